@@ -1,0 +1,1 @@
+"""How it travels: bytes, events, retries and connections."""
