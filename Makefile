@@ -1,0 +1,51 @@
+# make demo          run the three demonstrations on an embedded workspace (LIVE=1: on the workspace in the environment)
+# make test          run the tests that need no optional extra (ALL=1: all of them; LOWEST=1: on the oldest dependencies)
+# make lint types    check style and types;  make format  repair what can be repaired
+# make bench         measure against peers (QUICK=1: less than a minute)
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+PYTEST_ARGS ?=
+
+ifdef LOWEST
+VENV := .venv-lowest
+CONSTRAINTS := -c requirements/lowest.txt
+endif
+
+.PHONY: demo test lint types format bench clean
+
+demo: $(VENV)/.has-demo
+	@$(BIN)/python examples/demo.py $(if $(LIVE),--live)
+
+test: $(VENV)/.has-test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.has-lint
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+
+format: $(VENV)/.has-lint
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
+
+types: $(VENV)/.has-types
+	$(BIN)/python -m mypy
+
+$(VENV)/.has-%: pyproject.toml $(BIN)/python
+	@echo "Installing langchain-dbchat[$*] into $(VENV) ..."
+	@$(PIP) install $(CONSTRAINTS) -e ".[$*]" || { echo; \
+	  echo "The installation failed. It needs a package index that pip can reach; see the lines above."; exit 1; }
+	@touch $@
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "There is no '$(PYTHON)'. Install Python 3.10 or newer, or say where it is: make $(MAKECMDGOALS) PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "$(PYTHON) is older than Python 3.10. Name a newer one: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "Python cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+
+clean:
+	rm -rf .venv .venv-lowest build dist *.egg-info .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,142 @@
+"""Three demonstrations in one minute: an LCEL chain, an agent with two tools, retrieval over this repository.
+
+Run it with ``make demo``. It talks HTTP to an embedded workspace that it starts on this machine; ``--live`` (``make
+demo LIVE=1``) runs the same code against the workspace that DATABRICKS_HOST and the usual ways of signing in name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+MISSING = "This demo needs {}. Run it with `make demo`, or install it: pip install 'langchain-dbchat[demo]'"
+
+try:
+    from langchain.agents import create_agent
+    from langchain_core.documents import Document
+    from langchain_core.messages import AIMessageChunk, ToolMessage
+    from langchain_core.output_parsers import StrOutputParser
+    from langchain_core.prompts import ChatPromptTemplate
+    from langchain_core.tools import tool
+    from langchain_core.vectorstores import InMemoryVectorStore
+    from langchain_text_splitters import MarkdownTextSplitter
+
+    from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
+    from langchain_dbchat.errors import DatabricksError
+    from langchain_dbchat.local import LocalWorkspace
+except ImportError as missing:
+    sys.exit(MISSING.format(missing.name or missing))
+
+CHAT_MODEL = os.environ.get("DATABRICKS_MODEL", "databricks-claude-sonnet-4-6")
+EMBEDDING_MODEL = os.environ.get("DATABRICKS_EMBEDDING_MODEL", "databricks-gte-large-en")
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def heading(text: str) -> None:
+    """Print a heading."""
+    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}\n{'-' * len(text)}")
+
+
+def run_chain() -> None:
+    """Stream an LCEL chain: prompt, model, parser."""
+    heading("1. An LCEL chain: prompt | model | parser")
+    prompt = ChatPromptTemplate.from_messages(
+        [("system", "You answer in one sentence."), ("human", "What is {topic} good for?")]
+    )
+    chain = prompt | ChatDatabricksCompat(model=CHAT_MODEL) | StrOutputParser()
+    for text in chain.stream({"topic": "a serving endpoint"}):
+        print(text, end="", flush=True)
+    print()
+
+
+@tool
+def get_weather(city: str) -> str:
+    """Get the current weather in a city."""
+    return f"It is 12 °C and raining in {city}."
+
+
+@tool
+def get_population(city: str) -> str:
+    """Get the population of a city."""
+    inhabitants = {"Oslo": 709_037, "Bergen": 291_940}.get(city, 100_000)
+    return f"{city} has {inhabitants:,} inhabitants."
+
+
+def run_agent() -> None:
+    """Stream an agent that calls both of its tools and answers."""
+    heading("2. An agent with two tools")
+    agent = create_agent(ChatDatabricksCompat(model=CHAT_MODEL), [get_weather, get_population])
+    question = "What is the weather in Oslo, and what is the population of Oslo?"
+    print(f"> {question}")
+    for message, _ in agent.stream({"messages": [("human", question)]}, stream_mode="messages"):
+        if isinstance(message, ToolMessage):
+            print(f"\n  [{message.name}] {message.content}")
+        elif isinstance(message, AIMessageChunk):
+            for call in message.tool_call_chunks:
+                if call["name"]:
+                    print(f"\n  calls {call['name']} ", end="", flush=True)
+                print(call["args"] or "", end="", flush=True)
+            print(message.text, end="", flush=True)
+    print()
+
+
+def run_retrieval() -> None:
+    """Stream an answer from this repository's own documents, and show the passages that it rests on."""
+    heading("3. Retrieval over this repository's documents")
+    paths = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")]
+    splitter = MarkdownTextSplitter(chunk_size=600, chunk_overlap=0)
+    passages = splitter.split_documents(
+        [Document(path.read_text("utf-8"), metadata={"source": path.name}) for path in sorted(paths)]
+    )
+    store = InMemoryVectorStore(DatabricksEmbeddings(model=EMBEDDING_MODEL))
+    store.add_documents(passages)
+    print(f"{len(passages)} passages of {len(paths)} documents embedded with {EMBEDDING_MODEL}.")
+    question = "Which runtime dependencies does the package have?"
+    print(f"> {question}")
+    found = store.similarity_search(question, k=3)
+    prompt = ChatPromptTemplate.from_template(
+        "Answer the question from the context alone.\n\nContext:\n{context}\n\nQuestion: {question}"
+    )
+    chain = prompt | ChatDatabricksCompat(model=CHAT_MODEL) | StrOutputParser()
+    context = "\n\n".join(passage.page_content for passage in found)
+    for text in chain.stream({"context": context, "question": question}):
+        print(text, end="", flush=True)
+    print("\nPassages used:")
+    for passage in found:
+        print(f"  - {passage.metadata['source']}: {' '.join(passage.page_content.split())[:90]}...")
+
+
+def main() -> int:
+    """Run the demonstrations.
+
+    Returns:
+        The exit code: 0 if all of them ran.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--live", action="store_true", help="use the workspace in the environment")
+    live = parser.parse_args().live
+    started = time.monotonic()
+    with ExitStack() as stack:
+        if live:
+            print(f"Workspace: {os.environ.get('DATABRICKS_HOST', 'as your profile says')}")
+        else:
+            workspace = stack.enter_context(LocalWorkspace())
+            os.environ["DATABRICKS_HOST"], os.environ["DATABRICKS_TOKEN"] = workspace.host, workspace.token
+            print(f"An embedded workspace answers at {workspace.host}: rule-based models, real HTTP, no account.")
+        try:
+            run_chain()
+            run_agent()
+            run_retrieval()
+        except DatabricksError as error:
+            print(f"\n{error}", file=sys.stderr)
+            return 1
+    print(f"\nAll three ran in {time.monotonic() - started:.1f} s.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""Ways of signing in of which only the attempt tells whether they work.
+
+That the Databricks CLI is installed does not mean that somebody has signed in with it, and what the SDK's chain will
+find is only known by running it. Both cost seconds and may use the network, so nothing of it happens while a model is
+made: they are tried in order when the first request needs headers, and the first that works stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from langchain_dbchat.errors import ConfigurationError, DatabricksAuthenticationError, DatabricksError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+
+    from langchain_dbchat.auth.credentials import Credentials
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A way of signing in that was passed over.
+
+    Args:
+        step: Its name.
+        reason: What it looked at and why it did not apply; never a secret.
+    """
+
+    step: str
+    reason: str
+
+    def __str__(self) -> str:
+        # No colon: after the name of a variable it would look like a secret to those who mask them.
+        return f"  - {self.step} - {self.reason}"
+
+
+class FirstThatWorks:
+    """Several candidates, tried in order at the first request.
+
+    Args:
+        candidates: Who to try; at least one.
+        skipped: What did not apply before them, for the error.
+    """
+
+    def __init__(self, candidates: Sequence[Credentials], skipped: Sequence[Skipped] = ()) -> None:
+        self.candidates = tuple(candidates)
+        self.skipped = tuple(skipped)
+        self._winner: Credentials | None = None
+
+    @property
+    def name(self) -> str:
+        """The one that works, or all that may."""
+        return self._winner.name if self._winner else ", else ".join(candidate.name for candidate in self.candidates)
+
+    def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
+        """The headers of the first that works.
+
+        Args:
+            refresh: The last headers were refused.
+
+        Raises:
+            DatabricksAuthenticationError: None works.
+        """
+        plan = self._plan()
+        candidate = next(plan)
+        while True:
+            try:
+                headers = candidate.headers(refresh=refresh)
+            except (ConfigurationError, DatabricksAuthenticationError) as error:  # noqa: PERF203 - each attempt may fail on its own
+                candidate = plan.throw(error)
+            else:
+                self._winner = candidate
+                return headers
+
+    async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
+        """The headers of the first that works.
+
+        Args:
+            refresh: The last headers were refused.
+
+        Raises:
+            DatabricksAuthenticationError: None works.
+        """
+        plan = self._plan()
+        candidate = next(plan)
+        while True:
+            try:
+                headers = await candidate.aheaders(refresh=refresh)
+            except (ConfigurationError, DatabricksAuthenticationError) as error:  # noqa: PERF203 - each attempt may fail on its own
+                candidate = plan.throw(error)
+            else:
+                self._winner = candidate
+                return headers
+
+    def _plan(self) -> Generator[Credentials, None, None]:
+        """Whom to try, being told of each failure; ends in the error that reports them all."""
+        failures: list[Skipped] = []
+        for candidate in (self._winner,) if self._winner else self.candidates:
+            try:
+                yield candidate
+            except DatabricksError as error:  # noqa: PERF203 - each attempt may fail on its own
+                failures.append(Skipped(candidate.name, error.message))
+        tried = "\n".join(map(str, failures))
+        passed_over = "\n".join(map(str, self.skipped))
+        raise DatabricksAuthenticationError(
+            f"Nobody is signed in to Databricks. Tried:\n{tried}"
+            + (f"\nDid not apply:\n{passed_over}" if passed_over else "")
+            + "\nPass token=..., or set DATABRICKS_TOKEN, or run `databricks auth login`.",
+            auth=self.name,
+        ) from None
+
+    def __repr__(self) -> str:
+        return f"FirstThatWorks({self.name!r})"
+
+    def __reduce__(self) -> tuple[type[FirstThatWorks], tuple[object, ...]]:
+        # Which one works is a fact about one machine.
+        return FirstThatWorks, (self.candidates, self.skipped)

@@ -1,0 +1,64 @@
+"""Credentials whose token runs out, as every native way but the static ones has them."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from langchain_dbchat.auth.credentials import bearer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_dbchat.auth.tokens import Grant, TokenCell
+
+
+class LeasedToken(ABC):
+    """Credentials whose token comes from a `TokenCell`: what a way of signing in adds is where to fetch one.
+
+    Subclasses are plain data: the cell is looked up for each attempt, so that a pickle holds neither token nor lock.
+    """
+
+    name: str
+
+    @abstractmethod
+    def _cell(self) -> TokenCell:
+        """The cell that holds this identity's token."""
+
+    @abstractmethod
+    def _fetch(self, *, refresh: bool) -> Grant:
+        """Fetch a token from sync code."""
+
+    @abstractmethod
+    async def _afetch(self, *, refresh: bool) -> Grant:
+        """Fetch a token from async code."""
+
+    def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
+        """The header with a token that is good for a while.
+
+        Args:
+            refresh: The last token was refused.
+
+        Raises:
+            DatabricksError: No token was to be had.
+        """
+        return bearer(self._cell().get(lambda: self._fetch(refresh=refresh), refresh=refresh), self.name)
+
+    async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
+        """The header with a token that is good for a while.
+
+        Args:
+            refresh: The last token was refused.
+
+        Raises:
+            DatabricksError: No token was to be had.
+        """
+        # Finding the cell may read a secret from a file, once, in a process that opened a pickle.
+        cell = self._cell() if self._at_hand else await asyncio.to_thread(self._cell)
+        return bearer(await cell.aget(lambda: self._afetch(refresh=refresh), refresh=refresh), self.name)
+
+    @property
+    def _at_hand(self) -> bool:
+        """Whether the cell can be found without I/O."""
+        return True

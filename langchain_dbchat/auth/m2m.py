@@ -1,0 +1,67 @@
+"""OAuth machine-to-machine: a service principal signs in with its id and its secret.
+
+`POST {origin}/oidc/v1/token`, HTTP Basic, `grant_type=client_credentials&scope=all-apis`. Databricks documents this
+path for every workspace; the SDK discovers it first with two requests and fails where discovery is not served. Tokens
+live an hour and are shared by the whole process, per workspace and service principal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from langchain_dbchat.auth.grants import TokenRequest, afetch_grant, basic, fetch_grant
+from langchain_dbchat.auth.leased import LeasedToken
+from langchain_dbchat.auth.tokens import Grant, TokenCell, TokenCells
+
+if TYPE_CHECKING:
+    from langchain_dbchat.auth.secret import Secret
+
+CELLS = TokenCells(limit=256)
+
+_ADVICE = {
+    0: "Check that id and secret are a service principal's of this workspace, and that the secret has not expired.",
+    404: "This host issues no tokens: check that it is a workspace's address.",
+}
+
+
+@dataclass(frozen=True)
+class ClientCredentials(LeasedToken):
+    """A service principal.
+
+    Args:
+        origin: The origin of the workspace that issues the token.
+        client_id: The service principal's id.
+        client_secret: Its secret.
+        name: Where they came from.
+    """
+
+    origin: str
+    client_id: str
+    client_secret: Secret = field(repr=False)
+    name: str = "client_id and client_secret arguments"
+
+    def _cell(self) -> TokenCell:
+        return CELLS.cell((self.origin, self.client_id, self.client_secret.digest()))
+
+    @property
+    def _at_hand(self) -> bool:
+        return self.client_secret.is_at_hand
+
+    def _request(self) -> TokenRequest:
+        return TokenRequest(
+            url=f"{self.origin}/oidc/v1/token",
+            authorization=basic(self.client_id, self.client_secret.reveal()),
+            form={"grant_type": "client_credentials", "scope": "all-apis"},
+            purpose="OAuth M2M token request",
+            step=self.name,
+            advice=_ADVICE,
+        )
+
+    def _fetch(self, *, refresh: bool) -> Grant:
+        del refresh  # every fetch from the token endpoint gives a new token
+        return fetch_grant(self._request())
+
+    async def _afetch(self, *, refresh: bool) -> Grant:
+        del refresh  # every fetch from the token endpoint gives a new token
+        return await afetch_grant(self._request())

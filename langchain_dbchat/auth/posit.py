@@ -1,0 +1,252 @@
+"""Posit Connect and Posit Workbench, natively: neither posit-sdk nor databricks-sdk is needed.
+
+Connect: `POST {CONNECT_SERVER}/__api__/v1/oauth/integrations/credentials` with the content's own API key exchanges a
+session token for an access token. A *viewer's* session token (the header `Posit-Connect-User-Session-Token`) stands for
+the person who looks at the content; tokens are kept per session token, so that no viewer ever gets another's. A
+*content* session token stands for the content's service account.
+
+Workbench: a configuration file with `posit-workbench` in its path, whose `[workbench]` section is rewritten in place
+before its token runs out. It is looked at for every attempt (posit-sdk and the Databricks SDK read it once and go
+stale).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from langchain_dbchat.auth.credentials import TokenCallable, acall_token, bearer, call_token
+from langchain_dbchat.auth.grants import TokenRequest, afetch_grant, fetch_grant
+from langchain_dbchat.auth.leased import LeasedToken
+from langchain_dbchat.auth.profiles import read_profiles
+from langchain_dbchat.auth.tokens import Grant, TokenCell, TokenCells
+from langchain_dbchat.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from langchain_dbchat.auth.secret import Secret
+
+# One cell per session: many viewers, short sessions.
+CELLS = TokenCells(limit=1024)
+
+VIEWER_TYPE = "urn:posit:connect:user-session-token"
+CONTENT_TYPE = "urn:posit:connect:content-session-token"
+_GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
+_PATH = "/__api__/v1/oauth/integrations/credentials"
+_ADVICE = {
+    400: "Connect's error 212 means that this content has no OAuth integration: add one in its access settings "
+    "(https://docs.posit.co/connect/user/oauth-integrations/).",
+    0: "Check that the content has an OAuth integration for Databricks and that the session has not ended.",
+}
+
+_last_good: dict[tuple[Path, str], SecretStr] = {}
+_last_good_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class ConnectServer:
+    """The Connect server that this content runs on.
+
+    Args:
+        url: Its address (`CONNECT_SERVER`).
+        api_key: The content's API key (`CONNECT_API_KEY`).
+        audience: The OAuth integration to use, if the content has several.
+    """
+
+    url: str
+    api_key: Secret = field(repr=False)
+    audience: str | None = None
+
+    def exchange(self, subject: str, kind: str, step: str) -> TokenRequest:
+        """The request that exchanges a session token for an access token.
+
+        Args:
+            subject: The session token.
+            kind: `VIEWER_TYPE` or `CONTENT_TYPE`.
+            step: The way of signing in, for errors.
+        """
+        form = {"grant_type": _GRANT_TYPE, "subject_token_type": kind, "subject_token": subject}
+        if self.audience:
+            form["audience"] = self.audience
+        return TokenRequest(
+            url=self.url.rstrip("/").removesuffix("/__api__") + _PATH,
+            authorization=SecretStr(f"Key {self.api_key.reveal()}"),
+            form=form,
+            purpose="Posit Connect's exchange of the session token",
+            step=step,
+            advice=_ADVICE,
+        )
+
+    def key(self, subject: str, kind: str) -> tuple[str, ...]:
+        """What tells one session from all others, without its token in clear.
+
+        Args:
+            subject: The session token.
+            kind: `VIEWER_TYPE` or `CONTENT_TYPE`.
+        """
+        return self.url, kind, self.audience or "", hashlib.sha256(subject.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ConnectSession(LeasedToken):
+    """One session of Connect: this very session token and no other.
+
+    Args:
+        server: The Connect server.
+        subject: The session token.
+        kind: `VIEWER_TYPE` or `CONTENT_TYPE`.
+        name: How errors name it.
+    """
+
+    server: ConnectServer
+    subject: SecretStr = field(repr=False)
+    kind: str = VIEWER_TYPE
+    name: str = "Posit Connect viewer (user_session_token argument)"
+
+    def _cell(self) -> TokenCell:
+        return CELLS.cell(self.server.key(self.subject.get_secret_value(), self.kind))
+
+    def _request(self) -> TokenRequest:
+        return self.server.exchange(self.subject.get_secret_value(), self.kind, self.name)
+
+    def _fetch(self, *, refresh: bool) -> Grant:
+        del refresh  # Connect keeps no token for us: every exchange gives a valid one
+        return fetch_grant(self._request())
+
+    async def _afetch(self, *, refresh: bool) -> Grant:
+        del refresh  # Connect keeps no token for us: every exchange gives a valid one
+        return await afetch_grant(self._request())
+
+
+@dataclass(frozen=True)
+class ConnectCaller:
+    """Whoever the session token of this request stands for: it is asked for every attempt.
+
+    Args:
+        server: The Connect server.
+        function: A sync or async callable that returns the session token.
+        kind: `VIEWER_TYPE` or `CONTENT_TYPE`.
+        name: How errors name it.
+    """
+
+    server: ConnectServer
+    function: TokenCallable = field(repr=False)
+    kind: str = VIEWER_TYPE
+    name: str = "Posit Connect viewer (user_session_token callable)"
+
+    def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
+        """The header for the session of this request.
+
+        Args:
+            refresh: The last token was refused.
+        """
+        return self._session(call_token(self.function, self.name)).headers(refresh=refresh)
+
+    async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
+        """The header for the session of this request.
+
+        Args:
+            refresh: The last token was refused.
+        """
+        return await self._session(await acall_token(self.function)).aheaders(refresh=refresh)
+
+    def _session(self, subject: object) -> ConnectSession:
+        """The session that a token stands for."""
+        text = subject.get_secret_value() if isinstance(subject, SecretStr) else subject
+        if not isinstance(text, str) or not text.strip():
+            raise ConfigurationError(
+                f"The {self.name} gave no session token. It is the header Posit-Connect-User-Session-Token of the "
+                "viewer's request."
+            )
+        return ConnectSession(self.server, SecretStr(text.strip()), self.kind, self.name)
+
+
+@dataclass(frozen=True)
+class ContentToken:
+    """The content's session token as it is now, from a file that Connect rewrites or from the environment.
+
+    Args:
+        secret: The token from the environment, if it is there.
+        path: The file, which goes before it.
+    """
+
+    secret: Secret | None = field(default=None, repr=False)
+    path: Path | None = None
+
+    def __call__(self) -> str:
+        """The token as it is now.
+
+        Raises:
+            ConfigurationError: The file cannot be read.
+        """
+        if self.path is None:
+            return self.secret.reveal() if self.secret else ""
+        try:
+            return self.path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(
+                f"CONNECT_CONTENT_SESSION_TOKEN_FILE {self.path} cannot be read: {error}."
+            ) from error
+
+
+@dataclass(frozen=True)
+class FileToken:
+    """The token of a section of a configuration file, read again whenever the file changes.
+
+    While the file is being rewritten it may be gone or half there; then the last token that was read is used once more.
+
+    Args:
+        path: The file.
+        section: The section.
+        name: How errors name it.
+    """
+
+    path: Path
+    section: str
+    name: str
+
+    def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
+        """The header with the token that the file holds now.
+
+        Args:
+            refresh: The last token was refused: parse the file even if it looks unchanged, and do not fall back.
+
+        Raises:
+            ConfigurationError: The file holds no token.
+        """
+        key = (self.path, self.section)
+        with _last_good_lock:
+            known = _last_good.get(key)
+        try:
+            token = self._read(again=refresh)
+        except ConfigurationError:
+            if known is None or refresh:
+                raise
+            return bearer(known, self.name)
+        with _last_good_lock:
+            _last_good[key] = token
+        return bearer(token, self.name)
+
+    async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
+        """The same, in a thread.
+
+        Args:
+            refresh: The last token was refused.
+        """
+        return await asyncio.to_thread(self.headers, refresh=refresh)
+
+    def _read(self, *, again: bool) -> SecretStr:
+        """The token in the file."""
+        config = read_profiles(self.path, again=again)
+        token = config.option(self.section, "token")
+        if token is None:
+            state = f"has no token in [{self.section}]" if config.exists else "does not exist any more"
+            raise ConfigurationError(f"{self.path} {state}.")
+        return SecretStr(token)

@@ -1,0 +1,130 @@
+"""From arguments and environment to "where to" and "who": the search for credentials.
+
+Nothing here touches the network, imports httpx or starts a process. What only an attempt can tell (is somebody signed
+in to the CLI?) is left to the first request; see `chain`. The rows are in `steps`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from langchain_dbchat.auth.chain import FirstThatWorks, Skipped
+from langchain_dbchat.auth.credentials import Credentials, ForWorkspace
+from langchain_dbchat.auth.search import Search
+from langchain_dbchat.auth.steps import FOREIGN, STEPS, Step
+from langchain_dbchat.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_dbchat.auth.settings import AuthSettings
+    from langchain_dbchat.auth.workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What a search found.
+
+    Args:
+        workspace: Where requests go.
+        credentials: Who signs them; the headers include `X-Databricks-Workspace-Id` where a workspace id is known.
+        step: The way of signing in that applied.
+        host_source: What named the host.
+        skipped: The ways before it, and why each did not apply.
+    """
+
+    workspace: Workspace
+    credentials: Credentials
+    step: str
+    host_source: str
+    skipped: tuple[Skipped, ...] = ()
+
+
+def resolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) -> Signed:
+    """Find out where requests go and who signs them.
+
+    Args:
+        settings: What the user said.
+        environ: The environment; `os.environ` by default.
+
+    Returns:
+        Both, and how they were found.
+
+    Raises:
+        ConfigurationError: There is no host, an argument cannot work, or no way of signing in applies; the last lists
+            them all.
+    """
+    search = Search(settings, os.environ if environ is None else environ)
+    workspace = search.workspace
+    skipped: list[Skipped] = []
+    found: list[tuple[Step, Credentials]] = []
+    for step in _rows(search):
+        answer = _attempt(step, search)
+        if isinstance(answer, str):
+            skipped.append(Skipped(step.name, answer))
+            continue
+        found.append((step, answer))
+        if not step.is_tentative:
+            break
+    if not found:
+        raise _nobody(search, skipped)
+    chosen, credentials = found[0]
+    if chosen.is_tentative and search.wanted is None:
+        candidates = [candidate for _, candidate in found]
+        if workspace.hostname.endswith(".azuredatabricks.net"):
+            candidates.reverse()  # where an Azure identity is at hand, it is more likely meant than the CLI
+        credentials = FirstThatWorks(candidates, skipped)
+    if search.workspace_id:
+        credentials = ForWorkspace(credentials, search.workspace_id)
+    logger.debug("Calls to %s (%s) are signed by %s", workspace.host, search.host.source, credentials.name)
+    return Signed(workspace, credentials, chosen.name, search.host.source, tuple(skipped))
+
+
+async def aresolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) -> Signed:
+    """`resolve`, in a thread: it may read the configuration file.
+
+    Args:
+        settings: What the user said.
+        environ: The environment; `os.environ` by default.
+
+    Returns:
+        As `resolve`.
+
+    Raises:
+        ConfigurationError: As `resolve`.
+    """
+    return await asyncio.to_thread(resolve, settings, environ)
+
+
+def _rows(search: Search) -> tuple[Step, ...]:
+    """The rows that have a say."""
+    wanted = search.wanted
+    if wanted is None:
+        return STEPS
+    named = tuple(step for step in STEPS if wanted in step.auth_types) or STEPS[-1:]
+    return tuple(step for step in STEPS if step.is_object or step in named)
+
+
+def _attempt(step: Step, search: Search) -> Credentials | str:
+    """Ask a row, unless its secret would go to a stranger."""
+    if search.workspace.kind == "openai" and not (step.is_argument or step.is_for_any_host):
+        return FOREIGN
+    return step.attempt(search)
+
+
+def _nobody(search: Search, skipped: list[Skipped]) -> ConfigurationError:
+    """The error for a search without a find."""
+    wanted = search.wanted
+    asked = f" with auth_type {wanted!r}" if wanted else ""
+    lines = "\n".join(map(str, skipped))
+    return ConfigurationError(
+        f"No credentials for {search.workspace.host} (from {search.host.source}){asked}. Looked at, in this "
+        f"order:\n{lines}\nPass token=..., or set DATABRICKS_TOKEN, or run `databricks auth login`.",
+        host=search.workspace.host,
+    )

@@ -1,0 +1,205 @@
+"""What a search for credentials looks at: the user's arguments, the environment and the configuration file.
+
+Everything is looked at lazily and at most once per search. Finding *where* requests go is here, too, for a profile that
+names a host may only sign requests to that host: the token of one workspace is never sent to another because a default
+said so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from langchain_dbchat.auth import sdk
+from langchain_dbchat.auth.profiles import DEFAULT_PROFILE, ConfigFile, config_path, read_profiles
+from langchain_dbchat.auth.workspace import Workspace, check_workspace_id, parse_workspace
+from langchain_dbchat.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from langchain_dbchat.auth.settings import AuthSettings
+
+WORKBENCH_MARK = "posit-workbench"
+WORKBENCH_SECTION = "workbench"
+_SDK_CONFIG = "the Databricks SDK's Config"
+
+
+@dataclass(frozen=True)
+class HostFound:
+    """Where the host was found.
+
+    Args:
+        source: What named it, such as "DATABRICKS_HOST".
+        workspace: What it stands for.
+        from_environment: It was found in the environment or a file, and not given as an argument.
+    """
+
+    source: str
+    workspace: Workspace
+    from_environment: bool
+
+
+class Search:
+    """One search for credentials.
+
+    Args:
+        settings: What the user said.
+        environ: The environment.
+    """
+
+    def __init__(self, settings: AuthSettings, environ: Mapping[str, str]) -> None:
+        self.settings = settings
+        self.environ = environ
+
+    def env(self, name: str) -> str | None:
+        """A variable of the environment; None where it is missing or empty.
+
+        Args:
+            name: The variable.
+        """
+        return self.environ.get(name, "").strip() or None
+
+    @property
+    def wanted(self) -> str | None:
+        """The one way of signing in that was asked for; arguments that say who calls outrank the environment."""
+        asked = self.settings.auth_type or (None if self.settings.is_explicit else self.env("DATABRICKS_AUTH_TYPE"))
+        return asked.strip().lower() if asked else None
+
+    @property
+    def config_text(self) -> str | None:
+        """The configuration file as it was named; None for the usual one."""
+        return self.settings.config_file or self.env("DATABRICKS_CONFIG_FILE")
+
+    @property
+    def config_path(self) -> Path:
+        """The configuration file."""
+        return config_path(self.config_text)
+
+    @cached_property
+    def config_file(self) -> ConfigFile:
+        """The configuration file, parsed."""
+        return read_profiles(self.config_path)
+
+    @property
+    def has_profile_argument(self) -> bool:
+        """Whether an argument chose the profile."""
+        return self.settings.profile is not None or self.settings.config_file is not None
+
+    @cached_property
+    def profile(self) -> tuple[str, str]:
+        """The profile to use, and what named it."""
+        if self.settings.profile:
+            return self.settings.profile, "profile argument"
+        named = self.env("DATABRICKS_CONFIG_PROFILE")
+        if named:
+            return named, "DATABRICKS_CONFIG_PROFILE"
+        default = self.config_file.default_profile
+        if default:
+            return default, "[__settings__] default_profile"
+        return DEFAULT_PROFILE, "the default"
+
+    @property
+    def is_workbench(self) -> bool:
+        """Whether the configuration file is the one that Posit Workbench writes."""
+        return WORKBENCH_MARK in (self.config_text or "")
+
+    @cached_property
+    def host(self) -> HostFound:
+        """Where requests go.
+
+        Raises:
+            ConfigurationError: Nothing names a host, or what names it is no address.
+        """
+        for found in self._hosts():
+            return found
+        name, source = self.profile
+        raise ConfigurationError(
+            "No Databricks workspace is known. Looked at: the arguments; DATABRICKS_API_BASE and DATABRICKS_HOST, "
+            f"which are not set; profile {name!r} ({source}) in {self.config_path}, which {self._why_no_host(name)}. "
+            "Pass host='https://<workspace>' or set DATABRICKS_HOST."
+        )
+
+    def _why_no_host(self, profile: str) -> str:
+        """What is wrong with a profile that names no host."""
+        if not self.config_file.exists:
+            return "does not exist"
+        if profile not in self.config_file.sections:
+            return f"has no such profile (it has: {', '.join(self.config_file.profiles) or 'none'})"
+        return "names no host there"
+
+    @property
+    def workspace(self) -> Workspace:
+        """Where requests go, taken apart."""
+        return self.host.workspace
+
+    @cached_property
+    def login_origin(self) -> str | None:
+        """The origin that issues tokens for the workspace.
+
+        An app, a route-optimized endpoint and a foreign server issue none: then the next host that is named, in the
+        usual order, is taken for the workspace they belong to.
+        """
+        return next((found.workspace.origin for found in self._hosts() if found.workspace.issues_tokens), None)
+
+    def belongs(self, host: str | None) -> bool:
+        """Whether a token issued by one host may sign requests to the workspace.
+
+        Args:
+            host: The host that a profile names; None if it names none.
+        """
+        if host is None:
+            return True
+        origin = self.parse(host).origin
+        if origin == self.workspace.origin:
+            return True
+        return not self.workspace.issues_tokens and self.workspace.is_databricks and origin == self.login_origin
+
+    def parse(self, host: str) -> Workspace:
+        """Read an address with the user's permission for http.
+
+        Args:
+            host: The address.
+        """
+        return parse_workspace(host, allow_http=self.settings.allow_http)
+
+    @property
+    def workspace_id(self) -> str | None:
+        """The workspace's id on a host that fronts several: from where the host came, unless an argument says it."""
+        found = self.settings.workspace_id or self.workspace.workspace_id
+        if not found and self.host.source.startswith("profile "):
+            found = self.config_file.option(self.profile[0], "workspace_id")
+        if not found and self.host.from_environment:
+            found = self.env("DATABRICKS_WORKSPACE_ID")
+        if not found and self.host.source == _SDK_CONFIG:
+            found = getattr(self.settings.sdk_config, "workspace_id", None)
+        return check_workspace_id(str(found)) if found else None
+
+    def _hosts(self) -> Iterator[HostFound]:
+        """Every host that is named anywhere, in order of precedence."""
+        for source, text, from_environment in self._host_texts():
+            if text is not None:
+                plain = source == "base_url argument"
+                workspace = parse_workspace(text, allow_http=self.settings.allow_http, plain=plain)
+                yield HostFound(source, workspace, from_environment)
+
+    def _host_texts(self) -> Iterator[tuple[str, str | None, bool]]:
+        """What names each host, what it says, and whether it was found rather than given."""
+        settings = self.settings
+        yield "base_url argument", settings.base_url, False
+        yield "host argument", settings.host, False
+        if self.has_profile_argument:
+            yield f"profile {self.profile[0]!r}", self.config_file.option(self.profile[0], "host"), False
+        if settings.sdk_config is not None:
+            yield _SDK_CONFIG, getattr(settings.sdk_config, "host", None), False
+        yield "DATABRICKS_API_BASE", self.env("DATABRICKS_API_BASE"), True
+        yield "DATABRICKS_HOST", self.env("DATABRICKS_HOST"), True
+        if self.is_workbench:
+            yield "Posit Workbench", self.config_file.option(WORKBENCH_SECTION, "host"), True
+        yield f"profile {self.profile[0]!r}", self.config_file.option(self.profile[0], "host"), True
+        yield "DATABRICKS_MODEL_SERVING_HOST_URL", self.env("DATABRICKS_MODEL_SERVING_HOST_URL"), True
+        yield "DB_MODEL_SERVING_HOST_URL", self.env("DB_MODEL_SERVING_HOST_URL"), True
+        if self.env("DATABRICKS_RUNTIME_VERSION"):
+            yield "the Databricks runtime", sdk.runtime_host(), True

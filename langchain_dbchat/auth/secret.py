@@ -1,0 +1,94 @@
+"""A secret and the place it came from.
+
+A secret that the user typed travels with the model: into pickles and to Spark executors, since nothing else could bring
+it there. A secret that was *found* (an environment variable, a file) does not: where the pickle is opened, it is looked
+up again in the same place, so that no checkpoint or task description ever holds it, and so that a rotated one is picked
+up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from langchain_dbchat.auth import profiles
+from langchain_dbchat.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A secret that knows how to be found again, and shows itself in no repr and in no foreign pickle.
+
+    Args:
+        value: The secret, or None after a pickle that left it behind.
+        variable: The environment variable it came from, or None.
+        file: Path, section and option of the configuration file it came from, or None.
+    """
+
+    value: SecretStr | None = field(default=None, repr=False)
+    variable: str | None = None
+    file: tuple[Path, str, str] | None = None
+
+    def reveal(self) -> str:
+        """The secret itself, looked up again if a pickle left it behind.
+
+        Raises:
+            ConfigurationError: The place it came from does not hold it in this process.
+        """
+        if self.value is not None:
+            return self.value.get_secret_value()
+        if self.variable is not None:
+            found = os.environ.get(self.variable, "").strip()
+            if not found:
+                raise ConfigurationError(
+                    f"{self.variable} is not set in this process. The credentials were found in it where the model "
+                    "was made, and secrets of the environment do not travel in a pickle: set it here too."
+                )
+            object.__setattr__(self, "value", SecretStr(found))
+            return found
+        if self.file is not None:
+            path, section, option = self.file
+            stored = profiles.read_profiles(path).option(section, option)
+            if not stored:
+                raise ConfigurationError(
+                    f"Profile {section!r} in {path} has no {option} in this process. The credentials were found there "
+                    "where the model was made, and secrets of a file do not travel in a pickle: provide the file "
+                    "here too."
+                )
+            object.__setattr__(self, "value", SecretStr(stored))
+            return stored
+        raise ConfigurationError("A secret was left out of a pickle and has no place to be found again.")
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether it can be revealed without I/O."""
+        return self.value is not None
+
+    def digest(self) -> str:
+        """A key for caches that does not hold the secret.
+
+        Returns:
+            The SHA-256 of the secret, in hex.
+        """
+        return hashlib.sha256(self.reveal().encode()).hexdigest()
+
+    def __getstate__(self) -> dict[str, object]:
+        found = self.variable is not None or self.file is not None
+        return {"value": None if found else self.value, "variable": self.variable, "file": self.file}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Secret:
+        return self

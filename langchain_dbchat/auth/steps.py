@@ -1,0 +1,312 @@
+"""The ways of signing in, in order of precedence: one row each.
+
+A row is asked whether it applies. It answers with credentials, or with the reason why it does not apply, in words for
+the user: what it looked at and what it saw, never a value that may be secret. It does no network I/O. Rows for
+arguments raise when an argument cannot work, for an argument that is passed over in silence signs in as somebody else.
+
+The order is ellmer's (token, service principal, Workbench, CLI) with Posit Connect's viewer first, and the SDK's chain
+last. Where the user gave arguments, the environment has no say.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from langchain_dbchat.auth import sdk
+from langchain_dbchat.auth.cli import CommandLine, find_cli
+from langchain_dbchat.auth.credentials import CallableToken, Credentials, StaticToken
+from langchain_dbchat.auth.m2m import ClientCredentials
+from langchain_dbchat.auth.posit import (
+    CONTENT_TYPE,
+    VIEWER_TYPE,
+    ConnectCaller,
+    ConnectServer,
+    ConnectSession,
+    ContentToken,
+    FileToken,
+)
+from langchain_dbchat.auth.profile_steps import profile_credentials
+from langchain_dbchat.auth.search import WORKBENCH_SECTION, Search
+from langchain_dbchat.auth.secret import Secret
+from langchain_dbchat.auth.settings import as_secret
+from langchain_dbchat.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+Attempt = Credentials | str
+
+_CONNECT_PRODUCTS = frozenset({"CONNECT", "CONNECT_CLOUD"})
+FOREIGN = "the address is no Databricks workspace, so Databricks credentials are not sent there"
+_SERVING_FOLDER = "/var/credentials-secret"
+# What the rest of the SDK's chain needs at least one of.
+SDK_HINTS = (
+    "ARM_CLIENT_ID",
+    "ARM_CLIENT_SECRET",
+    "ARM_TENANT_ID",
+    "ARM_USE_MSI",
+    "DATABRICKS_AZURE_RESOURCE_ID",
+    "GOOGLE_CREDENTIALS",
+    "DATABRICKS_GOOGLE_SERVICE_ACCOUNT",
+    "DATABRICKS_OIDC_TOKEN",
+    "DATABRICKS_OIDC_TOKEN_ENV",
+    "DATABRICKS_OIDC_TOKEN_FILEPATH",
+    "DATABRICKS_OIDC_TOKEN_FILE",
+    "ACTIONS_ID_TOKEN_REQUEST_URL",
+    "SYSTEM_ACCESSTOKEN",
+    "DATABRICKS_METADATA_SERVICE_URL",
+    "DATABRICKS_USERNAME",
+)
+_reported: set[str] = set()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One way of signing in.
+
+    Args:
+        name: What the user calls it.
+        attempt: Gives credentials, or the reason why it does not apply.
+        auth_types: The names by which `auth_type` jumps here.
+        is_argument: It looks at arguments, so that nothing is sent anywhere that the user did not ask for.
+        is_object: It is an object of the user's own, in which `auth_type` has no say.
+        is_for_any_host: It looks itself whether its secret may go to a host that is no Databricks workspace.
+        is_tentative: Only the first request tells whether it works.
+    """
+
+    name: str
+    attempt: Callable[[Search], Attempt]
+    auth_types: frozenset[str] = field(default_factory=frozenset)
+    is_argument: bool = False
+    is_object: bool = False
+    is_for_any_host: bool = False
+    is_tentative: bool = False
+
+
+def _credentials_argument(search: Search) -> Attempt:
+    credentials = search.settings.credentials
+    if credentials is None:
+        return "not given"
+    if not isinstance(credentials, Credentials):
+        raise ConfigurationError(
+            f"credentials is {type(credentials).__name__}; it needs a name and the methods headers(*, refresh=False) "
+            "and aheaders(*, refresh=False)."
+        )
+    return credentials
+
+
+def _token_argument(search: Search) -> Attempt:
+    token = search.settings.token
+    if token is None:
+        return "not given"
+    if isinstance(token, (str, SecretStr)):
+        return StaticToken(Secret(as_secret(token)))
+    return CallableToken(token)
+
+
+def _viewer(search: Search) -> Attempt:
+    token = search.settings.user_session_token
+    if token is None:
+        return "no user_session_token given"
+    server = _connect_server(search)
+    if isinstance(server, str):
+        raise ConfigurationError(
+            f"user_session_token works on Posit Connect only: {server}. Leave it out elsewhere, for example where the "
+            "request has no header Posit-Connect-User-Session-Token."
+        )
+    if isinstance(token, (str, SecretStr)):
+        return ConnectSession(server, as_secret(token), VIEWER_TYPE)
+    return ConnectCaller(server, token, VIEWER_TYPE)
+
+
+def _client_argument(search: Search) -> Attempt:
+    settings = search.settings
+    if settings.client_id is None and settings.client_secret is None:
+        return "not given"
+    if settings.client_id is None or settings.client_secret is None:
+        given, missing = ("client_id", "client_secret") if settings.client_id else ("client_secret", "client_id")
+        raise ConfigurationError(f"{given} was given without {missing}; OAuth machine-to-machine needs both.")
+    return ClientCredentials(_login_origin(search), settings.client_id, Secret(as_secret(settings.client_secret)))
+
+
+def _sdk_argument(search: Search) -> Attempt:
+    config = search.settings.sdk_config
+    if config is None:
+        if search.settings.workspace_client is not None:
+            raise ConfigurationError("workspace_client has no config; pass a databricks.sdk.WorkspaceClient.")
+        return "not given"
+    if not callable(getattr(config, "authenticate", None)):
+        raise ConfigurationError(f"config is {type(config).__name__}; pass a databricks.sdk.core.Config.")
+    return sdk.SdkConfig(config)
+
+
+def _profile_argument(search: Search) -> Attempt:
+    if not search.has_profile_argument:
+        return "no profile or config_file given"
+    answer = profile_credentials(search)
+    if isinstance(answer, str) and search.wanted is None:
+        raise ConfigurationError(f"The profile that was asked for cannot be used: {answer}.")
+    return answer
+
+
+def _env_token(search: Search) -> Attempt:
+    names = [name for name in ("DATABRICKS_TOKEN", "DATABRICKS_API_KEY") if search.env(name)]
+    if not names:
+        return "neither is set"
+    if search.workspace.kind == "openai" and not search.host.from_environment:
+        return f"{names[0]} is set, but {FOREIGN}; pass token=... (any text if the server wants none)"
+    if len(names) > 1 and search.env(names[0]) != search.env(names[1]) and not _reported:
+        _reported.add(names[0])
+        logger.warning("DATABRICKS_TOKEN and DATABRICKS_API_KEY differ; DATABRICKS_TOKEN is used.")
+    return StaticToken(Secret(SecretStr(search.environ[names[0]].strip()), variable=names[0]), names[0])
+
+
+def _env_client(search: Search) -> Attempt:
+    client_id, secret = search.env("DATABRICKS_CLIENT_ID"), search.env("DATABRICKS_CLIENT_SECRET")
+    if not client_id or not secret:
+        if client_id or secret:
+            return (
+                f"only {'DATABRICKS_CLIENT_ID' if client_id else 'DATABRICKS_CLIENT_SECRET'} is set, and it takes both"
+            )
+        return "neither is set"
+    name = "DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET"
+    found = Secret(SecretStr(secret), variable="DATABRICKS_CLIENT_SECRET")
+    return ClientCredentials(_login_origin(search), client_id, found, name)
+
+
+def _workbench(search: Search) -> Attempt:
+    if not search.is_workbench:
+        return "DATABRICKS_CONFIG_FILE does not name a posit-workbench file"
+    config = search.config_file
+    if not config.exists:
+        return f"{config.path} does not exist"
+    if not config.option(WORKBENCH_SECTION, "token"):
+        return f"{config.path} has no token in [{WORKBENCH_SECTION}]; is a Databricks session selected in Workbench?"
+    host = config.option(WORKBENCH_SECTION, "host")
+    if not search.belongs(host):
+        return f"{config.path} is for {host}, not for {search.workspace.host}"
+    return FileToken(config.path, WORKBENCH_SECTION, "Posit Workbench")
+
+
+def _service_account(search: Search) -> Attempt:
+    server = _connect_server(search)
+    if isinstance(server, str):
+        return server
+    path, token = search.env("CONNECT_CONTENT_SESSION_TOKEN_FILE"), search.env("CONNECT_CONTENT_SESSION_TOKEN")
+    if not path and not token:
+        return "neither CONNECT_CONTENT_SESSION_TOKEN_FILE nor CONNECT_CONTENT_SESSION_TOKEN is set"
+    source = ContentToken(
+        Secret(SecretStr(token), variable="CONNECT_CONTENT_SESSION_TOKEN") if token else None,
+        Path(path) if path else None,
+    )
+    return ConnectCaller(server, source, CONTENT_TYPE, "Posit Connect service account")
+
+
+def _profile(search: Search) -> Attempt:
+    if search.has_profile_argument:
+        return "see the profile argument"
+    return profile_credentials(search)
+
+
+def _model_serving(search: Search) -> Attempt:
+    inside = [name for name in ("IS_IN_DB_MODEL_SERVING_ENV", "IS_IN_DATABRICKS_MODEL_SERVING_ENV") if search.env(name)]
+    if not any(search.environ[name].strip() == "true" for name in inside):
+        return "IS_IN_DATABRICKS_MODEL_SERVING_ENV is not 'true'"
+    path = Path(search.env("SERVING_CREDENTIALS_DIR") or _SERVING_FOLDER, "model-dependencies-oauth-token")
+    on_behalf = search.wanted in sdk.ON_BEHALF
+    if not path.is_file():
+        return f"{path} does not exist; was the model logged with its resources?"
+    name = "Databricks model serving" + (", on behalf of the user" if on_behalf else "")
+    return sdk.SdkSignIn(name, search.login_origin, search.wanted if on_behalf else "model-serving")
+
+
+def _runtime(search: Search) -> Attempt:
+    if not search.env("DATABRICKS_RUNTIME_VERSION"):
+        return "DATABRICKS_RUNTIME_VERSION is not set"
+    return sdk.SdkSignIn("Databricks runtime", search.login_origin, "runtime")
+
+
+def _cli(search: Search) -> Attempt:
+    executable = find_cli(search.environ)
+    if executable is None:
+        return "no command `databricks` on PATH, and DATABRICKS_CLI_PATH names none"
+    profile = search.settings.profile or (search.env("DATABRICKS_CONFIG_PROFILE") if search.wanted else None)
+    return CommandLine(executable, profile, search.login_origin, search.settings.config_file)
+
+
+def _sdk_chain(search: Search) -> Attempt:
+    wanted = search.wanted
+    settings = search.settings
+    if not sdk.is_installed():
+        return "the package databricks-sdk is not installed"
+    if wanted is not None:
+        profile = settings.profile or search.env("DATABRICKS_CONFIG_PROFILE")
+        host = search.login_origin
+        return sdk.SdkSignIn(f"auth_type {wanted!r}", host, wanted, profile, settings.config_file, settings.client_id)
+    hint = next((name for name in SDK_HINTS if search.env(name)), None)
+    if hint is None and not _has_azure_cli(search):
+        return "nothing it would use is set (ARM_*, GOOGLE_*, DATABRICKS_OIDC_*, ...), nor is there `az` for an Azure host"
+    return sdk.SdkSignIn("Databricks SDK's own chain", search.login_origin)
+
+
+def _has_azure_cli(search: Search) -> bool:
+    """Whether the Azure CLI is there; it is asked only for hosts of Azure, though the SDK asks it for all."""
+    is_azure = search.workspace.hostname.endswith(".azuredatabricks.net")
+    return is_azure and shutil.which("az", path=search.environ.get("PATH")) is not None
+
+
+def _connect_server(search: Search) -> ConnectServer | str:
+    """The Connect server that this runs on, or why there is none."""
+    if not {search.env("RSTUDIO_PRODUCT"), search.env("POSIT_PRODUCT")} & _CONNECT_PRODUCTS:
+        return "this does not run on Posit Connect (POSIT_PRODUCT and RSTUDIO_PRODUCT say so)"
+    url, key = search.env("CONNECT_SERVER"), search.env("CONNECT_API_KEY")
+    if not url or not key:
+        return f"{'CONNECT_SERVER' if not url else 'CONNECT_API_KEY'} is not set"
+    return ConnectServer(url, Secret(SecretStr(key), variable="CONNECT_API_KEY"), search.settings.audience)
+
+
+def _login_origin(search: Search) -> str:
+    """Where a service principal gets its token."""
+    origin = search.login_origin
+    if origin is None:
+        raise ConfigurationError(
+            f"{search.workspace.host} issues no tokens to service principals. Set DATABRICKS_HOST to the workspace it "
+            "belongs to."
+        )
+    return origin
+
+
+STEPS: tuple[Step, ...] = (
+    Step("credentials argument", _credentials_argument, is_argument=True, is_object=True),
+    Step("token argument", _token_argument, frozenset({"pat"}), is_argument=True),
+    Step(
+        "Posit Connect viewer",
+        _viewer,
+        frozenset({"posit-oauth-integration", "posit-connect-viewer"}),
+        is_argument=True,
+    ),
+    Step("client_id and client_secret arguments", _client_argument, frozenset({"oauth-m2m"}), is_argument=True),
+    Step("workspace_client or config argument", _sdk_argument, is_argument=True, is_object=True),
+    Step("profile argument", _profile_argument, frozenset({"pat", "oauth-m2m"}), is_argument=True),
+    Step("DATABRICKS_TOKEN or DATABRICKS_API_KEY", _env_token, frozenset({"pat"}), is_for_any_host=True),
+    Step("DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET", _env_client, frozenset({"oauth-m2m"})),
+    Step("Posit Workbench", _workbench, frozenset({"posit-workbench"})),
+    Step(
+        "Posit Connect service account",
+        _service_account,
+        frozenset({"posit-oauth-integration", "posit-connect-service-account"}),
+    ),
+    Step("configuration file", _profile, frozenset({"pat", "oauth-m2m"})),
+    Step("Databricks model serving", _model_serving, frozenset({"model-serving"}) | sdk.ON_BEHALF),
+    Step("Databricks runtime", _runtime, frozenset({"runtime"})),
+    Step("Databricks CLI", _cli, frozenset({"databricks-cli"}), is_tentative=True),
+    Step("Databricks SDK", _sdk_chain, is_tentative=True),
+)

@@ -1,0 +1,375 @@
+"""Tokens that run out: one cell per identity, filled by one caller at a time.
+
+A cell holds one token. Whoever asks gets it while it is fresh. Shortly before it runs out, *one* caller fetches the
+next one while all others go on with the old; once it has run out, one caller fetches and the others wait for that one
+fetch, be they threads, tasks or other event loops. So fifty callers make one request to the token endpoint.
+
+The decisions stand in `_plan`, a generator that asks for `FETCH` or for a `Wait` and is told what came of it; two short
+loops, sync and async, obey it. The lock is held for a few instructions only, never during I/O.
+
+What is easy to get wrong, and how it is done here:
+
+- Clocks. The wall clock may be set back, and the monotonic clock of Linux stands still while a laptop sleeps. A token
+  counts as old as the *later* of the two says. Its life is counted from before the request for it was sent.
+- A refused token (`refresh=True`) is fetched anew once, though fifty callers may have been refused: those who were
+  given an older token than the one that somebody has fetched by force since then simply get the new one. Which token a
+  caller was given is kept in a context variable.
+- Cancellation. The fetching task may be cancelled; those who wait then decide anew and one of them fetches.
+- A sync caller on the thread of the very loop that is fetching must not wait for it: it fetches for itself.
+- Forks. A child drops locks and fetches that only its parent can finish, and keeps the token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import copy
+import itertools
+import os
+import threading
+import time
+import weakref
+from collections import OrderedDict
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+
+from pydantic import SecretStr
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator, Hashable
+
+# A token is renewed when this is left of its life, in seconds, or half of it if that is less. The Databricks SDK uses
+# 20 minutes; ten leave room for a slow token endpoint and halve the number of fetches.
+AHEAD = 600.0
+# A token with less than this left, in seconds, is not sent any more: it would run out on the way.
+MARGIN = 10.0
+# After a failed renewal, the old token is used for this long, in seconds, before the next attempt.
+REST = 30.0
+# A caller that has waited this long for somebody else's fetch, in seconds, fetches for itself.
+PATIENCE = 60.0
+
+
+class Clock(Protocol):
+    """Two clocks; see the module's docstring for why."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that is never set."""
+        ...
+
+    def wall(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+
+class SystemClock:
+    """The clocks of this machine."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that is never set."""
+        return time.monotonic()
+
+    def wall(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a token endpoint gave.
+
+    Args:
+        token: The access token.
+        lifetime: For how long it is good, in seconds from the request for it.
+    """
+
+    token: SecretStr
+    lifetime: float
+
+
+@dataclass(frozen=True)
+class _Lease:
+    """A grant, and when it was got."""
+
+    grant: Grant
+    serial: int
+    forced: bool
+    monotonic: float
+    wall: float
+
+    def left(self, clock: Clock) -> float:
+        """Seconds of life left, by the clock that says less."""
+        return self.grant.lifetime - max(clock.monotonic() - self.monotonic, clock.wall() - self.wall)
+
+
+@dataclass(frozen=True)
+class _Landing:
+    """What came of a fetch: a lease, an error, or neither if whoever fetched was cancelled."""
+
+    lease: _Lease | None = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class _Flight:
+    """A fetch under way."""
+
+    thread: int
+    on_loop: bool
+    forced: bool
+    future: concurrent.futures.Future[_Landing] = field(default_factory=concurrent.futures.Future)
+
+    def __post_init__(self) -> None:
+        # A running future cannot be cancelled: a waiting task that is cancelled must not take the others with it.
+        self.future.set_running_or_notify_cancel()
+
+
+class _Fetch:
+    """The effect "fetch a token now"."""
+
+
+FETCH: Final = _Fetch()
+
+
+@dataclass(frozen=True)
+class Wait:
+    """The effect "wait for somebody else's fetch"."""
+
+    future: concurrent.futures.Future[_Landing]
+
+
+_serials = itertools.count(1)
+# The cell whose token this context was given last, and the token's serial number.
+_given: ContextVar[tuple[int, int]] = ContextVar("langchain_dbchat_given", default=(0, 0))
+
+
+class TokenCell:
+    """The token of one identity.
+
+    Args:
+        clock: The clocks to go by.
+    """
+
+    __slots__ = ("__weakref__", "_clock", "_flight", "_lease", "_lock", "_number", "_rest_until")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._number = next(_serials)
+        self._lease: _Lease | None = None
+        self._rest_until = 0.0
+        self._flight: _Flight | None = None
+        self._lock = threading.Lock()
+        _survivors.add(self)
+
+    def after_fork(self) -> None:
+        """Drop what only the parent process can finish; the token stays."""
+        self._lock = threading.Lock()
+        self._flight = None
+
+    def get(self, fetch: Callable[[], Grant], *, refresh: bool = False) -> SecretStr:
+        """The token, fetched if need be.
+
+        Args:
+            fetch: Fetches one; may raise.
+            refresh: The last one was refused.
+        """
+        plan = self._plan(refresh=refresh, on_loop=False)
+        try:
+            effect = next(plan)
+            while True:
+                try:
+                    result = fetch() if isinstance(effect, _Fetch) else _wait(effect.future)
+                except BaseException as error:  # noqa: BLE001, PERF203 - the plan decides, and raises it again
+                    effect = plan.throw(error)
+                else:
+                    effect = plan.send(result)
+        except StopIteration as end:
+            return _token_of(end)
+
+    async def aget(self, fetch: Callable[[], Awaitable[Grant]], *, refresh: bool = False) -> SecretStr:
+        """The token, fetched if need be, without blocking the loop.
+
+        Args:
+            fetch: Fetches one; may raise.
+            refresh: The last one was refused.
+        """
+        plan = self._plan(refresh=refresh, on_loop=True)
+        try:
+            effect = next(plan)
+            while True:
+                try:
+                    result = await fetch() if isinstance(effect, _Fetch) else await _await(effect.future)
+                except BaseException as error:  # noqa: BLE001, PERF203 - the plan decides, and raises it again
+                    effect = plan.throw(error)
+                else:
+                    effect = plan.send(result)
+        except StopIteration as end:
+            return _token_of(end)
+
+    def _plan(self, *, refresh: bool, on_loop: bool) -> Generator[_Fetch | Wait, Grant | _Landing | None, SecretStr]:
+        """Decide who fetches, who waits and who goes on with what there is."""
+        impatient = False
+        while True:
+            with self._lock:
+                choice = self._choose(refresh=refresh, on_loop=on_loop, impatient=impatient)
+            if isinstance(choice, _Flight):
+                return (yield from self._fly(choice))
+            if isinstance(choice, _Lease):
+                return self._hand_out(choice)
+            landing = yield choice
+            if not isinstance(landing, _Landing):
+                impatient = True
+            elif landing.error is not None:
+                raise _again(landing.error)
+            elif landing.lease is not None:
+                return self._hand_out(landing.lease)
+
+    def _choose(self, *, refresh: bool, on_loop: bool, impatient: bool) -> _Lease | Wait | _Flight:
+        """One decision, under the lock."""
+        lease, flight = self._lease, self._flight
+        if lease is not None and self._usable(lease) and not (refresh and not self._replaced(lease)):
+            early = lease.left(self._clock) <= min(AHEAD, lease.grant.lifetime / 2)
+            if not early or flight is not None or self._clock.monotonic() < self._rest_until:
+                return lease
+            refresh = False
+        elif flight is not None and not impatient:
+            would_block_itself = flight.on_loop and not on_loop and flight.thread == threading.get_ident()
+            if not would_block_itself:
+                return Wait(flight.future)
+        own = _Flight(threading.get_ident(), on_loop, refresh)
+        if flight is None or impatient:
+            self._flight = own
+        return own
+
+    def _fly(self, flight: _Flight) -> Generator[_Fetch | Wait, Grant | _Landing | None, SecretStr]:
+        """Fetch, and tell those who wait what came of it."""
+        monotonic, wall = self._clock.monotonic(), self._clock.wall()
+        try:
+            grant = yield FETCH
+        except Exception as error:
+            with self._lock:
+                self._rest_until = self._clock.monotonic() + REST
+                old = self._lease
+            self._land(flight, _Landing(error=error))
+            if old is not None and not flight.forced and self._usable(old):
+                return self._hand_out(old)
+            raise
+        except BaseException:
+            self._land(flight, _Landing())
+            raise
+        if not isinstance(grant, Grant):
+            raise TypeError  # not reached: a fetch gives a grant
+        lease = _Lease(grant, next(_serials), flight.forced, monotonic, wall)
+        with self._lock:
+            self._lease = lease
+            self._rest_until = 0.0
+        self._land(flight, _Landing(lease))
+        return self._hand_out(lease)
+
+    def _land(self, flight: _Flight, landing: _Landing) -> None:
+        """End a fetch."""
+        with self._lock:
+            if self._flight is flight:
+                self._flight = None
+        flight.future.set_result(landing)
+
+    def _usable(self, lease: _Lease) -> bool:
+        """Whether a token may still be sent."""
+        return lease.left(self._clock) > min(MARGIN, lease.grant.lifetime / 10)
+
+    def _replaced(self, lease: _Lease) -> bool:
+        """Whether the refused token of this context has been replaced by force since it was given."""
+        cell, serial = _given.get()
+        return lease.forced and cell == self._number and serial < lease.serial
+
+    def _hand_out(self, lease: _Lease) -> SecretStr:
+        """Give the token, and remember which one this context has."""
+        _given.set((self._number, lease.serial))
+        return lease.grant.token
+
+
+class TokenCells:
+    """The cells of one way of signing in, shared by the whole process; the least recently used are forgotten.
+
+    Args:
+        limit: How many identities to keep.
+        clock: The clocks to go by.
+    """
+
+    def __init__(self, limit: int, clock: Clock | None = None) -> None:
+        self._limit = limit
+        self._clock: Clock = clock or SystemClock()
+        self._cells: OrderedDict[Hashable, TokenCell] = OrderedDict()
+        self._lock = threading.Lock()
+        _survivors.add(self)
+
+    def after_fork(self) -> None:
+        """Drop the lock, which another thread of the parent may hold."""
+        self._lock = threading.Lock()
+
+    def cell(self, key: Hashable) -> TokenCell:
+        """The cell of one identity.
+
+        Args:
+            key: What tells it from all others; must not hold a secret in clear.
+        """
+        with self._lock:
+            cell = self._cells.get(key)
+            if cell is None:
+                cell = self._cells[key] = TokenCell(self._clock)
+                while len(self._cells) > self._limit:
+                    self._cells.popitem(last=False)
+            self._cells.move_to_end(key)
+            return cell
+
+    def clear(self) -> None:
+        """Forget every token."""
+        with self._lock:
+            self._cells.clear()
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._cells)
+
+
+# Everything with a lock, to be mended in a forked child.
+_survivors: weakref.WeakSet[TokenCell | TokenCells] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Run in a forked child, where no other thread exists."""
+    for survivor in list(_survivors):
+        survivor.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _wait(future: concurrent.futures.Future[_Landing]) -> _Landing | None:
+    """Wait in a thread; None when out of patience."""
+    concurrent.futures.wait([future], timeout=PATIENCE)
+    return future.result() if future.done() else None
+
+
+async def _await(future: concurrent.futures.Future[_Landing]) -> _Landing | None:
+    """Wait in a task; None when out of patience."""
+    await asyncio.wait({asyncio.wrap_future(future)}, timeout=PATIENCE)
+    return future.result() if future.done() else None
+
+
+def _token_of(end: StopIteration) -> SecretStr:
+    """What a plan returned."""
+    token = end.value
+    if not isinstance(token, SecretStr):
+        raise TypeError  # not reached: a plan returns a token
+    return token
+
+
+def _again(error: Exception) -> Exception:
+    """The error of a shared fetch for one of those who waited: a copy, for a traceback belongs to one thread."""
+    try:
+        twin = copy.copy(error)
+    except TypeError:  # an exception of another library, whose arguments are not those of its constructor
+        return error
+    return twin.with_traceback(None)

@@ -1,0 +1,334 @@
+"""The connection that the chat model and the embeddings share: where requests go, who calls, how they travel.
+
+A model is plain data: what the user gave, and nothing that holds a socket, a lock or a token that was fetched. What
+those fields mean (the workspace's address, the credentials) is found out at the first call, from the arguments first
+and the environment second, and found out again in whatever process the model is opened in.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+from pydantic import BaseModel, Field, PrivateAttr, SecretStr, model_validator
+from pydantic_core import PydanticSerializationError, to_json
+
+from langchain_dbchat.auth.resolver import resolve
+from langchain_dbchat.auth.settings import AuthSettings
+from langchain_dbchat.auth.workspace import Workspace, parse_workspace
+from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.models.families import OPENAI_COMPATIBLE, Family, family_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from langchain_dbchat.transport.channel import Channel
+    from langchain_dbchat.transport.exchange import Request
+
+DEFAULT_MODEL = "databricks-claude-sonnet-4-6"
+"""What is called when neither ``model=`` nor ``DATABRICKS_MODEL`` says; it will move as models are retired."""
+
+Token = SecretStr | Callable[[], str] | Callable[[], Awaitable[str]]
+
+_ALIASES = {
+    "endpoint": "model",
+    "workspace": "host",
+    "workspace_url": "host",
+    "api_key": "token",
+    "api_base": "base_url",
+    "api_headers": "default_headers",
+}
+_UC_NAME_DOTS = 2
+_OPERATIONS = {"chat": "chat/completions", "embeddings": "embeddings"}
+
+
+class Link(NamedTuple):
+    """A connection that has been worked out: the address, and the channel to it."""
+
+    workspace: Workspace
+    channel: Channel
+
+
+class _Holder:
+    """Keeps the link of a model for as long as the fields that it came from stay the same; never copied or pickled."""
+
+    __slots__ = ("_key", "_link")
+
+    def __init__(self) -> None:
+        self._key: object = None
+        self._link: Link | None = None
+
+    def get(self, key: object) -> Link | None:
+        return self._link if self._key == key else None
+
+    def put(self, key: object, link: Link) -> Link:
+        self._key, self._link = key, link
+        return link
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Holder)
+
+    def __hash__(self) -> int:
+        return hash(_Holder)
+
+    def __reduce__(self) -> tuple[type[_Holder], tuple[()]]:
+        return (_Holder, ())
+
+    def __copy__(self) -> _Holder:
+        return _Holder()
+
+    def __deepcopy__(self, memo: object) -> _Holder:
+        return _Holder()
+
+
+class DatabricksConnection(BaseModel):
+    """Fields and calls that are the same for every model behind a serving endpoint."""
+
+    model: str = Field(default="")
+    """Name of the serving endpoint (alias ``endpoint``), or of a model service (``system.ai.<model>``)."""
+
+    host: str | None = None
+    """The workspace (aliases ``workspace``, ``workspace_url``); unset, ``DATABRICKS_HOST`` or a profile's host."""
+
+    token: Token | None = None
+    """A token (alias ``api_key``), or a callable, sync or async, that is asked for one for every request; unset, the
+    way to sign in is found in the environment."""
+
+    base_url: str | None = None
+    """Base URL of any OpenAI-compatible server, instead of a workspace (alias ``api_base``)."""
+
+    client_id: str | None = None
+    """A service principal's application id, for OAuth machine-to-machine."""
+
+    client_secret: SecretStr | None = None
+    """The service principal's secret."""
+
+    profile: str | None = None
+    """A profile of ``~/.databrickscfg``."""
+
+    auth_type: str | None = None
+    """The one way of signing in to use, such as ``"pat"``, ``"oauth-m2m"`` or ``"databricks-cli"``."""
+
+    workspace_client: Any = Field(default=None, exclude=True, repr=False)
+    """A ``databricks.sdk.WorkspaceClient`` or a ``databricks.sdk.core.Config`` whose credentials are used."""
+
+    credentials: Any = Field(default=None, exclude=True, repr=False)
+    """An object of your own that signs requests (`langchain_dbchat.auth.credentials.Credentials`)."""
+
+    user_session_token: Token | None = Field(default=None, exclude=True, repr=False)
+    """The viewer's session token on Posit Connect."""
+
+    workspace_id: str | None = None
+    """The workspace's id on a host that fronts several; also read from ``?o=`` in the host."""
+
+    timeout: Any = None
+    """Seconds, an ``httpx.Timeout``, or `langchain_dbchat.transport.channel.Timeouts`; unset, 10 s to connect, 300 s
+    to the first event and 120 s between events."""
+
+    max_retries: int = Field(default=5, ge=0)
+    """How often a request that failed for a reason that passes is sent again."""
+
+    retry_deadline: float = Field(default=120.0, gt=0)
+    """Seconds after which nothing is sent again."""
+
+    default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
+    """Headers for every request (alias ``api_headers``)."""
+
+    default_query: Mapping[str, str] | None = None
+    """Query parameters for every request."""
+
+    http_client: Any = Field(default=None, exclude=True, repr=False)
+    """An ``httpx.Client`` to use for sync calls."""
+
+    http_async_client: Any = Field(default=None, exclude=True, repr=False)
+    """An ``httpx.AsyncClient`` to use for async calls."""
+
+    _holder: _Holder = PrivateAttr(default_factory=_Holder)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_aliases(cls, values: Any) -> Any:
+        """Rename the aliases of fields, and refuse a field that is given twice or does not exist."""
+        if not isinstance(values, dict):
+            return values
+        aliases = {**_ALIASES, **cls._own_aliases()}
+        named: dict[str, Any] = {}
+        for key, value in values.items():
+            name = aliases.get(key, key)
+            if name in named:
+                raise ValueError(f"{name!r} is given twice: as {key!r} and under another name.")
+            if name not in cls.model_fields:
+                raise ValueError(
+                    f"{cls.__name__} has no field {key!r}. A field of the request that has no setting of its own goes "
+                    "into extra_body={...}, a header into default_headers={...}."
+                )
+            named[name] = value
+        return named
+
+    @classmethod
+    def _own_aliases(cls) -> dict[str, str]:
+        return {}
+
+    @model_validator(mode="after")
+    def _settle_model(self) -> Self:
+        """Settle the endpoint's name: what was given, what the address names, ``DATABRICKS_MODEL``, the default."""
+        name = self.model
+        while name.startswith("databricks/"):
+            name = name.removeprefix("databricks/")
+        if not name:
+            name = self._endpoint_of_address() or self._default_model()
+        if name != self.model:
+            self.__dict__["model"] = name
+        self._auth_settings()
+        return self
+
+    def _endpoint_of_address(self) -> str | None:
+        address = self.base_url or self.host
+        return parse_workspace(address, plain=self.base_url is not None).endpoint if address else None
+
+    def _default_model(self) -> str:
+        name = os.environ.get("DATABRICKS_MODEL")
+        if name:
+            return name
+        warnings.warn(
+            f"No model given, so {DEFAULT_MODEL!r} is used. This default will move as models are retired: name the "
+            "serving endpoint with model=... or DATABRICKS_MODEL.",
+            stacklevel=5,
+        )
+        return DEFAULT_MODEL
+
+    def _auth_settings(self) -> AuthSettings:
+        client = self.workspace_client
+        is_config = client is not None and not hasattr(client, "config")
+        return AuthSettings(
+            host=self.host,
+            base_url=self.base_url,
+            token=self.token,
+            client_id=self.client_id,
+            client_secret=self.client_secret,
+            profile=self.profile,
+            auth_type=self.auth_type,
+            workspace_client=None if is_config else client,
+            config=client if is_config else None,
+            credentials=self.credentials,
+            user_session_token=self.user_session_token,
+            workspace_id=self.workspace_id,
+        )
+
+    def __copy__(self) -> Self:
+        """Copy without the link: the copy may be given another identity."""
+        copy = super().__copy__()
+        copy._holder = _Holder()  # noqa: SLF001  # the copy is one of us
+        return copy
+
+    def _key(self) -> tuple[Any, ...]:
+        return (
+            self.host,
+            self.base_url,
+            self.token,
+            self.client_id,
+            self.client_secret,
+            self.profile,
+            self.auth_type,
+            self.workspace_client,
+            self.credentials,
+            self.user_session_token,
+            self.workspace_id,
+            self.timeout,
+            self.max_retries,
+            self.retry_deadline,
+            self.http_client,
+            self.http_async_client,
+        )
+
+    def _link(self) -> Link:
+        """Work out the address and the credentials; reads files, so async code calls it in a thread."""
+        key = self._key()
+        return self._holder.get(key) or self._holder.put(key, self._connect())
+
+    async def _alink(self) -> Link:
+        link = self._holder.get(self._key())
+        if link is not None:
+            return link
+        import asyncio  # noqa: PLC0415  # sync programs never load it for us
+
+        return await asyncio.to_thread(self._link)
+
+    def _connect(self) -> Link:
+        from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx: first call only
+        from langchain_dbchat.transport.exchange import RetryPolicy  # noqa: PLC0415  # the same
+
+        signed = resolve(self._auth_settings())
+        channel = Channel(
+            signed.credentials,
+            timeouts=Timeouts.of(self.timeout),
+            policy=RetryPolicy(max_retries=self.max_retries, deadline=self.retry_deadline),
+            http_client=self.http_client,
+            http_async_client=self.http_async_client,
+        )
+        return Link(signed.workspace, channel)
+
+    def _family(self, model: str, override: str | None = None) -> Family:
+        """Pick the row: the one that is named, the one for other servers, or the one that the endpoint's name says."""
+        if override is None and self.base_url is not None and self._plain_server():
+            return OPENAI_COMPATIBLE
+        return family_of(model, override)
+
+    def _plain_server(self) -> bool:
+        return parse_workspace(self.base_url or "", plain=True).kind == "openai"
+
+    def _request(  # noqa: PLR0913  # one request's parts, the last two by keyword
+        self,
+        link: Link,
+        operation: str,
+        model: str,
+        body: dict[str, Any],
+        *,
+        headers: Mapping[str, str] | None = None,
+        streaming: bool = False,
+    ) -> Request:
+        """Address and write a request."""
+        from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
+
+        url, named = route(link.workspace, operation, model)
+        if named:
+            body = {"model": model, **body}
+        if self.default_query:
+            url = f"{url}?{urlencode(self.default_query)}"
+        try:
+            written = to_json(body)
+        except PydanticSerializationError as error:
+            raise ConfigurationError(f"The request holds something that cannot be written as JSON: {error}") from error
+        return Request(
+            url=url,
+            headers={**(self.default_headers or {}), **(headers or {})},
+            body=written,
+            endpoint=model,
+            host=link.workspace.host,
+            streaming=streaming,
+        )
+
+
+def route(workspace: Workspace, operation: str, model: str) -> tuple[str, bool]:
+    """Find the URL of an operation.
+
+    Every kind of endpoint answers at ``/serving-endpoints/<name>/invocations``; model services of Unity Catalog
+    (``<catalog>.<schema>.<name>``) answer at the AI gateway only, and any other server at OpenAI's paths.
+
+    Args:
+        workspace: The address.
+        operation: ``"chat"`` or ``"embeddings"``.
+        model: The endpoint's or service's name.
+
+    Returns:
+        The URL, and whether the body has to name the model.
+    """
+    path = _OPERATIONS[operation]
+    if workspace.kind == "workspace":
+        if model.count(".") >= _UC_NAME_DOTS:
+            return f"{workspace.origin}/ai-gateway/mlflow/v1/{path}", True
+        return f"{workspace.base_url}/{quote(model, safe='')}/invocations", False
+    return f"{workspace.base_url}/{path}", True

@@ -1,0 +1,153 @@
+"""LangChain's standard content blocks for our messages.
+
+langchain-core asks the translator that is registered for a message's ``model_provider``; without one, reasoning in
+Databricks' shape would pass through untranslated. Text and reasoning of chunks carry string indices, tool calls
+integer ones, so that every assembly in langchain-core (v0, v1, v3) keeps them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from langchain_core import exceptions
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import content as types
+from langchain_core.messages.block_translators import register_translator
+
+from langchain_dbchat.dialects.reasoning import CALL_EXTRAS, PROVIDER
+
+Block = dict[str, Any]
+
+_KNOWS_REFUSALS = hasattr(exceptions, "ModelRefusalError")
+"""langchain-core has a refusal block since 1.7.5."""
+
+
+def translate_content(message: AIMessage) -> list[types.ContentBlock]:
+    """Translate a whole message.
+
+    Args:
+        message: A message of ours.
+
+    Returns:
+        Its standard blocks.
+    """
+    blocks = list(_content(message, chunk=False))
+    extras = _call_extras(message)
+    blocks.extend(_with_extras({"type": "tool_call", **call}, extras) for call in message.tool_calls)
+    return cast("list[types.ContentBlock]", blocks)
+
+
+def translate_content_chunk(message: AIMessageChunk) -> list[types.ContentBlock]:
+    """Translate a chunk.
+
+    Args:
+        message: A chunk of ours, or the sum of several.
+
+    Returns:
+        Its standard blocks, with indices.
+    """
+    blocks = list(_content(message, chunk=True))
+    extras = _call_extras(message)
+    if message.chunk_position == "last":
+        blocks.extend(_with_extras({"type": "tool_call", **call}, extras) for call in message.tool_calls)
+    else:
+        blocks.extend(_with_extras({"type": "tool_call_chunk", **part}, extras) for part in message.tool_call_chunks)
+    return cast("list[types.ContentBlock]", blocks)
+
+
+def register() -> None:
+    """Make the translators known to langchain-core."""
+    register_translator(PROVIDER, translate_content, translate_content_chunk)
+
+
+def _content(message: AIMessage, *, chunk: bool) -> Iterator[Block]:
+    content: Any = message.content
+    for block in [content] if isinstance(content, str) else content:
+        if isinstance(block, str):
+            if block:
+                yield {"type": "text", "text": block, "index": "lc_txt_0"} if chunk else {"type": "text", "text": block}
+        else:
+            yield from _translate(block)
+    refusal = message.additional_kwargs.get("refusal")
+    if refusal:
+        block = {"type": "refusal", "refusal": refusal}
+        block = block if _KNOWS_REFUSALS else {"type": "non_standard", "value": block}
+        yield {**block, "index": "lc_refusal"} if chunk else block
+
+
+def _translate(block: Block) -> Iterator[Block]:
+    kind = block.get("type")
+    index = {"index": block["index"]} if "index" in block else {}
+    if kind == "text":
+        yield _text(block)
+    elif kind == "reasoning" and isinstance(block.get("summary"), list):
+        for number, entry in enumerate(block["summary"]):
+            yield _reasoning(entry, block, number)
+    elif kind == "image_url":
+        yield {**_image(block), **index}
+    elif kind in types.KNOWN_BLOCK_TYPES:
+        yield dict(block)
+    else:
+        yield {"type": "non_standard", "value": {key: value for key, value in block.items() if key != "index"}, **index}
+
+
+def _text(block: Block) -> Block:
+    text: Block = {"type": "text", "text": block.get("text") or ""}
+    if "index" in block:
+        text["index"] = block["index"]
+    extras = {key: value for key, value in block.items() if key not in {"type", "text", "index", "annotations"}}
+    citations = extras.pop("citations", None)
+    annotations = list(block.get("annotations") or [])
+    annotations.extend(map(_citation, citations if isinstance(citations, list) else []))
+    if annotations:
+        text["annotations"] = annotations
+    if extras:
+        text["extras"] = extras
+    return text
+
+
+def _citation(citation: Any) -> Block:
+    """Translate a citation; what the standard has no word for stays in ``extras``, and nothing is lost."""
+    if not isinstance(citation, Mapping):
+        return {"type": "non_standard_annotation", "value": {"citation": citation}}
+    known = {"url": "url", "title": "title", "document_title": "title", "cited_text": "cited_text"}
+    said = {standard: citation[key] for key, standard in known.items() if isinstance(citation.get(key), str)}
+    rest = {key: value for key, value in citation.items() if key not in known and key != "type"}
+    return {"type": "citation", **said, **({"extras": rest} if rest else {})}
+
+
+def _reasoning(entry: Any, block: Block, number: int) -> Block:
+    said = entry if isinstance(entry, Mapping) else {"text": str(entry)}
+    reasoning: Block = {"type": "reasoning", "reasoning": said.get("text") or ""}
+    extras: Block = {}
+    for key in ("signature", "data"):
+        if said.get(key):
+            extras[key] = said[key]
+    position = said.get("index", number)
+    if position:
+        extras["continues"] = True
+    if extras:
+        reasoning["extras"] = extras
+    if "index" in block:
+        reasoning["index"] = f"{block['index']}_{position}" if position else block["index"]
+    return reasoning
+
+
+def _image(block: Block) -> Block:
+    image = block.get("image_url")
+    url = image.get("url") if isinstance(image, Mapping) else image
+    if isinstance(url, str) and url.startswith("data:"):
+        mime_type, _, data = url[5:].partition(";base64,")
+        return {"type": "image", "mime_type": mime_type, "base64": data}
+    return {"type": "image", "url": url}
+
+
+def _call_extras(message: AIMessage) -> Mapping[str, Any]:
+    extras = message.additional_kwargs.get(CALL_EXTRAS)
+    return extras if isinstance(extras, Mapping) else {}
+
+
+def _with_extras(call: Block, extras: Mapping[str, Any]) -> Block:
+    carried = extras.get(call.get("id") or "")
+    return {**call, "extras": dict(carried)} if isinstance(carried, Mapping) else call

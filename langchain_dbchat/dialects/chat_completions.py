@@ -1,0 +1,320 @@
+"""Reading a chat-completions answer, streamed or whole.
+
+A stream is ``feed`` and ``close``, and ``close`` may object: an answer that ended without a finish reason and without
+``[DONE]`` was cut off, and is an error that carries what had arrived. Everything that has to come exactly once (model
+name, finish reason, usage) stands on the last chunk, because langchain-core adds up what it finds on several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from pydantic_core import from_json
+
+from langchain_dbchat.dialects.answer import Answer, Delta
+from langchain_dbchat.dialects.parts import Part, Text, join_parts, read_parts
+from langchain_dbchat.dialects.reasoning import PROVIDER, Target
+from langchain_dbchat.dialects.usage import decode_usage
+from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterrupted, error_from_event
+
+DONE = b"[DONE]"
+
+_TAG = {"model_provider": PROVIDER}
+_PLAIN_DELTA = frozenset({"role", "content"})
+_KEPT = ("system_fingerprint", "service_tier", "custom_outputs", "databricks_output")
+
+
+class _Facts:
+    """What an answer says about itself, besides what it says."""
+
+    __slots__ = ("finish_reason", "id", "kept", "request_id", "served_model", "target", "usage")
+
+    def __init__(self, target: Target, request_id: str | None) -> None:
+        self.target = target
+        self.id: str | None = None
+        self.request_id = request_id
+        self.served_model: str | None = None
+        self.finish_reason: str | None = None
+        self.usage: Mapping[str, Any] | None = None
+        self.kept: dict[str, Any] = {}
+
+    def note(self, payload: Mapping[str, Any]) -> None:
+        """Take what an event or a whole answer says about itself; of repeated usage the last that counts anything."""
+        usage = payload.get("usage")
+        if usage and isinstance(usage, Mapping):
+            known = self.usage
+            if known is None or usage.get("completion_tokens") is not None or known.get("completion_tokens") is None:
+                self.usage = usage
+        model = payload.get("model")
+        if model:
+            self.served_model = str(model)
+        for key in _KEPT:
+            if payload.get(key) is not None:
+                self.kept[key] = payload[key]
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the ``response_metadata`` of the whole message."""
+        metadata: dict[str, Any] = {
+            "model_provider": PROVIDER,
+            "model_name": self.target.model,
+            "model_family": self.target.family.name,
+        }
+        if self.finish_reason is not None:
+            metadata["finish_reason"] = self.finish_reason
+        if self.served_model is not None:
+            metadata["served_model"] = self.served_model
+        if self.request_id is not None:
+            metadata["request_id"] = self.request_id
+        if self.usage is not None:
+            metadata["token_usage"] = dict(self.usage)
+        return {**metadata, **self.kept}
+
+
+def _message(answer: Answer, facts: _Facts) -> AIMessage:
+    content: Any = answer.content()
+    calls, invalid = answer.calls()
+    return AIMessage(
+        content=content,
+        tool_calls=calls,
+        invalid_tool_calls=invalid,
+        additional_kwargs=answer.additional(),
+        response_metadata=facts.metadata(),
+        usage_metadata=decode_usage(facts.usage) if facts.usage else None,
+        id=facts.id,
+    )
+
+
+def _parse(raw: bytes | str) -> dict[str, Any]:
+    try:
+        payload = from_json(raw)
+    except ValueError as error:
+        raise MalformedResponseError(
+            f"The server sent something that is not JSON ({error}): {bytes_start(raw)}"
+        ) from error
+    if not isinstance(payload, dict):
+        raise MalformedResponseError(
+            f"The server sent a JSON {type(payload).__name__} instead of an object: {bytes_start(raw)}"
+        )
+    return payload
+
+
+def bytes_start(raw: bytes | str, limit: int = 200) -> str:
+    """Return the beginning of what a server sent, for an error's text."""
+    text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+    return text if len(text) <= limit else text[:limit] + "..."
+
+
+def decode_answer(body: bytes, target: Target, request_id: str | None) -> ChatResult:
+    """Read a whole answer.
+
+    Args:
+        body: The response body.
+        target: The model that was called.
+        request_id: The response's ``x-request-id``.
+
+    Returns:
+        One generation for each choice.
+
+    Raises:
+        DatabricksError: If the body is an error in spite of its status.
+        MalformedResponseError: If the body is no chat completion.
+    """
+    payload = _parse(body)
+    error = error_from_event(payload, request_id=request_id)
+    if error is not None:
+        raise error
+    choices = payload.get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise MalformedResponseError(
+            f"The endpoint {target.model!r} answered with {sorted(payload)} instead of 'choices': it does not speak "
+            "chat completions. Agent and custom model endpoints have other shapes; check the endpoint's task.",
+            request_id=request_id,
+        )
+    generations: list[ChatGeneration] = []
+    facts = _Facts(target, request_id)
+    facts.note(payload)
+    facts.id = payload.get("id") or None
+    for choice in choices:
+        says = choice.get("message") if isinstance(choice, Mapping) else None
+        if not isinstance(says, Mapping):
+            raise MalformedResponseError("A choice of the answer has no message.", request_id=request_id)
+        answer = Answer(whole=True, blocks=target.family.signed_text)
+        for part in read_parts(says):
+            answer.add(part)
+        facts.finish_reason = choice.get("finish_reason")
+        info: dict[str, Any] = {"finish_reason": facts.finish_reason} if facts.finish_reason else {}
+        if choice.get("logprobs") is not None:
+            info["logprobs"] = choice["logprobs"]
+        message = _message(answer, facts)
+        if len(choices) > 1:
+            message.id = None
+        generations.append(ChatGeneration(message=message, generation_info=info or None))
+    usage = dict(facts.usage) if facts.usage else {}
+    return ChatResult(generations=generations, llm_output={"token_usage": usage, "model_name": target.model})
+
+
+class StreamDecoder:
+    """Read a streamed answer, event by event.
+
+    Args:
+        target: The model that was called.
+        request_id: The response's ``x-request-id``.
+        coalesce: Whether deltas of one kind that arrived together become one chunk. It never waits for more, so a slow
+            model still gives a chunk for each of its tokens.
+    """
+
+    __slots__ = ("_answer", "_coalesce", "_done", "_facts", "_logprobs", "_pending", "_started")
+
+    def __init__(self, target: Target, request_id: str | None = None, *, coalesce: bool = True) -> None:
+        self._answer = Answer(blocks=target.family.signed_text)
+        self._facts = _Facts(target, request_id)
+        self._coalesce = coalesce
+        self._done = False
+        self._started = False
+        self._pending: Part | None = None
+        self._logprobs: dict[str, Any] | None = None
+
+    def feed(self, events: Sequence[bytes]) -> list[ChatGenerationChunk]:
+        """Read events that arrived together.
+
+        Args:
+            events: The events' payloads.
+
+        Returns:
+            The chunks that they make, in order.
+
+        Raises:
+            DatabricksError: If an event is an error.
+            MalformedResponseError: If an event is no JSON object, or of no known shape.
+        """
+        chunks: list[ChatGenerationChunk] = []
+        for raw in events:
+            if raw == DONE:
+                self._done = True
+            else:
+                self._read(_parse(raw), chunks)
+            if not self._coalesce:
+                self._flush(chunks)
+        self._flush(chunks)
+        return chunks
+
+    def close(self) -> list[ChatGenerationChunk]:
+        """End the stream.
+
+        Returns:
+            What was held back, and the last chunk, with the finish reason, the model's name and the usage.
+
+        Raises:
+            StreamInterrupted: If the answer did not say that it had ended.
+        """
+        if not self._done and self._facts.finish_reason is None:
+            raise StreamInterrupted(
+                "The stream ended before the answer did: there was no finish reason and no [DONE]. What had arrived is "
+                "in the error's `partial`."
+            )
+        chunks = [self._chunk(delta) for delta in self._answer.finish()]
+        usage = decode_usage(self._facts.usage) if self._facts.usage else None
+        message = AIMessageChunk(
+            content=self._answer.empty_content(),
+            id=self._facts.id,
+            response_metadata=self._facts.metadata(),
+            usage_metadata=usage,
+            chunk_position="last",
+        )
+        info = {"finish_reason": self._facts.finish_reason} if self._facts.finish_reason else None
+        chunks.append(ChatGenerationChunk(message=message, generation_info=info))
+        return chunks
+
+    @contextmanager
+    def keeping_partial(self) -> Iterator[None]:
+        """Give an error that breaks the stream, whatever raised it, the message as far as it had arrived."""
+        try:
+            yield
+        except DatabricksError as error:
+            error.partial = _message(self._answer, self._facts)
+            error.request_id = error.request_id or self._facts.request_id
+            error.endpoint = error.endpoint or self._facts.target.model
+            raise
+
+    def _read(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
+        if "error" in payload or "error_code" in payload:
+            error = error_from_event(payload, request_id=self._facts.request_id)
+            if error is not None:
+                raise error
+        facts = self._facts
+        if not self._started:
+            self._started = True
+            facts.id = payload.get("id") or None
+        facts.note(payload)
+        for choice in payload.get("choices") or ():
+            if not isinstance(choice, Mapping) or choice.get("index") not in {0, None}:
+                raise MalformedResponseError(f"The stream holds a choice that was not asked for: {choice!r:.200}")
+            self._read_choice(choice, chunks)
+
+    def _read_choice(self, choice: Mapping[str, Any], chunks: list[ChatGenerationChunk]) -> None:
+        if choice.get("finish_reason"):
+            self._facts.finish_reason = choice["finish_reason"]
+        if choice.get("logprobs"):
+            self._note_logprobs(choice["logprobs"])
+        says = choice.get("delta") or choice.get("message")
+        if not says:
+            return
+        if not isinstance(says, Mapping):
+            raise MalformedResponseError(f"A delta of the stream is a {type(says).__name__}, not an object.")
+        content = says.get("content")
+        if type(content) is str and says.keys() <= _PLAIN_DELTA:
+            if content:
+                self._add(Text(content), chunks)
+            return
+        for part in read_parts(says):
+            self._add(part, chunks)
+
+    def _note_logprobs(self, logprobs: Mapping[str, Any]) -> None:
+        known = self._logprobs
+        if known is None:
+            self._logprobs = dict(logprobs)
+            return
+        for key, value in logprobs.items():
+            below = known.get(key)
+            known[key] = [*below, *value] if isinstance(below, list) and isinstance(value, list) else value
+
+    def _add(self, part: Part, chunks: list[ChatGenerationChunk]) -> None:
+        pending = self._pending
+        if pending is None:
+            self._pending = part
+            return
+        joined = join_parts(pending, part)
+        if joined is None:
+            self._emit(pending, chunks)
+            self._pending = part
+        else:
+            self._pending = joined
+
+    def _flush(self, chunks: list[ChatGenerationChunk]) -> None:
+        if self._pending is not None:
+            self._emit(self._pending, chunks)
+            self._pending = None
+        if self._logprobs is not None:
+            chunks.append(self._chunk(Delta(self._answer.empty_content())))
+
+    def _emit(self, part: Part, chunks: list[ChatGenerationChunk]) -> None:
+        delta = self._answer.add(part)
+        if delta is not None:
+            chunks.append(self._chunk(delta))
+
+    def _chunk(self, delta: Delta) -> ChatGenerationChunk:
+        fields: dict[str, Any] = {"content": delta.content, "id": self._facts.id, "response_metadata": _TAG}
+        if delta.call is not None:
+            fields["tool_call_chunks"] = [delta.call]
+        if delta.additional is not None:
+            fields["additional_kwargs"] = delta.additional
+        message = AIMessageChunk(**fields)
+        if self._logprobs is None:
+            return ChatGenerationChunk(message=message)
+        info = {"logprobs": self._logprobs}
+        self._logprobs = None
+        return ChatGenerationChunk(message=message, generation_info=info)

@@ -1,0 +1,171 @@
+"""What a choice of an answer says, read into a few kinds of parts.
+
+A streamed ``delta`` and a whole ``message`` are read alike: both hold content (a string, a list of parts or null), tool
+calls, a refusal, and reasoning in one of five places, depending on the family behind the endpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_dbchat.errors import MalformedResponseError
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text of the answer; what else its part carried (citations, a signature) is in ``extras``."""
+
+    text: str
+    extras: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """One entry of reasoning: its text and its signature, or encrypted data; ``opens`` where a new part begins."""
+
+    text: str
+    signature: str | None = None
+    data: str | None = None
+    opens: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A part of another kind, such as an image, kept as it came."""
+
+    block: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool call or a fragment of one."""
+
+    index: int | None
+    id: str | None
+    name: str | None
+    arguments: str
+    extras: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The model's words on why it does not answer."""
+
+    text: str
+
+
+Part = Text | Reasoning | Other | Call | Refusal
+
+_TEXT_KEYS = frozenset({"type", "text"})
+_CALL_KEYS = frozenset({"index", "id", "type", "function"})
+
+
+def read_parts(says: Mapping[str, Any]) -> Iterator[Part]:
+    """Read one ``delta`` or ``message``.
+
+    Args:
+        says: The object as sent.
+
+    Yields:
+        Its parts: reasoning first, then content in its order, a refusal, tool calls.
+
+    Raises:
+        MalformedResponseError: If content or tool calls are of no known shape.
+    """
+    yield from _read_siblings(says)
+    content = says.get("content")
+    if isinstance(content, str):
+        if content:
+            yield Text(content)
+    elif isinstance(content, list):
+        for block in content:
+            yield from _read_block(block)
+    elif content is not None:
+        raise MalformedResponseError(
+            f"The answer's content is a {type(content).__name__}, not text or a list of parts."
+        )
+    refusal = says.get("refusal")
+    if refusal and isinstance(refusal, str):
+        yield Refusal(refusal)
+    calls = says.get("tool_calls")
+    if calls:
+        if not isinstance(calls, list):
+            raise MalformedResponseError(f"The answer's tool calls are a {type(calls).__name__}, not a list.")
+        for call in calls:
+            yield _read_call(call)
+
+
+def join_parts(left: Part, right: Part) -> Part | None:
+    """Join two parts that arrived together, if one part says the same.
+
+    Args:
+        left: The earlier part.
+        right: The later part.
+
+    Returns:
+        The one part, or None if they have to stay two.
+    """
+    if type(left) is Text and type(right) is Text:
+        return Text(left.text + right.text) if left.extras is None and right.extras is None else None
+    if type(left) is Reasoning and type(right) is Reasoning:
+        if left.signature is None and left.data is None and right.data is None and right.opens:
+            return Reasoning(left.text + right.text, right.signature, None, left.opens)
+        return None
+    if type(left) is Call and type(right) is Call:
+        same = left.index is not None and left.index == right.index
+        if same and right.id is None and right.name is None and right.extras is None and left.arguments != "{}":
+            return Call(left.index, left.id, left.name, left.arguments + right.arguments, left.extras)
+    return None
+
+
+def _read_siblings(says: Mapping[str, Any]) -> Iterator[Part]:
+    """Read reasoning that stands beside the content; a LiteLLM proxy sends it twice, signed in ``thinking_blocks``."""
+    blocks = says.get("thinking_blocks")
+    if isinstance(blocks, list):
+        for block in blocks:
+            if isinstance(block, Mapping):
+                yield Reasoning(block.get("thinking") or "", block.get("signature") or None, block.get("data") or None)
+        return
+    sibling = says.get("reasoning_content") or says.get("reasoning")
+    if sibling and isinstance(sibling, str):
+        yield Reasoning(sibling)
+
+
+def _read_block(block: Any) -> Iterator[Part]:
+    if isinstance(block, str):
+        yield Text(block)
+    elif not isinstance(block, dict):
+        raise MalformedResponseError(f"A part of the answer's content is a {type(block).__name__}, not an object.")
+    elif block.get("type") == "text":
+        extras = {key: value for key, value in block.items() if key not in _TEXT_KEYS and value is not None}
+        yield Text(block.get("text") or "", extras or None)
+    elif block.get("type") == "reasoning":
+        entries = block.get("summary") or block.get("content") or []
+        for number, entry in enumerate(entries if isinstance(entries, list) else [{"text": entries}]):
+            said = entry if isinstance(entry, Mapping) else {"text": str(entry)}
+            yield Reasoning(
+                said.get("text") or "", said.get("signature") or None, said.get("data") or None, opens=number == 0
+            )
+    else:
+        yield Other(block)
+
+
+def _read_call(call: Any) -> Call:
+    if not isinstance(call, Mapping):
+        raise MalformedResponseError(f"A tool call of the answer is a {type(call).__name__}, not an object.")
+    function = call.get("function")
+    function = function if isinstance(function, Mapping) else {}
+    index = call.get("index")
+    arguments = function.get("arguments")
+    if not isinstance(arguments, str):
+        arguments = "" if arguments is None else json.dumps(arguments, ensure_ascii=False)
+    return Call(
+        index=index if isinstance(index, int) else None,
+        id=call.get("id") or None,
+        name=function.get("name") or None,
+        arguments=arguments,
+        extras={key: value for key, value in call.items() if key not in _CALL_KEYS and value is not None} or None,
+    )

@@ -1,0 +1,166 @@
+"""A chat-completions request: settings and messages in, the body out.
+
+What the user did not ask for is not sent. What the family refuses is left out and said once, if the answer means the
+same without it (sampling, penalties, ``seed``); what would change the meaning (messages, tools, a response format,
+thinking) is mapped, or raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from langchain_dbchat.dialects.messages import encode_messages
+from langchain_dbchat.dialects.thinking import encode_thinking, is_thinking
+from langchain_dbchat.dialects.tools import convert_tool_choice, encode_format, encode_tools
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+    from langchain_dbchat.dialects.reasoning import Target
+
+MEANING = frozenset(
+    {"messages", "model", "tools", "tool_choice", "response_format", "thinking", "reasoning_effort", "output_config"}
+)
+"""Fields that change what is asked: never dropped to please a server."""
+
+_SAMPLING = ("temperature", "top_p", "top_k")
+_OWN = frozenset({"tools", "tool_choice", "response_format", "thinking", "reasoning_effort", "stream_options"})
+
+
+@dataclass(slots=True)
+class Encoded:
+    """A request's body, what was left out of it (field: reason) and what else the user should know."""
+
+    body: dict[str, Any]
+    dropped: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def encode_request(
+    messages: Sequence[BaseMessage],
+    settings: Mapping[str, Any],
+    target: Target,
+    *,
+    stream: bool,
+    usage: bool = True,
+) -> Encoded:
+    """Write the body of a request.
+
+    Args:
+        messages: The conversation.
+        settings: Request fields by their wire names, tools in OpenAI's shape; None means not set.
+        target: The model that is called.
+        stream: Whether the answer is to be streamed.
+        usage: Whether a stream should end with its token usage.
+
+    Returns:
+        The body, and what was left out.
+
+    Raises:
+        ValueError: If a setting asks for what the family cannot do.
+        UnsupportedContentError: If a message cannot be represented.
+    """
+    family = target.family
+    asked = {key: value for key, value in settings.items() if value is not None}
+    encoded = Encoded({"messages": encode_messages(messages, target)})
+    body = encoded.body
+    tools = asked.get("tools") or []
+    fields, notes = encode_thinking(
+        asked.get("reasoning_effort"), asked.get("thinking"), asked.get("max_tokens"), family, tools=bool(tools)
+    )
+    encoded.warnings.extend(notes)
+    _add_plain(asked, fields, encoded, target)
+    body.update(fields)
+    if tools:
+        body["tools"] = encode_tools(tools, family)
+        choice = convert_tool_choice(asked.get("tool_choice"), tools)
+        if choice is not None:
+            body["tool_choice"] = _fit_choice(choice, encoded, target)
+    if "response_format" in asked:
+        body["response_format"] = _fit_format(asked["response_format"], target, tools=bool(tools))
+        # The answer then comes in one piece, which the reader of streams takes as a stream of one event.
+        stream = stream and (family.format_with_stream or body["response_format"].get("type") == "text")
+    if stream:
+        body["stream"] = True
+        options = asked.get("stream_options")
+        if options is not None or (usage and family.stream_options):
+            body["stream_options"] = options or {"include_usage": True}
+    return encoded
+
+
+def merge_deep(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge one object over another: objects recurse, lists and scalars are replaced, None deletes.
+
+    Args:
+        base: The object below.
+        over: The object above.
+
+    Returns:
+        A new object; neither argument is changed.
+
+    Example:
+        >>> merge_deep({"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"c": None}, "d": [2]})
+        {'a': {'b': 1}, 'd': [2]}
+    """
+    merged = dict(base)
+    for key, value in over.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, Mapping):
+            below = merged.get(key)
+            merged[key] = merge_deep(below if isinstance(below, Mapping) else {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _add_plain(asked: Mapping[str, Any], thinking: Mapping[str, Any], encoded: Encoded, target: Target) -> None:
+    """Add the fields that are sent as they are, without those that the family refuses."""
+    family = target.family
+    cool = not family.sampling_with_thinking and is_thinking({**asked, **thinking}, family)
+    for key, value in asked.items():
+        if key in _OWN or value in ([], {}):
+            continue
+        if key in family.refuses:
+            encoded.dropped[key] = f"models of the family {family.name!r} refuse it"
+        elif cool and key in _SAMPLING:
+            encoded.dropped[key] = f"models of the family {family.name!r} refuse it while they think"
+        else:
+            encoded.body[key] = value
+
+
+def _fit_choice(choice: Any, encoded: Encoded, target: Target) -> Any:
+    """Soften a forced choice where it is a 400: the model then decides, and the caller is told."""
+    family = target.family
+    if choice in ("auto", "none"):
+        return choice
+    if not family.forced_tool_choice:
+        reason = f"models of the family {family.name!r} cannot be forced to call a tool"
+    elif not family.forced_choice_with_thinking and is_thinking(encoded.body, family):
+        reason = f"models of the family {family.name!r} cannot be forced to call a tool while they think"
+    else:
+        return choice
+    encoded.warnings.append(f"tool_choice={choice!r} was softened to 'auto', because {reason}")
+    return "auto"
+
+
+def _fit_format(asked: Any, target: Target, *, tools: bool) -> dict[str, Any]:
+    """Refuse a response format that the family would refuse, before the request leaves."""
+    family = target.family
+    wanted = encode_format(asked)
+    kind = wanted.get("type")
+    if kind == "json_object" and not family.json_object:
+        raise ValueError(
+            f"Models of the family {family.name!r} have no JSON mode (response_format json_object). Give a schema: "
+            "with_structured_output(schema), or response_format of type 'json_schema'."
+        )
+    if kind == "json_schema" and not family.json_schema:
+        raise ValueError(f"Models of the family {family.name!r} take no JSON schema. Use method='function_calling'.")
+    if tools and kind != "text" and not family.format_with_tools:
+        raise ValueError(
+            f"Models of the family {family.name!r} take either tools or a response format, not both in one request. "
+            "Use with_structured_output(schema, method='function_calling', tools=[...]), or ToolStrategy in an agent."
+        )
+    return wanted

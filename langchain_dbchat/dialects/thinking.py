@@ -1,0 +1,190 @@
+"""Asking for reasoning: two settings of ours, five spellings of the families.
+
+Users say ``reasoning_effort="high"`` or ``thinking={...}``; Claude up to 4.5 and Gemini 2.5 want ``thinking`` with a
+token budget, newer Claude adaptive ``thinking`` and ``output_config.effort``, the rest ``reasoning_effort``. The
+wrong spelling is a 400 that costs a call, so what a family cannot do is a ValueError here, which says what it can.
+Budgets are those that LiteLLM documents for Databricks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langchain_dbchat.models.families import Family
+
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+"""What ``reasoning_effort`` takes, weakest first; ``disable`` and ``disabled`` mean ``none``."""
+
+BUDGETS = {"minimal": 1024, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": 16_384}
+"""Tokens of thinking that an effort stands for, where a family takes budgets."""
+
+ANSWER_TOKENS = 4096
+"""Tokens left for the answer when thinking has a budget and ``max_tokens`` is not given."""
+
+_OFF = frozenset({"none", "disable", "disabled"})
+
+
+def encode_thinking(
+    effort: str | None, thinking: Mapping[str, Any] | None, max_tokens: int | None, family: Family, *, tools: bool
+) -> tuple[dict[str, Any], list[str]]:
+    """Write what was asked about reasoning as this family's request fields.
+
+    Args:
+        effort: ``reasoning_effort`` as the user gave it.
+        thinking: ``thinking`` as the user gave it.
+        max_tokens: The user's limit on the answer, in tokens.
+        family: The row of the model that is called.
+        tools: Whether tools are bound in this request.
+
+    Returns:
+        The fields to send (``max_tokens`` too, where a budget decides it) and warnings for the user.
+
+    Raises:
+        ValueError: If the family cannot do what was asked; the text says what it can.
+    """
+    if effort is not None:
+        effort = effort.lower()
+        effort = "none" if effort in _OFF else effort
+        if effort not in EFFORTS:
+            raise ValueError(f"reasoning_effort={effort!r} is not one of {', '.join(EFFORTS)}.")
+    kind = _kind_of(thinking)
+    if kind == "disabled" or effort == "none":
+        if effort not in {None, "none"} or kind in {"enabled", "adaptive"}:
+            raise ValueError(
+                f"reasoning_effort={effort!r} and thinking={dict(thinking or {})!r} contradict each other."
+            )
+        return _switch_off(family, tools=tools)
+    if family.tools_need_effort_none and tools:
+        if effort is not None:
+            raise ValueError(
+                f"Models of the family {family.name!r} take tools on chat completions only with "
+                f"reasoning_effort='none'; leave reasoning_effort={effort!r} out, or call without tools."
+            )
+        return {"reasoning_effort": "none"}, []
+    if effort is None and thinking is None:
+        return {}, []
+    if kind is None:
+        return _spell_effort(effort or "", max_tokens, family)
+    return _spell_thinking(dict(thinking or {}), effort, max_tokens, family)
+
+
+def is_thinking(fields: Mapping[str, Any], family: Family) -> bool:
+    """Tell whether the model will think for this request.
+
+    Args:
+        fields: The request fields.
+        family: The row of the model that is called.
+
+    Returns:
+        True if thinking was asked for or cannot be switched off.
+    """
+    thinking = fields.get("thinking")
+    return family.thinks_always or (isinstance(thinking, Mapping) and thinking.get("type") in {"enabled", "adaptive"})
+
+
+def _kind_of(thinking: Any) -> str | None:
+    if thinking is None:
+        return None
+    kind = thinking.get("type") if isinstance(thinking, Mapping) else None
+    if kind not in {"enabled", "adaptive", "disabled"}:
+        raise ValueError(
+            f"thinking={thinking!r} is not understood. Use {{'type': 'enabled', 'budget_tokens': n}}, "
+            "{'type': 'adaptive'} or {'type': 'disabled'}."
+        )
+    return str(kind)
+
+
+def _switch_off(family: Family, *, tools: bool) -> tuple[dict[str, Any], list[str]]:
+    if family.thinks_always:
+        raise ValueError(
+            f"Models of the family {family.name!r} always reason; it cannot be switched off. {_what_goes(family)}"
+        )
+    if "none" in family.efforts or (family.reasoning == "effort" and not family.efforts):
+        return {"reasoning_effort": "none"}, []
+    if family.reasoning == "effort":
+        raise ValueError(
+            f"Reasoning cannot be switched off for models of the family {family.name!r}. {_what_goes(family)}"
+        )
+    if family.reasoning == "adaptive":
+        if tools and not family.disabled_thinking_with_tools:
+            fields, _ = _spell_effort("low", None, family)
+            kept = "so it stays on, with the lowest effort, while tools are bound"
+            return fields, [f"models of {family.name!r} write tool calls as text when thinking is disabled, {kept}"]
+        return {"thinking": {"type": "disabled"}}, []
+    if family.reasoning == "budget" and family.budget_range[0] == 0:
+        return {"thinking": {"type": "enabled", "budget_tokens": 0}}, []
+    return {}, []
+
+
+def _spell_effort(effort: str, max_tokens: int | None, family: Family) -> tuple[dict[str, Any], list[str]]:
+    if family.reasoning in {"budget", "budget_or_adaptive"}:
+        low, high = family.budget_range
+        return _with_budget(min(max(BUDGETS[effort], low), high), max_tokens, family), []
+    if family.reasoning == "adaptive":
+        effort = "low" if effort == "minimal" else effort
+        return {"thinking": {"type": "adaptive", "display": "summarized"}, "output_config": {"effort": effort}}, []
+    if family.reasoning == "none":
+        if family.thinks_always:
+            return {}, []
+        raise ValueError(
+            f"Models of the family {family.name!r} do not reason, so reasoning_effort={effort!r} asks for nothing."
+        )
+    effort = dict(family.effort_aliases).get(effort, effort)
+    if family.efforts and effort not in family.efforts:
+        raise ValueError(f"reasoning_effort={effort!r} is refused by the family {family.name!r}. {_what_goes(family)}")
+    return {"reasoning_effort": effort}, []
+
+
+def _spell_thinking(
+    thinking: dict[str, Any], effort: str | None, max_tokens: int | None, family: Family
+) -> tuple[dict[str, Any], list[str]]:
+    kind = thinking["type"]
+    if family.reasoning == "effort" and not family.efforts:
+        fields: dict[str, Any] = {"thinking": thinking}
+        return (fields if effort is None else {**fields, "reasoning_effort": effort}), []
+    if kind == "adaptive" and family.reasoning in {"adaptive", "budget_or_adaptive"}:
+        fields = {"thinking": {"display": "summarized", **thinking}}
+        if effort is not None:
+            fields["output_config"] = {"effort": "low" if effort == "minimal" else effort}
+        return fields, []
+    if kind == "enabled" and family.reasoning in {"budget", "budget_or_adaptive"}:
+        budget = thinking.get("budget_tokens")
+        low, high = family.budget_range
+        if effort is not None:
+            raise ValueError("Give either reasoning_effort or thinking with a budget, not both.")
+        if not isinstance(budget, int) or not low <= budget <= high:
+            raise ValueError(
+                f"thinking needs 'budget_tokens' from {low} to {high} for the family {family.name!r}, not {budget!r}."
+            )
+        fitted = _with_budget(budget, max_tokens, family)
+        return {**fitted, "thinking": {**thinking, **fitted["thinking"]}}, []
+    raise ValueError(f"thinking of type {kind!r} is refused by the family {family.name!r}. {_what_goes(family)}")
+
+
+def _with_budget(budget: int, max_tokens: int | None, family: Family) -> dict[str, Any]:
+    """Agree the budget and ``max_tokens``: Claude answers 400 unless ``max_tokens`` is greater."""
+    if max_tokens is None:
+        max_tokens = budget + ANSWER_TOKENS
+    elif family.budget_below_max_tokens and max_tokens <= budget:
+        budget = max_tokens - 1
+        if budget < family.budget_range[0]:
+            raise ValueError(
+                f"max_tokens={max_tokens} leaves no room to think: the family {family.name!r} thinks with at least "
+                f"{family.budget_range[0]} tokens and max_tokens has to be greater. Raise max_tokens or leave it out."
+            )
+    return {"thinking": {"type": "enabled", "budget_tokens": budget}, "max_tokens": max_tokens}
+
+
+def _what_goes(family: Family) -> str:
+    ways = {
+        "budget": "It takes thinking={'type': 'enabled', 'budget_tokens': n}, or a reasoning_effort (made a budget).",
+        "adaptive": "It takes thinking={'type': 'adaptive'} and reasoning_effort, one of "
+        + ", ".join(family.efforts)
+        + ".",
+        "budget_or_adaptive": "It takes thinking of type 'enabled' (a budget) or 'adaptive', or a reasoning_effort.",
+        "effort": "It takes reasoning_effort, one of " + ", ".join(family.efforts) + ".",
+        "none": "It has no setting for reasoning.",
+    }
+    return ways[family.reasoning]

@@ -1,0 +1,147 @@
+"""Tools, tool choice and response format, as the serving endpoint wants them; and the arguments of its calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic_core import from_json
+
+from langchain_dbchat.dialects.schemas import fit_schema
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
+    from langchain_dbchat.models.families import Family
+
+NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
+"""The parameters of a tool without arguments: left out they are a 400 on Llama, and ``{}`` is one on Claude."""
+
+
+def convert_tool(tool: Mapping[str, Any] | type | Callable[..., Any] | BaseTool, strict: bool | None) -> dict[str, Any]:
+    """Turn anything that LangChain calls a tool into OpenAI's shape.
+
+    Args:
+        tool: A tool, function, Pydantic class, TypedDict, JSON schema, or a tool in OpenAI's or Anthropic's shape.
+        strict: Whether to ask for arguments that follow the schema exactly; None says nothing.
+
+    Returns:
+        The tool, with `cache_control` kept where the caller set it.
+    """
+    converted = convert_to_openai_tool(tool, strict=strict)
+    if isinstance(tool, Mapping) and "cache_control" in tool:
+        converted = {**converted, "cache_control": tool["cache_control"]}
+    extras = getattr(tool, "extras", None)
+    if isinstance(extras, Mapping) and "cache_control" in extras:
+        converted = {**converted, "cache_control": extras["cache_control"]}
+    return converted
+
+
+def convert_tool_choice(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
+    """Turn every spelling of a tool choice that LangChain knows into the endpoint's.
+
+    Args:
+        choice: ``"auto"``, ``"none"``, ``"any"``, ``"required"``, True, a tool's name, or a choice as a dict.
+        tools: The bound tools, in OpenAI's shape.
+
+    Returns:
+        The value of ``tool_choice``, or None if nothing is to be sent.
+
+    Raises:
+        ValueError: If a tool is named that is not bound, or if the choice is none of these.
+    """
+    if choice is None or choice is False:
+        return None
+    if choice is True or choice in {"any", "required"} if isinstance(choice, (bool, str)) else False:
+        return "required"
+    if choice in ("auto", "none"):
+        return choice
+    names = [str(tool.get("function", {}).get("name")) for tool in tools]
+    if isinstance(choice, str):
+        name = choice
+    elif isinstance(choice, Mapping) and choice.get("type") in {"auto", "none", "any", "required"}:
+        return convert_tool_choice(choice["type"], tools)
+    elif (
+        isinstance(choice, Mapping) and choice.get("type") == "function" and isinstance(choice.get("function"), Mapping)
+    ):
+        name = str(choice["function"].get("name"))
+    elif isinstance(choice, Mapping) and choice.get("type") == "tool":
+        name = str(choice.get("name"))
+    else:
+        raise ValueError(f"tool_choice={choice!r} is not understood. Use 'auto', 'none', 'any' or a tool's name.")
+    if name not in names:
+        raise ValueError(f"tool_choice names the tool {name!r}, but the bound tools are: {', '.join(names) or 'none'}.")
+    return {"type": "function", "function": {"name": name}}
+
+
+def encode_tools(tools: Sequence[Mapping[str, Any]], family: Family) -> list[dict[str, Any]]:
+    """Fit bound tools to a family.
+
+    Args:
+        tools: Tools in OpenAI's shape.
+        family: The row of the model that is called.
+
+    Returns:
+        New tools with explicit parameters, without what the family refuses.
+    """
+    encoded = []
+    for tool in tools:
+        function = tool.get("function")
+        if not isinstance(function, Mapping):
+            encoded.append(dict(tool))
+            continue
+        fitted = {key: value for key, value in function.items() if key != "strict" or family.strict_tools}
+        parameters = function.get("parameters") or NO_PARAMETERS
+        fitted["parameters"] = fit_schema({"type": "object", **parameters}, family)
+        entry = {"type": "function", "function": fitted}
+        if family.cache_control and tool.get("cache_control"):
+            entry["cache_control"] = tool["cache_control"]
+        encoded.append(entry)
+    return encoded
+
+
+def encode_format(response_format: Any) -> dict[str, Any]:
+    """Turn a response format or a schema into the ``response_format`` of a request.
+
+    Args:
+        response_format: A ``response_format`` as a dict, or a schema: Pydantic class, TypedDict or JSON schema.
+
+    Returns:
+        The request's ``response_format``.
+    """
+    if isinstance(response_format, Mapping) and response_format.get("type") in {"text", "json_object"}:
+        return dict(response_format)
+    if isinstance(response_format, Mapping) and response_format.get("type") == "json_schema":
+        return {**response_format, "json_schema": dict(response_format["json_schema"])}
+    function = convert_tool(response_format, None)["function"]
+    schema = {"description": function["description"]} if function.get("description") else {}
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": function["name"], "schema": {**schema, **function.get("parameters", NO_PARAMETERS)}},
+    }
+
+
+def parse_arguments(text: str) -> tuple[dict[str, Any], str | None]:
+    """Read the arguments of a tool call.
+
+    Args:
+        text: JSON text as the model wrote it. Empty means no arguments. Raw control characters inside strings, which
+            models write, are accepted, as langchain-core accepts them.
+
+    Returns:
+        The arguments and None, or an empty dict and what is wrong with them.
+    """
+    if not text.strip():
+        return {}, None
+    try:
+        value = from_json(text)
+    except ValueError:
+        try:
+            value = json.loads(text, strict=False)
+        except ValueError as error:
+            return {}, f"The arguments are not valid JSON: {error}"
+    if not isinstance(value, dict):
+        return {}, f"The arguments are a JSON {type(value).__name__}, not an object."
+    return value, None

@@ -1,0 +1,91 @@
+"""Token usage, from every spelling that serving endpoints have for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
+
+
+def decode_usage(usage: Mapping[str, Any]) -> UsageMetadata | None:
+    """Read a ``usage`` object.
+
+    GPT and GLM count cached tokens within ``prompt_tokens``; for Claude the sources disagree, so the cached tokens are
+    added only where ``prompt_tokens`` is too small to hold them.
+
+    Args:
+        usage: The object as sent. Every count in it may be null or missing.
+
+    Returns:
+        LangChain's usage with its details, or None while the server has counted no answer yet.
+    """
+    prompt = _count(usage.get("prompt_tokens"))
+    completion = _count(usage.get("completion_tokens"))
+    total = _count(usage.get("total_tokens"))
+    if prompt is None and completion is None:
+        return None
+    asked = _mapping(usage.get("prompt_tokens_details"))
+    answered = _mapping(usage.get("completion_tokens_details"))
+    input_details = InputTokenDetails()
+    output_details = OutputTokenDetails()
+    read = _first(usage.get("cache_read_input_tokens"), asked.get("cached_tokens"))
+    written = _first(usage.get("cache_creation_input_tokens"), asked.get("cache_write_tokens"))
+    if read is not None:
+        input_details["cache_read"] = read
+    if written is not None:
+        input_details["cache_creation"] = written
+    if (audio := _count(asked.get("audio_tokens"))) is not None:
+        input_details["audio"] = audio
+    if (reasoning := _first(answered.get("reasoning_tokens"), usage.get("reasoning_tokens"))) is not None:
+        output_details["reasoning"] = reasoning
+    if (audio := _count(answered.get("audio_tokens"))) is not None:
+        output_details["audio"] = audio
+    sent = prompt or 0
+    cached = (read or 0) + (written or 0)
+    if cached > sent:
+        sent += cached
+        total = None
+    metadata = UsageMetadata(
+        input_tokens=sent, output_tokens=completion or 0, total_tokens=total or sent + (completion or 0)
+    )
+    if input_details:
+        metadata["input_token_details"] = input_details
+    if output_details:
+        metadata["output_token_details"] = output_details
+    return metadata
+
+
+def add_usage(left: Mapping[str, Any] | None, right: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Add two objects of counts, level by level.
+
+    Args:
+        left: Counts, or None.
+        right: Counts, or None.
+
+    Returns:
+        A new object with the sums; what is no number is taken from the right.
+    """
+    total = dict(left or {})
+    for key, value in (right or {}).items():
+        known = total.get(key)
+        if isinstance(value, Mapping):
+            total[key] = add_usage(known if isinstance(known, Mapping) else None, value)
+        elif isinstance(value, (int, float)) and isinstance(known, (int, float)):
+            total[key] = known + value
+        elif value is not None:
+            total[key] = value
+    return total
+
+
+def _count(value: Any) -> int | None:
+    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _first(*values: Any) -> int | None:
+    counts = [count for count in map(_count, values) if count is not None]
+    return max(counts) if counts else None
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

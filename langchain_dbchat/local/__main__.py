@@ -1,0 +1,13 @@
+"""``python -m langchain_dbchat.local``: serve a workspace from a terminal."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from langchain_dbchat.local.terminal import add_arguments, serve
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m langchain_dbchat.local", description=serve.__doc__)
+    add_arguments(parser)
+    sys.exit(serve(parser.parse_args()))

@@ -1,0 +1,49 @@
+"""Words, tokens and stems: the little linguistics that the mind and the vectors share."""
+
+from __future__ import annotations
+
+import re
+
+TOKEN = re.compile(r"\s*(?:[^\W_]{1,6}|[^\w\s]|_)|\s+")
+"""One token, roughly: at most six letters or one sign, with the space before it. The pieces add up to the text."""
+DELTA = re.compile(r"\s*\S+|\s+")
+"""One word of a stream, with the space before it."""
+WORD = re.compile(r"[^\W_]+")
+CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+STOPWORDS = frozenset(
+    """
+    a about above after again all also am an and any are as at be because been before being below between both but
+    by can could did do does doing down during each few for from further had has have having he her here hers him
+    his how i if in into is it its itself just many me more most much my no nor not now of off on once only or other our out
+    over own please same she should so some such than that the their them then there these they this those through
+    to too under until up us very was we were what when where which while who whom why will with would you your
+    yours
+    """.split()  # noqa: SIM905  # words read best as words
+)
+ENDINGS = {"ations": 5, "ation": 5, "ings": 4, "ing": 4, "ies": 3, "edly": 4, "ed": 4, "es": 4, "ly": 4, "s": 3}
+"""The commonest English endings, and how much of a word has to be left without them."""
+
+
+def count_tokens(text: str) -> int:
+    """About how many tokens a text has."""
+    return len(TOKEN.findall(text))
+
+
+def stem(word: str) -> str:
+    """The word without the commonest English endings."""
+    word = word.lower()
+    for ending, least in ENDINGS.items():
+        if word.endswith(ending) and len(word) - len(ending) >= least and not word.endswith("ss"):
+            word = word[: -len(ending)]
+            break
+    return word.removesuffix("e") if len(word) > 4 else word
+
+
+def content_words(text: str) -> list[str]:
+    """The stems of a text's words in order, without stop words; ``snake_case`` and ``camelCase`` are taken apart."""
+    return [
+        stem(word)
+        for word in WORD.findall(CAMEL.sub(" ", text.replace("_", " ")))
+        if word.lower() not in STOPWORDS and (len(word) > 1 or word.isdigit() or not word.isascii())
+    ]

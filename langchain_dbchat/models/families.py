@@ -1,0 +1,372 @@
+"""Quirks that the client acts on, one row per model family.
+
+A serving endpoint speaks OpenAI's chat-completions shape, but what it accepts in that shape is decided by the model
+behind it, and an unknown or refused field is a 400, not a hint. Each way in which families differ is one field of
+`Family`, with the case that forced it in its docstring; each family is one row. No model name stands in an `if`
+anywhere else in the package, and a test holds that.
+
+An endpoint's name is free text, so the row that its name picks is only the default: ``family=`` on the model
+overrides it, and a 400 that names an optional field teaches the client for that endpoint. An unknown name gets
+`GENERIC`, which changes nothing that the user asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Literal
+
+ReasoningStyle = Literal["none", "budget", "adaptive", "budget_or_adaptive", "effort"]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What one model family accepts, refuses or spells differently."""
+
+    name: str
+    """The name that ``family=`` takes."""
+
+    refuses: frozenset[str] = frozenset()
+    """Optional request fields that are answered with a 400, as measured on claude-opus-5, gpt-5-6-sol and glm-5-2 in
+    August 2026 and reported for the rest (temperature on Claude from Opus 4.7 on and on every GPT-5, `seed` on
+    Claude, `stop` on GPT-5, ...)."""
+
+    stream_options: bool = True
+    """Whether a stream asks for its usage with `stream_options`. Gemini answers it with 400 INVALID_ARGUMENT, the
+    gateway's open-weight models with `unknown field`; Claude and Llama send usage in every event anyway. External and
+    GPT endpoints send none unless asked."""
+
+    strict_tools: bool = False
+    """Whether a tool may carry `strict`. Elsewhere: `tools.0.custom.strict: Extra inputs are not permitted`."""
+
+    message_names: bool = False
+    """Whether a message may carry `name`; Databricks' own models refuse the key on messages."""
+
+    empty_text: bool = True
+    """Whether empty text is accepted. Claude: `messages: text content blocks must be non-empty`, also for an
+    assistant turn that only calls tools, which Databricks itself returns with `content: ""`."""
+
+    image_urls: bool = True
+    """Whether an image may be an http(s) URL. Claude: `Http data URLs are not supported by Claude`; it takes data
+    URLs."""
+
+    system: Literal["first", "anywhere"] = "anywhere"
+    """Where system messages may stand. Databricks documents `system` as usable once, as the first message; Gemini
+    refuses a second one."""
+
+    tool_history: Literal["grouped", "split"] = "grouped"
+    """How several tool calls of one past turn are sent. Claude wants all results after the one turn that called;
+    gpt-oss answers `Multiple tool calls are not supported.` and gets one call and its result at a time."""
+
+    media: frozenset[str] | None = None
+    """The kinds of content parts besides text that are accepted, `None` for whatever the user sends. Databricks
+    documents audio and video for Gemini alone, as `audio_url` and `video_url`."""
+
+    tool_result_media: bool = True
+    """Whether images and files may stand in a tool message. Where not, they follow in a user message."""
+
+    schema_inline_refs: bool = False
+    """Whether `$ref` has to be replaced by what it names: the Gemini surface knows no `$ref` and no `$defs`."""
+
+    schema_refuses: frozenset[str] = frozenset()
+    """JSON-schema keywords that are refused in tools; each is moved into the description, and the caller's own schema
+    still validates."""
+
+    json_schema: bool = True
+    """Whether `response_format` of type `json_schema` works."""
+
+    json_object: bool = True
+    """Whether `response_format` of type `json_object` works. Claude: 400."""
+
+    format_with_tools: bool = True
+    """Whether `response_format` and `tools` go together. Claude: `Cannot specify both response_format and tools in
+    the same request.`; GLM 5.2 answers 200 and never calls a tool (30 of 30 calls)."""
+
+    format_with_stream: bool = True
+    """Whether `response_format` may be streamed. On Claude `stream` must be false with it."""
+
+    forced_tool_choice: bool = True
+    """Whether a tool can be forced. Claude Opus 5.5 and Fable 5.1: 400."""
+
+    forced_choice_with_thinking: bool = True
+    """Whether a tool can be forced while the model thinks. Claude: 400 with thinking on."""
+
+    cache_control: bool = False
+    """Whether `cache_control` markers are accepted: documented for Databricks-hosted Claude; a 400 elsewhere."""
+
+    reasoning: ReasoningStyle = "none"
+    """How reasoning is asked for: Claude up to 4.5 and Gemini 2.5 by `thinking` with a budget, Claude from 4.7 on by
+    adaptive `thinking` and `output_config.effort`, Claude 4.6 by either, the rest by `reasoning_effort`."""
+
+    efforts: tuple[str, ...] = ()
+    """The values of `reasoning_effort` (or `output_config.effort`) that are accepted, weakest first."""
+
+    effort_aliases: tuple[tuple[str, str], ...] = ()
+    """Efforts that are documented to mean another one, as (asked, sent)."""
+
+    budget_range: tuple[int, int] = (1024, 131_072)
+    """Smallest and largest `thinking.budget_tokens`, in tokens. Claude: at least 1024; Gemini 2.5 Flash 0 to 24576,
+    Pro 128 to 32768."""
+
+    budget_below_max_tokens: bool = True
+    """Whether `max_tokens` has to be greater than the budget. Claude: 400 otherwise."""
+
+    thinks_always: bool = False
+    """Whether thinking cannot be switched off; asking for that is then an error, not a request."""
+
+    disabled_thinking_with_tools: bool = True
+    """Whether thinking may be disabled while tools are bound. Claude Opus 5 then writes its calls as text (8 of 12
+    calls measured)."""
+
+    tools_need_effort_none: bool = False
+    """Whether tools on chat completions want an explicit `reasoning_effort: "none"`. GPT-5.6 answers 400 even when it
+    is left out."""
+
+    sampling_with_thinking: bool = True
+    """Whether `temperature`, `top_p` and `top_k` go with thinking. Claude wants none of them then."""
+
+    signs: Literal["anthropic", "google", "own", ""] = ""
+    """Whose signatures its reasoning carries: a maker's, which all of that maker's models read; the endpoint's own,
+    which nothing else reads; or none. Reasoning goes back only to a family that signs alike, unsigned reasoning never
+    does."""
+
+    signed_text: bool = False
+    """Whether plain text may carry a signature of its own (Gemini's `thoughtSignature`), which keeps text answers as
+    blocks."""
+
+
+_PENALTIES = frozenset({"frequency_penalty", "presence_penalty"})
+_SAMPLING = frozenset({"temperature", "top_p", "top_k"})
+_LOGPROBS = frozenset({"logprobs", "top_logprobs"})
+_OPENAI_ONLY = frozenset({"parallel_tool_calls", "store", "prompt_cache_key", "user", "logit_bias"})
+
+GENERIC = Family(name="generic", strict_tools=True, reasoning="effort", signs="own")
+"""An endpoint about which its name says nothing: what the user asked for is sent as it is."""
+
+OPENAI_COMPATIBLE = replace(GENERIC, name="openai-compatible", message_names=True, signs="")
+"""A server behind ``base_url=`` that is no Databricks workspace (a proxy, vLLM, llama.cpp)."""
+
+_CLAUDE = Family(
+    name="claude",
+    refuses=_PENALTIES | _LOGPROBS | _OPENAI_ONLY | {"seed", "n", "reasoning_effort"},
+    stream_options=False,
+    empty_text=False,
+    image_urls=False,
+    system="first",
+    media=frozenset({"image_url", "file"}),
+    tool_result_media=False,
+    json_object=False,
+    format_with_tools=False,
+    format_with_stream=False,
+    forced_choice_with_thinking=False,
+    cache_control=True,
+    reasoning="budget",
+    sampling_with_thinking=False,
+    signs="anthropic",
+)
+_CLAUDE_ADAPTIVE = replace(
+    _CLAUDE,
+    name="claude-adaptive",
+    refuses=_CLAUDE.refuses | _SAMPLING,
+    reasoning="adaptive",
+    efforts=("low", "medium", "high", "xhigh", "max"),
+)
+_GPT = Family(
+    name="gpt-5",
+    refuses=_SAMPLING | _PENALTIES | _OPENAI_ONLY | {"stop", "thinking"},
+    strict_tools=True,
+    system="first",
+    media=frozenset({"image_url", "file"}),
+    tool_result_media=False,
+    reasoning="effort",
+    efforts=("minimal", "low", "medium", "high"),
+)
+_GEMINI = Family(
+    name="gemini-3",
+    refuses=_PENALTIES | _LOGPROBS | _OPENAI_ONLY | {"thinking"},
+    stream_options=False,
+    system="first",
+    media=frozenset({"image_url", "file", "audio_url", "video_url", "input_audio"}),
+    tool_result_media=False,
+    schema_inline_refs=True,
+    schema_refuses=frozenset({"$schema", "exclusiveMinimum", "exclusiveMaximum", "const", "additionalProperties"}),
+    reasoning="effort",
+    efforts=("low", "medium", "high"),
+    signs="google",
+    signed_text=True,
+)
+_OPEN_WEIGHTS = Family(
+    name="open-weights",
+    refuses=_OPENAI_ONLY | {"thinking", "reasoning_effort"},
+    stream_options=False,
+    system="first",
+    media=frozenset({"image_url"}),
+    tool_result_media=False,
+    tool_history="split",
+)
+_GLM = replace(
+    _OPEN_WEIGHTS,
+    name="glm-5-2",
+    refuses=_OPENAI_ONLY | {"thinking"},
+    tool_history="grouped",
+    format_with_tools=False,
+    reasoning="effort",
+    efforts=("none", "high", "max"),
+)
+
+FAMILIES: dict[str, Family] = {
+    row.name: row
+    for row in (
+        GENERIC,
+        OPENAI_COMPATIBLE,
+        _CLAUDE,
+        replace(
+            _CLAUDE,
+            name="claude-4-6",
+            reasoning="budget_or_adaptive",
+            efforts=("low", "medium", "high", "max"),
+        ),
+        _CLAUDE_ADAPTIVE,
+        replace(_CLAUDE_ADAPTIVE, name="claude-opus-5", disabled_thinking_with_tools=False),
+        replace(_CLAUDE_ADAPTIVE, name="claude-fable-5", thinks_always=True),
+        replace(_CLAUDE_ADAPTIVE, name="claude-opus-5-5", thinks_always=True, forced_tool_choice=False),
+        _GPT,
+        replace(_GPT, name="gpt-5-1", efforts=("none", "low", "medium", "high")),
+        replace(_GPT, name="gpt-5-2", efforts=("none", "low", "medium", "high", "xhigh")),
+        replace(_GPT, name="gpt-5-6", efforts=("none", "low", "medium", "high", "xhigh"), tools_need_effort_none=True),
+        replace(_GPT, name="gpt-6", efforts=("low", "medium", "high", "xhigh", "max"), thinks_always=True),
+        replace(
+            _GEMINI,
+            name="gemini-2-5-flash",
+            refuses=(_GEMINI.refuses - {"thinking"}) | {"reasoning_effort"},
+            reasoning="budget",
+            efforts=(),
+            budget_range=(0, 24_576),
+            budget_below_max_tokens=False,
+        ),
+        replace(
+            _GEMINI,
+            name="gemini-2-5-pro",
+            refuses=(_GEMINI.refuses - {"thinking"}) | {"reasoning_effort"},
+            reasoning="budget",
+            efforts=(),
+            budget_range=(128, 32_768),
+            budget_below_max_tokens=False,
+            thinks_always=True,
+        ),
+        _GEMINI,
+        replace(_GEMINI, name="gemini-3-1-pro", efforts=("minimal", "low", "medium", "high")),
+        replace(_GEMINI, name="gemini-3-6", refuses=_GEMINI.refuses | _SAMPLING),
+        replace(
+            _GEMINI, name="gemini-image", refuses=_GEMINI.refuses | {"reasoning_effort"}, reasoning="none", efforts=()
+        ),
+        replace(
+            _OPEN_WEIGHTS,
+            name="gpt-oss",
+            refuses=_OPENAI_ONLY | {"thinking"},
+            reasoning="effort",
+            efforts=("low", "medium", "high"),
+            thinks_always=True,
+        ),
+        _GLM,
+        replace(
+            _GLM,
+            name="glm-5-3",
+            efforts=("low", "high", "max"),
+            effort_aliases=(("minimal", "max"), ("medium", "max"), ("xhigh", "max")),
+            thinks_always=True,
+        ),
+        replace(
+            _GLM,
+            name="kimi-k3",
+            refuses=_OPENAI_ONLY | _SAMPLING | {"thinking"},
+            efforts=("none", "low", "high", "max"),
+            format_with_tools=True,
+        ),
+        replace(
+            _GLM,
+            name="deepseek-v4",
+            efforts=("none", "low", "high", "xhigh", "max"),
+            effort_aliases=(("minimal", "low"), ("medium", "high")),
+            format_with_tools=True,
+        ),
+        replace(
+            _GLM,
+            name="inkling",
+            efforts=("minimal", "low", "medium", "high", "xhigh", "max"),
+            thinks_always=True,
+            format_with_tools=True,
+        ),
+        replace(
+            _GLM,
+            name="grok",
+            efforts=("low", "medium", "high", "xhigh"),
+            thinks_always=True,
+            format_with_tools=True,
+        ),
+        replace(_OPEN_WEIGHTS, name="thinking-open-weights", thinks_always=True),
+        _OPEN_WEIGHTS,
+    )
+}
+"""Every row by its name."""
+
+_BY_NAME: tuple[tuple[str, str], ...] = (
+    (r"claude-(opus-5-5|fable-5-1)", "claude-opus-5-5"),
+    (r"claude-(fable|mythos)-5", "claude-fable-5"),
+    (r"claude-opus-5", "claude-opus-5"),
+    (r"claude-(opus-4-[78]|sonnet-5)", "claude-adaptive"),
+    (r"claude-(opus|sonnet)-4-6", "claude-4-6"),
+    (r"claude", "claude"),
+    (r"gpt-oss", "gpt-oss"),
+    (r"gpt-6", "gpt-6"),
+    (r"gpt-5-6", "gpt-5-6"),
+    (r"gpt-5-[2345]", "gpt-5-2"),
+    (r"gpt-5-1", "gpt-5-1"),
+    (r"gpt-5", "gpt-5"),
+    (r"gemini-.*image", "gemini-image"),
+    (r"gemini-2-5-pro", "gemini-2-5-pro"),
+    (r"gemini-2-5", "gemini-2-5-flash"),
+    (r"gemini-3-1-pro", "gemini-3-1-pro"),
+    (r"gemini-3-([678]|5-flash-lite)", "gemini-3-6"),
+    (r"gemini", "gemini-3"),
+    (r"glm-5-3", "glm-5-3"),
+    (r"glm", "glm-5-2"),
+    (r"kimi-k3", "kimi-k3"),
+    (r"kimi", "thinking-open-weights"),
+    (r"deepseek-v4", "deepseek-v4"),
+    (r"inkling", "inkling"),
+    (r"grok", "grok"),
+    (r"qwen3-?5", "thinking-open-weights"),
+    (r"llama|gemma|qwen|mixtral|dbrx", "open-weights"),
+)
+"""Names of Databricks' own endpoints and services to rows; the first pattern that is found wins."""
+
+_OWN_NAME = re.compile(r"^(?:databricks-|system\.ai\.)")
+
+
+def family_of(model: str, override: str | None = None) -> Family:
+    """Find the row for an endpoint.
+
+    Only names that Databricks itself gives (``databricks-*``, ``system.ai.*``) say what is behind them; any other
+    name is free text.
+
+    Args:
+        model: Name of the serving endpoint or model service.
+        override: A row's name, as given by ``family=``.
+
+    Returns:
+        The row.
+
+    Raises:
+        ValueError: If ``override`` names no row.
+    """
+    if override is not None:
+        row = FAMILIES.get(override)
+        if row is None:
+            raise ValueError(f"Unknown family {override!r}. Known families: {', '.join(sorted(FAMILIES))}.")
+        return row
+    if _OWN_NAME.match(model):
+        for pattern, name in _BY_NAME:
+            if re.search(pattern, model):
+                return FAMILIES[name]
+    return GENERIC

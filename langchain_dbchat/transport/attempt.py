@@ -1,0 +1,173 @@
+"""One sending of a request: its headers, and what became of it. The bookkeeping that the sync and async loops share.
+
+Headers are merged in this order, later ones winning: our own (what the body is, what is accepted, who we are), the
+user's, and the signature of this attempt. The signature comes last because a stale header must not outlive a new
+token; only an ``Authorization`` that the user wrote replaces the credentials' own.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from typing import TYPE_CHECKING
+
+import httpx
+
+from langchain_dbchat._version import __version__
+from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.transport.exchange import Failure, Reply, Request
+from langchain_dbchat.transport.failures import failure_of
+from langchain_dbchat.transport.incoming import Pace, Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from langchain_dbchat.transport.timeouts import Timeouts
+
+__all__ = ["Attempt"]
+
+_USER_AGENT = f"langchain-dbchat/{__version__} python/{'.'.join(platform.python_version_tuple()[:2])}"
+_ERROR_BODY_LIMIT = 1024 * 1024  # bytes of an error's body that are read; no error needs more
+
+
+class Attempt:
+    """One `Send` on its way.
+
+    Args:
+        request: What is sent.
+        signature: The credentials' headers for this attempt.
+        auth: The way of signing in, as errors name it.
+        timeouts: How long to wait for what.
+        clock: Seconds of a clock that never goes back.
+    """
+
+    __slots__ = ("_auth", "_head", "_headers", "_open", "_pace", "_pieces", "_request", "_room", "_timeouts", "_waits")
+
+    def __init__(
+        self,
+        request: Request,
+        signature: Mapping[str, str],
+        auth: str,
+        timeouts: Timeouts,
+        clock: Callable[[], float],
+    ) -> None:
+        self._pace = Pace(timeouts, clock)
+        self._request = request
+        self._headers = _headers(request, signature, auth)
+        self._auth = auth
+        self._timeouts = timeouts
+        self._waits = {
+            "connect": timeouts.connect,
+            "read": timeouts.first_event,
+            "write": timeouts.write,
+            "pool": timeouts.pool,
+        }
+        self._head: httpx.Response | None = None
+        self._open = False
+        self._pieces: list[bytes] = []
+        self._room = math.inf
+
+    def build(self, client: httpx.Client | httpx.AsyncClient, *, ours: bool) -> httpx.Request:
+        """Write the request for a client.
+
+        Args:
+            client: The client that will send it.
+            ours: Whether it is one of our own. A user's client adds its own headers and parameters.
+
+        Returns:
+            The request, to be sent with ``follow_redirects=False``.
+
+        Raises:
+            ConfigurationError: A header or the URL cannot be sent.
+        """
+        url, headers, body = self._request.url, self._headers, self._request.body
+        extensions = {"timeout": self._waits}
+        try:
+            if not ours:
+                return client.build_request("POST", url, headers=headers, content=body, extensions=extensions)
+            # By hand, because build_request merges headers, cookies and parameters that our clients do not have.
+            headers = {"accept-encoding": client.headers["accept-encoding"], **headers}
+            return httpx.Request("POST", url, headers=headers, content=body, extensions=extensions)
+        except httpx.InvalidURL as error:
+            raise failure_of(error, self._request, self._auth, self._timeouts).error from None
+        except UnicodeEncodeError:
+            raise ConfigurationError("A header holds a letter outside ASCII. Look at default_headers.") from None
+
+    def opened(self, response: httpx.Response) -> bool:
+        """Take the head of the answer.
+
+        Args:
+            response: The open response.
+
+        Returns:
+            Whether its body is to stay open, because it is the stream that was asked for.
+        """
+        self._head = response
+        page = response.headers.get("content-type", "").lower().startswith("text/html")
+        self._open = response.is_success and self._request.streaming and not page
+        if self._open:
+            # httpcore looks the timeout up again when it begins to read the body, in this very dict. Where nobody paces
+            # the reads (see incoming), one value has to serve both timeouts: better late than wrong.
+            first, idle = self._timeouts.first_event, self._timeouts.idle
+            self._waits["read"] = None if first is None or idle is None else max(first, idle)
+        if not response.is_success:
+            self._room = _ERROR_BODY_LIMIT
+        return self._open
+
+    def takes(self, piece: bytes) -> bool:
+        """Take a piece of the body.
+
+        Args:
+            piece: The bytes, decompressed.
+
+        Returns:
+            Whether to read on.
+        """
+        self._pieces.append(piece)
+        self._room -= len(piece)
+        return self._room > 0
+
+    def reply(self) -> Reply:
+        """Make the reply of what came.
+
+        Returns:
+            The reply; its body is None if `opened` said that it stays open.
+        """
+        if self._head is None:
+            raise TypeError("no answer has begun")
+        headers = {name.lower(): value for name, value in self._head.headers.items()}
+        if self._open:
+            reading = Reading(self._request, self._head, headers, self._auth, self._pace)
+            return Reply(self._head.status_code, headers, None, reading)
+        return Reply(self._head.status_code, headers, b"".join(self._pieces))
+
+    def failed(self, error: Exception) -> Reply | Failure:
+        """Say what an exception of httpx means here.
+
+        Args:
+            error: The exception.
+
+        Returns:
+            The failure; or the reply, if it is an error and only its explanation was cut off.
+        """
+        if self._head is not None and not self._head.is_success:
+            return self.reply()
+        return failure_of(error, self._request, self._auth, self._timeouts)
+
+
+def _headers(request: Request, signature: Mapping[str, str], auth: str) -> dict[str, str]:
+    headers = {"accept": "application/json", "content-type": "application/json", "user-agent": _USER_AGENT}
+    if request.streaming:
+        # A compressing proxy holds events back until a block is full.
+        headers |= {"accept": "text/event-stream", "accept-encoding": "identity"}
+    headers |= {name.lower(): value for name, value in request.headers.items()}
+    for name, value in signature.items():
+        if not (value.isascii() and value.isprintable()):  # before a library quotes it in an exception
+            raise ConfigurationError(
+                f"{name} (credentials from: {auth}) holds a character that cannot stand in a header, such as a line "
+                "break. It was probably pasted with something else."
+            )
+        headers[name.lower()] = value
+    if request.authorization is not None:
+        headers["authorization"] = request.authorization
+    return headers

@@ -1,0 +1,208 @@
+"""The two loops that obey an exchange: one sync, one async, equal line by line, and without a decision.
+
+What they have in common is elsewhere: `exchange` says what to do next, `Attempt` what a sending became, `Reading`
+what the bytes of a stream mean. A twin only moves bytes, asks the credentials, sleeps, and closes what it opened,
+also when a `CancelledError` or a `KeyboardInterrupt` passes through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager
+from typing import TYPE_CHECKING, cast
+
+from langchain_dbchat.transport.attempt import Attempt
+from langchain_dbchat.transport.exchange import Failure, Pause, Reply, Request, RetryPolicy, exchange
+from langchain_dbchat.transport.failures import NETWORK_ERRORS
+from langchain_dbchat.transport.incoming import AsyncIncoming, Incoming
+from langchain_dbchat.transport.pools import async_client, sync_client
+from langchain_dbchat.transport.timeouts import Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
+
+    import httpx
+
+    from langchain_dbchat.auth.credentials import Credentials
+    from langchain_dbchat.errors import DatabricksError
+    from langchain_dbchat.transport.exchange import Send
+
+    Amend = Callable[[DatabricksError, Request], Request | None]
+    Steps = Generator[Send | Pause, Reply | Failure | None, Reply]
+
+__all__ = ["AsyncIncoming", "Channel", "Incoming", "Timeouts"]
+
+
+class Channel:
+    """A way to the server for one identity.
+
+    Args:
+        credentials: Who signs; asked for each attempt.
+        timeouts: How long to wait for what; the defaults of `Timeouts` if None.
+        policy: When to send again; the defaults of `RetryPolicy` if None.
+        http_client: A client of the user's for sync calls; used as it is, and never closed. None for the shared one.
+        http_async_client: The same for async calls.
+        clock: Seconds of a clock that never goes back.
+        dice: A random number from 0 up to 1.
+        sleep: How sync calls pause.
+        asleep: How async calls pause.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of a call that differ between users, and the world's parts for tests
+        self,
+        credentials: Credentials,
+        *,
+        timeouts: Timeouts | None = None,
+        policy: RetryPolicy | None = None,
+        http_client: httpx.Client | None = None,
+        http_async_client: httpx.AsyncClient | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        dice: Callable[[], float] = random.random,
+        sleep: Callable[[float], None] = time.sleep,
+        asleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._credentials = credentials
+        self._timeouts = timeouts or Timeouts()
+        self._policy = policy or RetryPolicy()
+        self._http_client = http_client
+        self._http_async_client = http_async_client
+        self._clock = clock
+        self._dice = dice
+        self._sleep = sleep
+        self._asleep = asleep
+
+    def post(self, request: Request, amend: Amend | None = None) -> Reply:
+        """Send a request and read the whole answer.
+
+        Args:
+            request: The request; its `streaming` is False.
+            amend: Given a refusal and the request, another request to send instead, or None.
+
+        Returns:
+            The 2xx reply with its body.
+
+        Raises:
+            DatabricksError: The call failed.
+        """
+        return self._obey(self._exchange(request, amend))
+
+    async def apost(self, request: Request, amend: Amend | None = None) -> Reply:
+        """Send a request and read the whole answer.
+
+        Args:
+            request: The request; its `streaming` is False.
+            amend: Given a refusal and the request, another request to send instead, or None.
+
+        Returns:
+            The 2xx reply with its body.
+
+        Raises:
+            DatabricksError: The call failed.
+        """
+        return await self._aobey(self._exchange(request, amend))
+
+    @contextmanager
+    def stream(self, request: Request, amend: Amend | None = None) -> Iterator[Incoming]:
+        """Send a request and open the stream of its answer.
+
+        Args:
+            request: The request; its `streaming` is True.
+            amend: Given a refusal and the request, another request to send instead, or None.
+
+        Yields:
+            The stream; leaving the context closes it, and the connection with it unless it was read to its end.
+
+        Raises:
+            DatabricksError: The call failed, or the stream broke.
+        """
+        reply = self._obey(self._exchange(request, amend))
+        with closing(Incoming(reply.source)) as incoming:
+            yield incoming
+
+    @asynccontextmanager
+    async def astream(self, request: Request, amend: Amend | None = None) -> AsyncIterator[AsyncIncoming]:
+        """Send a request and open the stream of its answer.
+
+        Args:
+            request: The request; its `streaming` is True.
+            amend: Given a refusal and the request, another request to send instead, or None.
+
+        Yields:
+            The stream; leaving the context closes it, and the connection with it unless it was read to its end.
+
+        Raises:
+            DatabricksError: The call failed, or the stream broke.
+        """
+        reply = await self._aobey(self._exchange(request, amend))
+        async with aclosing(AsyncIncoming(reply.source)) as incoming:
+            yield incoming
+
+    def _exchange(self, request: Request, amend: Amend | None) -> Steps:
+        auth = self._credentials.name
+        return exchange(request, self._policy, clock=self._clock, dice=self._dice, auth=auth, amend=amend)
+
+    def _attempt(self, send: Send, signature: Mapping[str, str]) -> Attempt:
+        return Attempt(send.request, signature, self._credentials.name, self._timeouts, self._clock)
+
+    def _obey(self, steps: Steps) -> Reply:
+        outcome: Reply | Failure | None = None
+        with closing(steps):
+            while True:
+                try:
+                    wanted = steps.send(outcome)
+                except StopIteration as end:
+                    return cast("Reply", end.value)
+                if isinstance(wanted, Pause):
+                    self._sleep(wanted.seconds)
+                    outcome = None
+                else:
+                    outcome = self._send(wanted)
+
+    async def _aobey(self, steps: Steps) -> Reply:
+        outcome: Reply | Failure | None = None
+        with closing(steps):
+            while True:
+                try:
+                    wanted = steps.send(outcome)
+                except StopIteration as end:
+                    return cast("Reply", end.value)
+                if isinstance(wanted, Pause):
+                    await self._asleep(wanted.seconds)
+                    outcome = None
+                else:
+                    outcome = await self._asend(wanted)
+
+    def _send(self, send: Send) -> Reply | Failure:
+        attempt = self._attempt(send, self._credentials.headers(refresh=send.refresh))
+        client = self._http_client or sync_client()
+        request = attempt.build(client, ours=client is not self._http_client)
+        try:
+            response = client.send(request, stream=True, follow_redirects=False)
+            if attempt.opened(response):
+                return attempt.reply()
+            with closing(response):
+                for piece in response.iter_bytes():
+                    if not attempt.takes(piece):
+                        break
+        except NETWORK_ERRORS as error:
+            return attempt.failed(error)
+        return attempt.reply()
+
+    async def _asend(self, send: Send) -> Reply | Failure:
+        attempt = self._attempt(send, await self._credentials.aheaders(refresh=send.refresh))
+        client = self._http_async_client or await async_client()
+        request = attempt.build(client, ours=client is not self._http_async_client)
+        try:
+            response = await client.send(request, stream=True, follow_redirects=False)
+            if attempt.opened(response):
+                return attempt.reply()
+            body = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
+            async with aclosing(response), aclosing(body):
+                async for piece in body:
+                    if not attempt.takes(piece):
+                        break
+        except NETWORK_ERRORS as error:
+            return attempt.failed(error)
+        return attempt.reply()

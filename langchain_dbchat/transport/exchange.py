@@ -1,0 +1,286 @@
+"""One call as a conversation: what to send, how long to wait, when to give up. No byte moves here.
+
+`exchange` is a generator. It yields what it wants, `Send` or `Pause`, and is sent what happened, a `Reply` or a
+`Failure`; what it returns is the answer. Two short loops in `channel` obey it, one sync and one async, and decide
+nothing.
+
+The rules, in the order in which they are asked:
+
+1. 2xx is the answer, unless it is a web page: a login page also comes with 200.
+2. The server does not know the token (401, or Databricks' 403 "Invalid Token"): send again with a new token, once. A
+   request that carries its own ``Authorization`` has no other token to try.
+3. The server refuses the request as it is (400, 422): `amend` may give another request, once. That is how the client
+   learns which optional fields an endpoint does not take.
+4. Overload and failures of the server (408, 425, 429, 500, 502, 503, 504) and requests that never reached it: send
+   again after a pause, up to `max_retries` times and as long as the pause ends before the deadline. The server's own
+   Retry-After is obeyed; without one the pause is random between 0 and an exponential bound ("full jitter"), so that
+   many clients that failed together do not return together.
+5. The request was sent and no answer came: the server may be working on it, and an agent may act on the world. It is
+   sent again only if the policy says so.
+6. Everything else is an error at once, redirects too. The error raised is the last one that happened, as it is, and its
+   notes tell of the attempts before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from langchain_dbchat.errors import (
+    ConfigurationError,
+    DatabricksAuthenticationError,
+    DatabricksError,
+    error_from_response,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+__all__ = ["Failure", "Pause", "Reply", "Request", "RetryPolicy", "Send", "exchange"]
+
+_RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+_UNKNOWN_CALLER = frozenset({401, 403})
+_REFUSED = frozenset({400, 422})
+_PAGE_STARTS = (b"<!doctype html", b"<html")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request without its signature.
+
+    Attributes:
+        url: The whole URL with its parameters.
+        headers: Headers of the user; ``Authorization`` among them replaces the credentials' own.
+        body: JSON, encoded.
+        endpoint: The serving endpoint, for errors.
+        host: The host, for errors.
+        streaming: Whether an event stream is asked for.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    endpoint: str
+    host: str
+    streaming: bool = False
+
+    @property
+    def authorization(self) -> str | None:
+        """The signature that the user's own headers carry, if they do."""
+        return next((value for name, value in self.headers.items() if name.lower() == "authorization"), None)
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer of the server, whatever its status.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The headers with lower-case names.
+        body: The body, decompressed; None while it is still open.
+        source: The open body, for the loop that opened it; nobody else touches it.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes | None = None
+    source: Any = None
+
+
+@dataclass(slots=True)
+class Failure:
+    """No answer.
+
+    Attributes:
+        error: What to raise if it is not tried again.
+        sent: Whether the server may have executed the request.
+    """
+
+    error: DatabricksError
+    sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this request and report a `Reply` or a `Failure`.
+
+    Attributes:
+        request: The request.
+        refresh: The last signature was refused: ask the credentials for a new one.
+    """
+
+    request: Request
+    refresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait, then report None.
+
+    Attributes:
+        seconds: How long.
+    """
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When to send again, and how long to wait before.
+
+    Attributes:
+        max_retries: How many times at most, 5 by default; 0 for never.
+        deadline: Seconds after the start of the call in which the last retry may begin, 120 by default.
+        base: Bound of the first random pause in seconds, 0.5 by default; it doubles each time.
+        cap: The largest bound in seconds, 60 by default: the window of Databricks' rate limits.
+        retry_sent: Whether to send again what the server may be executing, False by default.
+    """
+
+    max_retries: int = 5
+    deadline: float = 120.0
+    base: float = 0.5
+    cap: float = 60.0
+    retry_sent: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing.
+
+        Raises:
+            ConfigurationError: A number is negative or not a number.
+        """
+        for name in ("max_retries", "deadline", "base", "cap"):
+            value = getattr(self, name)
+            if not value >= 0:
+                raise ConfigurationError(f"retry policy: {name} is {value!r}; it must not be below 0.")
+
+
+class _Ledger:
+    """The retries of one call: how many, since when, and what happened in each attempt."""
+
+    def __init__(self, policy: RetryPolicy, clock: Callable[[], float], dice: Callable[[], float]) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._dice = dice
+        self._began = clock()
+        self._retries = 0
+        self._notes: list[str] = []
+
+    def note(self, error: DatabricksError, then: str) -> None:
+        """Write down an attempt that did not give the answer, and what was done about it."""
+        first_line = error.message.partition("\n")[0]
+        self._notes.append(f"attempt {len(self._notes) + 1}: {first_line} -> {then}")
+
+    def pause(self, error: DatabricksError) -> float | None:
+        """Say how long to wait before the next retry; None if there is none."""
+        policy = self._policy
+        if self._retries >= policy.max_retries:
+            self.note(error, f"given up after {self._retries} retries (max_retries)")
+            return None
+        wait = error.retry_after
+        if wait is None:
+            wait = self._dice() * min(policy.cap, policy.base * 2.0**self._retries)
+        left = policy.deadline - (self._clock() - self._began)
+        if wait > left:
+            asked = "the server asks to wait" if error.retry_after is not None else "the next pause would be"
+            self.note(error, f"given up: {asked} {wait:.1f} s, and {max(left, 0):.1f} s of the deadline are left")
+            return None
+        self._retries += 1
+        self.note(error, f"waited {wait:.1f} s")
+        return wait
+
+    def tell(self, error: DatabricksError) -> DatabricksError:
+        """Hang the attempts on the error that is raised, if there is something to tell."""
+        if not self._notes:
+            return error
+        notes = [*getattr(error, "__notes__", ()), *self._notes]
+        # BaseException.add_note exists since 3.11; on 3.10 the attribute is there for those who look.
+        error.__dict__["__notes__"] = notes
+        return error
+
+
+def exchange(  # noqa: PLR0913 - the world's parts are arguments, so that no test sleeps
+    request: Request,
+    policy: RetryPolicy,
+    *,
+    clock: Callable[[], float],
+    dice: Callable[[], float],
+    auth: str,
+    amend: Callable[[DatabricksError, Request], Request | None] | None = None,
+) -> Generator[Send | Pause, Reply | Failure | None, Reply]:
+    """Conduct one call.
+
+    Args:
+        request: What to send.
+        policy: When to send again.
+        clock: Seconds of a clock that never goes back.
+        dice: A random number from 0 up to 1.
+        auth: The way of signing in, as errors name it.
+        amend: Given the refusal and the request, another request to send instead, or None. Asked once.
+
+    Yields:
+        `Send` and `Pause`.
+
+    Returns:
+        The 2xx reply.
+
+    Raises:
+        DatabricksError: The call failed.
+    """
+    ledger = _Ledger(policy, clock, dice)
+    may_refresh = request.authorization is None
+    refresh = False
+    while True:
+        outcome = yield Send(request, refresh=refresh)
+        error = _error_of(outcome, request, auth)
+        if error is None:
+            return outcome  # type: ignore[return-value]  # only a Reply is without an error
+        refresh = may_refresh and _is_unknown_caller(error)
+        if refresh:
+            may_refresh = False
+            ledger.note(error, "sent again with a new token")
+            continue
+        if amend is not None and error.status_code in _REFUSED:
+            amended = amend(error, request)
+            amend = None
+            if amended is not None:
+                request = amended
+                ledger.note(error, "sent again without what was refused")
+                continue
+        pause = ledger.pause(error) if _is_transient(outcome, error, policy) else None
+        if pause is None:
+            raise ledger.tell(error)
+        yield Pause(pause)
+
+
+def _error_of(outcome: Reply | Failure | None, request: Request, auth: str) -> DatabricksError | None:
+    if isinstance(outcome, Failure):
+        return outcome.error
+    if outcome is None:
+        raise TypeError("a Send is answered with a Reply or a Failure")
+    if 200 <= outcome.status < 300 and not _is_page(outcome):  # noqa: PLR2004 - the range of statuses that mean yes
+        return None
+    return error_from_response(
+        status=outcome.status,
+        headers=outcome.headers,
+        body=outcome.body or b"",
+        endpoint=request.endpoint,
+        host=request.host,
+        auth=auth,
+    )
+
+
+def _is_page(reply: Reply) -> bool:
+    kind = reply.headers.get("content-type", "").lower()
+    return kind.startswith("text/html") or (reply.body or b"")[:256].lstrip().lower().startswith(_PAGE_STARTS)
+
+
+def _is_unknown_caller(error: DatabricksError) -> bool:
+    return isinstance(error, DatabricksAuthenticationError) and error.status_code in _UNKNOWN_CALLER
+
+
+def _is_transient(outcome: Reply | Failure | None, error: DatabricksError, policy: RetryPolicy) -> bool:
+    if not getattr(error, "is_retryable", False):  # a ConfigurationError is no ModelError and does not have it
+        return False
+    if isinstance(outcome, Failure):
+        return policy.retry_sent or not outcome.sent
+    return error.status_code in _RETRIED

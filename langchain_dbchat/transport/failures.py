@@ -1,0 +1,250 @@
+"""What can go wrong on the way, as one table from httpx's exceptions to our errors.
+
+The second column is what retries hang on: whether the server may have executed the request. A request whose body did
+not leave us whole is not executed, because HTTP frames it by its length.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx
+
+from langchain_dbchat.errors import (
+    ConfigurationError,
+    DatabricksConnectionError,
+    DatabricksError,
+    DatabricksTimeoutError,
+    StreamInterruptedError,
+    compose,
+    malformed_response,
+)
+from langchain_dbchat.transport.exchange import Failure, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_dbchat.transport.timeouts import Timeouts
+
+__all__ = ["NETWORK_ERRORS", "failure_of", "interruption_of", "silence"]
+
+NETWORK_ERRORS: tuple[type[Exception], ...] = (httpx.HTTPError, httpx.InvalidURL)
+"""What httpx raises for reasons that lie between us and the server."""
+
+_HOST = "Check DATABRICKS_HOST and the network: a proxy, a VPN, a private link."
+_SLOW = "A sleeping endpoint takes minutes to wake up. Stream the answer, ask for a shorter one, or raise timeout=."
+_CERTIFICATE = (
+    "The certificate is not trusted. If a proxy of your organisation opens TLS connections, let SSL_CERT_FILE name its "
+    "certificate authority."
+)
+_UNKNOWN_NAME = "This name does not exist in DNS. Check the spelling of DATABRICKS_HOST."
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One kind of failure.
+
+    Attributes:
+        error: What it becomes.
+        sent: Whether the server may have executed the request.
+        what: What happened; {host}, {text} and the names of the timeouts are filled in.
+        advice: What to do.
+    """
+
+    error: type[DatabricksError]
+    sent: bool
+    what: str
+    advice: str
+
+
+_ROWS: tuple[tuple[type[Exception], _Row], ...] = (
+    (
+        httpx.ConnectTimeout,
+        _Row(DatabricksTimeoutError, False, "No connection to {host} within {connect} s (timeout: connect)", _HOST),
+    ),
+    (
+        httpx.PoolTimeout,
+        _Row(
+            DatabricksTimeoutError,
+            False,
+            "No connection became free within {pool} s (timeout: pool)",
+            "Make fewer calls at once (max_concurrency), or close streams that are not read to their end.",
+        ),
+    ),
+    (
+        httpx.WriteTimeout,
+        _Row(DatabricksTimeoutError, False, "The request could not be sent within {write} s (timeout: write)", _HOST),
+    ),
+    (
+        httpx.TimeoutException,
+        _Row(
+            DatabricksTimeoutError, True, "{host} gave no answer within {first_event} s (timeout: first_event)", _SLOW
+        ),
+    ),
+    (httpx.ConnectError, _Row(DatabricksConnectionError, False, "{host} cannot be reached: {text}", _HOST)),
+    (
+        httpx.ProxyError,
+        _Row(
+            DatabricksConnectionError,
+            False,
+            "The proxy on the way to {host} refused: {text}",
+            "Check HTTPS_PROXY and NO_PROXY.",
+        ),
+    ),
+    (httpx.WriteError, _Row(DatabricksConnectionError, False, "{host} took no request: {text}", _HOST)),
+    (
+        httpx.UnsupportedProtocol,
+        _Row(
+            ConfigurationError, False, "{host} is not an address that can be called: {text}", "Check DATABRICKS_HOST."
+        ),
+    ),
+    (
+        httpx.InvalidURL,
+        _Row(
+            ConfigurationError, False, "{host} is not an address that can be called: {text}", "Check DATABRICKS_HOST."
+        ),
+    ),
+    (
+        httpx.LocalProtocolError,
+        # h11 quotes the header that it refuses, which may be the token: {text} must not stand here.
+        _Row(
+            ConfigurationError,
+            False,
+            "The request to {host} cannot be written as HTTP",
+            "Look for line breaks in the headers and the token.",
+        ),
+    ),
+    (
+        httpx.HTTPError,
+        _Row(
+            DatabricksConnectionError,
+            True,
+            "{host} closed the connection before its answer was complete: {text}",
+            "The server may have executed the request, so it was not sent again. If that does no harm, call again.",
+        ),
+    ),
+)
+
+
+def failure_of(error: Exception, request: Request, auth: str, timeouts: Timeouts) -> Failure:
+    """Find what an exception of httpx means for a request whose answer has not begun, or was to come whole.
+
+    Args:
+        error: The exception, one of `NETWORK_ERRORS`.
+        request: What was being sent.
+        auth: The way of signing in, as errors name it.
+        timeouts: The timeouts of the call.
+
+    Returns:
+        The failure.
+    """
+    if isinstance(error, httpx.DecodingError):
+        return Failure(_undecodable(error, request, auth), sent=True)
+    row = next(row for kind, row in _ROWS if isinstance(error, kind))
+    what = row.what.format(
+        host=request.host,
+        text=str(error) or type(error).__name__,
+        connect=timeouts.connect,
+        pool=timeouts.pool,
+        write=timeouts.write,
+        first_event=timeouts.first_event,
+    )
+    hopeless = _hopeless(error)
+    made = row.error(
+        compose(what, endpoint=request.endpoint, auth=auth, advice=hopeless or row.advice),
+        endpoint=request.endpoint,
+        host=request.host,
+        auth=auth,
+    )
+    if isinstance(made, DatabricksConnectionError) and hopeless:
+        made.is_retryable = False
+    if row.error is not ConfigurationError:  # httpx's own exception may quote a header
+        made.__cause__ = error
+    made.__suppress_context__ = True
+    return Failure(made, sent=row.sent)
+
+
+def interruption_of(error: Exception, request: Request, auth: str, headers: Mapping[str, str]) -> DatabricksError:
+    """Find what an exception of httpx means within an open stream; its timeouts are `silence`.
+
+    Args:
+        error: The exception, one of `NETWORK_ERRORS`.
+        request: What was sent.
+        auth: The way of signing in, as errors name it.
+        headers: The headers of the answer.
+
+    Returns:
+        The error, to be raised by the caller.
+    """
+    if isinstance(error, httpx.DecodingError):
+        return _undecodable(error, request, auth)
+    request_id = headers.get("x-request-id")
+    made = StreamInterruptedError(
+        compose(
+            f"{request.host} closed the connection in the middle of the answer: {str(error) or type(error).__name__}",
+            endpoint=request.endpoint,
+            auth=auth,
+            request_id=request_id,
+            advice="Call again; the answer so far is in this error's `partial`.",
+        ),
+        request_id=request_id,
+        endpoint=request.endpoint,
+        host=request.host,
+        auth=auth,
+    )
+    made.__cause__ = error
+    return made
+
+
+def silence(
+    request: Request, auth: str, headers: Mapping[str, str], *, which: str, seconds: float
+) -> DatabricksTimeoutError:
+    """Make the error for a stream in which nothing happens.
+
+    Args:
+        request: What was sent.
+        auth: The way of signing in, as errors name it.
+        headers: The headers of the answer.
+        which: ``first_event`` or ``idle``.
+        seconds: That timeout.
+
+    Returns:
+        The error, to be raised by the caller.
+    """
+    missing = "first event" if which == "first_event" else "further event"
+    request_id = headers.get("x-request-id")
+    return DatabricksTimeoutError(
+        compose(
+            f"{request.host} sent no {missing} within {seconds:g} s (timeout: {which})",
+            endpoint=request.endpoint,
+            auth=auth,
+            request_id=request_id,
+            advice="Call again, or raise timeout= if the model needs longer.",
+        ),
+        request_id=request_id,
+        endpoint=request.endpoint,
+        host=request.host,
+        auth=auth,
+    )
+
+
+def _undecodable(error: Exception, request: Request, auth: str) -> DatabricksError:
+    made = malformed_response(
+        f"The answer cannot be decompressed: {error}", endpoint=request.endpoint, host=request.host, auth=auth
+    )
+    made.__cause__ = error
+    return made
+
+
+def _hopeless(error: BaseException | None) -> str | None:
+    """Give the advice for a failure that will not pass by itself, wherever in the chain of causes it is."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return _CERTIFICATE
+        if isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME:
+            return _UNKNOWN_NAME
+        error = error.__cause__ or error.__context__
+    return None

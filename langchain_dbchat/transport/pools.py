@@ -1,0 +1,160 @@
+"""The connections: shared by every model of the process, because they carry no identity.
+
+Who is calling is said per attempt, in a header, so one client serves all tokens and hosts, and a model can be made,
+copied and thrown away for nothing. These things make a shared client safe:
+
+- **TLS.** Loading the certificate authorities takes 25 ms, so the context is built once, in a thread where an event
+  loop would wait for it. SSL_CERT_FILE and SSL_CERT_DIR are honoured as httpx does, proxies come from the
+  environment. Whoever changes these variables gets a new client, because they are part of its key.
+- **Event loops.** A connection of asyncio belongs to the loop that opened it, and `asyncio.run` makes a new one each
+  time. So there is one async client per loop. A loop that is shut down properly closes it: an async generator of ours
+  waits in the loop, and `loop.shutdown_asyncgens`, which `asyncio.run` calls, runs the generator's `finally`. Clients
+  of loops that were closed without that are dropped when the next one is made.
+- **Forks.** A child must not write to its parent's sockets: the process id is part of the state, and a child begins
+  anew. It keeps what it inherited, unused, because closing it would say goodbye on the parent's TLS connections.
+- **Cookies.** None are kept: a cookie of one user's login must not travel with another user's token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING
+
+import httpx
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncGenerator
+
+__all__ = ["async_client", "sync_client"]
+
+# What httpx reads from the environment when a client is made, in the spellings that it knows.
+_VARIABLES = (
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    *(name for word in ("http", "https", "all", "no") for name in (f"{word}_proxy", f"{word}_proxy".upper())),
+)
+# httpx's defaults but for the expiry: agents pause for longer than 5 s between calls, and load balancers keep idle
+# connections for 60 s. The numbers stay, because httpx's pool is quadratic in them.
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0)
+
+_Key = tuple[str | None, ...]
+
+
+class _State:
+    """What one process holds."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.lock = threading.Lock()
+        self.contexts: dict[_Key, ssl.SSLContext] = {}
+        self.clients: dict[_Key, httpx.Client] = {}
+        self.async_clients: dict[asyncio.AbstractEventLoop, dict[_Key, _Kept]] = {}
+
+
+class _Kept:
+    """An async client and the generator that closes it when its loop is shut down."""
+
+    def __init__(self, client: httpx.AsyncClient, keeper: AsyncGenerator[None, None]) -> None:
+        self.client = client
+        self.keeper = keeper
+
+
+_states = [_State()]  # the last one is this process's; those before were inherited
+
+
+def sync_client() -> httpx.Client:
+    """Get the process's client for sync calls; any thread may use it.
+
+    Returns:
+        The client, which the caller does not close.
+    """
+    state, key = _state(), _key()
+    client = state.clients.get(key)
+    if client is None:
+        with state.lock:
+            client = state.clients.get(key)
+            if client is None:
+                client = state.clients[key] = httpx.Client(
+                    verify=_context(state, key), limits=_LIMITS, cookies=_no_cookies()
+                )
+    return client
+
+
+async def async_client() -> httpx.AsyncClient:
+    """Get the running event loop's client for async calls.
+
+    Returns:
+        The client, which the caller does not close.
+    """
+    state, key, loop = _state(), _key(), asyncio.get_running_loop()
+    kept = state.async_clients.get(loop, {}).get(key)
+    if kept is not None:
+        return kept.client
+    if key[:2] not in state.contexts:
+        await asyncio.to_thread(_locked_context, state, key)
+    with state.lock:
+        context = _context(state, key)
+        for other in [other for other in state.async_clients if other.is_closed()]:
+            del state.async_clients[other]
+        ours = state.async_clients.setdefault(loop, {})
+        kept = ours.get(key)
+        if kept is not None:  # another task of this loop was faster
+            return kept.client
+        client = httpx.AsyncClient(verify=context, limits=_LIMITS, cookies=_no_cookies())
+        kept = ours[key] = _Kept(client, _keep(client, state, loop))
+    await anext(kept.keeper)  # only a generator that has begun is known to the loop
+    return kept.client
+
+
+async def _keep(
+    client: httpx.AsyncClient, state: _State, loop: asyncio.AbstractEventLoop
+) -> AsyncGenerator[None, None]:
+    """Wait until the loop is shut down, then close its client."""
+    try:
+        yield
+    finally:
+        state.async_clients.pop(loop, None)
+        await client.aclose()
+
+
+def _state() -> _State:
+    state = _states[-1]
+    if state.pid != os.getpid():
+        state = _State()
+        _states.append(state)
+    return state
+
+
+def _key() -> _Key:
+    return tuple(map(os.environ.get, _VARIABLES))
+
+
+def _context(state: _State, key: _Key) -> ssl.SSLContext:
+    """Get the TLS context; the caller holds the lock."""
+    context = state.contexts.get(key[:2])
+    if context is None:
+        context = state.contexts[key[:2]] = httpx.create_ssl_context()
+    return context
+
+
+def _locked_context(state: _State, key: _Key) -> None:
+    with state.lock:
+        _context(state, key)
+
+
+def _no_cookies() -> CookieJar:
+    return CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+
+
+@atexit.register
+def _close() -> None:
+    """Close the sync clients of this process, not those that it inherited."""
+    state = _states[-1]
+    if state.pid == os.getpid():
+        for client in state.clients.values():
+            client.close()

@@ -1,0 +1,76 @@
+"""How long to wait for what, in seconds.
+
+A chat answer is not like other HTTP answers: a reasoning model may think for minutes before its first event, and once
+events flow, a silence of two minutes means that something broke. So there are two read timeouts: `first_event` counts
+from the moment the request is sent to the first event (for an answer that is not streamed: the longest silence),
+`idle` counts between events. Comments that keep a connection alive are no events.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_dbchat.errors import ConfigurationError
+
+__all__ = ["Timeouts"]
+
+_NAMES = ("connect", "write", "pool", "first_event", "idle")
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """The timeouts of one call; None means to wait for ever.
+
+    Attributes:
+        connect: Seconds for a connection with its TLS handshake, 10 by default.
+        write: Seconds for the network to take a piece of the request, 60 by default.
+        pool: Seconds to wait for a free connection, 60 by default.
+        first_event: Seconds from sending to the first event, 300 by default.
+        idle: Seconds between two events, 120 by default.
+    """
+
+    connect: float | None = 10.0
+    write: float | None = 60.0
+    pool: float | None = 60.0
+    first_event: float | None = 300.0
+    idle: float | None = 120.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no duration.
+
+        Raises:
+            ConfigurationError: A timeout is not a positive number.
+        """
+        for name in _NAMES:
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):
+                raise ConfigurationError(
+                    f"timeout: {name} is {value!r}; it must be a number of seconds above 0, or None."
+                )
+
+    @classmethod
+    def of(cls, value: Any = None) -> Timeouts:
+        """Read a user's timeout.
+
+        Args:
+            value: None for the defaults; a number of seconds, which bounds each wait; an ``httpx.Timeout``, whose
+                ``read`` becomes both `first_event` and `idle`; or `Timeouts`.
+
+        Returns:
+            The timeouts.
+
+        Raises:
+            ConfigurationError: The value is none of these, or not above 0.
+        """
+        if value is None:
+            return cls()
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            limit = math.inf if value <= 0 else value  # a wrong number is refused below, by its own value
+            return cls(min(10.0, limit), min(60.0, limit), min(60.0, limit), first_event=value, idle=value)
+        if all(hasattr(value, name) for name in ("connect", "read", "write", "pool")):  # httpx.Timeout, of any version
+            return cls(value.connect, value.write, value.pool, first_event=value.read, idle=value.read)
+        raise ConfigurationError(f"timeout: {value!r} is neither a number of seconds nor httpx.Timeout nor Timeouts.")

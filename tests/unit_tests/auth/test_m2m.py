@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import asyncio
+import pickle
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from auth_kit import SECRET, Fault, jwt
+from blockbuster import blockbuster_ctx
+from pydantic import SecretStr
+
+from langchain_dbchat.auth import grants
+from langchain_dbchat.auth.grants import Answer, Ask, Pause, TokenRequest, Unanswered, negotiate
+from langchain_dbchat.auth.m2m import ClientCredentials
+from langchain_dbchat.auth.secret import Secret
+from langchain_dbchat.errors import (
+    ConfigurationError,
+    DatabricksAPIError,
+    DatabricksAuthenticationError,
+    DatabricksConnectionError,
+    DatabricksError,
+    DatabricksInvalidRequestError,
+    DatabricksRateLimitError,
+    DatabricksTimeoutError,
+    MalformedResponseError,
+)
+
+if TYPE_CHECKING:
+    from auth_kit import TokenServer
+
+pytest_plugins = ("auth_fixtures",)
+pytestmark = pytest.mark.usefixtures("hermetic")
+
+
+def principal(server: TokenServer, secret: str = SECRET) -> ClientCredentials:
+    return ClientCredentials(server.origin, "id", Secret(SecretStr(secret)))
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grants, "PAUSES", (0.0, 0.0))
+
+
+async def test_the_request_is_what_databricks_documents(server: TokenServer) -> None:
+    sync = principal(server).headers()
+    assert sync == {"Authorization": "Bearer m2m-1"}
+    assert await principal(server).aheaders() == sync
+    (post,) = server.posts
+    assert post.path == "/oidc/v1/token"
+    assert post.form == {"grant_type": "client_credentials", "scope": "all-apis"}
+    assert post.headers["content-type"] == "application/x-www-form-urlencoded"
+
+
+def test_the_cache_is_the_process_and_tells_secrets_apart(server: TokenServer) -> None:
+    principal(server).headers()
+    principal(server).headers()
+    assert len(server.posts) == 1
+    with pytest.raises(DatabricksAuthenticationError):
+        principal(server, "another").headers()
+
+
+async def test_a_refused_token_is_fetched_again(server: TokenServer) -> None:
+    signer = principal(server)
+    assert signer.headers()["Authorization"] == "Bearer m2m-1"
+    assert signer.headers(refresh=True)["Authorization"] == "Bearer m2m-2"
+    assert (await signer.aheaders(refresh=True))["Authorization"] == "Bearer m2m-3"
+    assert signer.headers()["Authorization"] == "Bearer m2m-3"
+
+
+@pytest.mark.parametrize(("expires_in", "fetches"), [(1, 2), ("1", 2), (3600, 1), (None, 1)])
+def test_a_token_lives_as_long_as_the_server_says(server: TokenServer, expires_in: object, fetches: int) -> None:
+    server.expires_in = expires_in
+    signer = principal(server)
+    signer.headers()
+    time.sleep(1.05)
+    signer.headers()
+    assert len(server.posts) == fetches
+
+
+def test_without_expires_in_a_jwt_says_itself(server: TokenServer) -> None:
+    server.expires_in = None
+    server.token = jwt(exp=time.time() + 1)
+    signer = principal(server)
+    signer.headers()
+    time.sleep(1.05)
+    signer.headers()
+    assert len(server.posts) == 2
+
+
+def test_fifty_threads_make_one_post(server: TokenServer) -> None:
+    server.delay = 0.3
+    barrier = threading.Barrier(50)
+
+    def ask(_: int) -> str:
+        barrier.wait()
+        return principal(server).headers()["Authorization"]
+
+    with ThreadPoolExecutor(50) as pool:
+        assert set(pool.map(ask, range(50))) == {"Bearer m2m-1"}
+    assert len(server.posts) == 1
+
+
+async def test_fifty_tasks_make_one_post_and_the_loop_goes_on(server: TokenServer) -> None:
+    server.delay = 0.3
+    await asyncio.to_thread(grants._client_options)
+    beats = 0
+
+    async def beat() -> None:
+        nonlocal beats
+        while True:
+            await asyncio.sleep(0.01)
+            beats += 1
+
+    heart = asyncio.create_task(beat())
+    found = await asyncio.gather(*(principal(server).aheaders() for _ in range(50)))
+    heart.cancel()
+    assert {headers["Authorization"] for headers in found} == {"Bearer m2m-1"}
+    assert len(server.posts) == 1
+    assert beats >= 10
+
+
+def test_loops_one_after_the_other_share_tokens_and_nothing_else(server: TokenServer) -> None:
+    server.expires_in = 0.2
+
+    async def main() -> None:
+        await principal(server).aheaders()
+
+    for _ in range(3):
+        asyncio.run(main())
+        time.sleep(0.25)
+    assert len(server.posts) == 3
+
+
+async def test_nothing_blocks_the_event_loop(server: TokenServer) -> None:
+    signer = principal(server)
+    with blockbuster_ctx():
+        await signer.aheaders()
+        await signer.aheaders(refresh=True)
+    assert len(server.posts) == 2
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+async def test_faults_that_pass_are_tried_again(server: TokenServer, status: int) -> None:
+    server.faults = [Fault(status), Fault(status, headers={"Retry-After": "0"})]
+    assert principal(server).headers()["Authorization"].startswith("Bearer m2m")
+    server.faults = [Fault(status), Fault(status, headers={"Retry-After": "0"})]
+    assert (await principal(server).aheaders(refresh=True))["Authorization"].startswith("Bearer m2m")
+    assert len(server.posts) == 6
+
+
+@pytest.mark.parametrize(
+    ("fault", "leaf", "posts"),
+    [
+        (Fault(429), DatabricksRateLimitError, 3),
+        (Fault(500, b"oops"), DatabricksAPIError, 3),
+        (Fault(503, headers={"Retry-After": "3600"}), DatabricksAPIError, 1),
+        (Fault(504), DatabricksTimeoutError, 3),
+        (Fault(400, b'{"error":"invalid_scope"}'), DatabricksAuthenticationError, 1),
+        (Fault(403, b"nope"), DatabricksAuthenticationError, 1),
+        (Fault(404, b"<html>"), DatabricksInvalidRequestError, 1),
+        (Fault(303, headers={"Location": "/login"}), MalformedResponseError, 1),
+        (Fault(200, b"<html>login</html>"), MalformedResponseError, 1),
+        (Fault(200, b'{"access_token": ""}'), MalformedResponseError, 1),
+        (Fault(200, b"[1]"), MalformedResponseError, 1),
+    ],
+)
+async def test_faults_that_stay_are_errors_of_their_kind(
+    server: TokenServer, fault: Fault, leaf: type[DatabricksError], posts: int
+) -> None:
+    for sync in (True, False):
+        server.seen.clear()
+        server.faults = [fault] * 3
+        with pytest.raises(leaf, match=r"OAuth M2M token request .*/oidc/v1/token failed") as caught:
+            principal(server).headers() if sync else await principal(server).aheaders()
+        assert caught.value.status_code == fault.status
+        assert caught.value.auth == "client_id and client_secret arguments"
+        assert len(server.posts) == posts
+        server.faults.clear()
+
+
+def test_a_refusal_says_what_to_do_and_masks_what_the_server_repeats(server: TokenServer) -> None:
+    signer = ClientCredentials(server.origin, "other", Secret(SecretStr(SECRET)))
+    with pytest.raises(DatabricksAuthenticationError) as caught:
+        signer.headers()
+    text = str(caught.value)
+    assert "401 invalid_client: Client authentication failed" in text
+    assert "secret has not expired" in text
+    assert SECRET not in text
+
+
+async def test_a_host_that_is_not_there_is_a_connection_error() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        origin = f"http://127.0.0.1:{free.getsockname()[1]}"
+        signer = ClientCredentials(origin, "id", Secret(SecretStr(SECRET)))
+        with pytest.raises(DatabricksConnectionError, match="cannot be reached"):
+            signer.headers()
+        with pytest.raises(DatabricksConnectionError, match="cannot be reached"):
+            await signer.aheaders()
+
+
+async def test_a_server_that_does_not_answer_is_a_timeout(server: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grants, "TIMEOUT", 0.1)
+    server.delay = 0.5
+    with pytest.raises(DatabricksTimeoutError, match="no answer"):
+        principal(server).headers()
+    with pytest.raises(DatabricksTimeoutError, match="no answer"):
+        await principal(server).aheaders()
+    assert len(server.posts) == 2
+
+
+def request() -> TokenRequest:
+    return TokenRequest("https://x/oidc/v1/token", SecretStr("Basic hush"), {"secret": "hush"}, "OAuth", "step")
+
+
+def test_pauses_obey_retry_after_and_grow() -> None:
+    grants_pauses = (0.5, 2.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grants, "PAUSES", grants_pauses)
+        plan = negotiate(request(), wall=0)
+        assert next(plan) == Ask()
+        assert plan.send(Answer(503, {"retry-after": "7"}, b"")) == Pause(7)
+        assert plan.send(None) == Ask()
+        assert plan.send(Unanswered("ConnectError", timed_out=False)) == Pause(2.0)
+        assert plan.send(None) == Ask()
+        with pytest.raises(DatabricksAPIError):
+            plan.send(Answer(500, {}, b""))
+
+
+def test_no_repr_shows_a_secret(server: TokenServer) -> None:
+    signer = principal(server)
+    assert SECRET not in repr(signer)
+    assert "hush" not in repr(request())
+    assert "hush" not in repr(Answer(200, {}, b"hush"))
+
+
+def test_a_pickle_holds_the_secret_that_was_given_and_no_token(server: TokenServer) -> None:
+    signer = principal(server)
+    signer.headers()
+    data = pickle.dumps(signer)
+    assert b"m2m-1" not in data
+    assert pickle.loads(data) == signer  # noqa: S301 - our own bytes
+
+
+def test_a_pickle_leaves_the_environments_secret_behind(server: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", SECRET)
+    signer = ClientCredentials(server.origin, "id", Secret(SecretStr(SECRET), variable="DATABRICKS_CLIENT_SECRET"))
+    data = pickle.dumps(signer)
+    assert SECRET.encode() not in data
+    opened: ClientCredentials = pickle.loads(data)  # noqa: S301 - our own bytes
+    assert asyncio.run(opened.aheaders()) == {"Authorization": "Bearer m2m-1"}
+    monkeypatch.delenv("DATABRICKS_CLIENT_SECRET")
+    elsewhere: ClientCredentials = pickle.loads(data)  # noqa: S301 - our own bytes
+    with pytest.raises(ConfigurationError, match="DATABRICKS_CLIENT_SECRET is not set in this process"):
+        elsewhere.headers()
+
+
+def test_signing_in_does_not_load_the_sdk(server: TokenServer) -> None:
+    code = f"""
+import sys
+from langchain_dbchat.auth.resolver import resolve
+from langchain_dbchat.auth.settings import AuthSettings
+assert "httpx" not in sys.modules, "the resolver loads httpx"
+signed = resolve(AuthSettings(host={server.origin!r}, client_id="id", client_secret={SECRET!r}))
+print(signed.credentials.headers()["Authorization"])
+assert not [name for name in sys.modules if name.startswith("databricks.sdk")]
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - our own interpreter
+    assert done.stdout.strip() == "Bearer m2m-1", done.stderr

@@ -1,0 +1,465 @@
+"""The error tree: which leaf, what it carries, what it says, what it never shows."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from email.utils import formatdate
+from time import time
+from typing import Any
+
+import pytest
+from langchain_core import exceptions as core
+from langchain_core.language_models.chat_models import _generate_response_from_error
+from langchain_core.messages import AIMessage
+from pydantic_core import to_json
+
+from langchain_dbchat import errors
+from langchain_dbchat.errors import (
+    DatabricksError,
+    ErrorResponse,
+    compose,
+    error_from_event,
+    error_from_response,
+    malformed_response,
+    scrub,
+)
+
+PAT = "dapi" + "0123456789abcdef" * 2
+JWT = "eyJraWQiOiJhYmMifQ.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl_-x"
+LEAVES: dict[str, tuple[type[BaseException], ...]] = {
+    "DatabricksAuthenticationError": (core.ModelAuthenticationError,),
+    "DatabricksPermissionDeniedError": (core.ModelPermissionDeniedError,),
+    "DatabricksInvalidRequestError": (core.ModelInvalidRequestError,),
+    "DatabricksContextOverflowError": (core.ModelInvalidRequestError, core.ContextOverflowError),
+    "DatabricksNotFoundError": (core.ModelNotFoundError,),
+    "DatabricksRateLimitError": (core.ModelRateLimitError,),
+    "DatabricksAPIError": (core.ModelAPIError,),
+    "DatabricksConnectionError": (core.ModelConnectionError, ConnectionError),
+    "DatabricksTimeoutError": (core.ModelTimeoutError, TimeoutError),
+    "StreamInterruptedError": (core.ModelConnectionError,),
+    "MalformedResponseError": (core.ModelAPIError,),
+    "ConfigurationError": (ValueError,),
+    "UnsupportedContentError": (ValueError,),
+}
+RETRYABLE = {
+    "DatabricksRateLimitError",
+    "DatabricksAPIError",
+    "DatabricksConnectionError",
+    "DatabricksTimeoutError",
+    "StreamInterruptedError",
+}
+
+
+def refusal(status: int, body: Any = b"", **headers: str) -> DatabricksError:
+    return error_from_response(
+        status=status,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        body=body if isinstance(body, bytes) else to_json(body),
+        endpoint="my-endpoint",
+        host="https://adb-1.azuredatabricks.net",
+        auth="DATABRICKS_TOKEN",
+    )
+
+
+def test_the_tree_is_complete() -> None:
+    found = {
+        name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, DatabricksError)
+    }
+    assert found - {"DatabricksError", "StreamInterrupted"} == set(LEAVES)
+    assert errors.StreamInterrupted is errors.StreamInterruptedError
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_every_leaf_is_also_what_others_catch(name: str) -> None:
+    kind = getattr(errors, name)
+    for other in (DatabricksError, *LEAVES[name]):
+        assert issubclass(kind, other)
+    assert bool(getattr(kind("x"), "is_retryable", False)) is (name in RETRYABLE)
+
+
+@pytest.mark.parametrize("name", ["DatabricksError", *LEAVES])
+def test_every_error_pickles_and_copies_whole(name: str) -> None:
+    error = getattr(errors, name)(
+        "what happened",
+        status_code=429,
+        error_code="CODE",
+        request_id="id",
+        endpoint="e",
+        host="h",
+        retry_after=1.5,
+        limit_type="concurrency",
+        response=ErrorResponse(429, {"a": "b"}, "{}"),
+        auth="TOKEN",
+        partial=AIMessage("half an ans"),
+        detail="words",
+    )
+    error.__dict__["__notes__"] = ["attempt 1"]
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301 - our own bytes
+        assert type(twin) is type(error)
+        assert str(twin) == str(error) == error.message == "what happened"
+        assert twin.__dict__ == error.__dict__
+    assert all(value is not None for value in error.__dict__.values())
+
+
+@pytest.mark.parametrize(
+    ("status", "name"),
+    [
+        (400, "DatabricksInvalidRequestError"),
+        (401, "DatabricksAuthenticationError"),
+        (402, "DatabricksInvalidRequestError"),
+        (403, "DatabricksPermissionDeniedError"),
+        (404, "DatabricksNotFoundError"),
+        (408, "DatabricksTimeoutError"),
+        (409, "DatabricksInvalidRequestError"),
+        (413, "DatabricksInvalidRequestError"),
+        (422, "DatabricksInvalidRequestError"),
+        (425, "DatabricksAPIError"),
+        (429, "DatabricksRateLimitError"),
+        (499, "DatabricksInvalidRequestError"),
+        (500, "DatabricksAPIError"),
+        (501, "DatabricksAPIError"),
+        (502, "DatabricksAPIError"),
+        (503, "DatabricksAPIError"),
+        (504, "DatabricksTimeoutError"),
+        (599, "DatabricksAPIError"),
+    ],
+)
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe nonsense", b'{"error_code":"BAD_REQUEST","message":"no"}'])
+def test_the_status_chooses_the_leaf(status: int, name: str, body: bytes) -> None:
+    error = refusal(status, body)
+    assert type(error).__name__ == name
+    assert error.status_code == status
+    assert getattr(error, "is_retryable", False) is (name in RETRYABLE and status != 501)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "name", "code", "words"),
+    [
+        # 1. error_code and message, the message being JSON text itself, with a line feed behind it
+        (
+            400,
+            b'{"error_code":"BAD_REQUEST","message":"{\\"message\\":\\"m.1: Extra inputs are not permitted\\"}\\n"}',
+            "DatabricksInvalidRequestError",
+            "BAD_REQUEST",
+            "m.1: Extra inputs are not permitted",
+        ),
+        (
+            400,
+            b'{"error_code":"BAD_REQUEST","message":"{\\"error\\":\\"Upstream error: INVALID_ARGUMENT: x\\"}"}',
+            "DatabricksInvalidRequestError",
+            "BAD_REQUEST",
+            "Upstream error: INVALID_ARGUMENT: x",
+        ),
+        # 2. a number as code
+        (
+            401,
+            {"error_code": 401, "message": "Credential was not sent or was of an unsupported type for this API."},
+            "DatabricksAuthenticationError",
+            None,
+            "Credential was not sent or was of an unsupported type for this API.",
+        ),
+        # 3. OpenAI's shape
+        (
+            429,
+            {"error": {"message": "Rate limit", "type": "rate_limit_exceeded", "code": 429}},
+            "DatabricksRateLimitError",
+            "rate_limit_exceeded",
+            "Rate limit",
+        ),
+        (
+            400,
+            {"error": {"message": "Unknown parameter", "type": "invalid_request_error", "code": "unknown_parameter"}},
+            "DatabricksInvalidRequestError",
+            "unknown_parameter",
+            "Unknown parameter",
+        ),
+        # 4. a string
+        (500, {"error": "it broke"}, "DatabricksAPIError", None, "it broke"),
+        # 5. FastAPI
+        (405, {"detail": "Method Not Allowed"}, "DatabricksInvalidRequestError", None, "Method Not Allowed"),
+        (
+            422,
+            {"detail": [{"loc": ["body", "model"], "msg": "Field required"}, {"loc": ["body"], "msg": "Bad"}]},
+            "DatabricksInvalidRequestError",
+            None,
+            "body.model: Field required; body: Bad",
+        ),
+        # 6. plain text
+        (
+            400,
+            b"Bad request: json: unknown field x",
+            "DatabricksInvalidRequestError",
+            None,
+            "Bad request: json: unknown field x",
+        ),
+        (403, b"PERMISSION_DENIED: not yours\n", "DatabricksPermissionDeniedError", "PERMISSION_DENIED", "not yours"),
+        # OAuth
+        (
+            401,
+            {"error": "invalid_client", "error_description": "Client authentication failed"},
+            "DatabricksAuthenticationError",
+            "invalid_client",
+            "Client authentication failed",
+        ),
+        # a LiteLLM proxy
+        (500, b'data: {"error": {"message": "boom", "code": "500"}}\n\n', "DatabricksAPIError", None, "boom"),
+        # the code within the message is not said twice
+        (
+            429,
+            {"error_code": "REQUEST_LIMIT_EXCEEDED", "message": "REQUEST_LIMIT_EXCEEDED: Exceeded QPS"},
+            "DatabricksRateLimitError",
+            "REQUEST_LIMIT_EXCEEDED",
+            "Exceeded QPS",
+        ),
+        # JSON of no known shape, and JSON that is none
+        (500, b"[]", "DatabricksAPIError", None, ""),
+        (500, b"{broken", "DatabricksAPIError", None, "{broken"),
+        (500, b"null", "DatabricksAPIError", None, "null"),
+        (400, {"message": {"error": {"detail": "deep"}}}, "DatabricksInvalidRequestError", None, "deep"),
+    ],
+)
+def test_every_shape_of_body(status: int, body: Any, name: str, code: str | None, words: str) -> None:
+    error = refusal(status, body)
+    assert (type(error).__name__, error.error_code, error.detail) == (name, code, words)
+    assert words in error.message
+
+
+def test_json_within_json_ends_somewhere() -> None:
+    body: Any = "innermost"
+    for _ in range(10):  # each layer doubles the backslashes
+        body = {"message": to_json(body).decode()}
+    assert (refusal(400, body).detail or "").startswith('{"message":')
+    nested = b'{"error":' * 150 + b'"innermost"' + b"}" * 150
+    assert refusal(400, nested).detail == "innermost"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "name"),
+    [
+        (400, "REQUEST_LIMIT_EXCEEDED", "DatabricksRateLimitError"),
+        (501, "ENDPOINT_NOT_FOUND", "DatabricksNotFoundError"),
+        (400, "RESOURCE_DOES_NOT_EXIST", "DatabricksNotFoundError"),
+        (401, "PERMISSION_DENIED", "DatabricksPermissionDeniedError"),
+        (500, "TEMPORARILY_UNAVAILABLE", "DatabricksAPIError"),
+        (500, "DEADLINE_EXCEEDED", "DatabricksTimeoutError"),
+        (429, "BAD_REQUEST", "DatabricksRateLimitError"),
+        (503, "INVALID_PARAMETER_VALUE", "DatabricksAPIError"),
+    ],
+)
+def test_a_code_that_says_more_goes_before_the_status(status: int, code: str, name: str) -> None:
+    error = refusal(status, {"error_code": code, "message": "x"})
+    assert type(error).__name__ == name
+    assert error.status_code == status
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "prompt is too long: 210000 tokens > 200000 maximum",
+        "The input token count (1) exceeds",
+        "This model's maximum context length is 131072 tokens",
+        "Input is too long for requested model",
+        "request exceeds token limit",
+        "x exceeds the context window of",
+    ],
+)
+@pytest.mark.parametrize("status", [400, 413, 500])
+def test_context_overflow_is_found_by_its_words(words: str, status: int) -> None:
+    assert (
+        type(refusal(status, {"error_code": "BAD_REQUEST", "message": words})) is errors.DatabricksContextOverflowError
+    )
+
+
+def test_context_overflow_is_found_by_its_code_and_not_elsewhere() -> None:
+    by_code = refusal(400, {"error": {"code": "context_length_exceeded", "message": "x"}})
+    assert type(by_code) is errors.DatabricksContextOverflowError
+    output = refusal(400, b"Bad request: max_tokens (10000) cannot exceed 8192. max_tokens > 8192")
+    assert type(output) is errors.DatabricksInvalidRequestError
+    limited = refusal(429, b"input is too long for your input tokens per minute")
+    assert type(limited) is errors.DatabricksRateLimitError
+
+
+@pytest.mark.parametrize(
+    ("words", "limit"),
+    [
+        ("Exceeded workspace QPS rate limit for x", "queries_per_second"),
+        ("Exceeded workspace input tokens per minute rate limit for x", "input_tokens_per_minute"),
+        ("OTPM limit of 20,000 tokens reached", "output_tokens_per_minute"),
+        ("Exceeded max number of parallel requests", "concurrency"),
+        ("Too many concurrent requests", "concurrency"),
+        ("no hint", None),
+    ],
+)
+def test_the_limit_is_named(words: str, limit: str | None) -> None:
+    assert refusal(429, {"message": words}).limit_type == limit
+    given = refusal(429, {"error": {"message": words, "limit_type": "theirs", "retry_after": 15}})
+    assert (given.limit_type, given.retry_after) == ("theirs", 15)
+
+
+def test_retry_after_without_a_date_header_is_counted_from_our_clock() -> None:
+    wait = refusal(503, retry_after=formatdate(time() + 30, usegmt=True)).retry_after
+    assert wait is not None
+    assert 25 < wait <= 30
+    assert refusal(503, retry_after="inf").retry_after is None
+    assert refusal(503, retry_after="-3").retry_after == 0
+
+
+def test_pages_are_read_and_named() -> None:
+    page = (
+        b"<html><head><title>502 Bad\n Gateway</title></head><body><h1>502 Bad Gateway</h1><pre>a &amp; b</pre></body>"
+    )
+    error = refusal(502, page)
+    assert type(error) is errors.DatabricksAPIError
+    assert error.detail == "502 Bad Gateway - a & b"
+    assert "(a web page)" in error.message
+    assert "not a Databricks workspace" in refusal(404, page).message
+    assert type(refusal(413, page)) is errors.DatabricksInvalidRequestError
+    assert type(refusal(200, page)) is errors.MalformedResponseError
+
+
+def test_messages_say_where_who_and_what_to_do() -> None:
+    missing = refusal(404, {"error_code": "ENDPOINT_NOT_FOUND", "message": "does not exist"}, X_Request_Id="r-1")
+    for part in ("404", "ENDPOINT_NOT_FOUND", "does not exist", "'my-endpoint'", "adb-1", "r-1", "DATABRICKS_TOKEN"):
+        assert part in missing.message
+    assert "databricks serving-endpoints list" in missing.message
+    assert missing.request_id == "r-1"
+    assert "credentials came from: DATABRICKS_TOKEN" in refusal(401).message
+    assert "CAN QUERY on the endpoint 'my-endpoint'" in refusal(403).message
+    assert "4 MB" in refusal(413).message
+    bare = error_from_response(status=401, headers={}, body=b"")
+    assert "with no explanation" in bare.message
+    assert "None" not in bare.message
+    assert len(refusal(400, b"x" * 100_000).message) < 3_000
+
+
+def test_langchain_traces_the_response_without_secrets() -> None:
+    error = refusal(
+        400,
+        {"message": f"token {PAT}"},
+        authorization=f"Bearer {PAT}",
+        set_cookie="session=1",
+        www_authenticate="Bearer",
+        x_forwarded_access_token=JWT,
+        x_request_id="r-1",
+        x_echo=PAT,
+        x_ratelimit_remaining_tokens="7",
+    )
+    (generation,) = _generate_response_from_error(error)
+    metadata = generation.message.response_metadata
+    assert metadata["status_code"] == 400
+    assert metadata["request_id"] == "r-1"
+    assert metadata["body"] == {"message": "token ***"}
+    assert metadata["headers"] == {"x-request-id": "r-1", "x-echo": "***", "x-ratelimit-remaining-tokens": "7"}
+
+
+def test_a_response_that_is_no_json() -> None:
+    with pytest.raises(ValueError, match="line 1"):
+        ErrorResponse(500, {}, "nope").json()
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        (f"a {PAT} b", "a *** b"),
+        (f"token={PAT}-2,", "token=***,"),
+        ("dose0123456789abcdef0123456789abcdef", "***"),
+        (f"x {JWT} y", "x *** y"),
+        ("Authorization: Bearer abc.def-123", "Authorization: Bearer ***"),
+        ("authorization: bearer AAAAA", "authorization: bearer ***"),
+        ("Basic aWQ6c2VjcmV0", "Basic ***"),
+        ("key sk-proj-abcdef123", "key ***"),
+        ('{"access_token": "s3cret-value", "a": 1}', '{"access_token": "***", "a": 1}'),
+        ('{\\"client_secret\\":\\"s3cret\\"}', '{\\"client_secret\\":\\"***\\"}'),
+        ("client_secret=s3cret&x=1", "client_secret=***&x=1"),
+        ("http://me:pa55@proxy:1", "http://***@proxy:1"),
+        ("Bearer token is missing", "Bearer token is missing"),
+        ("use Bearer authentication", "use Bearer authentication"),
+        ("a basic understanding", "a basic understanding"),
+        ("task-oriented risk-averse dapivirine overdosed", "task-oriented risk-averse dapivirine overdosed"),
+        ('"completion_tokens": 12345', '"completion_tokens": 12345'),
+    ],
+)
+def test_scrub(text: str, clean: str) -> None:
+    assert scrub(text) == clean
+    assert scrub(clean) == clean
+
+
+def test_no_error_shows_a_secret_wherever_it_came_from() -> None:
+    echo = f"You sent Bearer {JWT} and {PAT}"
+    for error in (
+        refusal(403, {"error_code": "PERMISSION_DENIED", "message": echo}),
+        refusal(500, echo.encode()),
+        refusal(502, f"<html><title>{echo}</title>".encode()),
+        error_from_event({"error": echo}),
+        malformed_response("odd", status=200, body=echo.encode()),
+        DatabricksError(echo),
+    ):
+        assert error is not None
+        shown = f"{error} {error!r} {error.__dict__}"
+        assert PAT not in shown
+        assert JWT not in shown
+
+
+@pytest.mark.parametrize(
+    ("payload", "name", "code", "words"),
+    [
+        ({"error": "agent broke"}, "DatabricksAPIError", None, "agent broke"),
+        ({"error": {"message": "slow down", "code": 429}}, "DatabricksRateLimitError", None, "slow down"),
+        ({"error": {"message": "slow down", "code": "429"}}, "DatabricksRateLimitError", None, "slow down"),
+        ({"error_code": "BAD_REQUEST", "message": "no"}, "DatabricksInvalidRequestError", "BAD_REQUEST", "no"),
+        ({"error_code": "INTERNAL_ERROR", "message": "no"}, "DatabricksAPIError", "INTERNAL_ERROR", "no"),
+        ({"error_code": "TEMPORARILY_UNAVAILABLE"}, "DatabricksAPIError", "TEMPORARILY_UNAVAILABLE", ""),
+        (
+            {"type": "error", "code": "rate_limit_exceeded", "message": "x", "param": None, "sequence_number": 3},
+            "DatabricksRateLimitError",
+            "rate_limit_exceeded",
+            "x",
+        ),
+        (
+            {"type": "response.failed", "response": {"error": {"code": "invalid_prompt", "message": "x"}}},
+            "DatabricksInvalidRequestError",
+            "invalid_prompt",
+            "x",
+        ),
+        ({"type": "response.failed", "response": {"error": None}}, "DatabricksAPIError", None, ""),
+        ({"type": "response.failed"}, "DatabricksAPIError", None, ""),
+        ({"object": "error", "message": "vllm", "code": 400}, "DatabricksInvalidRequestError", None, "vllm"),
+        ({"error": {"message": "prompt is too long"}}, "DatabricksContextOverflowError", None, "prompt is too long"),
+    ],
+)
+def test_errors_within_a_stream(payload: dict[str, Any], name: str, code: str | None, words: str) -> None:
+    error = error_from_event(payload, endpoint="e", host="h", request_id="r")
+    assert error is not None
+    assert (type(error).__name__, error.error_code, error.detail) == (name, code, words)
+    assert (error.endpoint, error.host, error.request_id) == ("e", "h", "r")
+    assert "reported an error in its answer" in error.message
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {},
+        {"choices": [{"delta": {"content": "error"}}], "error": None, "error_code": None},
+        {"type": "response.created", "response": {"error": None}},
+        {"type": "response.output_text.delta", "delta": "error"},
+        {"delta": {"role": "assistant", "content": "x"}, "custom_outputs": {"error": "mine"}},
+    ],
+)
+def test_events_that_are_no_errors(payload: dict[str, Any]) -> None:
+    assert error_from_event(payload) is None
+
+
+def test_malformed_responses_quote_what_came() -> None:
+    error = malformed_response("not JSON", status=200, headers={"X-Request-Id": "r"}, body=b"abc" * 1000, host="h")
+    assert type(error) is errors.MalformedResponseError
+    assert "not JSON; it begins with 'abcabc" in error.message
+    assert len(error.message) < 500
+    assert error.request_id == "r"
+    assert error.response is not None
+    assert error.response.text == "abc" * 1000
+
+
+def test_compose_leaves_out_what_is_not_known() -> None:
+    assert compose("It broke") == "It broke"
+    assert compose("It broke", host="h", advice="Wait.") == "It broke\n  Where: host h\n  What to do: Wait."

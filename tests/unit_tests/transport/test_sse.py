@@ -1,0 +1,103 @@
+"""The event stream decoder, cut at every position and with every line end."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_dbchat.errors import MalformedResponseError
+from langchain_dbchat.transport.sse import EventStreamDecoder
+
+STREAM = (
+    b"\xef\xbb\xbf: a comment\n"
+    b'data: {"text":"\xc3\xa5\xe2\x82\xac"}\n\n'
+    b": keep-alive\n\n"
+    b"event: message\nid: 7\nretry: 10\ndata:no space\n\n"
+    b"data: first\ndata:  second\ndata\ndata: fourth\n\n"
+    b"data:\n\n"
+    b"database: not data\n\n"
+    b"\n\n\n"
+    b"data: [DONE]\n\n"
+)
+PAYLOADS = [
+    '{"text":"å€"}'.encode(),
+    b"no space",
+    b"first\n second\n\nfourth",
+    b"[DONE]",
+]
+
+
+def decode(*pieces: bytes) -> list[bytes]:
+    decoder = EventStreamDecoder()
+    payloads = [payload for piece in pieces for payload in decoder.feed(piece)]
+    return payloads + decoder.close()
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["lf", "crlf", "cr"])
+def test_cut_at_every_position(end: bytes) -> None:
+    stream = STREAM.replace(b"\n", end)
+    assert decode(stream) == PAYLOADS
+    for cut in range(len(stream) + 1):
+        assert decode(stream[:cut], stream[cut:]) == PAYLOADS, cut
+    assert decode(*(stream[i : i + 1] for i in range(len(stream)))) == PAYLOADS
+
+
+@given(cuts=st.lists(st.integers(0, len(STREAM)), max_size=12), ends=st.lists(st.sampled_from([b"\n", b"\r\n", b"\r"])))
+def test_any_cuts_and_any_mixture_of_line_ends(cuts: list[int], ends: list[bytes]) -> None:
+    lines = STREAM.split(b"\n")
+    stream = b"".join(line + (ends[i % len(ends)] if ends else b"\n") for i, line in enumerate(lines[:-1]))
+    places = sorted(min(cut, len(stream)) for cut in cuts)
+    pieces = [stream[a:b] for a, b in zip([0, *places], [*places, len(stream)], strict=True)]
+    # "\r" at the end of one line and "\n" as the whole of the next read as one line end, so blank lines may vanish:
+    # the reference is the decoder itself on the whole stream.
+    assert decode(*pieces) == decode(stream)
+
+
+def test_events_come_as_soon_as_they_are_complete() -> None:
+    decoder = EventStreamDecoder()
+    assert decoder.feed(b"data: a\n\nda") == [b"a"]
+    assert decoder.feed(b"ta: b\n") == []
+    assert decoder.feed(b"\ndata: c\n\ndata: d\n\n") == [b"b", b"c", b"d"]
+    assert decoder.feed(b"data: e\r\n\r") == [b"e"]
+    assert decoder.feed(b"\ndata: f\n\n") == [b"f"]
+
+
+def test_a_byte_order_mark_stands_only_at_the_beginning() -> None:
+    assert decode(b"data: a\n\n\xef\xbb\xbfdata: b\n\n") == [b"a"]
+    assert decode(b"\xef", b"\xbb") == []
+    assert decode(b"\xef", b"data: a\n\ndata: b\n\n") == [b"b"]
+
+
+@pytest.mark.parametrize(
+    ("tail", "payloads"),
+    [
+        (b'data: {"a":1}', [b'{"a":1}']),
+        (b'data: {"a":1}\n', [b'{"a":1}']),
+        (b"data: [DONE]", [b"[DONE]"]),
+        (b'data: {"a":', []),
+        (b"data: [DON", []),
+        (b"data: not json\n", [b"not json"]),
+        (b": comment", []),
+        (b"", []),
+        (b'data: {"a":\ndata: 1}', [b'{"a":\n1}']),
+    ],
+)
+def test_what_no_empty_line_ended(tail: bytes, payloads: list[bytes]) -> None:
+    assert decode(b"data: x\n\n" + tail) == [b"x", *payloads]
+
+
+def test_an_event_over_the_limit_is_refused_however_it_comes() -> None:
+    assert EventStreamDecoder(limit=20).feed(b"data: 0123456789\n\n" * 100) == [b"0123456789"] * 100
+    for stream in (b"data: " + b"x" * 30, b"data: " + b"x" * 30 + b"\n\n", b"data: xxxxxxxx\n" * 4, b":" + b"x" * 30):
+        with pytest.raises(MalformedResponseError, match="larger than 20 bytes"):
+            EventStreamDecoder(limit=20).feed(stream)
+        decoder = EventStreamDecoder(limit=20)
+        with pytest.raises(MalformedResponseError):
+            _ = [decoder.feed(stream[i : i + 1]) for i in range(len(stream))]
+
+
+def test_the_limit_is_16_mib() -> None:
+    assert len(decode(b"data: " + b"x" * (16 * 2**20 - 20) + b"\n\n")[0]) == 16 * 2**20 - 20
+    with pytest.raises(MalformedResponseError):
+        decode(b"data: " + b"x" * (16 * 2**20 + 1) + b"\n\n")
