@@ -7,79 +7,39 @@ here settings are merged (call over constructor), and the four ways of calling a
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages.utils import count_tokens_approximately
-from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from pydantic import ConfigDict, Field, model_validator
 
 from langchain_dbchat._version import __version__
+from langchain_dbchat.calling import ALIASES, REQUEST_ID, SECRET_SETTINGS, WIRE_FIELDS, merge_settings, write_call
 from langchain_dbchat.connection import DatabricksConnection
 from langchain_dbchat.dialects import blocks
-from langchain_dbchat.dialects.chat_completions import StreamDecoder, decode_answer
-from langchain_dbchat.dialects.reasoning import PROVIDER, Target
-from langchain_dbchat.dialects.request import Encoded, encode_request, merge_deep
-from langchain_dbchat.dialects.tools import convert_tool, convert_tool_choice, encode_format
+from langchain_dbchat.dialects.chat_completions import decode_answer
+from langchain_dbchat.dialects.reasoning import PROVIDER
+from langchain_dbchat.dialects.tools import convert_tool, convert_tool_choice
 from langchain_dbchat.dialects.usage import add_usage
-from langchain_dbchat.structured_output import StructuredAnswerParser, schema_class
+from langchain_dbchat.models.profiles import profile_of
+from langchain_dbchat.structured_output import ask_for, choose_method, with_raw
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-    from langchain_core.language_models import LanguageModelInput
+    from langchain_core.language_models import LanguageModelInput, ModelProfile
     from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
+    from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
     from typing_extensions import Self
 
-    from langchain_dbchat.connection import Link
-    from langchain_dbchat.models.families import Family
-    from langchain_dbchat.transport.channel import Channel
-    from langchain_dbchat.transport.exchange import Request
+    from langchain_dbchat.structured_output import StructuredMethod
 
 blocks.register()
 
-StructuredMethod = Literal["function_calling", "json_schema", "json_mode"]
-
-_WIRE_FIELDS = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "max_tokens",
-    "stop",
-    "n",
-    "seed",
-    "frequency_penalty",
-    "presence_penalty",
-    "logprobs",
-    "top_logprobs",
-    "reasoning_effort",
-    "thinking",
-)
-_ALIASES = {
-    "max_completion_tokens": "max_tokens",
-    "stop_sequences": "stop",
-    "extra_params": "extra_body",
-    "api_args": "extra_body",
-}
-_CALL_ALIASES = {**_ALIASES, "endpoint": "model", "api_headers": "extra_headers", "default_headers": "extra_headers"}
-_SECRET_SETTINGS = frozenset({"extra_headers", "default_headers", "api_headers", "user_session_token"})
-_REQUEST_ID = "x-request-id"
-
-
-class _Call(NamedTuple):
-    """One call, ready to travel."""
-
-    channel: Channel
-    request: Request
-    target: Target
-    coalesce: bool
-
-    def decoder(self, headers: Mapping[str, str]) -> StreamDecoder:
-        return StreamDecoder(self.target, headers.get(_REQUEST_ID), coalesce=self.coalesce)
+# What a trace need not or must not show: secrets, and our own note of how a structured answer could be asked for.
+_UNTRACED = SECRET_SETTINGS | {"structured"}
 
 
 class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
@@ -149,12 +109,25 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
 
     @classmethod
     def _own_aliases(cls) -> dict[str, str]:
-        return _ALIASES
+        return ALIASES
 
     @model_validator(mode="after")
     def _note_dbchat_version(self) -> Self:
         self._add_version("langchain-dbchat", __version__)
         return self
+
+    @property
+    def model_name(self) -> str:
+        """The name by which LangChain's agents judge what a model can do, when no profile says.
+
+        They take ``claude-...`` in a name for Anthropic's own API, where tools and a response format go together;
+        a model service is therefore shown by the name of its serving endpoint.
+        """
+        return self.model.replace("system.ai.", "databricks-")
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        """Return what is known about the model, for agents and middleware; ``profile=`` overrides it."""
+        return profile_of(self.model)
 
     @property
     def _llm_type(self) -> str:
@@ -164,7 +137,7 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """Everything that shapes an answer, for the cache's key and for traces; no secret."""
-        shaping = ("base_url", "host", "family", "extra_body", "strict_params", "output_version", *_WIRE_FIELDS)
+        shaping = ("base_url", "host", "family", "extra_body", "strict_params", "output_version", *WIRE_FIELDS)
         given = {name: getattr(self, name) for name in shaping}
         return {
             "model": self.model,
@@ -183,11 +156,11 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         return {"token": "DATABRICKS_TOKEN", "client_secret": "DATABRICKS_CLIENT_SECRET"}
 
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
-        visible = {key: value for key, value in kwargs.items() if key not in _SECRET_SETTINGS}
+        visible = {key: value for key, value in kwargs.items() if key not in _UNTRACED}
         return {**self._identifying_params, "_type": self._llm_type, "stop": stop, **visible}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        settings = self._settings(stop, dict(kwargs))
+        settings = merge_settings(self, stop, kwargs)
         params = LangSmithParams(
             ls_provider=PROVIDER, ls_model_name=str(settings.get("model") or self.model), ls_model_type="chat"
         )
@@ -213,9 +186,9 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         del run_manager
-        call = self._prepare(self._link(), messages, stop, kwargs, stream=False)
-        reply = call.channel.post(call.request)
-        return decode_answer(reply.body or b"", call.target, reply.headers.get(_REQUEST_ID))
+        call = write_call(self, self.link(), messages, merge_settings(self, stop, kwargs), stream=False)
+        reply = call.channel.post(call.request, call.amend)
+        return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID))
 
     async def _agenerate(
         self,
@@ -225,9 +198,9 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         del run_manager
-        call = self._prepare(await self._alink(), messages, stop, kwargs, stream=False)
-        reply = await call.channel.apost(call.request)
-        return decode_answer(reply.body or b"", call.target, reply.headers.get(_REQUEST_ID))
+        call = write_call(self, await self.alink(), messages, merge_settings(self, stop, kwargs), stream=False)
+        reply = await call.channel.apost(call.request, call.amend)
+        return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID))
 
     def _stream(
         self,
@@ -236,8 +209,8 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        call = self._prepare(self._link(), messages, stop, kwargs, stream=True)
-        with call.channel.stream(call.request) as incoming:
+        call = write_call(self, self.link(), messages, merge_settings(self, stop, kwargs), stream=True)
+        with call.channel.stream(call.request, call.amend) as incoming:
             decoder = call.decoder(incoming.headers)
             with decoder.keeping_partial():
                 for events in incoming:
@@ -257,8 +230,8 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        call = self._prepare(await self._alink(), messages, stop, kwargs, stream=True)
-        async with call.channel.astream(call.request) as incoming:
+        call = write_call(self, await self.alink(), messages, merge_settings(self, stop, kwargs), stream=True)
+        async with call.channel.astream(call.request, call.amend) as incoming:
             decoder = call.decoder(incoming.headers)
             with decoder.keeping_partial():
                 async for events in incoming:
@@ -270,39 +243,6 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
                     if run_manager:
                         await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                     yield chunk
-
-    def _settings(self, stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Merge the settings of a call over those of the constructor; None in a call takes a setting back."""
-        settings = {name: getattr(self, name) for name in _WIRE_FIELDS}
-        for key, value in kwargs.items():
-            settings[_CALL_ALIASES.get(key, key)] = value
-        if stop is not None:
-            settings["stop"] = stop
-        if isinstance(settings["stop"], str):
-            settings["stop"] = [settings["stop"]]
-        return settings
-
-    def _prepare(
-        self, link: Link, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
-    ) -> _Call:
-        """Write the request of one call."""
-        settings = self._settings(stop, kwargs)
-        settings.pop("stream", None)
-        model = settings.pop("model", None) or self.model
-        extra = merge_deep(self.extra_body or {}, {}) if self.extra_body else {}
-        extra.update(settings.pop("extra_body", None) or {})
-        headers = settings.pop("extra_headers", None)
-        coalesce = settings.pop("coalesce", self.coalesce)
-        usage = settings.pop("stream_usage", self.stream_usage)
-        strict = settings.pop("strict_params", self.strict_params)
-        if stream and (settings.get("n") or 1) > 1:
-            raise ValueError(f"n={settings['n']} answers cannot be streamed; call invoke, or leave n out.")
-        target = Target(model, self._family(model, settings.pop("family", self.family)))
-        encoded = encode_request(messages, settings, target, stream=stream, usage=usage)
-        _tell(encoded, model, strict=strict)
-        body = merge_deep(encoded.body, extra)
-        request = self._request(link, "chat", model, body, headers=headers, streaming=bool(body.get("stream")))
-        return _Call(link.channel, request, target, coalesce)
 
     def bind_tools(
         self,
@@ -360,33 +300,13 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         Raises:
             ValueError: If the method is unknown or the schema is missing.
         """
-        if schema is None and method != "json_mode":
-            raise ValueError("with_structured_output needs a schema, unless method='json_mode'.")
         if method is None:
-            method = choose_method(self._family(self.model, self.family), self, tools=bool(tools))
-        further = [convert_tool(tool, None) for tool in tools or ()]
-        name = "answer"
-        tool: dict[str, Any] | None = None
-        bound: dict[str, Any] = dict(kwargs)
-        if schema is not None:
-            tool = convert_tool(schema, strict)
-            name = tool["function"]["name"]
-            bound["ls_structured_output_format"] = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
-        if tool is not None and method == "function_calling":
-            bound |= {"tools": [tool, *further], "tool_choice": "any" if further else name}
-        elif method == "json_schema":
-            wanted = encode_format(schema)
-            if strict is not None:
-                wanted["json_schema"]["strict"] = strict
-            bound["response_format"] = wanted
-        elif method == "json_mode":
-            bound["response_format"] = {"type": "json_object"}
-        else:
-            raise ValueError(f"method={method!r} is not one of 'function_calling', 'json_schema' and 'json_mode'.")
-        if further and method != "function_calling":
-            bound["tools"] = further
-        parser = StructuredAnswerParser(tool_name=name, schema_type=schema_class(schema))
-        return _with_raw(self.bind(**bound), parser) if include_raw else self.bind(**bound) | parser
+            thinks = bool(self.thinking) or self.reasoning_effort not in {None, "none", "disable", "disabled"}
+            family = self.family_row(self.model, self.family)
+            method = choose_method(family, thinks=thinks or family.thinks_always, tools=bool(tools))
+        bound, parser = ask_for(schema, method, strict, tools or ())
+        model = self.bind(**bound, **kwargs)
+        return with_raw(model, parser) if include_raw else model | parser
 
     def get_num_tokens(self, text: str) -> int:
         """Estimate the tokens of a text, without a tokenizer: the endpoint's own is not known.
@@ -413,47 +333,3 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         for tool in tools or ():
             count += self.get_num_tokens(str(convert_tool(tool, None)))
         return count
-
-
-def choose_method(family: Family, model: ChatDatabricksCompat, *, tools: bool) -> StructuredMethod:
-    """Pick how to ask for a structured answer.
-
-    Args:
-        family: The model's row.
-        model: The model, for its thinking settings.
-        tools: Whether further tools are to be bound.
-
-    Returns:
-        The endpoint's own JSON schema where it works in every way of calling, or where a tool cannot be forced; else a
-        forced tool.
-    """
-    everywhere = family.json_schema and family.format_with_stream and (family.format_with_tools or not tools)
-    if everywhere and family.json_object:
-        return "json_schema"
-    thinks = family.thinks_always or bool(model.thinking or model.reasoning_effort not in {None, "none"})
-    forced = family.forced_tool_choice and not (thinks and not family.forced_choice_with_thinking)
-    return "function_calling" if forced or tools or not family.json_schema else "json_schema"
-
-
-def _with_raw(model: Runnable[Any, AIMessage], parser: StructuredAnswerParser) -> Runnable[Any, Any]:
-    parse = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
-    failed = RunnablePassthrough.assign(parsed=lambda _: None)
-    return RunnableMap(raw=model) | parse.with_fallbacks([failed], exception_key="parsing_error")
-
-
-_told: set[tuple[str, str]] = set()
-
-
-def _tell(encoded: Encoded, model: str, *, strict: bool) -> None:
-    """Say what was left out, once for each model and field; or raise, if the user wants that."""
-    if encoded.dropped and strict:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in encoded.dropped.items())
-        raise ValueError(f"{model!r} does not take these settings ({reasons}). Leave them out, or unset strict_params.")
-    notes = [
-        (name, f"{name} was left out of the request to {model!r}: {why}.") for name, why in encoded.dropped.items()
-    ]
-    notes += [(text, f"{model!r}: {text}.") for text in encoded.warnings]
-    for key, text in notes:
-        if (model, key) not in _told:
-            _told.add((model, key))
-            warnings.warn(text, stacklevel=2)

@@ -244,18 +244,33 @@ class DatabricksConnection(BaseModel):
             self.http_async_client,
         )
 
-    def _link(self) -> Link:
-        """Work out the address and the credentials; reads files, so async code calls it in a thread."""
+    def link(self) -> Link:
+        """Work out where requests go and who signs them, once; may read files, so async code calls `alink`.
+
+        Returns:
+            The address and the channel to it.
+
+        Raises:
+            ConfigurationError: If there is no host or no way to sign in.
+        """
         key = self._key()
         return self._holder.get(key) or self._holder.put(key, self._connect())
 
-    async def _alink(self) -> Link:
+    async def alink(self) -> Link:
+        """Do the same as `link` without blocking the event loop.
+
+        Returns:
+            The address and the channel to it.
+
+        Raises:
+            ConfigurationError: If there is no host or no way to sign in.
+        """
         link = self._holder.get(self._key())
         if link is not None:
             return link
         import asyncio  # noqa: PLC0415  # sync programs never load it for us
 
-        return await asyncio.to_thread(self._link)
+        return await asyncio.to_thread(self.link)
 
     def _connect(self) -> Link:
         from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx: first call only
@@ -271,8 +286,19 @@ class DatabricksConnection(BaseModel):
         )
         return Link(signed.workspace, channel)
 
-    def _family(self, model: str, override: str | None = None) -> Family:
-        """Pick the row: the one that is named, the one for other servers, or the one that the endpoint's name says."""
+    def family_row(self, model: str, override: str | None = None) -> Family:
+        """Pick the row of the model that is called.
+
+        Args:
+            model: The endpoint's name.
+            override: A row's name.
+
+        Returns:
+            The row that is named, the one for other servers, or the one that the endpoint's name says.
+
+        Raises:
+            ValueError: If ``override`` names no row.
+        """
         if override is None and self.base_url is not None and self._plain_server():
             return OPENAI_COMPATIBLE
         return family_of(model, override)
@@ -280,7 +306,7 @@ class DatabricksConnection(BaseModel):
     def _plain_server(self) -> bool:
         return parse_workspace(self.base_url or "", plain=True).kind == "openai"
 
-    def _request(  # noqa: PLR0913  # one request's parts, the last two by keyword
+    def write_request(  # noqa: PLR0913  # one request's parts, the last two by keyword
         self,
         link: Link,
         operation: str,
@@ -290,7 +316,22 @@ class DatabricksConnection(BaseModel):
         headers: Mapping[str, str] | None = None,
         streaming: bool = False,
     ) -> Request:
-        """Address and write a request."""
+        """Address and write a request.
+
+        Args:
+            link: The connection.
+            operation: ``"chat"`` or ``"embeddings"``.
+            model: The endpoint's name.
+            body: The body.
+            headers: Headers of this call, over those of the constructor.
+            streaming: Whether the answer is read as a stream.
+
+        Returns:
+            The request, unsigned.
+
+        Raises:
+            ConfigurationError: If the body holds something that is no JSON.
+        """
         from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
 
         url, named = route(link.workspace, operation, model)

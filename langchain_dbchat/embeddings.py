@@ -22,8 +22,8 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
     """Embeddings from a Databricks serving endpoint.
 
     Args:
-        model: Name of the serving endpoint (alias ``endpoint``), for example ``"databricks-gte-large-en"``; left out, it
-            is ``DATABRICKS_EMBEDDING_MODEL``.
+        model: Name of the serving endpoint (alias ``endpoint``), for example ``"databricks-gte-large-en"``; left out,
+            ``DATABRICKS_EMBEDDING_MODEL``.
         query_params: Further request fields for `embed_query`, for example ``{"instruction": "..."}``.
         documents_params: Further request fields for `embed_documents`.
         batch_size: Texts in one request, 1 to 150. Default 100.
@@ -115,13 +115,13 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
         if name:
             return name
         raise ConfigurationError(
-            "DatabricksEmbeddings needs model=... or DATABRICKS_EMBEDDING_MODEL, the name of an embedding endpoint, such as "
-            "'databricks-gte-large-en'."
+            "DatabricksEmbeddings needs model=... or DATABRICKS_EMBEDDING_MODEL, an embedding endpoint's name, such "
+            "as 'databricks-gte-large-en'."
         )
 
     def _embed(self, texts: list[str], params: Mapping[str, Any]) -> list[list[float]]:
         batches = self._batches(texts)
-        link = self._link()
+        link = self.link()
         rows: list[list[float]] = []
         for batch in batches:
             rows.extend(self._rows(link.channel.post(self._ask(link, batch, params)), batch))
@@ -129,7 +129,7 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
 
     async def _aembed(self, texts: list[str], params: Mapping[str, Any]) -> list[list[float]]:
         batches = self._batches(texts)
-        link = await self._alink()
+        link = await self.alink()
         rows: list[list[float]] = []
         for batch in batches:
             rows.extend(self._rows(await link.channel.apost(self._ask(link, batch, params)), batch))
@@ -142,7 +142,7 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
         return (texts[start : start + self.batch_size] for start in range(0, len(texts), self.batch_size))
 
     def _ask(self, link: Link, batch: list[str], params: Mapping[str, Any]) -> Request:
-        return self._request(link, "embeddings", self.model, encode_embedding_request(batch, params))
+        return self.write_request(link, "embeddings", self.model, encode_embedding_request(batch, params))
 
     def _rows(self, reply: Reply, batch: list[str]) -> list[list[float]]:
         return decode_embeddings(reply.body or b"", len(batch), self.model)[0]

@@ -17,7 +17,7 @@ from langchain_dbchat.error_bodies import ErrorBody, read_error_value
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["GARBLED", "Leaf", "Row", "describe", "find_limit", "find_row", "read_event"]
+__all__ = ["GARBLED", "Leaf", "Row", "compose", "describe", "find_limit", "find_row", "read_event"]
 
 
 class Leaf(Enum):
@@ -227,3 +227,33 @@ def describe(start: str, said: ErrorBody, location: str) -> str:
     page = " (a web page)" if said.page else ""
     words = said.message if len(said.message) <= _QUOTED else said.message[:_QUOTED] + "..."
     return f"{start}{name}{to}{page}: {words}" if words else f"{start}{name}{to}{page}, with no explanation"
+
+
+def compose(  # noqa: PLR0913 - the parts of one sentence
+    what: str,
+    *,
+    endpoint: str | None = None,
+    host: str | None = None,
+    auth: str | None = None,
+    request_id: str | None = None,
+    advice: str = "",
+) -> str:
+    """Write an error's message: what happened, where and as whom, and what to do next.
+
+    Args:
+        what: What happened, without a full stop.
+        endpoint: The serving endpoint.
+        host: The host.
+        auth: The way of signing in, never the secret.
+        request_id: The server's id of the request.
+        advice: What to do next, in whole sentences.
+
+    Returns:
+        One to three lines.
+    """
+    place = [f"endpoint {endpoint!r}"] if endpoint else []
+    place += [f"host {host}"] if host else []
+    place += [f"credentials from: {auth}"] if auth else []
+    place += [f"request id {request_id}"] if request_id else []
+    lines = (what, f"  Where: {', '.join(place)}" if place else "", f"  What to do: {advice}" if advice else "")
+    return "\n".join(filter(None, lines))

@@ -43,7 +43,7 @@ from langchain_core.exceptions import (
 from pydantic_core import from_json
 
 from langchain_dbchat.error_bodies import ErrorBody, read_error_body, read_retry_after, scrub
-from langchain_dbchat.error_meanings import GARBLED, Leaf, Row, describe, find_limit, find_row, read_event
+from langchain_dbchat.error_meanings import GARBLED, Leaf, Row, compose, describe, find_limit, find_row, read_event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -225,36 +225,6 @@ _QUOTED = 2_000  # bytes of an unreadable answer that an error quotes
 _NOT_OFFERED = 501
 
 
-def compose(  # noqa: PLR0913 - the parts of one sentence
-    what: str,
-    *,
-    endpoint: str | None = None,
-    host: str | None = None,
-    auth: str | None = None,
-    request_id: str | None = None,
-    advice: str = "",
-) -> str:
-    """Write an error's message: what happened, where and as whom, and what to do next.
-
-    Args:
-        what: What happened, without a full stop.
-        endpoint: The serving endpoint.
-        host: The host.
-        auth: The way of signing in, never the secret.
-        request_id: The server's id of the request.
-        advice: What to do next, in whole sentences.
-
-    Returns:
-        One to three lines.
-    """
-    place = [f"endpoint {endpoint!r}"] if endpoint else []
-    place += [f"host {host}"] if host else []
-    place += [f"credentials from: {auth}"] if auth else []
-    place += [f"request id {request_id}"] if request_id else []
-    lines = (what, f"  Where: {', '.join(place)}" if place else "", f"  What to do: {advice}" if advice else "")
-    return "\n".join(filter(None, lines))
-
-
 def error_from_response(  # noqa: PLR0913 - the answer has three parts and the call three names
     *,
     status: int,
@@ -286,7 +256,7 @@ def error_from_response(  # noqa: PLR0913 - the answer has three parts and the c
         said,
         describe(f"HTTP {status}", said, location),
         status=status,
-        request_id=lower.get("x-request-id") or lower.get("x-databricks-request-id"),
+        request_id=lower.get("x-request-id") or said.request_id,
         endpoint=endpoint,
         host=host,
         auth=auth,
@@ -321,6 +291,7 @@ def error_from_event(
     said = read_event(payload)
     if said is None:
         return None
+    request_id = request_id or said.request_id
     row = find_row(said.status, said, "")
     what = describe("The endpoint reported an error in its answer", said, "")
     return _error(row, said, what, status=said.status, request_id=request_id, endpoint=endpoint, host=host, auth=auth)
@@ -378,7 +349,6 @@ def _error(  # noqa: PLR0913 - what _row found and where it happened
     host: str | None,
     auth: str | None,
 ) -> DatabricksError:
-    request_id = request_id or said.request_id
     named = f"the endpoint {endpoint!r}" if endpoint else "the endpoint"
     advice = row.advice.format(endpoint=named, host=host or "the host", auth=auth or "unknown")
     return _LEAVES[row.leaf](

@@ -1,27 +1,145 @@
-"""Reading a structured answer: from a call of the schema's tool, or from the text.
+"""Structured answers: how they are asked for, and how they are read.
 
-A model that could not be forced to call may answer with the JSON as text, and a model that was given other tools may
-call one of those first; one parser reads all three, so each way of asking is read alike.
+A schema can be asked for as a tool that the model has to call, or as a response format that the endpoint enforces;
+which of them works depends on the family. A model that could not be forced to call may answer with the JSON as text,
+and a model that was given other tools may call one of those first; one parser reads all three.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core import exceptions
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import BaseCumulativeTransformOutputParser, JsonOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
+from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, ValidationError
 from pydantic.v1 import ValidationError as ValidationErrorV1
 
+from langchain_dbchat.dialects.tools import convert_tool, encode_format
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+
+    from langchain_dbchat.models.families import Family
+
+StructuredMethod = Literal["function_calling", "json_schema", "json_mode"]
 
 _REFUSAL_ERROR: type[Exception] = getattr(exceptions, "ModelRefusalError", OutputParserException)
 """langchain-core has an error for refusals since 1.7.5."""
+
+
+@dataclass(frozen=True, slots=True)
+class Structured:
+    """The two ways of asking for one structured answer, so that a 400 to one can be answered with the other.
+
+    Args:
+        tool: The schema as a tool.
+        response_format: The schema as a response format.
+        alone: Whether the schema's tool is the only one.
+    """
+
+    tool: dict[str, Any]
+    response_format: dict[str, Any]
+    alone: bool
+
+    def put_otherwise(self, body: Mapping[str, Any], refused: str) -> dict[str, Any] | None:
+        """Write the request the other way.
+
+        Args:
+            body: The request's body.
+            refused: ``"response_format"`` or ``"tool_choice"``.
+
+        Returns:
+            A new body; None if there is no other way, because other tools are bound.
+        """
+        if not self.alone or refused not in body:
+            return None
+        rest = {key: value for key, value in body.items() if key not in {"response_format", "tools", "tool_choice"}}
+        if refused == "tool_choice":
+            return {**rest, "response_format": self.response_format}
+        choice = {"type": "function", "function": {"name": self.tool["function"]["name"]}}
+        return {**rest, "tools": [self.tool], "tool_choice": choice}
+
+
+def choose_method(family: Family, *, thinks: bool, tools: bool) -> StructuredMethod:
+    """Pick how to ask for a structured answer.
+
+    Args:
+        family: The model's row.
+        thinks: Whether the model will think.
+        tools: Whether further tools are to be bound.
+
+    Returns:
+        The endpoint's own JSON schema where it is known to work in every way of calling, and where a tool cannot be
+        forced; else the schema as a tool.
+    """
+    native = family.json_schema is True
+    if native and family.format_with_stream and (family.format_with_tools or not tools):
+        return "json_schema"
+    forced = family.forced_tool_choice and (family.forced_choice_with_thinking or not thinks)
+    return "json_schema" if native and not forced and not tools else "function_calling"
+
+
+def ask_for(
+    schema: Any, method: StructuredMethod, strict: bool | None, tools: Sequence[Any]
+) -> tuple[dict[str, Any], StructuredAnswerParser]:
+    """Write what has to be bound to a model for a structured answer.
+
+    Args:
+        schema: The schema; None only with ``"json_mode"``.
+        method: How to ask for it.
+        strict: Whether the answer has to follow the schema exactly; None says nothing.
+        tools: Further tools that the model may call instead.
+
+    Returns:
+        The settings to bind, and the parser of the answer.
+
+    Raises:
+        ValueError: If the method is unknown or the schema is missing.
+    """
+    if method not in {"function_calling", "json_schema", "json_mode"}:
+        raise ValueError(f"method={method!r} is not one of 'function_calling', 'json_schema' and 'json_mode'.")
+    further = [convert_tool(tool, None) for tool in tools]
+    if schema is None:
+        if method != "json_mode":
+            raise ValueError("with_structured_output needs a schema, unless method='json_mode'.")
+        bound: dict[str, Any] = {"response_format": {"type": "json_object"}}
+        return {**bound, **({"tools": further} if further else {})}, StructuredAnswerParser(tool_name="answer")
+    asked = Structured(convert_tool(schema, strict), encode_format(schema), alone=not further)
+    name = asked.tool["function"]["name"]
+    if strict is not None:
+        asked.response_format["json_schema"]["strict"] = strict
+    bound = {"ls_structured_output_format": {"kwargs": {"method": method, "strict": strict}, "schema": schema}}
+    if method == "function_calling":
+        choice = "any" if further else name
+        bound |= {"tools": [asked.tool, *further], "tool_choice": choice, "structured": asked}
+    else:
+        schema_format = method == "json_schema"
+        bound["response_format"] = asked.response_format if schema_format else {"type": "json_object"}
+        bound |= {"structured": asked} if schema_format else {}
+        bound |= {"tools": further} if further else {}
+    return bound, StructuredAnswerParser(tool_name=name, schema_type=schema_class(schema))
+
+
+def with_raw(model: Runnable[Any, AIMessage], parser: StructuredAnswerParser) -> Runnable[Any, Any]:
+    """Return the message along with what was parsed from it, and the error if nothing could be.
+
+    Args:
+        model: The model, bound.
+        parser: The parser of its answer.
+
+    Returns:
+        A runnable that gives ``{"raw": ..., "parsed": ..., "parsing_error": ...}``.
+    """
+    parse = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
+    failed = RunnablePassthrough.assign(parsed=lambda _: None)
+    return RunnableMap(raw=model) | parse.with_fallbacks([failed], exception_key="parsing_error")
 
 
 class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):

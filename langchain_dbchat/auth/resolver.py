@@ -74,12 +74,12 @@ def resolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) ->
             break
     if not found:
         raise _nobody(search, skipped)
+    is_open = found[0][0].is_tentative and search.wanted is None
+    if is_open and workspace.hostname.endswith(".azuredatabricks.net"):
+        found.reverse()  # where an Azure identity is at hand, it is more likely meant than the CLI
     chosen, credentials = found[0]
-    if chosen.is_tentative and search.wanted is None:
-        candidates = [candidate for _, candidate in found]
-        if workspace.hostname.endswith(".azuredatabricks.net"):
-            candidates.reverse()  # where an Azure identity is at hand, it is more likely meant than the CLI
-        credentials = FirstThatWorks(candidates, skipped)
+    if is_open:
+        credentials = FirstThatWorks([candidate for _, candidate in found], skipped)
     if search.workspace_id:
         credentials = ForWorkspace(credentials, search.workspace_id)
     logger.debug("Calls to %s (%s) are signed by %s", workspace.host, search.host.source, credentials.name)

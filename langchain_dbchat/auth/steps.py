@@ -253,7 +253,9 @@ def _sdk_chain(search: Search) -> Attempt:
         return sdk.SdkSignIn(f"auth_type {wanted!r}", host, wanted, profile, settings.config_file, settings.client_id)
     hint = next((name for name in SDK_HINTS if search.env(name)), None)
     if hint is None and not _has_azure_cli(search):
-        return "nothing it would use is set (ARM_*, GOOGLE_*, DATABRICKS_OIDC_*, ...), nor is there `az` for an Azure host"
+        return (
+            "nothing it would use is set (ARM_*, GOOGLE_*, DATABRICKS_OIDC_*, ...), nor is there `az` for an Azure host"
+        )
     return sdk.SdkSignIn("Databricks SDK's own chain", search.login_origin)
 
 

@@ -119,10 +119,6 @@ class _Flight:
     forced: bool
     future: concurrent.futures.Future[_Landing] = field(default_factory=concurrent.futures.Future)
 
-    def __post_init__(self) -> None:
-        # A running future cannot be cancelled: a waiting task that is cancelled must not take the others with it.
-        self.future.set_running_or_notify_cancel()
-
 
 class _Fetch:
     """The effect "fetch a token now"."""
@@ -354,6 +350,7 @@ def _wait(future: concurrent.futures.Future[_Landing]) -> _Landing | None:
 
 async def _await(future: concurrent.futures.Future[_Landing]) -> _Landing | None:
     """Wait in a task; None when out of patience."""
+    # A waiting task that is cancelled must not take the others with it: `asyncio.wait` cancels nothing it waits for.
     await asyncio.wait({asyncio.wrap_future(future)}, timeout=PATIENCE)
     return future.result() if future.done() else None
 

@@ -175,6 +175,9 @@ def _encode_answer(message: AIMessage, target: Target, where: str) -> list[Wire]
                     encoded[-1]["thoughtSignature"] = signature
                 parts.extend(encoded)
     calls = _encode_calls(message, [block for block in blocks if _kind_of(block) == "call"], replay=replay)
+    if family.unsigned_call:
+        for call in calls:
+            call.setdefault("thoughtSignature", family.unsigned_call)
     return _assemble(message, _joined(parts), calls, family)
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 REASONING_BLOCKS = frozenset({"reasoning", "thinking", "redacted_thinking"})
 """Block types that hold reasoning, ours and Anthropic's."""
 
+_FOREIGN_REASONING = frozenset({"thinking", "redacted_thinking"})
+
 PROVIDER = "databricks"
 """Our ``model_provider`` in ``response_metadata``, the same as ``ls_provider``."""
 
@@ -45,7 +47,8 @@ def may_replay(message: AIMessage, target: Target) -> bool:
         target: The model that is called.
 
     Returns:
-        True if the same endpoint produced it or a family that signs alike, or if nothing says who did.
+        True if the same endpoint produced it or a family that signs alike, or if nothing but its shape, which is ours,
+        says who did.
     """
     signs = target.family.signs
     metadata = message.response_metadata
@@ -56,7 +59,10 @@ def may_replay(message: AIMessage, target: Target) -> bool:
         name = str(metadata.get("model_name", ""))
         row = FAMILIES.get(metadata.get("model_family", "")) or family_of(name)
         return name == target.model or (row.signs == signs != "own")
-    return provider is None or bool(provider == signs)
+    if provider is not None:
+        return bool(provider == signs)
+    content = message.content if isinstance(message.content, list) else []
+    return not any(isinstance(block, dict) and block.get("type") in _FOREIGN_REASONING for block in content)
 
 
 def replay_reasoning(blocks: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

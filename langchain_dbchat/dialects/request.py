@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.dialects.reasoning import Target
 
-MEANING = frozenset(
-    {"messages", "model", "tools", "tool_choice", "response_format", "thinking", "reasoning_effort", "output_config"}
-)
-"""Fields that change what is asked: never dropped to please a server."""
-
 _SAMPLING = ("temperature", "top_p", "top_k")
 _OWN = frozenset({"tools", "tool_choice", "response_format", "thinking", "reasoning_effort", "stream_options"})
 
@@ -90,12 +85,13 @@ def encode_request(
     return encoded
 
 
-def merge_deep(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merge_deep(base: Mapping[str, Any], over: Mapping[str, Any], *, keep_none: bool = False) -> dict[str, Any]:
     """Merge one object over another: objects recurse, lists and scalars are replaced, None deletes.
 
     Args:
         base: The object below.
         over: The object above.
+        keep_none: Whether a None is kept instead, to delete from what the result is merged over in its turn.
 
     Returns:
         A new object; neither argument is changed.
@@ -106,11 +102,11 @@ def merge_deep(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
     """
     merged = dict(base)
     for key, value in over.items():
-        if value is None:
+        if value is None and not keep_none:
             merged.pop(key, None)
         elif isinstance(value, Mapping):
             below = merged.get(key)
-            merged[key] = merge_deep(below if isinstance(below, Mapping) else {}, value)
+            merged[key] = merge_deep(below if isinstance(below, Mapping) else {}, value, keep_none=keep_none)
         else:
             merged[key] = value
     return merged
@@ -156,7 +152,7 @@ def _fit_format(asked: Any, target: Target, *, tools: bool) -> dict[str, Any]:
             f"Models of the family {family.name!r} have no JSON mode (response_format json_object). Give a schema: "
             "with_structured_output(schema), or response_format of type 'json_schema'."
         )
-    if kind == "json_schema" and not family.json_schema:
+    if kind == "json_schema" and family.json_schema is False:
         raise ValueError(f"Models of the family {family.name!r} take no JSON schema. Use method='function_calling'.")
     if tools and kind != "text" and not family.format_with_tools:
         raise ValueError(

@@ -123,8 +123,8 @@ def _spell_effort(effort: str, max_tokens: int | None, family: Family) -> tuple[
         low, high = family.budget_range
         return _with_budget(min(max(BUDGETS[effort], low), high), max_tokens, family), []
     if family.reasoning == "adaptive":
-        effort = "low" if effort == "minimal" else effort
-        return {"thinking": {"type": "adaptive", "display": "summarized"}, "output_config": {"effort": effort}}, []
+        config = {"effort": _adaptive_effort(effort, family)}
+        return {"thinking": {"type": "adaptive", "display": "summarized"}, "output_config": config}, []
     if family.reasoning == "none":
         if family.thinks_always:
             return {}, []
@@ -137,6 +137,13 @@ def _spell_effort(effort: str, max_tokens: int | None, family: Family) -> tuple[
     return {"reasoning_effort": effort}, []
 
 
+def _adaptive_effort(effort: str, family: Family) -> str:
+    effort = "low" if effort == "minimal" else effort
+    if effort not in family.efforts:
+        raise ValueError(f"reasoning_effort={effort!r} is refused by the family {family.name!r}. {_what_goes(family)}")
+    return effort
+
+
 def _spell_thinking(
     thinking: dict[str, Any], effort: str | None, max_tokens: int | None, family: Family
 ) -> tuple[dict[str, Any], list[str]]:
@@ -147,7 +154,7 @@ def _spell_thinking(
     if kind == "adaptive" and family.reasoning in {"adaptive", "budget_or_adaptive"}:
         fields = {"thinking": {"display": "summarized", **thinking}}
         if effort is not None:
-            fields["output_config"] = {"effort": "low" if effort == "minimal" else effort}
+            fields["output_config"] = {"effort": _adaptive_effort(effort, family)}
         return fields, []
     if kind == "enabled" and family.reasoning in {"budget", "budget_or_adaptive"}:
         budget = thinking.get("budget_tokens")

@@ -126,14 +126,14 @@ class Filler:
         filled: dict[str, Any] = {}
         if not isinstance(properties, dict) or depth > 6:
             return filled if required else MISSING
-        for name, part in properties.items():
-            if not isinstance(part, dict):
-                continue
+        parts = {name: part for name, part in properties.items() if isinstance(part, dict)}
+        # What is simple is filled first, so that what is nested does not use its values up.
+        for name, part in sorted(parts.items(), key=lambda one: _kind(self.resolve(one[1])) in {"object", "array"}):
             value = self.fill(part, name, required=name in needed and required, depth=depth + 1)
             if value is not MISSING:
                 filled[name] = value
         if filled or required:
-            return filled
+            return {name: filled[name] for name in parts if name in filled}
         return MISSING
 
     def _array(self, schema: dict[str, Any], key: str, *, required: bool, depth: int) -> Any:
@@ -202,10 +202,9 @@ class Filler:
         if schema.get("format") in formats:
             pattern, otherwise = formats[schema["format"]]
             return found.take(pattern.findall(text)) or otherwise
-        if isinstance(schema.get("pattern"), str):
-            match = re.search(schema["pattern"].removeprefix("^").removesuffix("$"), text)
-            if match:
-                return match.group()
+        match = _search(schema.get("pattern"), text)
+        if match:
+            return match.group()
         said = found.after(key) if key else None
         if said:
             return said
@@ -230,6 +229,16 @@ class Filler:
         if words & PIECE:
             return found.take(found.quoted) or after_colon(found.text)
         return found.take([*found.quoted, *found.names] if words & WHO else found.quoted)
+
+
+def _search(pattern: Any, text: str) -> re.Match[str] | None:
+    """Where a text fits a schema's pattern; JSON schema's patterns are JavaScript's, and some are none of Python's."""
+    if not isinstance(pattern, str):
+        return None
+    try:
+        return re.search(pattern.removeprefix("^").removesuffix("$"), text)
+    except re.error:
+        return None
 
 
 def after_colon(text: str) -> str | None:

@@ -85,11 +85,13 @@ def decide(asked: Asked, turn: Turn) -> Answer:
     """The answer without reasoning and limits."""
     calls = choose_calls(asked, turn)
     if calls:
-        preface = asked.model.family.voice == "claude" and asked.body.get("tool_choice") in {None, "auto"}
+        preface = asked.model.family.voice == "claude" and asked.body.get("tool_choice") in (None, "auto")
         return Answer(text="I'll look that up." if preface else "", calls=calls)
     schema = _wanted_schema(asked, turn)
     if schema is not None:
-        text = "\n".join([turn.prompt, *(result for _, result in turn.results)])
+        # Format instructions within the prompt are no values.
+        prompt = "\n".join(line for line in turn.prompt.split("\n") if '"properties"' not in line)
+        text = "\n".join([prompt, *(result for _, result in turn.results)])
         return Answer(text=_dumps(Filler(text, schema).fill(schema)))
     if turn.results:
         return Answer(text=speech.from_results(turn.prompt, turn.results))

@@ -64,6 +64,8 @@ class Model:
     """Whether a ``response_format`` keeps it from ever calling tools (wire facts 2.2, glm-5-2)."""
     harmony: bool = False
     """Whether reasoning comes in Harmony's shape (wire facts 3.3, gpt-oss)."""
+    draws: bool = False
+    """Whether its answers hold an image (wire facts 3.3)."""
     default_output: int | None = None
     """Output tokens when ``max_tokens`` is absent, where that is known (wire facts 2.2)."""
     retired: str = ""
@@ -164,8 +166,8 @@ CHAT: tuple[Model, ...] = (
     gemini("gemini-3-1-pro", "minimal low medium high"),
     gemini("gemini-3-flash"),
     gemini("gemini-3-1-flash-lite"),
-    Model("gemini-3-1-flash-image", families.GEMINI, 131 * K, 32 * K, tools=False),
-    Model("gemini-3-pro-image", families.GEMINI, 66 * K, 32 * K, tools=False),
+    Model("gemini-3-1-flash-image", families.GEMINI, 131 * K, 32 * K, tools=False, draws=True),
+    Model("gemini-3-pro-image", families.GEMINI, 66 * K, 32 * K, tools=False, draws=True),
     replace(gemini("gemini-3-pro"), retired="2026-03-26"),
     replace(gemini("gemini-2-5-pro", ""), retired="2026-10-02"),
     replace(gemini("gemini-2-5-flash", ""), retired="2026-10-02"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -35,9 +36,14 @@ if TYPE_CHECKING:
     from langchain_dbchat.local.usage import Prompt
 
 
+logger = logging.getLogger(__name__)
+
+
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A response with a JSON body, or plain text for a string."""
-    kind = "text/plain" if isinstance(body, str) else "application/json"
+    """A response with a JSON body; a string is plain text, or HTML when it looks like it."""
+    kind = "application/json"
+    if isinstance(body, str):
+        kind = "text/html" if body.startswith("<") else "text/plain"
     content = body.encode() if isinstance(body, str) else to_json(body)
     return Response(content, status, headers, media_type=kind)
 
@@ -73,7 +79,7 @@ class Site:
                 Route("/oidc/.well-known/oauth-authorization-server", self._oidc),
                 Route("/oidc/v1/token", self._token, methods=["POST"]),
             ],
-            exception_handlers={Refused: _refused, HTTPException: _no_such_api},
+            exception_handlers={Refused: _refused, HTTPException: _no_such_api, Exception: _failed},
         )
 
     def _chat(self, surface: Surface) -> Callable[[Request], Awaitable[Response]]:
@@ -196,6 +202,13 @@ async def _primed(pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
 async def _refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)  # noqa: S101  # registered for this class alone
     return json_response(error.body, error.status, error.headers)
+
+
+async def _failed(_request: Request, error: Exception) -> Response:
+    """A fault of the workspace itself, which must not pass for one of the caller."""
+    logger.error("The local workspace failed", exc_info=error)
+    said = f"The local workspace failed: {type(error).__name__}: {error}"
+    return json_response({"error_code": "INTERNAL_ERROR", "message": said}, 500)
 
 
 async def _no_such_api(request: Request, error: Exception) -> Response:

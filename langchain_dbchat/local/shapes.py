@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 REDACTED = "ANTHROPIC_MAGIC_STRING_TRIGGER_REDACTED_THINKING"
 """Anthropic's own test string: a prompt that holds it gets redacted reasoning."""
 
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+DRAWING = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+"""What an image model draws here: one pixel."""
+
 
 def whole(asked: Asked, answers: list[Answer], prompt: Prompt, serial: str) -> dict[str, Any]:
     """The body of a whole answer.
@@ -80,6 +84,8 @@ def _content(asked: Asked, answer: Answer) -> Any:
         if family.name == "gemini":
             part["thoughtSignature"] = sign_text(asked, answer.text)
         parts.append(part)
+    if asked.model.draws:
+        parts.append(DRAWING)
     return parts if parts or not answer.calls else None
 
 
@@ -255,6 +261,8 @@ class Stream:
             deltas.append(
                 {"role": "assistant", "content": [{"type": "text", "text": "", "thoughtSignature": signature}]}
             )
+        if self.asked.model.draws:
+            deltas.append({"role": "assistant", "content": [DRAWING]})
         if answer.calls:
             calls = [{"index": index, **_call(self.asked, call)} for index, call in enumerate(answer.calls)]
             deltas.append({"role": "assistant", "content": None, "tool_calls": calls})

@@ -15,10 +15,10 @@ STOPWORDS = frozenset(
     """
     a about above after again all also am an and any are as at be because been before being below between both but
     by can could did do does doing down during each few for from further had has have having he her here hers him
-    his how i if in into is it its itself just many me more most much my no nor not now of off on once only or other our out
-    over own please same she should so some such than that the their them then there these they this those through
-    to too under until up us very was we were what when where which while who whom why will with would you your
-    yours
+    his how i if in into is it its itself just many me more most much my no nor not now of off on once only or
+    other our out over own please same she should so some such than that the their them then there these they
+    this those through to too under until up us very was we were what when where which while who whom why will with
+    would you your yours
     """.split()  # noqa: SIM905  # words read best as words
 )
 ENDINGS = {"ations": 5, "ation": 5, "ings": 4, "ing": 4, "ies": 3, "edly": 4, "ed": 4, "es": 4, "ly": 4, "s": 3}

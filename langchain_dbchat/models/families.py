@@ -72,8 +72,9 @@ class Family:
     """JSON-schema keywords that are refused in tools; each is moved into the description, and the caller's own schema
     still validates."""
 
-    json_schema: bool = True
-    """Whether `response_format` of type `json_schema` works."""
+    json_schema: bool | None = True
+    """Whether `response_format` of type `json_schema` works; None where nobody says, and it is sent only if asked for.
+    Documented for Claude, GPT, GLM, Gemini, gpt-oss and Llama."""
 
     json_object: bool = True
     """Whether `response_format` of type `json_object` works. Claude: 400."""
@@ -119,8 +120,8 @@ class Family:
     calls measured)."""
 
     tools_need_effort_none: bool = False
-    """Whether tools on chat completions want an explicit `reasoning_effort: "none"`. GPT-5.6 answers 400 even when it
-    is left out."""
+    """Whether tools on chat completions want an explicit `reasoning_effort: "none"`. GPT-5.4 to 5.6 answer 400 when
+    it is left out."""
 
     sampling_with_thinking: bool = True
     """Whether `temperature`, `top_p` and `top_k` go with thinking. Claude wants none of them then."""
@@ -129,6 +130,11 @@ class Family:
     """Whose signatures its reasoning carries: a maker's, which all of that maker's models read; the endpoint's own,
     which nothing else reads; or none. Reasoning goes back only to a family that signs alike, unsigned reasoning never
     does."""
+
+    unsigned_call: str = ""
+    """What stands for the signature of a tool call that has none, such as one that another model made. Gemini 3 answers
+    `Function call is missing a thought_signature`; Google documents this value for histories from elsewhere
+    (ai.google.dev/gemini-api/docs/thought-signatures)."""
 
     signed_text: bool = False
     """Whether plain text may carry a signature of its own (Gemini's `thoughtSignature`), which keeps text answers as
@@ -140,7 +146,7 @@ _SAMPLING = frozenset({"temperature", "top_p", "top_k"})
 _LOGPROBS = frozenset({"logprobs", "top_logprobs"})
 _OPENAI_ONLY = frozenset({"parallel_tool_calls", "store", "prompt_cache_key", "user", "logit_bias"})
 
-GENERIC = Family(name="generic", strict_tools=True, reasoning="effort", signs="own")
+GENERIC = Family(name="generic", strict_tools=True, json_schema=None, reasoning="effort", signs="own")
 """An endpoint about which its name says nothing: what the user asked for is sent as it is."""
 
 OPENAI_COMPATIBLE = replace(GENERIC, name="openai-compatible", message_names=True, signs="")
@@ -193,6 +199,7 @@ _GEMINI = Family(
     reasoning="effort",
     efforts=("low", "medium", "high"),
     signs="google",
+    unsigned_call="skip_thought_signature_validator",
     signed_text=True,
 )
 _OPEN_WEIGHTS = Family(
@@ -214,46 +221,53 @@ _GLM = replace(
     efforts=("none", "high", "max"),
 )
 
+_GLM_3 = replace(
+    _GLM,
+    name="glm-5-3",
+    format_with_tools=True,
+    efforts=("low", "high", "max"),
+    effort_aliases=(("minimal", "max"), ("medium", "max"), ("xhigh", "max")),
+    thinks_always=True,
+)
+_TEXT_ONLY: frozenset[str] = frozenset()
+_GEMINI_2 = replace(
+    _GEMINI,
+    name="gemini-2-5-flash",
+    refuses=(_GEMINI.refuses - {"thinking"}) | {"reasoning_effort"},
+    format_with_tools=False,
+    reasoning="budget",
+    efforts=(),
+    budget_range=(0, 24_576),
+    budget_below_max_tokens=False,
+    unsigned_call="",
+)
+_THINKING_WEIGHTS = replace(_GLM, format_with_tools=True, json_schema=None)
+
 FAMILIES: dict[str, Family] = {
     row.name: row
     for row in (
         GENERIC,
         OPENAI_COMPATIBLE,
         _CLAUDE,
-        replace(
-            _CLAUDE,
-            name="claude-4-6",
-            reasoning="budget_or_adaptive",
-            efforts=("low", "medium", "high", "max"),
-        ),
+        replace(_CLAUDE, name="claude-4-6", reasoning="budget_or_adaptive", efforts=("low", "medium", "high", "max")),
         _CLAUDE_ADAPTIVE,
         replace(_CLAUDE_ADAPTIVE, name="claude-opus-5", disabled_thinking_with_tools=False),
-        replace(_CLAUDE_ADAPTIVE, name="claude-fable-5", thinks_always=True),
+        replace(
+            _CLAUDE_ADAPTIVE,
+            name="claude-fable-5",
+            media=_TEXT_ONLY,
+            thinks_always=True,
+            forced_choice_with_thinking=True,
+        ),
         replace(_CLAUDE_ADAPTIVE, name="claude-opus-5-5", thinks_always=True, forced_tool_choice=False),
         _GPT,
         replace(_GPT, name="gpt-5-1", efforts=("none", "low", "medium", "high")),
         replace(_GPT, name="gpt-5-2", efforts=("none", "low", "medium", "high", "xhigh")),
+        replace(_GPT, name="gpt-5-pro", efforts=("medium", "high", "xhigh")),
         replace(_GPT, name="gpt-5-6", efforts=("none", "low", "medium", "high", "xhigh"), tools_need_effort_none=True),
-        replace(_GPT, name="gpt-6", efforts=("low", "medium", "high", "xhigh", "max"), thinks_always=True),
-        replace(
-            _GEMINI,
-            name="gemini-2-5-flash",
-            refuses=(_GEMINI.refuses - {"thinking"}) | {"reasoning_effort"},
-            reasoning="budget",
-            efforts=(),
-            budget_range=(0, 24_576),
-            budget_below_max_tokens=False,
-        ),
-        replace(
-            _GEMINI,
-            name="gemini-2-5-pro",
-            refuses=(_GEMINI.refuses - {"thinking"}) | {"reasoning_effort"},
-            reasoning="budget",
-            efforts=(),
-            budget_range=(128, 32_768),
-            budget_below_max_tokens=False,
-            thinks_always=True,
-        ),
+        replace(_GPT, name="gpt-6", efforts=("low", "medium", "high", "xhigh", "max")),
+        _GEMINI_2,
+        replace(_GEMINI_2, name="gemini-2-5-pro", budget_range=(128, 32_768), thinks_always=True),
         _GEMINI,
         replace(_GEMINI, name="gemini-3-1-pro", efforts=("minimal", "low", "medium", "high")),
         replace(_GEMINI, name="gemini-3-6", refuses=_GEMINI.refuses | _SAMPLING),
@@ -264,62 +278,53 @@ FAMILIES: dict[str, Family] = {
             _OPEN_WEIGHTS,
             name="gpt-oss",
             refuses=_OPENAI_ONLY | {"thinking"},
+            media=_TEXT_ONLY,
             reasoning="effort",
             efforts=("low", "medium", "high"),
-            thinks_always=True,
         ),
-        _GLM,
+        replace(_GLM, media=_TEXT_ONLY),
+        replace(_GLM_3, media=_TEXT_ONLY),
+        replace(_GLM_3, name="glm-5-3-flash"),
         replace(
-            _GLM,
-            name="glm-5-3",
-            efforts=("low", "high", "max"),
-            effort_aliases=(("minimal", "max"), ("medium", "max"), ("xhigh", "max")),
-            thinks_always=True,
-        ),
-        replace(
-            _GLM,
+            _THINKING_WEIGHTS,
             name="kimi-k3",
             refuses=_OPENAI_ONLY | _SAMPLING | {"thinking"},
             efforts=("none", "low", "high", "max"),
-            format_with_tools=True,
         ),
         replace(
-            _GLM,
+            _THINKING_WEIGHTS,
             name="deepseek-v4",
+            media=_TEXT_ONLY,
             efforts=("none", "low", "high", "xhigh", "max"),
             effort_aliases=(("minimal", "low"), ("medium", "high")),
-            format_with_tools=True,
         ),
         replace(
-            _GLM,
+            _THINKING_WEIGHTS,
             name="inkling",
             efforts=("minimal", "low", "medium", "high", "xhigh", "max"),
             thinks_always=True,
-            format_with_tools=True,
         ),
-        replace(
-            _GLM,
-            name="grok",
-            efforts=("low", "medium", "high", "xhigh"),
-            thinks_always=True,
-            format_with_tools=True,
-        ),
-        replace(_OPEN_WEIGHTS, name="thinking-open-weights", thinks_always=True),
-        _OPEN_WEIGHTS,
+        replace(_THINKING_WEIGHTS, name="grok", media=_TEXT_ONLY, efforts=("low", "medium", "high", "xhigh")),
+        replace(_OPEN_WEIGHTS, name="thinking-open-weights", json_schema=None, thinks_always=True),
+        replace(_OPEN_WEIGHTS, media=_TEXT_ONLY),
+        replace(_OPEN_WEIGHTS, name="open-weights-vision", json_schema=None),
+        replace(_OPEN_WEIGHTS, name="llama-4"),
+        replace(_OPEN_WEIGHTS, name="open-weights-unproven", media=_TEXT_ONLY, json_schema=None),
     )
 }
 """Every row by its name."""
 
 _BY_NAME: tuple[tuple[str, str], ...] = (
     (r"claude-(opus-5-5|fable-5-1)", "claude-opus-5-5"),
-    (r"claude-(fable|mythos)-5", "claude-fable-5"),
+    (r"claude-fable-5", "claude-fable-5"),
     (r"claude-opus-5", "claude-opus-5"),
-    (r"claude-(opus-4-[78]|sonnet-5)", "claude-adaptive"),
+    (r"claude-(opus-4-[78]|sonnet-5|mythos-5)", "claude-adaptive"),
     (r"claude-(opus|sonnet)-4-6", "claude-4-6"),
     (r"claude", "claude"),
     (r"gpt-oss", "gpt-oss"),
     (r"gpt-6", "gpt-6"),
-    (r"gpt-5-6", "gpt-5-6"),
+    (r"gpt-5-[45]-pro", "gpt-5-pro"),
+    (r"gpt-5-(6|[45](?!-(mini|nano)))", "gpt-5-6"),
     (r"gpt-5-[2345]", "gpt-5-2"),
     (r"gpt-5-1", "gpt-5-1"),
     (r"gpt-5", "gpt-5"),
@@ -329,6 +334,7 @@ _BY_NAME: tuple[tuple[str, str], ...] = (
     (r"gemini-3-1-pro", "gemini-3-1-pro"),
     (r"gemini-3-([678]|5-flash-lite)", "gemini-3-6"),
     (r"gemini", "gemini-3"),
+    (r"glm-5-3-flash", "glm-5-3-flash"),
     (r"glm-5-3", "glm-5-3"),
     (r"glm", "glm-5-2"),
     (r"kimi-k3", "kimi-k3"),
@@ -337,7 +343,10 @@ _BY_NAME: tuple[tuple[str, str], ...] = (
     (r"inkling", "inkling"),
     (r"grok", "grok"),
     (r"qwen3-?5", "thinking-open-weights"),
-    (r"llama|gemma|qwen|mixtral|dbrx", "open-weights"),
+    (r"llama-4", "llama-4"),
+    (r"llama", "open-weights"),
+    (r"gemma", "open-weights-vision"),
+    (r"qwen|mixtral|dbrx|mpt", "open-weights-unproven"),
 )
 """Names of Databricks' own endpoints and services to rows; the first pattern that is found wins."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.local.checks.tools import subschemas
+from langchain_dbchat.local.checks.schemas import fault_in, subschemas
 from langchain_dbchat.local.refusals import invalid
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def check_format(asked: Asked) -> None:
         return
     family = asked.model.family
     kind = wanted.get("type") if isinstance(wanted, dict) else None
-    if kind not in {"text", "json_object", "json_schema"}:
+    if kind not in ("text", "json_object", "json_schema"):
         raise invalid(asked, "response_format.type: Input should be 'text', 'json_object' or 'json_schema'")
     if kind == "text":
         return
@@ -49,6 +49,9 @@ def _check_schema(asked: Asked, wanted: dict[str, Any]) -> None:
         raise invalid(asked, "response_format.json_schema.schema: Field required")
     if not isinstance(held.get("name"), str) or not held["name"]:
         raise invalid(asked, "response_format.json_schema.name: Field required")
+    fault = fault_in(held["schema"])
+    if fault:
+        raise invalid(asked, f"response_format.json_schema.schema: JSON schema is invalid: {fault}")
     keys = sum(len(node.get("properties") or {}) for node in subschemas(held["schema"]))
     if keys > MOST_KEYS:
         raise invalid(

@@ -51,7 +51,7 @@ def check_messages(asked: Asked) -> None:
 def _check_role(asked: Asked, place: int, message: dict[str, Any]) -> None:
     """Roles there are; the system message comes once and first (wire facts 2.2)."""
     role = message.get("role")
-    allowed = role in KEYS and (role != "developer" or asked.model.family.voice == "gpt")
+    allowed = isinstance(role, str) and role in KEYS and (role != "developer" or asked.model.family.voice == "gpt")
     if not allowed:
         raise invalid(asked, "Unsupported message role")
     if role == "system" and place > 0:
@@ -101,7 +101,7 @@ def _empty(asked: Asked, place: int, role: str) -> Refused:
 
 def _check_part(asked: Asked, path: str, role: str, part: Any) -> None:
     kind = part.get("type") if isinstance(part, dict) else None
-    if kind not in PART_KEYS:
+    if not isinstance(kind, str) or kind not in PART_KEYS:
         raise invalid(asked, f"{path}: Unsupported content type: {kind}")
     known = _part_keys(asked, role, kind)
     for key in part:
@@ -206,11 +206,12 @@ def _check_breakpoints(asked: Asked) -> None:
     """At most four cache breakpoints, each of them ephemeral (wire facts 2.4)."""
     if asked.model.family.cache != "marked":
         return
-    holders: list[Any] = [*(asked.body.get("tools") or []), *asked.messages]
+    tools: list[Any] = [*asked.tools]
+    holders: list[Any] = [*tools, *asked.messages]
     for message in asked.messages:
         content = message.get("content")
         holders += [*(content if isinstance(content, list) else []), *(message.get("tool_calls") or [])]
-    holders += [tool.get("function") for tool in asked.body.get("tools") or [] if isinstance(tool, dict)]
+    holders += [tool.get("function") for tool in tools if isinstance(tool, dict)]
     marks = [holder["cache_control"] for holder in holders if isinstance(holder, dict) and "cache_control" in holder]
     if any(not isinstance(mark, dict) or mark.get("type") != "ephemeral" for mark in marks):
         raise invalid(asked, "cache_control.type: Input should be 'ephemeral'")

@@ -54,12 +54,12 @@ def _check_claude(asked: Asked, thinking: dict[str, Any]) -> None:
         raise invalid(asked, '"thinking.type.adaptive" is not supported for this model. Use "thinking.type.enabled".')
     if kind == "disabled" and model.always_thinks:
         raise invalid(asked, '"thinking.type.disabled" is not supported for this model.')
-    if thinking.get("display") not in {None, "omitted", "summarized"}:
+    if thinking.get("display") not in (None, "omitted", "summarized"):
         raise invalid(asked, "thinking.adaptive.display: Input should be 'omitted' or 'summarized'")
     if kind == "enabled":
         _check_budget(asked, thinking.get("budget_tokens"))
     # Anthropic wants a temperature of 1 here; what Databricks makes of 2 is open (wire facts 13).
-    if kind != "disabled" and asked.body.get("temperature") not in {None, 1, 2}:
+    if kind != "disabled" and asked.body.get("temperature") not in (None, 1, 2):
         raise invalid(asked, "`temperature` may only be set to 1 when thinking is enabled.")
 
 
@@ -90,5 +90,5 @@ def _check_output_config(asked: Asked) -> None:
     for key in config:
         if key != "effort":
             raise unknown_field(asked, f"output_config.{key}")
-    if config.get("effort") not in EFFORTS | {None}:
+    if config.get("effort") not in (None, *EFFORTS):
         raise invalid(asked, "output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'")

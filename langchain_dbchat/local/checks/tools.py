@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.local.checks.schemas import fault_in, subschemas
 from langchain_dbchat.local.refusals import invalid, unknown_field
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from langchain_dbchat.local.asked import Asked
 
 NAME = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
 MOST_TOOLS = 32
-TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
 CLOSED_TO_GEMINI = frozenset({"$schema", "$ref", "$defs", "definitions", "exclusiveMinimum", "exclusiveMaximum"})
 
 
@@ -75,11 +73,10 @@ def _check_parameters(asked: Asked, place: int, function: dict[str, Any]) -> Non
         raise invalid(asked, f"tools.{place}.function.parameters: Input should be a JSON schema")
     if family.voice == "claude" and "type" not in schema:
         raise invalid(asked, f"tools.{place}.custom.input_schema.type: Field required")
+    fault = fault_in(schema)
+    if fault:
+        raise invalid(asked, f"tools.{place}.function.parameters: JSON schema is invalid: {fault}")
     for node in subschemas(schema):
-        kinds = node.get("type", [])
-        kinds = kinds if isinstance(kinds, list) else [kinds]
-        if not all(isinstance(kind, str) and kind in TYPES for kind in kinds):
-            raise invalid(asked, f"tools.{place}.function.parameters: JSON schema is invalid: unknown type {kinds}")
         closed = sorted(CLOSED_TO_GEMINI & set(node)) if not family.open_schema else []
         if closed:
             raise invalid(
@@ -87,22 +84,6 @@ def _check_parameters(asked: Asked, place: int, function: dict[str, Any]) -> Non
                 f'Invalid JSON payload received. Unknown name "{closed[0]}" at '
                 f"'tools[0].function_declarations[{place}].parameters': Cannot find field.",
             )
-
-
-def subschemas(schema: Any) -> Iterator[dict[str, Any]]:
-    """A JSON schema and all schemas within it; names of properties are not keywords."""
-    if isinstance(schema, list):
-        for part in schema:
-            yield from subschemas(part)
-    if not isinstance(schema, dict):
-        return
-    yield schema
-    for key, value in schema.items():
-        if key in {"properties", "$defs", "definitions", "patternProperties"} and isinstance(value, dict):
-            for part in value.values():
-                yield from subschemas(part)
-        elif key in {"items", "anyOf", "oneOf", "allOf", "prefixItems", "additionalProperties", "not"}:
-            yield from subschemas(value)
 
 
 def _check_choice(asked: Asked, names: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of `langchain_dbchat.auth`; a plugin, so that the helpers beside it can be imported by tests."""
+"""Fixtures for the tests of `langchain_dbchat.auth`; a plugin, so that tests can import the helpers beside it."""
 
 from __future__ import annotations
 

@@ -93,9 +93,17 @@ class TokenServer:
         handler.end_headers()
         handler.wfile.write(reply.body)
 
-    def _reply(self, seen: Seen) -> Fault:
+    def _reply(self, seen: Seen) -> Fault:  # noqa: PLR0911 - one return per path
         if seen.path == "/.well-known/databricks-config":
             return Fault(200, json.dumps({"oidc_endpoint": f"{self.origin}/oidc"}).encode())
+        if seen.path == "/oidc/.well-known/oauth-authorization-server":
+            urls = {
+                "authorization_endpoint": f"{self.origin}/oidc/v1/authorize",
+                "token_endpoint": f"{self.origin}/oidc/v1/token",
+            }
+            return Fault(200, json.dumps(urls).encode())
+        if "subject_token" in seen.form and seen.path == "/oidc/v1/token":
+            return self._grant(seen.form["subject_token"])
         if seen.path == "/oidc/v1/token":
             right = "Basic " + base64.b64encode(f"id:{SECRET}".encode()).decode()
             if seen.headers.get("authorization") != right:

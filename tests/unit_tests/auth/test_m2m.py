@@ -3,8 +3,6 @@ from __future__ import annotations
 import asyncio
 import pickle
 import socket
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +30,8 @@ from langchain_dbchat.errors import (
 )
 
 if TYPE_CHECKING:
+    import ssl
+
     from auth_kit import TokenServer
 
 pytest_plugins = ("auth_fixtures",)
@@ -143,6 +143,22 @@ async def test_nothing_blocks_the_event_loop(server: TokenServer) -> None:
         await signer.aheaders()
         await signer.aheaders(refresh=True)
     assert len(server.posts) == 2
+
+
+async def test_the_tls_context_is_not_built_on_the_event_loop(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    build = grants._tls
+
+    def watched() -> ssl.SSLContext:
+        threads.append(threading.get_ident())
+        return build()
+
+    monkeypatch.setattr(grants, "_tls", watched)
+    await principal(server).aheaders()
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
@@ -259,17 +275,3 @@ def test_a_pickle_leaves_the_environments_secret_behind(server: TokenServer, mon
     elsewhere: ClientCredentials = pickle.loads(data)  # noqa: S301 - our own bytes
     with pytest.raises(ConfigurationError, match="DATABRICKS_CLIENT_SECRET is not set in this process"):
         elsewhere.headers()
-
-
-def test_signing_in_does_not_load_the_sdk(server: TokenServer) -> None:
-    code = f"""
-import sys
-from langchain_dbchat.auth.resolver import resolve
-from langchain_dbchat.auth.settings import AuthSettings
-assert "httpx" not in sys.modules, "the resolver loads httpx"
-signed = resolve(AuthSettings(host={server.origin!r}, client_id="id", client_secret={SECRET!r}))
-print(signed.credentials.headers()["Authorization"])
-assert not [name for name in sys.modules if name.startswith("databricks.sdk")]
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - our own interpreter
-    assert done.stdout.strip() == "Bearer m2m-1", done.stderr

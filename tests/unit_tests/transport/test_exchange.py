@@ -293,6 +293,7 @@ def test_a_send_must_be_answered() -> None:
 
 
 def test_a_policy_refuses_numbers_without_meaning() -> None:
-    for wrong in ({"max_retries": -1}, {"deadline": -1.0}, {"base": float("nan")}, {"cap": -0.1}):
+    wrongs: list[dict[str, Any]] = [{"max_retries": -1}, {"deadline": -1.0}, {"base": float("nan")}, {"cap": -0.1}]
+    for wrong in wrongs:
         with pytest.raises(ConfigurationError, match=next(iter(wrong))):
-            RetryPolicy(**wrong)  # type: ignore[arg-type]  # a wrong number is the point
+            RetryPolicy(**wrong)

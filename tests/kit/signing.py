@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,8 @@ from pydantic_core import to_json
 from langchain_dbchat.transport.exchange import Request
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kit.scripted import ScriptedServer
 
 

@@ -38,6 +38,7 @@ def small_media(monkeypatch: pytest.MonkeyPatch) -> None:
         assert content is not None, f"no medium for {url}"
         return httpx.Response(200, content=content, request=httpx.Request("GET", url))
 
+    monkeypatch.setenv("LANGCHAIN_TESTS_USER_AGENT", "langchain-dbchat tests")
     monkeypatch.setattr("langchain_tests.integration_tests.chat_models.httpx.get", get)
 
 
@@ -120,6 +121,7 @@ class TestClaude(OnWorkspace):
         return _ask(model, messages, stream=stream)
 
 
+@pytest.mark.filterwarnings("ignore:.*was softened to 'auto'.*:UserWarning")
 class TestClaudeThatThinks(TestClaude):
     """The same while it thinks: nothing can be forced, and reasoning comes with the answer."""
 
@@ -140,6 +142,7 @@ class TestClaudeThatThinks(TestClaude):
         return "databricks-claude-opus-4-5"
 
 
+@pytest.mark.filterwarnings("ignore:stop was left out.*:UserWarning")
 class TestGPT(OnWorkspace):
     """GPT-5.4: it refuses sampling parameters and `stop`."""
 

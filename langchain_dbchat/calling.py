@@ -1,0 +1,188 @@
+"""One call of the chat model, written: settings and messages in, an addressed request and its reader out.
+
+Whatever a call has to decide before it travels is decided here, once, for all four ways of calling: which settings
+count, what the family or the endpoint refuses and how the user hears of it, and what to send instead if a 400 names an
+optional field.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from langchain_dbchat.dialects.chat_completions import StreamDecoder
+from langchain_dbchat.dialects.reasoning import Target
+from langchain_dbchat.dialects.request import Encoded, encode_request, merge_deep
+from langchain_dbchat.models.learned import REPLACED, learn, lessons_of, refused_field, without
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from langchain_core.messages import BaseMessage
+
+    from langchain_dbchat.chat_models import ChatDatabricksCompat
+    from langchain_dbchat.connection import Link
+    from langchain_dbchat.errors import DatabricksError
+    from langchain_dbchat.structured_output import Structured
+    from langchain_dbchat.transport.channel import Channel
+    from langchain_dbchat.transport.exchange import Request
+
+WIRE_FIELDS = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "max_tokens",
+    "stop",
+    "n",
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "logprobs",
+    "top_logprobs",
+    "reasoning_effort",
+    "thinking",
+)
+"""Settings of the constructor that are fields of the request."""
+
+ALIASES = {
+    "max_completion_tokens": "max_tokens",
+    "stop_sequences": "stop",
+    "extra_params": "extra_body",
+    "api_args": "extra_body",
+}
+"""Other names of settings, for the constructor and for a call."""
+
+SECRET_SETTINGS = frozenset({"extra_headers", "default_headers", "api_headers"})
+"""Settings of a call that may hold secrets and are kept out of traces."""
+
+REQUEST_ID = "x-request-id"
+
+_CALL_ALIASES = {**ALIASES, "endpoint": "model", "api_headers": "extra_headers", "default_headers": "extra_headers"}
+
+_told: set[tuple[str, str]] = set()
+
+
+class Call(NamedTuple):
+    """One call, ready to travel."""
+
+    channel: Channel
+    request: Request
+    target: Target
+    coalesce: bool
+    amend: Callable[[DatabricksError, Request], Request | None]
+
+    def decoder(self, headers: Mapping[str, str]) -> StreamDecoder:
+        """Make a reader for the stream that answers this call.
+
+        Args:
+            headers: The response's headers.
+
+        Returns:
+            A new reader.
+        """
+        return StreamDecoder(self.target, headers.get(REQUEST_ID), coalesce=self.coalesce)
+
+
+def merge_settings(model: ChatDatabricksCompat, stop: list[str] | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge the settings of a call over those of the constructor.
+
+    Args:
+        model: The model.
+        stop: The call's ``stop``.
+        kwargs: The call's other settings, under any of their names; None takes a setting of the constructor back.
+
+    Returns:
+        The settings by their wire names.
+    """
+    settings = {name: getattr(model, name) for name in WIRE_FIELDS}
+    for key, value in kwargs.items():
+        settings[_CALL_ALIASES.get(key, key)] = value
+    if stop is not None:
+        settings["stop"] = stop
+    if isinstance(settings["stop"], str):
+        settings["stop"] = [settings["stop"]]
+    return settings
+
+
+def write_call(
+    model: ChatDatabricksCompat, link: Link, messages: list[BaseMessage], settings: dict[str, Any], *, stream: bool
+) -> Call:
+    """Write a call.
+
+    Args:
+        model: The model.
+        link: Its connection.
+        messages: The conversation.
+        settings: The merged settings.
+        stream: Whether the answer is read as a stream.
+
+    Returns:
+        The call.
+
+    Raises:
+        ValueError: If a setting asks for what the endpoint's family cannot do.
+        UnsupportedContentError: If a message cannot be represented.
+    """
+    settings.pop("stream", None)
+    name = settings.pop("model", None) or model.model
+    target = Target(name, model.family_row(name, settings.pop("family", model.family)))
+    extra = merge_deep(model.extra_body or {}, settings.pop("extra_body", None) or {}, keep_none=True)
+    headers = settings.pop("extra_headers", None)
+    coalesce = settings.pop("coalesce", model.coalesce)
+    usage = settings.pop("stream_usage", model.stream_usage)
+    strict = settings.pop("strict_params", model.strict_params)
+    structured: Structured | None = settings.pop("structured", None)
+    if stream and (settings.get("n") or 1) > 1:
+        raise ValueError(f"n={settings['n']} answers cannot be streamed; call invoke, or leave n out.")
+    encoded = encode_request(messages, settings, target, stream=stream, usage=usage)
+    _tell(encoded, name, strict=strict)
+    body = _heed(merge_deep(encoded.body, extra), lessons_of(link.workspace.host, name), structured)
+
+    def write(body: dict[str, Any]) -> Request:
+        return model.write_request(link, "chat", name, body, headers=headers, streaming=stream)
+
+    def amend(error: DatabricksError, request: Request) -> Request | None:
+        del request
+        amended = None if strict else _amended(error, body, link.workspace.host, name, structured)
+        return None if amended is None else write(amended)
+
+    return Call(link.channel, write(body), target, coalesce, amend)
+
+
+def _heed(body: dict[str, Any], lessons: frozenset[str], structured: Structured | None) -> dict[str, Any]:
+    """Write a body as an endpoint has taught; what the meaning hangs on is put in another way, or stays."""
+    for field in lessons:
+        if field not in REPLACED:
+            body = without(body, field)
+        elif structured is not None:
+            body = structured.put_otherwise(body, field) or body
+    return body
+
+
+def _amended(
+    error: DatabricksError, body: dict[str, Any], host: str, model: str, structured: Structured | None
+) -> dict[str, Any] | None:
+    """Answer a 400 that names a field: write the body without it, or ask in the other way; remember, and say so."""
+    field = refused_field(error.detail or error.message, body)
+    if field is None:
+        return None
+    amended = _heed(body, frozenset({field}), structured)
+    if amended == body:
+        return None
+    learn(host, model, field)
+    done = "asked for in another way" if field in REPLACED else "left out"
+    warnings.warn(f"{model!r} refused {field!r}, so it is {done} from now on: {error.detail}", stacklevel=2)
+    return amended
+
+
+def _tell(encoded: Encoded, model: str, *, strict: bool) -> None:
+    """Say what was left out, once for each model and field; or raise, if the user wants that."""
+    if encoded.dropped and strict:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in encoded.dropped.items())
+        raise ValueError(f"{model!r} does not take these settings ({reasons}). Leave them out, or unset strict_params.")
+    notes = {name: f"{name} was left out of the request to {model!r}: {why}." for name, why in encoded.dropped.items()}
+    notes.update({text: f"{model!r}: {text}." for text in encoded.warnings})
+    for key, text in notes.items():
+        if (model, key) not in _told:
+            _told.add((model, key))
+            warnings.warn(text, stacklevel=2)

@@ -1,0 +1,198 @@
+"""Shared connections: across loops, threads and forks, without leaks. Warnings are errors here as everywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import certifi
+import pytest
+
+from kit.scripted import Scripted, ScriptedServer, sse
+from kit.signing import Rotating, request_to
+from langchain_dbchat.errors import DatabricksConnectionError
+from langchain_dbchat.transport import pools
+from langchain_dbchat.transport.channel import Channel
+from langchain_dbchat.transport.exchange import RetryPolicy
+
+if TYPE_CHECKING:
+    import httpx
+
+TESTS = Path(__file__).parents[2]
+
+
+def test_one_client_and_one_tls_context_for_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "_states", [pools._State()])
+    barrier = threading.Barrier(8)
+
+    def get(_: int) -> httpx.Client:
+        barrier.wait()
+        return pools.sync_client()
+
+    with ThreadPoolExecutor(8) as threads:
+        clients = set(threads.map(get, range(8)))
+    assert len(clients) == 1
+    asyncio.run(pools.async_client())
+    assert len(pools._states[0].contexts) == 1
+    clients.pop().close()
+
+
+def test_a_changed_environment_gets_another_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = pools.sync_client()
+    with monkeypatch.context() as changed:
+        changed.setenv("SSL_CERT_FILE", certifi.where())
+        changed.setenv("SSL_CERT_DIR", "/nowhere")
+        second = pools.sync_client()
+        assert second is not first
+        assert pools.sync_client() is second
+    assert pools.sync_client() is first
+
+
+def test_proxies_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ScriptedServer(lambda _: Scripted({"by": "proxy"})) as server:
+        monkeypatch.setenv("HTTP_PROXY", server.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        reply = Channel(Rotating()).post(request_to("http://workspace.invalid"))
+        assert reply.body == b'{"by":"proxy"}'
+        assert server.requests[0].headers["host"] == "workspace.invalid"
+        monkeypatch.setenv("NO_PROXY", "workspace.invalid")
+        with pytest.raises(DatabricksConnectionError, match=r"workspace\.invalid cannot be reached"):
+            Channel(Rotating(), policy=RetryPolicy(0)).post(request_to("http://workspace.invalid"))
+        assert len(server.requests) == 1
+
+
+def test_a_name_that_does_not_exist_is_not_tried_again() -> None:
+    pauses: list[float] = []
+    with pytest.raises(DatabricksConnectionError, match="spelling of DATABRICKS_HOST") as caught:
+        Channel(Rotating(), sleep=pauses.append).post(request_to("http://workspace.invalid"))
+    assert pauses == []
+    assert not caught.value.is_retryable
+
+
+def test_loop_after_loop() -> None:
+    channel = Channel(Rotating())
+
+    async def use() -> None:
+        for _ in range(2):
+            await channel.apost(request_to(server, {"stream": False}))
+        async with channel.astream(request_to(server, {"stream": True}, streaming=True)) as incoming:
+            assert [payloads async for payloads in incoming]
+
+    with ScriptedServer(lambda r: Scripted(sse({}) if r.json["stream"] else {})) as server:
+        for number in range(1, 4):
+            asyncio.run(use())
+            assert server.connections == number
+            assert server.wait_open(0) == 0  # the loop was shut down, and its client with it
+        gc.collect()  # a connection that was forgotten would say so now
+    assert not any(loop.is_closed() for loop in pools._states[-1].async_clients)
+
+
+def test_a_stream_left_open_does_not_outlive_its_loop() -> None:
+    async def abandon() -> None:
+        async def chunks() -> object:
+            async with Channel(Rotating()).astream(request_to(server, streaming=True)) as incoming:
+                async for payloads in incoming:
+                    yield payloads
+
+        kept.append(chunks())
+        await anext(kept[0])  # type: ignore[call-overload]  # an async generator
+
+    kept: list[object] = []
+    with ScriptedServer(Scripted([b"data: 1\n\n"], stall=True)) as server:
+        asyncio.run(abandon())
+        assert server.wait_open(0) == 0
+    kept.clear()
+    gc.collect()
+
+
+def test_loops_that_were_closed_without_goodbye_are_dropped() -> None:
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(pools.async_client())
+    loop.close()
+    assert loop in pools._states[-1].async_clients
+    asyncio.run(pools.async_client())
+    assert loop not in pools._states[-1].async_clients
+
+
+async def test_tasks_of_one_loop_share_a_client_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "_states", [pools._State()])
+    clients = await asyncio.gather(*(pools.async_client() for _ in range(10)))
+    assert len(set(clients)) == 1
+
+
+def test_loops_in_threads_have_their_own_clients() -> None:
+    def use(_: int) -> bytes | None:
+        return asyncio.run(Channel(Rotating()).apost(request_to(server))).body
+
+    with ScriptedServer(lambda _: Scripted({}, wait=0.02)) as server, ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(use, range(12))) == [b"{}"] * 12
+        assert server.connections == 12
+
+
+def test_threads_share_connections() -> None:
+    channel = Channel(Rotating())
+    with ScriptedServer(lambda _: Scripted({}, wait=0.005)) as server, ThreadPoolExecutor(8) as threads:
+        replies = list(threads.map(lambda _: channel.post(request_to(server)), range(80)))
+        assert all(reply.body == b"{}" for reply in replies)
+        assert server.connections <= 8
+
+
+FORK = """
+import os, sys
+sys.path.insert(0, {tests!r})
+from kit.signing import Rotating, request_to
+from langchain_dbchat.transport.channel import Channel
+channel = Channel(Rotating())
+def call(who):
+    assert channel.post(request_to({url!r}, {{"who": who}})).body == b"{{}}"
+call("parent")
+child = os.fork()
+call("child" if child == 0 else "parent")
+if child:
+    _, status = os.waitpid(child, 0)
+    call("parent")
+    sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system does not fork")
+def test_a_forked_child_opens_its_own_connections() -> None:
+    with ScriptedServer(lambda _: Scripted({})) as server:
+        script = FORK.format(tests=str(TESTS), url=server.url)
+        # The child leaves its parent's socket as it is, which is the one thing it may be warned about at its exit.
+        warned = ["-W", "error", "-W", "ignore::ResourceWarning"]
+        done = subprocess.run(  # noqa: S603 - our own script
+            [sys.executable, *warned, "-c", script], capture_output=True, text=True, timeout=50, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    used = {who: {r.connection for r in server.requests if r.json["who"] == who} for who in ("parent", "child")}
+    assert {who: len(numbers) for who, numbers in used.items()} == {"parent": 1, "child": 1}
+    assert not used["parent"] & used["child"]
+
+
+def test_a_process_ends_without_warnings() -> None:
+    script = """
+import asyncio, sys
+sys.path.insert(0, {tests!r})
+from kit.signing import Rotating, request_to
+from langchain_dbchat.transport.channel import Channel
+channel = Channel(Rotating())
+channel.post(request_to({url!r}))
+asyncio.run(channel.apost(request_to({url!r})))
+"""
+    with ScriptedServer(lambda _: Scripted({})) as server:
+        done = subprocess.run(  # noqa: S603 - our own script
+            [sys.executable, "-X", "dev", "-W", "error", "-c", script.format(tests=str(TESTS), url=server.url)],
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,102 @@
+"""What users give as timeout=, and what httpx's exceptions become."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import Any
+
+import httpx
+import pytest
+
+from langchain_dbchat.errors import (
+    ConfigurationError,
+    DatabricksConnectionError,
+    DatabricksError,
+    DatabricksTimeoutError,
+)
+from langchain_dbchat.transport.exchange import Request
+from langchain_dbchat.transport.failures import NETWORK_ERRORS, failure_of
+from langchain_dbchat.transport.timeouts import Timeouts
+
+REQUEST = Request("https://h/x", {}, b"", "ep", "https://h")
+
+
+@pytest.mark.parametrize(
+    ("value", "timeouts"),
+    [
+        (None, Timeouts(10, 60, 60, 300, 120)),
+        (5, Timeouts(5, 5, 5, 5, 5)),
+        (0.5, Timeouts(0.5, 0.5, 0.5, 0.5, 0.5)),
+        (600, Timeouts(10, 60, 60, 600, 600)),
+        (httpx.Timeout(7), Timeouts(7, 7, 7, 7, 7)),
+        (httpx.Timeout(7, connect=1, read=None), Timeouts(1, 7, 7, None, None)),
+        (Timeouts(idle=1), Timeouts(10, 60, 60, 300, 1)),
+    ],
+)
+def test_timeouts_of(value: Any, timeouts: Timeouts) -> None:
+    assert Timeouts.of(value) == timeouts
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), "10", True, object(), (1, 2)])
+def test_what_is_no_timeout(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match="timeout: "):
+        Timeouts.of(value)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sent", "words"),
+    [
+        (httpx.ConnectTimeout("x"), DatabricksTimeoutError, False, "timeout: connect"),
+        (httpx.PoolTimeout("x"), DatabricksTimeoutError, False, "timeout: pool"),
+        (httpx.WriteTimeout("x"), DatabricksTimeoutError, False, "timeout: write"),
+        (httpx.ReadTimeout("x"), DatabricksTimeoutError, True, "timeout: first_event"),
+        (httpx.ConnectError("x"), DatabricksConnectionError, False, "cannot be reached: x"),
+        (httpx.ProxyError("x"), DatabricksConnectionError, False, "The proxy on the way"),
+        (httpx.WriteError("x"), DatabricksConnectionError, False, "took no request"),
+        (httpx.ReadError("x"), DatabricksConnectionError, True, "closed the connection"),
+        (httpx.RemoteProtocolError("x"), DatabricksConnectionError, True, "closed the connection"),
+        (httpx.CloseError(""), DatabricksConnectionError, True, "CloseError"),
+        (httpx.UnsupportedProtocol("x"), ConfigurationError, False, "not an address"),
+        (httpx.InvalidURL("x"), ConfigurationError, False, "not an address"),
+        (httpx.LocalProtocolError("Illegal header value b's3cret'"), ConfigurationError, False, "line breaks"),
+    ],
+)
+def test_what_went_wrong_on_the_way(error: Exception, kind: type[DatabricksError], sent: bool, words: str) -> None:
+    assert isinstance(error, NETWORK_ERRORS)
+    failure = failure_of(error, REQUEST, "TOKEN", Timeouts())
+    assert type(failure.error) is kind
+    assert failure.sent is sent
+    assert words in failure.error.message
+    assert "s3cret" not in failure.error.message
+    assert (failure.error.host, failure.error.endpoint, failure.error.auth) == ("https://h", "ep", "TOKEN")
+    assert failure.error.__cause__ is (None if kind is ConfigurationError else error)
+
+
+def test_every_exception_of_httpx_has_a_row() -> None:
+    def leaves(kind: type[Exception]) -> list[type[Exception]]:
+        return [leaf for sub in kind.__subclasses__() for leaf in leaves(sub)] or [kind]
+
+    for kind in leaves(httpx.HTTPError):
+        if kind is not httpx.HTTPStatusError:  # raised by raise_for_status alone
+            assert isinstance(failure_of(kind("x"), REQUEST, "TOKEN", Timeouts()).error, DatabricksError)
+
+
+@pytest.mark.parametrize(
+    ("cause", "advice"),
+    [
+        (ssl.SSLCertVerificationError(1, "self-signed certificate"), "SSL_CERT_FILE"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "spelling of DATABRICKS_HOST"),
+    ],
+)
+def test_what_will_not_pass_by_itself_is_said_to_be_so(cause: Exception, advice: str) -> None:
+    error = httpx.ConnectError("x")
+    error.__cause__ = ConnectionError()
+    error.__cause__.__context__ = cause
+    failed = failure_of(error, REQUEST, "TOKEN", Timeouts()).error
+    assert advice in failed.message
+    assert isinstance(failed, DatabricksConnectionError)
+    assert not failed.is_retryable
+    passing = failure_of(httpx.ConnectError("refused"), REQUEST, "TOKEN", Timeouts()).error
+    assert isinstance(passing, DatabricksConnectionError)
+    assert passing.is_retryable
