@@ -106,8 +106,9 @@ class DatabricksConnection(BaseModel):
     client_secret: SecretStr | None = None
     """The service principal's secret."""
 
-    profile: str | None = None
-    """A profile of ``~/.databrickscfg``."""
+    config_profile: str | None = None
+    """A profile of ``~/.databrickscfg`` (alias ``profile``, if it is a string: LangChain's own ``profile`` is a dict of
+    what a model can do)."""
 
     auth_type: str | None = None
     """The one way of signing in to use, such as ``"pat"``, ``"oauth-m2m"`` or ``"databricks-cli"``."""
@@ -157,7 +158,7 @@ class DatabricksConnection(BaseModel):
         aliases = {**_ALIASES, **cls._own_aliases()}
         named: dict[str, Any] = {}
         for key, value in values.items():
-            name = aliases.get(key, key)
+            name = "config_profile" if key == "profile" and isinstance(value, str) else aliases.get(key, key)
             if name in named:
                 raise ValueError(f"{name!r} is given twice: as {key!r} and under another name.")
             if name not in cls.model_fields:
@@ -209,7 +210,7 @@ class DatabricksConnection(BaseModel):
             token=self.token,
             client_id=self.client_id,
             client_secret=self.client_secret,
-            profile=self.profile,
+            profile=self.config_profile,
             auth_type=self.auth_type,
             workspace_client=None if is_config else client,
             config=client if is_config else None,
@@ -231,7 +232,7 @@ class DatabricksConnection(BaseModel):
             self.token,
             self.client_id,
             self.client_secret,
-            self.profile,
+            self.config_profile,
             self.auth_type,
             self.workspace_client,
             self.credentials,

@@ -246,6 +246,15 @@ def test_gemini_knows_its_signature(ask: Ask, say: Callable[..., Body]) -> None:
     assert ask("gemini-3-flash", history, tools=[WEATHER]).status_code == 400
 
 
+def test_gemini_takes_googles_word_for_a_call_from_elsewhere(ask: Ask, say: Callable[..., Body]) -> None:
+    # Gemini API, "Thought signatures": the documented value for histories that another model made
+    history = answered(say("gemini-3-flash", [QUESTION], tools=[WEATHER]))
+    history[1]["tool_calls"][0]["thoughtSignature"] = "skip_thought_signature_validator"
+    assert ask("gemini-3-flash", history, tools=[WEATHER]).status_code == 200
+    history[1]["tool_calls"][0]["thoughtSignature"] = "anything else"
+    assert ask("gemini-3-flash", history, tools=[WEATHER]).status_code == 400
+
+
 def test_gemini_forgives_earlier_turns_of_others(ask: Ask) -> None:
     call = {"id": "a", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Oslo"}'}}
     history = [

@@ -84,6 +84,9 @@ TABLE: dict[str, Row] = {
         "Function tools with reasoning_effort are not supported for gpt-5.6-sol in /v1/chat/completions. To use "
         "function tools, use /v1/responses or set reasoning_effort to 'none'.",
     ),
+    "tools on gpt 5.5": Row("gpt-5-5", {"tools": [tool()]}, "not supported for gpt-5.5 in /v1/chat/completions"),
+    "tools on gpt 5.4": Row("gpt-5-4", {"tools": [tool()]}, "not supported for gpt-5.4 in /v1/chat/completions"),
+    "tools on gpt 5.4 mini": Row("gpt-5-4-mini", {"tools": [tool()]}),
     "tools on gpt 5.6 with effort none": Row("gpt-5-6-sol", {"tools": [tool()], "reasoning_effort": "none"}),
 }
 

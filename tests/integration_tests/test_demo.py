@@ -1,0 +1,40 @@
+"""`make demo` does what it says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo.py"
+
+
+def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603  # our own script
+        [sys.executable, str(DEMO), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=55,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def test_all_three_run() -> None:
+    done = _run()
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "[get_weather] It is 12 °C and raining in Oslo." in done.stdout
+    assert "[get_population] Oslo has 709,037 inhabitants." in done.stdout
+    # The answer rests on the passages that it names, which are this repository's.
+    retrieval = done.stdout.partition("3. Retrieval")[2]
+    assert "langchain-core" in retrieval.partition("Passages used:")[0]
+    assert "README.md" in retrieval.partition("Passages used:")[2]
+
+
+def test_live_without_a_workspace_says_what_to_do() -> None:
+    done = _run("--live")
+    assert done.returncode == 1
+    assert "DATABRICKS_HOST" in done.stderr
+    assert "Traceback" not in done.stderr

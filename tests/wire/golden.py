@@ -1,0 +1,182 @@
+"""The golden cases: one folder each, with what is asked, what travels, and the message that has to come out.
+
+`case.json` says what is called and where its facts come from; `request.json` is the body expected on the wire,
+`response.json` the whole answer and `stream.sse` the same answer streamed; `expected.json` is the message. A case
+without `stream.sse` is answered whole, whatever was asked; a case without `expected.json` is about its request alone.
+A message of the type `answer` stands for what another case's answer was read into.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessage, BaseMessage, messages_from_dict
+from langchain_core.outputs import ChatGeneration
+from pydantic_core import from_json
+
+from langchain_dbchat.chat_models import ChatDatabricksCompat
+from langchain_dbchat.dialects.chat_completions import DONE, StreamDecoder, decode_answer
+from langchain_dbchat.dialects.reasoning import Target
+from langchain_dbchat.models.families import FAMILIES, OPENAI_COMPATIBLE, family_of
+from langchain_dbchat.transport.sse import EventStreamDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from langchain_core.outputs import ChatGenerationChunk
+    from langchain_core.runnables import Runnable
+
+ROOT = Path(__file__).parent
+
+_GENERATED = re.compile(r"call_[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One golden case."""
+
+    name: str
+    case: dict[str, Any]
+    request: dict[str, Any]
+    response: bytes | None
+    stream: bytes | None
+    expected: dict[str, Any] | None
+
+    @property
+    def target(self) -> Target:
+        model = str(self.case["model"])
+        if self.case.get("family"):
+            return Target(model, FAMILIES[self.case["family"]])
+        return Target(model, OPENAI_COMPATIBLE if self.case["server"] == "base_url" else family_of(model))
+
+    @property
+    def replays(self) -> str | None:
+        """The name of the case whose answer stands in this one's conversation."""
+        return next((str(said["case"]) for said in self.case["messages"] if said["type"] == "answer"), None)
+
+    def messages(self, answer: AIMessage | None = None) -> list[BaseMessage]:
+        """The conversation, with that answer in it."""
+        conversation: list[BaseMessage] = []
+        for said in self.case["messages"]:
+            if said["type"] == "answer":
+                assert answer is not None
+                conversation.append(answer)
+            else:
+                conversation.extend(messages_from_dict([{"type": said["type"], "data": said}]))
+        return conversation
+
+    def settings(self) -> dict[str, Any]:
+        """What is bound for the call."""
+        bound: dict[str, Any] = dict(self.case.get("bind", {}))
+        if "tools" in self.case:
+            bound["tools"] = self.case["tools"]
+        return bound
+
+    def model(self, url: str, **more: Any) -> ChatDatabricksCompat:
+        """A model that calls that server and says which case it is about."""
+        address = {"base_url": f"{url}/v1"} if self.case["server"] == "base_url" else {"host": url}
+        return ChatDatabricksCompat(
+            model=self.case["model"],
+            token="dapi-invented",
+            default_headers={"x-case": self.name},
+            family=self.case.get("family"),
+            **address,
+            **self.case.get("settings", {}),
+            **more,
+        )
+
+    def runnable(self, url: str, **more: Any) -> Runnable[Any, AIMessage]:
+        """The same, with the tools and the settings of the call bound."""
+        model = self.model(url, **more)
+        bound = self.settings()
+        tools = bound.pop("tools", None)
+        return model.bind_tools(tools, **bound) if tools is not None else model.bind(**bound)
+
+
+def load(name: str) -> Case:
+    """Read one case."""
+    folder = ROOT / name
+
+    def optional(file: str) -> bytes | None:
+        path = folder / file
+        return path.read_bytes() if path.exists() else None
+
+    expected = optional("expected.json")
+    return Case(
+        name=name,
+        case=from_json((folder / "case.json").read_bytes()),
+        request=from_json((folder / "request.json").read_bytes()),
+        response=optional("response.json"),
+        stream=optional("stream.sse"),
+        expected=from_json(expected) if expected is not None else None,
+    )
+
+
+def names() -> list[str]:
+    """The cases, by name."""
+    return sorted(path.parent.name for path in ROOT.glob("*/case.json"))
+
+
+def read_whole(case: Case) -> AIMessage:
+    """Read a case's whole answer without a network."""
+    assert case.response is not None
+    generation = decode_answer(case.response, case.target, None).generations[0]
+    message = generation.message
+    assert isinstance(message, AIMessage)
+    return message
+
+
+def read_groups(case: Case, groups: Iterable[Sequence[bytes]], *, coalesce: bool = True) -> AIMessage:
+    """Read events that arrived in those groups, and add up the chunks as LangChain does."""
+    decoder = StreamDecoder(case.target, coalesce=coalesce)
+    chunks: list[ChatGenerationChunk] = []
+    for group in groups:
+        chunks.extend(decoder.feed(group))
+    chunks.extend(decoder.close())
+    total = chunks[0] if len(chunks) == 1 else chunks[0] + chunks[1:]
+    message = total.message
+    assert isinstance(message, AIMessage)
+    return message
+
+
+def groups_of(pieces: Iterable[bytes]) -> list[list[bytes]]:
+    """Cut pieces of an event stream into the events that arrive with each."""
+    decoder = EventStreamDecoder()
+    groups = [group for group in map(decoder.feed, pieces) if group]
+    rest = decoder.close()
+    return [*groups, rest] if rest else groups
+
+
+def generation_message(generation: ChatGeneration) -> AIMessage:
+    """The message of a generation, as the type it has."""
+    assert isinstance(generation.message, AIMessage)
+    return generation.message
+
+
+def plain(value: Any) -> Any:
+    """Take away what may differ: the blocks' indices, the ids that had to be made up, request ids."""
+    if isinstance(value, dict):
+        return {
+            plain(key): plain(below)
+            for key, below in value.items()
+            if key != "request_id" and not (key == "index" and str(below).removeprefix("-")[:3] in {"lc_", "0", "1", "2"})
+        }
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return _GENERATED.sub("call_made_up", value) if isinstance(value, str) else value
+
+
+__all__ = [
+    "DONE",
+    "Case",
+    "generation_message",
+    "groups_of",
+    "load",
+    "names",
+    "plain",
+    "read_groups",
+    "read_whole",
+]
