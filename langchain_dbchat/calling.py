@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from langchain_dbchat.connection import PER_CALL
 from langchain_dbchat.dialects.chat_completions import StreamDecoder
 from langchain_dbchat.dialects.reasoning import Target
 from langchain_dbchat.dialects.request import Encoded, encode_request, merge_deep
@@ -52,7 +53,7 @@ ALIASES = {
 }
 """Other names of settings, for the constructor and for a call."""
 
-SECRET_SETTINGS = frozenset({"extra_headers", "default_headers", "api_headers"})
+SECRET_SETTINGS = frozenset({"extra_headers", "default_headers", "api_headers", *PER_CALL})
 """Settings of a call that may hold secrets and are kept out of traces."""
 
 REQUEST_ID = "x-request-id"
@@ -123,7 +124,8 @@ def write_call(
         ValueError: If a setting asks for what the endpoint's family cannot do.
         UnsupportedContentError: If a message cannot be represented.
     """
-    settings.pop("stream", None)
+    for key in ("stream", *PER_CALL):
+        settings.pop(key, None)
     name = settings.pop("model", None) or model.model
     target = Target(name, model.family_row(name, settings.pop("family", model.family)))
     extra = merge_deep(model.extra_body or {}, settings.pop("extra_body", None) or {}, keep_none=True)

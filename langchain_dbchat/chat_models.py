@@ -137,12 +137,12 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """Everything that shapes an answer, for the cache's key and for traces; no secret."""
-        shaping = ("base_url", "host", "family", "extra_body", "strict_params", "output_version", *WIRE_FIELDS)
+        shaping = ("base_url", "host", "family", "extra_body", "output_version", *WIRE_FIELDS)
         given = {name: getattr(self, name) for name in shaping}
         return {
             "model": self.model,
             "model_name": self.model,
-            **{name: value for name, value in given.items() if value is not None and value is not False},
+            **{name: value for name, value in given.items() if value is not None},
         }
 
     @classmethod
@@ -186,7 +186,7 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         del run_manager
-        call = write_call(self, self.link(), messages, merge_settings(self, stop, kwargs), stream=False)
+        call = write_call(self, self.link(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
         reply = call.channel.post(call.request, call.amend)
         return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID))
 
@@ -198,7 +198,7 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         del run_manager
-        call = write_call(self, await self.alink(), messages, merge_settings(self, stop, kwargs), stream=False)
+        call = write_call(self, await self.alink(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
         reply = await call.channel.apost(call.request, call.amend)
         return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID))
 
@@ -209,7 +209,7 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        call = write_call(self, self.link(), messages, merge_settings(self, stop, kwargs), stream=True)
+        call = write_call(self, self.link(kwargs), messages, merge_settings(self, stop, kwargs), stream=True)
         with call.channel.stream(call.request, call.amend) as incoming:
             decoder = call.decoder(incoming.headers)
             with decoder.keeping_partial():
@@ -230,7 +230,7 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        call = write_call(self, await self.alink(), messages, merge_settings(self, stop, kwargs), stream=True)
+        call = write_call(self, await self.alink(kwargs), messages, merge_settings(self, stop, kwargs), stream=True)
         async with call.channel.astream(call.request, call.amend) as incoming:
             decoder = call.decoder(incoming.headers)
             with decoder.keeping_partial():

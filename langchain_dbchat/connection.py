@@ -41,6 +41,20 @@ _ALIASES = {
     "api_base": "base_url",
     "api_headers": "default_headers",
 }
+_IDENTITY = (
+    "token",
+    "client_id",
+    "client_secret",
+    "config_file",
+    "auth_type",
+    "workspace_client",
+    "credentials",
+    "user_session_token",
+    "audience",
+)
+PER_CALL = ("token", "user_session_token")
+"""Arguments that say who calls and may be given for one call."""
+
 _UC_NAME_DOTS = 2
 _OPERATIONS = {"chat": "chat/completions", "embeddings": "embeddings"}
 
@@ -110,6 +124,9 @@ class DatabricksConnection(BaseModel):
     """A profile of ``~/.databrickscfg`` (alias ``profile``, if it is a string: LangChain's own ``profile`` is a dict of
     what a model can do)."""
 
+    config_file: str | None = None
+    """The file of profiles, if it is not ``~/.databrickscfg``."""
+
     auth_type: str | None = None
     """The one way of signing in to use, such as ``"pat"``, ``"oauth-m2m"`` or ``"databricks-cli"``."""
 
@@ -120,10 +137,16 @@ class DatabricksConnection(BaseModel):
     """An object of your own that signs requests (`langchain_dbchat.auth.credentials.Credentials`)."""
 
     user_session_token: Token | None = Field(default=None, exclude=True, repr=False)
-    """The viewer's session token on Posit Connect."""
+    """The viewer's session token on Posit Connect, or a callable that gives the one of this request."""
+
+    audience: str | None = None
+    """The Posit Connect OAuth integration to use, if the content has several."""
 
     workspace_id: str | None = None
     """The workspace's id on a host that fronts several; also read from ``?o=`` in the host."""
+
+    allow_http: bool = False
+    """Whether a token may travel unencrypted (``http://``) to a host that is not this machine."""
 
     timeout: Any = None
     """Seconds, an ``httpx.Timeout``, or `langchain_dbchat.transport.channel.Timeouts`; unset, 10 s to connect, 300 s
@@ -216,7 +239,10 @@ class DatabricksConnection(BaseModel):
             config=client if is_config else None,
             credentials=self.credentials,
             user_session_token=self.user_session_token,
+            config_file=self.config_file,
+            audience=self.audience,
             workspace_id=self.workspace_id,
+            allow_http=self.allow_http,
         )
 
     def __copy__(self) -> Self:
@@ -224,6 +250,31 @@ class DatabricksConnection(BaseModel):
         copy = super().__copy__()
         copy._holder = _Holder()  # noqa: SLF001  # the copy is one of us
         return copy
+
+    def with_credentials(self, **identity: Any) -> Self:
+        """Return a copy in which somebody else calls; sockets are shared, identities are not.
+
+        Args:
+            **identity: Who calls now: ``token``, ``client_id`` and ``client_secret``, ``profile``,
+                ``workspace_client``, ``credentials``, ``user_session_token`` or ``auth_type``.
+
+        Returns:
+            The copy; this model is not changed.
+
+        Raises:
+            ConfigurationError: If an argument does not say who calls.
+
+        Example:
+            >>> from langchain_dbchat import ChatDatabricksCompat
+            >>> llm = ChatDatabricksCompat(model="my-endpoint", host="https://workspace.example")
+            >>> llm.with_credentials(token="the-token-of-this-request").token
+            SecretStr('**********')
+        """
+        settings = self._auth_settings().with_identity(**identity)
+        fields = {name: getattr(settings, name) for name in _IDENTITY}
+        fields["config_profile"] = settings.profile
+        fields["workspace_client"] = settings.workspace_client or settings.config
+        return self.model_copy(update=fields)
 
     def _key(self) -> tuple[Any, ...]:
         return (
@@ -237,7 +288,10 @@ class DatabricksConnection(BaseModel):
             self.workspace_client,
             self.credentials,
             self.user_session_token,
+            self.config_file,
+            self.audience,
             self.workspace_id,
+            self.allow_http,
             self.timeout,
             self.max_retries,
             self.retry_deadline,
@@ -245,8 +299,11 @@ class DatabricksConnection(BaseModel):
             self.http_async_client,
         )
 
-    def link(self) -> Link:
+    def link(self, call: Mapping[str, Any] | None = None) -> Link:
         """Work out where requests go and who signs them, once; may read files, so async code calls `alink`.
+
+        Args:
+            call: The settings of a call, which may say who makes it.
 
         Returns:
             The address and the channel to it.
@@ -254,11 +311,17 @@ class DatabricksConnection(BaseModel):
         Raises:
             ConfigurationError: If there is no host or no way to sign in.
         """
+        identity = {name: call[name] for name in PER_CALL if call and call.get(name) is not None}
+        if identity:
+            return self.with_credentials(**identity).link()
         key = self._key()
         return self._holder.get(key) or self._holder.put(key, self._connect())
 
-    async def alink(self) -> Link:
+    async def alink(self, call: Mapping[str, Any] | None = None) -> Link:
         """Do the same as `link` without blocking the event loop.
+
+        Args:
+            call: The settings of a call, which may say who makes it.
 
         Returns:
             The address and the channel to it.
@@ -267,11 +330,11 @@ class DatabricksConnection(BaseModel):
             ConfigurationError: If there is no host or no way to sign in.
         """
         link = self._holder.get(self._key())
-        if link is not None:
+        if link is not None and not any(call and call.get(name) for name in PER_CALL):
             return link
         import asyncio  # noqa: PLC0415  # sync programs never load it for us
 
-        return await asyncio.to_thread(self.link)
+        return await asyncio.to_thread(self.link, call)
 
     def _connect(self) -> Link:
         from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx: first call only

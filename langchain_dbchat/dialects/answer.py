@@ -46,6 +46,17 @@ class _Segment:
     texts: list[str] = field(default_factory=list)
     extras: Block = field(default_factory=dict)
     entries: list[_Entry] = field(default_factory=list)
+    settled: bool = False
+
+    def settle(self) -> list[Block]:
+        """Say what a text carried besides its words: once, when it has ended.
+
+        langchain-core would join two signatures to one, and its v3 events keep the last citation they hear of.
+        """
+        if self.kind != "text" or self.settled or not self.extras:
+            return []
+        self.settled = True
+        return [{"type": "text", "text": "", "index": self.index, **self.extras}]
 
 
 @dataclass(slots=True)
@@ -68,11 +79,22 @@ class _CallState:
     """A tool call in the making."""
 
     index: int
+    sent_id: str | None = None
     id: str | None = None
     name: str = ""
     arguments: list[str] = field(default_factory=list)
     held: str = ""
     extras: Block = field(default_factory=dict)
+
+    def is_other_than(self, part: Call) -> bool:
+        """Tell whether a fragment that names a tool is another call, in spite of its index or the lack of one."""
+        if not part.name:
+            return False
+        if part.id and self.sent_id:
+            return part.id != self.sent_id
+        if not (self.arguments or self.held):
+            return False
+        return part.name != self.name or (bool(self.arguments) and parse_arguments("".join(self.arguments))[1] is None)
 
 
 class Answer:
@@ -107,6 +129,15 @@ class Answer:
         Returns:
             What it adds to the message, or None if that is nothing.
         """
+        last = self._segments[-1] if self._segments else None
+        delta = self._take(part)
+        if delta is not None and last is not None and (last is not self._segments[-1] or delta.call is not None):
+            tail = last.settle()
+            if tail and not isinstance(delta.content, str):
+                delta.content = [*tail, *delta.content]
+        return delta
+
+    def _take(self, part: Part) -> Delta | None:
         if type(part) is Text:
             return self._add_text(part)
         if type(part) is Reasoning:
@@ -138,19 +169,25 @@ class Answer:
         elif not part.text:
             return None
         last = self._segments[-1] if self._segments else None
-        if last is None or last.kind != "text" or (self._whole and (last.extras or part.extras)):
+        if last is None or last.kind != "text" or self._ends_text(last, part):
             last = self._open("text", "lc_txt_")
         last.texts.append(part.text)
-        if not self._blocks:
-            return Delta(part.text)
-        block: Block = {"type": "text", "text": part.text, "index": last.index}
         if part.extras:
             last.extras.update(_merged(last.extras, part.extras))
-            block.update(part.extras)
-        return Delta([block])
+        if not self._blocks:
+            return Delta(part.text)
+        return Delta([{"type": "text", "text": part.text, "index": last.index}])
+
+    def _ends_text(self, last: _Segment, part: Text) -> bool:
+        """Tell whether a text is another one than the last: a whole answer says so, in deltas a second signature does."""
+        if self._whole or not part.extras:
+            return self._whole and bool(last.extras or part.extras)
+        return last.settled or any(
+            not isinstance(value, list) and last.extras.get(key, value) != value for key, value in part.extras.items()
+        )
 
     def _add_reasoning(self, part: Reasoning) -> Delta | None:
-        if not (part.text or part.signature or part.data) and not self._whole:
+        if not (part.text or part.signature or part.data):
             return None
         self._blocks = True
         last = self._segments[-1] if self._segments else None
@@ -178,35 +215,37 @@ class Answer:
         chunk: Block = {"type": "tool_call_chunk", "name": None, "args": "", "id": None, "index": state.index}
         if part.id and state.id is None:
             taken = {call.id for call in self._calls}
+            state.sent_id = part.id
             state.id = chunk["id"] = f"{part.id}-{state.index}" if part.id in taken else part.id
         if part.name and part.name != state.name:
             state.name += part.name
             chunk["name"] = part.name
         chunk["args"] = self._arguments(state, part.arguments)
-        additional = None
-        if part.extras:
-            state.extras.update(part.extras)
-            if state.id is not None:
-                additional = {CALL_EXTRAS: {state.id: part.extras}}
+        news = {key: value for key, value in (part.extras or {}).items() if key not in state.extras}
+        state.extras.update(news)
+        untold = state.extras if chunk["id"] else news
+        additional = {CALL_EXTRAS: {state.id: dict(untold)}} if untold and state.id is not None else None
         if chunk["args"] or chunk["id"] or chunk["name"] or additional:
             return Delta(self.empty_content(), call=chunk, additional=additional)
         return None
 
     def _state_of(self, part: Call) -> _CallState:
         """Find the call that a fragment belongs to: by its index, else by its id, else the last one."""
-        key = part.index
-        state = self._by_index.get(key) if key is not None else None
-        if key is None:
-            state = next((call for call in self._calls if part.id and call.id == part.id), None)
-            if state is None and not part.id and not (self._whole and part.name):
-                state = self._calls[-1] if self._calls else None
-        elif state is not None and part.name and part.id and part.id != state.id:
-            state = None
-        if state is None:
+        state = None
+        last = self._calls[-1] if self._calls else None
+        if self._whole:
+            pass  # every call of a whole answer is its own, whatever its id
+        elif part.index is not None:
+            state = self._by_index.get(part.index, None if part.id or part.name else last)
+        elif part.id:
+            state = next((call for call in self._calls if call.sent_id == part.id), None)
+        else:
+            state = last
+        if state is None or state.is_other_than(part):
             state = _CallState(len(self._calls))
             self._calls.append(state)
-        if key is not None:
-            self._by_index[key] = state
+        if part.index is not None:
+            self._by_index[part.index] = state
         return state
 
     def _arguments(self, state: _CallState, text: str) -> str:
@@ -221,32 +260,33 @@ class Answer:
             state.arguments.append(text)
         return text
 
-    def finish(self) -> list[Delta]:
+    def finish(self, *, cut: bool = False) -> list[Delta]:
         """End a stream: give what was held back, name calls without an id, spoil arguments that were cut off.
 
         langchain-core completes streamed arguments as far as it can, so that cut-off arguments would become a valid
         call; a closing bracket that matches nothing makes it file the call under ``invalid_tool_calls``.
 
+        Args:
+            cut: Whether a limit ended the answer.
+
         Returns:
             The last deltas, if any.
         """
-        deltas = []
+        deltas = [Delta(tail) for tail in [self._segments[-1].settle()] if tail] if self._segments else []
         for state in self._calls:
             tail = state.held
-            name = None
             if state.held:
                 state.arguments.append(state.held)
                 state.held = ""
-            arguments = "".join(state.arguments)
-            if parse_arguments(arguments)[1] is not None:
-                tail += _spoiler(arguments)
+            if self._read_arguments(state, cut=cut)[1] is not None:
+                tail += _spoiler("".join(state.arguments))
             call_id = None
             if state.id is None:
                 state.id = call_id = _new_id()
             if tail or call_id:
                 chunk: Block = {
                     "type": "tool_call_chunk",
-                    "name": name,
+                    "name": None,
                     "args": tail,
                     "id": call_id,
                     "index": state.index,
@@ -254,6 +294,13 @@ class Answer:
                 extras = {CALL_EXTRAS: {call_id: state.extras}} if call_id and state.extras else None
                 deltas.append(Delta(self.empty_content(), call=chunk, additional=extras))
         return deltas
+
+    def _read_arguments(self, state: _CallState, *, cut: bool) -> tuple[Block, str | None]:
+        """Read a call's arguments; none at all are an error where a limit may have come before them."""
+        arguments, error = parse_arguments("".join(state.arguments) or state.held)
+        if error is None and not arguments and cut and state is self._calls[-1]:
+            error = "The answer was cut off before the arguments."
+        return arguments, error
 
     def content(self) -> str | list[Block]:
         """Return the whole content."""
@@ -269,18 +316,25 @@ class Answer:
                 blocks.append(dict(segment.extras))
         return blocks
 
-    def calls(self) -> tuple[list[ToolCall], list[InvalidToolCall]]:
-        """Return the whole tool calls, those whose arguments are a JSON object and the others."""
+    def calls(self, *, cut: bool = False) -> tuple[list[ToolCall], list[InvalidToolCall]]:
+        """Return the whole tool calls, those whose arguments are a JSON object and the others.
+
+        Args:
+            cut: Whether a limit ended the answer.
+
+        Returns:
+            The valid calls and the invalid ones.
+        """
         valid: list[ToolCall] = []
         invalid: list[InvalidToolCall] = []
         for state in self._calls:
             if state.id is None:
                 state.id = _new_id()
-            text = "".join(state.arguments)
-            arguments, error = parse_arguments(text)
+            arguments, error = self._read_arguments(state, cut=cut)
             if error is None:
                 valid.append(tool_call(name=state.name, args=arguments, id=state.id))
             else:
+                text = "".join(state.arguments)
                 invalid.append(invalid_tool_call(name=state.name, args=text, id=state.id, error=error))
         return valid, invalid
 

@@ -32,10 +32,7 @@ def translate_content(message: AIMessage) -> list[types.ContentBlock]:
     Returns:
         Its standard blocks.
     """
-    blocks = list(_content(message, chunk=False))
-    extras = _call_extras(message)
-    blocks.extend(_with_extras({"type": "tool_call", **call}, extras) for call in message.tool_calls)
-    return cast("list[types.ContentBlock]", blocks)
+    return cast("list[types.ContentBlock]", [*_content(message, chunk=False), *_calls(message)])
 
 
 def translate_content_chunk(message: AIMessageChunk) -> list[types.ContentBlock]:
@@ -47,13 +44,8 @@ def translate_content_chunk(message: AIMessageChunk) -> list[types.ContentBlock]
     Returns:
         Its standard blocks, with indices.
     """
-    blocks = list(_content(message, chunk=True))
-    extras = _call_extras(message)
-    if message.chunk_position == "last":
-        blocks.extend(_with_extras({"type": "tool_call", **call}, extras) for call in message.tool_calls)
-    else:
-        blocks.extend(_with_extras({"type": "tool_call_chunk", **part}, extras) for part in message.tool_call_chunks)
-    return cast("list[types.ContentBlock]", blocks)
+    calls = _calls(message) if message.chunk_position == "last" else _call_chunks(message)
+    return cast("list[types.ContentBlock]", [*_content(message, chunk=True), *calls])
 
 
 def register() -> None:
@@ -141,6 +133,24 @@ def _image(block: Block) -> Block:
         mime_type, _, data = url[5:].partition(";base64,")
         return {"type": "image", "mime_type": mime_type, "base64": data}
     return {"type": "image", "url": url}
+
+
+def _calls(message: AIMessage) -> Iterator[Block]:
+    extras = _call_extras(message)
+    for call in message.tool_calls:
+        yield _with_extras({"type": "tool_call", **call}, extras)
+    for broken in message.invalid_tool_calls:
+        yield _with_extras({"type": "invalid_tool_call", **broken}, extras)
+
+
+def _call_chunks(message: AIMessageChunk) -> Iterator[Block]:
+    extras = _call_extras(message)
+    parts = message.tool_call_chunks
+    for part in parts:
+        block = _with_extras({"type": "tool_call_chunk", **part}, extras)
+        if part["id"] is None and len(parts) == len(extras) == 1:  # said by a later fragment than the id
+            block = {**block, "extras": dict(next(iter(extras.values())))}
+        yield block
 
 
 def _call_extras(message: AIMessage) -> Mapping[str, Any]:

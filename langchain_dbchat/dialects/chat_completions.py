@@ -25,6 +25,9 @@ DONE = b"[DONE]"
 
 _TAG = {"model_provider": PROVIDER}
 _PLAIN_DELTA = frozenset({"role", "content"})
+_CUT = frozenset({"length", "max_tokens", "content_filter"})
+"""Finish reasons of an answer that something other than the model ended."""
+
 _KEPT = ("system_fingerprint", "service_tier", "custom_outputs", "databricks_output")
 
 
@@ -56,6 +59,21 @@ class _Facts:
             if payload.get(key) is not None:
                 self.kept[key] = payload[key]
 
+    def name(self, payload: Mapping[str, Any]) -> None:
+        """Take the answer's id; Databricks and MLflow may send null, Azure an empty one in an event of its own."""
+        said = payload.get("id")
+        self.id = said if said and isinstance(said, str) else None
+
+    def finish(self, choice: Mapping[str, Any]) -> None:
+        """Take the reason why the answer ended, if the choice gives one."""
+        reason = choice.get("finish_reason")
+        self.finish_reason = str(reason) if reason else self.finish_reason
+
+    @property
+    def cut(self) -> bool:
+        """Whether the answer was ended by a limit."""
+        return self.finish_reason in _CUT
+
     def metadata(self) -> dict[str, Any]:
         """Return the ``response_metadata`` of the whole message."""
         metadata: dict[str, Any] = {
@@ -74,9 +92,9 @@ class _Facts:
         return {**metadata, **self.kept}
 
 
-def _message(answer: Answer, facts: _Facts) -> AIMessage:
+def _message(answer: Answer, facts: _Facts, *, cut: bool) -> AIMessage:
     content: Any = answer.content()
-    calls, invalid = answer.calls()
+    calls, invalid = answer.calls(cut=cut)
     return AIMessage(
         content=content,
         tool_calls=calls,
@@ -129,15 +147,10 @@ def decode_answer(body: bytes, target: Target, request_id: str | None) -> ChatRe
         raise error
     choices = payload.get("choices")
     if not isinstance(choices, list) or not choices:
-        raise MalformedResponseError(
-            f"The endpoint {target.model!r} answered with {sorted(payload)} instead of 'choices': it does not speak "
-            "chat completions. Agent and custom model endpoints have other shapes; check the endpoint's task.",
-            request_id=request_id,
-        )
+        raise _no_choices(payload, target, request_id)
     generations: list[ChatGeneration] = []
     facts = _Facts(target, request_id)
     facts.note(payload)
-    facts.id = payload.get("id") or None
     for choice in choices:
         says = choice.get("message") if isinstance(choice, Mapping) else None
         if not isinstance(says, Mapping):
@@ -145,16 +158,25 @@ def decode_answer(body: bytes, target: Target, request_id: str | None) -> ChatRe
         answer = Answer(whole=True, blocks=target.family.signed_text)
         for part in read_parts(says):
             answer.add(part)
-        facts.finish_reason = choice.get("finish_reason")
+        facts.finish_reason = None
+        facts.finish(choice)
         info: dict[str, Any] = {"finish_reason": facts.finish_reason} if facts.finish_reason else {}
         if choice.get("logprobs") is not None:
             info["logprobs"] = choice["logprobs"]
-        message = _message(answer, facts)
-        if len(choices) > 1:
-            message.id = None
+        if len(choices) == 1:
+            facts.name(payload)
+        message = _message(answer, facts, cut=facts.cut)
         generations.append(ChatGeneration(message=message, generation_info=info or None))
     usage = dict(facts.usage) if facts.usage else {}
     return ChatResult(generations=generations, llm_output={"token_usage": usage, "model_name": target.model})
+
+
+def _no_choices(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
+    return MalformedResponseError(
+        f"The endpoint {target.model!r} answered with {sorted(payload)} instead of 'choices': it does not speak "
+        "chat completions. Agent and custom model endpoints have other shapes; check the endpoint's task.",
+        request_id=request_id,
+    )
 
 
 class StreamDecoder:
@@ -167,14 +189,16 @@ class StreamDecoder:
             model still gives a chunk for each of its tokens.
     """
 
-    __slots__ = ("_answer", "_coalesce", "_done", "_facts", "_logprobs", "_pending", "_started")
+    __slots__ = ("_answer", "_answered", "_coalesce", "_done", "_facts", "_logprobs", "_pending", "_started", "_strange")
 
     def __init__(self, target: Target, request_id: str | None = None, *, coalesce: bool = True) -> None:
         self._answer = Answer(blocks=target.family.signed_text)
         self._facts = _Facts(target, request_id)
         self._coalesce = coalesce
         self._done = False
-        self._started = False
+        self._started = False  # a chunk has left, with the id that all have to carry
+        self._answered = False  # a choice was seen
+        self._strange: dict[str, Any] | None = None  # the last event without choices
         self._pending: Part | None = None
         self._logprobs: dict[str, Any] | None = None
 
@@ -209,14 +233,17 @@ class StreamDecoder:
             What was held back, and the last chunk, with the finish reason, the model's name and the usage.
 
         Raises:
+            MalformedResponseError: If the stream was none of chat completions.
             StreamInterrupted: If the answer did not say that it had ended.
         """
+        if not self._answered and self._strange is not None:
+            raise _no_choices(self._strange, self._facts.target, self._facts.request_id)
         if not self._done and self._facts.finish_reason is None:
             raise StreamInterrupted(
                 "The stream ended before the answer did: there was no finish reason and no [DONE]. What had arrived is "
                 "in the error's `partial`."
             )
-        chunks = [self._chunk(delta) for delta in self._answer.finish()]
+        chunks = [self._chunk(delta) for delta in self._answer.finish(cut=self._facts.cut)]
         usage = decode_usage(self._facts.usage) if self._facts.usage else None
         message = AIMessageChunk(
             content=self._answer.empty_content(),
@@ -235,7 +262,7 @@ class StreamDecoder:
         try:
             yield
         except DatabricksError as error:
-            error.partial = _message(self._answer, self._facts)
+            error.partial = _message(self._answer, self._facts, cut=True)
             error.request_id = error.request_id or self._facts.request_id
             error.endpoint = error.endpoint or self._facts.target.model
             raise
@@ -246,19 +273,25 @@ class StreamDecoder:
             if error is not None:
                 raise error
         facts = self._facts
-        if not self._started:
-            self._started = True
-            facts.id = payload.get("id") or None
+        if facts.id is None and not self._started:
+            facts.name(payload)
         facts.note(payload)
-        for choice in payload.get("choices") or ():
-            if not isinstance(choice, Mapping) or choice.get("index") not in {0, None}:
+        choices = payload.get("choices")
+        if choices is None:
+            self._strange = payload
+            return
+        if not isinstance(choices, list):
+            raise MalformedResponseError(f"The 'choices' of an event are a {type(choices).__name__}, not a list.")
+        for choice in choices:
+            if not isinstance(choice, Mapping) or choice.get("index") not in (0, None):
                 raise MalformedResponseError(f"The stream holds a choice that was not asked for: {choice!r:.200}")
+            self._answered = True
             self._read_choice(choice, chunks)
 
     def _read_choice(self, choice: Mapping[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         if choice.get("finish_reason"):
-            self._facts.finish_reason = choice["finish_reason"]
-        if choice.get("logprobs"):
+            self._facts.finish(choice)
+        if isinstance(choice.get("logprobs"), Mapping):
             self._note_logprobs(choice["logprobs"])
         says = choice.get("delta") or choice.get("message")
         if not says:
@@ -307,6 +340,7 @@ class StreamDecoder:
             chunks.append(self._chunk(delta))
 
     def _chunk(self, delta: Delta) -> ChatGenerationChunk:
+        self._started = True
         fields: dict[str, Any] = {"content": delta.content, "id": self._facts.id, "response_metadata": _TAG}
         if delta.call is not None:
             fields["tool_call_chunks"] = [delta.call]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Block = Mapping[str, Any]
 Part = dict[str, Any]
 
-CALL_BLOCKS = frozenset({"tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "input_json_delta"})
+CALL_BLOCKS = frozenset({"tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "input_json_delta", "function_call"})
 """Blocks that repeat what the message's ``tool_calls`` already say."""
 
 _MARKS = ("cache_control",)

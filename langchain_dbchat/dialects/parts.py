@@ -59,7 +59,7 @@ class Refusal:
 
 Part = Text | Reasoning | Other | Call | Refusal
 
-_TEXT_KEYS = frozenset({"type", "text"})
+_TEXT_KEYS = frozenset({"type", "text", "index", "citation", "citations"})
 _CALL_KEYS = frozenset({"index", "id", "type", "function"})
 
 
@@ -124,10 +124,10 @@ def join_parts(left: Part, right: Part) -> Part | None:
 def _read_siblings(says: Mapping[str, Any]) -> Iterator[Part]:
     """Read reasoning that stands beside the content; a LiteLLM proxy sends it twice, signed in ``thinking_blocks``."""
     blocks = says.get("thinking_blocks")
-    if isinstance(blocks, list):
+    if isinstance(blocks, list) and blocks:
         for block in blocks:
             if isinstance(block, Mapping):
-                yield Reasoning(block.get("thinking") or "", block.get("signature") or None, block.get("data") or None)
+                yield _reasoning(block, "thinking")
         return
     sibling = says.get("reasoning_content") or says.get("reasoning")
     if sibling and isinstance(sibling, str):
@@ -141,16 +141,38 @@ def _read_block(block: Any) -> Iterator[Part]:
         raise MalformedResponseError(f"A part of the answer's content is a {type(block).__name__}, not an object.")
     elif block.get("type") == "text":
         extras = {key: value for key, value in block.items() if key not in _TEXT_KEYS and value is not None}
-        yield Text(block.get("text") or "", extras or None)
+        citations = list(_flat([block.get("citations"), block.get("citation")]))
+        if citations:
+            extras["citations"] = citations
+        yield Text(_words(block, "text") or "", extras or None)
     elif block.get("type") == "reasoning":
         entries = block.get("summary") or block.get("content") or []
         for number, entry in enumerate(entries if isinstance(entries, list) else [{"text": entries}]):
-            said = entry if isinstance(entry, Mapping) else {"text": str(entry)}
-            yield Reasoning(
-                said.get("text") or "", said.get("signature") or None, said.get("data") or None, opens=number == 0
-            )
+            said = entry if isinstance(entry, Mapping) else {"text": entry}
+            yield _reasoning(said, "text", opens=number == 0)
     else:
         yield Other(block)
+
+
+def _reasoning(said: Mapping[str, Any], key: str, *, opens: bool = True) -> Reasoning:
+    return Reasoning(_words(said, key) or "", _words(said, "signature"), _words(said, "data"), opens)
+
+
+def _flat(citations: Any) -> Iterator[Any]:
+    """Unpack citations: a list of them when whole, a list of lists or a single one in deltas."""
+    if isinstance(citations, list):
+        for citation in citations:
+            yield from _flat(citation)
+    elif citations is not None:
+        yield citations
+
+
+def _words(said: Mapping[str, Any], key: str) -> str | None:
+    """Read text that may be null or missing; empty text is none."""
+    value = said.get(key)
+    if value is not None and not isinstance(value, str):
+        raise MalformedResponseError(f"The answer's {key!r} is a {type(value).__name__}, not text.")
+    return value or None
 
 
 def _read_call(call: Any) -> Call:
@@ -164,8 +186,8 @@ def _read_call(call: Any) -> Call:
         arguments = "" if arguments is None else json.dumps(arguments, ensure_ascii=False)
     return Call(
         index=index if isinstance(index, int) else None,
-        id=call.get("id") or None,
-        name=function.get("name") or None,
+        id=_words(call, "id"),
+        name=_words(function, "name"),
         arguments=arguments,
         extras={key: value for key, value in call.items() if key not in _CALL_KEYS and value is not None} or None,
     )

@@ -18,8 +18,8 @@ from langchain_dbchat.models.families import FAMILIES, Family, family_of
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
-REASONING_BLOCKS = frozenset({"reasoning", "thinking", "redacted_thinking"})
-"""Block types that hold reasoning, ours and Anthropic's."""
+REASONING_BLOCKS = frozenset({"reasoning", "thinking", "redacted_thinking", "reasoning_content"})
+"""Block types that hold reasoning: ours, Anthropic's and Bedrock's."""
 
 _FOREIGN_REASONING = frozenset({"thinking", "redacted_thinking"})
 

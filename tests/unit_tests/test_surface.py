@@ -1,0 +1,37 @@
+"""What the package shows, and what importing it costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import langchain_dbchat
+from langchain_dbchat import _version
+
+LOADS_NOTHING_HEAVY = """
+import json, sys
+import langchain_core.language_models.chat_models
+before = set(sys.modules)
+import langchain_dbchat
+from langchain_dbchat import ChatDatabricksCompat
+llm = ChatDatabricksCompat(model="m", host="https://workspace.example", token="dapi0")
+print(json.dumps(sorted(name for name in sys.modules if name not in before)))
+"""
+
+
+def test_public_names() -> None:
+    assert langchain_dbchat.__all__ == ["ChatDatabricksCompat", "DatabricksEmbeddings", "__version__"]
+    assert langchain_dbchat.__version__ == _version.__version__
+
+
+def test_import_and_construction_load_nothing_heavy_beyond_langchain_core() -> None:
+    # langchain-core itself loads httpx, through langsmith; we must not be the ones who do.
+    done = subprocess.run([sys.executable, "-c", LOADS_NOTHING_HEAVY], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
+    assert loaded.isdisjoint({"httpx", "httpcore", "databricks", "numpy", "requests", "starlette", "uvicorn", "openai"})
+
+
+def test_transport_is_loaded_by_the_first_call_only() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADS_NOTHING_HEAVY], capture_output=True, text=True, check=True)
+    assert not [name for name in json.loads(done.stdout) if name.startswith("langchain_dbchat.transport")]
