@@ -55,7 +55,7 @@ def register() -> None:
 
 def _content(message: AIMessage, *, chunk: bool) -> Iterator[Block]:
     content: Any = message.content
-    for block in [content] if isinstance(content, str) else content:
+    for block in [content] if isinstance(content, str) else _led(content):
         if isinstance(block, str):
             if block:
                 yield {"type": "text", "text": block, "index": "lc_txt_0"} if chunk else {"type": "text", "text": block}
@@ -66,6 +66,15 @@ def _content(message: AIMessage, *, chunk: bool) -> Iterator[Block]:
         block = {"type": "refusal", "refusal": refusal}
         block = block if _KNOWS_REFUSALS else {"type": "non_standard", "value": block}
         yield {**block, "index": "lc_refusal"} if chunk else block
+
+
+def _led(content: list[Any]) -> list[Any]:
+    """Join text that was streamed as a string to the block that the rest of it came in (a citation came late)."""
+    if len(content) > 1 and isinstance(content[0], str) and isinstance(content[1], Mapping):
+        lead, block, *rest = content
+        if block.get("index") == "lc_txt_0":
+            return [{**block, "text": lead + (block.get("text") or "")}, *rest]
+    return content
 
 
 def _translate(block: Block) -> Iterator[Block]:

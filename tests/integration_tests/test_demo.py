@@ -11,7 +11,7 @@ DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo.py"
 
 
 def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603  # our own script
+    return subprocess.run(  # our own script
         [sys.executable, str(DEMO), *arguments],
         capture_output=True,
         text=True,

@@ -38,11 +38,8 @@ def _model(**settings: Any) -> ChatDatabricksCompat:
     ],
 )
 def test_aliases(alias: str, field: str, value: Any) -> None:
-    model = (
-        ChatDatabricksCompat(**{"model": "m", **({} if alias != "endpoint" else {}), alias: value})
-        if (alias != "endpoint")
-        else ChatDatabricksCompat(endpoint=value)
-    )
+    given: dict[str, Any] = {"model": "m", alias: value} if field != "model" else {alias: value}
+    model = ChatDatabricksCompat(**given)
     assert getattr(model, field) == value
 
 
@@ -158,9 +155,11 @@ def test_usage_of_several_prompts_is_added() -> None:
     assert combined["token_usage"] == {"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}
 
 
-@pytest.mark.parametrize(
-    "clone", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), lambda m: m.model_copy()]
-)
+def _through_a_pickle(model: Any) -> Any:
+    return pickle.loads(pickle.dumps(model))
+
+
+@pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, _through_a_pickle, lambda m: m.model_copy()])
 def test_a_model_is_plain_data(clone: Any) -> None:
     for model in (_model(temperature=0, extra_body={"a": [1]}), DatabricksEmbeddings(model="e", token=TOKEN)):
         assert clone(model) == model

@@ -94,7 +94,7 @@ def test_every_error_pickles_and_copies_whole(name: str) -> None:
         detail="words",
     )
     error.__dict__["__notes__"] = ["attempt 1"]
-    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301 - our own bytes
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
         assert type(twin) is type(error)
         assert str(twin) == str(error) == error.message == "what happened"
         assert twin.__dict__ == error.__dict__

@@ -261,7 +261,7 @@ def test_a_pickle_holds_the_secret_that_was_given_and_no_token(server: TokenServ
     signer.headers()
     data = pickle.dumps(signer)
     assert b"m2m-1" not in data
-    assert pickle.loads(data) == signer  # noqa: S301 - our own bytes
+    assert pickle.loads(data) == signer
 
 
 def test_a_pickle_leaves_the_environments_secret_behind(server: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,9 +269,9 @@ def test_a_pickle_leaves_the_environments_secret_behind(server: TokenServer, mon
     signer = ClientCredentials(server.origin, "id", Secret(SecretStr(SECRET), variable="DATABRICKS_CLIENT_SECRET"))
     data = pickle.dumps(signer)
     assert SECRET.encode() not in data
-    opened: ClientCredentials = pickle.loads(data)  # noqa: S301 - our own bytes
+    opened: ClientCredentials = pickle.loads(data)
     assert asyncio.run(opened.aheaders()) == {"Authorization": "Bearer m2m-1"}
     monkeypatch.delenv("DATABRICKS_CLIENT_SECRET")
-    elsewhere: ClientCredentials = pickle.loads(data)  # noqa: S301 - our own bytes
+    elsewhere: ClientCredentials = pickle.loads(data)
     with pytest.raises(ConfigurationError, match="DATABRICKS_CLIENT_SECRET is not set in this process"):
         elsewhere.headers()

@@ -154,7 +154,7 @@ def test_connects_key_and_content_token_stay_out_of_pickles(
     data = pickle.dumps(signer)
     assert b"connect-key" not in data
     assert b"content-session" not in data.replace(b"urn:posit:connect:content-session-token", b"")
-    opened: Credentials = pickle.loads(data)  # noqa: S301 - our own bytes
+    opened: Credentials = pickle.loads(data)
     assert opened.headers() == signer.headers()
     assert len(connect.posts) == 1
 

@@ -147,10 +147,10 @@ def test_a_service_principal_of_a_profile_signs_in_natively(cfg: Path, server: T
     assert signer.headers() == {"Authorization": "Bearer m2m-1"}
     data = pickle.dumps(signer)
     assert SECRET.encode() not in data
-    opened: Credentials = pickle.loads(data)  # noqa: S301 - our own bytes
+    opened: Credentials = pickle.loads(data)
     assert opened.headers() == {"Authorization": "Bearer m2m-1"}
     cfg.unlink()
-    elsewhere: Credentials = pickle.loads(data)  # noqa: S301 - our own bytes
+    elsewhere: Credentials = pickle.loads(data)
     with pytest.raises(ConfigurationError, match="has no client_secret in this process"):
         elsewhere.headers()
 

@@ -257,14 +257,14 @@ def test_nothing_is_shown(server: TokenServer) -> None:
 
 def test_settings_and_credentials_pickle_and_copy_where_the_users_inputs_do(server: TokenServer) -> None:
     settings = AuthSettings(host=server.origin, token=PAT, credentials=Own(), profile="p")
-    for twin in (pickle.loads(pickle.dumps(settings)), copy.deepcopy(settings), copy.copy(settings)):  # noqa: S301 - our own bytes
+    for twin in (pickle.loads(pickle.dumps(settings)), copy.deepcopy(settings), copy.copy(settings)):
         assert twin.token == settings.token
         assert twin.credentials is not None
         assert twin.credentials.headers() == Own().headers()
     signed = resolve(AuthSettings(host=server.origin, client_id="id", client_secret=SECRET), {})
     assert bearer_of(signed) == "m2m-1"
     assert b"m2m-1" not in pickle.dumps(signed)
-    for again in (pickle.loads(pickle.dumps(signed)), copy.deepcopy(signed)):  # noqa: S301 - our own bytes
+    for again in (pickle.loads(pickle.dumps(signed)), copy.deepcopy(signed)):
         assert bearer_of(again) == "m2m-1"
     with pytest.raises((pickle.PicklingError, AttributeError)):
         pickle.dumps(AuthSettings(token=lambda: "t"))
@@ -277,10 +277,10 @@ def test_a_token_of_the_environment_is_found_again_where_the_pickle_is_opened(mo
     assert PAT.encode() not in data
     assert bearer_of(copy.deepcopy(signed)) == PAT
     monkeypatch.setenv("DATABRICKS_TOKEN", "of-the-executor")
-    assert bearer_of(pickle.loads(data)) == "of-the-executor"  # noqa: S301 - our own bytes
+    assert bearer_of(pickle.loads(data)) == "of-the-executor"
     monkeypatch.delenv("DATABRICKS_TOKEN")
     with pytest.raises(ConfigurationError, match="DATABRICKS_TOKEN is not set in this process"):
-        pickle.loads(data).credentials.headers()  # noqa: S301 - our own bytes
+        pickle.loads(data).credentials.headers()
 
 
 def test_with_identity_changes_who_calls_and_nothing_else() -> None:
@@ -324,7 +324,7 @@ async def test_a_cli_without_a_login_gives_way_to_the_sdks_chain_and_is_not_aske
     assert await signer.aheaders() == {"Authorization": "Bearer federated-1"}
     assert len((tmp_path / "calls").read_text().split()) == 2
     assert signer.name == "Databricks SDK's own chain"
-    assert "Databricks CLI" in pickle.loads(pickle.dumps(signer)).name  # noqa: S301 - our own bytes
+    assert "Databricks CLI" in pickle.loads(pickle.dumps(signer)).name
 
 
 @SCRIPT
@@ -380,5 +380,5 @@ if os.name == "posix":
     assert resolve(AuthSettings(host=host)).credentials.headers() == {{"Authorization": "Bearer t"}}
 print([name for name in sys.modules if name.startswith("databricks.sdk")])
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - our own interpreter
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr

@@ -152,7 +152,7 @@ def test_what_the_sdk_signs_with_is_in_no_repr_and_no_pickle(basic: TokenServer)
     assert b"hush" not in data
     assert b"YWRhOm" not in data
     assert "hush" not in repr(signed)
-    assert pickle.loads(data).credentials.headers() == headers  # noqa: S301 - our own bytes
+    assert pickle.loads(data).credentials.headers() == headers
     assert metadata_requests(basic) == 1
 
 
@@ -245,7 +245,7 @@ def test_a_model_logged_without_resources_is_told(serving: TokenServer, tmp_path
 
 
 def run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - our own interpreter
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

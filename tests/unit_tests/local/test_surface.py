@@ -255,7 +255,7 @@ def test_a_taken_port() -> None:
 
 def test_the_command_serves() -> None:
     command = [sys.executable, "-u", "-m", "langchain_dbchat.local", "--port", "0", "--token", "dapi-cli"]
-    with subprocess.Popen(  # noqa: S603  # our own command
+    with subprocess.Popen(  # our own command
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
@@ -303,7 +303,7 @@ def test_it_says_what_to_install() -> None:
         "from langchain_dbchat import cli\n"
         "raise SystemExit(cli.main(['local']))\n"
     )
-    done = subprocess.run(  # noqa: S603  # our own script
+    done = subprocess.run(  # our own script
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False
     )
     assert done.returncode == 1

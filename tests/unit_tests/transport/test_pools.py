@@ -168,7 +168,7 @@ def test_a_forked_child_opens_its_own_connections() -> None:
         script = FORK.format(tests=str(TESTS), url=server.url)
         # The child leaves its parent's socket as it is, which is the one thing it may be warned about at its exit.
         warned = ["-W", "error", "-W", "ignore::ResourceWarning"]
-        done = subprocess.run(  # noqa: S603 - our own script
+        done = subprocess.run(
             [sys.executable, *warned, "-c", script], capture_output=True, text=True, timeout=50, check=False
         )
     assert (done.returncode, done.stderr) == (0, "")
@@ -188,7 +188,7 @@ channel.post(request_to({url!r}))
 asyncio.run(channel.apost(request_to({url!r})))
 """
     with ScriptedServer(lambda _: Scripted({})) as server:
-        done = subprocess.run(  # noqa: S603 - our own script
+        done = subprocess.run(
             [sys.executable, "-X", "dev", "-W", "error", "-c", script.format(tests=str(TESTS), url=server.url)],
             capture_output=True,
             text=True,

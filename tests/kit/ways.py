@@ -1,0 +1,50 @@
+"""The four ways of calling a chat model, each giving one whole message."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.runnables import Runnable
+
+Way = Callable[[Runnable[Any, Any], Any], AIMessage]
+
+
+def invoke(model: Runnable[Any, Any], messages: Any) -> AIMessage:
+    """Call and wait."""
+    answer: AIMessage = model.invoke(messages)
+    return answer
+
+
+def ainvoke(model: Runnable[Any, Any], messages: Any) -> AIMessage:
+    """Call and wait, in an event loop of its own."""
+    answer: AIMessage = asyncio.run(model.ainvoke(messages))
+    return answer
+
+
+def stream(model: Runnable[Any, Any], messages: Any) -> AIMessage:
+    """Stream and add up."""
+    return add_up(list(model.stream(messages)))
+
+
+def astream(model: Runnable[Any, Any], messages: Any) -> AIMessage:
+    """Stream and add up, in an event loop of its own."""
+
+    async def collect() -> list[Any]:
+        return [chunk async for chunk in model.astream(messages)]
+
+    return add_up(asyncio.run(collect()))
+
+
+def add_up(chunks: list[AIMessageChunk]) -> AIMessageChunk:
+    """Add chunks as a user would."""
+    whole = chunks[0]
+    for chunk in chunks[1:]:
+        whole = whole + chunk  # type: ignore[assignment]  # the sum of two chunks is a chunk
+    return whole
+
+
+four_ways = pytest.mark.parametrize("call", [invoke, ainvoke, stream, astream])
