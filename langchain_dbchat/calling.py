@@ -14,6 +14,7 @@ from langchain_dbchat.connection import PER_CALL
 from langchain_dbchat.dialects.chat_completions import StreamDecoder
 from langchain_dbchat.dialects.reasoning import Target
 from langchain_dbchat.dialects.request import Encoded, encode_request, merge_deep
+from langchain_dbchat.discovery import DISCOVER, discovered
 from langchain_dbchat.models.learned import REPLACED, learn, lessons_of, refused_field, without
 
 if TYPE_CHECKING:
@@ -127,7 +128,10 @@ def write_call(
     for key in ("stream", *PER_CALL):
         settings.pop(key, None)
     name = settings.pop("model", None) or model.model
-    target = Target(name, model.family_row(name, settings.pop("family", model.family)))
+    family = settings.pop("family", model.family)
+    if family == DISCOVER:
+        family = discovered(link.workspace.host, name)
+    target = Target(name, model.family_row(name, family))
     extra = merge_deep(model.extra_body or {}, settings.pop("extra_body", None) or {}, keep_none=True)
     headers = settings.pop("extra_headers", None)
     coalesce = settings.pop("coalesce", model.coalesce)

@@ -22,6 +22,8 @@ from langchain_dbchat.dialects.chat_completions import decode_answer
 from langchain_dbchat.dialects.reasoning import PROVIDER
 from langchain_dbchat.dialects.tools import convert_tool, convert_tool_choice
 from langchain_dbchat.dialects.usage import add_usage
+from langchain_dbchat.discovery import DISCOVER, discovered, note, note_failure, question
+from langchain_dbchat.errors import DatabricksError
 from langchain_dbchat.models.profiles import profile_of
 from langchain_dbchat.structured_output import ask_for, choose_method, with_raw
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from typing_extensions import Self
 
+    from langchain_dbchat.connection import Link
     from langchain_dbchat.structured_output import StructuredMethod
 
 blocks.register()
@@ -43,7 +46,73 @@ _UNTRACED = SECRET_SETTINGS | {"structured"}
 
 
 class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
-    """Chat models behind Databricks serving endpoints."""
+    """A chat model behind a Databricks serving endpoint.
+
+    Setup:
+        Set ``DATABRICKS_HOST`` and ``DATABRICKS_TOKEN``, or sign in in any other way that Databricks knows: OAuth
+        machine-to-machine, a profile, the CLI, Posit Workbench or Connect, the Databricks SDK.
+
+    Key init args, completion:
+        model: Name of the serving endpoint (alias ``endpoint``) or of a model service (``system.ai.<model>``).
+        temperature, top_p, top_k, max_tokens, stop, n, seed, frequency_penalty, presence_penalty, logprobs,
+            top_logprobs: As their names say; nothing is sent that is not set.
+        reasoning_effort, thinking: How much to reason, in one spelling for every model family.
+        extra_body: Further request fields.
+
+    Key init args, client:
+        host, token, base_url, client_id, client_secret, profile, auth_type, workspace_client, credentials: The
+            connection; what is not given is looked up in the environment at the first call.
+        timeout: Seconds, an ``httpx.Timeout``, or a `Timeouts`.
+        max_retries, retry_deadline: How often, and for how many seconds, to send again what failed for a passing reason.
+
+    Instantiate:
+        >>> from langchain_dbchat import ChatDatabricksCompat
+        >>> from langchain_dbchat.local import LocalWorkspace
+        >>> workspace = LocalWorkspace().start()
+        >>> llm = ChatDatabricksCompat(
+        ...     model="databricks-claude-sonnet-4-6", max_tokens=1000, host=workspace.host, token=workspace.token
+        ... )
+
+    Invoke:
+        >>> llm.invoke([("system", "You are terse."), ("human", "Hello!")]).text
+        'You said: Hello!'
+
+    Stream:
+        >>> "".join(chunk.text for chunk in llm.stream("Hello!"))
+        'You said: Hello!'
+
+    Async:
+        >>> import asyncio
+        >>> asyncio.run(llm.ainvoke("Hello!")).text
+        'You said: Hello!'
+
+    Tool calling:
+        >>> def get_weather(city: str) -> str:
+        ...     '''Get the current weather in a city.'''
+        >>> llm.bind_tools([get_weather]).invoke("What is the weather in Oslo?").tool_calls[0]["args"]
+        {'city': 'Oslo'}
+
+    Structured output:
+        >>> from pydantic import BaseModel
+        >>> class City(BaseModel):
+        ...     '''A city.'''
+        ...     name: str
+        >>> type(llm.with_structured_output(City).invoke("Name a city."))
+        <class 'langchain_dbchat.chat_models.City'>
+
+    Image input:
+        >>> image = {"type": "image", "base64": "iVBORw0KGgo=", "mime_type": "image/png"}
+        >>> message = llm.invoke([("human", [{"type": "text", "text": "What is this?"}, image])])
+
+    Token usage:
+        >>> message.usage_metadata["total_tokens"] > 0
+        True
+
+    Response metadata:
+        >>> message.response_metadata["model_name"], message.response_metadata["finish_reason"]
+        ('databricks-claude-sonnet-4-6', 'stop')
+        >>> workspace.stop()
+    """
 
     model_config = ConfigDict(
         arbitrary_types_allowed=True, protected_namespaces=(), extra="forbid", hide_input_in_errors=True
@@ -102,7 +171,8 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
     """Further request fields, merged last and deep (aliases ``extra_params``, ``api_args``); None deletes a field."""
 
     family: str | None = None
-    """The model family behind a custom endpoint, such as ``"claude"``, ``"gpt-5"`` or ``"gemini-3"``."""
+    """The model family behind a custom endpoint, such as ``"claude"``, ``"gpt-5"`` or ``"gemini-3"``; ``"discover"``
+    asks the workspace once."""
 
     strict_params: bool = False
     """Whether a setting that the family refuses raises instead of being left out with a warning."""
@@ -177,6 +247,35 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         for output in llm_outputs:
             usage = add_usage(usage, (output or {}).get("token_usage"))
         return {"token_usage": usage, "model_name": self.model}
+
+    def link(self, call: Mapping[str, Any] | None = None) -> Link:
+        """Work out the connection, and ask the workspace for the model's family if that is wanted and not known."""
+        link = super().link(call)
+        endpoint = self._undiscovered(link, call)
+        if endpoint is not None:
+            try:
+                note(link.workspace, endpoint, link.channel.post(question(link.workspace, endpoint)).body)
+            except DatabricksError as error:
+                note_failure(link.workspace, endpoint, error)
+        return link
+
+    async def alink(self, call: Mapping[str, Any] | None = None) -> Link:
+        """Do the same as `link` without blocking the event loop."""
+        link = await super().alink(call)
+        endpoint = self._undiscovered(link, call)
+        if endpoint is not None:
+            try:
+                note(link.workspace, endpoint, (await link.channel.apost(question(link.workspace, endpoint))).body)
+            except DatabricksError as error:
+                note_failure(link.workspace, endpoint, error)
+        return link
+
+    def _undiscovered(self, link: Link, call: Mapping[str, Any] | None) -> str | None:
+        """Return the endpoint whose family has to be asked for, if any."""
+        called = call or {}
+        endpoint = str(called.get("model") or self.model)
+        wanted = called.get("family", self.family) == DISCOVER
+        return endpoint if wanted and discovered(link.workspace.host, endpoint) is None else None
 
     def _generate(
         self,
@@ -302,7 +401,7 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         """
         if method is None:
             thinks = bool(self.thinking) or self.reasoning_effort not in {None, "none", "disable", "disabled"}
-            family = self.family_row(self.model, self.family)
+            family = self.family_row(self.model, None if self.family == DISCOVER else self.family)
             method = choose_method(family, thinks=thinks or family.thinks_always, tools=bool(tools))
         bound, parser = ask_for(schema, method, strict, tools or ())
         model = self.bind(**bound, **kwargs)

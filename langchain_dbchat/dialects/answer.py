@@ -145,8 +145,8 @@ class Answer:
         if type(part) is Call:
             return self._add_call(part)
         if type(part) is Refusal:
-            self._refusal.append(part.text)
-            return Delta(self.empty_content(), additional={"refusal": part.text})
+            self._refusal.append(part.text)  # told at the end: v3 events keep the last piece of one that comes in many
+            return None
         if type(part) is Other:
             self._blocks = True
             segment = self._open(str(part.block.get("type")), "lc_blk_")
@@ -179,7 +179,7 @@ class Answer:
         return Delta([{"type": "text", "text": part.text, "index": last.index}])
 
     def _ends_text(self, last: _Segment, part: Text) -> bool:
-        """Tell whether a text is another one than the last: a whole answer says so, in deltas a second signature does."""
+        """Tell whether a text is another one than the last: a whole answer says so, in deltas a second signature."""
         if self._whole or not part.extras:
             return self._whole and bool(last.extras or part.extras)
         return last.settled or any(
@@ -273,6 +273,8 @@ class Answer:
             The last deltas, if any.
         """
         deltas = [Delta(tail) for tail in [self._segments[-1].settle()] if tail] if self._segments else []
+        if self._refusal:
+            deltas.append(Delta(self.empty_content(), additional={"refusal": "".join(self._refusal)}))
         for state in self._calls:
             tail = state.held
             if state.held:
@@ -295,10 +297,11 @@ class Answer:
                 deltas.append(Delta(self.empty_content(), call=chunk, additional=extras))
         return deltas
 
-    def _read_arguments(self, state: _CallState, *, cut: bool) -> tuple[Block, str | None]:
+    @staticmethod
+    def _read_arguments(state: _CallState, *, cut: bool) -> tuple[Block, str | None]:
         """Read a call's arguments; none at all are an error where a limit may have come before them."""
         arguments, error = parse_arguments("".join(state.arguments) or state.held)
-        if error is None and not arguments and cut and state is self._calls[-1]:
+        if error is None and not arguments and cut:
             error = "The answer was cut off before the arguments."
         return arguments, error
 

@@ -64,11 +64,6 @@ class _Facts:
         said = payload.get("id")
         self.id = said if said and isinstance(said, str) else None
 
-    def finish(self, choice: Mapping[str, Any]) -> None:
-        """Take the reason why the answer ended, if the choice gives one."""
-        reason = choice.get("finish_reason")
-        self.finish_reason = str(reason) if reason else self.finish_reason
-
     @property
     def cut(self) -> bool:
         """Whether the answer was ended by a limit."""
@@ -158,8 +153,7 @@ def decode_answer(body: bytes, target: Target, request_id: str | None) -> ChatRe
         answer = Answer(whole=True, blocks=target.family.signed_text)
         for part in read_parts(says):
             answer.add(part)
-        facts.finish_reason = None
-        facts.finish(choice)
+        facts.finish_reason = _reason_of(choice)
         info: dict[str, Any] = {"finish_reason": facts.finish_reason} if facts.finish_reason else {}
         if choice.get("logprobs") is not None:
             info["logprobs"] = choice["logprobs"]
@@ -169,6 +163,11 @@ def decode_answer(body: bytes, target: Target, request_id: str | None) -> ChatRe
         generations.append(ChatGeneration(message=message, generation_info=info or None))
     usage = dict(facts.usage) if facts.usage else {}
     return ChatResult(generations=generations, llm_output={"token_usage": usage, "model_name": target.model})
+
+
+def _reason_of(choice: Mapping[str, Any]) -> str | None:
+    reason = choice.get("finish_reason")
+    return str(reason) if reason else None
 
 
 def _no_choices(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
@@ -189,7 +188,17 @@ class StreamDecoder:
             model still gives a chunk for each of its tokens.
     """
 
-    __slots__ = ("_answer", "_answered", "_coalesce", "_done", "_facts", "_logprobs", "_pending", "_started", "_strange")
+    __slots__ = (
+        "_answer",
+        "_answered",
+        "_coalesce",
+        "_done",
+        "_facts",
+        "_logprobs",
+        "_pending",
+        "_started",
+        "_strange",
+    )
 
     def __init__(self, target: Target, request_id: str | None = None, *, coalesce: bool = True) -> None:
         self._answer = Answer(blocks=target.family.signed_text)
@@ -290,7 +299,7 @@ class StreamDecoder:
 
     def _read_choice(self, choice: Mapping[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         if choice.get("finish_reason"):
-            self._facts.finish(choice)
+            self._facts.finish_reason = _reason_of(choice)
         if isinstance(choice.get("logprobs"), Mapping):
             self._note_logprobs(choice["logprobs"])
         says = choice.get("delta") or choice.get("message")

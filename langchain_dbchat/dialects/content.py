@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 Block = Mapping[str, Any]
 Part = dict[str, Any]
 
-CALL_BLOCKS = frozenset({"tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "input_json_delta", "function_call"})
+CALL_BLOCKS = frozenset(
+    {"tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "input_json_delta", "function_call"}
+)
 """Blocks that repeat what the message's ``tool_calls`` already say."""
 
 _MARKS = ("cache_control",)
@@ -144,7 +146,8 @@ def _source(block: Block, where: str) -> str:
     """Find the URL or the data of a block, in LangChain's, in LangChain's older and in Anthropic's spelling."""
     source = block.get("source")
     if isinstance(source, Mapping):
-        block = {"mime_type": source.get("media_type"), "base64": source.get("data"), "url": source.get("url")}
+        named = {"mime_type": source.get("media_type"), "base64": source.get("data")}
+        block = {"type": block.get("type"), **named, "url": source.get("url"), "file_id": source.get("file_id")}
     if isinstance(block.get("url"), str):
         return str(block["url"])
     data = block.get("base64") or block.get("data")
@@ -182,6 +185,11 @@ def _file(block: Block, where: str) -> Part:
     file = block.get("file")
     if isinstance(file, Mapping):
         return {"type": "file", "file": dict(file)}
+    source = block.get("source")
+    if isinstance(source, Mapping) and source.get("type") == "text":  # Anthropic's documents may be plain text
+        return _plain_text({**block, "text": source.get("data")}, where)
+    if block.get("source_type") == "text":
+        return _plain_text(block, where)
     data = _source(block, where)
     if not data.startswith("data:"):
         raise UnsupportedContentError(f"{where}: a file cannot be sent as a URL; send it as 'base64' and 'mime_type'.")

@@ -16,6 +16,8 @@ from langchain_dbchat.errors import MalformedResponseError, error_from_event
 MAX_INPUTS = 150
 """Inputs of one request at the most: Databricks answers 400, "exceeding 150 limit", to more."""
 
+_NUMBERS = frozenset({float, int})
+
 BLANK = " "
 """What an empty text is sent as: an empty input is refused, and a row is owed for every text."""
 
@@ -68,12 +70,15 @@ def decode_embeddings(body: bytes, count: int, endpoint: str) -> tuple[list[list
         raise MalformedResponseError(f"The endpoint {endpoint!r} answered {len(data)} rows for {count} texts.")
     rows: list[list[float] | None] = [None] * count
     for position, item in enumerate(data):
-        index = item.get("index", position) if isinstance(item, Mapping) else None
-        row = item.get("embedding") if isinstance(item, Mapping) else None
+        if not isinstance(item, Mapping):
+            raise MalformedResponseError(f"The endpoint {endpoint!r} answered with a row that is no object: {item!r:.80}")
+        index = position if item.get("index") is None else item["index"]
+        row = item.get("embedding")
         if not isinstance(index, int) or not 0 <= index < count or rows[index] is not None:
             raise MalformedResponseError(f"The endpoint {endpoint!r} answered with a wrong row index: {index!r}.")
-        if not isinstance(row, list) or not row:
-            raise MalformedResponseError(f"The endpoint {endpoint!r} answered with no embedding in row {index}.")
-        rows[index] = row if isinstance(row[0], float) else [float(value) for value in row]
+        kinds = set(map(type, row)) if isinstance(row, list) else set()
+        if not kinds or not kinds <= _NUMBERS:
+            raise MalformedResponseError(f"The endpoint {endpoint!r} answered with no list of numbers in row {index}.")
+        rows[index] = row if kinds == {float} else [float(value) for value in row]
     usage = payload.get("usage")
     return [row for row in rows if row is not None], usage if isinstance(usage, Mapping) else {}

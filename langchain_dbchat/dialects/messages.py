@@ -161,7 +161,7 @@ def _encode_answer(message: AIMessage, target: Target, where: str) -> list[Wire]
     family = target.family
     replay = may_replay(message, target)
     content: Any = message.content
-    blocks = [content] if isinstance(content, str) else list(content)
+    blocks: list[Any] = [content] if isinstance(content, str) else list(content)
     parts: list[Wire] = []
     for kind, group in groupby(enumerate(blocks), key=lambda item: _kind_of(item[1])):
         if kind == "reasoning" and replay:
@@ -175,6 +175,9 @@ def _encode_answer(message: AIMessage, target: Target, where: str) -> list[Wire]
                     encoded[-1]["thoughtSignature"] = signature
                 parts.extend(encoded)
     calls = _encode_calls(message, [block for block in blocks if _kind_of(block) == "call"], replay=replay)
+    refusal = message.additional_kwargs.get("refusal")
+    if refusal and isinstance(refusal, str) and not calls and not any(part.get("text", True) for part in parts):
+        parts.append({"type": "text", "text": refusal})  # it is all that the turn said
     if family.unsigned_call:
         for call in calls:
             call.setdefault("thoughtSignature", family.unsigned_call)

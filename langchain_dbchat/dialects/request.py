@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.messages import encode_messages
+from langchain_dbchat.dialects.schemas import fit_schema
 from langchain_dbchat.dialects.thinking import encode_thinking, is_thinking
 from langchain_dbchat.dialects.tools import convert_tool_choice, encode_format, encode_tools
 
@@ -159,4 +160,6 @@ def _fit_format(asked: Any, target: Target, *, tools: bool) -> dict[str, Any]:
             f"Models of the family {family.name!r} take either tools or a response format, not both in one request. "
             "Use with_structured_output(schema, method='function_calling', tools=[...]), or ToolStrategy in an agent."
         )
+    if kind == "json_schema" and isinstance(wanted["json_schema"].get("schema"), Mapping):
+        wanted["json_schema"]["schema"] = fit_schema(wanted["json_schema"]["schema"], family)
     return wanted

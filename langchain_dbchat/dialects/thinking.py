@@ -55,6 +55,8 @@ def encode_thinking(
             raise ValueError(
                 f"reasoning_effort={effort!r} and thinking={dict(thinking or {})!r} contradict each other."
             )
+        if thinking is not None and family.reasoning == "effort" and not family.efforts:
+            return {"thinking": dict(thinking)}, []  # nothing is known about the model: what was asked is sent
         return _switch_off(family, tools=tools)
     if family.tools_need_effort_none and tools:
         if effort is not None:

@@ -140,7 +140,7 @@ def parse_arguments(text: str) -> tuple[dict[str, Any], str | None]:
     except ValueError:
         try:
             value = json.loads(text, strict=False)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return {}, f"The arguments are not valid JSON: {error}"
     if not isinstance(value, dict):
         return {}, f"The arguments are a JSON {type(value).__name__}, not an object."

@@ -80,14 +80,14 @@ class Attempt:
         Raises:
             ConfigurationError: A header or the URL cannot be sent.
         """
-        url, headers, body = self._request.url, self._headers, self._request.body
+        url, headers, body = self._request.url, self._headers, self._request.body or None
         extensions = {"timeout": self._waits}
         try:
             if not ours:
-                return client.build_request("POST", url, headers=headers, content=body, extensions=extensions)
+                return client.build_request(self._request.method, url, headers=headers, content=body, extensions=extensions)
             # By hand, because build_request merges headers, cookies and parameters that our clients do not have.
             headers = {"accept-encoding": client.headers["accept-encoding"], **headers}
-            return httpx.Request("POST", url, headers=headers, content=body, extensions=extensions)
+            return httpx.Request(self._request.method, url, headers=headers, content=body, extensions=extensions)
         except httpx.InvalidURL as error:
             raise failure_of(error, self._request, self._auth, self._timeouts).error from None
         except UnicodeEncodeError:

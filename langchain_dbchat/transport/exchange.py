@@ -55,6 +55,7 @@ class Request:
         endpoint: The serving endpoint, for errors.
         host: The host, for errors.
         streaming: Whether an event stream is asked for.
+        method: The HTTP method; a GET has an empty body.
     """
 
     url: str
@@ -63,6 +64,7 @@ class Request:
     endpoint: str
     host: str
     streaming: bool = False
+    method: str = "POST"
 
     @property
     def authorization(self) -> str | None:

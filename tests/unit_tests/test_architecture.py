@@ -27,13 +27,14 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         {"auth", "models", "errors", "transport"},
         {"pydantic", "pydantic_core"},
     ),
+    "discovery": ({"auth", "models", "errors", "transport"}, {"pydantic_core"}),
     "structured_output": ({"dialects", "models"}, {"langchain_core", "pydantic"}),
     "calling": (
-        {"connection", "chat_models", "structured_output", "dialects", "models", "errors", "transport"},
+        {"connection", "chat_models", "discovery", "structured_output", "dialects", "models", "errors", "transport"},
         {"langchain_core"},
     ),
     "chat_models": (
-        {"calling", "connection", "structured_output", "dialects", "models", "_version"},
+        {"calling", "connection", "discovery", "structured_output", "dialects", "models", "errors", "_version"},
         {"langchain_core", "pydantic"},
     ),
     "embeddings": ({"connection", "dialects", "errors", "transport"}, {"langchain_core", "pydantic"}),

@@ -123,10 +123,7 @@ def names() -> list[str]:
 def read_whole(case: Case) -> AIMessage:
     """Read a case's whole answer without a network."""
     assert case.response is not None
-    generation = decode_answer(case.response, case.target, None).generations[0]
-    message = generation.message
-    assert isinstance(message, AIMessage)
-    return message
+    return generation_message(decode_answer(case.response, case.target, None).generations[0])
 
 
 def read_groups(case: Case, groups: Iterable[Sequence[bytes]], *, coalesce: bool = True) -> AIMessage:
@@ -136,10 +133,7 @@ def read_groups(case: Case, groups: Iterable[Sequence[bytes]], *, coalesce: bool
     for group in groups:
         chunks.extend(decoder.feed(group))
     chunks.extend(decoder.close())
-    total = chunks[0] if len(chunks) == 1 else chunks[0] + chunks[1:]
-    message = total.message
-    assert isinstance(message, AIMessage)
-    return message
+    return generation_message(chunks[0] if len(chunks) == 1 else chunks[0] + chunks[1:])
 
 
 def groups_of(pieces: Iterable[bytes]) -> list[list[bytes]]:
@@ -151,19 +145,18 @@ def groups_of(pieces: Iterable[bytes]) -> list[list[bytes]]:
 
 
 def generation_message(generation: ChatGeneration) -> AIMessage:
-    """The message of a generation, as the type it has."""
-    assert isinstance(generation.message, AIMessage)
-    return generation.message
+    """The message of a generation, with the log probabilities where LangChain puts them."""
+    message = generation.message
+    assert isinstance(message, AIMessage)
+    if generation.generation_info and "logprobs" in generation.generation_info:
+        message.response_metadata["logprobs"] = generation.generation_info["logprobs"]
+    return message
 
 
 def plain(value: Any) -> Any:
     """Take away what may differ: the blocks' indices, the ids that had to be made up, request ids."""
     if isinstance(value, dict):
-        return {
-            plain(key): plain(below)
-            for key, below in value.items()
-            if key != "request_id" and not (key == "index" and str(below).removeprefix("-")[:3] in {"lc_", "0", "1", "2"})
-        }
+        return {plain(key): plain(below) for key, below in value.items() if key not in {"request_id", "index"}}
     if isinstance(value, list):
         return [plain(item) for item in value]
     return _GENERATED.sub("call_made_up", value) if isinstance(value, str) else value
@@ -172,7 +165,6 @@ def plain(value: Any) -> Any:
 __all__ = [
     "DONE",
     "Case",
-    "generation_message",
     "groups_of",
     "load",
     "names",
