@@ -63,7 +63,7 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         host, token, base_url, client_id, client_secret, profile, auth_type, workspace_client, credentials: The
             connection; what is not given is looked up in the environment at the first call.
         timeout: Seconds, an ``httpx.Timeout``, or a `Timeouts`.
-        max_retries, retry_deadline: How often, and for how many seconds, to send again what failed for a passing reason.
+        max_retries, retry_deadline: How often, and for how many seconds, to send again what failed for a while.
 
     Instantiate:
         >>> from langchain_dbchat import ChatDatabricksCompat

@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from langchain_dbchat import doctor
 from langchain_dbchat.local import terminal
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ class Command:
     """Does it and returns the exit code; its docstring is the help text."""
 
 
-COMMANDS = (Command("local", terminal.add_arguments, terminal.serve),)
+COMMANDS = (
+    Command("local", terminal.add_arguments, terminal.serve),
+    Command("doctor", doctor.add_arguments, doctor.examine),
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

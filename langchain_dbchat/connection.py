@@ -164,6 +164,10 @@ class DatabricksConnection(BaseModel):
     default_query: Mapping[str, str] | None = None
     """Query parameters for every request."""
 
+    user_agent: str | None = None
+    """What goes before our own words in the header ``User-Agent``, such as ``"acme-rag/2.1"``; unset,
+    ``DATABRICKS_USER_AGENT``."""
+
     http_client: Any = Field(default=None, exclude=True, repr=False)
     """An ``httpx.Client`` to use for sync calls."""
 
@@ -311,7 +315,7 @@ class DatabricksConnection(BaseModel):
         Raises:
             ConfigurationError: If there is no host or no way to sign in.
         """
-        identity = {name: call[name] for name in PER_CALL if call and call.get(name) is not None}
+        identity = _identity(call)
         if identity:
             return self.with_credentials(**identity).link()
         key = self._key()
@@ -330,7 +334,7 @@ class DatabricksConnection(BaseModel):
             ConfigurationError: If there is no host or no way to sign in.
         """
         link = self._holder.get(self._key())
-        if link is not None and not any(call and call.get(name) for name in PER_CALL):
+        if link is not None and not _identity(call):
             return link
         import asyncio  # noqa: PLC0415  # sync programs never load it for us
 
@@ -396,6 +400,7 @@ class DatabricksConnection(BaseModel):
         Raises:
             ConfigurationError: If the body holds something that is no JSON.
         """
+        from langchain_dbchat.transport.attempt import user_agent  # noqa: PLC0415  # loads httpx: first call only
         from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
 
         url, named = route(link.workspace, operation, model)
@@ -403,18 +408,37 @@ class DatabricksConnection(BaseModel):
             body = {"model": model, **body}
         if self.default_query:
             url = f"{url}?{urlencode(self.default_query)}"
+        ours = {"user-agent": user_agent(self.user_agent)} if self.user_agent else {}
         try:
             written = to_json(body)
         except PydanticSerializationError as error:
             raise ConfigurationError(f"The request holds something that cannot be written as JSON: {error}") from error
         return Request(
             url=url,
-            headers={**(self.default_headers or {}), **(headers or {})},
+            headers={**ours, **(self.default_headers or {}), **(headers or {})},
             body=written,
             endpoint=model,
             host=link.workspace.host,
             streaming=streaming,
         )
+
+
+def _identity(call: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Who makes a call, if the call says so.
+
+    What was given and is None is a user who could not be told (a header that was missing); going on without it would
+    sign in as somebody else.
+
+    Raises:
+        ConfigurationError: If it was given and says nobody.
+    """
+    identity = {name: call[name] for name in PER_CALL if call and name in call}
+    if identity and all(value is None for value in identity.values()):
+        raise ConfigurationError(
+            f"{' and '.join(identity)} of this call: None was given, so nobody is known to sign it. Check where it "
+            "comes from, or leave it out to sign as the model does."
+        )
+    return identity
 
 
 def route(workspace: Workspace, operation: str, model: str) -> tuple[str, bool]:

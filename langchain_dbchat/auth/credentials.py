@@ -100,19 +100,19 @@ class StaticToken:
     name: str = "token argument"
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The one header; a static token has nothing to refresh.
+        """The one header.
 
         Args:
-            refresh: Makes no difference here.
+            refresh: The token was refused: if it came from the environment, look there again. A token that was given
+                stays as it is.
         """
-        del refresh
-        return bearer(self.secret.reveal(), self.name)
+        return bearer(self.secret.reveal(again=refresh), self.name)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
         """The same as `headers`; a secret left behind by a pickle is looked up off the event loop.
 
         Args:
-            refresh: Makes no difference here.
+            refresh: The token was refused; see `headers`.
         """
         if self.secret.value is None:
             return await asyncio.to_thread(self.headers, refresh=refresh)

@@ -36,13 +36,17 @@ class Secret:
     variable: str | None = None
     file: tuple[Path, str, str] | None = None
 
-    def reveal(self) -> str:
+    def reveal(self, *, again: bool = False) -> str:
         """The secret itself, looked up again if a pickle left it behind.
+
+        Args:
+            again: It was refused: see whether the environment holds another one by now.
 
         Raises:
             ConfigurationError: The place it came from does not hold it in this process.
         """
-        if self.value is not None:
+        replaced = again and self.variable is not None and os.environ.get(self.variable, "").strip()
+        if self.value is not None and not replaced:
             return self.value.get_secret_value()
         if self.variable is not None:
             found = os.environ.get(self.variable, "").strip()

@@ -15,6 +15,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -35,6 +36,7 @@ from langchain_dbchat.auth.profile_steps import profile_credentials
 from langchain_dbchat.auth.search import WORKBENCH_SECTION, Search
 from langchain_dbchat.auth.secret import Secret
 from langchain_dbchat.auth.settings import as_secret
+from langchain_dbchat.auth.workspace import is_loopback
 from langchain_dbchat.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -272,6 +274,9 @@ def _connect_server(search: Search) -> ConnectServer | str:
     url, key = search.env("CONNECT_SERVER"), search.env("CONNECT_API_KEY")
     if not url or not key:
         return f"{'CONNECT_SERVER' if not url else 'CONNECT_API_KEY'} is not set"
+    server = urlsplit(url)
+    if server.scheme == "http" and not search.settings.allow_http and not is_loopback(server.hostname or ""):
+        return "CONNECT_SERVER is http:// and would see the session unencrypted; pass allow_http=True to permit it"
     return ConnectServer(url, Secret(SecretStr(key), variable="CONNECT_API_KEY"), search.settings.audience)
 
 

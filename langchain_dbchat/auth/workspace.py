@@ -89,7 +89,7 @@ class Workspace:
     @property
     def is_loopback(self) -> bool:
         """Whether requests stay on this machine."""
-        return _is_loopback(self.hostname)
+        return is_loopback(self.hostname)
 
     @property
     def is_databricks(self) -> bool:
@@ -118,7 +118,7 @@ def parse_workspace(text: str, *, allow_http: bool = False, plain: bool = False)
     """
     parts = _split(text)
     host, port = _check_host(parts)
-    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+    if parts.scheme == "http" and not allow_http and not is_loopback(host):
         raise ConfigurationError(
             f"http://{host} would send the token unencrypted. Use https://{host}, or pass allow_http=True if the "
             "network in between is trusted."
@@ -225,8 +225,12 @@ def check_workspace_id(workspace_id: str) -> str:
     return workspace_id
 
 
-def _is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine."""
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine.
+
+    Args:
+        host: The name or address, without a port.
+    """
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

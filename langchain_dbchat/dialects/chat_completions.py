@@ -211,29 +211,35 @@ class StreamDecoder:
         self._pending: Part | None = None
         self._logprobs: dict[str, Any] | None = None
 
-    def feed(self, events: Sequence[bytes]) -> list[ChatGenerationChunk]:
+    def feed(self, events: Sequence[bytes]) -> Iterator[ChatGenerationChunk]:
         """Read events that arrived together.
 
         Args:
             events: The events' payloads.
 
-        Returns:
-            The chunks that they make, in order.
+        Yields:
+            The chunks that they make, in order; if an event is an error, those of the events before it come first.
 
         Raises:
             DatabricksError: If an event is an error.
             MalformedResponseError: If an event is no JSON object, or of no known shape.
         """
         chunks: list[ChatGenerationChunk] = []
-        for raw in events:
-            if raw == DONE:
-                self._done = True
-            else:
-                self._read(_parse(raw), chunks)
-            if not self._coalesce:
-                self._flush(chunks)
+        broken: DatabricksError | None = None
+        try:
+            for raw in events:
+                if raw == DONE:
+                    self._done = True
+                else:
+                    self._read(_parse(raw), chunks)
+                if not self._coalesce:
+                    self._flush(chunks)
+        except DatabricksError as error:
+            broken = error
         self._flush(chunks)
-        return chunks
+        yield from chunks
+        if broken is not None:
+            raise broken
 
     def close(self) -> list[ChatGenerationChunk]:
         """End the stream.

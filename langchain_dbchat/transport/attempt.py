@@ -8,6 +8,7 @@ token; only an ``Authorization`` that the user wrote replaces the credentials' o
 from __future__ import annotations
 
 import math
+import os
 import platform
 from typing import TYPE_CHECKING
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.transport.timeouts import Timeouts
 
-__all__ = ["Attempt"]
+__all__ = ["Attempt", "user_agent"]
 
 _USER_AGENT = f"langchain-dbchat/{__version__} python/{'.'.join(platform.python_version_tuple()[:2])}"
+_PARTNER, _SPARK = "DATABRICKS_USER_AGENT", "SPARK_CONNECT_USER_AGENT"
 _ERROR_BODY_LIMIT = 1024 * 1024  # bytes of an error's body that are read; no error needs more
 
 
@@ -84,7 +86,9 @@ class Attempt:
         extensions = {"timeout": self._waits}
         try:
             if not ours:
-                return client.build_request(self._request.method, url, headers=headers, content=body, extensions=extensions)
+                return client.build_request(
+                    self._request.method, url, headers=headers, content=body, extensions=extensions
+                )
             # By hand, because build_request merges headers, cookies and parameters that our clients do not have.
             headers = {"accept-encoding": client.headers["accept-encoding"], **headers}
             return httpx.Request(self._request.method, url, headers=headers, content=body, extensions=extensions)
@@ -155,8 +159,36 @@ class Attempt:
         return failure_of(error, self._request, self._auth, self._timeouts)
 
 
+def user_agent(partner: str | None = None) -> str:
+    """Say who we are, after those we work for.
+
+    The Databricks SDK has a user agent of its own for the whole process; it is neither read nor changed.
+
+    Args:
+        partner: The product that is built with us; None for ``DATABRICKS_USER_AGENT``. ``SPARK_CONNECT_USER_AGENT``,
+            which partners set for all that runs beside Spark, comes after it.
+
+    Returns:
+        ``[partner ][spark ]langchain-dbchat/<version> python/<version>``.
+
+    Raises:
+        ConfigurationError: A prefix cannot stand in a header.
+    """
+    partner, source = (partner, "user_agent") if partner else (os.environ.get(_PARTNER), _PARTNER)
+    words = []
+    for word, name in ((partner, source), (os.environ.get(_SPARK), _SPARK)):
+        text = (word or "").strip()
+        if not (text.isascii() and text.isprintable()):
+            raise ConfigurationError(
+                f"{name} holds a character that cannot stand in a header. Use something like 'acme-rag/2.1'."
+            )
+        if text and text not in words:
+            words.append(text)
+    return " ".join((*words, _USER_AGENT))
+
+
 def _headers(request: Request, signature: Mapping[str, str], auth: str) -> dict[str, str]:
-    headers = {"accept": "application/json", "content-type": "application/json", "user-agent": _USER_AGENT}
+    headers = {"accept": "application/json", "content-type": "application/json", "user-agent": user_agent()}
     if request.streaming:
         # A compressing proxy holds events back until a block is full.
         headers |= {"accept": "text/event-stream", "accept-encoding": "identity"}

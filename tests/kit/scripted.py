@@ -203,9 +203,11 @@ class ScriptedServer:
         self.url = "http://{}:{}".format(*server.sockets[0].getsockname())
         self._ready.set()
         await self._stop.wait()
-        server.close()
-        for _ in range(3):  # a connection that was accepted just now must begin before it can be ended
+        # What has connected must get as far as its task before the server is closed: asyncio takes some turns for that,
+        # and forgets the socket (a ResourceWarning) if the server is closed in between.
+        for _ in range(10):
             await asyncio.sleep(0)
+        server.close()
         while self._tasks:
             for task in self._tasks:
                 task.cancel()

@@ -38,7 +38,11 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         {"langchain_core", "pydantic"},
     ),
     "embeddings": ({"connection", "dialects", "errors", "transport"}, {"langchain_core", "pydantic"}),
-    "cli": ({"chat_models", "embeddings", "local", "auth", "errors", "_version"}, set()),
+    "doctor": (
+        {"auth", "chat_models", "embeddings", "errors", "transport", "_version"},
+        {"pydantic_core"},
+    ),
+    "cli": ({"chat_models", "doctor", "embeddings", "local", "auth", "errors", "_version"}, set()),
     "__init__": ({"_version", "chat_models", "embeddings"}, set()),
     "_version": (set(), set()),
 }

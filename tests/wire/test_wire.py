@@ -322,7 +322,7 @@ def test_a_stream_that_breaks_off_carries_what_had_arrived(name: str) -> None:
     interrupted = 0
     for end in range(len(events)):
         decoder = StreamDecoder(case.target)
-        decoder.feed(events[:end])
+        list(decoder.feed(events[:end]))
         partial = partial_of(decoder)
         if partial is None:
             continue

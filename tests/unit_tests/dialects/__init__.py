@@ -1,0 +1,1 @@
+"""Tests of the wire dialect: pure functions, no network."""
