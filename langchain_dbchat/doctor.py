@@ -5,7 +5,7 @@ were passed over with their reasons, the host and what named it. Then it asks fo
 a model is named, one short question; each may fail on its own, and each failure comes with what to do about it.
 
 Nothing secret is printed. Variables are shown by their names, headers too, and what servers and tools say is scrubbed.
-There is no option for a token: it would stay in the shell's history.
+A token is named by its variable, for one that is typed stays in the shell's history.
 """
 
 from __future__ import annotations
@@ -50,13 +50,11 @@ _MENDS: tuple[tuple[type[DatabricksError], str], ...] = (
     (ConfigurationError, ""),
     (
         DatabricksAuthenticationError,
-        "Make a new token or sign in again (`databricks auth login --host {origin}`), or choose another way with "
-        "--auth-type or --profile.",
+        "Make a new token, sign in again (`databricks auth login --host {origin}`), or try --auth-type or --profile.",
     ),
     (
         DatabricksPermissionDeniedError,
-        "The signature is good and its owner may not do this. Name an endpoint that they may query with --model, or "
-        "ask an admin of the workspace.",
+        "The signature is good, but its owner may not do this. Name an endpoint with --model, or ask an admin.",
     ),
     (DatabricksNotFoundError, "{names}"),
     (DatabricksTimeoutError, "Try again with a larger --timeout. {network}"),
@@ -74,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument("--host", help="the workspace (default: as the models find it)")
     parser.add_argument("--base-url", help="base URL of an OpenAI-compatible server instead of a workspace")
+    parser.add_argument("--token-env", metavar="NAME", help="the variable that holds the token to use")
     parser.add_argument("--profile", help="a profile of ~/.databrickscfg")
     parser.add_argument("--auth-type", help="the one way of signing in to try, such as pat or databricks-cli")
     parser.add_argument("--model", help="a serving endpoint to ask a short question")
@@ -83,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def examine(options: argparse.Namespace) -> int:
     """Show who signs the calls and where they go, try it, and say what to mend."""
-    _say("", f"langchain-dbchat {__version__}, Python {platform.python_version()}")
+    _say("doctor", f"langchain-dbchat {__version__}, Python {platform.python_version()}")
     _say("set", ", ".join(sorted(name for name in os.environ if name.startswith(_PREFIXES))) or "nothing of Databricks")
     try:
         signed = _resolved(options)
@@ -111,11 +110,22 @@ def _resolved(options: argparse.Namespace) -> Signed:
         AuthSettings(
             host=options.host,
             base_url=options.base_url,
+            token=_token(options),
             profile=options.profile,
             auth_type=options.auth_type,
             allow_http=options.allow_http,
         )
     )
+
+
+def _token(options: argparse.Namespace) -> str | None:
+    """Look into the variable that holds the token, if one is named."""
+    if options.token_env is None:
+        return None
+    token = os.environ.get(options.token_env, "").strip()
+    if not token:
+        raise ConfigurationError(f"--token-env names {options.token_env}, which is not set.")
+    return token
 
 
 def _introduce(signed: Signed) -> None:
@@ -170,6 +180,7 @@ def _ask(options: argparse.Namespace, names: Mapping[str, str]) -> str:
         "model": options.model,
         "host": options.host,
         "base_url": options.base_url,
+        "token": _token(options),
         "config_profile": options.profile,
         "auth_type": options.auth_type,
         "allow_http": options.allow_http,

@@ -29,6 +29,8 @@ INSTRUCTED = re.compile(
 )
 SUMMARY = re.compile(r"\b(?:summari[sz]e|summary|tl;dr)\b[^\n:]*[:\n]\s*(.{80,})", re.IGNORECASE | re.DOTALL)
 SENTENCE = re.compile(r"(?<=[.!?。])\s+|\n+")
+WRAPPED = re.compile(r"(?<=[^\s.!?:。])[ \t]*\n[ \t]*(?=[^\s\-*#>|\d])")
+"""A line break within a sentence of wrapped prose, as in Markdown."""
 REPEAT = re.compile(
     r"^(?:please\s+)?(?:say|repeat|reply with|respond with|answer with|echo|output)"
     r"(?: (?:only|exactly|just|the words?|this|after me|back))*\s*:?\s+(.+?)\s*$",
@@ -65,7 +67,8 @@ def question_in(text: str) -> str:
 
 def best_sentences(question: str, context: str, most: int = 3) -> list[str]:
     """The sentences of a context that share most with a question, in their own order; none when none shares enough."""
-    sentences = [line.strip(" \t-*#>|") for line in SENTENCE.split(context)]
+    prose = WRAPPED.sub(" ", context).replace("**", "")
+    sentences = [line.strip(" \t-*#>|") for line in SENTENCE.split(prose)]
     sentences = list(dict.fromkeys(line for line in sentences if len(content_words(line)) >= 2))
     wanted = set(content_words(question))
     if not wanted or not sentences:

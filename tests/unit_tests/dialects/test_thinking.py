@@ -35,6 +35,7 @@ def efforts(*names: str, **aliases: str) -> dict[str, Any]:
 
 
 ADAPTIVE = {"minimal": adaptive("low"), **{name: adaptive(name) for name in ("low", "medium", "high", "xhigh", "max")}}
+OMITTED = {"type": "adaptive", "display": "omitted"}
 OFF: dict[str, Any] = {"thinking": {"type": "disabled"}}
 ALWAYS: dict[str, Any] = {name: {} for name in EFFORTS if name != "none"}
 
@@ -118,22 +119,22 @@ def test_thinking_that_is_not_understood_raises(thinking: Any) -> None:
 @pytest.mark.parametrize(
     ("family", "thinking", "effort", "fields"),
     [
-        ("claude", {"type": "enabled", "budget_tokens": 2048}, None, {"thinking": {"type": "enabled", "budget_tokens": 2048}, "max_tokens": 6144}),
+        ("claude", budget(2048), None, {"thinking": budget(2048), "max_tokens": 6144}),
         ("claude", {"type": "disabled"}, None, {}),
         ("claude-4-6", {"type": "adaptive"}, None, {"thinking": {"type": "adaptive", "display": "summarized"}}),
         ("claude-4-6", {"type": "adaptive"}, "max", adaptive("max")),
-        ("claude-4-6", {"type": "enabled", "budget_tokens": 1024}, None, {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 5120}),
+        ("claude-4-6", budget(1024), None, {"thinking": budget(1024), "max_tokens": 5120}),
         ("claude-opus-5", {"type": "adaptive"}, "minimal", adaptive("low")),
-        ("claude-opus-5", {"type": "adaptive", "display": "omitted"}, None, {"thinking": {"type": "adaptive", "display": "omitted"}}),
+        ("claude-opus-5", OMITTED, None, {"thinking": OMITTED}),
         ("claude-opus-5", {"type": "disabled"}, "none", OFF),
-        ("generic", {"type": "enabled", "budget_tokens": 7}, None, {"thinking": {"type": "enabled", "budget_tokens": 7}}),
+        ("generic", budget(7), None, {"thinking": budget(7)}),
         ("generic", {"type": "disabled"}, None, OFF),
         ("generic", {"type": "adaptive"}, "high", {"thinking": {"type": "adaptive"}, "reasoning_effort": "high"}),
-        ("gemini-2-5-flash", {"type": "enabled", "budget_tokens": 0}, None, {"thinking": {"type": "enabled", "budget_tokens": 0}, "max_tokens": 4096}),
+        ("gemini-2-5-flash", budget(0), None, {"thinking": budget(0), "max_tokens": 4096}),
         ("gpt-5-2", {"type": "disabled"}, None, {"reasoning_effort": "none"}),
         ("deepseek-v4", {"type": "disabled"}, None, {"reasoning_effort": "none"}),
     ],
-)  # fmt: skip
+)
 def test_thinking_in_anthropics_words(family: str, thinking: Any, effort: str | None, fields: dict[str, Any]) -> None:
     before = copy.deepcopy(thinking)
     assert ask(family, effort, thinking) == (fields, [])
@@ -144,18 +145,18 @@ def test_thinking_in_anthropics_words(family: str, thinking: Any, effort: str | 
     ("family", "thinking", "effort", "why"),
     [
         ("claude", {"type": "adaptive"}, None, "is refused by the family 'claude'"),
-        ("claude-opus-5", {"type": "enabled", "budget_tokens": 2048}, None, r"takes thinking={'type': 'adaptive'}"),
+        ("claude-opus-5", budget(2048), None, r"takes thinking={'type': 'adaptive'}"),
         ("claude-4-6", {"type": "adaptive"}, "xhigh", "low, medium, high, max|adaptive"),
-        ("gpt-5", {"type": "enabled", "budget_tokens": 2048}, None, "reasoning_effort, one of minimal"),
+        ("gpt-5", budget(2048), None, "reasoning_effort, one of minimal"),
         ("gemini-3", {"type": "adaptive"}, None, "reasoning_effort, one of low"),
-        ("open-weights", {"type": "enabled", "budget_tokens": 2048}, None, "no setting for reasoning"),
+        ("open-weights", budget(2048), None, "no setting for reasoning"),
         ("claude", {"type": "enabled"}, None, "needs 'budget_tokens' from 1024"),
-        ("claude", {"type": "enabled", "budget_tokens": 1023}, None, "from 1024"),
-        ("gemini-2-5-pro", {"type": "enabled", "budget_tokens": 127}, None, "from 128 to 32768"),
-        ("gemini-2-5-flash", {"type": "enabled", "budget_tokens": 24_577}, None, "from 0 to 24576"),
-        ("claude", {"type": "enabled", "budget_tokens": 2048}, "low", "not both"),
+        ("claude", budget(1023), None, "from 1024"),
+        ("gemini-2-5-pro", budget(127), None, "from 128 to 32768"),
+        ("gemini-2-5-flash", budget(24_577), None, "from 0 to 24576"),
+        ("claude", budget(2048), "low", "not both"),
         ("claude", {"type": "disabled"}, "low", "contradict"),
-        ("claude", {"type": "enabled", "budget_tokens": 2048}, "none", "contradict"),
+        ("claude", budget(2048), "none", "contradict"),
         ("claude-fable-5", {"type": "disabled"}, None, "always reason"),
         ("gpt-5", {"type": "disabled"}, None, "cannot be switched off"),
     ],
@@ -187,7 +188,7 @@ def test_no_room_to_think_raises(max_tokens: int) -> None:
 
 def test_geminis_budget_does_not_depend_on_max_tokens() -> None:
     fields, _ = ask("gemini-2-5-flash", "high", max_tokens=100)
-    assert fields == {"thinking": {"type": "enabled", "budget_tokens": 4096}, "max_tokens": 100}
+    assert fields == {"thinking": budget(4096), "max_tokens": 100}
 
 
 # Tools.
@@ -212,6 +213,6 @@ def test_who_thinks() -> None:
     claude, fable = FAMILIES["claude"], FAMILIES["claude-fable-5"]
     assert not is_thinking({}, claude)
     assert not is_thinking({"thinking": {"type": "disabled"}}, claude)
-    assert is_thinking({"thinking": {"type": "enabled", "budget_tokens": 1024}}, claude)
+    assert is_thinking({"thinking": budget(1024)}, claude)
     assert is_thinking({"thinking": {"type": "adaptive"}}, claude)
     assert is_thinking({}, fable)

@@ -92,7 +92,7 @@ def test_a_tool_without_arguments_says_so(given: Any) -> None:
 
 
 def test_strict_goes_only_where_it_is_known() -> None:
-    strict = convert_tool(OPENAI, True)
+    strict = convert_tool(weather, True)
     assert strict["function"]["strict"] is True
     for family, kept in (
         ("gpt-5", True),
