@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 MISSING = "This demo needs {}. Run it with `make demo`, or install it: pip install 'langchain-dbchat[demo]'"
 
@@ -69,7 +70,7 @@ def get_population(city: str) -> str:
 def run_agent() -> None:
     """Stream an agent that calls both of its tools and answers."""
     heading("2. An agent with two tools")
-    agent = create_agent(ChatDatabricksCompat(model=CHAT_MODEL), [get_weather, get_population])
+    agent: Any = create_agent(ChatDatabricksCompat(model=CHAT_MODEL), [get_weather, get_population])
     question = "What is the weather in Oslo, and what is the population of Oslo?"
     print(f"> {question}")
     for message, _ in agent.stream({"messages": [("human", question)]}, stream_mode="messages"):

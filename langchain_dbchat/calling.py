@@ -7,6 +7,7 @@ optional field.
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -83,6 +84,23 @@ class Call(NamedTuple):
             A new reader.
         """
         return StreamDecoder(self.target, headers.get(REQUEST_ID), coalesce=self.coalesce)
+
+
+def digest_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace what may be secret in the settings of a call by a digest that tells one secret from another.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        The settings without secrets.
+    """
+
+    def digest(value: Any) -> str:
+        plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+        return hashlib.sha256(repr(plain).encode()).hexdigest()
+
+    return {key: digest(value) if key in SECRET_SETTINGS else value for key, value in settings.items()}
 
 
 def merge_settings(model: ChatDatabricksCompat, stop: list[str] | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,15 @@ from langchain_core.messages.utils import count_tokens_approximately
 from pydantic import ConfigDict, Field, model_validator
 
 from langchain_dbchat._version import __version__
-from langchain_dbchat.calling import ALIASES, REQUEST_ID, SECRET_SETTINGS, WIRE_FIELDS, merge_settings, write_call
+from langchain_dbchat.calling import (
+    ALIASES,
+    REQUEST_ID,
+    SECRET_SETTINGS,
+    WIRE_FIELDS,
+    digest_secrets,
+    merge_settings,
+    write_call,
+)
 from langchain_dbchat.connection import DatabricksConnection
 from langchain_dbchat.dialects import blocks
 from langchain_dbchat.dialects.chat_completions import decode_answer
@@ -115,7 +123,7 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
     """
 
     model_config = ConfigDict(
-        arbitrary_types_allowed=True, protected_namespaces=(), extra="forbid", hide_input_in_errors=True
+        arbitrary_types_allowed=True, protected_namespaces=(), hide_input_in_errors=True
     )
 
     temperature: float | None = None
@@ -228,6 +236,11 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         visible = {key: value for key, value in kwargs.items() if key not in _UNTRACED}
         return {**self._identifying_params, "_type": self._llm_type, "stop": stop, **visible}
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        # The key of a cache, which may be a file: a user's token stands in it as a digest, so that users do not share
+        # answers and nobody reads a token there.
+        return super()._get_llm_string(stop=stop, **digest_secrets(kwargs))
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         settings = merge_settings(self, stop, kwargs)

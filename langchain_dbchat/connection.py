@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, model_validator
@@ -173,6 +173,9 @@ class DatabricksConnection(BaseModel):
 
     http_async_client: Any = Field(default=None, exclude=True, repr=False)
     """An ``httpx.AsyncClient`` to use for async calls."""
+
+    _repeatable: ClassVar[bool] = False
+    """Whether a request that may have been executed does no harm when it is sent again."""
 
     _holder: _Holder = PrivateAttr(default_factory=_Holder)
 
@@ -348,7 +351,9 @@ class DatabricksConnection(BaseModel):
         channel = Channel(
             signed.credentials,
             timeouts=Timeouts.of(self.timeout),
-            policy=RetryPolicy(max_retries=self.max_retries, deadline=self.retry_deadline),
+            policy=RetryPolicy(
+                max_retries=self.max_retries, deadline=self.retry_deadline, retry_sent=self._repeatable
+            ),
             http_client=self.http_client,
             http_async_client=self.http_async_client,
         )

@@ -42,7 +42,7 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
     """
 
     model_config = ConfigDict(
-        arbitrary_types_allowed=True, protected_namespaces=(), extra="forbid", hide_input_in_errors=True
+        arbitrary_types_allowed=True, protected_namespaces=(), hide_input_in_errors=True
     )
 
     query_params: Mapping[str, Any] = Field(default_factory=dict)

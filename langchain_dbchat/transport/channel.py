@@ -17,6 +17,7 @@ from langchain_dbchat.transport.attempt import Attempt
 from langchain_dbchat.transport.exchange import Failure, Pause, Reply, Request, RetryPolicy, exchange
 from langchain_dbchat.transport.failures import NETWORK_ERRORS
 from langchain_dbchat.transport.incoming import AsyncIncoming, Incoming
+from langchain_dbchat.transport.limits import Turn
 from langchain_dbchat.transport.pools import async_client, sync_client
 from langchain_dbchat.transport.timeouts import Timeouts
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.auth.credentials import Credentials
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.transport.exchange import Send
+    from langchain_dbchat.transport.limits import Gate
 
     Amend = Callable[[DatabricksError, Request], Request | None]
     Steps = Generator[Send | Pause, Reply | Failure | None, Reply]
@@ -73,12 +75,13 @@ class Channel:
         self._sleep = sleep
         self._asleep = asleep
 
-    def post(self, request: Request, amend: Amend | None = None) -> Reply:
+    def post(self, request: Request, amend: Amend | None = None, gate: Gate | None = None) -> Reply:
         """Send a request and read the whole answer.
 
         Args:
             request: The request; its `streaming` is False.
             amend: Given a refusal and the request, another request to send instead, or None.
+            gate: Where each attempt waits for its turn; None to send at once.
 
         Returns:
             The 2xx reply with its body.
@@ -86,14 +89,15 @@ class Channel:
         Raises:
             DatabricksError: The call failed.
         """
-        return self._obey(self._exchange(request, amend))
+        return self._obey(self._exchange(request, amend), gate)
 
-    async def apost(self, request: Request, amend: Amend | None = None) -> Reply:
+    async def apost(self, request: Request, amend: Amend | None = None, gate: Gate | None = None) -> Reply:
         """Send a request and read the whole answer.
 
         Args:
             request: The request; its `streaming` is False.
             amend: Given a refusal and the request, another request to send instead, or None.
+            gate: Where each attempt waits for its turn; None to send at once.
 
         Returns:
             The 2xx reply with its body.
@@ -101,7 +105,7 @@ class Channel:
         Raises:
             DatabricksError: The call failed.
         """
-        return await self._aobey(self._exchange(request, amend))
+        return await self._aobey(self._exchange(request, amend), gate)
 
     @contextmanager
     def stream(self, request: Request, amend: Amend | None = None) -> Iterator[Incoming]:
@@ -146,7 +150,7 @@ class Channel:
     def _attempt(self, send: Send, signature: Mapping[str, str]) -> Attempt:
         return Attempt(send.request, signature, self._credentials.name, self._timeouts, self._clock)
 
-    def _obey(self, steps: Steps) -> Reply:
+    def _obey(self, steps: Steps, gate: Gate | None = None) -> Reply:
         outcome: Reply | Failure | None = None
         with closing(steps):
             while True:
@@ -158,9 +162,10 @@ class Channel:
                     self._sleep(wanted.seconds)
                     outcome = None
                 else:
-                    outcome = self._send(wanted)
+                    with Turn(gate) as turn:
+                        outcome = turn.outcome = self._send(wanted)
 
-    async def _aobey(self, steps: Steps) -> Reply:
+    async def _aobey(self, steps: Steps, gate: Gate | None = None) -> Reply:
         outcome: Reply | Failure | None = None
         with closing(steps):
             while True:
@@ -172,7 +177,8 @@ class Channel:
                     await self._asleep(wanted.seconds)
                     outcome = None
                 else:
-                    outcome = await self._asend(wanted)
+                    async with Turn(gate) as turn:
+                        outcome = turn.outcome = await self._asend(wanted)
 
     def _send(self, send: Send) -> Reply | Failure:
         attempt = self._attempt(send, self._credentials.headers(refresh=send.refresh))

@@ -100,7 +100,7 @@ class TestClaude(OnWorkspace):
         return True
 
     @property
-    def supported_usage_metadata_details(self) -> dict[str, list[Any]]:
+    def supported_usage_metadata_details(self) -> dict[Any, list[Any]]:
         return {
             "invoke": ["cache_read_input", "cache_creation_input"],
             "stream": ["cache_read_input", "cache_creation_input"],
@@ -169,7 +169,7 @@ class TestGPT(OnWorkspace):
         return True
 
     @property
-    def supported_usage_metadata_details(self) -> dict[str, list[Any]]:
+    def supported_usage_metadata_details(self) -> dict[Any, list[Any]]:
         return {"invoke": ["reasoning_output"], "stream": ["reasoning_output"]}
 
     def invoke_with_reasoning_output(self, *, stream: bool = False) -> AIMessage:
@@ -258,5 +258,5 @@ def _ask(model: ChatDatabricksCompat, messages: list[Any], *, stream: bool) -> A
     chunks = list(model.stream(messages))
     whole = chunks[0]
     for chunk in chunks[1:]:
-        whole = whole + chunk  # type: ignore[assignment]  # the sum of two chunks is a chunk
+        whole = whole + chunk
     return whole

@@ -112,7 +112,7 @@ def test_other_tools_may_be_called_instead(workspace: LocalWorkspace, model: str
 def test_json_mode(workspace: LocalWorkspace) -> None:
     llm = _llm(workspace, "databricks-gpt-5-2")
     ask = "Answer in json with the keys setup and punchline: a joke about cats."
-    assert set(llm.with_structured_output(method="json_mode").invoke(ask)) == {"setup", "punchline"}  # type: ignore[arg-type]  # any runnable
+    assert set(llm.with_structured_output(method="json_mode").invoke(ask)) == {"setup", "punchline"}
     with pytest.raises(ValueError, match="no JSON mode"):
         _llm(workspace, "databricks-claude-sonnet-4-6").with_structured_output(method="json_mode").invoke(ask)
 

@@ -43,7 +43,7 @@ def add_up(chunks: list[AIMessageChunk]) -> AIMessageChunk:
     """Add chunks as a user would."""
     whole = chunks[0]
     for chunk in chunks[1:]:
-        whole = whole + chunk  # type: ignore[assignment]  # the sum of two chunks is a chunk
+        whole = whole + chunk
     return whole
 
 

@@ -63,7 +63,7 @@ def refusal(status: int, body: Any = b"", **headers: str) -> DatabricksError:
 
 
 def test_the_tree_is_complete() -> None:
-    kinds = [value for value in vars(errors).values() if isinstance(value, type)]
+    kinds: list[type] = [value for value in vars(errors).values() if isinstance(value, type)]
     found = {kind.__name__ for kind in kinds if DatabricksError in kind.__mro__}
     assert found - {"DatabricksError"} == set(LEAVES)
     assert errors.StreamInterrupted is errors.StreamInterruptedError
@@ -72,7 +72,8 @@ def test_the_tree_is_complete() -> None:
 @pytest.mark.parametrize("name", LEAVES)
 def test_every_leaf_is_also_what_others_catch(name: str) -> None:
     kind = getattr(errors, name)
-    for other in (DatabricksError, *LEAVES[name]):
+    others: list[type] = [DatabricksError, *LEAVES[name]]
+    for other in others:
         assert issubclass(kind, other)
     assert bool(getattr(kind("x"), "is_retryable", False)) is (name in RETRYABLE)
 

@@ -28,10 +28,8 @@ def adaptive(effort: str) -> dict[str, Any]:
 
 
 def efforts(*names: str, **aliases: str) -> dict[str, Any]:
-    return {
-        **{name: {"reasoning_effort": name} for name in names},
-        **{a: {"reasoning_effort": b} for a, b in aliases.items()},
-    }
+    sent = {**{name: name for name in names}, **aliases}
+    return {asked: {"reasoning_effort": effort} for asked, effort in sent.items()}
 
 
 ADAPTIVE = {"minimal": adaptive("low"), **{name: adaptive(name) for name in ("low", "medium", "high", "xhigh", "max")}}
@@ -51,6 +49,7 @@ WANTED: dict[str, dict[str, Any]] = {
     "gpt-5": efforts("minimal", "low", "medium", "high"),
     "gpt-5-1": efforts("none", "low", "medium", "high"),
     "gpt-5-2": efforts("none", "low", "medium", "high", "xhigh"),
+    "gpt-5-pro": efforts("medium", "high", "xhigh"),
     "gpt-5-6": efforts("none", "low", "medium", "high", "xhigh"),
     "gpt-6": efforts("low", "medium", "high", "xhigh", "max"),
     "gemini-2-5-flash": {"none": {"thinking": {"type": "enabled", "budget_tokens": 0}}, **BUDGET},
@@ -62,22 +61,28 @@ WANTED: dict[str, dict[str, Any]] = {
     "gpt-oss": efforts("low", "medium", "high"),
     "glm-5-2": efforts("none", "high", "max"),
     "glm-5-3": efforts("low", "high", "max", minimal="max", medium="max", xhigh="max"),
+    "glm-5-3-flash": efforts("low", "high", "max", minimal="max", medium="max", xhigh="max"),
     "kimi-k3": efforts("none", "low", "high", "max"),
     "deepseek-v4": efforts("none", "low", "high", "xhigh", "max", minimal="low", medium="high"),
     "inkling": efforts("minimal", "low", "medium", "high", "xhigh", "max"),
     "grok": efforts("low", "medium", "high", "xhigh"),
     "thinking-open-weights": ALWAYS,
     "open-weights": {"none": {}},
+    "llama-4": {"none": {}},
 }
 """What each family is sent for each effort; an effort that does not stand here is a ValueError."""
 
 _SAME_AS_THE_ROW_THEY_COME_FROM = {name for name in FAMILIES if name.startswith("open-weights-")}
 
 
+def budget(tokens: int) -> dict[str, Any]:
+    return {"type": "enabled", "budget_tokens": tokens}
+
+
 def ask(
-    family: str, effort: str | None = None, thinking: Any = None, max_tokens: int | None = None, **more: Any
+    family: str, effort: str | None = None, thinking: Any = None, max_tokens: int | None = None, *, tools: bool = False
 ) -> Any:
-    return encode_thinking(effort, thinking, max_tokens, FAMILIES[family], tools=more.get("tools", False))
+    return encode_thinking(effort, thinking, max_tokens, FAMILIES[family], tools=tools)
 
 
 def test_the_table_has_every_family() -> None:

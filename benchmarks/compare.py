@@ -1,0 +1,262 @@
+"""Measure every client against one loopback server, in interleaved rounds, and print the table.
+
+    python benchmarks/compare.py [--quick] [--rounds N] [--only CASE,...] NAME=PYTHON ...
+
+Each client runs in its own process and its own environment; the processes wait for their turn without working, and
+a figure is the median of the rounds. Read the figures as ratios: the last lines say how fast this machine is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, NamedTuple, cast
+
+HERE = Path(__file__).parent
+OURS = ("dbchat", "dbchat[fast]")
+_REFERENCE_FLOOR = 14.3  # µs a chunk on the machine that the bounds were measured on
+
+
+class Row(NamedTuple):
+    """A figure of the table.
+
+    Attributes:
+        label: What it is.
+        case: How it is measured.
+        figure: Which of the case's figures.
+        reach: What it has to reach; a number, or a factor of the floor's import.
+        fast: The same for the extra, if it is another.
+        merge: Whether burst merging is on.
+        quick: Whether it is measured in a minute.
+        of_import: Whether ``reach`` is a factor of the import of langchain-core.
+        over_raw: Whether what raw httpx takes is subtracted.
+    """
+
+    label: str
+    case: str
+    figure: str
+    reach: float
+    fast: float | None = None
+    merge: bool = False
+    quick: bool = True
+    of_import: bool = False
+    over_raw: bool = False
+
+
+ROWS = (
+    Row("import of the package, CPU ms", "import", "ms", 1.05, of_import=True),
+    Row("cold start: import, construct, first answer, CPU ms", "cold", "ms", 1.15, of_import=True),
+    Row("stream, sync, per chunk, no merging, µs", "stream", "us", 28),
+    Row("stream, sync, per event, burst merging, µs", "stream", "us", 17, merge=True),
+    Row("stream, async, per chunk, no merging, µs", "astream", "us", 30, fast=13),
+    Row("stream, async, per event, burst merging, µs", "astream", "us", 18, fast=6, merge=True),
+    Row("reasoning content, per event, no merging, µs", "reasoning", "us", 40),
+    Row("reasoning content, per event, burst merging, µs", "reasoning", "us", 18, merge=True),
+    Row("tool-argument deltas, no merging, µs", "tools", "us", 110),
+    Row("tool-argument deltas, burst merging, µs", "tools", "us", 18, merge=True),
+    Row("one event per read, sync, µs", "single", "us", 75, merge=True),
+    Row("one event per read, async, µs", "asingle", "us", 95, fast=75, merge=True),
+    Row("added to the time to first token, ms", "first", "ms", 0.1, merge=True, quick=False, over_raw=True),
+    Row("invoke, CPU µs", "invoke", "us", 650, merge=True),
+    Row("ainvoke, CPU µs", "ainvoke", "us", 800, merge=True),
+    Row("500 ainvoke, 100 at once, 50 ms: wall / ideal", "crowd", "ratio", 1.5, merge=True, quick=False),
+    Row("the same, CPU µs a call", "crowd", "us", 750, merge=True, quick=False),
+    Row("batch of 500 in 100 threads: wall / ideal", "batch", "ratio", 1.4, merge=True, quick=False),
+    Row("100 astream of 200 events at 5 ms: wall / ideal", "many", "ratio", 1.1, merge=True, quick=False),
+    Row("the same, p99 loop stall, ms", "many", "stall", 50, merge=True, quick=False),
+    Row("embed 2,000 texts, 50 ms: wall s", "embed", "wall", 0.32, merge=True, quick=False),
+    Row("the same, CPU s", "embed", "cpu", 0.27, merge=True, quick=False),
+    Row("peak memory of a 20,000-chunk stream, MiB", "memory", "mib", 36, quick=False),
+    Row("the same, merged, MiB", "memory", "mib", 10, merge=True, quick=False),
+)
+
+_FRESH = {"import", "cold"}  # cases that a process can do only once
+_FLOOR_CANNOT = {"cold", "single", "asingle", "first", "crowd", "batch", "many", "embed"}  # nothing waits in it
+
+Figures = dict[tuple[str, str, bool], list[dict[str, float]]]
+
+
+class Worker:
+    """A client's process.
+
+    Args:
+        client: Its name.
+        python: The interpreter of its environment.
+        base: The server's address.
+    """
+
+    def __init__(self, client: str, python: str, base: str) -> None:
+        self._client, self._python, self._base = client, python, base
+        self._process: subprocess.Popen[str] | None = None
+
+    def _start(self, task: str) -> subprocess.Popen[str]:
+        command = [self._python, str(HERE / "worker.py"), self._client, self._base, task]
+        clean = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
+        return subprocess.Popen(  # noqa: S603  # our own script
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=clean
+        )
+
+    def measure(self, case: str, *, merge: bool) -> dict[str, float]:
+        """Measure one case once; memory in a process of its own, because its peak never falls."""
+        if case in _FRESH:
+            process = self._start(case)
+            line = process.communicate(timeout=120)[0]
+            return cast("dict[str, float]", json.loads(line)) if line else {}
+        if self._process is None:
+            self._process = self._start("serve")
+        sent, got = cast("IO[str]", self._process.stdin), cast("IO[str]", self._process.stdout)
+        sent.write(json.dumps({"case": case, "merge": merge}) + "\n")
+        sent.flush()
+        figures = cast("dict[str, float]", json.loads(got.readline()))
+        if case == "memory":
+            self.stop()
+        return figures
+
+    def stop(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.communicate()
+            self._process = None
+
+
+def measure(clients: dict[str, str], rows: Iterable[Row], rounds: int) -> Figures:
+    """Measure all cases of all clients, round by round.
+
+    Args:
+        clients: The clients' names and interpreters.
+        rows: The rows of the table.
+        rounds: How often.
+
+    Returns:
+        The figures of each round by client, case, and whether deltas were merged.
+    """
+    wanted = list(dict.fromkeys((row.case, row.merge) for row in rows))
+    figures: Figures = {}
+    server = subprocess.Popen(  # noqa: S603  # our own script
+        [sys.executable, str(HERE / "server.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    base = f"http://127.0.0.1:{cast('IO[str]', server.stdout).readline().strip()}"
+    workers = {name: Worker(name, python, base) for name, python in clients.items()}
+    try:
+        for turn in range(rounds):
+            sys.stderr.write(f"round {turn + 1} of {rounds}\n")
+            for case, merge in wanted:
+                # Those that do not merge are measured once for both rows.
+                for name, worker in workers.items():
+                    known = name in OURS or (case, not merge) not in wanted or not merge
+                    if known and not (name == "floor" and case in _FLOOR_CANNOT):
+                        figures.setdefault((name, case, merge), []).append(worker.measure(case, merge=merge))
+    finally:
+        for worker in workers.values():
+            worker.stop()
+        server.communicate()
+    return figures
+
+
+def _median(figures: Figures, name: str, row: Row) -> float | None:
+    taken = figures.get((name, row.case, row.merge)) or figures.get((name, row.case, False)) or []
+    values = [one[row.figure] for one in taken if row.figure in one]
+    return statistics.median(values) if values else None
+
+
+def _show(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"  # noqa: PLR2004
+
+
+def table(figures: Figures, rows: Iterable[Row], names: list[str]) -> list[str]:
+    """Write the table in Markdown.
+
+    Args:
+        figures: What was measured.
+        rows: Its rows.
+        names: Its columns.
+
+    Returns:
+        Its lines.
+    """
+    lines = [f"| figure | {' | '.join(names)} | to reach | |", "|---" * (len(names) + 3) + "|"]
+    core = _median(figures, "floor", ROWS[0])
+    for row in rows:
+        values = {name: _median(figures, name, row) for name in names}
+        raw = values.get("raw httpx")
+        if row.over_raw and raw is not None:
+            values = {name: None if value is None else value - raw for name, value in values.items()}
+        reach = row.reach * core if row.of_import and core is not None else row.reach
+        goals = {"dbchat": reach, "dbchat[fast]": reach if row.fast is None else row.fast}
+        short = [
+            f"**{name} falls short: {value / goals[name]:.2f} x**"
+            for name in OURS
+            if (value := values.get(name)) is not None and value > goals[name]
+        ]
+        goal = _show(reach) if row.fast is None else f"{_show(reach)}; fast {_show(row.fast)}"
+        cells = " | ".join(_show(values[name]) for name in names)
+        lines.append(f"| {row.label} | {cells} | {goal} | {'; '.join(short) or 'reached'} |")
+    return lines
+
+
+_SIZE = """
+import importlib.metadata as m, json, pathlib, sysconfig
+root = pathlib.Path(sysconfig.get_paths()["purelib"])
+skip = {"pip", "setuptools", "wheel"}
+names = {d.metadata["Name"] for d in m.distributions()} - skip
+files = (f for f in root.rglob("*") if f.is_file() and f.suffix != ".pyc" and f.relative_to(root).parts[0] not in skip)
+print(json.dumps([sum(f.stat().st_size for f in files) / 1e6, len(names)]))
+"""
+
+
+def size(python: str) -> str:
+    """Say how much is installed with a client.
+
+    Args:
+        python: The interpreter of its environment.
+    """
+    done = subprocess.run([python, "-c", _SIZE], capture_output=True, text=True, check=True)  # noqa: S603  # as above
+    megabytes, count = json.loads(done.stdout)
+    return f"{megabytes:.0f} MB, {count}"
+
+
+def _machine() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        model = platform.processor() or platform.machine()
+    return f"{model}, {os.cpu_count()} cores, {platform.system()}, CPython {platform.python_version()}"
+
+
+def main() -> None:
+    """Read the command line, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--only", type=lambda text: text.split(","), default=[])
+    parser.add_argument("clients", nargs="+", metavar="NAME=PYTHON")
+    asked = parser.parse_args()
+    clients = dict(client.split("=", 1) for client in asked.clients)
+    rounds = asked.rounds or (2 if asked.quick else 5)
+    rows = [row for row in ROWS if (row.quick or not asked.quick) and (not asked.only or row.case in asked.only)]
+    load = os.getloadavg()[0]
+    figures = measure(clients, rows, rounds)
+    lines = table(figures, rows, list(clients))
+    if not asked.quick and not asked.only:
+        sizes = " | ".join("-" if name == "floor" else size(python) for name, python in clients.items())
+        lines.append(f"| installed size, packages | {sizes} | langchain-core + databricks-sdk + httpx | |")
+    lines += ["", f"Machine: {_machine()}; load before: {load:.2f}; medians of {rounds} interleaved rounds."]
+    floor = _median(figures, "floor", ROWS[2])
+    if floor is not None:
+        factor = floor / _REFERENCE_FLOOR
+        lines.append(f"The floor of a streamed chunk takes {floor:.1f} µs here, {factor:.2f} x the bounds' machine.")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,291 @@
+"""Taking turns: how many requests to one endpoint may travel at once, found out together by all who call it.
+
+An endpoint that is asked too much answers 429 or 503. If each caller then backs off for itself, all of them come back;
+so the callers of one process share what they learn, per host and endpoint:
+
+- Nothing is limited until the endpoint complains. Then at most half of what was travelling may travel
+  ("multiplicative decrease"), and for each round of answers without complaint one more ("additive increase"), as long
+  as somebody wants more.
+- The complaints of requests that set out before the last decrease are about the same crowd and change nothing: one
+  decrease for a round.
+- Retry-After holds everybody back, not only the one who was told. Where the bound is 1 already and there is no
+  Retry-After, the wait doubles with each further complaint, up to the 60 s of Databricks' rate-limit window.
+- Waiting is first come, first served, and costs no connection.
+
+`Limit` decides and is pure; `Gate` lets threads and tasks wait for it, in the order in which they came; `Turn` is one
+request's turn, for both twins. A child after a fork begins anew, and a waiter whose event loop has died is passed over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from langchain_dbchat.error_bodies import read_error_body, read_retry_after
+from langchain_dbchat.transport.exchange import Failure, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+__all__ = ["Gate", "Limit", "Turn", "gate_of"]
+
+logger = logging.getLogger(__name__)
+
+_OVERLOADED = frozenset({429, 503})
+_CUT = 0.5
+_FIRST_HOLD = 0.5  # seconds, as the first bound of the retry policy
+_LONGEST_HOLD = 60.0  # seconds: the window of Databricks' rate limits
+
+
+@dataclass(slots=True)
+class Limit:
+    """How many requests may travel at once. No clock, no lock: times come as arguments.
+
+    Attributes:
+        bound: The most that may travel; infinite until the first complaint.
+        travelling: How many travel.
+        round: Counts the decreases.
+        held_until: Before this time nobody starts.
+    """
+
+    bound: float = math.inf
+    travelling: int = 0
+    round: int = 0
+    held_until: float = -math.inf
+    _complaints_at_one: int = 0
+
+    def wait(self, now: float) -> float:
+        """Say how long the next request has to wait.
+
+        Args:
+            now: The time in seconds.
+
+        Returns:
+            Seconds; 0 to start now, infinity until another one has ended.
+        """
+        if self.travelling >= self.bound:
+            return math.inf
+        return max(0.0, self.held_until - now)
+
+    def start(self) -> int:
+        """Let a request start.
+
+        Returns:
+            The round in which it started, for `end`.
+        """
+        self.travelling += 1
+        return self.round
+
+    def end(self, started: int, outcome: Reply | Failure | None, now: float) -> str | None:
+        """Take a request's end into account.
+
+        Args:
+            started: What `start` gave.
+            outcome: The answer; a failure or None says nothing about load.
+            now: The time in seconds.
+
+        Returns:
+            What has changed, for the log; None if nothing did.
+        """
+        crowd = self.travelling
+        self.travelling -= 1
+        if not isinstance(outcome, Reply):
+            return None
+        if outcome.status in _OVERLOADED:
+            return self._complaint(started, outcome, crowd, now)
+        self._complaints_at_one = 0
+        if crowd >= int(self.bound):
+            self.bound += 1 / self.bound
+        return None
+
+    def _complaint(self, started: int, reply: Reply, crowd: int, now: float) -> str | None:
+        asked = read_retry_after(reply.headers, read_error_body(reply.body or b""))
+        hold = asked or 0.0
+        told = None
+        if started == self.round:
+            self.round += 1
+            if self.bound > 1:
+                self.bound = max(1.0, min(self.bound, crowd) * _CUT)
+                told = f"at most {int(self.bound)} at once from now on"
+            elif asked is None:
+                hold = min(_LONGEST_HOLD, _FIRST_HOLD * 2.0**self._complaints_at_one)
+                self._complaints_at_one += 1
+        if now + hold > self.held_until and hold > 0:
+            self.held_until = now + hold
+            told = f"{told}, nothing for {hold:.1f} s" if told else f"nothing for {hold:.1f} s"
+        return None if told is None else f"HTTP {reply.status}: {told}"
+
+
+class _Waiter:
+    """Somebody in the queue."""
+
+    __slots__ = ("started", "wake")
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self.wake = wake
+        self.started: int | None = None
+
+
+class Gate:
+    """Where the threads and tasks of a process wait for their turn at one endpoint.
+
+    Args:
+        name: The host and the endpoint, for the log.
+        clock: Seconds of a clock that never goes back.
+    """
+
+    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._name = name
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._queue: deque[_Waiter] = deque()
+        self.limit = Limit()
+
+    def enter(self) -> int:
+        """Wait for a turn, in a thread.
+
+        Returns:
+            The round in which it began, for `leave`.
+        """
+        woken = threading.Event()
+        waiter = _Waiter(woken.set)
+        try:
+            patience = self._line_up(waiter)
+            while waiter.started is None:
+                woken.wait(patience)
+                patience = self._pump()
+        except BaseException:  # a KeyboardInterrupt must not take the turn with it
+            self._quit(waiter)
+            raise
+        return waiter.started
+
+    async def aenter(self) -> int:
+        """Wait for a turn, in a task.
+
+        Returns:
+            The round in which it began, for `leave`.
+        """
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+        waiter = _Waiter(lambda: loop.call_soon_threadsafe(woken.set) and None)
+        try:
+            patience = self._line_up(waiter)
+            while waiter.started is None:
+                await asyncio.wait({(waiting := asyncio.ensure_future(woken.wait()))}, timeout=patience)
+                waiting.cancel()
+                patience = self._pump()
+        except BaseException:  # the same for a cancelled task
+            self._quit(waiter)
+            raise
+        return waiter.started
+
+    def leave(self, started: int, outcome: Reply | Failure | None) -> None:
+        """End a turn.
+
+        Args:
+            started: What `enter` gave.
+            outcome: What came of it.
+        """
+        with self._lock:
+            change = self.limit.end(started, outcome, self._clock())
+        if change is not None:
+            logger.info("%s: %s", self._name, change)
+        self._pump()
+
+    def _line_up(self, waiter: _Waiter) -> float | None:
+        with self._lock:
+            self._queue.append(waiter)
+        return self._pump()
+
+    def _pump(self) -> float | None:
+        """Give turns to the first in the queue, and say how long the next has to wait at the most; None for ever."""
+        with self._lock:
+            while self._queue:
+                wait = self.limit.wait(self._clock())
+                if wait > 0:
+                    return None if wait == math.inf else wait
+                waiter = self._queue.popleft()
+                started = self.limit.start()
+                try:
+                    waiter.started = started
+                    waiter.wake()
+                except RuntimeError:  # its event loop is closed: nobody waits there any more
+                    self.limit.end(started, None, self._clock())
+        return None
+
+    def _quit(self, waiter: _Waiter) -> None:
+        with self._lock:
+            if waiter.started is None and waiter in self._queue:
+                self._queue.remove(waiter)
+                return
+        if waiter.started is not None:
+            self.leave(waiter.started, None)
+
+
+class Turn:
+    """The turn of one request: entered before it is sent, left when its outcome is known.
+
+    Args:
+        gate: Where to wait; None for no limit at all.
+    """
+
+    __slots__ = ("_gate", "_started", "outcome")
+
+    def __init__(self, gate: Gate | None) -> None:
+        self._gate = gate
+        self._started = 0
+        self.outcome: Reply | Failure | None = None
+
+    def __enter__(self) -> Self:
+        if self._gate is not None:
+            self._started = self._gate.enter()
+        return self
+
+    async def __aenter__(self) -> Self:
+        if self._gate is not None:
+            self._started = await self._gate.aenter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._gate is not None:
+            self._gate.leave(self._started, self.outcome)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+
+_gates: dict[tuple[str, str], Gate] = {}
+
+
+def gate_of(host: str, endpoint: str) -> Gate:
+    """Get the process's gate for an endpoint.
+
+    Args:
+        host: The host.
+        endpoint: The endpoint's name.
+
+    Returns:
+        The gate.
+    """
+    key = (host, endpoint)
+    gate = _gates.get(key)
+    # setdefault is atomic: of two threads that come first, both get the same gate.
+    return gate if gate is not None else _gates.setdefault(key, Gate(f"{host} {endpoint}"))
+
+
+if hasattr(os, "register_at_fork"):  # there are no forks on Windows
+    # A child has none of its parent's threads: a lock that one of them held would stay locked for ever.
+    os.register_at_fork(after_in_child=_gates.clear)

@@ -1,0 +1,215 @@
+"""Every trap in langchain-core's assembly of streams, by the number it has in our notes, and how we keep out of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessageChunk
+
+from dialects.targets import call_delta, chunks_of, event, summed, target
+from langchain_dbchat.dialects import blocks
+from langchain_dbchat.dialects.chat_completions import DONE, StreamDecoder, decode_answer
+from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterruptedError
+
+blocks.register()
+STOP = event({}, "stop")
+TEXT_THEN_CALL = (
+    event({"content": "Let me check. "}),
+    event(call_delta("", "f", call_id="c1")),
+    event(call_delta('{"a": 1}')),
+    event({}, "tool_calls"),
+)
+
+
+def reasoning(text: str, signature: str | None = None) -> dict[str, Any]:
+    entry = {"type": "summary_text", "text": text, **({"signature": signature} if signature else {})}
+    return {"content": [{"type": "reasoning", "summary": [entry]}]}
+
+
+def test_1_text_and_a_call_of_the_same_index_stay_apart() -> None:
+    total = summed(*TEXT_THEN_CALL)
+    assert [block["type"] for block in total.content_blocks] == ["text", "tool_call"]
+    as_v1 = [AIMessageChunk(content=chunk.content_blocks) for chunk in chunks_of(*TEXT_THEN_CALL)]
+    merged = as_v1[0]
+    for chunk in as_v1[1:]:
+        merged += chunk
+    assert [block["type"] for block in merged.content] == ["text", "tool_call_chunk"]  # type: ignore[index]  # dicts
+
+
+def test_2_and_3_content_has_string_indices_and_calls_have_whole_numbers() -> None:
+    chunks = chunks_of(event(reasoning("a", "S")), event({"content": "b"}), *TEXT_THEN_CALL[1:])
+    content = [block["index"] for chunk in chunks for block in chunk.content if isinstance(block, dict)]
+    assert content == ["lc_rs_0", "lc_txt_1"]
+    assert {part["index"] for chunk in chunks for part in chunk.tool_call_chunks} == {0}
+
+
+def test_4_one_block_for_one_stretch_of_text() -> None:
+    parts = [event({"content": [{"type": "text", "text": word}]}) for word in ("a", "b", "c")]
+    total = summed(event(reasoning("x")), event(reasoning("y")), *parts, STOP)
+    assert [block["type"] for block in total.content_blocks] == ["reasoning", "text"]
+    assert total.content_blocks[0]["reasoning"] == "xy"  # type: ignore[typeddict-item]  # it is reasoning
+    assert total.text == "abc"
+
+
+@pytest.mark.parametrize("first", ["", [], None, [{"type": "text", "text": ""}]])
+def test_5_an_empty_first_delta_decides_nothing(first: Any) -> None:
+    """A role-only delta, in whatever kind, neither makes an empty block nor swallows the text after it."""
+    opening = event({"role": "assistant", "content": first})
+    assert summed(opening, event({"content": "a"}), STOP).content == "a"
+    with_list = summed(opening, event(reasoning("x", "S")), event({"content": "a"}), STOP)
+    assert [block["type"] for block in with_list.content_blocks] == ["reasoning", "text"]
+    assert all(isinstance(block, dict) for block in with_list.content)
+    listed = summed(opening, event({"content": [{"type": "text", "text": "a"}]}), STOP, family="gemini-3")
+    assert (listed.text, len(listed.content_blocks)) == ("a", 1)
+
+
+def test_5_reasoning_that_comes_after_text_loses_neither() -> None:
+    total = summed(event({"content": "a"}), event(reasoning("x", "S")), event({"content": "b"}), STOP)
+    assert [block["type"] for block in total.content_blocks] == ["text", "reasoning", "text"]
+    assert total.text == "ab"
+
+
+def test_6_what_comes_with_every_event_is_said_once() -> None:
+    facts: dict[str, Any] = {
+        "model": "m",
+        "system_fingerprint": "fp",
+        "usage": {"prompt_tokens": 1, "completion_tokens": 2},
+    }
+    total = summed(event({"content": "a"}, **facts), event({"content": "b"}, **facts), event({}, "stop", **facts))
+    assert total.response_metadata["served_model"] == "m"
+    assert total.response_metadata["model_name"] == "my-endpoint"
+    assert total.response_metadata["system_fingerprint"] == "fp"
+    assert total.response_metadata["finish_reason"] == "stop"
+    assert total.response_metadata["model_provider"] == "databricks"
+    assert total.usage_metadata is not None
+    assert total.usage_metadata["total_tokens"] == 3
+
+
+def test_7_a_signature_is_said_once_and_whole() -> None:
+    signed = {"type": "text", "text": "b", "thoughtSignature": "T"}
+    chunks = chunks_of(
+        event({"content": [{"type": "text", "text": "a"}]}), event({"content": [signed]}), event({"content": [signed]}),
+        STOP, family="gemini-3",
+    )  # fmt: skip
+    said = [
+        block for chunk in chunks for block in chunk.content if isinstance(block, dict) and "thoughtSignature" in block
+    ]
+    assert [block["thoughtSignature"] for block in said] == ["T"]
+
+
+def test_7_two_signatures_are_two_blocks() -> None:
+    signed = [{"type": "text", "text": text, "thoughtSignature": mark} for text, mark in (("a", "T"), ("b", "U"))]
+    total = summed(*(event({"content": [block]}) for block in signed), STOP, family="gemini-3")
+    assert [{**block, "index": 0} for block in total.content if isinstance(block, dict)] == [
+        {**block, "index": 0} for block in signed
+    ]
+
+
+def test_7_a_signature_on_every_fragment_of_a_call_is_said_once() -> None:
+    deltas = [call_delta('{"a"', "f", call_id="c1"), call_delta(": 1}")]
+    for delta in deltas:
+        delta["tool_calls"][0]["thoughtSignature"] = "T"
+    total = summed(*map(event, deltas), event({}, "tool_calls"), family="gemini-3")
+    assert total.additional_kwargs == {"databricks_tool_call_extras": {"c1": {"thoughtSignature": "T"}}}
+
+
+def test_7_a_signature_that_comes_before_its_calls_id_is_kept() -> None:
+    early = call_delta("", "f")
+    early["tool_calls"][0]["thoughtSignature"] = "T"
+    total = summed(event(early), event(call_delta("{}", call_id="c1")), event({}, "tool_calls"))
+    assert total.additional_kwargs == {"databricks_tool_call_extras": {"c1": {"thoughtSignature": "T"}}}
+
+
+def test_8_the_id_is_on_all_chunks_or_on_none() -> None:
+    body = b'{"id":null,"choices":[{"index":0,"delta":{"content":"a"}}]}'
+    assert {chunk.id for chunk in chunks_of(*TEXT_THEN_CALL)} == {"a1"}
+    assert {chunk.id for chunk in chunks_of(body, event({"content": "b"}), STOP)} == {None}
+    assert {chunk.id for chunk in chunks_of(b'{"id":"","choices":[]}', event({"content": "b"}), STOP)} == {"a1"}
+
+
+def test_9_calls_always_have_an_index_and_their_name_once() -> None:
+    for index in (0, None):
+        deltas = [call_delta(text, "f", index=index, call_id="c1") for text in ('{"a"', ": ", "1}")]
+        total = summed(*map(event, deltas), event({}, "tool_calls"))
+        assert [(call["name"], call["args"], call["id"]) for call in total.tool_calls] == [("f", {"a": 1}, "c1")]
+
+
+@pytest.mark.parametrize(
+    "arguments", ['{"a": "hel', '{"a": bad', '{"a": [1, {"b', '{"a": "x\\', "[1, 2", '"text', "nul", "{]"]
+)
+@pytest.mark.parametrize("finish", ["length", "tool_calls", None])
+def test_10_arguments_that_are_no_object_are_no_call(arguments: str, finish: str | None) -> None:
+    events = [event(call_delta("", "f", call_id="c1")), event(call_delta(arguments)), event({}, finish), DONE]
+    total = summed(*events)
+    assert total.tool_calls == []
+    assert [(call["name"], call["id"]) for call in total.invalid_tool_calls] == [("f", "c1")]
+    assert (total.invalid_tool_calls[0]["args"] or "").startswith(arguments)
+
+
+@pytest.mark.parametrize("finish", ["length", "max_tokens", "content_filter"])
+def test_10_a_limit_before_the_arguments_is_no_call(finish: str) -> None:
+    for arguments in ("", "{}"):
+        assert summed(event(call_delta(arguments, "f", call_id="c1")), event({}, finish)).tool_calls == []
+        (call,) = summed(event(call_delta(arguments, "f", call_id="c1")), event({}, "tool_calls")).tool_calls
+        assert call["args"] == {}
+
+
+# What stands beside the numbers: how streams and answers end.
+
+
+def test_a_stream_that_does_not_say_that_it_ended_was_cut_off() -> None:
+    for events in ([], [event({"content": "a"})], [b'{"id":"x","choices":[]}']):
+        decoder = StreamDecoder(target(), "req-7")
+        list(decoder.feed(events))
+        with pytest.raises(StreamInterruptedError) as caught, decoder.keeping_partial():
+            decoder.close()
+        assert caught.value.partial is not None
+        assert caught.value.partial.text == ("a" if len(events) and b"delta" in events[0] else "")
+        assert (caught.value.request_id, caught.value.endpoint) == ("req-7", "my-endpoint")
+
+
+def test_a_partial_message_trusts_no_call_without_arguments() -> None:
+    decoder = StreamDecoder(target())
+    list(decoder.feed([event(call_delta("", "f", call_id="c1"))]))
+    with pytest.raises(StreamInterruptedError) as caught, decoder.keeping_partial():
+        decoder.close()
+    assert caught.value.partial is not None
+    assert caught.value.partial.tool_calls == []
+    assert len(caught.value.partial.invalid_tool_calls) == 1
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_another_shape_of_answer_is_named(whole: bool) -> None:
+    """An agent's answer has messages or deltas at the top; read as chat completions it would be empty."""
+    body = b'{"delta": {"content": "a"}}'
+    with pytest.raises(MalformedResponseError, match=r"'my-endpoint' answered with \['delta'\] instead of 'choices'"):
+        decode_answer(body, target(), None) if whole else chunks_of(body, DONE)
+
+
+@pytest.mark.parametrize("payload", [b'{"error": "boom"}', b'{"error_code": "INTERNAL_ERROR", "message": "boom"}'])
+def test_an_error_in_the_stream_comes_after_what_had_arrived(payload: bytes) -> None:
+    decoder = StreamDecoder(target())
+    with decoder.keeping_partial():
+        chunks = decoder.feed([event({"content": "a"}), payload])
+        assert next(chunks).text == "a"
+    with pytest.raises(DatabricksError, match="boom") as caught, decoder.keeping_partial():
+        next(chunks)
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "a"
+
+
+def test_a_second_choice_that_nobody_asked_for_raises() -> None:
+    with pytest.raises(MalformedResponseError, match="was not asked for"):
+        chunks_of(b'{"choices": [{"index": 1, "delta": {"content": "b"}}]}', DONE)
+
+
+def test_deltas_that_arrive_together_become_one_chunk() -> None:
+    events = [event({"content": word}) for word in "abc"]
+    assert [chunk.content for chunk in chunks_of(*events, STOP, coalesce=True)] == ["abc", ""]
+    assert [chunk.content for chunk in chunks_of(*events, STOP)] == ["a", "b", "c", ""]
+
+
+def test_a_whole_answer_instead_of_a_stream_is_read() -> None:
+    body = b'{"id":"w","choices":[{"index":0,"message":{"content":"all"},"finish_reason":"stop"}]}'
+    assert summed(body).text == "all"
