@@ -1,4 +1,4 @@
-"""The README's Python runs, from top to bottom, as a newcomer would paste it."""
+"""The Python in the documents runs, from top to bottom, as a newcomer would paste it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.local import LocalWorkspace
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_every_example_runs(
+def _run(document: Path) -> int:
+    examples = re.findall(r"^```python\n(.*?)^```", document.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    names: dict[str, object] = {}
+    for example in examples:
+        exec(compile(example, str(document), "exec"), names)  # noqa: S102  # our own document, and that is the point
+    return len(examples)
+
+
+def test_the_readme_runs(
     workspace: LocalWorkspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DATABRICKS_HOST", workspace.host)
     monkeypatch.setenv("DATABRICKS_TOKEN", workspace.token)
-    examples = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    assert len(examples) > 7
-    names: dict[str, object] = {}
-    for example in examples:
-        exec(compile(example, str(README), "exec"), names)  # noqa: S102  # our own document, and that is the point
+    assert _run(ROOT / "README.md") > 7
     printed = capsys.readouterr().out
     assert "{'city': 'Oslo'}" in printed
     assert "It rains in Oslo." in printed
@@ -31,3 +35,15 @@ def test_every_example_runs(
     assert "Thought:" in printed
     assert "Taxes are due in April." in printed
     assert "404 ENDPOINT_NOT_FOUND" in printed
+
+
+def test_the_page_on_reasoning_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(ROOT / "docs" / "reasoning.md") == 2
+    assert "It rains in Oslo." in capsys.readouterr().out
+
+
+def test_the_page_on_the_local_workspace_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(ROOT / "docs" / "local-workspace.md") == 1
+    assert "'messages': [{'content': 'Hello!', 'role': 'user'}]" in capsys.readouterr().out.replace(
+        "'role': 'user', 'content': 'Hello!'", "'content': 'Hello!', 'role': 'user'"
+    )
