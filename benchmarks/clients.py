@@ -72,7 +72,10 @@ class Raw:
     def _aclient(self) -> httpx.AsyncClient:
         import asyncio
 
-        return self._async.setdefault(id(asyncio.get_running_loop()), self._make())
+        loop = id(asyncio.get_running_loop())
+        if loop not in self._async:
+            self._async[loop] = self._make()
+        return self._async[loop]
 
     def stream(self, text: str) -> Iterator[bytes]:
         """Yield the pieces of a body."""

@@ -109,6 +109,8 @@ class Worker:
             process = self._start(case)
             line = process.communicate(timeout=120)[0]
             return cast("dict[str, float]", json.loads(line)) if line else {}
+        if case == "memory":
+            self.stop()
         if self._process is None:
             self._process = self._start("serve")
         sent, got = cast("IO[str]", self._process.stdin), cast("IO[str]", self._process.stdout)

@@ -351,9 +351,7 @@ class DatabricksConnection(BaseModel):
         channel = Channel(
             signed.credentials,
             timeouts=Timeouts.of(self.timeout),
-            policy=RetryPolicy(
-                max_retries=self.max_retries, deadline=self.retry_deadline, retry_sent=self._repeatable
-            ),
+            policy=RetryPolicy(max_retries=self.max_retries, deadline=self.retry_deadline, retry_sent=self._repeatable),
             http_client=self.http_client,
             http_async_client=self.http_async_client,
         )

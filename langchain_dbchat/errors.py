@@ -14,6 +14,7 @@
       DatabricksTimeoutError            408, 504, our own timeouts            ModelTimeoutError, TimeoutError
       StreamInterruptedError            the answer never said it had ended    ModelConnectionError
       MalformedResponseError            an answer that is not the API's       ModelAPIError, never retryable
+      EmbeddingsIncompleteError         some of many texts have no embedding  ModelError
       ConfigurationError                known before anything is sent         ValueError
       UnsupportedContentError           content that cannot be represented    ValueError
 
@@ -27,6 +28,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.exceptions import (
@@ -34,6 +36,7 @@ from langchain_core.exceptions import (
     ModelAPIError,
     ModelAuthenticationError,
     ModelConnectionError,
+    ModelError,
     ModelInvalidRequestError,
     ModelNotFoundError,
     ModelPermissionDeniedError,
@@ -62,6 +65,7 @@ __all__ = [
     "DatabricksPermissionDeniedError",
     "DatabricksRateLimitError",
     "DatabricksTimeoutError",
+    "EmbeddingsIncompleteError",
     "ErrorResponse",
     "MalformedResponseError",
     "StreamInterrupted",
@@ -139,8 +143,8 @@ class DatabricksError(Exception):
         # Exceptions pickle as class(*args) and then __dict__, so args must stay this one text.
         super().__init__(self.message)
         self.status_code = status_code
-        self.error_code = error_code
-        self.request_id = request_id
+        self.error_code = scrub(error_code) if error_code else error_code  # the server's words, as free as its others
+        self.request_id = scrub(request_id) if request_id else request_id
         self.endpoint = endpoint
         self.host = host
         self.retry_after = retry_after
@@ -198,6 +202,18 @@ class MalformedResponseError(DatabricksError, ModelAPIError):
     """The answer is not one of the API: HTML, not JSON, not an object, or an event that is too large."""
 
     is_retryable = False
+
+
+class EmbeddingsIncompleteError(DatabricksError, ModelError):
+    """Of many texts some have an embedding and some do not; its cause is the first failure.
+
+    Attributes:
+        failures: The error of each text that failed, by the text's index.
+        rows: What succeeded, with a row for each text: None, or a row of NaN in an array, where there is no embedding.
+    """
+
+    failures: Mapping[int, Exception] = MappingProxyType({})
+    rows: Any = None
 
 
 class ConfigurationError(DatabricksError, ValueError):

@@ -1,13 +1,18 @@
 """The embeddings dialect: texts in, rows of floats out.
 
 Rows come with an ``index`` and need not come in order; a server that loses one must not shift the others. Neither
-``encoding_format`` nor ``user`` is documented by Databricks, so neither is sent.
+``encoding_format`` nor ``user`` is documented by Databricks, so neither is sent unless the caller asks; rows in base64
+(32-bit floats, as OpenAI's API sends them for ``encoding_format="base64"``) are read all the same, and then no Python
+float is made of them.
 """
 
 from __future__ import annotations
 
+import sys
+from array import array
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic_core import from_json
 
@@ -19,7 +24,11 @@ MAX_INPUTS = 150
 _NUMBERS = frozenset({float, int})
 
 BLANK = " "
-"""What an empty text is sent as: an empty input is refused, and a row is owed for every text."""
+"""What an empty text, or one of whitespace alone, is sent as: an empty input is refused, a row is owed for every text,
+and texts that say nothing should get the same row."""
+
+Row: TypeAlias = "list[float] | array[float]"
+"""One embedding: a list of floats, or 32-bit floats as they came."""
 
 
 def encode_embedding_request(texts: Sequence[str], params: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,10 +41,10 @@ def encode_embedding_request(texts: Sequence[str], params: Mapping[str, Any]) ->
     Returns:
         The body.
     """
-    return {"input": [text or BLANK for text in texts], **params}
+    return {"input": [BLANK if not text or text.isspace() else text for text in texts], **params}
 
 
-def decode_embeddings(body: bytes, count: int, endpoint: str) -> tuple[list[list[float]], Mapping[str, Any]]:
+def decode_embeddings(body: bytes, count: int, endpoint: str) -> tuple[list[Row], Mapping[str, Any]]:
     """Read an answer.
 
     Args:
@@ -68,17 +77,38 @@ def decode_embeddings(body: bytes, count: int, endpoint: str) -> tuple[list[list
         )
     if len(data) != count:
         raise MalformedResponseError(f"The endpoint {endpoint!r} answered {len(data)} rows for {count} texts.")
-    rows: list[list[float] | None] = [None] * count
+    rows: list[Row | None] = [None] * count
     for position, item in enumerate(data):
         if not isinstance(item, Mapping):
-            raise MalformedResponseError(f"The endpoint {endpoint!r} answered with a row that is no object: {item!r:.80}")
+            raise MalformedResponseError(
+                f"The endpoint {endpoint!r} answered with a row that is no object: {item!r:.80}"
+            )
         index = position if item.get("index") is None else item["index"]
-        row = item.get("embedding")
         if not isinstance(index, int) or not 0 <= index < count or rows[index] is not None:
             raise MalformedResponseError(f"The endpoint {endpoint!r} answered with a wrong row index: {index!r}.")
-        kinds = set(map(type, row)) if isinstance(row, list) else set()
-        if not kinds or not kinds <= _NUMBERS:
+        row = _row(item.get("embedding"))
+        if row is None:
             raise MalformedResponseError(f"The endpoint {endpoint!r} answered with no list of numbers in row {index}.")
-        rows[index] = row if kinds == {float} else [float(value) for value in row]
+        rows[index] = row
     usage = payload.get("usage")
     return [row for row in rows if row is not None], usage if isinstance(usage, Mapping) else {}
+
+
+def _row(value: Any) -> Row | None:
+    if isinstance(value, str):
+        return _unpack(value)
+    if not isinstance(value, list) or not value or not (kinds := set(map(type, value))) <= _NUMBERS:
+        return None
+    return value if kinds == {float} else [float(number) for number in value]
+
+
+def _unpack(text: str) -> array[float] | None:
+    """Read base64 of little-endian 32-bit floats."""
+    row = array("f")
+    try:
+        row.frombytes(b64decode(text, validate=True))
+    except ValueError:  # no base64, or not a whole number of floats
+        return None
+    if sys.byteorder == "big":
+        row.byteswap()
+    return row or None

@@ -73,7 +73,7 @@ class Limit:
         Returns:
             Seconds; 0 to start now, infinity until another one has ended.
         """
-        if self.travelling >= self.bound:
+        if self.travelling + 1 > self.bound:
             return math.inf
         return max(0.0, self.held_until - now)
 
@@ -104,7 +104,7 @@ class Limit:
         if outcome.status in _OVERLOADED:
             return self._complaint(started, outcome, crowd, now)
         self._complaints_at_one = 0
-        if crowd >= int(self.bound):
+        if crowd + 1 > self.bound:  # somebody may have been kept waiting
             self.bound += 1 / self.bound
         return None
 
@@ -131,7 +131,7 @@ class _Waiter:
 
     __slots__ = ("started", "wake")
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, wake: Callable[[], object]) -> None:
         self.wake = wake
         self.started: int | None = None
 
@@ -163,7 +163,8 @@ class Gate:
             patience = self._line_up(waiter)
             while waiter.started is None:
                 woken.wait(patience)
-                patience = self._pump()
+                woken.clear()
+                patience = self._pump(waiter)
         except BaseException:  # a KeyboardInterrupt must not take the turn with it
             self._quit(waiter)
             raise
@@ -176,13 +177,17 @@ class Gate:
             The round in which it began, for `leave`.
         """
         loop, woken = asyncio.get_running_loop(), asyncio.Event()
-        waiter = _Waiter(lambda: loop.call_soon_threadsafe(woken.set) and None)
+        waiter = _Waiter(lambda: loop.call_soon_threadsafe(woken.set))
         try:
             patience = self._line_up(waiter)
             while waiter.started is None:
-                await asyncio.wait({(waiting := asyncio.ensure_future(woken.wait()))}, timeout=patience)
-                waiting.cancel()
-                patience = self._pump()
+                waking = asyncio.ensure_future(woken.wait())
+                try:
+                    await asyncio.wait({waking}, timeout=patience)
+                finally:
+                    waking.cancel()
+                woken.clear()
+                patience = self._pump(waiter)
         except BaseException:  # the same for a cancelled task
             self._quit(waiter)
             raise
@@ -204,31 +209,46 @@ class Gate:
     def _line_up(self, waiter: _Waiter) -> float | None:
         with self._lock:
             self._queue.append(waiter)
-        return self._pump()
+        return self._pump(waiter)
 
-    def _pump(self) -> float | None:
-        """Give turns to the first in the queue, and say how long the next has to wait at the most; None for ever."""
+    def _pump(self, caller: _Waiter | None = None) -> float | None:
+        """Give turns to the first in the queue.
+
+        While nobody may start, the first in the queue has to know until when, since no other request's end will wake
+        it: so it is woken, unless it is the one who asks.
+
+        Returns:
+            Seconds after which the caller has to ask again; None if it will be woken.
+        """
         with self._lock:
             while self._queue:
+                waiter = self._queue[0]
                 wait = self.limit.wait(self._clock())
-                if wait > 0:
+                if wait == math.inf or (wait > 0 and waiter is caller):
                     return None if wait == math.inf else wait
-                waiter = self._queue.popleft()
-                started = self.limit.start()
+                if wait == 0:
+                    self._queue.popleft()
+                    waiter.started = self.limit.start()
                 try:
-                    waiter.started = started
                     waiter.wake()
                 except RuntimeError:  # its event loop is closed: nobody waits there any more
-                    self.limit.end(started, None, self._clock())
+                    self._forget(waiter)
+                    continue
+                if wait > 0:
+                    return wait
         return None
+
+    def _forget(self, waiter: _Waiter) -> None:
+        """Take somebody out who does not wait any more; the caller holds the lock."""
+        if waiter.started is not None:
+            self.limit.end(waiter.started, None, self._clock())
+        elif waiter in self._queue:
+            self._queue.remove(waiter)
 
     def _quit(self, waiter: _Waiter) -> None:
         with self._lock:
-            if waiter.started is None and waiter in self._queue:
-                self._queue.remove(waiter)
-                return
-        if waiter.started is not None:
-            self.leave(waiter.started, None)
+            self._forget(waiter)
+        self._pump()
 
 
 class Turn:

@@ -11,8 +11,11 @@ copied and thrown away for nothing. These things make a shared client safe:
   waits in the loop, and `loop.shutdown_asyncgens`, which `asyncio.run` calls, runs the generator's `finally`. Clients
   of loops that were closed without that are dropped when the next one is made.
 - **Forks.** A child must not write to its parent's sockets: the process id is part of the state, and a child begins
-  anew. It keeps what it inherited, unused, because closing it would say goodbye on the parent's TLS connections.
+  anew. It keeps what it inherited, untouched: a lock in there may have been held by a thread that the fork left behind.
 - **Cookies.** None are kept: a cookie of one user's login must not travel with another user's token.
+
+The connections lie in a pool of our own (see `free_list`), and what httpx's client does around a pool is left out:
+redirects, cookies, authentication. Where a proxy is in the environment, it is httpx's own client with its own pool.
 """
 
 from __future__ import annotations
@@ -22,9 +25,12 @@ import atexit
 import os
 import threading
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
 
 import httpx
+
+from langchain_dbchat.transport.free_list import AsyncFreeList, FreeList
 
 if TYPE_CHECKING:
     import ssl
@@ -38,11 +44,48 @@ _VARIABLES = (
     "SSL_CERT_DIR",
     *(name for word in ("http", "https", "all", "no") for name in (f"{word}_proxy", f"{word}_proxy".upper())),
 )
-# httpx's defaults but for the expiry: agents pause for longer than 5 s between calls, and load balancers keep idle
-# connections for 60 s. The numbers stay, because httpx's pool is quadratic in them.
-_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0)
+# Agents pause for longer than httpx's 5 s between calls, and load balancers keep idle connections for 60 s.
+_EXPIRY = 30.0
+_LIMITS = httpx.Limits(max_connections=500, max_keepalive_connections=100, keepalive_expiry=_EXPIRY)
+# For httpx's own pool, which is quadratic in its limits: its defaults.
+_PROXY_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=_EXPIRY)
 
 _Key = tuple[str | None, ...]
+
+
+class _Client(httpx.Client):
+    """A client that only sends: a request of ours has all its headers, and an answer is read by us."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._pool = FreeList(context, _LIMITS)
+        super().__init__(transport=self._pool, trust_env=False, cookies=_no_cookies())
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request, and leave the answer's body open.
+
+        Args:
+            request: The request.
+            **options: Of httpx, for redirects and authentication, of which there are none here.
+        """
+        del options
+        response = self._pool.handle_request(request)
+        response.request = request
+        return response
+
+
+class _AsyncClient(httpx.AsyncClient):
+    """The same for an event loop."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._pool = AsyncFreeList(context, _LIMITS)
+        super().__init__(transport=self._pool, trust_env=False, cookies=_no_cookies())
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request, and leave the answer's body open; as in `_Client`."""
+        del options
+        response = await self._pool.handle_async_request(request)
+        response.request = request
+        return response
 
 
 class _State:
@@ -79,9 +122,7 @@ def sync_client() -> httpx.Client:
         with state.lock:
             client = state.clients.get(key)
             if client is None:
-                client = state.clients[key] = httpx.Client(
-                    verify=_context(state, key), limits=_LIMITS, cookies=_no_cookies()
-                )
+                client = state.clients[key] = _new_client(_context(state, key))
     return client
 
 
@@ -105,10 +146,27 @@ async def async_client() -> httpx.AsyncClient:
         kept = ours.get(key)
         if kept is not None:  # another task of this loop was faster
             return kept.client
-        client = httpx.AsyncClient(verify=context, limits=_LIMITS, cookies=_no_cookies())
+        client = _new_async_client(context)
         kept = ours[key] = _Kept(client, _keep(client, state, loop))
     await anext(kept.keeper)  # only a generator that has begun is known to the loop
     return kept.client
+
+
+def _new_client(context: ssl.SSLContext) -> httpx.Client:
+    if _has_proxy():
+        return httpx.Client(verify=context, limits=_PROXY_LIMITS, cookies=_no_cookies())
+    return _Client(context)
+
+
+def _new_async_client(context: ssl.SSLContext) -> httpx.AsyncClient:
+    if _has_proxy():
+        return httpx.AsyncClient(verify=context, limits=_PROXY_LIMITS, cookies=_no_cookies())
+    return _AsyncClient(context)
+
+
+def _has_proxy() -> bool:
+    """Say whether httpx would find a proxy in the environment, or in the settings of macOS or Windows."""
+    return not getproxies().keys().isdisjoint({"http", "https", "all"})
 
 
 async def _keep(
@@ -139,6 +197,7 @@ def _context(state: _State, key: _Key) -> ssl.SSLContext:
     context = state.contexts.get(key[:2])
     if context is None:
         context = state.contexts[key[:2]] = httpx.create_ssl_context()
+        context.set_alpn_protocols(["http/1.1"])
     return context
 
 

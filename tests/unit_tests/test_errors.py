@@ -39,6 +39,7 @@ LEAVES: dict[str, tuple[type[BaseException], ...]] = {
     "DatabricksTimeoutError": (core.ModelTimeoutError, TimeoutError),
     "StreamInterruptedError": (core.ModelConnectionError,),
     "MalformedResponseError": (core.ModelAPIError,),
+    "EmbeddingsIncompleteError": (core.ModelError,),
     "ConfigurationError": (ValueError,),
     "UnsupportedContentError": (ValueError,),
 }

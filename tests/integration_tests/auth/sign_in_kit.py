@@ -6,6 +6,7 @@ every question with the token that signed it, so that a test reads who called fr
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import stat
@@ -56,7 +57,7 @@ def signer(received: Received) -> str:
 
 
 class Mirror(ScriptedServer):
-    """Answers with the token that signed the question; exchanges Connect's session tokens.
+    """Answers with the token that signed the question; exchanges session tokens and secrets.
 
     `faults` are given first, one for each question; `refused` are tokens that it does not know.
     """
@@ -71,8 +72,13 @@ class Mirror(ScriptedServer):
         if received.path == EXCHANGE:
             self.exchanged += 1
             (subject,) = parse_qs(received.body.decode())["subject_token"]
-            token = {"access_token": f"for-{subject}-{self.exchanged}", "token_type": "Bearer", "expires_in": 3600}
-            return Scripted(token)
+            return Scripted({"access_token": f"for-{subject}-{self.exchanged}", "expires_in": 3600})
+        if received.path == "/oidc/v1/token":
+            self.exchanged += 1
+            client = (
+                base64.b64decode(received.headers["authorization"].removeprefix("Basic ")).decode().partition(":")[0]
+            )
+            return Scripted({"access_token": f"of-{client}", "expires_in": 3600})
         if received.method == "GET":
             return Scripted({"endpoints": [{"name": MODEL, "task": "llm/v1/chat"}], "data": [{"id": MODEL}]})
         token = signer(received)

@@ -9,10 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kit.ways import Way, four_ways
 from pydantic import SecretStr
-from sign_in_kit import BUSY, DENIED, EXCHANGE, INVALID, PAT, UNKNOWN, Mirror, chat, on_connect, write_cli, write_workbench
+from sign_in_kit import (
+    BUSY,
+    DENIED,
+    EXCHANGE,
+    INVALID,
+    PAT,
+    UNKNOWN,
+    Mirror,
+    chat,
+    on_connect,
+    write_cli,
+    write_workbench,
+)
 
+from kit.ways import Way, four_ways
 from langchain_dbchat import DatabricksEmbeddings
 from langchain_dbchat.auth import cli, m2m, posit, sdk
 from langchain_dbchat.errors import (
@@ -101,6 +113,7 @@ def test_what_is_given_wins_over_the_whole_environment(
     host = None if "profile" in arguments else mirror.url
     assert call(chat(host, **arguments), "Who am I?").text == token
     assert mirror.signers == [token]
+    assert mirror.exchanged == token.startswith("for-")  # no token is fetched that is not used
 
 
 @four_ways
@@ -111,11 +124,9 @@ def test_every_header_of_ones_own_credentials_is_sent(call: Way, mirror: Mirror)
 
 # What the environment has, best first; each row is found once those above it are taken away.
 @four_ways
-def test_the_environments_order(
-    call: Way, mirror: Mirror, workspace: LocalWorkspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_environments_order(call: Way, mirror: Mirror, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     environment = {
-        **{name: CROWD[name] for name in ("DATABRICKS_TOKEN", "DATABRICKS_API_KEY")},
+        **CROWD,
         "DATABRICKS_CONFIG_FILE": str(write_workbench(tmp_path, mirror.url, "of-workbench")),
         **on_connect(mirror),
         "CONNECT_CONTENT_SESSION_TOKEN": "content",
@@ -125,16 +136,16 @@ def test_the_environments_order(
     for name, value in {"DATABRICKS_HOST": mirror.url, **environment}.items():
         monkeypatch.setenv(name, value)
     found = []
-    for gone in (
-        "DATABRICKS_TOKEN", "DATABRICKS_API_KEY", "DATABRICKS_CONFIG_FILE", "POSIT_PRODUCT", "HOME", "DATABRICKS_CLI_PATH",
-    ):  # fmt: skip
+    tokens, then = ("DATABRICKS_TOKEN", "DATABRICKS_API_KEY"), ("DATABRICKS_CONFIG_FILE", "POSIT_PRODUCT", "HOME")
+    for gone in (*tokens, "DATABRICKS_CLIENT_ID", *then, "DATABRICKS_CLI_PATH"):
         found.append(call(chat(), "Who am I?").text)
         monkeypatch.setenv(gone, str(tmp_path / "nowhere") if gone == "HOME" else "")
     assert found == [
         "of-the-environment",
         "of-the-environment-too",
+        "of-nobody",
         "of-workbench",
-        "for-content-1",
+        "for-content-2",
         "of-the-profile",
         "cli-1",
     ]
@@ -143,7 +154,11 @@ def test_the_environments_order(
 @four_ways
 @pytest.mark.parametrize(
     ("auth_type", "token"),
-    [("posit-workbench", "of-workbench"), ("databricks-cli", "cli-1"), ("posit-connect-service-account", "for-content-1")],
+    [
+        ("posit-workbench", "of-workbench"),
+        ("databricks-cli", "cli-1"),
+        ("posit-connect-service-account", "for-content-1"),
+    ],
 )
 def test_the_variable_jumps_to_the_named_step(
     call: Way, auth_type: str, token: str, mirror: Mirror, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -423,7 +438,9 @@ def test_connect_over_http_to_another_machine_is_refused(
 
 @four_ways
 @pytest.mark.parametrize("kind", ["config", "client"])
-def test_the_sdks_own_objects_sign(call: Way, kind: str, workspace: LocalWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sdks_own_objects_sign(
+    call: Way, kind: str, workspace: LocalWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from databricks.sdk import WorkspaceClient, useragent
     from databricks.sdk.core import Config
 

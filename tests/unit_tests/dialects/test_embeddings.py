@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 import pytest
 from pydantic_core import to_json
 
-from langchain_dbchat.dialects.embeddings import decode_embeddings, encode_embedding_request
+from langchain_dbchat.dialects.embeddings import Row, decode_embeddings, encode_embedding_request
 from langchain_dbchat.errors import DatabricksError, DatabricksRateLimitError, MalformedResponseError
 
 
@@ -15,7 +16,7 @@ def row(index: int | None, *values: Any) -> dict[str, Any]:
     return {"object": "embedding", "embedding": list(values), **({} if index is None else {"index": index})}
 
 
-def decode(data: Any, count: int) -> list[list[float]]:
+def decode(data: Any, count: int) -> list[Row]:
     return decode_embeddings(to_json({"data": data}), count, "gte")[0]
 
 
@@ -28,6 +29,15 @@ def test_the_request() -> None:
 def test_rows_are_put_in_order_and_the_usage_is_kept() -> None:
     body = to_json({"data": [row(1, 0.5), row(0, 1.5)], "usage": {"prompt_tokens": 2}})
     assert decode_embeddings(body, 2, "gte") == ([[1.5], [0.5]], {"prompt_tokens": 2})
+
+
+def test_texts_that_say_nothing_are_sent_alike() -> None:
+    assert encode_embedding_request(["", " \n\t ", "\u2003"], {}) == {"input": [" ", " ", " "]}
+    assert encode_embedding_request([" a "], {}) == {"input": [" a "]}
+
+
+def test_base64_is_read_without_making_floats() -> None:
+    assert decode([{"index": 0, "embedding": "AACAPwAAAMA="}], 1) == [array("f", [1.0, -2.0])]
 
 
 def test_rows_without_an_index_come_in_order() -> None:
@@ -49,7 +59,9 @@ def test_whole_numbers_become_floats() -> None:
         ([row(0, 1.0), row(-1, 1.0)], "wrong row index: -1"),
         ([row(0, 1.0), {**row(1, 1.0), "index": "1"}], "wrong row index: '1'"),
         ([row(0, 1.0), row(1)], "no list of numbers in row 1"),
-        ([row(0, 1.0), {"index": 1, "embedding": "AACAPw=="}], "no list of numbers in row 1"),
+        ([row(0, 1.0), {"index": 1, "embedding": "AACAPw"}], "no list of numbers in row 1"),
+        ([row(0, 1.0), {"index": 1, "embedding": "AACA"}], "no list of numbers in row 1"),
+        ([row(0, 1.0), {"index": 1, "embedding": ""}], "no list of numbers in row 1"),
         ([row(0, 1.0), row(1, "a")], "no list of numbers in row 1"),
         ([row(0, 1.0), row(1, 1.0, None)], "no list of numbers in row 1"),
         ([row(0, 1.0), row(1, 1.0, "2")], "no list of numbers in row 1"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from langchain_core.messages import AIMessageChunk
@@ -34,7 +34,7 @@ def test_1_text_and_a_call_of_the_same_index_stay_apart() -> None:
     merged = as_v1[0]
     for chunk in as_v1[1:]:
         merged += chunk
-    assert [block["type"] for block in merged.content] == ["text", "tool_call_chunk"]  # type: ignore[index]  # dicts
+    assert [cast("Any", block)["type"] for block in merged.content] == ["text", "tool_call_chunk"]
 
 
 def test_2_and_3_content_has_string_indices_and_calls_have_whole_numbers() -> None:

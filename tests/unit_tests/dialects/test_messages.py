@@ -55,12 +55,12 @@ def made_by(model: str, family: str) -> dict[str, str]:
         (HumanMessage("a", name="Ann", id="m1"), {"role": "user", "content": "a"}),
         (HumanMessage("a", additional_kwargs={"lc_source": "x"}), {"role": "user", "content": "a"}),
         (AIMessage("a"), {"role": "assistant", "content": "a"}),
-        (AIMessageChunk("a"), {"role": "assistant", "content": "a"}),
+        (AIMessageChunk(content="a"), {"role": "assistant", "content": "a"}),
         (AIMessage("a", name="agent"), {"role": "assistant", "content": "a"}),
         (AIMessage(["a", {"type": "text", "text": "b"}]), {"role": "assistant", "content": "ab"}),
-        (ChatMessage("a", role="user"), {"role": "user", "content": "a"}),
-        (ChatMessage("a", role="human"), {"role": "user", "content": "a"}),
-        (ChatMessage("a", role="assistant"), {"role": "assistant", "content": "a"}),
+        (ChatMessage(content="a", role="user"), {"role": "user", "content": "a"}),
+        (ChatMessage(content="a", role="human"), {"role": "user", "content": "a"}),
+        (ChatMessage(content="a", role="assistant"), {"role": "assistant", "content": "a"}),
         (
             ToolMessage("a", tool_call_id="c1", name="f", artifact=[1]),
             {"role": "tool", "tool_call_id": "c1", "content": "a"},
@@ -74,13 +74,17 @@ def test_a_message_is_written_key_by_key(message: BaseMessage, wire: dict[str, A
 
 
 def test_system_messages_and_their_other_spellings() -> None:
-    for message in (SystemMessage("s"), ChatMessage("s", role="system"), ChatMessage("s", role="developer")):
+    for message in (
+        SystemMessage("s"),
+        ChatMessage(content="s", role="system"),
+        ChatMessage(content="s", role="developer"),
+    ):
         assert encode(message, HI)[0] == {"role": "system", "content": "s"}
 
 
 @pytest.mark.parametrize(
     "message",
-    [ChatMessage("a", role="narrator"), FunctionMessage("a", name="f"), RemoveMessage(id="m1")],
+    [ChatMessage(content="a", role="narrator"), FunctionMessage(content="a", name="f"), RemoveMessage(id="m1")],
 )
 def test_messages_that_have_no_place_on_the_wire_raise(message: BaseMessage) -> None:
     with pytest.raises(UnsupportedContentError, match="message 1"):
@@ -140,7 +144,8 @@ def test_calls_with_and_without_text() -> None:
         "content": "Let me see.",
         "tool_calls": [wire_call(arguments='{"city": "Åre"}')],
     }
-    for content in ("", [], [{"type": "text", "text": ""}]):
+    contents: list[Any] = ["", [], [{"type": "text", "text": ""}]]
+    for content in contents:
         for family in ("generic", "claude", "open-weights"):
             wire = encode(HI, AIMessage(content=content, tool_calls=[call()]), family=family)[1]
             assert wire == {"role": "assistant", "content": None, "tool_calls": [wire_call()]}
@@ -196,7 +201,7 @@ def test_a_refusal_goes_back_where_it_is_all_that_was_said() -> None:
 
 
 def test_reasoning_goes_back_to_its_maker_only() -> None:
-    blocks = [signed("think", "S1"), {"type": "text", "text": "a"}]
+    blocks: list[Any] = [signed("think", "S1"), {"type": "text", "text": "a"}]
     metadata = made_by("databricks-claude-sonnet-4-5", "claude")
     answer = AIMessage(content=blocks, response_metadata=metadata)
     assert encode(HI, answer, HI, family="claude-opus-5")[1]["content"] == blocks
@@ -205,7 +210,7 @@ def test_reasoning_goes_back_to_its_maker_only() -> None:
 
 
 def test_reasoning_of_a_custom_endpoint_goes_back_to_that_endpoint() -> None:
-    blocks = [signed("think", "S1"), {"type": "text", "text": "a"}]
+    blocks: list[Any] = [signed("think", "S1"), {"type": "text", "text": "a"}]
     answer = AIMessage(content=blocks, response_metadata=made_by("mine", "generic"))
     assert encode(HI, answer, HI, model="mine")[1]["content"] == blocks
     assert encode(HI, answer, HI, model="other")[1]["content"] == "a"
@@ -213,7 +218,7 @@ def test_reasoning_of_a_custom_endpoint_goes_back_to_that_endpoint() -> None:
 
 def test_unsigned_reasoning_never_goes_back() -> None:
     metadata = made_by("databricks-claude-sonnet-4-5", "claude")
-    blocks = [signed("one", None), signed("two", "S2"), {"type": "text", "text": "a"}]
+    blocks: list[Any] = [signed("one", None), signed("two", "S2"), {"type": "text", "text": "a"}]
     answer = AIMessage(content=blocks, response_metadata=metadata)
     assert encode(HI, answer, HI, family="claude")[1]["content"] == blocks[1:]
 
@@ -269,7 +274,8 @@ def test_tool_errors_say_so_in_their_text() -> None:
 
 
 def test_an_empty_tool_result_still_answers_its_call() -> None:
-    for content in ("", [], [{"type": "text", "text": ""}]):
+    contents: list[Any] = ["", [], [{"type": "text", "text": ""}]]
+    for content in contents:
         message = ToolMessage(content=content, tool_call_id="c1")
         wire = encode(HI, AIMessage("", tool_calls=[call()]), message, family="claude")
         assert wire[2] == {"role": "tool", "tool_call_id": "c1", "content": NO_OUTPUT}

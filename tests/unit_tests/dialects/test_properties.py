@@ -7,7 +7,7 @@ import json
 import pickle
 from contextlib import suppress
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -115,7 +115,7 @@ def test_deltas_add_up_to_the_whole(said: tuple[dict[str, Any], list[dict[str, A
 def test_messages_survive_their_trips_and_go_back_alike(said: tuple[dict[str, Any], list[dict[str, Any]], str]) -> None:
     message, deltas, finish = said
     forms = [read_whole(message, finish), summed(*map(event, deltas), event({}, finish), family="claude")]
-    sent = []
+    sent: list[list[dict[str, Any]]] = []
     for form in forms:
         trips = [
             copy.deepcopy(form),
@@ -123,7 +123,7 @@ def test_messages_survive_their_trips_and_go_back_alike(said: tuple[dict[str, An
             type(form).model_validate_json(form.model_dump_json()),
             loads(dumps(form), allowed_objects=[AIMessage, AIMessageChunk]),
             AIMessage(
-                content=form.content_blocks,
+                content=cast("list[Any]", form.content_blocks),
                 tool_calls=form.tool_calls,
                 response_metadata={**form.response_metadata, "output_version": "v1"},
             ),

@@ -35,7 +35,14 @@ def test_falsy_values_that_mean_something_are_sent() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_a_family_refuses_is_left_out_and_said(family: str) -> None:
     row = FAMILIES[family]
-    settings = {"temperature": 0.5, "top_k": 3, "seed": 1, "stop": ["x"], "n": 2, "parallel_tool_calls": True}
+    settings: dict[str, Any] = {
+        "temperature": 0.5,
+        "top_k": 3,
+        "seed": 1,
+        "stop": ["x"],
+        "n": 2,
+        "parallel_tool_calls": True,
+    }
     encoded = request(family, **settings)
     for name in settings:
         assert (name in encoded.body) is (name not in encoded.dropped), name

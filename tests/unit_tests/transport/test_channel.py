@@ -27,6 +27,7 @@ from langchain_dbchat.errors import (
 )
 from langchain_dbchat.transport.channel import Channel, Timeouts
 from langchain_dbchat.transport.exchange import RetryPolicy
+from langchain_dbchat.transport.pools import async_client, sync_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,7 +121,7 @@ async def test_an_answer_that_cannot_be_decompressed(way: str) -> None:
     with ScriptedServer(Scripted(b"not gzip at all", headers={"content-encoding": "gzip"})) as server:
         with pytest.raises(MalformedResponseError, match="cannot be decompressed"):
             await post(way, Channel(Rotating()), request_to(server))
-        assert server.wait_open(0) == 0
+        assert await server.await_open(0) == 0
 
 
 async def test_a_large_answer_is_read_whole(way: str) -> None:
@@ -191,7 +192,9 @@ async def test_cookies_are_not_kept(way: str) -> None:
     with ScriptedServer(lambda _: Scripted({}, headers={"set-cookie": "session=1; Path=/"})) as server:
         for _ in range(2):
             await post(way, Channel(Rotating()), request_to(server))
+        client = sync_client() if way == "sync" else await async_client()
     assert all("cookie" not in received.headers for received in server.requests)
+    assert list(client.cookies.jar) == []
 
 
 async def test_an_endless_error_body_is_not_read_to_its_end(way: str) -> None:
@@ -201,7 +204,7 @@ async def test_an_endless_error_body_is_not_read_to_its_end(way: str) -> None:
     with ScriptedServer(endless) as server:
         with pytest.raises(DatabricksInvalidRequestError) as caught:
             await post(way, Channel(Rotating()), request_to(server))
-        assert server.wait_open(0) == 0
+        assert await server.await_open(0) == 0
     assert caught.value.response is not None
     assert len(caught.value.response.text) == 65_536
 
@@ -239,7 +242,7 @@ async def test_a_silent_server_runs_into_first_event(way: str) -> None:
         with pytest.raises(DatabricksTimeoutError, match=r"within 0\.15 s \(timeout: first_event\)") as caught:
             await post(way, channel, request_to(server))
         assert isinstance(caught.value, TimeoutError)
-        assert server.wait_open(0) == 0
+        assert await server.await_open(0) == 0
         assert len(server.requests) == 1
 
 

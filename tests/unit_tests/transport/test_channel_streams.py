@@ -165,7 +165,7 @@ async def test_an_event_that_is_too_large(way: str) -> None:
     with ScriptedServer(Scripted(body, stall=True)) as server:
         with pytest.raises(MalformedResponseError, match="larger than") as caught:
             await collect(way, channel(), request_to(server, streaming=True))
-        assert server.wait_open(0) == 0
+        assert await server.await_open(0) == 0
     assert caught.value.endpoint == "my-endpoint"
 
 
@@ -198,7 +198,7 @@ async def test_silence_between_events_is_idle_and_noise_is_silence(way: str, noi
         with pytest.raises(DatabricksTimeoutError, match=r"no further event within 0\.2 s \(timeout: idle\)") as caught:
             await collect(way, channel(first_event=20, idle=0.2), request_to(server, streaming=True), arrived)
         assert 0.15 < time.monotonic() - began < 2
-        assert server.wait_open(0) == 0
+        assert await server.await_open(0) == 0
     assert arrived == [b"1", b"2"]
     assert isinstance(caught.value, TimeoutError)
 
@@ -245,7 +245,7 @@ async def test_a_server_that_stays_after_the_end_is_left(way: str) -> None:
         began = time.monotonic()
         assert await collect(way, channel(idle=20), request_to(server, streaming=True)) == [b'{"a":1}', b"[DONE]"]
         assert time.monotonic() - began < 2
-        assert server.wait_open(0) == 0
+        assert await server.await_open(0) == 0
 
 
 async def test_a_cut_after_the_end_is_no_interruption(way: str) -> None:
@@ -363,7 +363,7 @@ async def test_a_compressed_stream_that_only_makes_noise_times_out(way: str, pac
     with ScriptedServer(script) as server:
         with pytest.raises(DatabricksTimeoutError, match="first_event"):
             await collect(way, channel(first_event=0.2, idle=0.1), request_to(server, streaming=True))
-        assert server.wait_open(0) == 0
+        assert await server.await_open(0) == 0
 
 
 async def test_a_stream_that_cannot_be_decompressed(way: str) -> None:
@@ -372,7 +372,7 @@ async def test_a_stream_that_cannot_be_decompressed(way: str) -> None:
         with ScriptedServer(script) as server:
             with pytest.raises(MalformedResponseError):
                 await collect(way, channel(), request_to(server, streaming=True))
-            assert server.wait_open(0) == 0
+            assert await server.await_open(0) == 0
 
 
 async def test_a_hundred_streams_at_once() -> None:

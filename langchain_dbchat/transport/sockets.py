@@ -1,0 +1,323 @@
+"""The network, twice: a blocking socket for threads, and `asyncio.Protocol` for event loops.
+
+Both give `read`, `write`, `close` and `is_stale`, and raise httpx's exceptions as httpx's own transport would. The
+async one stands straight on asyncio because that costs a third of a stream on anyio: a read is a future and a timer.
+It pauses the transport while nobody reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+from typing import TYPE_CHECKING, cast
+
+import httpx
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["AsyncSocket", "Socket", "aconnect", "connect"]
+
+_HIGH_WATER = 256 * 1024  # bytes that may wait to be read before the transport is paused
+_HAPPY_EYEBALLS = 0.25  # seconds until the next address is tried beside the first (RFC 8305)
+
+
+class Socket:
+    """A connected blocking socket.
+
+    Args:
+        connected: The socket, with its TLS.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read what there is.
+
+        Args:
+            max_bytes: How much at most.
+            timeout: Seconds to wait for the first byte.
+
+        Returns:
+            The bytes; none at the end.
+
+        Raises:
+            httpx.ReadTimeout: Nothing came in time.
+            httpx.ReadError: The connection broke.
+        """
+        try:
+            self._socket.settimeout(timeout)
+            return self._socket.recv(max_bytes)
+        except TimeoutError as error:
+            raise httpx.ReadTimeout(str(error)) from error
+        except OSError as error:
+            raise httpx.ReadError(str(error)) from error
+
+    def write(self, data: bytes, timeout: float | None = None) -> None:
+        """Write all bytes.
+
+        Args:
+            data: The bytes.
+            timeout: Seconds the network may take to accept some of them.
+
+        Raises:
+            httpx.WriteTimeout: The network took nothing in time.
+            httpx.WriteError: The connection broke.
+        """
+        view = memoryview(data)
+        try:
+            self._socket.settimeout(timeout)
+            while view:
+                view = view[self._socket.send(view) :]
+        except TimeoutError as error:
+            raise httpx.WriteTimeout(str(error)) from error
+        except OSError as error:
+            raise httpx.WriteError(str(error)) from error
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def is_stale(self) -> bool:
+        """Say whether the server has closed the idle connection, or said something nobody asked for."""
+        return _is_readable(self._socket)
+
+
+class AsyncSocket(asyncio.Protocol):
+    """A connection of an event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._reading_paused = False
+        self._over = False  # no more bytes will come
+        self._broken: Exception | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._full = False  # the transport's buffer for writing
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Keep bytes, and wake the reader."""
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._reader is not None:
+            _wake(self._reader)
+        elif self._size > _HIGH_WATER and not self._reading_paused and self._transport is not None:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """Note the end; asyncio then closes the transport."""
+        self._over = True
+        _wake(self._reader)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end, and what broke the connection."""
+        self._over, self._broken = True, exc
+        _wake(self._reader)
+        _wake(self._writer)
+
+    def pause_writing(self) -> None:
+        """Let `write` wait."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """Let `write` go on."""
+        self._full = False
+        _wake(self._writer)
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's face
+        """Read what there is.
+
+        Args:
+            max_bytes: Not used: all that has arrived is given.
+            timeout: Seconds to wait for the first byte.
+
+        Returns:
+            The bytes; none at the end.
+
+        Raises:
+            httpx.ReadTimeout: Nothing came in time.
+            httpx.ReadError: The connection broke.
+        """
+        del max_bytes
+        if not self._pieces and not self._over:
+            self._reader = self._loop.create_future()
+            try:
+                if not await self._in_time(self._reader, timeout):
+                    raise httpx.ReadTimeout("")
+            finally:
+                self._reader = None
+        if not self._pieces:
+            if self._broken is not None:
+                raise httpx.ReadError(str(self._broken)) from self._broken
+            return b""
+        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
+        if self._reading_paused and self._transport is not None:
+            self._reading_paused = False
+            self._transport.resume_reading()
+        return data
+
+    async def write(self, data: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as above
+        """Write all bytes.
+
+        Args:
+            data: The bytes.
+            timeout: Seconds the network may take to accept them.
+
+        Raises:
+            httpx.WriteTimeout: The network did not take them in time.
+            httpx.WriteError: The connection broke.
+        """
+        if self._transport is None or self._transport.is_closing():
+            raise httpx.WriteError(str(self._broken or "the connection is closed")) from self._broken
+        self._transport.write(data)
+        if self._full:
+            self._writer = self._loop.create_future()
+            try:
+                if not await self._in_time(self._writer, timeout):
+                    raise httpx.WriteTimeout("")
+            finally:
+                self._writer = None
+            if self._broken is not None:
+                raise httpx.WriteError(str(self._broken)) from self._broken
+
+    async def _in_time(self, waiter: asyncio.Future[None], seconds: float | None) -> bool:
+        """Wait, and say whether it happened in time."""
+        if seconds is None:
+            await waiter
+            return True
+        late: list[bool] = []
+
+        def expire() -> None:
+            late.append(True)
+            _wake(waiter)
+
+        timer = self._loop.call_later(seconds, expire)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+        return not late or bool(self._pieces) or self._over
+
+    def close(self) -> None:
+        """Close at once; what was not sent is lost."""
+        if self._transport is not None and not self._loop.is_closed():
+            self._transport.abort()
+
+    def is_stale(self) -> bool:
+        """Say whether the server has closed the idle connection, or said something nobody asked for."""
+        transport = self._transport
+        if transport is None or self._over or self._pieces or transport.is_closing():
+            return True
+        # The loop may not have looked since: a program that blocks it and comes back is told the truth, too.
+        return _is_readable(transport.get_extra_info("socket"))
+
+
+def connect(
+    host: str, port: int, context: ssl.SSLContext | None, timeout: float | None, name: str | None = None
+) -> Socket:
+    """Connect.
+
+    Args:
+        host: The host.
+        port: The port.
+        context: The TLS context; None for plain HTTP.
+        timeout: Seconds for the connection, and again for TLS.
+        name: The server's name for TLS, if it is not the host.
+
+    Returns:
+        The connection.
+
+    Raises:
+        httpx.ConnectTimeout: It took too long.
+        httpx.ConnectError: There is none.
+    """
+    try:
+        made = socket.create_connection((host, port), timeout)
+        try:
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if context is not None:
+                made = context.wrap_socket(made, server_hostname=name or host)
+        except BaseException:
+            made.close()
+            raise
+    except TimeoutError as error:
+        raise httpx.ConnectTimeout(str(error)) from error
+    except OSError as error:
+        raise httpx.ConnectError(str(error)) from error
+    return Socket(made)
+
+
+async def aconnect(
+    host: str,
+    port: int,
+    context: ssl.SSLContext | None,
+    timeout: float | None,  # noqa: ASYNC109 - as `connect`
+    name: str | None = None,
+) -> AsyncSocket:
+    """Connect; as `connect`."""
+    loop = asyncio.get_running_loop()
+    making = loop.create_task(
+        loop.create_connection(
+            AsyncSocket,
+            host,
+            port,
+            ssl=context,
+            server_hostname=None if context is None else name or host,
+            happy_eyeballs_delay=_HAPPY_EYEBALLS,
+        )
+    )
+    try:
+        done, _ = await asyncio.wait({making}, timeout=timeout)
+    except BaseException:
+        _abandon(making)
+        raise
+    if not done:
+        _abandon(making)
+        raise httpx.ConnectTimeout("")
+    try:
+        return making.result()[1]
+    except TimeoutError as error:
+        raise httpx.ConnectTimeout(str(error)) from error
+    except OSError as error:
+        raise httpx.ConnectError(str(error)) from error
+
+
+def _abandon(making: asyncio.Task[tuple[asyncio.Transport, AsyncSocket]]) -> None:
+    """Give a connection up that may be made in this very moment."""
+
+    def discard(made: asyncio.Task[tuple[asyncio.Transport, AsyncSocket]]) -> None:
+        if not made.cancelled() and made.exception() is None:
+            made.result()[1].close()
+
+    making.cancel()
+    making.add_done_callback(discard)
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
+
+
+def _is_readable(connection: socket.socket) -> bool:
+    """Say whether a read would not wait, which on an idle connection means that it has ended."""
+    number = connection.fileno()
+    if number < 0:
+        return True
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([number], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(number, select.POLLIN)
+    return bool(poll.poll(0))

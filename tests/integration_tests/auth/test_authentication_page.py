@@ -1,0 +1,97 @@
+"""The examples of docs/authentication.md run, section by section, each in the environment that it speaks of."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sign_in_kit import Mirror, on_connect, write_cli, write_workbench
+
+from langchain_dbchat.auth import posit
+from langchain_dbchat.auth.steps import STEPS
+from langchain_dbchat.local import LocalWorkspace
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "authentication.md"
+SECTIONS = {
+    title.partition("\n")[0]: re.findall(r"^```python\n(.*?)^```", title, re.MULTILINE | re.DOTALL)
+    for title in re.split(r"^## ", PAGE.read_text("utf-8"), flags=re.MULTILINE)
+}
+
+
+class Vault:
+    async def read(self, name: str) -> str:
+        return f"of-the-vault:{name}"
+
+
+@pytest.fixture
+def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
+    posit.CELLS.clear()
+    with Mirror() as server:
+        monkeypatch.setenv("DATABRICKS_HOST", server.url)
+        yield server
+
+
+Answer = Callable[[str, dict[str, str]], str]
+
+
+@pytest.mark.parametrize("title", [title for title, examples in SECTIONS.items() if examples])
+def test_every_example_runs(
+    title: str,
+    mirror: Mirror,
+    workspace: LocalWorkspace,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names: dict[str, Any] = {"my_token": "mine", "vault": Vault(), "my_host": mirror.url}
+    names |= {"my_client_id": workspace.client_id, "my_client_secret": workspace.client_secret}
+    environment: dict[str, dict[str, str]] = {
+        "A service principal": {"DATABRICKS_HOST": workspace.host},
+        "Databricks SDK": {"DATABRICKS_TOKEN": "of-the-sdk"},
+        "The Databricks CLI": {"DATABRICKS_CLI_PATH": str(write_cli(tmp_path / "bin").with_name("databricks"))},
+        "Posit Workbench": {"DATABRICKS_CONFIG_FILE": str(write_workbench(tmp_path, mirror.url, "of-workbench"))},
+        "Posit Connect": on_connect(mirror),
+        "What is kept safe": {"DATABRICKS_TOKEN": "of-the-environment"},
+    }
+    for name, value in environment.get(title, {}).items():
+        monkeypatch.setenv(name, value)
+    Path(os.environ["HOME"], ".databrickscfg").write_text(f"[work]\nhost = {mirror.url}\ntoken = of-the-profile\n")
+    before = "from langchain_dbchat import ChatDatabricksCompat\n"
+    if title == "What is kept safe":
+        before += 'llm = ChatDatabricksCompat(model="databricks-claude-sonnet-4-6")\n'
+    exec(before, names)  # noqa: S102 - what the page's earlier sections have imported
+    for example in SECTIONS[title]:
+        exec(compile(example, str(PAGE), "exec"), names)  # noqa: S102 - our own document, and that is the point
+    said = capsys.readouterr().out.split()
+    headers = {"Posit-Connect-User-Session-Token": "ada", "x-forwarded-access-token": "of-ada"}
+    said += [answer("Who am I?", headers) for name, answer in names.items() if name.startswith("answer")]
+    assert (
+        said
+        == {
+            "A token": ["mine", "1", "of-the-vault:databricks-token"],
+            "A service principal": ["You", "said:", "Hello!"],
+            "A profile": ["of-the-profile"],
+            "The Databricks CLI": ["cli-1"],
+            "Databricks SDK": ["of-the-sdk", "mine"],
+            "Posit Workbench": ["of-workbench"],
+            "Posit Connect": ["for-ada-1"],
+            "On behalf of a user": ["of-ada"] * 3,
+            "Unified hosts": ["mine"],
+            "What is kept safe": ["of-the-environment"],
+        }[title]
+    )
+    if title == "Unified hosts":
+        assert mirror.questions[0].headers["x-databricks-workspace-id"] == "1234567890123456"
+
+
+def test_the_page_names_every_way() -> None:
+    text = PAGE.read_text("utf-8")
+    for step in STEPS:
+        for kind in sorted(step.auth_types & {"pat", "oauth-m2m", "databricks-cli", "posit-workbench", "runtime"}):
+            assert f"`{kind}`" in text, kind
+    for link in re.findall(r"\]\(#([\w-]+)\)", text):
+        assert link in {title.lower().replace(" ", "-") for title in SECTIONS}, link
