@@ -98,7 +98,9 @@ class Worker:
 
     def _start(self, task: str) -> subprocess.Popen[str]:
         command = [self._python, str(HERE / "worker.py"), self._client, self._base, task]
-        clean = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
+        # Bytecode is kept, as after an installation; a proxy would be measured along.
+        dropped = {"PYTHONDONTWRITEBYTECODE", *(key for key in os.environ if "proxy" in key.lower())}
+        clean = {key: value for key, value in os.environ.items() if key not in dropped}
         return subprocess.Popen(  # noqa: S603  # our own script
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=clean
         )
@@ -147,6 +149,8 @@ def measure(clients: dict[str, str], rows: Iterable[Row], rounds: int) -> Figure
     base = f"http://127.0.0.1:{cast('IO[str]', server.stdout).readline().strip()}"
     workers = {name: Worker(name, python, base) for name, python in clients.items()}
     try:
+        for worker in workers.values():
+            worker.measure("import", merge=True)  # not counted: it writes the bytecode
         for turn in range(rounds):
             sys.stderr.write(f"round {turn + 1} of {rounds}\n")
             for case, merge in wanted:

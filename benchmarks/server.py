@@ -28,6 +28,7 @@ DIMENSIONS = 1024
 
 _BURST = 64 * 1024  # bytes of one write
 _PAUSES = {"single": 0.001, "paced": 0.005}  # seconds between two events
+_FIRST_ALONE = 0.01  # seconds between the first event of a stream and the others
 _LATENCY = 0.05  # seconds before an answer of a model whose name says "slow", or of embeddings
 _NAME = re.compile(rb"bench-([a-z]+)")
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
@@ -78,7 +79,7 @@ def stream(kind: str) -> list[bytes]:
     Returns:
         The HTTP chunks, one for each event, the end included.
     """
-    count = {"long": LONG, "paced": PACED, "single": PACED * 2}.get(kind, EVENTS)
+    count = {"long": LONG, "first": 20, "paced": PACED, "single": PACED * 2}.get(kind, EVENTS)
     events = [_event(_delta(kind, number)) for number in range(count - 2)]
     if kind == "tools":
         events.append(_event({"tool_calls": [{"index": 0, "function": {"arguments": '"}'}}]}))
@@ -167,6 +168,9 @@ class Connection(asyncio.Protocol):
         elif kind in _PAUSES:
             self._write(_HEAD)
             self._next(kind, 0, self._loop.time())
+        elif kind == "first":
+            self._write(_HEAD + stream(kind)[0])
+            self._loop.call_later(_FIRST_ALONE, self._write, b"".join(stream(kind)[1:]))
         else:
             for burst in _bursts(kind):
                 self._write(burst)

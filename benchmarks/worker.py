@@ -67,7 +67,8 @@ def _astream(make: Make, kind: str, units: int) -> Figures:
 
 
 def _first(make: Make) -> Figures:
-    model = make("text")
+    model = make("first")
+    _drain(model)
     waits = []
     for _ in range(CALLS // 2):
         chunks = model.stream("Hi")

@@ -5,8 +5,25 @@ Importing the package loads neither httpx nor databricks.sdk: they are loaded by
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from langchain_dbchat._version import __version__
 from langchain_dbchat.chat_models import ChatDatabricksCompat
-from langchain_dbchat.embeddings import DatabricksEmbeddings
+
+if TYPE_CHECKING:
+    from langchain_dbchat.embeddings import DatabricksEmbeddings
 
 __all__ = ["ChatDatabricksCompat", "DatabricksEmbeddings", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    """Load the embeddings when somebody asks for them: a chat that starts cold does not wait for them."""
+    if name == "DatabricksEmbeddings":
+        from langchain_dbchat.embeddings import DatabricksEmbeddings  # noqa: PLC0415  # see above
+
+        return DatabricksEmbeddings
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), "DatabricksEmbeddings"]

@@ -16,7 +16,6 @@ from urllib.parse import quote, urlencode
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, model_validator
 from pydantic_core import PydanticSerializationError, to_json
 
-from langchain_dbchat.auth.resolver import resolve
 from langchain_dbchat.auth.settings import AuthSettings
 from langchain_dbchat.auth.workspace import Workspace, parse_workspace
 from langchain_dbchat.errors import ConfigurationError
@@ -344,6 +343,7 @@ class DatabricksConnection(BaseModel):
         return await asyncio.to_thread(self.link, call)
 
     def _connect(self) -> Link:
+        from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # every way of signing in: first call only
         from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx: first call only
         from langchain_dbchat.transport.exchange import RetryPolicy  # noqa: PLC0415  # the same
 

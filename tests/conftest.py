@@ -12,14 +12,14 @@ from langchain_dbchat.local import LocalWorkspace
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SPEAKS_OF_CREDENTIALS = ("DATABRICKS_", "ARM_", "GOOGLE_", "CONNECT_", "RSTUDIO_", "POSIT_", "LANGSMITH_", "LANGCHAIN_")
+_SPEAKS = ("DATABRICKS_", "ARM_", "GOOGLE_", "CONNECT_", "RSTUDIO_", "POSIT_", "LANGSMITH_", "LANGCHAIN_")
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Hide the developer's own credentials, profiles and proxies."""
     for name in list(os.environ):
-        if name.startswith(_SPEAKS_OF_CREDENTIALS) or name.lower().endswith("_proxy"):
+        if name.startswith(_SPEAKS) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.tool import invalid_tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic_core import from_json
 
@@ -25,6 +26,7 @@ DONE = b"[DONE]"
 
 _TAG = {"model_provider": PROVIDER}
 _PLAIN_DELTA = frozenset({"role", "content"})
+_JSON_SPACE = " \t\n\r"
 _CUT = frozenset({"length", "max_tokens", "content_filter"})
 """Finish reasons of an answer that something other than the model ended."""
 
@@ -176,6 +178,31 @@ def _no_choices(payload: Mapping[str, Any], target: Target, request_id: str | No
         "chat completions. Agent and custom model endpoints have other shapes; check the endpoint's task.",
         request_id=request_id,
     )
+
+
+def call_chunk(call: Mapping[str, Any], fields: Mapping[str, Any]) -> AIMessageChunk:
+    """Make the chunk of a fragment of a tool call.
+
+    The constructor parses each fragment as partial JSON, dropping letter by letter what it does not understand: 60 µs
+    for a few letters, and quadratic in many. What does not begin with a brace can only become an invalid call, so it
+    is made one here, as the constructor would; the others are left to it.
+
+    Args:
+        call: The fragment.
+        fields: The chunk's other fields.
+
+    Returns:
+        The chunk, equal to what the constructor makes.
+    """
+    text: str = call["args"]
+    if not text or text.lstrip(_JSON_SPACE).startswith("{"):
+        return AIMessageChunk(tool_call_chunks=[call], **fields)
+    name, call_id = call["name"], call["id"]
+    message = AIMessageChunk(**fields)
+    message.tool_call_chunks = [tool_call_chunk(name=name, args=text, id=call_id, index=call["index"])]
+    message.tool_calls = []
+    message.invalid_tool_calls = [invalid_tool_call(name=name, args=text, id=call_id, error=None)]
+    return message
 
 
 class StreamDecoder:
@@ -357,11 +384,9 @@ class StreamDecoder:
     def _chunk(self, delta: Delta) -> ChatGenerationChunk:
         self._started = True
         fields: dict[str, Any] = {"content": delta.content, "id": self._facts.id, "response_metadata": _TAG}
-        if delta.call is not None:
-            fields["tool_call_chunks"] = [delta.call]
         if delta.additional is not None:
             fields["additional_kwargs"] = delta.additional
-        message = AIMessageChunk(**fields)
+        message = AIMessageChunk(**fields) if delta.call is None else call_chunk(delta.call, fields)
         if self._logprobs is None:
             return ChatGenerationChunk(message=message)
         info = {"logprobs": self._logprobs}

@@ -171,7 +171,7 @@ class _Body:
         self._connection = connection
         self._put = put
         self._ended = False  # whoever iterates has been told of the end
-        self._returned = False
+        self._returned = self._closed = False
 
     def _first(self) -> bytes:
         head = self._head
@@ -185,6 +185,7 @@ class _Body:
         if self._keeps and self._ended and not self._head.body.excess:
             self._put(self._connection)
         else:
+            self._closed = True
             self._connection.close()
             self._put(None)
 
@@ -227,6 +228,8 @@ class _AsyncBody(_Body, httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         self._give_back()
+        if self._closed:
+            await asyncio.sleep(0)  # the loop closes the socket in its next turn
 
 
 class FreeList(httpx.BaseTransport):

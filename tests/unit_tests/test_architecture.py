@@ -20,8 +20,11 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "error_meanings": ({"error_bodies"}, set()),
     "models": (set(), {"langchain_core"}),
     "auth": ({"errors", "_version"}, {"pydantic", "pydantic_core", "httpx", "databricks"}),
-    "dialects": ({"models", "errors"}, {"langchain_core", "pydantic_core"}),
-    "transport": ({"auth", "errors", "_version"}, {"httpx", "httpcore", "anyio", "langchain_core", "pydantic_core"}),
+    "dialects": ({"models", "errors"}, {"langchain_core", "pydantic_core", "numpy"}),
+    "transport": (
+        {"auth", "errors", "error_bodies", "_version"},
+        {"httpx", "h11", "langchain_core", "pydantic_core"},
+    ),
     "local": ({"_version"}, {"starlette", "uvicorn", "pydantic_core", "httpx"}),
     "connection": (
         {"auth", "models", "errors", "transport"},
@@ -37,7 +40,15 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         {"calling", "connection", "discovery", "structured_output", "dialects", "models", "errors", "_version"},
         {"langchain_core", "pydantic"},
     ),
-    "embeddings": ({"connection", "dialects", "errors", "transport"}, {"langchain_core", "pydantic"}),
+    "embeddings": ({"embedding_calls", "connection", "dialects", "errors"}, {"langchain_core", "pydantic"}),
+    "embedding_calls": (
+        {"connection", "embeddings", "dialects", "models", "errors", "transport"},
+        {"pydantic_core", "tqdm"},
+    ),
+    "spark": (
+        {"embeddings", "errors"},
+        {"langchain_core", "pydantic_core", "pandas", "pyspark"},
+    ),
     "doctor": (
         {"auth", "chat_models", "embeddings", "errors", "transport", "_version"},
         {"pydantic_core"},

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from blockbuster import blockbuster_ctx
 from langchain_core.caches import InMemoryCache
+from pydantic import SecretStr
 from sign_in_kit import BUSY, INVALID, UNKNOWN, Mirror, answer, as_json, chat, on_connect, signer
 
 from kit.ways import Way, four_ways
@@ -148,6 +149,14 @@ def test_a_copy_calls_for_somebody_else_over_the_same_connection(call: Way, mirr
     if call.__name__ in {"invoke", "stream"}:  # each asyncio.run of the others has connections of its own
         assert mirror.connections == 1
         assert len(pools._states[-1].clients) >= 1
+
+
+@four_ways
+def test_a_field_that_is_set_anew_counts_from_the_next_call(call: Way, mirror: Mirror) -> None:
+    llm = chat(mirror.url, token="ada")
+    assert call(llm, "Who am I?").text == "ada"
+    llm.token = SecretStr("bob")
+    assert call(llm, "Who am I?").text == "bob"
 
 
 def test_embeddings_call_for_somebody_else(mirror: Mirror) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk
+from pydantic_core import to_json
 
 from dialects.targets import call_delta, chunks_of, event, summed, target
 from langchain_dbchat.dialects import blocks
@@ -52,6 +53,26 @@ def test_4_one_block_for_one_stretch_of_text() -> None:
     assert total.text == "abc"
 
 
+def test_2_an_index_of_the_servers_own_does_not_reach_the_blocks() -> None:
+    part = {"type": "text", "text": "a", "index": 0, "thoughtSignature": "T"}
+    chunks = chunks_of(event({"content": [part]}), *TEXT_THEN_CALL[1:], family="gemini-3")
+    indices = [block["index"] for chunk in chunks for block in chunk.content if isinstance(block, dict)]
+    assert set(indices) == {"lc_txt_0"}
+
+
+def test_4_reasoning_that_says_nothing_makes_no_block() -> None:
+    message = {"content": [reasoning("")["content"][0], {"type": "text", "text": "a"}]}
+    whole = decode_answer(to_json({"choices": [{"message": message}]}), target(), None).generations[0].message
+    assert isinstance(whole, AIMessage)
+    streamed = summed(event(message), STOP)
+    assert whole.content == streamed.content == "a"
+
+
+def test_4_an_empty_list_of_thinking_hides_no_reasoning() -> None:
+    total = summed(event({"thinking_blocks": [], "reasoning_content": "x"}), STOP)
+    assert [block["type"] for block in total.content_blocks] == ["reasoning"]
+
+
 @pytest.mark.parametrize("first", ["", [], None, [{"type": "text", "text": ""}]])
 def test_5_an_empty_first_delta_decides_nothing(first: Any) -> None:
     """A role-only delta, in whatever kind, neither makes an empty block nor swallows the text after it."""
@@ -96,6 +117,12 @@ def test_7_a_signature_is_said_once_and_whole() -> None:
         block for chunk in chunks for block in chunk.content if isinstance(block, dict) and "thoughtSignature" in block
     ]
     assert [block["thoughtSignature"] for block in said] == ["T"]
+
+
+def test_7_a_signature_before_a_call_is_said_once() -> None:
+    signed = {"content": [{"type": "text", "text": "a", "thoughtSignature": "T"}]}
+    total = summed(event(signed), *TEXT_THEN_CALL[1:], family="gemini-3")
+    assert [cast("Any", block)["thoughtSignature"] for block in total.content] == ["T"]
 
 
 def test_7_two_signatures_are_two_blocks() -> None:

@@ -13,7 +13,6 @@ from pydantic import BaseModel, Field
 from dialects.targets import target
 from langchain_dbchat.dialects.request import encode_request
 from langchain_dbchat.dialects.schemas import fit_schema
-from langchain_dbchat.dialects.tools import convert_tool
 from langchain_dbchat.models.families import FAMILIES
 
 GEMINI = FAMILIES["gemini-3"]
@@ -98,8 +97,16 @@ def test_lists_of_schemas_are_fitted_too() -> None:
 
 @pytest.mark.parametrize("where", ["tools", "response_format"])
 def test_both_tools_and_formats_are_fitted(where: str) -> None:
-    given: Any = [convert_tool(Car, None)] if where == "tools" else Car
+    named = {"name": "Car", "schema": Car.model_json_schema()}
+    function = {"name": "Car", "parameters": Car.model_json_schema()}
+    given: Any = {
+        "tools": [{"type": "function", "function": function}],
+        "response_format": {"type": "json_schema", "json_schema": named},
+    }[where]
+    before = copy.deepcopy(given)
     body = encode_request([HumanMessage("hi")], {where: given}, target("gemini-3"), stream=False).body
+    assert refs(given)
+    assert given == before
     assert not refs(body)
     schema = (
         body["tools"][0]["function"]["parameters"]

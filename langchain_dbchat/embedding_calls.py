@@ -1,0 +1,275 @@
+"""One embedding run, written: settings and texts in, addressed requests and the readers of their answers out.
+
+Whatever a run has to decide is decided in its plan (`dialects.embedding_plan`) and here, once, for sync and async. What
+the fields of `DatabricksEmbeddings` leave open is filled from the row of the model behind the endpoint; of another
+server than a workspace nothing is assumed.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic_core import to_json
+
+from langchain_dbchat.dialects.embedding_plan import Plan, Rules
+from langchain_dbchat.dialects.embedding_rows import Shape
+from langchain_dbchat.dialects.embeddings import decode_embeddings, encode_embedding_request
+from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.models.embedding_models import UNKNOWN, EmbeddingModel, embedding_model_of
+from langchain_dbchat.models.learned import learn, lessons_of, refused_field
+
+if TYPE_CHECKING:
+    from asyncio import Task
+    from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Future
+
+    from langchain_dbchat.connection import Link
+    from langchain_dbchat.dialects.embedding_plan import Batch
+    from langchain_dbchat.dialects.embedding_rows import RowArray, RowList
+    from langchain_dbchat.dialects.embeddings import Row
+    from langchain_dbchat.embeddings import DatabricksEmbeddings
+    from langchain_dbchat.errors import DatabricksError
+    from langchain_dbchat.transport.exchange import Reply, Request
+
+    Answer = tuple[Sequence[Row], Mapping[str, Any]]
+
+_FRAME = 64  # bytes of a request's body around its fields
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingUsage:
+    """What an instance has used since it was made, as far as the server said.
+
+    Attributes:
+        requests: Requests that were answered.
+        texts: Texts that were embedded.
+        prompt_tokens: Tokens of these texts.
+        total_tokens: Tokens that are billed.
+    """
+
+    requests: int = 0
+    texts: int = 0
+    prompt_tokens: int = 0
+    total_tokens: int = 0
+
+
+class Meter:
+    """Adds up usage; never copied or pickled, and no part of what makes two models equal."""
+
+    __slots__ = ("_lock", "usage")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.usage = EmbeddingUsage()
+
+    def add(self, texts: int, usage: Mapping[str, Any]) -> None:
+        """Count one answer.
+
+        Args:
+            texts: Its rows.
+            usage: The usage in it.
+        """
+        with self._lock:
+            now = self.usage
+            prompt = _count(usage.get("prompt_tokens"))
+            total = _count(usage.get("total_tokens")) or prompt
+            self.usage = EmbeddingUsage(
+                now.requests + 1, now.texts + texts, now.prompt_tokens + prompt, now.total_tokens + total
+            )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Meter)
+
+    def __hash__(self) -> int:
+        return hash(Meter)
+
+    def __reduce__(self) -> tuple[type[Meter], tuple[()]]:
+        return (Meter, ())
+
+    def __deepcopy__(self, memo: object) -> Meter:
+        return Meter()
+
+
+class Ask(NamedTuple):
+    """One batch, ready to travel."""
+
+    batch: Batch
+    request: Request
+    amend: Callable[[DatabricksError, Request], Request | None]
+
+
+class Facts(NamedTuple):
+    """What holds for the rows and requests of an instance: its own fields, else the model's row."""
+
+    row: EmbeddingModel
+    window: int | None
+    dimensions: int | None
+    """What the request asks for; None where the field is not sent."""
+    shape: Shape
+
+
+def facts_of(model: DatabricksEmbeddings, *, plain: bool) -> Facts:
+    """Work out what holds for an instance.
+
+    Args:
+        model: The instance.
+        plain: Whether it calls another server than a workspace.
+
+    Returns:
+        The facts.
+
+    Raises:
+        ConfigurationError: If ``dimensions`` asks for what the model cannot do.
+    """
+    row = UNKNOWN if plain else embedding_model_of(model.model)
+    wanted = model.dimensions
+    if wanted is not None and row.dimensions is not None:
+        if wanted > row.dimensions or (wanted < row.dimensions and not row.chooses_dimensions):
+            few = "at most" if row.chooses_dimensions else "always"
+            raise ConfigurationError(
+                f"dimensions={wanted}: {model.model!r} gives {few} {row.dimensions}. Leave dimensions out, or call "
+                "another endpoint."
+            )
+        if not row.chooses_dimensions:
+            wanted = None
+    shape = Shape(model.dimensions, cuttable=row.is_nested, normalize=model.normalize)
+    return Facts(row, model.window or row.window, wanted, shape)
+
+
+class Run:
+    """One run of an instance over some texts.
+
+    Args:
+        model: The instance.
+        link: Its connection.
+        texts: The texts.
+        rows: Where rows are kept.
+        kind: ``"query"`` or ``"document"``.
+
+    Raises:
+        TypeError: If a text is no string.
+    """
+
+    def __init__(
+        self, model: DatabricksEmbeddings, link: Link, texts: Sequence[str], rows: RowList | RowArray, kind: str
+    ) -> None:
+        facts = model.facts()
+        is_query = kind == "query"
+        said = model.query_instruction if is_query else model.document_instruction
+        default = facts.row.query_instruction if is_query else ""
+        params = {"instruction": default if said is None else said, "dimensions": facts.dimensions}
+        given = model.query_params if is_query else model.documents_params
+        self._model = model
+        self._link = link
+        self._params = {**{key: value for key, value in params.items() if value}, **given}
+        # What may be left out for an endpoint that refuses it: what nobody asked for, and what the client can do alone.
+        self._optional = {"encoding_format"}
+        if said is None and "instruction" not in given:
+            self._optional.add("instruction")
+        if facts.row.is_nested and "dimensions" not in given:
+            self._optional.add("dimensions")
+        self.gate = None
+        if model.adaptive_concurrency:
+            from langchain_dbchat.transport.limits import gate_of  # noqa: PLC0415  # loads with the transport
+
+            self.gate = gate_of(link.workspace.host, model.model)
+        self.plan = Plan(texts, self._rules(facts), rows)
+        self.width = min(model.max_concurrency, len(texts))
+        self._bar = _progress_bar(len(texts)) if model.show_progress and len(texts) > 1 else None
+
+    def write(self, batch: Batch) -> Ask:
+        """Write the request for a batch.
+
+        Args:
+            batch: The batch.
+
+        Returns:
+            The request, and what to do if a field of it is refused.
+        """
+
+        def write() -> Request:
+            lessons = lessons_of(self._link.workspace.host, self._model.model) & self._optional
+            params = {key: value for key, value in self._params.items() if key not in lessons}
+            body = encode_embedding_request(batch.texts, params)
+            return self._model.write_request(self._link, "embeddings", self._model.model, body)
+
+        def amend(error: DatabricksError, request: Request) -> Request | None:
+            del request
+            field = refused_field(error.detail or error.message, self._params)
+            if field not in self._optional or field is None:
+                return None
+            learn(self._link.workspace.host, self._model.model, field)
+            warnings.warn(
+                f"{self._model.model!r} refused {field!r}, so it is left out from now on: {error.detail}", stacklevel=2
+            )
+            return write()
+
+        return Ask(batch, write(), amend)
+
+    def read(self, ask: Ask, reply: Reply) -> Answer:
+        """Read an answer.
+
+        Args:
+            ask: What was asked.
+            reply: The answer.
+
+        Returns:
+            Its rows and its usage.
+        """
+        return decode_embeddings(reply.body or b"", len(ask.batch.items), self._model.model)
+
+    def take(self, batch: Batch, done: Future[Answer] | Task[Answer]) -> None:
+        """Take what came of a batch.
+
+        Args:
+            batch: The batch.
+            done: Its thread's or task's end.
+
+        Raises:
+            BaseException: What is no error of the batch, such as a KeyboardInterrupt.
+        """
+        error = done.exception()
+        if error is not None and not isinstance(error, Exception):
+            raise error
+        if error is None:
+            rows, usage = done.result()
+            self._model.meter.add(len(rows), usage)
+        self.plan.take(batch, error or done.result())
+        if self._bar is not None:
+            self._bar.update(self.plan.settled - self._bar.n)
+
+    def close(self) -> None:
+        """Take the progress bar off."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _rules(self, facts: Facts) -> Rules:
+        model, params = self._model, self._params
+        instruction = params.get("instruction")
+        return Rules(
+            host=self._link.workspace.host,
+            endpoint=model.model,
+            batch_size=model.batch_size,
+            max_bytes=model.max_batch_bytes - len(to_json({**params, "model": model.model}, fallback=str)) - _FRAME,
+            max_tokens=model.max_batch_tokens,
+            window=facts.window,
+            cuts_silently=facts.row.cuts_silently,
+            too_long=model.too_long,
+            instruction=instruction if isinstance(instruction, str) else "",
+            fields=frozenset(params),
+        )
+
+
+def _progress_bar(total: int) -> Any:
+    try:
+        from tqdm.auto import tqdm  # noqa: PLC0415  # an extra, and loaded only for those who want to look on
+    except ImportError as error:
+        raise ConfigurationError('show_progress needs tqdm: pip install "langchain-dbchat[progress]".') from error
+    return tqdm(total=total, unit="text", desc="Embedding")
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) else 0
