@@ -33,6 +33,17 @@ format: $(VENV)/.has-lint
 types: $(VENV)/.has-types
 	$(BIN)/python -m mypy
 
+# Every client is measured in an environment of its own.
+QUICK_CLIENTS := .venv-bench-openai .venv-bench-dbchat
+CLIENTS := $(QUICK_CLIENTS) .venv-bench-databricks .venv-bench-fast
+
+bench: $(addsuffix /.ready,$(if $(QUICK),$(QUICK_CLIENTS),$(CLIENTS)))
+	@.venv-bench-dbchat/bin/python benchmarks/compare.py $(if $(QUICK),--quick) $(BENCH_ARGS) \
+	  $(if $(QUICK),,databricks-langchain=.venv-bench-databricks/bin/python) \
+	  langchain-openai=.venv-bench-openai/bin/python "raw httpx=.venv-bench-openai/bin/python" \
+	  floor=.venv-bench-dbchat/bin/python dbchat=.venv-bench-dbchat/bin/python \
+	  $(if $(QUICK),,"dbchat[fast]=.venv-bench-fast/bin/python")
+
 $(VENV)/.has-%: pyproject.toml $(BIN)/python
 	@echo "Installing langchain-dbchat[$*] into $(VENV) ..."
 	@$(PIP) install $(CONSTRAINTS) -e ".[$*]" || { echo; \
@@ -47,5 +58,17 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "Python cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 
+.venv-bench-openai/.ready: INSTALLED := langchain-openai
+.venv-bench-databricks/.ready: INSTALLED := databricks-langchain
+.venv-bench-dbchat/.ready: INSTALLED := -e .
+.venv-bench-fast/.ready: INSTALLED := -e .[fast]
+.venv-bench-dbchat/.ready .venv-bench-fast/.ready: pyproject.toml
+.venv-bench-%/.ready:
+	@echo "Installing $(INSTALLED) into .venv-bench-$* ..."
+	@$(PYTHON) -m venv .venv-bench-$*
+	@.venv-bench-$*/bin/python -m pip --disable-pip-version-check -q install -U pip
+	@.venv-bench-$*/bin/python -m pip --disable-pip-version-check -q install $(INSTALLED)
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-lowest build dist *.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-bench-* build dist *.egg-info .mypy_cache .ruff_cache .hypothesis

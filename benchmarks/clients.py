@@ -3,13 +3,16 @@
 Each function imports its client itself, because each is run in an environment of its own.
 """
 
+# ruff: noqa: PLC0415, S106  # see above; the tokens are invented
+
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
     import httpx
 
 Model = Any
@@ -31,12 +34,12 @@ def langchain_openai(base: str, kind: str, *, merge: bool) -> Model:
     """Make langchain-openai's; it never merges."""
     del merge
     if kind == "embed":
-        from langchain_openai import OpenAIEmbeddings
+        from langchain_openai import OpenAIEmbeddings  # type: ignore[import-not-found,unused-ignore]  # its own place
 
         return OpenAIEmbeddings(
             model="bench-embed", base_url=f"{base}/v1", api_key="t", check_embedding_ctx_length=False, chunk_size=100
         )
-    from langchain_openai import ChatOpenAI
+    from langchain_openai import ChatOpenAI  # type: ignore[import-not-found,unused-ignore]  # its own place
 
     return ChatOpenAI(model=f"bench-{kind}", base_url=f"{base}/v1", api_key="t", stream_usage=True)
 
@@ -45,7 +48,10 @@ def databricks_langchain(base: str, kind: str, *, merge: bool) -> Model:
     """Make databricks-langchain's; it never merges."""
     del merge
     from databricks.sdk import WorkspaceClient
-    from databricks_langchain import ChatDatabricks, DatabricksEmbeddings
+    from databricks_langchain import (  # type: ignore[import-not-found,unused-ignore]  # its own place
+        ChatDatabricks,
+        DatabricksEmbeddings,
+    )
 
     client = WorkspaceClient(host=base, token="t")
     if kind == "embed":
@@ -62,19 +68,24 @@ class Raw:
 
         self._kind = kind
         self._sync = httpx.Client(base_url=base, timeout=60)
-        self._make = lambda: httpx.AsyncClient(base_url=base, timeout=60)
+        self._base = base
         self._async: dict[int, httpx.AsyncClient] = {}
 
     def _ask(self, *, stream: bool) -> dict[str, Any]:
         said = [{"role": "user", "content": "Hi"}]
-        return {"url": "/v1/chat/completions", "json": {"model": f"bench-{self._kind}", "messages": said, "stream": stream}}
+        return {
+            "url": "/v1/chat/completions",
+            "json": {"model": f"bench-{self._kind}", "messages": said, "stream": stream},
+        }
 
     def _aclient(self) -> httpx.AsyncClient:
         import asyncio
 
+        import httpx
+
         loop = id(asyncio.get_running_loop())
         if loop not in self._async:
-            self._async[loop] = self._make()
+            self._async[loop] = httpx.AsyncClient(base_url=self._base, timeout=60)
         return self._async[loop]
 
     def stream(self, text: str) -> Iterator[bytes]:

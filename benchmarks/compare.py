@@ -15,9 +15,11 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 HERE = Path(__file__).parent
 OURS = ("dbchat", "dbchat[fast]")

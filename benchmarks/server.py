@@ -45,7 +45,13 @@ def _usage(completion: int | None) -> dict[str, Any]:
 
 def _event(delta: dict[str, Any], reason: str | None = None, usage: int | None = None) -> bytes:
     choice = {"delta": delta, "index": 0, "finish_reason": reason}
-    payload = {"model": _SERVED, "choices": [choice], "usage": _usage(usage), **_TAIL, "object": "chat.completion.chunk"}
+    payload = {
+        "model": _SERVED,
+        "choices": [choice],
+        "usage": _usage(usage),
+        **_TAIL,
+        "object": "chat.completion.chunk",
+    }
     return b"data: " + json.dumps(payload, separators=(",", ":")).encode() + b"\n\n"
 
 
@@ -57,7 +63,12 @@ def _delta(kind: str, number: int) -> dict[str, Any]:
     if kind == "tools":
         function = {"arguments": word}
         if number == 0:
-            call = {"index": 0, "id": "toolu_bdrk_01", "type": "function", "function": {"name": "note", "arguments": ""}}
+            call = {
+                "index": 0,
+                "id": "toolu_bdrk_01",
+                "type": "function",
+                "function": {"name": "note", "arguments": ""},
+            }
             return {"role": "assistant", "content": None, "tool_calls": [call]}
         if number == 1:
             function["arguments"] = '{"text": "'

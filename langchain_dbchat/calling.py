@@ -11,11 +11,11 @@ import hashlib
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_dbchat.connection import PER_CALL
 from langchain_dbchat.dialects.chat_completions import StreamDecoder
 from langchain_dbchat.dialects.reasoning import Target
 from langchain_dbchat.dialects.request import Encoded, encode_request, merge_deep
 from langchain_dbchat.discovery import DISCOVER, discovered
+from langchain_dbchat.link import PER_CALL, WHO, endpoint_name
 from langchain_dbchat.models.learned import REPLACED, learn, lessons_of, refused_field, without
 
 if TYPE_CHECKING:
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from langchain_dbchat.chat_models import ChatDatabricksCompat
-    from langchain_dbchat.connection import Link
     from langchain_dbchat.errors import DatabricksError
+    from langchain_dbchat.link import Link
     from langchain_dbchat.structured_output import Structured
     from langchain_dbchat.transport.channel import Channel
     from langchain_dbchat.transport.exchange import Request
+    from langchain_dbchat.transport.limits import Gate
 
 WIRE_FIELDS = (
     "temperature",
@@ -55,12 +56,30 @@ ALIASES = {
 }
 """Other names of settings, for the constructor and for a call."""
 
-SECRET_SETTINGS = frozenset({"extra_headers", "default_headers", "api_headers", *PER_CALL})
+SECRET_SETTINGS = frozenset({"extra_headers", "default_headers", "api_headers", *WHO})
 """Settings of a call that may hold secrets and are kept out of traces."""
 
 REQUEST_ID = "x-request-id"
 
 _CALL_ALIASES = {**ALIASES, "endpoint": "model", "api_headers": "extra_headers", "default_headers": "extra_headers"}
+
+_REASONING = ("reasoning_effort", "thinking")
+"""Two ways of saying one thing: a call that gives either means to replace both."""
+
+_PER_CALL_FIELDS = frozenset(
+    {
+        *WIRE_FIELDS,
+        *PER_CALL,
+        "model",
+        "family",
+        "extra_body",
+        "coalesce",
+        "stream_usage",
+        "strict_params",
+        "adaptive_limit",
+    }
+)
+"""Fields of the constructor that may be given for one call."""
 
 _told: set[tuple[str, str]] = set()
 
@@ -72,7 +91,9 @@ class Call(NamedTuple):
     request: Request
     target: Target
     coalesce: bool
+    usage: bool
     amend: Callable[[DatabricksError, Request], Request | None]
+    gate: Gate | None
 
     def decoder(self, headers: Mapping[str, str]) -> StreamDecoder:
         """Make a reader for the stream that answers this call.
@@ -83,7 +104,7 @@ class Call(NamedTuple):
         Returns:
             A new reader.
         """
-        return StreamDecoder(self.target, headers.get(REQUEST_ID), coalesce=self.coalesce)
+        return StreamDecoder(self.target, headers.get(REQUEST_ID), coalesce=self.coalesce, usage=self.usage)
 
 
 def digest_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,14 +114,15 @@ def digest_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
         settings: The settings.
 
     Returns:
-        The settings without secrets.
+        The settings without secrets, and without those that change no answer.
     """
 
     def digest(value: Any) -> str:
         plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
         return hashlib.sha256(repr(plain).encode()).hexdigest()
 
-    return {key: digest(value) if key in SECRET_SETTINGS else value for key, value in settings.items()}
+    shaping = {key: value for key, value in settings.items() if key != "adaptive_limit"}
+    return {key: digest(value) if key in SECRET_SETTINGS else value for key, value in shaping.items()}
 
 
 def merge_settings(model: ChatDatabricksCompat, stop: list[str] | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,14 +131,26 @@ def merge_settings(model: ChatDatabricksCompat, stop: list[str] | None, kwargs: 
     Args:
         model: The model.
         stop: The call's ``stop``.
-        kwargs: The call's other settings, under any of their names; None takes a setting of the constructor back.
+        kwargs: The call's other settings, under any of their names. None takes a setting of the constructor back,
+            except for ``stop``, which LangChain always gives.
 
     Returns:
         The settings by their wire names.
+
+    Raises:
+        ValueError: If a setting can only be given to the constructor.
     """
-    settings = {name: getattr(model, name) for name in WIRE_FIELDS}
-    for key, value in kwargs.items():
-        settings[_CALL_ALIASES.get(key, key)] = value
+    settings: dict[str, Any] = {name: getattr(model, name) for name in WIRE_FIELDS}
+    called = {_CALL_ALIASES.get(key, key): value for key, value in kwargs.items()}
+    fixed = sorted(name for name in called if name in type(model).model_fields and name not in _PER_CALL_FIELDS)
+    if fixed:
+        raise ValueError(
+            f"{', '.join(fixed)} cannot be given for one call: give it to the constructor, or call "
+            "model_copy(update={...}) for a model that differs in it."
+        )
+    if called.keys() & _REASONING:
+        settings.update(dict.fromkeys(_REASONING))
+    settings.update(called)
     if stop is not None:
         settings["stop"] = stop
     if isinstance(settings["stop"], str):
@@ -145,20 +179,21 @@ def write_call(
     """
     for key in ("stream", *PER_CALL):
         settings.pop(key, None)
-    name = settings.pop("model", None) or model.model
+    name = endpoint_name(settings.pop("model", None) or model.model)
     family = settings.pop("family", model.family)
     if family == DISCOVER:
         family = discovered(link.workspace.host, name)
     target = Target(name, model.family_row(name, family))
-    extra = merge_deep(model.extra_body or {}, settings.pop("extra_body", None) or {}, keep_none=True)
+    extra = _extra_body(model, settings)
     headers = settings.pop("extra_headers", None)
     coalesce = settings.pop("coalesce", model.coalesce)
     usage = settings.pop("stream_usage", model.stream_usage)
     strict = settings.pop("strict_params", model.strict_params)
     structured: Structured | None = settings.pop("structured", None)
+    turns = settings.pop("adaptive_limit", model.adaptive_limit) == "always"
     if stream and (settings.get("n") or 1) > 1:
         raise ValueError(f"n={settings['n']} answers cannot be streamed; call invoke, or leave n out.")
-    encoded = encode_request(messages, settings, target, stream=stream, usage=usage)
+    encoded = encode_request(messages, settings, target, stream=stream, usage=bool(usage))
     _tell(encoded, name, strict=strict)
     body = _heed(merge_deep(encoded.body, extra), lessons_of(link.workspace.host, name), structured)
 
@@ -170,7 +205,24 @@ def write_call(
         amended = None if strict else _amended(error, body, link.workspace.host, name, structured)
         return None if amended is None else write(amended)
 
-    return Call(link.channel, write(body), target, coalesce, amend)
+    gate = _gate(link.workspace.host, name) if turns else None
+    return Call(link.channel, write(body), target, coalesce, bool(usage), amend, gate)
+
+
+def _extra_body(model: ChatDatabricksCompat, settings: dict[str, Any]) -> dict[str, Any]:
+    """Merge the extra fields of a call over the constructor's; what they say of reasoning has to fit the family too."""
+    given = settings.pop("extra_body", {})
+    extra = {} if given is None else merge_deep(model.extra_body or {}, given, keep_none=True)
+    for key in _REASONING:
+        if extra.get(key) is not None:
+            settings[key] = extra.pop(key)
+    return extra
+
+
+def _gate(host: str, model: str) -> Gate:
+    from langchain_dbchat.transport.limits import gate_of  # noqa: PLC0415  # loads asyncio: not with the package
+
+    return gate_of(host, model)
 
 
 def _heed(body: dict[str, Any], lessons: frozenset[str], structured: Structured | None) -> dict[str, Any]:
@@ -200,9 +252,9 @@ def _amended(
 
 
 def _tell(encoded: Encoded, model: str, *, strict: bool) -> None:
-    """Say what was left out, once for each model and field; or raise, if the user wants that."""
-    if encoded.dropped and strict:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in encoded.dropped.items())
+    """Say what was left out or changed, once for each model; or raise, if the user wants that."""
+    if strict and (encoded.dropped or encoded.warnings):
+        reasons = "; ".join([*(f"{name}: {why}" for name, why in encoded.dropped.items()), *encoded.warnings])
         raise ValueError(f"{model!r} does not take these settings ({reasons}). Leave them out, or unset strict_params.")
     notes = {name: f"{name} was left out of the request to {model!r}: {why}." for name, why in encoded.dropped.items()}
     notes.update({text: f"{model!r}: {text}." for text in encoded.warnings})

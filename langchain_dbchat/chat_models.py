@@ -6,15 +6,17 @@ here settings are merged (call over constructor), and the four ways of calling a
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.language_models import BaseChatModel, LangSmithParams
+from langchain_core.language_models import LangSmithParams
 from langchain_core.messages.utils import count_tokens_approximately
 from pydantic import ConfigDict, Field, model_validator
 
 from langchain_dbchat._version import __version__
+from langchain_dbchat.batching import BatchesInTurns
 from langchain_dbchat.calling import (
     ALIASES,
     REQUEST_ID,
@@ -28,10 +30,11 @@ from langchain_dbchat.connection import DatabricksConnection
 from langchain_dbchat.dialects import blocks
 from langchain_dbchat.dialects.chat_completions import decode_answer
 from langchain_dbchat.dialects.reasoning import PROVIDER
+from langchain_dbchat.dialects.thinking import encode_thinking, is_thinking
 from langchain_dbchat.dialects.tools import convert_tool, convert_tool_choice
 from langchain_dbchat.dialects.usage import add_usage
-from langchain_dbchat.discovery import DISCOVER, discovered, note, note_failure, question
-from langchain_dbchat.errors import DatabricksError
+from langchain_dbchat.discovery import DISCOVER, discover, discovered
+from langchain_dbchat.link import endpoint_name
 from langchain_dbchat.models.profiles import profile_of
 from langchain_dbchat.structured_output import ask_for, choose_method, with_raw
 
@@ -44,16 +47,17 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from typing_extensions import Self
 
-    from langchain_dbchat.connection import Link
+    from langchain_dbchat.link import Link
+    from langchain_dbchat.models.families import Family
     from langchain_dbchat.structured_output import StructuredMethod
 
 blocks.register()
 
 # What a trace need not or must not show: secrets, and our own note of how a structured answer could be asked for.
-_UNTRACED = SECRET_SETTINGS | {"structured"}
+_UNTRACED = SECRET_SETTINGS | {"structured", "adaptive_limit"}
 
 
-class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
+class ChatDatabricksCompat(DatabricksConnection, BatchesInTurns):
     """A chat model behind a Databricks serving endpoint.
 
     Setup:
@@ -72,6 +76,9 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
             connection; what is not given is looked up in the environment at the first call.
         timeout: Seconds, an ``httpx.Timeout``, or a `Timeouts`.
         max_retries, retry_deadline: How often, and for how many seconds, to send again what failed for a while.
+        resend_after_loss: Whether to send again what the server may have executed already; False by default.
+        adaptive_limit: Whether the calls of a batch take turns once the endpoint complains of overload (True), or all
+            calls (``"always"``), or none (False).
 
     Instantiate:
         >>> from langchain_dbchat import ChatDatabricksCompat
@@ -122,9 +129,7 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         >>> workspace.stop()
     """
 
-    model_config = ConfigDict(
-        arbitrary_types_allowed=True, protected_namespaces=(), hide_input_in_errors=True
-    )
+    model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=(), hide_input_in_errors=True)
 
     temperature: float | None = None
     """Sampling temperature, 0 to 2. Unset, the endpoint's own default."""
@@ -238,9 +243,10 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         return {**self._identifying_params, "_type": self._llm_type, "stop": stop, **visible}
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        # The key of a cache, which may be a file: a user's token stands in it as a digest, so that users do not share
-        # answers and nobody reads a token there.
-        return super()._get_llm_string(stop=stop, **digest_secrets(kwargs))
+        # The key of a cache, which may be a file: who calls, and where, stand in it as a digest, so that users and
+        # workspaces do not share answers and nobody reads a token there.
+        who = digest_secrets({"token": repr(self.identity())})
+        return f"{super()._get_llm_string(stop=stop, **digest_secrets(kwargs))}---{who['token']}"
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         settings = merge_settings(self, stop, kwargs)
@@ -266,10 +272,7 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         link = super().link(call)
         endpoint = self._undiscovered(link, call)
         if endpoint is not None:
-            try:
-                note(link.workspace, endpoint, link.channel.post(question(link.workspace, endpoint)).body)
-            except DatabricksError as error:
-                note_failure(link.workspace, endpoint, error)
+            discover(link, endpoint)
         return link
 
     async def alink(self, call: Mapping[str, Any] | None = None) -> Link:
@@ -277,16 +280,13 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         link = await super().alink(call)
         endpoint = self._undiscovered(link, call)
         if endpoint is not None:
-            try:
-                note(link.workspace, endpoint, (await link.channel.apost(question(link.workspace, endpoint))).body)
-            except DatabricksError as error:
-                note_failure(link.workspace, endpoint, error)
+            await asyncio.to_thread(discover, link, endpoint)
         return link
 
     def _undiscovered(self, link: Link, call: Mapping[str, Any] | None) -> str | None:
         """Return the endpoint whose family has to be asked for, if any."""
         called = call or {}
-        endpoint = str(called.get("model") or self.model)
+        endpoint = endpoint_name(str(called.get("model") or self.model))
         wanted = called.get("family", self.family) == DISCOVER
         return endpoint if wanted and discovered(link.workspace.host, endpoint) is None else None
 
@@ -299,7 +299,7 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
     ) -> ChatResult:
         del run_manager
         call = write_call(self, self.link(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
-        reply = call.channel.post(call.request, call.amend)
+        reply = call.channel.post(call.request, call.amend, call.gate)
         return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID))
 
     async def _agenerate(
@@ -311,7 +311,7 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
     ) -> ChatResult:
         del run_manager
         call = write_call(self, await self.alink(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
-        reply = await call.channel.apost(call.request, call.amend)
+        reply = await call.channel.apost(call.request, call.amend, call.gate)
         return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID))
 
     def _stream(
@@ -322,7 +322,7 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         call = write_call(self, self.link(kwargs), messages, merge_settings(self, stop, kwargs), stream=True)
-        with call.channel.stream(call.request, call.amend) as incoming:
+        with call.channel.stream(call.request, call.amend, call.gate) as incoming:
             decoder = call.decoder(incoming.headers)
             with decoder.keeping_partial():
                 for events in incoming:
@@ -343,7 +343,7 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         call = write_call(self, await self.alink(kwargs), messages, merge_settings(self, stop, kwargs), stream=True)
-        async with call.channel.astream(call.request, call.amend) as incoming:
+        async with call.channel.astream(call.request, call.amend, call.gate) as incoming:
             decoder = call.decoder(incoming.headers)
             with decoder.keeping_partial():
                 async for events in incoming:
@@ -413,12 +413,23 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
             ValueError: If the method is unknown or the schema is missing.
         """
         if method is None:
-            thinks = bool(self.thinking) or self.reasoning_effort not in {None, "none", "disable", "disabled"}
-            family = self.family_row(self.model, None if self.family == DISCOVER else self.family)
-            method = choose_method(family, thinks=thinks or family.thinks_always, tools=bool(tools))
+            family, thinks = self._outlook(kwargs)
+            method = choose_method(family, thinks=thinks, tools=bool(tools))
         bound, parser = ask_for(schema, method, strict, tools or ())
         model = self.bind(**bound, **kwargs)
         return with_raw(model, parser) if include_raw else model | parser
+
+    def _outlook(self, kwargs: Mapping[str, Any]) -> tuple[Family, bool]:
+        """Return the row of the model that calls with these settings would reach, and whether it will think."""
+        settings = merge_settings(self, None, kwargs)
+        wanted = settings.get("family", self.family)
+        name = endpoint_name(str(settings.get("model") or self.model))
+        family = self.family_row(name, None if wanted == DISCOVER else wanted)
+        extra = self.extra_body or {}
+        effort = settings["reasoning_effort"] or extra.get("reasoning_effort")
+        thinking = settings["thinking"] or extra.get("thinking")
+        fields, _ = encode_thinking(effort, thinking, settings["max_tokens"], family, tools=True)
+        return family, is_thinking(fields, family)
 
     def get_num_tokens(self, text: str) -> int:
         """Estimate the tokens of a text, without a tokenizer: the endpoint's own is not known.
@@ -427,9 +438,28 @@ class ChatDatabricksCompat(DatabricksConnection, BaseChatModel):
             text: The text.
 
         Returns:
-            About one token for four characters.
+            About one token for four characters, or what ``custom_get_token_ids`` says.
         """
-        return math.ceil(len(text) / 4)
+        return len(self.custom_get_token_ids(text)) if self.custom_get_token_ids else math.ceil(len(text) / 4)
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """Return the ids of a text's tokens, which only a tokenizer of yours can know.
+
+        Args:
+            text: The text.
+
+        Returns:
+            What ``custom_get_token_ids`` says.
+
+        Raises:
+            NotImplementedError: If there is none.
+        """
+        if self.custom_get_token_ids is None:
+            raise NotImplementedError(
+                "The tokenizer behind a serving endpoint is not known. Give custom_get_token_ids=..., or use "
+                "get_num_tokens, which estimates."
+            )
+        return self.custom_get_token_ids(text)
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
         """Estimate the tokens of a conversation, without a download.

@@ -10,21 +10,22 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
-from urllib.parse import quote, urlencode
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from urllib.parse import urlencode
 
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, model_validator
 from pydantic_core import PydanticSerializationError, to_json
 
 from langchain_dbchat.auth.settings import AuthSettings
-from langchain_dbchat.auth.workspace import Workspace, parse_workspace
+from langchain_dbchat.auth.workspace import parse_workspace
 from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.link import Holder, Link, endpoint_name, of_call, route
 from langchain_dbchat.models.families import OPENAI_COMPATIBLE, Family, family_of
+from langchain_dbchat.transport.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from langchain_dbchat.transport.channel import Channel
     from langchain_dbchat.transport.exchange import Request
 
 DEFAULT_MODEL = "databricks-claude-sonnet-4-6"
@@ -51,50 +52,15 @@ _IDENTITY = (
     "user_session_token",
     "audience",
 )
-PER_CALL = ("token", "user_session_token")
-"""Arguments that say who calls and may be given for one call."""
-
-_UC_NAME_DOTS = 2
-_OPERATIONS = {"chat": "chat/completions", "embeddings": "embeddings"}
-
-
-class Link(NamedTuple):
-    """A connection that has been worked out: the address, and the channel to it."""
-
-    workspace: Workspace
-    channel: Channel
-
-
-class _Holder:
-    """Keeps the link of a model for as long as the fields that it came from stay the same; never copied or pickled."""
-
-    __slots__ = ("_key", "_link")
-
-    def __init__(self) -> None:
-        self._key: object = None
-        self._link: Link | None = None
-
-    def get(self, key: object) -> Link | None:
-        return self._link if self._key == key else None
-
-    def put(self, key: object, link: Link) -> Link:
-        self._key, self._link = key, link
-        return link
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Holder)
-
-    def __hash__(self) -> int:
-        return hash(_Holder)
-
-    def __reduce__(self) -> tuple[type[_Holder], tuple[()]]:
-        return (_Holder, ())
-
-    def __copy__(self) -> _Holder:
-        return _Holder()
-
-    def __deepcopy__(self, memo: object) -> _Holder:
-        return _Holder()
+_ENVIRONMENT = (
+    "DATABRICKS_HOST",
+    "DATABRICKS_API_BASE",
+    "DATABRICKS_TOKEN",
+    "DATABRICKS_API_KEY",
+    "DATABRICKS_CLIENT_ID",
+    "DATABRICKS_CONFIG_PROFILE",
+)
+_MEASURED = ("workspace", "gateway")  # what has a documented limit of a request's size
 
 
 class DatabricksConnection(BaseModel):
@@ -157,6 +123,18 @@ class DatabricksConnection(BaseModel):
     retry_deadline: float = Field(default=120.0, gt=0)
     """Seconds after which nothing is sent again."""
 
+    resend_after_loss: bool = False
+    """Whether a request is also sent again where its answer was lost and the server may have executed it: tokens may
+    be paid for twice, and an agent behind the endpoint may act twice."""
+
+    adaptive_limit: bool | Literal["always"] = True
+    """Whether many calls of one endpoint take turns once it complains of overload: in batches and embeddings (True),
+    in every call (``"always"``), or never (False)."""
+
+    max_request_bytes: int | None = Field(default=4 * 1024 * 1024, gt=0)
+    """The largest request that is sent: Databricks takes 4 MiB, custom models on CPU or GPU 16 MiB. None for any; other
+    servers than Databricks (``base_url=``) are not measured by it."""
+
     default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
     """Headers for every request (alias ``api_headers``)."""
 
@@ -176,7 +154,7 @@ class DatabricksConnection(BaseModel):
     _repeatable: ClassVar[bool] = False
     """Whether a request that may have been executed does no harm when it is sent again."""
 
-    _holder: _Holder = PrivateAttr(default_factory=_Holder)
+    _holder: Holder = PrivateAttr(default_factory=Holder)
 
     @model_validator(mode="before")
     @classmethod
@@ -205,14 +183,12 @@ class DatabricksConnection(BaseModel):
     @model_validator(mode="after")
     def _settle_model(self) -> Self:
         """Settle the endpoint's name: what was given, what the address names, ``DATABRICKS_MODEL``, the default."""
-        name = self.model
-        while name.startswith("databricks/"):
-            name = name.removeprefix("databricks/")
-        if not name:
-            name = self._endpoint_of_address() or self._default_model()
+        name = endpoint_name(self.model) or self._endpoint_of_address() or endpoint_name(self._default_model())
         if name != self.model:
             self.__dict__["model"] = name
         self._auth_settings()
+        if self.timeout is not None:
+            Timeouts.of(self.timeout)
         return self
 
     def _endpoint_of_address(self) -> str | None:
@@ -254,7 +230,7 @@ class DatabricksConnection(BaseModel):
     def __copy__(self) -> Self:
         """Copy without the link: the copy may be given another identity."""
         copy = super().__copy__()
-        copy._holder = _Holder()  # noqa: SLF001  # the copy is one of us
+        copy._holder = Holder()  # noqa: SLF001  # the copy is one of us
         return copy
 
     def with_credentials(self, **identity: Any) -> Self:
@@ -282,6 +258,12 @@ class DatabricksConnection(BaseModel):
         fields["workspace_client"] = settings.workspace_client or settings.config
         return self.model_copy(update=fields)
 
+    def identity(self) -> tuple[Any, ...]:
+        """Return what tells callers and workspaces apart, secrets in clear: to be digested, never shown."""
+        given = (getattr(self, name) for name in (*_IDENTITY, "config_profile", "host", "base_url", "workspace_id"))
+        plain = (value.get_secret_value() if isinstance(value, SecretStr) else value for value in given)
+        return (*plain, *(os.environ.get(name) for name in _ENVIRONMENT))
+
     def _key(self) -> tuple[Any, ...]:
         return (
             self.host,
@@ -301,6 +283,7 @@ class DatabricksConnection(BaseModel):
             self.timeout,
             self.max_retries,
             self.retry_deadline,
+            self.resend_after_loss,
             self.http_client,
             self.http_async_client,
         )
@@ -317,9 +300,10 @@ class DatabricksConnection(BaseModel):
         Raises:
             ConfigurationError: If there is no host or no way to sign in.
         """
-        identity = _identity(call)
-        if identity:
-            return self.with_credentials(**identity).link()
+        identity, travel = of_call(call)
+        if identity or travel:
+            model = self.with_credentials(**identity) if identity else self
+            return model.model_copy(update=travel).link()
         key = self._key()
         return self._holder.get(key) or self._holder.put(key, self._connect())
 
@@ -336,7 +320,7 @@ class DatabricksConnection(BaseModel):
             ConfigurationError: If there is no host or no way to sign in.
         """
         link = self._holder.get(self._key())
-        if link is not None and not _identity(call):
+        if link is not None and not any(of_call(call)):
             return link
         import asyncio  # noqa: PLC0415  # sync programs never load it for us
 
@@ -344,14 +328,18 @@ class DatabricksConnection(BaseModel):
 
     def _connect(self) -> Link:
         from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # every way of signing in: first call only
-        from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx: first call only
+        from langchain_dbchat.transport.channel import Channel  # noqa: PLC0415  # loads httpx: first call only
         from langchain_dbchat.transport.exchange import RetryPolicy  # noqa: PLC0415  # the same
 
         signed = resolve(self._auth_settings())
         channel = Channel(
             signed.credentials,
             timeouts=Timeouts.of(self.timeout),
-            policy=RetryPolicy(max_retries=self.max_retries, deadline=self.retry_deadline, retry_sent=self._repeatable),
+            policy=RetryPolicy(
+                max_retries=self.max_retries,
+                deadline=self.retry_deadline,
+                retry_sent=self._repeatable or self.resend_after_loss,
+            ),
             http_client=self.http_client,
             http_async_client=self.http_async_client,
         )
@@ -402,8 +390,10 @@ class DatabricksConnection(BaseModel):
 
         Raises:
             ConfigurationError: If the body holds something that is no JSON.
+            DatabricksInvalidRequestError: If the body is larger than `max_request_bytes`.
         """
         from langchain_dbchat.transport.attempt import user_agent  # noqa: PLC0415  # loads httpx: first call only
+        from langchain_dbchat.transport.body_limit import check_size  # noqa: PLC0415  # loads with the transport
         from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
 
         url, named = route(link.workspace, operation, model)
@@ -416,6 +406,8 @@ class DatabricksConnection(BaseModel):
             written = to_json(body)
         except PydanticSerializationError as error:
             raise ConfigurationError(f"The request holds something that cannot be written as JSON: {error}") from error
+        if self.max_request_bytes is not None and link.workspace.kind in _MEASURED:
+            check_size(body, len(written), self.max_request_bytes, endpoint=model, host=link.workspace.host)
         return Request(
             url=url,
             headers={**ours, **(self.default_headers or {}), **(headers or {})},
@@ -424,43 +416,3 @@ class DatabricksConnection(BaseModel):
             host=link.workspace.host,
             streaming=streaming,
         )
-
-
-def _identity(call: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Who makes a call, if the call says so.
-
-    What was given and is None is a user who could not be told (a header that was missing); going on without it would
-    sign in as somebody else.
-
-    Raises:
-        ConfigurationError: If it was given and says nobody.
-    """
-    identity = {name: call[name] for name in PER_CALL if call and name in call}
-    if identity and all(value is None for value in identity.values()):
-        raise ConfigurationError(
-            f"{' and '.join(identity)} of this call: None was given, so nobody is known to sign it. Check where it "
-            "comes from, or leave it out to sign as the model does."
-        )
-    return identity
-
-
-def route(workspace: Workspace, operation: str, model: str) -> tuple[str, bool]:
-    """Find the URL of an operation.
-
-    Every kind of endpoint answers at ``/serving-endpoints/<name>/invocations``; model services of Unity Catalog
-    (``<catalog>.<schema>.<name>``) answer at the AI gateway only, and any other server at OpenAI's paths.
-
-    Args:
-        workspace: The address.
-        operation: ``"chat"`` or ``"embeddings"``.
-        model: The endpoint's or service's name.
-
-    Returns:
-        The URL, and whether the body has to name the model.
-    """
-    path = _OPERATIONS[operation]
-    if workspace.kind == "workspace":
-        if model.count(".") >= _UC_NAME_DOTS:
-            return f"{workspace.origin}/ai-gateway/mlflow/v1/{path}", True
-        return f"{workspace.base_url}/{quote(model, safe='')}/invocations", False
-    return f"{workspace.base_url}/{path}", True

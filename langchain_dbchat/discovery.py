@@ -8,6 +8,7 @@ look at it: then the endpoint is treated like any other that says nothing about 
 from __future__ import annotations
 
 import re
+import threading
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,17 +16,19 @@ from urllib.parse import quote
 
 from pydantic_core import from_json
 
+from langchain_dbchat.errors import DatabricksError, DatabricksNotFoundError, DatabricksPermissionDeniedError
 from langchain_dbchat.models.families import GENERIC, family_of
 
 if TYPE_CHECKING:
     from langchain_dbchat.auth.workspace import Workspace
-    from langchain_dbchat.errors import DatabricksError
+    from langchain_dbchat.link import Link
     from langchain_dbchat.transport.exchange import Request
 
 DISCOVER = "discover"
 """The value of ``family=`` that asks the workspace."""
 
 _found: dict[tuple[str, str], str] = {}
+_asking = threading.Lock()
 
 
 def discovered(host: str, endpoint: str) -> str | None:
@@ -41,47 +44,39 @@ def discovered(host: str, endpoint: str) -> str | None:
     return _found.get((host, endpoint))
 
 
-def question(workspace: Workspace, endpoint: str) -> Request:
-    """Write the question.
+def discover(link: Link, endpoint: str) -> None:
+    """Ask the workspace what is behind an endpoint, unless that is known; async code calls it in a thread.
+
+    One question is under way at a time, so many calls at once ask once. A refusal (403, 404) is an answer that stays;
+    a failure that may pass leaves the question open for the next call.
 
     Args:
-        workspace: The workspace.
+        link: The connection.
         endpoint: The endpoint's name.
-
-    Returns:
-        The request.
     """
+    key = (link.workspace.host, endpoint)
+    with _asking:
+        if key in _found:
+            return
+        try:
+            body = link.channel.post(_question(link.workspace, endpoint)).body or b"{}"
+        except DatabricksError as error:
+            if isinstance(error, (DatabricksPermissionDeniedError, DatabricksNotFoundError)):
+                _found[key] = GENERIC.name
+            warnings.warn(
+                f"The workspace did not say what is behind {endpoint!r}, so its family is taken for {GENERIC.name!r}; "
+                f"name it with family=... instead. {error}",
+                stacklevel=2,
+            )
+        else:
+            _found[key] = next(filter(None, map(_family, _names(from_json(body)))), GENERIC.name)
+
+
+def _question(workspace: Workspace, endpoint: str) -> Request:
     from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
 
     url = f"{workspace.origin}/api/2.0/serving-endpoints/{quote(endpoint, safe='')}"
     return Request(url=url, headers={}, body=b"", endpoint=endpoint, host=workspace.host, method="GET")
-
-
-def note(workspace: Workspace, endpoint: str, body: bytes | None) -> None:
-    """Keep the answer.
-
-    Args:
-        workspace: The workspace.
-        endpoint: The endpoint's name.
-        body: The response body.
-    """
-    _found[workspace.host, endpoint] = next(filter(None, map(_family, _names(from_json(body or b"{}")))), GENERIC.name)
-
-
-def note_failure(workspace: Workspace, endpoint: str, error: DatabricksError) -> None:
-    """Keep that the workspace did not say, and tell the user.
-
-    Args:
-        workspace: The workspace.
-        endpoint: The endpoint's name.
-        error: Why it did not.
-    """
-    _found[workspace.host, endpoint] = GENERIC.name
-    warnings.warn(
-        f"The workspace did not say what is behind {endpoint!r}, so its family is taken for {GENERIC.name!r}; name it "
-        f"with family=... instead. {error}",
-        stacklevel=2,
-    )
 
 
 def _names(answer: Any) -> list[str]:

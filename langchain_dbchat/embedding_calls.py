@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Future
 
-    from langchain_dbchat.connection import Link
     from langchain_dbchat.dialects.embedding_plan import Batch
     from langchain_dbchat.dialects.embedding_rows import RowArray, RowList
     from langchain_dbchat.dialects.embeddings import Row
     from langchain_dbchat.embeddings import DatabricksEmbeddings
     from langchain_dbchat.errors import DatabricksError
+    from langchain_dbchat.link import Link
     from langchain_dbchat.transport.exchange import Reply, Request
 
     Answer = tuple[Sequence[Row], Mapping[str, Any]]
@@ -172,12 +172,14 @@ class Run:
         if facts.row.is_nested and "dimensions" not in given:
             self._optional.add("dimensions")
         self.gate = None
-        if model.adaptive_concurrency:
+        if model.adaptive_limit:
             from langchain_dbchat.transport.limits import gate_of  # noqa: PLC0415  # loads with the transport
 
             self.gate = gate_of(link.workspace.host, model.model)
         self.plan = Plan(texts, self._rules(facts), rows)
         self.width = min(model.max_concurrency, len(texts))
+        # One more than travel, so that the next request is written when one of them has ended.
+        self.ahead = self.width + 1 if self.width > 1 else 1
         self._bar = _progress_bar(len(texts)) if model.show_progress and len(texts) > 1 else None
 
     def write(self, batch: Batch) -> Ask:

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from langchain_dbchat.connection import Link
     from langchain_dbchat.dialects.embedding_plan import Batch
     from langchain_dbchat.embedding_calls import Answer, Ask
+    from langchain_dbchat.link import Link
 
 
 class DatabricksEmbeddings(DatabricksConnection, Embeddings):
@@ -79,10 +79,6 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
 
     max_concurrency: int = Field(default=8, ge=1)
     """Requests that travel at once at the most."""
-
-    adaptive_concurrency: bool = True
-    """Whether fewer travel after a 429 or 503, and more again later; shared by all in the process that call the
-    endpoint."""
 
     query_instruction: str | None = None
     """What the server puts before a query; unset, what is documented for the model; ``""`` for none."""
@@ -285,8 +281,7 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
         threads = ThreadPoolExecutor(run.width, "dbchat-embed") if run.width > 1 else _Here()
         try:
             while True:
-                # One more than travel, so that the next request is written when a thread becomes free.
-                while len(travelling) <= run.width and (batch := run.plan.next()) is not None:
+                while len(travelling) < run.ahead and (batch := run.plan.next()) is not None:
                     travelling[threads.submit(copy_context().run, self._travel, run, link, run.write(batch))] = batch
                 if not travelling:
                     return
@@ -300,7 +295,7 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
         seats = asyncio.Semaphore(run.width)
         try:
             while True:
-                while len(travelling) <= run.width and (batch := run.plan.next()) is not None:
+                while len(travelling) < run.ahead and (batch := run.plan.next()) is not None:
                     travelling[asyncio.create_task(self._atravel(run, link, run.write(batch), seats))] = batch
                 if not travelling:
                     return

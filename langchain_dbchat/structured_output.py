@@ -7,8 +7,8 @@ and a model that was given other tools may call one of those first; one parser r
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core import exceptions
@@ -16,7 +16,9 @@ from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import BaseCumulativeTransformOutputParser, JsonOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
-from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableGenerator
+from langchain_core.runnables.utils import AddableDict
+from langchain_core.utils.json import parse_json_markdown
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, ValidationError
 from pydantic.v1 import ValidationError as ValidationErrorV1
@@ -24,7 +26,7 @@ from pydantic.v1 import ValidationError as ValidationErrorV1
 from langchain_dbchat.dialects.tools import convert_tool, encode_format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
     from langchain_dbchat.models.families import Family
 
@@ -135,11 +137,31 @@ def with_raw(model: Runnable[Any, AIMessage], parser: StructuredAnswerParser) ->
         parser: The parser of its answer.
 
     Returns:
-        A runnable that gives ``{"raw": ..., "parsed": ..., "parsing_error": ...}``.
+        A runnable that gives ``{"raw": ..., "parsed": ..., "parsing_error": ...}``; streamed, the raw chunks come as
+        they arrive, and what was parsed from their sum at the end.
     """
-    parse = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
-    failed = RunnablePassthrough.assign(parsed=lambda _: None)
-    return RunnableMap(raw=model) | parse.with_fallbacks([failed], exception_key="parsing_error")
+
+    def judge(whole: Any) -> AddableDict:
+        try:
+            return AddableDict(parsed=parser.invoke(whole), parsing_error=None)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is reported beside the message
+            return AddableDict(parsed=None, parsing_error=error)
+
+    def transform(chunks: Iterator[Any]) -> Iterator[AddableDict]:
+        whole = None
+        for chunk in chunks:
+            whole = chunk if whole is None else whole + chunk
+            yield AddableDict(raw=chunk)
+        yield judge(whole)
+
+    async def atransform(chunks: AsyncIterator[Any]) -> AsyncIterator[AddableDict]:
+        whole = None
+        async for chunk in chunks:
+            whole = chunk if whole is None else whole + chunk
+            yield AddableDict(raw=chunk)
+        yield judge(whole)
+
+    return model | RunnableGenerator(transform, atransform)
 
 
 class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
@@ -174,10 +196,37 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
             return self._validated(ours["args"], partial=partial)
         if calls:
             return None
-        if not partial and isinstance(message, AIMessage):
+        if partial:
+            parsed = JsonOutputParser().parse_result([ChatGeneration(message=AIMessage(message.text))], partial=True)
+            return None if parsed is None else self._validated(parsed, partial=True)
+        if isinstance(message, AIMessage):
             self._refuse_broken(message)
-        parsed = JsonOutputParser().parse_result([ChatGeneration(message=AIMessage(message.text))], partial=partial)
-        return None if parsed is None else self._validated(parsed, partial=partial)
+        return self._validated(self._read_json(message), partial=False)
+
+    def _transform(self, input: Iterator[Any]) -> Iterator[Any]:  # noqa: A002  # core's name
+        reading = _Reading(self)
+        for chunk in input:
+            yield from reading.add(chunk)
+        yield from reading.end()
+
+    async def _atransform(self, input: AsyncIterator[Any]) -> AsyncIterator[Any]:  # noqa: A002  # core's name
+        reading = _Reading(self)
+        async for chunk in input:
+            for parsed in reading.add(chunk):
+                yield parsed
+        for parsed in reading.end():
+            yield parsed
+
+    def _read_json(self, message: Any) -> Any:
+        """Read the whole answer's JSON as it is: unlike a partial one it is never completed."""
+        try:
+            return parse_json_markdown(message.text, parser=_strictly)
+        except ValueError as error:
+            cut = message.response_metadata.get("finish_reason") == "length"
+            raise OutputParserException(
+                f"The answer is not valid JSON{' (it was cut off: raise max_tokens)' if cut else ''}: {error}",
+                llm_output=message.text,
+            ) from error
 
     def parse(self, text: str) -> Any:
         """Parse text.
@@ -218,6 +267,37 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
     def _build(self) -> Callable[[Any], Any]:
         schema = self.schema_type
         return schema.model_validate if issubclass(schema, BaseModel) else schema.parse_obj  # type: ignore[no-any-return]  # v2 or v1
+
+
+class _Reading:
+    """An answer that is parsed as it arrives, and judged when it has ended."""
+
+    def __init__(self, parser: StructuredAnswerParser) -> None:
+        self._parser = parser
+        self._whole: Any = None
+        self._last: Any = None
+
+    def add(self, chunk: Any) -> Iterator[Any]:
+        """Add a chunk, and give what can be parsed now if it is new."""
+        self._whole = chunk if self._whole is None else self._whole + chunk
+        yield from self._new(partial=True)
+
+    def end(self) -> Iterator[Any]:
+        """Parse the whole answer; what is wrong with it is raised here."""
+        if self._whole is not None:
+            yield from self._new(partial=False)
+
+    def _new(self, *, partial: bool) -> Iterator[Any]:
+        generation = ChatGeneration(message=self._whole) if isinstance(self._whole, AIMessage) else None
+        parsed = self._parser.parse_result([generation or Generation(text=str(self._whole))], partial=partial)
+        if parsed is not None and parsed != self._last:
+            self._last = parsed
+            yield parsed
+
+
+def _strictly(text: str) -> Any:
+    """Parse JSON; raw control characters in strings, which models write, are let pass, as core lets them."""
+    return json.loads(text, strict=False)
 
 
 def schema_class(schema: Any) -> Any:

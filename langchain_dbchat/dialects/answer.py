@@ -20,7 +20,7 @@ from langchain_core.utils.json import parse_partial_json
 
 from langchain_dbchat.dialects.parts import Call, Other, Part, Reasoning, Refusal, Text
 from langchain_dbchat.dialects.reasoning import CALL_EXTRAS
-from langchain_dbchat.dialects.tools import parse_arguments
+from langchain_dbchat.dialects.tools import UNNAMED, parse_arguments
 
 if TYPE_CHECKING:
     from langchain_core.messages import InvalidToolCall, ToolCall
@@ -282,13 +282,15 @@ class Answer:
                 state.held = ""
             if self._read_arguments(state, cut=cut)[1] is not None:
                 tail += _spoiler("".join(state.arguments))
-            call_id = None
+            call_id = name = None
             if state.id is None:
                 state.id = call_id = _new_id()
-            if tail or call_id:
+            if not state.name:
+                state.name = name = UNNAMED
+            if tail or call_id or name:
                 chunk: Block = {
                     "type": "tool_call_chunk",
-                    "name": None,
+                    "name": name,
                     "args": tail,
                     "id": call_id,
                     "index": state.index,
@@ -335,10 +337,10 @@ class Answer:
                 state.id = _new_id()
             arguments, error = self._read_arguments(state, cut=cut)
             if error is None:
-                valid.append(tool_call(name=state.name, args=arguments, id=state.id))
+                valid.append(tool_call(name=state.name or UNNAMED, args=arguments, id=state.id))
             else:
                 text = "".join(state.arguments)
-                invalid.append(invalid_tool_call(name=state.name, args=text, id=state.id, error=error))
+                invalid.append(invalid_tool_call(name=state.name or UNNAMED, args=text, id=state.id, error=error))
         return valid, invalid
 
     def additional(self) -> dict[str, Any]:

@@ -213,6 +213,7 @@ class StreamDecoder:
         request_id: The response's ``x-request-id``.
         coalesce: Whether deltas of one kind that arrived together become one chunk. It never waits for more, so a slow
             model still gives a chunk for each of its tokens.
+        usage: Whether the last chunk carries the token usage.
     """
 
     __slots__ = (
@@ -225,9 +226,13 @@ class StreamDecoder:
         "_pending",
         "_started",
         "_strange",
+        "_usage",
     )
 
-    def __init__(self, target: Target, request_id: str | None = None, *, coalesce: bool = True) -> None:
+    def __init__(
+        self, target: Target, request_id: str | None = None, *, coalesce: bool = True, usage: bool = True
+    ) -> None:
+        self._usage = usage
         self._answer = Answer(blocks=target.family.signed_text)
         self._facts = _Facts(target, request_id)
         self._coalesce = coalesce
@@ -280,13 +285,13 @@ class StreamDecoder:
         """
         if not self._answered and self._strange is not None:
             raise _no_choices(self._strange, self._facts.target, self._facts.request_id)
-        if not self._done and self._facts.finish_reason is None:
+        if self._facts.finish_reason is None and not (self._done and self._answered):
             raise StreamInterrupted(
-                "The stream ended before the answer did: there was no finish reason and no [DONE]. What had arrived is "
-                "in the error's `partial`."
+                "The stream ended before the answer did: there was no finish reason, and no answer before [DONE]. What "
+                "had arrived is in the error's `partial`."
             )
         chunks = [self._chunk(delta) for delta in self._answer.finish(cut=self._facts.cut)]
-        usage = decode_usage(self._facts.usage) if self._facts.usage else None
+        usage = decode_usage(self._facts.usage) if self._facts.usage and self._usage else None
         message = AIMessageChunk(
             content=self._answer.empty_content(),
             id=self._facts.id,

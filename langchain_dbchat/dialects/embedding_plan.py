@@ -51,6 +51,7 @@ __all__ = ["Batch", "Plan", "Rules"]
 logger = logging.getLogger(__name__)
 
 _HOPELESS = 3  # failures in a row, or bad texts without a good one, after which a run stops
+_MARGIN = 2.0  # how much more an estimate may be wrong for one text than for its batch
 _SHOWN = 3  # failures that an error's message tells of
 
 
@@ -280,8 +281,8 @@ class Plan:
         estimated = sum(item.most for item in batch.items)
         if tokens is None or tokens <= estimated:
             return 0
-        # The estimate was too low, so it may have hidden a text that was cut.
-        again = [item.index for item in batch.items if item.most * tokens > window * estimated]
+        # The estimate was too low, so it may have hidden a text that was cut; for one text more than on average.
+        again = [item.index for item in batch.items if _MARGIN * item.most * tokens > window * estimated]
         self._weighed.update(again)
         self._again.extend([index] for index in again)
         return len(again)

@@ -8,8 +8,9 @@ of one turn are sent and what may stand in a tool message; those rules are field
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import (
@@ -22,9 +23,9 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from langchain_dbchat.dialects.content import CALL_BLOCKS, collapse, encode_parts
+from langchain_dbchat.dialects.content import CALL_BLOCKS, collapse, encode_block, encode_parts
 from langchain_dbchat.dialects.reasoning import CALL_EXTRAS, REASONING_BLOCKS, Target, may_replay, replay_reasoning
-from langchain_dbchat.dialects.tools import parse_arguments
+from langchain_dbchat.dialects.tools import UNNAMED, parse_arguments
 from langchain_dbchat.errors import UnsupportedContentError
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from langchain_dbchat.models.families import Family
 
 Wire = dict[str, Any]
+
+_SERVER_TOOL = re.compile(r"^server_tool_|_tool_result$|_call$|_call_output$|^mcp_")
 
 NO_OUTPUT = "(no output)"
 """What an empty tool result becomes where empty text is refused: the model has to see that the call was answered."""
@@ -123,7 +126,8 @@ def _encode_prompt(message: HumanMessage, family: Family, where: str) -> list[Wi
         results = [block for block in content if isinstance(block, Mapping) and block.get("type") == "tool_result"]
         for block in results:
             failed = bool(block.get("is_error"))
-            wire.append(_tool_result(block.get("tool_use_id"), block.get("content"), family, where, failed=failed))
+            result = _tool_result(block.get("tool_use_id"), block.get("content"), family, where, failed=failed)
+            wire.append(_marked(result, block, family))
         if results:
             content = [block for block in content if block not in results]
     parts = encode_parts(content, family, where)
@@ -147,7 +151,7 @@ def _tool_result(call_id: str | None, content: Any, family: Family, where: str, 
         parts = [part for part in parts if part["type"] == "text"]
         if media and not parts:
             parts = [{"type": "text", "text": f"(see the {len(media)} attachment(s) in the next message)"}]
-    if failed and not any("error" in part.get("text", "").lower() for part in parts):
+    if failed and not (parts and parts[0].get("text", "").lower().startswith("error")):
         parts.insert(0, {"type": "text", "text": "Error:"})
     if not parts:
         parts = [{"type": "text", "text": NO_OUTPUT}]
@@ -157,18 +161,36 @@ def _tool_result(call_id: str | None, content: Any, family: Family, where: str, 
     return wire
 
 
+def _marked(result: Wire, block: Mapping[str, Any], family: Family) -> Wire:
+    """Keep the cache marker of an Anthropic tool result: on the wire it stands on the result's last text."""
+    if not (family.cache_control and block.get("cache_control")):
+        return result
+    content = result["content"]
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+    parts[-1] = {**parts[-1], "cache_control": block["cache_control"]}
+    return {**result, "content": parts}
+
+
 def _encode_answer(message: AIMessage, target: Target, where: str) -> list[Wire]:
     family = target.family
     replay = may_replay(message, target)
     content: Any = message.content
     blocks: list[Any] = [content] if isinstance(content, str) else list(content)
+    obsolete = message.additional_kwargs.get("function_call")
+    if obsolete and not message.tool_calls and not message.invalid_tool_calls:
+        raise UnsupportedContentError(f"{where}: 'function_call' is the obsolete form of a tool call; use tool_calls.")
     parts: list[Wire] = []
     for kind, group in groupby(enumerate(blocks), key=lambda item: _kind_of(item[1])):
         if kind == "reasoning" and replay:
             parts.extend(replay_reasoning([block for _, block in group]))
         elif kind == "content":
             for number, block in group:
-                encoded = encode_parts([block], family, f"{where}, block {number}")
+                place = f"{where}, block {number}"
+                encoded = (
+                    list(encode_block(block, family, place))
+                    if isinstance(block, Mapping)
+                    else encode_parts(block, family, where)
+                )
                 signature = _text_signature(block) if replay and family.signed_text else None
                 if signature:
                     encoded = encoded or [{"type": "text", "text": ""}]
@@ -186,7 +208,13 @@ def _encode_answer(message: AIMessage, target: Target, where: str) -> list[Wire]
 
 def _kind_of(block: Any) -> str:
     kind = block.get("type") if isinstance(block, Mapping) else None
-    return "reasoning" if kind in REASONING_BLOCKS else "call" if kind in CALL_BLOCKS else "content"
+    if kind in REASONING_BLOCKS:
+        return "reasoning"
+    if kind in CALL_BLOCKS:
+        return "call"
+    # What another provider's own tools left in an answer (a web search and its results) is not ours to send: like
+    # another family's reasoning it is dropped, and the answer's text, which speaks of it, stays.
+    return "foreign" if isinstance(kind, str) and (kind == "non_standard" or _SERVER_TOOL.search(kind)) else "content"
 
 
 def _encode_calls(message: AIMessage, blocks: list[Mapping[str, Any]], *, replay: bool) -> list[Wire]:
@@ -245,14 +273,14 @@ def _call(call_id: str | None, name: str, arguments: Any) -> Wire:
 
 
 def _valid_call(call: ToolCall) -> Wire:
-    return _call(call["id"], call["name"], call["args"])
+    return _call(call["id"], call["name"] or UNNAMED, call["args"])
 
 
 def _invalid_call(call: InvalidToolCall) -> Wire:
     """Send a call back whose arguments were not JSON: they have to be on the wire, and the model should see them."""
     text = call["args"] or ""
     arguments, error = parse_arguments(text)
-    return _call(call["id"], call["name"] or "invalid", {"invalid_arguments": text} if error else arguments)
+    return _call(call["id"], call["name"] or UNNAMED, {"invalid_arguments": text} if error else arguments)
 
 
 def _system_first(wire: list[Wire]) -> list[Wire]:
@@ -272,18 +300,21 @@ def _system_first(wire: list[Wire]) -> list[Wire]:
 
 def _split_calls(wire: list[Wire]) -> list[Wire]:
     """Send several calls of one turn as several turns with one call and its result each."""
-    results = {message["tool_call_id"]: message for message in wire if message["role"] == "tool"}
     split: list[Wire] = []
-    moved: set[str] = set()
-    for message in wire:
+    for position, message in enumerate(wire):
         calls = message.get("tool_calls") or []
         if len(calls) > 1:
+            answered = list(takewhile(lambda other: other["role"] == "tool", wire[position + 1 :]))
             for number, call in enumerate(calls):
                 split.append({**message, "content": message["content"] if number == 0 else None, "tool_calls": [call]})
-                result = results.get(call["id"])
-                if result is not None:
-                    split.append(result)
-                    moved.add(call["id"])
-        elif message["role"] != "tool" or message["tool_call_id"] not in moved:
+                split.extend(result for result in answered if result["tool_call_id"] == call["id"])
+        elif message["role"] != "tool" or not _was_moved(wire, position):
             split.append(message)
     return split
+
+
+def _was_moved(wire: list[Wire], position: int) -> bool:
+    """Tell whether a tool result belongs to a turn of several calls, which took it along."""
+    turn = next(message for message in reversed(wire[:position]) if message["role"] != "tool") if position else {}
+    calls = turn.get("tool_calls") or []
+    return len(calls) > 1 and any(call["id"] == wire[position]["tool_call_id"] for call in calls)

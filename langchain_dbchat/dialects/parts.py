@@ -151,6 +151,7 @@ def _read_block(block: Any) -> Iterator[Part]:
             said = entry if isinstance(entry, Mapping) else {"text": entry}
             yield _reasoning(said, "text", opens=number == 0)
     else:
+        _words(block, "type")
         yield Other(block)
 
 

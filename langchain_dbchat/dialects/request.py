@@ -17,9 +17,12 @@ from langchain_dbchat.dialects.thinking import encode_thinking, is_thinking
 from langchain_dbchat.dialects.tools import convert_tool_choice, encode_format, encode_tools
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from langchain_core.messages import BaseMessage
 
     from langchain_dbchat.dialects.reasoning import Target
+    from langchain_dbchat.models.families import Family
 
 _SAMPLING = ("temperature", "top_p", "top_k")
 _OWN = frozenset({"tools", "tool_choice", "response_format", "thinking", "reasoning_effort", "stream_options"})
@@ -81,9 +84,29 @@ def encode_request(
     if stream:
         body["stream"] = True
         options = asked.get("stream_options")
-        if options is not None or (usage and family.stream_options):
+        if options is not None and not family.stream_options:
+            encoded.dropped["stream_options"] = f"models of the family {family.name!r} refuse it"
+        elif options is not None or (usage and family.stream_options):
             body["stream_options"] = options or {"include_usage": True}
+    for mark in _lost_marks(messages, tools, family):
+        encoded.dropped[mark] = f"models of the family {family.name!r} refuse it"
     return encoded
+
+
+def _lost_marks(messages: Sequence[BaseMessage], tools: Sequence[Mapping[str, Any]], family: Family) -> Iterator[str]:
+    """Find optional marks of parts and tools that the family does not take and the encoders have left out."""
+    if not family.strict_tools and any("strict" in tool.get("function", {}) for tool in tools):
+        yield "strict"
+    if not family.cache_control and (
+        any("cache_control" in tool for tool in tools)
+        or any(
+            isinstance(block, Mapping) and "cache_control" in {**(block.get("extras") or {}), **block}
+            for message in messages
+            if isinstance(message.content, list)
+            for block in message.content
+        )
+    ):
+        yield "cache_control"
 
 
 def merge_deep(base: Mapping[str, Any], over: Mapping[str, Any], *, keep_none: bool = False) -> dict[str, Any]:

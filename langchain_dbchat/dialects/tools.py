@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.models.families import Family
 
+UNNAMED = "unnamed_tool"
+"""What a call without a name is called: servers refuse a blank one, and an agent is told that there is no such tool."""
+
 NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 """The parameters of a tool without arguments: left out they are a 400 on Llama, and ``{}`` is one on Claude."""
 
@@ -58,7 +61,7 @@ def convert_tool_choice(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
         return "required"
     if choice in ("auto", "none"):
         return choice
-    names = [str(tool.get("function", {}).get("name")) for tool in tools]
+    names = [str(tool["function"]["name"]) for tool in tools if isinstance(tool.get("function"), Mapping)]
     if isinstance(choice, str):
         name = choice
     elif isinstance(choice, Mapping) and choice.get("type") in {"auto", "none", "any", "required"}:
@@ -85,9 +88,14 @@ def encode_tools(tools: Sequence[Mapping[str, Any]], family: Family) -> list[dic
 
     Returns:
         New tools with explicit parameters, without what the family refuses.
+
+    Raises:
+        TypeError: If a tool was not converted.
     """
     encoded = []
     for tool in tools:
+        if not isinstance(tool, Mapping):
+            raise TypeError(f"A tool has to be a dict in OpenAI's shape, not {tool!r}: bind it with bind_tools.")
         function = tool.get("function")
         if not isinstance(function, Mapping):
             encoded.append(dict(tool))
@@ -110,10 +118,20 @@ def encode_format(response_format: Any) -> dict[str, Any]:
 
     Returns:
         The request's ``response_format``.
+
+    Raises:
+        TypeError: If it is a string.
+        ValueError: If its schema is missing.
     """
     if isinstance(response_format, Mapping) and response_format.get("type") in {"text", "json_object"}:
         return dict(response_format)
+    if isinstance(response_format, str):
+        raise TypeError(f"response_format={response_format!r} is no dict: {{'type': 'json_object'}}, or a schema.")
     if isinstance(response_format, Mapping) and response_format.get("type") == "json_schema":
+        if not isinstance(response_format.get("json_schema"), Mapping):
+            raise ValueError(
+                "A response_format of type 'json_schema' needs {'name': ..., 'schema': ...} under that name."
+            )
         return {**response_format, "json_schema": dict(response_format["json_schema"])}
     function = convert_tool(response_format, None)["function"]
     schema = {"description": function["description"]} if function.get("description") else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -79,10 +78,14 @@ def add_usage(left: Mapping[str, Any] | None, right: Mapping[str, Any] | None) -
     return total
 
 
+_LARGEST = 2**63  # what MessagePack and databases hold
+
+
 def _count(value: Any) -> int | None:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return int(value)
+    # Not isfinite: a whole number may be too large to be a float. One that no checkpoint could hold counts nothing.
+    return int(value) if abs(value) < _LARGEST else None
 
 
 def _first(*values: Any) -> int | None:

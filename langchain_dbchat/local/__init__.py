@@ -10,6 +10,8 @@ It is a real server over real sockets, written from what Databricks sends and re
 no code with the client, so that the two can disagree. Its answers come from a rule-based model (``mind``) or from any
 OpenAI-compatible server (``backend``); its shapes and refusals are those of the model family that an endpoint is
 named after (``families``, ``models``, ``checks``, ``shapes``).
+
+A `FaultProxy` in front of it, or of any other host, makes things go wrong by plan.
 """
 
 from __future__ import annotations
@@ -17,13 +19,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from langchain_dbchat.local.fault_proxy import FaultProxy, Mishap
     from langchain_dbchat.local.workspace import LocalWorkspace
 
-__all__ = ["LocalWorkspace"]
+__all__ = ["FaultProxy", "LocalWorkspace", "Mishap"]
 
 
 def __getattr__(name: str) -> Any:
     """Load the server on first use, so that the terminal can say what is missing before it needs starlette."""
+    if name in {"FaultProxy", "Mishap"}:
+        from langchain_dbchat.local import fault_proxy  # noqa: PLC0415  # see the docstring; it needs no extra
+
+        return getattr(fault_proxy, name)
     if name != "LocalWorkspace":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

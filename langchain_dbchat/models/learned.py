@@ -15,10 +15,19 @@ from typing import Any
 Body = dict[str, Any]
 
 _REFUSAL = re.compile(
-    r"not permitted|not support|unsupported|unknown|unrecognized|unexpected|not allowed|invalid|deprecated"
-    r"|cannot (?:both )?be (?:used|specified|set)|only (?:one|the default)",
+    r"extra inputs are not permitted"
+    r"|(?:unknown|unrecognized|unexpected|unsupported) (?:field|name|parameter|argument|request argument|key)"
+    r"|(?:is|are|does) not supported?|not support(?:ed)? |not allowed with|cannot both be specified|is deprecated"
+    r"|may not be enabled when",
     re.IGNORECASE,
 )
+"""Words that refuse a field altogether."""
+
+_RANGE = re.compile(
+    r"must be|maximum|minimum|between|expected (?:a|an|one)|out of range|too (?:long|large)", re.IGNORECASE
+)
+"""Words that refuse a field's value: the caller has to mend that, and dropping the field would hide it."""
+
 _KEPT = frozenset(
     {
         "messages",
@@ -26,6 +35,7 @@ _KEPT = frozenset(
         "input",
         "stream",
         "n",
+        "stop",
         "max_tokens",
         "tools",
         "tool_choice",
@@ -33,6 +43,9 @@ _KEPT = frozenset(
         "thinking",
         "output_config",
         "reasoning_effort",
+        "custom_inputs",
+        "context",
+        "databricks_options",
     }
 )
 """Fields that say what is asked, or how much of it: a server's dislike of them is the caller's business."""
@@ -86,7 +99,7 @@ def refused_field(text: str, body: Mapping[str, Any]) -> str | None:
     Returns:
         A field that the body holds and that can be left out or put in another way, or None.
     """
-    if not _REFUSAL.search(text):
+    if not _REFUSAL.search(text) or _RANGE.search(text):
         return None
     named = {key for key in body if key not in _KEPT and _names(text, key)}
     named |= {key for key in REPLACED if key in body and _names(text, key)}
@@ -113,7 +126,7 @@ def without(body: Mapping[str, Any], field: str) -> Body:
 def _names(text: str, key: str) -> bool:
     """Tell whether a text names a field: short words that are also English only where they stand like a field."""
     if "_" in key:
-        return re.search(rf"(?<![a-z_]){key}(?![a-z_])", text) is not None
+        return re.search(rf"(?<![a-z_]){key}(?![a-z_]|\.\w)", text) is not None
     return re.search(rf"[`'\"./\s]{key}[`'\"]?(?::| parameter)|[`'\"]{key}[`'\"]|^{key}:", text) is not None
 
 

@@ -37,6 +37,33 @@ if TYPE_CHECKING:
 __all__ = ["AsyncIncoming", "Channel", "Incoming", "Timeouts"]
 
 
+class _Queue:
+    """Where a call waits for its turns, and a clock that stands still meanwhile.
+
+    The deadline of the retries is about a service that fails. A call that has waited minutes for its turn in a long
+    batch has as much time for them as the first.
+    """
+
+    __slots__ = ("_began", "_clock", "_waited", "gate")
+
+    def __init__(self, gate: Gate | None, clock: Callable[[], float]) -> None:
+        self.gate = gate
+        self._clock = clock
+        self._began = self._waited = 0.0
+
+    def clock(self) -> float:
+        """Say the time, without the time in the queue."""
+        return self._clock() - self._waited
+
+    def lines_up(self) -> None:
+        """Begin to wait for a turn."""
+        self._began = self._clock()
+
+    def is_served(self) -> None:
+        """Have a turn."""
+        self._waited += self._clock() - self._began
+
+
 class Channel:
     """A way to the server for one identity.
 
@@ -89,7 +116,8 @@ class Channel:
         Raises:
             DatabricksError: The call failed.
         """
-        return self._obey(self._exchange(request, amend), gate)
+        queue = _Queue(gate, self._clock)
+        return self._obey(self._exchange(request, amend, queue), queue)
 
     async def apost(self, request: Request, amend: Amend | None = None, gate: Gate | None = None) -> Reply:
         """Send a request and read the whole answer.
@@ -105,15 +133,18 @@ class Channel:
         Raises:
             DatabricksError: The call failed.
         """
-        return await self._aobey(self._exchange(request, amend), gate)
+        queue = _Queue(gate, self._clock)
+        return await self._aobey(self._exchange(request, amend, queue), queue)
 
     @contextmanager
-    def stream(self, request: Request, amend: Amend | None = None) -> Iterator[Incoming]:
+    def stream(self, request: Request, amend: Amend | None = None, gate: Gate | None = None) -> Iterator[Incoming]:
         """Send a request and open the stream of its answer.
 
         Args:
             request: The request; its `streaming` is True.
             amend: Given a refusal and the request, another request to send instead, or None.
+            gate: Where each attempt waits for its turn, which ends when the stream opens: the user's code runs while it
+                is open, and could wait for itself. None to send at once.
 
         Yields:
             The stream; leaving the context closes it, and the connection with it unless it was read to its end.
@@ -121,17 +152,22 @@ class Channel:
         Raises:
             DatabricksError: The call failed, or the stream broke.
         """
-        reply = self._obey(self._exchange(request, amend))
+        queue = _Queue(gate, self._clock)
+        reply = self._obey(self._exchange(request, amend, queue), queue)
         with closing(Incoming(reply.source)) as incoming:
             yield incoming
 
     @asynccontextmanager
-    async def astream(self, request: Request, amend: Amend | None = None) -> AsyncIterator[AsyncIncoming]:
+    async def astream(
+        self, request: Request, amend: Amend | None = None, gate: Gate | None = None
+    ) -> AsyncIterator[AsyncIncoming]:
         """Send a request and open the stream of its answer.
 
         Args:
             request: The request; its `streaming` is True.
             amend: Given a refusal and the request, another request to send instead, or None.
+            gate: Where each attempt waits for its turn, which ends when the stream opens: the user's code runs while it
+                is open, and could wait for itself. None to send at once.
 
         Yields:
             The stream; leaving the context closes it, and the connection with it unless it was read to its end.
@@ -139,18 +175,19 @@ class Channel:
         Raises:
             DatabricksError: The call failed, or the stream broke.
         """
-        reply = await self._aobey(self._exchange(request, amend))
+        queue = _Queue(gate, self._clock)
+        reply = await self._aobey(self._exchange(request, amend, queue), queue)
         async with aclosing(AsyncIncoming(reply.source)) as incoming:
             yield incoming
 
-    def _exchange(self, request: Request, amend: Amend | None) -> Steps:
+    def _exchange(self, request: Request, amend: Amend | None, queue: _Queue) -> Steps:
         auth = self._credentials.name
-        return exchange(request, self._policy, clock=self._clock, dice=self._dice, auth=auth, amend=amend)
+        return exchange(request, self._policy, clock=queue.clock, dice=self._dice, auth=auth, amend=amend)
 
     def _attempt(self, send: Send, signature: Mapping[str, str]) -> Attempt:
         return Attempt(send.request, signature, self._credentials.name, self._timeouts, self._clock)
 
-    def _obey(self, steps: Steps, gate: Gate | None = None) -> Reply:
+    def _obey(self, steps: Steps, queue: _Queue) -> Reply:
         outcome: Reply | Failure | None = None
         with closing(steps):
             while True:
@@ -162,10 +199,12 @@ class Channel:
                     self._sleep(wanted.seconds)
                     outcome = None
                 else:
-                    with Turn(gate) as turn:
+                    queue.lines_up()
+                    with Turn(queue.gate) as turn:
+                        queue.is_served()
                         outcome = turn.outcome = self._send(wanted)
 
-    async def _aobey(self, steps: Steps, gate: Gate | None = None) -> Reply:
+    async def _aobey(self, steps: Steps, queue: _Queue) -> Reply:
         outcome: Reply | Failure | None = None
         with closing(steps):
             while True:
@@ -177,7 +216,9 @@ class Channel:
                     await self._asleep(wanted.seconds)
                     outcome = None
                 else:
-                    async with Turn(gate) as turn:
+                    queue.lines_up()
+                    async with Turn(queue.gate) as turn:
+                        queue.is_served()
                         outcome = turn.outcome = await self._asend(wanted)
 
     def _send(self, send: Send) -> Reply | Failure:

@@ -335,7 +335,7 @@ class AsyncFreeList(httpx.AsyncBaseTransport):
         put = self._shelf.put
         return _response(head, _AsyncBody(head, request, connection, lambda given: put(origin, given)), connection)
 
-    async def _take(self, origin: Origin, timeout: float | None) -> AsyncSocket | None:  # noqa: ASYNC109 - as sync
+    async def _take(self, origin: Origin, timeout: float | None) -> AsyncSocket | None:
         given: asyncio.Future[bool] | None = None
 
         def call() -> None:

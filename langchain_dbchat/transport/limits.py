@@ -120,9 +120,9 @@ class Limit:
             elif asked is None:
                 hold = min(_LONGEST_HOLD, _FIRST_HOLD * 2.0**self._complaints_at_one)
                 self._complaints_at_one += 1
-        if now + hold > self.held_until and hold > 0:
-            self.held_until = now + hold
-            told = f"{told}, nothing for {hold:.1f} s" if told else f"nothing for {hold:.1f} s"
+        if hold > 0 and self.held_until <= now:
+            told = f"{told}, nothing for {hold:.2f} s" if told else f"nothing for {hold:.2f} s"
+        self.held_until = max(self.held_until, now + hold)
         return None if told is None else f"HTTP {reply.status}: {told}"
 
 
@@ -134,6 +134,28 @@ class _Waiter:
     def __init__(self, wake: Callable[[], object]) -> None:
         self.wake = wake
         self.started: int | None = None
+
+
+class _Bell:
+    """What a task waits for; any thread may ring it. No task and no lock of its own, so a dying loop leaves nothing."""
+
+    __slots__ = ("_loop", "_rung")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._rung = self._loop.create_future()
+
+    def ring(self) -> None:
+        self._loop.call_soon_threadsafe(self._ring)
+
+    async def wait(self, seconds: float | None) -> None:
+        await asyncio.wait({self._rung}, timeout=seconds)
+        if self._rung.done():
+            self._rung = self._loop.create_future()
+
+    def _ring(self) -> None:
+        if not self._rung.done():
+            self._rung.set_result(None)
 
 
 class Gate:
@@ -176,17 +198,12 @@ class Gate:
         Returns:
             The round in which it began, for `leave`.
         """
-        loop, woken = asyncio.get_running_loop(), asyncio.Event()
-        waiter = _Waiter(lambda: loop.call_soon_threadsafe(woken.set))
+        bell = _Bell()
+        waiter = _Waiter(bell.ring)
         try:
             patience = self._line_up(waiter)
             while waiter.started is None:
-                waking = asyncio.ensure_future(woken.wait())
-                try:
-                    await asyncio.wait({waking}, timeout=patience)
-                finally:
-                    waking.cancel()
-                woken.clear()
+                await bell.wait(patience)
                 patience = self._pump(waiter)
         except BaseException:  # the same for a cancelled task
             self._quit(waiter)

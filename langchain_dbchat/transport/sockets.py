@@ -122,7 +122,7 @@ class AsyncSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end, and what broke the connection."""
-        self._over, self._broken = True, exc
+        self._over, self._broken, self._transport = True, exc, None
         _wake(self._reader)
         _wake(self._writer)
 
@@ -135,7 +135,7 @@ class AsyncSocket(asyncio.Protocol):
         self._full = False
         _wake(self._writer)
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's face
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what there is.
 
         Args:
@@ -169,7 +169,7 @@ class AsyncSocket(asyncio.Protocol):
             self._transport.resume_reading()
         return data
 
-    async def write(self, data: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as above
+    async def write(self, data: bytes, timeout: float | None = None) -> None:
         """Write all bytes.
 
         Args:
@@ -264,7 +264,7 @@ async def aconnect(
     host: str,
     port: int,
     context: ssl.SSLContext | None,
-    timeout: float | None,  # noqa: ASYNC109 - as `connect`
+    timeout: float | None,
     name: str | None = None,
 ) -> AsyncSocket:
     """Connect; as `connect`."""

@@ -138,7 +138,10 @@ BODY = {
         ("tools.0.custom.strict: Extra inputs are not permitted", "strict"),
         ("messages.0.content.0.text.cache_control: Extra inputs are not permitted", "cache_control"),
         ("messages.0.name: Extra inputs are not permitted", "name"),
-        ("Unsupported parameter: 'stop' is not supported with this model.", "stop"),
+        ("Unsupported parameter: 'stop' is not supported with this model.", None),
+        ("Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 3 instead.", None),
+        ("Invalid value: 'top_p' must be between 0 and 1", None),
+        ("custom_inputs.user is invalid: unknown user", None),
         ("prompt is too long: please stop", None),
         ("max_tokens (10000) cannot exceed 8192", None),
         ("Unsupported message role", None),
@@ -213,5 +216,6 @@ def test_prompt_caching_reaches_claude_and_is_counted_once(workspace: LocalWorks
 
 def test_cache_marks_do_not_reach_other_families(workspace: LocalWorkspace) -> None:
     content = [{"type": "text", "text": "Hello!", "cache_control": {"type": "ephemeral"}}]
-    _llm(workspace, "databricks-gpt-5-2").invoke([HumanMessage(content)])  # type: ignore[arg-type]  # core wants str | dict
+    with pytest.warns(UserWarning, match="cache_control was left out"):
+        _llm(workspace, "databricks-gpt-5-2").invoke([HumanMessage(content)])  # type: ignore[arg-type]  # core wants str | dict
     assert "cache_control" not in str(workspace.requests[-1].json)

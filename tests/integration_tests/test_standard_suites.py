@@ -142,7 +142,7 @@ class TestClaudeThatThinks(TestClaude):
         return "databricks-claude-opus-4-5"
 
 
-@pytest.mark.filterwarnings("ignore:stop was left out.*:UserWarning")
+@pytest.mark.filterwarnings("ignore:(stop|cache_control) was left out.*:UserWarning")
 class TestGPT(OnWorkspace):
     """GPT-5.4: it refuses sampling parameters and `stop`."""
 
@@ -177,6 +177,7 @@ class TestGPT(OnWorkspace):
         return _ask(model, [{"role": "user", "content": "Why is the sky blue?"}], stream=stream)
 
 
+@pytest.mark.filterwarnings("ignore:cache_control was left out.*:UserWarning")
 class TestGemini(OnWorkspace):
     """Gemini 3.5: reads everything, and signs its tool calls."""
 
@@ -203,6 +204,7 @@ class TestGemini(OnWorkspace):
         return True
 
 
+@pytest.mark.filterwarnings("ignore:cache_control was left out.*:UserWarning")
 class TestLlama(OnWorkspace):
     """Llama 4: no PDFs, no reasoning."""
 
@@ -217,6 +219,7 @@ class TestLlama(OnWorkspace):
         return True
 
 
+@pytest.mark.filterwarnings("ignore:cache_control was left out.*:UserWarning")
 class TestGPTOSS(OnWorkspace):
     """gpt-oss: always reasons, one tool call a turn, text only."""
 

@@ -1,0 +1,147 @@
+"""Fuzz target: answers of real servers, damaged, through the event stream decoder and the dialect, and back again.
+
+Whatever comes, the result is a message or one of our errors; a message that came out can be sent back, survives its
+trips, and calls no tool with arguments that are not an object.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import sys
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from pydantic_core import from_json, to_json
+from running import CORPUS, pieces, run, streams
+
+from langchain_dbchat.dialects import blocks
+from langchain_dbchat.dialects.chat_completions import StreamDecoder, decode_answer
+from langchain_dbchat.dialects.messages import encode_messages
+from langchain_dbchat.dialects.reasoning import Target
+from langchain_dbchat.errors import DatabricksError
+from langchain_dbchat.models.families import FAMILIES
+from langchain_dbchat.transport.sse import EventStreamDecoder
+
+if TYPE_CHECKING:
+    import random
+
+    from langchain_core.outputs import ChatGenerationChunk
+
+blocks.register()
+
+_FAMILIES = sorted(FAMILIES)
+_ANSWERS = [from_json(path.read_bytes()) for path in sorted(CORPUS.glob("*/response.json"))]
+_EVENTS = [
+    [from_json(payload) for payload in EventStreamDecoder().feed(stream) if payload != b"[DONE]"] for stream in streams()
+]
+_ODD: tuple[Any, ...] = (
+    None, True, 0, -1, 1.5, 10**400, "", "x", "{}", '{"a":', "null", "[DONE]", [], {}, [None], [[]], [{}], {"": None},
+    {"type": None}, {"type": "reasoning"}, {"type": "text", "text": None}, {"type": "reasoning", "summary": None},
+    {"type": "reasoning", "summary": [{"type": "summary_text"}]}, {"function": None}, {"function": {"arguments": {}}},
+    {"index": "0"}, "\ud800", "\x00", ["a", 1, None], {"error": None}, "ä" * 50,
+)  # fmt: skip
+_KEYS = ("type", "text", "content", "index", "id", "function", "arguments", "error", "delta", "summary", "usage", "name")
+
+
+def _places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [path, *(place for key, value in inner for place in _places(value, (*path, key)))]
+
+
+def damaged(dice: random.Random, value: Any) -> Any:
+    """Change a JSON value in a few places: other values, missing and added keys, doubled elements."""
+    root = [copy.deepcopy(value)]
+    for _ in range(dice.choice((0, 1, 1, 2, 4))):
+        place = dice.choice(_places(root))
+        if not place:
+            continue
+        *path, last = place
+        node: Any = root
+        for key in path:
+            node = node[key]
+        what = dice.random()
+        if what < 0.5 or node is root:
+            node[last] = copy.deepcopy(dice.choice(_ODD))
+        elif what < 0.7:
+            del node[last]
+        elif isinstance(node, list):
+            node.insert(dice.randint(0, len(node)), copy.deepcopy(dice.choice((node[last], *_ODD))))
+        else:
+            node[dice.choice(_KEYS)] = copy.deepcopy(dice.choice(_ODD))
+    return root[0]
+
+
+def _written(value: Any) -> bytes:
+    try:
+        return to_json(value)
+    except ValueError:  # a lone surrogate is no JSON, but a server may send it escaped
+        import json  # noqa: PLC0415  # only for this
+
+        return json.dumps(value).encode()
+
+
+def _streamed(dice: random.Random, target: Target) -> AIMessage:
+    """Read a damaged stream as the channel and the chat model do."""
+    events = [damaged(dice, event) if dice.random() < 0.3 else event for event in dice.choice(_EVENTS)]
+    for _ in range(dice.choice((0, 0, 1, 3))):
+        if events:
+            place = dice.randrange(len(events))
+            dice.choice((lambda: events.pop(place), lambda: events.insert(place, events[place]), events.reverse))()
+    body = b"".join(b"data: " + _written(event) + b"\n\n" for event in events) + dice.choice((b"data: [DONE]\n\n", b""))
+    if dice.random() < 0.2:
+        body = body[: dice.randint(0, len(body))]
+    raw, reader = EventStreamDecoder(), StreamDecoder(target, "req", coalesce=dice.random() < 0.5)
+    chunks: list[ChatGenerationChunk] = []
+    with reader.keeping_partial():
+        for piece in pieces(dice, body):
+            chunks.extend(reader.feed(raw.feed(piece)))
+        chunks.extend(reader.feed(raw.close()))
+        chunks.extend(reader.close())
+    whole = chunks[0].message
+    for chunk in chunks[1:]:
+        whole = whole + chunk.message  # type: ignore[assignment]  # chunks add up to chunks
+    if not isinstance(whole, AIMessageChunk):
+        raise TypeError(type(whole))
+    marked = [chunk for chunk in chunks if chunk.message.usage_metadata]  # type: ignore[attr-defined]  # AI messages
+    if len(marked) > 1:
+        raise AssertionError("usage came more than once")
+    return whole
+
+
+def _check(message: AIMessage, target: Target) -> None:
+    """Ask of a message what holds for every one."""
+    for call in message.tool_calls:
+        if not isinstance(call["args"], dict) or not call["id"]:
+            raise AssertionError(f"a tool call that cannot be executed: {call!r}")
+    if not isinstance(message.text, str) or not isinstance(message.content_blocks, list):
+        raise TypeError("no text, or no blocks")
+    before = copy.deepcopy(message)
+    if pickle.loads(pickle.dumps(message)) != message:  # noqa: S301  # our own pickle
+        raise AssertionError("a pickle changes the message")
+    _written(encode_messages([HumanMessage("a"), message, HumanMessage("b")], target))
+    if message != before:
+        raise AssertionError("encoding changed the message")
+
+
+def reading(dice: random.Random) -> None:
+    """Read one damaged answer, streamed or whole, and send it back."""
+    families = [Target("m", FAMILIES[dice.choice(_FAMILIES)]) for _ in range(2)]
+    try:
+        if dice.random() < 0.6:
+            message = _streamed(dice, families[0])
+        else:
+            body = _written(damaged(dice, dice.choice(_ANSWERS)))
+            said = decode_answer(body, families[0], None).generations[0].message
+            if not isinstance(said, AIMessage):
+                raise TypeError(type(said))
+            message = said
+        _check(message, dice.choice(families))
+    except DatabricksError as error:
+        pickle.loads(pickle.dumps(error))  # noqa: S301  # our own pickle
+        if error.partial is not None:
+            _ = error.partial.content_blocks
+
+
+if __name__ == "__main__":
+    sys.exit(run(reading))

@@ -1,0 +1,68 @@
+"""Requests that are too large are refused here, because the server's refusal does not say what made them so.
+
+Databricks takes 4 MiB for foundation models, external models and agents, and what it says to more is a text without a
+message number, or, from a proxy in between, a 413 in HTML, or a connection that ends while the body is still on its
+way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from langchain_dbchat.errors import DatabricksInvalidRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["check_size"]
+
+
+def check_size(body: Mapping[str, Any], size: int, limit: int, *, endpoint: str, host: str) -> None:
+    """Refuse a body that is too large, and name what takes most of it.
+
+    Args:
+        body: The body.
+        size: Its size in bytes, as it would be sent.
+        limit: The largest size in bytes.
+        endpoint: The serving endpoint, for the error.
+        host: The host, for the error.
+
+    Raises:
+        DatabricksInvalidRequestError: The body is larger than the limit.
+    """
+    if size <= limit:
+        return
+    raise DatabricksInvalidRequestError(
+        f"The request is {_shown(size)} and was not sent: the endpoint {endpoint!r} takes {_shown(limit)}. "
+        f"{_largest(body)} Send smaller images or files, or links to them; keep less of the conversation; ask in "
+        "several calls. If this endpoint serves a custom model that takes more, say so with max_request_bytes=.",
+        endpoint=endpoint,
+        host=host,
+    )
+
+
+def _largest(body: Mapping[str, Any]) -> str:
+    """Name the field, the message and the block that are the largest."""
+    field, value = max(body.items(), key=lambda item: _size(item[1]))
+    if not isinstance(value, list) or not value:
+        return f"Most of it is {field!r} ({_shown(_size(value))})."
+    number, message = max(enumerate(value), key=lambda item: _size(item[1]))
+    if field != "messages" or not isinstance(message, dict):
+        return f"Most of it is {field!r}; the largest of its {len(value)} is {field}[{number}] ({_shown(_size(message))})."
+    named = f"Of its {len(value)} messages, the largest is message {number} ({message.get('role')}, {_shown(_size(message))})"
+    content = message.get("content")
+    if not isinstance(content, list) or not content:
+        return f"{named}."
+    place, block = max(enumerate(content), key=lambda item: _size(item[1]))
+    kind = block.get("type") if isinstance(block, dict) else type(block).__name__
+    return f"{named}, and in it block {place} ({kind}, {_shown(_size(block))})."
+
+
+def _size(value: Any) -> int:
+    return len(to_json(value))
+
+
+def _shown(size: int) -> str:
+    return f"{size / 2**20:.2f} MiB" if size >= 2**20 // 10 else f"{size} bytes"  # noqa: PLR2004  # a tenth of one

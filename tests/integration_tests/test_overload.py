@@ -1,0 +1,223 @@
+"""Many callers of one endpoint that can take few: in batches they take turns, and the log tells of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from langchain_core.caches import InMemoryCache
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessage
+
+from kit.scripted import Received, Scripted, ScriptedServer
+from langchain_dbchat import ChatDatabricksCompat
+from langchain_dbchat.errors import DatabricksRateLimitError
+from langchain_dbchat.transport import limits
+
+ANSWER = {"choices": [{"index": 0, "message": {"content": "Hi."}, "finish_reason": "stop"}]}
+STREAMED = [
+    b'data: {"choices":[{"index":0,"delta":{"content":"Hi."},"finish_reason":null}]}\n\n',
+    b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n',
+]
+MANY = 24
+
+
+class Counter:
+    """An endpoint that takes only so many requests at once, and counts those that it refused."""
+
+    def __init__(self, capacity: int, seconds: float = 0.02) -> None:
+        self._capacity = capacity
+        self._seconds = seconds
+        self._busy: list[float] = []
+        self._lock = threading.Lock()
+        self.refused = 0
+        self.most = 0
+
+    def __call__(self, received: Received) -> Scripted:
+        now = time.monotonic()
+        with self._lock:
+            self._busy = [end for end in self._busy if end > now]
+            self.most = max(self.most, len(self._busy) + 1)
+            if len(self._busy) >= self._capacity:
+                self.refused += 1
+                return Scripted({"error_code": "REQUEST_LIMIT_EXCEEDED", "message": "too many"}, status=429)
+            self._busy.append(now + self._seconds)
+        if received.json.get("stream"):
+            return Scripted(STREAMED, delay=self._seconds, headers={"content-type": "text/event-stream"})
+        return Scripted(ANSWER, wait=self._seconds)
+
+
+def _llm(server: ScriptedServer, **settings: Any) -> ChatDatabricksCompat:
+    given = {"model": "narrow", "host": server.url, "token": "dapi0", "max_retries": 30, **settings}
+    return ChatDatabricksCompat(**given)
+
+
+def _host(server: ScriptedServer) -> str:
+    return server.url.removeprefix("http://")
+
+
+@pytest.fixture(autouse=True)
+def fresh_gates() -> Iterator[None]:
+    limits._gates.clear()
+    yield
+    limits._gates.clear()
+
+
+def _batch(llm: ChatDatabricksCompat, **settings: Any) -> list[Any]:
+    return llm.batch(["Hello!"] * MANY, {"max_concurrency": 20}, **settings)
+
+
+def _abatch(llm: ChatDatabricksCompat, **settings: Any) -> list[Any]:
+    return asyncio.run(llm.abatch(["Hello!"] * MANY, **settings))
+
+
+def _batch_as_completed(llm: ChatDatabricksCompat, **settings: Any) -> list[Any]:
+    done = dict(llm.batch_as_completed(["Hello!"] * MANY, {"max_concurrency": 20}, **settings))
+    return [done[number] for number in range(MANY)]
+
+
+def _abatch_as_completed(llm: ChatDatabricksCompat, **settings: Any) -> list[Any]:
+    async def collect() -> dict[int, Any]:
+        return dict([pair async for pair in llm.abatch_as_completed(["Hello!"] * MANY, **settings)])
+
+    done = asyncio.run(collect())
+    return [done[number] for number in range(MANY)]
+
+
+batches = pytest.mark.parametrize("run", [_batch, _abatch, _batch_as_completed, _abatch_as_completed])
+
+
+@batches
+@pytest.mark.parametrize("streams", [False, True], ids=["whole", "streams"])
+def test_a_batch_adapts_to_what_the_endpoint_takes(run: Any, streams: bool, caplog: pytest.LogCaptureFixture) -> None:
+    endpoint = Counter(4)
+    with ScriptedServer(endpoint) as server, caplog.at_level(logging.INFO, logger="langchain_dbchat"):
+        answers = run(_llm(server, streaming=streams))
+    assert [answer.text for answer in answers] == ["Hi."] * MANY
+    assert any("narrow" in line and "at most" in line for line in caplog.messages)
+    gate = limits._gates[_host(server), "narrow"]
+    assert gate.limit.travelling == 0
+    assert gate.limit.bound < MANY
+
+
+@pytest.mark.parametrize("run", [_batch, _abatch])
+@pytest.mark.parametrize("how", ["field", "call"])
+def test_it_can_be_switched_off(run: Any, how: str, caplog: pytest.LogCaptureFixture) -> None:
+    with ScriptedServer(Counter(8, seconds=0.005)) as server, caplog.at_level(logging.INFO, logger="langchain_dbchat"):
+        off = {"adaptive_limit": False}
+        answers = run(_llm(server, **(off if how == "field" else {})), **(off if how == "call" else {}))
+    assert [answer.text for answer in answers] == ["Hi."] * MANY
+    assert not limits._gates
+    assert not caplog.messages
+
+
+async def test_taking_turns_spares_the_endpoint() -> None:
+    refused = []
+    for adaptive in (True, False):
+        endpoint = Counter(2)
+        with ScriptedServer(endpoint) as server:
+            await _llm(server, adaptive_limit=adaptive).abatch(["Hello!"] * MANY)
+        refused.append(endpoint.refused)
+    assert refused[0] < refused[1]
+
+
+def test_single_calls_do_not_wait_unless_that_is_wanted() -> None:
+    with ScriptedServer(lambda _: Scripted(ANSWER)) as server:
+        _llm(server).invoke("Hello!")
+        assert not limits._gates
+        llm = _llm(server, adaptive_limit="always")
+        llm.invoke("Hello!")
+        assert list(limits._gates) == [(_host(server), "narrow")]
+        limits._gates.clear()
+        asyncio.run(llm.ainvoke("Hello!"))
+        assert list(limits._gates) == [(_host(server), "narrow")]
+
+
+def test_a_bound_model_and_a_chain_take_turns_too() -> None:
+    with ScriptedServer(lambda _: Scripted(ANSWER)) as server:
+        (_llm(server).bind(stop=["x"]) | AIMessage.model_validate).batch(["a", "b"])
+        assert list(limits._gates) == [(_host(server), "narrow")]
+        assert all("adaptive_limit" not in request.json for request in server.requests)
+
+
+def test_the_limit_is_one_for_all_models_of_an_endpoint() -> None:
+    with ScriptedServer(lambda _: Scripted(ANSWER)) as server:
+        for model in ("narrow", "narrow", "wide"):
+            _llm(server, model=model).batch(["a", "b"])
+        assert sorted(model for _, model in limits._gates) == ["narrow", "wide"]
+
+
+def test_waiting_for_a_turn_does_not_use_up_the_deadline_of_the_retries() -> None:
+    # One at a time, 0.1 s each: the last waits for 0.5 s, longer than its deadline, and meets a refusal then.
+    told = []
+
+    def answer(received: Received) -> Scripted:
+        if received.json["messages"][0]["content"] == "last" and not told:
+            told.append(received)
+            return Scripted("busy", status=503, headers={"retry-after": "0.1"})
+        return Scripted(ANSWER, wait=0.1)
+
+    with ScriptedServer(answer) as server:
+        limits.gate_of(_host(server), "narrow").limit.bound = 1
+        answers = asyncio.run(_llm(server, retry_deadline=0.4).abatch(["a"] * 5 + ["last"]))
+    assert [answer.text for answer in answers] == ["Hi."] * 6
+    assert told
+
+
+def test_a_batch_that_fails_gives_its_turns_back() -> None:
+    with ScriptedServer(lambda _: Scripted("no", status=429, headers={"retry-after": "0"})) as server:
+        llm = _llm(server, max_retries=1)
+        failed: list[Any] = llm.batch(["a"] * 6, return_exceptions=True)
+    assert {type(error) for error in failed} == {DatabricksRateLimitError}
+    assert limits.gate_of(_host(server), "narrow").limit.travelling == 0
+
+
+async def test_a_batch_that_is_cancelled_gives_its_turns_back() -> None:
+    with ScriptedServer(lambda _: Scripted(ANSWER, wait=5)) as server:
+        task = asyncio.create_task(_llm(server).abatch(["a"] * 6))
+        while len(server.requests) < 6:  # noqa: ASYNC110  # it changes in another thread
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.sleep(0.05)
+    assert limits.gate_of(_host(server), "narrow").limit.travelling == 0
+
+
+def test_a_callback_may_call_the_same_endpoint_while_a_streamed_batch_runs() -> None:
+    class Nested(BaseCallbackHandler):
+        def on_llm_new_token(self, token: str, **kwargs: Any) -> None:
+            if token:
+                answers.append(other.batch(["inner"])[0].text)
+
+    answers: list[str] = []
+    with ScriptedServer(Counter(10, seconds=0.001)) as server:
+        limits.gate_of(_host(server), "narrow").limit.bound = 1
+        other = _llm(server)
+        _llm(server, streaming=True).batch(["outer"] * 3, {"callbacks": [Nested()]})
+    assert answers == ["Hi."] * 3
+
+
+def test_a_batch_shares_the_cache_with_single_calls() -> None:
+    with ScriptedServer(lambda _: Scripted(ANSWER)) as server:
+        llm = _llm(server, cache=InMemoryCache())
+        llm.invoke("Hello!")
+        llm.batch(["Hello!"])
+        assert len(server.requests) == 1
+
+
+def test_taking_turns_leaves_no_trace_in_traces() -> None:
+    seen: list[dict[str, Any]] = []
+
+    class Tracer(BaseCallbackHandler):
+        def on_chat_model_start(self, *_: Any, **kwargs: Any) -> None:
+            seen.append(kwargs)
+
+    with ScriptedServer(lambda _: Scripted(ANSWER)) as server:
+        _llm(server).batch(["Hello!"], {"callbacks": [Tracer()]})
+    assert seen
+    assert "adaptive_limit" not in str(seen)

@@ -1,0 +1,314 @@
+"""The shared limit: what it decides, and that threads, tasks, loops and forks wait for it without losing a turn."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_dbchat.errors import DatabricksConnectionError
+from langchain_dbchat.transport import limits
+from langchain_dbchat.transport.exchange import Failure, Reply
+from langchain_dbchat.transport.limits import Gate, Limit, Turn, gate_of
+
+OK = Reply(200, {}, b"{}")
+FULL = Reply(429, {}, b"")
+BUSY = Reply(503, {}, b"")
+DROPPED = Failure(DatabricksConnectionError("gone"), sent=True)
+
+
+def started(limit: Limit, count: int) -> list[int]:
+    return [limit.start() for _ in range(count)]
+
+
+def test_nothing_is_limited_until_the_endpoint_complains() -> None:
+    limit = Limit()
+    rounds = started(limit, 1000)
+    assert limit.wait(0) == 0
+    for round_ in rounds:
+        limit.end(round_, OK, 0)
+    assert (limit.bound, limit.travelling) == (math.inf, 0)
+
+
+@pytest.mark.parametrize("complaint", [FULL, BUSY])
+def test_a_complaint_halves_what_may_travel(complaint: Reply) -> None:
+    limit = Limit()
+    first, *_ = started(limit, 8)
+    assert "at most 4" in str(limit.end(first, complaint, 0))
+    assert limit.wait(0) == math.inf  # seven travel
+    limit.travelling = 3
+    assert limit.wait(0) == 0
+    limit.travelling = 4
+    assert limit.wait(0) == math.inf
+
+
+def test_complaints_of_one_crowd_count_once() -> None:
+    limit = Limit()
+    rounds = started(limit, 8)
+    for round_ in rounds:
+        limit.end(round_, FULL, 0)
+    assert limit.bound == 4
+    limit.end(limit.start(), FULL, 0)  # one of the next crowd, which was alone
+    assert limit.bound == 1
+
+
+def test_it_climbs_by_one_a_round_while_it_is_in_the_way() -> None:
+    limit = Limit(bound=4)
+    for _ in range(2):
+        for round_ in [*started(limit, 4)]:
+            limit.end(round_, OK, 0)
+            limit.travelling = 3
+            limit.start()
+        limit.travelling = 0
+    assert 5 < limit.bound < 6
+
+
+def test_it_does_not_climb_when_nobody_waits() -> None:
+    limit = Limit(bound=4)
+    for _ in range(100):
+        limit.end(limit.start(), OK, 0)
+    assert limit.bound == 4
+
+
+@pytest.mark.parametrize("outcome", [DROPPED, None, Reply(500, {}, b""), Reply(400, {}, b"")])
+def test_other_outcomes_do_not_lower_it(outcome: Reply | Failure | None) -> None:
+    limit = Limit(bound=4)
+    assert limit.end(started(limit, 4)[0], outcome, 0) is None
+    assert limit.bound >= 4
+    assert limit.travelling == 3
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(429, {"retry-after": "7"}, b""), Reply(503, {}, b'{"error": {"message": "x", "retry_after": 7}}')],
+)
+def test_retry_after_holds_everybody(reply: Reply) -> None:
+    limit = Limit()
+    assert "7.00 s" in str(limit.end(limit.start(), reply, 100.0))
+    assert limit.wait(100.0) == 7
+    assert limit.wait(106.0) == 1
+    assert limit.wait(107.0) == 0
+
+
+def test_a_late_complaint_does_not_shorten_the_wait() -> None:
+    limit = Limit()
+    first, second = started(limit, 2)
+    limit.end(first, Reply(429, {"retry-after": "7"}, b""), 100.0)
+    limit.end(second, Reply(429, {"retry-after": "1"}, b""), 101.0)
+    assert limit.wait(101.0) == 6
+
+
+def test_at_one_the_wait_doubles_up_to_a_minute_and_a_success_forgets_it() -> None:
+    limit, waits, now = Limit(bound=1), [], 0.0
+    for _ in range(9):
+        limit.end(limit.start(), FULL, now)
+        waits.append(limit.wait(now))
+        now += waits[-1]
+    assert waits == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
+    limit.end(limit.start(), OK, now)
+    limit.bound = 1
+    limit.end(limit.start(), FULL, now)
+    assert limit.wait(now) == 0.5
+
+
+@given(st.lists(st.sampled_from(["start", "ok", "full", "asked", "drop"]), max_size=200))
+def test_no_course_of_events_closes_it_for_ever(events: list[str]) -> None:
+    limit, travelling, now = Limit(), list[int](), 0.0
+    outcomes: dict[str, Any] = {"ok": OK, "full": FULL, "asked": Reply(429, {"retry-after": "3"}, b""), "drop": DROPPED}
+    for event in events:
+        now += 0.1
+        if event == "start":
+            if limit.wait(now) == 0:
+                travelling.append(limit.start())
+        elif travelling:
+            limit.end(travelling.pop(0), outcomes[event], now)
+        assert limit.bound >= 1
+        assert limit.travelling == len(travelling)
+    for round_ in travelling:
+        limit.end(round_, None, now)
+    assert limit.wait(now + 61) == 0
+
+
+class Crowd:
+    """Counts how many are inside at once."""
+
+    def __init__(self) -> None:
+        self.inside = self.most = self.turns = 0
+        self.lock = threading.Lock()
+
+    def come(self) -> None:
+        with self.lock:
+            self.inside += 1
+            self.turns += 1
+            self.most = max(self.most, self.inside)
+
+    def go(self) -> None:
+        with self.lock:
+            self.inside -= 1
+
+
+def limited(bound: float) -> Gate:
+    gate = Gate("host endpoint")
+    gate.limit.bound = bound
+    return gate
+
+
+def visit(gate: Gate, crowd: Crowd, outcome: Reply | None = None) -> None:
+    with Turn(gate) as turn:
+        crowd.come()
+        time.sleep(0.002)
+        crowd.go()
+        turn.outcome = outcome
+
+
+async def avisit(gate: Gate, crowd: Crowd, outcome: Reply | None = None) -> None:
+    async with Turn(gate) as turn:
+        crowd.come()
+        await asyncio.sleep(0.002)
+        crowd.go()
+        turn.outcome = outcome
+
+
+def test_threads_take_turns() -> None:
+    gate, crowd = limited(3), Crowd()
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda _: visit(gate, crowd), range(100)))
+    assert (crowd.turns, crowd.most, gate.limit.travelling) == (100, 3, 0)
+
+
+def test_threads_and_the_tasks_of_several_loops_share_the_turns() -> None:
+    gate, crowd = limited(2), Crowd()
+
+    async def tasks() -> None:
+        await asyncio.gather(*[avisit(gate, crowd) for _ in range(50)])
+
+    with ThreadPoolExecutor(4) as threads:
+        loops = [threads.submit(asyncio.run, tasks()) for _ in range(2)]
+        for _ in range(20):
+            visit(gate, crowd)
+        for loop in loops:
+            loop.result()
+    assert (crowd.turns, crowd.most, gate.limit.travelling) == (120, 2, 0)
+
+
+async def test_first_come_first_served() -> None:
+    gate, order = limited(1), list[int]()
+
+    async def come(number: int) -> None:
+        async with Turn(gate):
+            order.append(number)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*map(come, range(20)))
+    assert order == list(range(20))
+
+
+async def test_a_cancelled_task_gives_its_place_and_its_turn_back() -> None:
+    gate = limited(1)
+    inside = asyncio.create_task(_stay(gate))
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(_stay(gate)) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    waiting[0].cancel()
+    await asyncio.sleep(0)
+    gate.limit.end(0, None, 0)  # a turn becomes free without a word ...
+    gate._pump()  # ... is given to the next who waits ...
+    waiting[1].cancel()  # ... and that one is cancelled in the same moment
+    await asyncio.gather(waiting[0], waiting[1], return_exceptions=True)
+    await asyncio.sleep(0.01)
+    assert gate.limit.travelling == 1  # the last one is inside
+    inside.cancel()
+    waiting[2].cancel()
+    await asyncio.gather(inside, waiting[2], return_exceptions=True)
+    assert not gate._queue
+
+
+async def _stay(gate: Gate) -> None:
+    async with Turn(gate):
+        await asyncio.sleep(60)
+
+
+def test_a_waiter_of_a_dead_loop_is_passed_over() -> None:
+    gate = limited(1)
+    entered = gate.enter()
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(gate.aenter())
+    loop.run_until_complete(asyncio.sleep(0.01))
+    assert len(gate._queue) == 1
+    loop.close()  # nobody cancelled the task
+    gate.leave(entered, None)
+    assert gate.limit.travelling == 0
+    assert gate.enter() == 0
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio would complain, rightly, of this test
+
+
+def test_who_waits_is_woken_when_the_hold_ends_though_nobody_leaves() -> None:
+    gate, crowd = limited(1), Crowd()
+    entered = gate.enter()
+    threads = [threading.Thread(target=visit, args=(gate, crowd)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.01)
+    gate.leave(entered, Reply(429, {"retry-after": "0.05"}, b""))
+    began = time.monotonic()
+    for thread in threads:
+        thread.join(5)
+    assert crowd.turns == 3
+    assert time.monotonic() - began > 0.04
+
+
+async def test_tasks_are_woken_when_the_hold_ends_though_the_first_of_them_has_left() -> None:
+    gate, crowd = limited(1), Crowd()
+    entered = await gate.aenter()
+    first, *others = [asyncio.create_task(avisit(gate, crowd)) for _ in range(4)]
+    await asyncio.sleep(0.01)
+    gate.leave(entered, Reply(503, {"retry-after": "0.05"}, b""))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    await asyncio.wait_for(asyncio.gather(*others), 5)
+    assert crowd.turns == 3
+
+
+def test_the_log_tells(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", limits.__name__)
+    gate = Gate("https://workspace.example my-endpoint")
+    gate.leave(gate.enter(), Reply(429, {"retry-after": "0.01"}, b""))
+    assert caplog.messages == [
+        "https://workspace.example my-endpoint: HTTP 429: at most 1 at once from now on, nothing for 0.01 s"
+    ]
+
+
+def test_one_gate_for_an_endpoint_of_a_process() -> None:
+    assert gate_of("https://a.example", "e") is gate_of("https://a.example", "e")
+    assert gate_of("https://a.example", "e") is not gate_of("https://a.example", "f")
+    assert gate_of("https://a.example", "e") is not gate_of("https://b.example", "e")
+
+
+FORK = """
+import os, sys, threading, warnings
+warnings.simplefilter("ignore")  # Python warns of forks with threads, which is what this is about
+from langchain_dbchat.transport.limits import Turn, gate_of
+gate = gate_of("h", "e")
+gate.limit.bound = 1
+gate.enter()
+gate._lock.acquire()
+child = os.fork()
+if child == 0:
+    with Turn(gate_of("h", "e")):
+        os._exit(42)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no forks")
+def test_a_child_begins_anew() -> None:
+    assert subprocess.run([sys.executable, "-c", FORK], timeout=20, check=False).returncode == 42
