@@ -162,6 +162,30 @@ class CallableToken:
 
 
 @dataclass(frozen=True)
+class Nobody:
+    """No signature at all, for servers that do not ask who calls."""
+
+    name: str = "nobody (no token was given)"
+
+    def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
+        """No headers.
+
+        Args:
+            refresh: Makes no difference here.
+        """
+        del refresh
+        return {}
+
+    async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
+        """No headers.
+
+        Args:
+            refresh: Makes no difference here.
+        """
+        return self.headers(refresh=refresh)
+
+
+@dataclass(frozen=True)
 class ForWorkspace:
     """Credentials that also say which workspace of a unified host is meant.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from langchain_dbchat.auth.chain import FirstThatWorks, Skipped
-from langchain_dbchat.auth.credentials import Credentials, ForWorkspace
+from langchain_dbchat.auth.credentials import Credentials, ForWorkspace, Nobody
 from langchain_dbchat.auth.search import Search
 from langchain_dbchat.auth.steps import FOREIGN, STEPS, Step
 from langchain_dbchat.errors import ConfigurationError
@@ -72,6 +72,11 @@ def resolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) ->
         found.append((step, answer))
         if not step.is_tentative:
             break
+    withheld = search.env("DATABRICKS_TOKEN") or search.env("DATABRICKS_API_KEY")
+    if not found and workspace.kind == "openai" and search.wanted is None and not withheld:
+        # A server of one's own (vLLM, llama.cpp) need not ask who calls; one that does answers 401 and says so. Where
+        # a token stands in the environment that does not belong there, the user decides.
+        return Signed(workspace, Nobody(), "nobody", search.host.source, tuple(skipped))
     if not found:
         raise _nobody(search, skipped)
     is_open = found[0][0].is_tentative and search.wanted is None

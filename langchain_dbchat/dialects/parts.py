@@ -139,7 +139,7 @@ def _read_block(block: Any) -> Iterator[Part]:
         yield Text(block)
     elif not isinstance(block, dict):
         raise MalformedResponseError(f"A part of the answer's content is a {type(block).__name__}, not an object.")
-    elif block.get("type") == "text":
+    elif (block.get("type") or ("text" if "text" in block else None)) == "text":  # langchain-core reads it so, too
         extras = {key: value for key, value in block.items() if key not in _TEXT_KEYS and value is not None}
         citations = list(_flat([block.get("citations"), block.get("citation")]))
         if citations:

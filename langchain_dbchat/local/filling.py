@@ -132,11 +132,18 @@ class Filler:
             value = self.fill(part, name, required=name in needed and required, depth=depth + 1)
             if value is not MISSING:
                 filled[name] = value
-        if filled or required:
-            return {name: filled[name] for name in parts if name in filled}
-        return MISSING
+        if not (filled or required):
+            return MISSING
+        # An object that is there at all has everything that it needs.
+        for name, part in parts.items():
+            if name in needed and name not in filled:
+                filled[name] = self.fill(part, name, required=True, depth=depth + 1)
+        return {name: filled[name] for name in parts if filled.get(name, MISSING) is not MISSING}
 
     def _array(self, schema: dict[str, Any], key: str, *, required: bool, depth: int) -> Any:
+        places = schema.get("prefixItems")
+        if isinstance(places, list):
+            return [self.fill(place, key, required=True, depth=depth + 1) for place in places] if required else MISSING
         items = schema.get("items")
         items = items if isinstance(items, dict) else {}
         least = schema.get("minItems", 1 if required else 0)

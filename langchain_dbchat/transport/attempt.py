@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import httpx
@@ -91,7 +92,7 @@ class Attempt:
                 )
             # By hand, because build_request merges headers, cookies and parameters that our clients do not have.
             headers = {"accept-encoding": client.headers["accept-encoding"], **headers}
-            return httpx.Request(self._request.method, url, headers=headers, content=body, extensions=extensions)
+            return httpx.Request(self._request.method, _url(url), headers=headers, content=body, extensions=extensions)
         except httpx.InvalidURL as error:
             raise failure_of(error, self._request, self._auth, self._timeouts).error from None
         except UnicodeEncodeError:
@@ -157,6 +158,12 @@ class Attempt:
         if self._head is not None and not self._head.is_success:
             return self.reply()
         return failure_of(error, self._request, self._auth, self._timeouts)
+
+
+@lru_cache(maxsize=128)
+def _url(text: str) -> httpx.URL:
+    """Parse a URL once: an endpoint is called again and again, and parsing takes as long as writing the rest."""
+    return httpx.URL(text)
 
 
 def user_agent(partner: str | None = None) -> str:

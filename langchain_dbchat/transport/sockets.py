@@ -99,6 +99,8 @@ class AsyncSocket(asyncio.Protocol):
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
         self._full = False  # the transport's buffer for writing
+        self._due: float | None = None  # when the wait for the network is over
+        self._alarm: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -125,6 +127,9 @@ class AsyncSocket(asyncio.Protocol):
         self._over, self._broken, self._transport = True, exc, None
         _wake(self._reader)
         _wake(self._writer)
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     def pause_writing(self) -> None:
         """Let `write` wait."""
@@ -151,12 +156,14 @@ class AsyncSocket(asyncio.Protocol):
         """
         del max_bytes
         if not self._pieces and not self._over:
-            self._reader = self._loop.create_future()
+            reader = self._reader = self._loop.create_future()
+            self._set_alarm(timeout)
             try:
-                if not await self._in_time(self._reader, timeout):
-                    raise httpx.ReadTimeout("")
+                await reader
             finally:
-                self._reader = None
+                self._reader = self._due = None
+            if not self._pieces and not self._over:
+                raise httpx.ReadTimeout("")
         if not self._pieces:
             if self._broken is not None:
                 raise httpx.ReadError(str(self._broken)) from self._broken
@@ -184,32 +191,41 @@ class AsyncSocket(asyncio.Protocol):
             raise httpx.WriteError(str(self._broken or "the connection is closed")) from self._broken
         self._transport.write(data)
         if self._full:
-            self._writer = self._loop.create_future()
+            writer = self._writer = self._loop.create_future()
+            self._set_alarm(timeout)
             try:
-                if not await self._in_time(self._writer, timeout):
-                    raise httpx.WriteTimeout("")
+                await writer
             finally:
-                self._writer = None
+                self._writer = self._due = None
+            if self._full and not self._over:
+                raise httpx.WriteTimeout("")
             if self._broken is not None:
                 raise httpx.WriteError(str(self._broken)) from self._broken
 
-    async def _in_time(self, waiter: asyncio.Future[None], seconds: float | None) -> bool:
-        """Wait, and say whether it happened in time."""
+    def _set_alarm(self, seconds: float | None) -> None:
+        """Wake who waits after so many seconds.
+
+        A stream waits for each of its events, so the alarm of an earlier wait is left to ring, and looks then whether
+        it is time: one timer for many reads.
+        """
         if seconds is None:
-            await waiter
-            return True
-        late: list[bool] = []
+            return
+        self._due = due = self._loop.time() + seconds
+        if self._alarm is not None:
+            if self._alarm.when() <= due:
+                return
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(due, self._ring)
 
-        def expire() -> None:
-            late.append(True)
-            _wake(waiter)
-
-        timer = self._loop.call_later(seconds, expire)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-        return not late or bool(self._pieces) or self._over
+    def _ring(self) -> None:
+        self._alarm = None
+        if self._due is None:
+            return
+        if self._loop.time() < self._due:
+            self._alarm = self._loop.call_at(self._due, self._ring)
+            return
+        _wake(self._reader)
+        _wake(self._writer)
 
     def close(self) -> None:
         """Close at once; what was not sent is lost."""

@@ -77,7 +77,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         {"pydantic_core"},
     ),
     "cli": ({"chat_models", "doctor", "embeddings", "local", "auth", "errors", "_version"}, set()),
-    "__init__": ({"_version", "chat_models", "embeddings"}, set()),
+    "__init__": ({"_version", "chat_models", "embeddings"}, {"langchain_core"}),
     "_version": (set(), set()),
 }
 

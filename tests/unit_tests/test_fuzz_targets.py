@@ -1,0 +1,50 @@
+"""The fuzz targets run for a bounded time; `make fuzz` runs them for longer. And each can find something."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FUZZ = Path(__file__).parents[2] / "fuzz"
+TARGETS = ["fuzz_sse", "fuzz_dialects"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_bounded_run_finds_nothing(target: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(FUZZ / f"{target}.py"), "--seconds", "3"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(done.stdout.split()[0]) > 50
+
+
+def _load(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(FUZZ))
+    spec = importlib.util.spec_from_file_location(name, FUZZ / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_decoder_that_forgets_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = _load("fuzz_sse", monkeypatch)
+    monkeypatch.setattr(module.EventStreamDecoder, "close", lambda _: [])
+    with pytest.raises(AssertionError, match="instead of"):
+        for number in range(2000):
+            module.decoding(random.Random(number))
+
+
+def test_a_dialect_that_stumbles_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = _load("fuzz_dialects", monkeypatch)
+    monkeypatch.setattr("langchain_dbchat.dialects.chat_completions.read_parts", lambda says: iter(says["content"]))
+    with pytest.raises((KeyError, TypeError)):
+        for number in range(200):
+            module.reading(random.Random(number))
