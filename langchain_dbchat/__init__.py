@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-# First and from here, though chat_models imports it too: from deeper in the stack it takes 10 % longer (CPython's frames
-# then cross the border of a memory block again and again).
+# First and from here, though chat_models imports it too: from deeper in the stack it takes 10 % longer (CPython's
+# frames then cross the border of a memory block again and again).
 import langchain_core.language_models.chat_models  # noqa: F401
 
 from langchain_dbchat._version import __version__

@@ -11,6 +11,7 @@ import hashlib
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from langchain_dbchat.chat_settings import ALIASES, WIRE_FIELDS
 from langchain_dbchat.dialects.chat_completions import StreamDecoder
 from langchain_dbchat.dialects.reasoning import Target
 from langchain_dbchat.dialects.request import Encoded, encode_request, merge_deep
@@ -23,38 +24,13 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import BaseMessage
 
-    from langchain_dbchat.chat_models import ChatDatabricksCompat
+    from langchain_dbchat.chat_settings import ChatSettings
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.link import Link
     from langchain_dbchat.structured_output import Structured
     from langchain_dbchat.transport.channel import Channel
     from langchain_dbchat.transport.exchange import Request
     from langchain_dbchat.transport.limits import Gate
-
-WIRE_FIELDS = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "max_tokens",
-    "stop",
-    "n",
-    "seed",
-    "frequency_penalty",
-    "presence_penalty",
-    "logprobs",
-    "top_logprobs",
-    "reasoning_effort",
-    "thinking",
-)
-"""Settings of the constructor that are fields of the request."""
-
-ALIASES = {
-    "max_completion_tokens": "max_tokens",
-    "stop_sequences": "stop",
-    "extra_params": "extra_body",
-    "api_args": "extra_body",
-}
-"""Other names of settings, for the constructor and for a call."""
 
 SECRET_SETTINGS = frozenset({"extra_headers", "default_headers", "api_headers", *WHO})
 """Settings of a call that may hold secrets and are kept out of traces."""
@@ -125,7 +101,7 @@ def digest_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: digest(value) if key in SECRET_SETTINGS else value for key, value in shaping.items()}
 
 
-def merge_settings(model: ChatDatabricksCompat, stop: list[str] | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def merge_settings(model: ChatSettings, stop: list[str] | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Merge the settings of a call over those of the constructor.
 
     Args:
@@ -159,7 +135,7 @@ def merge_settings(model: ChatDatabricksCompat, stop: list[str] | None, kwargs: 
 
 
 def write_call(
-    model: ChatDatabricksCompat, link: Link, messages: list[BaseMessage], settings: dict[str, Any], *, stream: bool
+    model: ChatSettings, link: Link, messages: list[BaseMessage], settings: dict[str, Any], *, stream: bool
 ) -> Call:
     """Write a call.
 
@@ -209,7 +185,7 @@ def write_call(
     return Call(link.channel, write(body), target, coalesce, bool(usage), amend, gate)
 
 
-def _extra_body(model: ChatDatabricksCompat, settings: dict[str, Any]) -> dict[str, Any]:
+def _extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str, Any]:
     """Merge the extra fields of a call over the constructor's; what they say of reasoning has to fit the family too."""
     given = settings.pop("extra_body", {})
     extra = {} if given is None else merge_deep(model.extra_body or {}, given, keep_none=True)

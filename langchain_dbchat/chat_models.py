@@ -8,25 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import LangSmithParams
 from langchain_core.messages.utils import count_tokens_approximately
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, model_validator
 
 from langchain_dbchat._version import __version__
 from langchain_dbchat.batching import BatchesInTurns
-from langchain_dbchat.calling import (
-    ALIASES,
-    REQUEST_ID,
-    SECRET_SETTINGS,
-    WIRE_FIELDS,
-    digest_secrets,
-    merge_settings,
-    write_call,
-)
-from langchain_dbchat.connection import DatabricksConnection
+from langchain_dbchat.calling import REQUEST_ID, SECRET_SETTINGS, digest_secrets, merge_settings, write_call
+from langchain_dbchat.chat_settings import WIRE_FIELDS, ChatSettings
 from langchain_dbchat.dialects import blocks
 from langchain_dbchat.dialects.chat_completions import decode_answer
 from langchain_dbchat.dialects.reasoning import PROVIDER
@@ -39,6 +30,8 @@ from langchain_dbchat.models.profiles import profile_of
 from langchain_dbchat.structured_output import ask_for, choose_method, with_raw
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.language_models import LanguageModelInput, ModelProfile
     from langchain_core.messages import AIMessage, BaseMessage
@@ -57,7 +50,7 @@ blocks.register()
 _UNTRACED = SECRET_SETTINGS | {"structured", "adaptive_limit"}
 
 
-class ChatDatabricksCompat(DatabricksConnection, BatchesInTurns):
+class ChatDatabricksCompat(ChatSettings, BatchesInTurns):
     """A chat model behind a Databricks serving endpoint.
 
     Setup:
@@ -130,69 +123,6 @@ class ChatDatabricksCompat(DatabricksConnection, BatchesInTurns):
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=(), hide_input_in_errors=True)
-
-    temperature: float | None = None
-    """Sampling temperature, 0 to 2. Unset, the endpoint's own default."""
-
-    top_p: float | None = None
-    """Share of probability mass that is sampled from, 0 to 1."""
-
-    top_k: int | None = None
-    """Number of tokens that are sampled from."""
-
-    max_tokens: int | None = None
-    """Longest answer, in tokens (alias ``max_completion_tokens``)."""
-
-    stop: str | list[str] | None = None
-    """Texts at which the answer ends (alias ``stop_sequences``)."""
-
-    n: int | None = Field(default=None, ge=1)
-    """Number of answers; more than one cannot be streamed."""
-
-    seed: int | None = None
-    """Seed for sampling."""
-
-    frequency_penalty: float | None = None
-    """Penalty on tokens by how often they came, -2 to 2."""
-
-    presence_penalty: float | None = None
-    """Penalty on tokens that came at all, -2 to 2."""
-
-    logprobs: bool | None = None
-    """Whether log probabilities come with the answer."""
-
-    top_logprobs: int | None = None
-    """How many alternatives come with each log probability."""
-
-    reasoning_effort: str | None = None
-    """How much to reason: none, minimal, low, medium, high, xhigh or max; mapped to what the family takes."""
-
-    thinking: Mapping[str, Any] | None = None
-    """Thinking in Anthropic's words: ``{"type": "enabled", "budget_tokens": n}``, ``{"type": "adaptive"}`` or
-    ``{"type": "disabled"}``."""
-
-    stream_usage: bool = True
-    """Whether a streamed answer ends with its token usage."""
-
-    streaming: bool = False
-    """Whether `invoke` streams under the hood."""
-
-    coalesce: bool = True
-    """Whether deltas that arrived together become one chunk; it never waits. False gives one chunk for each event."""
-
-    extra_body: Mapping[str, Any] | None = None
-    """Further request fields, merged last and deep (aliases ``extra_params``, ``api_args``); None deletes a field."""
-
-    family: str | None = None
-    """The model family behind a custom endpoint, such as ``"claude"``, ``"gpt-5"`` or ``"gemini-3"``; ``"discover"``
-    asks the workspace once."""
-
-    strict_params: bool = False
-    """Whether a setting that the family refuses raises instead of being left out with a warning."""
-
-    @classmethod
-    def _own_aliases(cls) -> dict[str, str]:
-        return ALIASES
 
     @model_validator(mode="after")
     def _note_dbchat_version(self) -> Self:

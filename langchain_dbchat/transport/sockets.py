@@ -1,4 +1,4 @@
-"""The network, twice: a blocking socket for threads, and `asyncio.Protocol` for event loops.
+"""The network, twice: a blocking socket for threads, and a protocol of asyncio for event loops.
 
 Both give `read`, `write`, `close` and `is_stale`, and raise httpx's exceptions as httpx's own transport would. The
 async one stands straight on asyncio because that costs a third of a stream on anyio: a read is a future and a timer.
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncSocket", "Socket", "aconnect", "connect"]
 
+_BUFFER = 64 * 1024  # bytes of one read
 _HIGH_WATER = 256 * 1024  # bytes that may wait to be read before the transport is paused
 _HAPPY_EYEBALLS = 0.25  # seconds until the next address is tried beside the first (RFC 8305)
 
@@ -85,12 +86,13 @@ class Socket:
         return _is_readable(self._socket)
 
 
-class AsyncSocket(asyncio.Protocol):
+class AsyncSocket(asyncio.BufferedProtocol):
     """A connection of an event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._buffer = memoryview(bytearray(_BUFFER))
         self._pieces: list[bytes] = []
         self._size = 0
         self._reading_paused = False
@@ -106,10 +108,15 @@ class AsyncSocket(asyncio.Protocol):
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Lend the loop a place for what arrives; its own would be 256 KiB of fresh memory for each read."""
+        del sizehint
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Keep bytes, and wake the reader."""
-        self._pieces.append(data)
-        self._size += len(data)
+        self._pieces.append(bytes(self._buffer[:nbytes]))
+        self._size += nbytes
         if self._reader is not None:
             _wake(self._reader)
         elif self._size > _HIGH_WATER and not self._reading_paused and self._transport is not None:

@@ -32,12 +32,12 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     ),
     "link": ({"auth", "errors", "transport"}, set()),
     "discovery": ({"auth", "link", "models", "errors", "transport"}, {"pydantic_core"}),
+    "chat_settings": ({"connection"}, {"pydantic"}),
     "structured_output": ({"dialects", "models"}, {"langchain_core", "pydantic"}),
     "calling": (
         {
             "link",
-            "connection",
-            "chat_models",
+            "chat_settings",
             "discovery",
             "structured_output",
             "dialects",
@@ -53,7 +53,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
             "batching",
             "calling",
             "link",
-            "connection",
+            "chat_settings",
             "discovery",
             "structured_output",
             "dialects",

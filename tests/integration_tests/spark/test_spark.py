@@ -39,7 +39,11 @@ def spark() -> Iterator[Any]:
     """Start Spark with two task slots, in which a task that fails is tried again, as on a cluster."""
     from pyspark.sql import SparkSession
 
-    os.environ.update(PYSPARK_PYTHON=sys.executable, PYSPARK_DRIVER_PYTHON=sys.executable, SPARK_LOCAL_IP="127.0.0.1")
+    patch = pytest.MonkeyPatch()
+    for name in ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"):
+        patch.setenv(name, sys.executable)
+    patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    patch.setenv("DATABRICKS_TOKEN", "dapi-of-the-executor")  # for the workers; each test hides it from the driver
     session = (
         SparkSession.builder.master("local[2,4]")
         .config("spark.ui.enabled", "false")
@@ -49,6 +53,7 @@ def spark() -> Iterator[Any]:
         .getOrCreate()
     )
     session.sparkContext.setLogLevel("OFF")
+    patch.undo()
     yield session
     session.stop()
 
@@ -215,33 +220,16 @@ def test_a_chain_answers_each_row_or_says_why_not(spark: Any) -> None:
         assert row["answer"]["text"].startswith('{"length":')
 
 
-def test_credentials_are_found_in_the_executors_environment(spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pyspark.sql.functions import col
-
+def test_credentials_are_found_on_the_executor(spark: Any) -> None:
     from langchain_dbchat.spark import embed_udf
 
-    # The driver cannot sign in; the worker processes, whose environment is set below by a UDF, can.
-    monkeypatch.setenv("DATABRICKS_TOKEN", "")
     with ScriptedServer(Endpoint()) as server:
         embeddings = DatabricksEmbeddings(model="e", host=server.url)
-        embed = embed_udf(embeddings, with_errors=True)
-        rows = frame(spark, ["a"], 1)
-        assert "ConfigurationError" in collected(rows.withColumn("got", embed("text")))[0]["got"]["error"]
-        sign_in = _environment("DATABRICKS_TOKEN", "dapi-of-the-executor")
-        signed = rows.withColumn("text", sign_in(col("text"))).withColumn("got", embed("text"))
-        assert collected(signed)[0]["got"]["embedding"] == row_of("a")
+        with pytest.raises(ConfigurationError, match="No credentials"):
+            embeddings.embed_query("a")  # the driver cannot sign in; the executors' environment has a token
+        rows = frame(spark, ["a"], 1).withColumn("vector", embed_udf(embeddings)("text"))
+        assert collected(rows)[0]["vector"] == row_of("a")
         assert server.requests[0].headers["authorization"] == "Bearer dapi-of-the-executor"
-
-
-def _environment(name: str, value: str) -> Any:
-    """A UDF that changes nothing but its process's environment."""
-    from pyspark.sql.functions import udf
-
-    def put(text: str) -> str:
-        os.environ[name] = value
-        return text
-
-    return udf(put, "string")
 
 
 def test_what_cannot_travel_is_said_on_the_driver() -> None:
