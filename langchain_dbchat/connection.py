@@ -21,7 +21,6 @@ from langchain_dbchat.auth.workspace import parse_workspace
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.link import Holder, Link, endpoint_name, of_call, route
 from langchain_dbchat.models.families import OPENAI_COMPATIBLE, Family, family_of
-from langchain_dbchat.transport.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -188,6 +187,8 @@ class DatabricksConnection(BaseModel):
             self.__dict__["model"] = name
         self._auth_settings()
         if self.timeout is not None:
+            from langchain_dbchat.transport.timeouts import Timeouts  # noqa: PLC0415  # only where one is given
+
             Timeouts.of(self.timeout)
         return self
 
@@ -328,7 +329,7 @@ class DatabricksConnection(BaseModel):
 
     def _connect(self) -> Link:
         from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # every way of signing in: first call only
-        from langchain_dbchat.transport.channel import Channel  # noqa: PLC0415  # loads httpx: first call only
+        from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx: first call only
         from langchain_dbchat.transport.exchange import RetryPolicy  # noqa: PLC0415  # the same
 
         signed = resolve(self._auth_settings())
