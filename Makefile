@@ -1,6 +1,8 @@
 # make demo          run the three demonstrations on an embedded workspace (LIVE=1: on the workspace in the environment)
 # make test          run the tests that need no optional extra (ALL=1: all of them; LOWEST=1: on the oldest dependencies)
 # make lint types    check style and types;  make format  repair what can be repaired
+# make soak          thousands of models, calls and event loops for three minutes; nothing may be left over (SECONDS=...)
+# make fuzz          the fuzz targets, a minute each (SECONDS=...)
 # make bench         measure against peers (QUICK=1: less than a minute)
 
 PYTHON ?= python3
@@ -14,12 +16,12 @@ VENV := .venv-lowest
 CONSTRAINTS := -c requirements/lowest.txt
 endif
 
-.PHONY: demo test lint types format bench clean
+.PHONY: demo test lint types format soak fuzz bench clean
 
 demo: $(VENV)/.has-demo
 	@$(BIN)/python examples/demo.py $(if $(LIVE),--live)
 
-test: $(VENV)/.has-test
+test: $(VENV)/.has-$(if $(ALL),test-all,test)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.has-lint
@@ -33,16 +35,23 @@ format: $(VENV)/.has-lint
 types: $(VENV)/.has-types
 	$(BIN)/python -m mypy
 
+soak: $(VENV)/.has-local
+	@$(BIN)/python soak/soak.py --seconds $(or $(SECONDS),180)
+
+fuzz: $(VENV)/.has-test
+	@$(BIN)/python fuzz/fuzz_sse.py --seconds $(or $(SECONDS),60)
+	@$(BIN)/python fuzz/fuzz_dialects.py --seconds $(or $(SECONDS),60)
+
 # Every client is measured in an environment of its own.
 QUICK_CLIENTS := .venv-bench-openai .venv-bench-dbchat
-CLIENTS := $(QUICK_CLIENTS) .venv-bench-databricks .venv-bench-fast
+CLIENTS := $(QUICK_CLIENTS) .venv-bench-databricks
 
 bench: $(addsuffix /.ready,$(if $(QUICK),$(QUICK_CLIENTS),$(CLIENTS)))
 	@.venv-bench-dbchat/bin/python benchmarks/compare.py $(if $(QUICK),--quick) $(BENCH_ARGS) \
 	  $(if $(QUICK),,databricks-langchain=.venv-bench-databricks/bin/python) \
 	  langchain-openai=.venv-bench-openai/bin/python "raw httpx=.venv-bench-openai/bin/python" \
-	  floor=.venv-bench-dbchat/bin/python dbchat=.venv-bench-dbchat/bin/python \
-	  $(if $(QUICK),,"dbchat[fast]=.venv-bench-fast/bin/python")
+	  floor=.venv-bench-dbchat/bin/python dbchat=.venv-bench-dbchat/bin/python
+	@$(if $(QUICK),,echo; .venv-bench-dbchat/bin/python benchmarks/layers.py)
 
 $(VENV)/.has-%: pyproject.toml $(BIN)/python
 	@echo "Installing langchain-dbchat[$*] into $(VENV) ..."
@@ -61,8 +70,7 @@ $(BIN)/python:
 .venv-bench-openai/.ready: INSTALLED := langchain-openai
 .venv-bench-databricks/.ready: INSTALLED := databricks-langchain
 .venv-bench-dbchat/.ready: INSTALLED := -e .
-.venv-bench-fast/.ready: INSTALLED := -e .[fast]
-.venv-bench-dbchat/.ready .venv-bench-fast/.ready: pyproject.toml
+.venv-bench-dbchat/.ready: pyproject.toml
 .venv-bench-%/.ready:
 	@echo "Installing $(INSTALLED) into .venv-bench-$* ..."
 	@$(PYTHON) -m venv .venv-bench-$*

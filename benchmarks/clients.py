@@ -151,7 +151,6 @@ CLIENTS: dict[str, Callable[..., Model]] = {
     "raw httpx": raw_httpx,
     "floor": floor,
     "dbchat": dbchat,
-    "dbchat[fast]": dbchat,
 }
 
 IMPORTS = {
@@ -160,5 +159,4 @@ IMPORTS = {
     "raw httpx": "httpx",
     "floor": "langchain_core.language_models.chat_models",
     "dbchat": "langchain_dbchat",
-    "dbchat[fast]": "langchain_dbchat",
 }

@@ -33,7 +33,8 @@ blocks.register()
 _FAMILIES = sorted(FAMILIES)
 _ANSWERS = [from_json(path.read_bytes()) for path in sorted(CORPUS.glob("*/response.json"))]
 _EVENTS = [
-    [from_json(payload) for payload in EventStreamDecoder().feed(stream) if payload != b"[DONE]"] for stream in streams()
+    [from_json(payload) for payload in EventStreamDecoder().feed(stream) if payload != b"[DONE]"]
+    for stream in streams()
 ]
 _ODD: tuple[Any, ...] = (
     None, True, 0, -1, 1.5, 10**400, "", "x", "{}", '{"a":', "null", "[DONE]", [], {}, [None], [[]], [{}], {"": None},
@@ -41,7 +42,20 @@ _ODD: tuple[Any, ...] = (
     {"type": "reasoning", "summary": [{"type": "summary_text"}]}, {"function": None}, {"function": {"arguments": {}}},
     {"index": "0"}, "\ud800", "\x00", ["a", 1, None], {"error": None}, "ä" * 50,
 )  # fmt: skip
-_KEYS = ("type", "text", "content", "index", "id", "function", "arguments", "error", "delta", "summary", "usage", "name")
+_KEYS = (
+    "type",
+    "text",
+    "content",
+    "index",
+    "id",
+    "function",
+    "arguments",
+    "error",
+    "delta",
+    "summary",
+    "usage",
+    "name",
+)
 
 
 def _places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -85,9 +99,8 @@ def _streamed(dice: random.Random, target: Target) -> AIMessage:
     """Read a damaged stream as the channel and the chat model do."""
     events = [damaged(dice, event) if dice.random() < 0.3 else event for event in dice.choice(_EVENTS)]
     for _ in range(dice.choice((0, 0, 1, 3))):
-        if events:
-            place = dice.randrange(len(events))
-            dice.choice((lambda: events.pop(place), lambda: events.insert(place, events[place]), events.reverse))()
+        place = dice.randint(0, len(events))
+        events = dice.choice((events[:place] + events[place + 1 :], events[: place + 1] + events[place:], events[::-1]))
     body = b"".join(b"data: " + _written(event) + b"\n\n" for event in events) + dice.choice((b"data: [DONE]\n\n", b""))
     if dice.random() < 0.2:
         body = body[: dice.randint(0, len(body))]
@@ -100,10 +113,10 @@ def _streamed(dice: random.Random, target: Target) -> AIMessage:
         chunks.extend(reader.close())
     whole = chunks[0].message
     for chunk in chunks[1:]:
-        whole = whole + chunk.message  # type: ignore[assignment]  # chunks add up to chunks
+        whole = whole + chunk.message
     if not isinstance(whole, AIMessageChunk):
         raise TypeError(type(whole))
-    marked = [chunk for chunk in chunks if chunk.message.usage_metadata]  # type: ignore[attr-defined]  # AI messages
+    marked = [chunk for chunk in chunks if getattr(chunk.message, "usage_metadata", None)]
     if len(marked) > 1:
         raise AssertionError("usage came more than once")
     return whole
@@ -112,10 +125,12 @@ def _streamed(dice: random.Random, target: Target) -> AIMessage:
 def _check(message: AIMessage, target: Target) -> None:
     """Ask of a message what holds for every one."""
     for call in message.tool_calls:
-        if not isinstance(call["args"], dict) or not call["id"]:
+        args: object = call["args"]
+        if not isinstance(args, dict) or not call["id"]:
             raise AssertionError(f"a tool call that cannot be executed: {call!r}")
-    if not isinstance(message.text, str) or not isinstance(message.content_blocks, list):
-        raise TypeError("no text, or no blocks")
+    text, shown = str(message.text), to_json(message.content_blocks, fallback=repr)
+    if not shown or text != "".join(block["text"] for block in message.content_blocks if block["type"] == "text"):
+        raise AssertionError("the text and the blocks differ")
     before = copy.deepcopy(message)
     if pickle.loads(pickle.dumps(message)) != message:  # noqa: S301  # our own pickle
         raise AssertionError("a pickle changes the message")

@@ -65,49 +65,51 @@ class BatchesInTurns(BaseChatModel):
         turns = self._in_turns(kwargs)
         return await super().abatch(inputs, config, return_exceptions=return_exceptions, **turns)
 
-    def batch_as_completed(  # type: ignore[override]  # core's overloads only sharpen the result by return_exceptions
-        self,
-        inputs: Sequence[LanguageModelInput],
-        config: Configs = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> Iterator[tuple[int, AIMessage | Exception]]:
-        """Do as `batch` does, and give each answer when it is there.
+    if not TYPE_CHECKING:  # for type checkers core's own overloads stand, which know what return_exceptions means
 
-        Args:
-            inputs: The inputs.
-            config: One config, or one for each input.
-            return_exceptions: Whether an error stands in its answer's place instead of being raised.
-            **kwargs: Settings of each call.
+        def batch_as_completed(
+            self,
+            inputs: Sequence[LanguageModelInput],
+            config: Configs = None,
+            *,
+            return_exceptions: bool = False,
+            **kwargs: Any,
+        ) -> Iterator[tuple[int, AIMessage | Exception]]:
+            """Do as `batch` does, and give each answer when it is there.
 
-        Returns:
-            An iterator over the inputs' numbers and their answers.
-        """
-        turns = self._in_turns(kwargs)
-        return super().batch_as_completed(inputs, config, return_exceptions=return_exceptions, **turns)
+            Args:
+                inputs: The inputs.
+                config: One config, or one for each input.
+                return_exceptions: Whether an error stands in its answer's place instead of being raised.
+                **kwargs: Settings of each call.
 
-    def abatch_as_completed(  # type: ignore[override]  # as above
-        self,
-        inputs: Sequence[LanguageModelInput],
-        config: Configs = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> AsyncIterator[tuple[int, AIMessage | Exception]]:
-        """Do as `abatch` does, and give each answer when it is there.
+            Returns:
+                An iterator over the inputs' numbers and their answers.
+            """
+            turns = self._in_turns(kwargs)
+            return super().batch_as_completed(inputs, config, return_exceptions=return_exceptions, **turns)
 
-        Args:
-            inputs: The inputs.
-            config: One config, or one for each input.
-            return_exceptions: Whether an error stands in its answer's place instead of being raised.
-            **kwargs: Settings of each call.
+        def abatch_as_completed(
+            self,
+            inputs: Sequence[LanguageModelInput],
+            config: Configs = None,
+            *,
+            return_exceptions: bool = False,
+            **kwargs: Any,
+        ) -> AsyncIterator[tuple[int, AIMessage | Exception]]:
+            """Do as `abatch` does, and give each answer when it is there.
 
-        Returns:
-            An async iterator over the inputs' numbers and their answers.
-        """
-        turns = self._in_turns(kwargs)
-        return super().abatch_as_completed(inputs, config, return_exceptions=return_exceptions, **turns)
+            Args:
+                inputs: The inputs.
+                config: One config, or one for each input.
+                return_exceptions: Whether an error stands in its answer's place instead of being raised.
+                **kwargs: Settings of each call.
+
+            Returns:
+                An async iterator over the inputs' numbers and their answers.
+            """
+            turns = self._in_turns(kwargs)
+            return super().abatch_as_completed(inputs, config, return_exceptions=return_exceptions, **turns)
 
     def _in_turns(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         wanted = kwargs.get("adaptive_limit", self.adaptive_limit)

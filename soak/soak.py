@@ -64,7 +64,9 @@ def holdings() -> Holdings:
 @contextlib.contextmanager
 def serving() -> Iterator[tuple[str, str]]:
     """Serve a workspace in a process of its own; gives its host and its token."""
-    process = subprocess.Popen([sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     if process.stdout is None or process.stdin is None:
         raise RuntimeError("the server has no pipes")
     try:
@@ -172,8 +174,9 @@ def main() -> int:
         while time.monotonic() - began < given.seconds:
             soak.round()
             if given.leak:
-                stream = soak.model().stream(_QUESTION)
-                kept.append((next(stream), stream))
+                kept.extend(soak.model().stream(_QUESTION) for _ in range(10))
+                for stream in kept[-10:]:
+                    next(stream)
         after = holdings()
     print(f"at last  {after}\n{dict(soak.done)}", flush=True)
     faults = [
@@ -184,7 +187,7 @@ def main() -> int:
         if now > was + more
     ]
     for stream in kept:
-        stream[1].close()
+        stream.close()
     print("\n".join(faults) or "nothing is left over")
     return 1 if faults else 0
 

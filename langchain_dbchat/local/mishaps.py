@@ -90,7 +90,7 @@ class Mishap:
 
         Args:
             times: How many.
-            retry_after: Seconds, or an HTTP date, of the header Retry-After; None sends none, as Databricks mostly does.
+            retry_after: Seconds, or an HTTP date, of the header Retry-After; None sends none, as Databricks does.
         """
         headers = {} if retry_after is None else {"retry-after": str(retry_after)}
         return cls(times=times, status=429, headers=headers, body=_LIMITED)

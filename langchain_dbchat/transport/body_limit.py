@@ -50,8 +50,11 @@ def _largest(body: Mapping[str, Any]) -> str:
         return f"Most of it is {field!r} ({_shown(_size(value))})."
     number, message = max(enumerate(value), key=lambda item: _size(item[1]))
     if field != "messages" or not isinstance(message, dict):
-        return f"Most of it is {field!r}; the largest of its {len(value)} is {field}[{number}] ({_shown(_size(message))})."
-    named = f"Of its {len(value)} messages, the largest is message {number} ({message.get('role')}, {_shown(_size(message))})"
+        return (
+            f"Most of it is {field!r}; the largest of its {len(value)} is {field}[{number}] ({_shown(_size(message))})."
+        )
+    said = f"message {number} ({message.get('role')}, {_shown(_size(message))})"
+    named = f"Of its {len(value)} messages, the largest is {said}"
     content = message.get("content")
     if not isinstance(content, list) or not content:
         return f"{named}."
@@ -65,4 +68,4 @@ def _size(value: Any) -> int:
 
 
 def _shown(size: int) -> str:
-    return f"{size / 2**20:.2f} MiB" if size >= 2**20 // 10 else f"{size} bytes"  # noqa: PLR2004  # a tenth of one
+    return f"{size / 2**20:.2f} MiB" if size >= 2**20 // 10 else f"{size} bytes"

@@ -86,20 +86,19 @@ class Socket:
         return _is_readable(self._socket)
 
 
-class AsyncSocket(asyncio.BufferedProtocol):
+class AsyncSocket(asyncio.Protocol):
     """A connection of an event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._buffer = memoryview(bytearray(_BUFFER))
         self._pieces: list[bytes] = []
         self._size = 0
         self._reading_paused = False
         self._over = False  # no more bytes will come
         self._broken: Exception | None = None
-        self._reader: asyncio.Future[None] | None = None
-        self._writer: asyncio.Future[None] | None = None
+        self._reader: asyncio.Future[bool] | None = None
+        self._writer: asyncio.Future[bool] | None = None
         self._full = False  # the transport's buffer for writing
         self._due: float | None = None  # when the wait for the network is over
         self._alarm: asyncio.TimerHandle | None = None
@@ -108,15 +107,10 @@ class AsyncSocket(asyncio.BufferedProtocol):
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Lend the loop a place for what arrives; its own would be 256 KiB of fresh memory for each read."""
-        del sizehint
-        return self._buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
+    def data_received(self, data: bytes) -> None:
         """Keep bytes, and wake the reader."""
-        self._pieces.append(bytes(self._buffer[:nbytes]))
-        self._size += nbytes
+        self._pieces.append(data)
+        self._size += len(data)
         if self._reader is not None:
             _wake(self._reader)
         elif self._size > _HIGH_WATER and not self._reading_paused and self._transport is not None:
@@ -166,10 +160,10 @@ class AsyncSocket(asyncio.BufferedProtocol):
             reader = self._reader = self._loop.create_future()
             self._set_alarm(timeout)
             try:
-                await reader
+                in_time = await reader
             finally:
                 self._reader = self._due = None
-            if not self._pieces and not self._over:
+            if not in_time:
                 raise httpx.ReadTimeout("")
         if not self._pieces:
             if self._broken is not None:
@@ -201,10 +195,10 @@ class AsyncSocket(asyncio.BufferedProtocol):
             writer = self._writer = self._loop.create_future()
             self._set_alarm(timeout)
             try:
-                await writer
+                in_time = await writer
             finally:
                 self._writer = self._due = None
-            if self._full and not self._over:
+            if not in_time:
                 raise httpx.WriteTimeout("")
             if self._broken is not None:
                 raise httpx.WriteError(str(self._broken)) from self._broken
@@ -231,8 +225,8 @@ class AsyncSocket(asyncio.BufferedProtocol):
         if self._loop.time() < self._due:
             self._alarm = self._loop.call_at(self._due, self._ring)
             return
-        _wake(self._reader)
-        _wake(self._writer)
+        _wake(self._reader, in_time=False)
+        _wake(self._writer, in_time=False)
 
     def close(self) -> None:
         """Close at once; what was not sent is lost."""
@@ -246,6 +240,27 @@ class AsyncSocket(asyncio.BufferedProtocol):
             return True
         # The loop may not have looked since: a program that blocks it and comes back is told the truth, too.
         return _is_readable(transport.get_extra_info("socket"))
+
+
+class _PlainSocket(AsyncSocket, asyncio.BufferedProtocol):
+    """A connection without TLS, which lends the loop a place for what arrives.
+
+    The loop's own place would be 256 KiB of fresh memory for each read. Not with TLS: there, asyncio gives a protocol
+    with a buffer only one buffer's worth of what had come when the server closed the connection, and drops the rest.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._buffer = memoryview(bytearray(_BUFFER))
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Lend the buffer."""
+        del sizehint
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what is in it."""
+        self.data_received(bytes(self._buffer[:nbytes]))
 
 
 def connect(
@@ -294,7 +309,7 @@ async def aconnect(
     loop = asyncio.get_running_loop()
     making = loop.create_task(
         loop.create_connection(
-            AsyncSocket,
+            _PlainSocket if context is None else AsyncSocket,
             host,
             port,
             ssl=context,
@@ -329,9 +344,9 @@ def _abandon(making: asyncio.Task[tuple[asyncio.Transport, AsyncSocket]]) -> Non
     making.add_done_callback(discard)
 
 
-def _wake(waiter: asyncio.Future[None] | None) -> None:
+def _wake(waiter: asyncio.Future[bool] | None, *, in_time: bool = True) -> None:
     if waiter is not None and not waiter.done():
-        waiter.set_result(None)
+        waiter.set_result(in_time)
 
 
 def _is_readable(connection: socket.socket) -> bool:

@@ -36,6 +36,10 @@ def weather(city: str) -> str:
     return city
 
 
+def _misplaced(fault: str, number: int) -> Mishap:
+    return Mishap(duplicate=number) if fault == "duplicate" else Mishap(swap=number)
+
+
 @pytest.fixture
 def told(workspace: LocalWorkspace) -> str:
     """What the workspace says if nothing goes wrong."""
@@ -162,7 +166,7 @@ def test_frames_out_of_place_are_read_in_the_order_in_which_they_come(
 ) -> None:
     # Chat completions number nothing, so nobody can know that a delta came twice; what a client can keep is that each
     # fact about the answer comes once, and that the answer ends.
-    answer, requests, _ = _recovers(call, workspace, Mishap(**{fault: number}))
+    answer, requests, _ = _recovers(call, workspace, _misplaced(fault, number))
     assert requests == 1
     assert answer.usage_metadata is not None
     assert answer.usage_metadata["total_tokens"] < 1000
@@ -181,7 +185,7 @@ def test_a_tool_call_whose_frames_are_out_of_place_is_whole_or_never_executed(
     call: Way, fault: str, number: int, workspace: LocalWorkspace
 ) -> None:
     model = "databricks-claude-sonnet-4-6"
-    with FaultProxy(workspace.host, [Mishap(**{fault: number})]) as proxy:
+    with FaultProxy(workspace.host, [_misplaced(fault, number)]) as proxy:
         llm = _llm(proxy, workspace, model=model).bind_tools([weather], tool_choice="any")
         answer = call(llm, "What is the weather in Oslo?")
     assert all(valid["args"] == {"city": "Oslo"} for valid in answer.tool_calls)
@@ -210,7 +214,7 @@ def test_an_endless_storm_ends_in_its_own_error(call: Way, workspace: LocalWorks
         with pytest.raises(DatabricksRateLimitError) as caught:
             call(_llm(proxy, workspace, max_retries=3), QUESTION)
         assert proxy.requests == 4
-    assert len(caught.value.__notes__) == 4
+    assert len(getattr(caught.value, "__notes__", [])) == 4
     assert caught.value.retry_after == 0
 
 
@@ -281,7 +285,7 @@ def test_a_plan_is_for_the_requests_that_are_counted() -> None:
 def test_a_client_that_leaves_ends_the_request(workspace: LocalWorkspace) -> None:
     with FaultProxy(workspace.host, [Mishap(comments_after=1)]) as proxy:
         for chunk in _llm(proxy, workspace).stream(QUESTION):
-            assert chunk
+            assert chunk.id
             assert proxy.open_connections == 1
             break
         end = time.monotonic() + 2

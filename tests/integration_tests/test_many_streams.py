@@ -88,7 +88,7 @@ class CrowdServer:
         server.close()
 
 
-class _Watch(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # chosen for the platform at run time
+class _Watch(selectors.DefaultSelector):
     """A selector that measures, between two waits of the event loop, the time for which this thread had the CPU.
 
     Not the time on the wall: on a busy machine the loop may also wait for its turn, and that is not us.
@@ -152,9 +152,8 @@ def test_a_thousand_streams_at_once_finish(record_property: Callable[[str, objec
     assert (after.sockets, after.tasks, after.threads) <= (before.sockets, before.tasks, before.threads)
 
 
-def test_the_loop_is_never_held_longer_than_50_ms_at_a_time(
-    no_garbage: None, record_property: Callable[[str, object], None]
-) -> None:
+@pytest.mark.usefixtures("no_garbage")
+def test_the_loop_is_never_held_longer_than_50_ms_at_a_time(record_property: Callable[[str, object], None]) -> None:
     async def main() -> None:
         async with CrowdServer(0.01).serving() as server:
             llm = _llm(server.url)
@@ -170,8 +169,9 @@ def test_the_loop_is_never_held_longer_than_50_ms_at_a_time(
     assert longest / 20 < STALL / 5
 
 
+@pytest.mark.usefixtures("no_garbage")
 def test_one_call_after_another_holds_the_loop_for_milliseconds(
-    no_garbage: None, workspace: LocalWorkspace, record_property: Callable[[str, object], None]
+    workspace: LocalWorkspace, record_property: Callable[[str, object], None]
 ) -> None:
     async def main() -> None:
         llm = ChatDatabricksCompat(model="databricks-claude-sonnet-4-6", host=workspace.host, token=workspace.token)

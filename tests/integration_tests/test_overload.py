@@ -89,11 +89,10 @@ def _abatch_as_completed(llm: ChatDatabricksCompat, **settings: Any) -> list[Any
     return [done[number] for number in range(MANY)]
 
 
-batches = pytest.mark.parametrize("run", [_batch, _abatch, _batch_as_completed, _abatch_as_completed])
-
-
-@batches
-@pytest.mark.parametrize("streams", [False, True], ids=["whole", "streams"])
+@pytest.mark.parametrize(
+    ("run", "streams"),
+    [*((run, False) for run in (_batch, _abatch, _batch_as_completed, _abatch_as_completed)), (_abatch, True)],
+)
 def test_a_batch_adapts_to_what_the_endpoint_takes(run: Any, streams: bool, caplog: pytest.LogCaptureFixture) -> None:
     endpoint = Counter(4)
     with ScriptedServer(endpoint) as server, caplog.at_level(logging.INFO, logger="langchain_dbchat"):
@@ -154,7 +153,7 @@ def test_the_limit_is_one_for_all_models_of_an_endpoint() -> None:
 
 def test_waiting_for_a_turn_does_not_use_up_the_deadline_of_the_retries() -> None:
     # One at a time, 0.1 s each: the last waits for 0.5 s, longer than its deadline, and meets a refusal then.
-    told = []
+    told: list[Received] = []
 
     def answer(received: Received) -> Scripted:
         if received.json["messages"][0]["content"] == "last" and not told:
@@ -164,7 +163,8 @@ def test_waiting_for_a_turn_does_not_use_up_the_deadline_of_the_retries() -> Non
 
     with ScriptedServer(answer) as server:
         limits.gate_of(_host(server), "narrow").limit.bound = 1
-        answers = asyncio.run(_llm(server, retry_deadline=0.4).abatch(["a"] * 5 + ["last"]))
+        questions: list[Any] = ["a"] * 5 + ["last"]
+        answers = asyncio.run(_llm(server, retry_deadline=0.4).abatch(questions))
     assert [answer.text for answer in answers] == ["Hi."] * 6
     assert told
 
@@ -190,7 +190,7 @@ async def test_a_batch_that_is_cancelled_gives_its_turns_back() -> None:
 
 def test_a_callback_may_call_the_same_endpoint_while_a_streamed_batch_runs() -> None:
     class Nested(BaseCallbackHandler):
-        def on_llm_new_token(self, token: str, **kwargs: Any) -> None:
+        def on_llm_new_token(self, token: str | list[Any], **_: Any) -> None:
             if token:
                 answers.append(other.batch(["inner"])[0].text)
 

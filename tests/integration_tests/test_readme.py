@@ -43,7 +43,9 @@ def test_the_page_on_reasoning_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_page_on_the_local_workspace_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run(ROOT / "docs" / "local-workspace.md") == 1
-    assert "'messages': [{'content': 'Hello!', 'role': 'user'}]" in capsys.readouterr().out.replace(
+    assert _run(ROOT / "docs" / "local-workspace.md") == 2
+    printed = capsys.readouterr().out
+    assert "after 4 requests" in printed
+    assert "'messages': [{'content': 'Hello!', 'role': 'user'}]" in printed.replace(
         "'role': 'user', 'content': 'Hello!'", "'content': 'Hello!', 'role': 'user'"
     )

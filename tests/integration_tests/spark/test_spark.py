@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -211,7 +212,7 @@ def test_a_chain_answers_each_row_or_says_why_not(spark: Any) -> None:
         assert by_text[None].asDict() == dict.fromkeys(whole.asDict())
         systems = {request.json["messages"][0]["content"] for request in workspace.requests}
         assert systems == {"Be brief."}
-        parsed = chat_udf(prompt | model | StrOutputParser())
+        parsed = chat_udf((prompt | model) | StrOutputParser())
         (row,) = collected(frame(spark, ["Hello!"], 1).withColumn("answer", parsed("text")))
         assert row["answer"]["text"]
         assert row["answer"]["total_tokens"] is None
@@ -232,6 +233,31 @@ def test_credentials_are_found_on_the_executor(spark: Any) -> None:
         assert server.requests[0].headers["authorization"] == "Bearer dapi-of-the-executor"
 
 
+def test_the_example_goes_on_where_it_was(spark: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from langchain_dbchat.spark import embed_udf
+
+    path = Path(__file__).parents[3] / "examples" / "embed_parquet.py"
+    spec = importlib.util.spec_from_file_location("embed_parquet", path)
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    job = example.Job(str(tmp_path / "corpus"), str(tmp_path / "embedded"), slices=2)
+    texts: list[str | None] = [f"text {number}" for number in range(50)]
+    frame(spark, texts, 2).write.parquet(job.source)
+    endpoint = Endpoint(poison=["text 13"])
+    with ScriptedServer(endpoint) as server:
+        embed = embed_udf(DatabricksEmbeddings(model="e", host=server.url, token="dapi0"), with_errors=True)
+        assert example.embed_corpus(spark, job, embed) == (49, 1)
+        assert "row 13: DatabricksInvalidRequestError" in capsys.readouterr().out
+        endpoint.poison = ()
+        endpoint.asked.clear()
+        assert example.embed_corpus(spark, job, embed) == (1, 0)
+        assert [body["input"] for body in endpoint.asked] == [["text 13"]]
+    rows = collected(spark.read.parquet(job.target))
+    assert [(row["text"], row["embedding"]) for row in rows] == [(text, row_of(str(text))) for text in texts]
+
+
 def test_what_cannot_travel_is_said_on_the_driver() -> None:
     from langchain_dbchat.spark import chat_udf, embed_udf
 
@@ -240,9 +266,10 @@ def test_what_cannot_travel_is_said_on_the_driver() -> None:
         embed_udf(DatabricksEmbeddings(model="e", rate_limiter=limiter))
     with pytest.raises(ConfigurationError, match="cannot travel to the executors"):
         chat_udf(ChatDatabricksCompat(model="m", rate_limiter=limiter))
-    for wrong in ({"requests_per_second": 1}, {"requests_per_second": 0, "parallel_tasks": 2}):
-        with pytest.raises(ConfigurationError, match="parallel_tasks"):
-            embed_udf(DatabricksEmbeddings(model="e"), **wrong)
+    with pytest.raises(ConfigurationError, match="parallel_tasks"):
+        embed_udf(DatabricksEmbeddings(model="e"), requests_per_second=1)
+    with pytest.raises(ConfigurationError, match="parallel_tasks"):
+        embed_udf(DatabricksEmbeddings(model="e"), requests_per_second=0, parallel_tasks=2)
 
 
 NO_GATEWAY = """

@@ -1,0 +1,192 @@
+"""Answers on the wire, read as httpx reads them: heads, bodies, chunks, and what is none."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from kit.raw import OK, OURS, WAITS, WAYS, Caller, RawServer, answer_always, take_request
+from langchain_dbchat.transport.http11 import Chunked
+
+
+@pytest.fixture(params=WAYS)
+def caller(request: pytest.FixtureRequest) -> Iterator[Caller]:
+    made = Caller(request.param)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}",
+        b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+    ],
+)
+def test_a_connection_that_cannot_be_kept_is_closed(caller: Caller, head: bytes) -> None:
+    with RawServer(answer_always(head)) as server:
+        assert [caller.send(server.url) for _ in range(2)] == [(200, b"{}")] * 2
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize("way", OURS)
+def test_a_server_that_says_too_much_is_left(way: str) -> None:
+    caller = Caller(way)  # httpx, too, does not use the connection again, but fails the call
+    with RawServer(answer_always(OK + b"too much")) as server:
+        assert [caller.send(server.url) for _ in range(2)] == [(200, b"{}")] * 2
+        assert server.connections == 2
+    caller.close()
+
+
+def test_a_body_that_ends_with_the_connection(caller: Caller) -> None:
+    def serve(connection: socket.socket, _: int) -> None:
+        take_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n{")
+        time.sleep(0.01)
+        connection.sendall(b"}")
+
+    with RawServer(serve) as server:
+        assert [caller.send(server.url) for _ in range(2)] == [(200, b"{}")] * 2
+        assert server.connections == 2
+
+
+def test_the_callers_wish_to_close_is_heard(caller: Caller) -> None:
+    with RawServer(answer_always(OK)) as server:
+        for _ in range(2):
+            assert caller.send(server.url, Connection="close") == (200, b"{}")
+        assert server.connections == 2
+
+
+def test_heads_without_bodies_and_news_before_the_head(caller: Caller) -> None:
+    replies = [
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" + OK,
+        b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n",
+    ]
+
+    def serve(connection: socket.socket, _: int) -> None:
+        for reply in replies:
+            take_request(connection)
+            connection.sendall(reply)
+        connection.recv(1)
+
+    with RawServer(serve) as server:
+        assert caller.send(server.url) == (204, b"")
+        assert caller.send(server.url) == (200, b"{}")
+        assert caller.send(server.url, b"", "HEAD") == (200, b"")
+        assert server.connections == 1
+        caller.close()
+        if caller.sync is None:
+            caller.loop = asyncio.new_event_loop()
+
+
+CHUNKS = b'5\r\nhello\r\n6; name="x"\r\n world\r\n001\r\n!\r\nA \r\n0123456789\r\n0\r\nx-trailer: 1\r\n\r\n'
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+def test_chunks_cut_anywhere(caller: Caller, size: int) -> None:
+    whole = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + CHUNKS
+
+    def serve(connection: socket.socket, _: int) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while True:
+            take_request(connection)
+            for start in range(0, len(whole), size):
+                connection.sendall(whole[start : start + size])
+
+    with RawServer(serve) as server:
+        for _ in range(2):
+            assert caller.send(server.url) == (200, b"hello world!0123456789")
+        assert server.connections == 1
+
+
+def test_chunks_cut_at_every_two_places() -> None:
+    for first in range(len(CHUNKS) + 1):
+        for second in range(first, len(CHUNKS) + 1):
+            body = Chunked()
+            pieces = [CHUNKS[:first], CHUNKS[first:second], CHUNKS[second:]]
+            assert b"".join(body.feed(piece) for piece in pieces if piece) == b"hello world!0123456789"
+            assert body.done
+            assert not body.excess
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"",
+        b"HTTP/1.1 200",
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhel",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhelloXX0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n-5\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx-long: " + b"x" * 200_000,
+    ],
+)
+def test_answers_that_are_none(caller: Caller, reply: bytes) -> None:
+    def serve(connection: socket.socket, _: int) -> None:
+        take_request(connection)
+        connection.sendall(reply)
+
+    with RawServer(serve) as server, pytest.raises(httpx.RemoteProtocolError):
+        caller.send(server.url)
+
+
+def test_requests_that_cannot_be_written(caller: Caller) -> None:
+    with RawServer(answer_always(OK)) as server:
+        with pytest.raises(httpx.LocalProtocolError):
+            caller.send(server.url, authorization="Bearer a\r\nx: y")
+        assert caller.send(server.url) == (200, b"{}")
+
+
+def test_addresses_that_cannot_be_called(caller: Caller) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(httpx.ConnectError):
+        caller.send(f"http://127.0.0.1:{port}/")
+    with pytest.raises(httpx.ConnectError):
+        caller.send("http://workspace.invalid/")
+    with pytest.raises(httpx.UnsupportedProtocol):
+        caller.send("ftp://127.0.0.1/")
+
+
+def test_tls_that_is_none(caller: Caller) -> None:
+    with RawServer(lambda connection, _: connection.sendall(b"I speak no TLS")) as server:
+        with pytest.raises(httpx.ConnectError) as caught:
+            caller.send(server.url.replace("http:", "https:"))
+        assert caught.value.__cause__ is not None
+
+
+def test_a_silent_server(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(WAITS, "read", 0.05)
+
+    def serve(connection: socket.socket, _: int) -> None:
+        take_request(connection)
+        connection.recv(1)
+
+    with RawServer(serve) as server, pytest.raises(httpx.ReadTimeout):
+        caller.send(server.url)
+
+
+def test_a_server_that_refuses_before_it_has_read_is_heard(caller: Caller) -> None:
+    def serve(connection: socket.socket, _: int) -> None:
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}")
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(1 << 20):
+            pass
+
+    with RawServer(serve) as server:
+        assert caller.send(server.url, b"x" * 8_000_000) == (413, b"{}")
