@@ -246,7 +246,7 @@ def main() -> None:
     parser.add_argument("clients", nargs="+", metavar="NAME=PYTHON")
     asked = parser.parse_args()
     clients = dict(client.split("=", 1) for client in asked.clients)
-    rounds = asked.rounds or (2 if asked.quick else 5)
+    rounds = asked.rounds or (1 if asked.quick else 3)
     rows = [row for row in ROWS if (row.quick or not asked.quick) and (not asked.only or row.case in asked.only)]
     load = os.getloadavg()[0]
     figures = measure(clients, rows, rounds)

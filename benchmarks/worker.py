@@ -205,6 +205,8 @@ def _serve(client: str, base: str) -> None:
             sys.stderr.write(f"{client}, {asked['case']}: {type(error).__name__}: {str(error)[:300]}\n")
         sys.stdout.write(json.dumps(figures) + "\n")
         sys.stdout.flush()
+    _LOOP.run_until_complete(_LOOP.shutdown_asyncgens())
+    _LOOP.close()
 
 
 def _cold(client: str, base: str, *, call: bool) -> None:

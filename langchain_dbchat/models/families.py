@@ -146,7 +146,9 @@ _SAMPLING = frozenset({"temperature", "top_p", "top_k"})
 _LOGPROBS = frozenset({"logprobs", "top_logprobs"})
 _OPENAI_ONLY = frozenset({"parallel_tool_calls", "store", "prompt_cache_key", "user", "logit_bias"})
 
-GENERIC = Family(name="generic", strict_tools=True, json_schema=None, cache_control=True, reasoning="effort", signs="own")
+GENERIC = Family(
+    name="generic", strict_tools=True, json_schema=None, cache_control=True, reasoning="effort", signs="own"
+)
 """An endpoint about which its name says nothing: what the user asked for is sent as it is."""
 
 OPENAI_COMPATIBLE = replace(GENERIC, name="openai-compatible", message_names=True, signs="")

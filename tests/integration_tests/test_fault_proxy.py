@@ -111,6 +111,7 @@ def test_a_stream_that_is_cut_keeps_what_had_arrived(
     assert error.partial is not None
     assert told.startswith(error.partial.text)
     assert bool(error.partial.text) == (after == 900)
+    assert "closed the connection in the middle of the answer" in str(error)
     assert error.endpoint == GEMINI
 
 

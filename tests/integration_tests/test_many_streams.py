@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import gc
 import selectors
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -165,8 +168,7 @@ def test_the_loop_is_never_held_longer_than_50_ms_at_a_time(record_property: Cal
     watch = _on_a_watched_loop(main)
     longest = max(watch.slices)
     record_property("longest slice in ms", round(longest * 1000, 1))
-    assert longest < STALL * 3  # twenty beginnings are one slice of ours: each of them is far below the bound
-    assert longest / 20 < STALL / 5
+    assert longest < STALL
 
 
 @pytest.mark.usefixtures("no_garbage")
@@ -183,6 +185,29 @@ def test_one_call_after_another_holds_the_loop_for_milliseconds(
     watch = _on_a_watched_loop(main)
     record_property("longest slice in ms", round(max(watch.slices) * 1000, 1))
     assert max(watch.slices) < STALL
+
+
+FIRST_CALL = """
+import sys
+from langchain_dbchat import ChatDatabricksCompat
+sys.path.insert(0, sys.argv[1])
+from integration_tests.test_many_streams import _on_a_watched_loop, _read
+llm = ChatDatabricksCompat(model="databricks-claude-sonnet-4-6", host=sys.argv[2], token=sys.argv[3])
+async def main():
+    assert await _read(llm)
+print(max(_on_a_watched_loop(main).slices))
+"""
+
+
+def test_the_first_call_of_a_process_does_not_stall_its_loop(
+    workspace: LocalWorkspace, record_property: Callable[[str, object], None]
+) -> None:
+    tests = str(Path(__file__).parents[1])
+    command = [sys.executable, "-c", FIRST_CALL, tests, workspace.host, workspace.token]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    longest = float(done.stdout)
+    record_property("longest slice in ms", round(longest * 1000, 1))
+    assert longest < STALL
 
 
 def test_the_watch_sees_a_stall() -> None:

@@ -40,23 +40,23 @@ def test_nothing_is_limited_until_the_endpoint_complains() -> None:
 
 
 @pytest.mark.parametrize("complaint", [FULL, BUSY])
-def test_a_complaint_halves_what_may_travel(complaint: Reply) -> None:
+def test_a_complaint_lowers_what_may_travel(complaint: Reply) -> None:
     limit = Limit()
-    first, *_ = started(limit, 8)
-    assert "at most 4" in str(limit.end(first, complaint, 0))
-    assert limit.wait(0) == math.inf  # seven travel
-    limit.travelling = 3
+    first, *_ = started(limit, 10)
+    assert "at most 7" in str(limit.end(first, complaint, 0))
+    assert limit.wait(0) == math.inf  # nine travel
+    limit.travelling = 6
     assert limit.wait(0) == 0
-    limit.travelling = 4
+    limit.travelling = 7
     assert limit.wait(0) == math.inf
 
 
 def test_complaints_of_one_crowd_count_once() -> None:
     limit = Limit()
-    rounds = started(limit, 8)
+    rounds = started(limit, 10)
     for round_ in rounds:
         limit.end(round_, FULL, 0)
-    assert limit.bound == 4
+    assert limit.bound == 7
     limit.end(limit.start(), FULL, 0)  # one of the next crowd, which was alone
     assert limit.bound == 1
 
