@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     Answer = tuple[Sequence[Row], Mapping[str, Any]]
 
+_SPARE = 4  # batches that are written, and wait until one of those that travel has ended or pauses
 _FRAME = 64  # bytes of a request's body around its fields
 
 
@@ -171,15 +172,14 @@ class Run:
             self._optional.add("instruction")
         if facts.row.is_nested and "dimensions" not in given:
             self._optional.add("dimensions")
-        self.gate = None
-        if model.adaptive_limit:
-            from langchain_dbchat.transport.limits import gate_of  # noqa: PLC0415  # loads with the transport
+        from langchain_dbchat.transport.limits import Lane, gate_of  # noqa: PLC0415  # loads with the transport
 
-            self.gate = gate_of(link.workspace.host, model.model)
         self.plan = Plan(texts, self._rules(facts), rows)
         self.width = min(model.max_concurrency, len(texts))
-        # One more than travel, so that the next request is written when one of them has ended.
-        self.ahead = self.width + 1 if self.width > 1 else 1
+        # A request that pauses before it is sent again leaves its place to one of these.
+        self.ahead = self.width + _SPARE if self.width > 1 else 1
+        shared = gate_of(link.workspace.host, model.model) if model.adaptive_limit else None
+        self.gate = Lane(max(1, self.width), shared)
         self._bar = _progress_bar(len(texts)) if model.show_progress and len(texts) > 1 else None
 
     def write(self, batch: Batch) -> Ask:

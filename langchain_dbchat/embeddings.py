@@ -278,7 +278,7 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
 
     def _obey(self, run: Run, link: Link) -> None:
         travelling: dict[Future[Answer], Batch] = {}
-        threads = ThreadPoolExecutor(run.width, "dbchat-embed") if run.width > 1 else _Here()
+        threads = ThreadPoolExecutor(run.ahead, "dbchat-embed") if run.width > 1 else _Here()
         try:
             while True:
                 while len(travelling) < run.ahead and (batch := run.plan.next()) is not None:
@@ -292,11 +292,10 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
 
     async def _aobey(self, run: Run, link: Link) -> None:
         travelling: dict[asyncio.Task[Answer], Batch] = {}
-        seats = asyncio.Semaphore(run.width)
         try:
             while True:
                 while len(travelling) < run.ahead and (batch := run.plan.next()) is not None:
-                    travelling[asyncio.create_task(self._atravel(run, link, run.write(batch), seats))] = batch
+                    travelling[asyncio.create_task(self._atravel(run, link, run.write(batch)))] = batch
                 if not travelling:
                     return
                 for done in (await asyncio.wait(travelling, return_when=asyncio.FIRST_COMPLETED))[0]:
@@ -311,11 +310,10 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
             self.rate_limiter.acquire(blocking=True)
         return run.read(ask, link.channel.post(ask.request, ask.amend, run.gate))
 
-    async def _atravel(self, run: Run, link: Link, ask: Ask, seats: asyncio.Semaphore) -> Answer:
-        async with seats:
-            if self.rate_limiter is not None:
-                await self.rate_limiter.aacquire(blocking=True)
-            return run.read(ask, await link.channel.apost(ask.request, ask.amend, run.gate))
+    async def _atravel(self, run: Run, link: Link, ask: Ask) -> Answer:
+        if self.rate_limiter is not None:
+            await self.rate_limiter.aacquire(blocking=True)
+        return run.read(ask, await link.channel.apost(ask.request, ask.amend, run.gate))
 
 
 class _Here(Executor):

@@ -4,6 +4,9 @@ httpx reads an answer chunk by chunk, and a server of event streams sends each e
 of them, and nobody can tell which had already arrived together. Here the heads are h11's work, with all its checks,
 as in httpx; the body is read by `Chunked` or `Plain`, which give everything that came in one read as one piece.
 
+h11 is what httpx itself reads HTTP/1.1 with (its engine, httpcore, requires it), so it is there wherever httpx is; a
+test holds that.
+
 Errors are httpx's own, with h11's words: `httpx.LocalProtocolError` for a request that cannot be written,
 `httpx.RemoteProtocolError` for an answer that cannot be read or that ends too early.
 """

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["Gate", "Limit", "Turn", "gate_of"]
+__all__ = ["Gate", "Lane", "Limit", "Turn", "gate_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -266,6 +266,44 @@ class Gate:
         with self._lock:
             self._forget(waiter)
         self._pump()
+
+
+class Lane(Gate):
+    """A gate of one caller's own before the shared one: so many of its requests at once, pauses not counted.
+
+    Args:
+        width: How many may travel at once.
+        outer: The shared gate behind; None for none.
+    """
+
+    def __init__(self, width: int, outer: Gate | None) -> None:
+        super().__init__("lane")
+        self.limit.bound = width
+        self._outer = outer
+
+    def enter(self) -> int:
+        """Wait for a turn in the lane, then at the shared gate."""
+        own = super().enter()
+        try:
+            return own if self._outer is None else self._outer.enter()
+        except BaseException:
+            super().leave(own, None)
+            raise
+
+    async def aenter(self) -> int:
+        """Do the same in a task."""
+        own = await super().aenter()
+        try:
+            return own if self._outer is None else await self._outer.aenter()
+        except BaseException:
+            super().leave(own, None)
+            raise
+
+    def leave(self, started: int, outcome: Reply | Failure | None) -> None:
+        """End both turns; the lane learns nothing from the outcome."""
+        if self._outer is not None:
+            self._outer.leave(started, outcome)
+        super().leave(0, None)
 
 
 class Turn:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from importlib.metadata import requires
 
 import langchain_dbchat
 from langchain_dbchat import _version
@@ -35,3 +37,16 @@ def test_import_and_construction_load_nothing_heavy_beyond_langchain_core() -> N
 def test_transport_is_loaded_by_the_first_call_only() -> None:
     done = subprocess.run([sys.executable, "-c", LOADS_NOTHING_HEAVY], capture_output=True, text=True, check=True)
     assert not [name for name in json.loads(done.stdout) if name.startswith("langchain_dbchat.transport")]
+
+
+def _names(package: str) -> set[str]:
+    return {re.split(r"[\s<>=!~;\[]", line)[0].lower() for line in requires(package) or [] if "extra ==" not in line}
+
+
+def test_runtime_dependencies_are_four() -> None:
+    assert _names("langchain-dbchat") == {"langchain-core", "httpx", "pydantic", "databricks-sdk"}
+
+
+def test_what_the_transport_imports_besides_comes_with_httpx() -> None:
+    assert "httpcore" in _names("httpx")
+    assert "h11" in _names("httpcore")

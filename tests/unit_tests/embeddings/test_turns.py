@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from langchain_dbchat.errors import DatabricksConnectionError
 from langchain_dbchat.transport import limits
 from langchain_dbchat.transport.exchange import Failure, Reply
-from langchain_dbchat.transport.limits import Gate, Limit, Turn, gate_of
+from langchain_dbchat.transport.limits import Gate, Lane, Limit, Turn, gate_of
 
 OK = Reply(200, {}, b"{}")
 FULL = Reply(429, {}, b"")
@@ -276,6 +276,37 @@ async def test_tasks_are_woken_when_the_hold_ends_though_the_first_of_them_has_l
     first.cancel()
     await asyncio.wait_for(asyncio.gather(*others), 5)
     assert crowd.turns == 3
+
+
+@pytest.mark.parametrize(("width", "bound", "most"), [(2, 5, 2), (5, 2, 2), (3, math.inf, 3)])
+def test_a_lane_is_as_wide_as_itself_and_the_gate_behind_it(width: int, bound: float, most: int) -> None:
+    gate, crowd = limited(bound), Crowd()
+    lane = Lane(width, gate)
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda _: visit(lane, crowd), range(60)))
+
+    async def tasks() -> None:
+        await asyncio.gather(*[avisit(lane, crowd) for _ in range(60)])
+
+    asyncio.run(tasks())
+    assert (crowd.turns, crowd.most) == (120, most)
+    assert gate.limit.travelling == lane.limit.travelling == 0
+    visit(lane, crowd, FULL)
+    assert (gate.limit.round, lane.limit.bound) == (1, width)
+
+
+async def test_a_lane_without_a_gate_and_a_task_cancelled_between_both() -> None:
+    crowd = Crowd()
+    await asyncio.gather(*[avisit(Lane(2, None), crowd) for _ in range(4)])
+    gate = limited(1)
+    lane, entered = Lane(1, gate), gate.enter()
+    task = asyncio.create_task(avisit(lane, crowd))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert lane.limit.travelling == 0
+    gate.leave(entered, None)
+    assert gate.limit.travelling == 0
 
 
 def test_the_log_tells(caplog: pytest.LogCaptureFixture) -> None:
