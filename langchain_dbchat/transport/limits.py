@@ -3,11 +3,11 @@
 An endpoint that is asked too much answers 429 or 503. If each caller then backs off for itself, all of them come back;
 so the callers of one process share what they learn, per host and endpoint:
 
-- Nothing is limited until the endpoint complains. Then seven tenths of what was travelling may travel ("multiplicative
-  decrease"), and for each round of answers without complaint one more ("additive increase"), as long as somebody wants
-  more.
-- The complaints of requests that set out before the last decrease are about the same crowd and change nothing: one
-  decrease for a round.
+- Nothing is limited until the endpoint complains. Then each complaint lets a tenth fewer travel than before it, down to
+  half of the crowd ("multiplicative decrease"); for each round of answers without complaint one more may travel
+  ("additive increase"), as long as somebody wants more. So a refusal by chance costs little, and a crowd that is
+  refused is halved in one round.
+- The complaints of requests that set out before the last but one decrease began are about a crowd that has gone.
 - Retry-After holds everybody back, not only the one who was told. Where the bound is 1 already and there is no
   Retry-After, the wait doubles with each further complaint, up to the 60 s of Databricks' rate-limit window.
 - Waiting is first come, first served, and costs no connection.
@@ -42,7 +42,8 @@ __all__ = ["Gate", "Lane", "Limit", "Turn", "gate_of"]
 logger = logging.getLogger(__name__)
 
 _OVERLOADED = frozenset({429, 503})
-_CUT = 0.7  # as in CUBIC: a half costs a fifth more of the time where a few refusals in a hundred are chance
+_CUT = 0.9  # for each complaint
+_DEEPEST_CUT = 0.5  # for all complaints of one crowd
 _FIRST_HOLD = 0.5  # seconds, as the first bound of the retry policy
 _LONGEST_HOLD = 60.0  # seconds: the window of Databricks' rate limits
 
@@ -62,6 +63,7 @@ class Limit:
     travelling: int = 0
     round: int = 0
     held_until: float = -math.inf
+    _least: float = 1.0
     _complaints_at_one: int = 0
 
     def wait(self, now: float) -> float:
@@ -97,8 +99,7 @@ class Limit:
         Returns:
             What has changed, for the log; None if nothing did.
         """
-        crowd = self.travelling
-        self.travelling -= 1
+        crowd, self.travelling = self.travelling, self.travelling - 1
         if not isinstance(outcome, Reply):
             return None
         if outcome.status in _OVERLOADED:
@@ -110,16 +111,19 @@ class Limit:
 
     def _complaint(self, started: int, reply: Reply, crowd: int, now: float) -> str | None:
         asked = read_retry_after(reply.headers, read_error_body(reply.body or b""))
-        hold = asked or 0.0
-        told = None
+        hold, before = asked or 0.0, self.bound
         if started == self.round:
             self.round += 1
-            if self.bound > 1:
-                self.bound = max(1.0, min(self.bound, crowd) * _CUT)
-                told = f"at most {int(self.bound)} at once from now on"
-            elif asked is None:
+            crowd_allowed = min(self.bound, crowd)
+            self._least = max(1.0, crowd_allowed * _DEEPEST_CUT)
+            self.bound = crowd_allowed * _CUT if crowd_allowed >= 2 else 1.0  # noqa: PLR2004  # below two only one goes
+            if before < 2 and asked is None:  # noqa: PLR2004  # only one went already
                 hold = min(_LONGEST_HOLD, _FIRST_HOLD * 2.0**self._complaints_at_one)
                 self._complaints_at_one += 1
+        elif started == self.round - 1:
+            self.bound = max(self._least, self.bound * _CUT)
+        lower = math.floor(self.bound) + 1 <= before
+        told = f"at most {math.floor(self.bound)} at once from now on" if lower else None
         if hold > 0 and self.held_until <= now:
             told = f"{told}, nothing for {hold:.2f} s" if told else f"nothing for {hold:.2f} s"
         self.held_until = max(self.held_until, now + hold)

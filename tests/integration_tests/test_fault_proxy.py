@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -292,6 +294,17 @@ def test_a_client_that_leaves_ends_the_request(workspace: LocalWorkspace) -> Non
         end = time.monotonic() + 2
         while proxy.open_connections and time.monotonic() < end:
             time.sleep(0.01)
+        assert proxy.open_connections == 0
+
+
+async def test_an_async_client_that_leaves_ends_the_request(workspace: LocalWorkspace) -> None:
+    with FaultProxy(workspace.host, [Mishap(comments_after=1)]) as proxy:
+        async with aclosing(cast("AsyncGenerator[Any, None]", _llm(proxy, workspace).astream(QUESTION))) as chunks:
+            assert (await anext(chunks)).id
+            assert proxy.open_connections == 1
+        end = time.monotonic() + 2
+        while proxy.open_connections and time.monotonic() < end:  # noqa: ASYNC110  # it changes in another thread
+            await asyncio.sleep(0.01)
         assert proxy.open_connections == 0
 
 

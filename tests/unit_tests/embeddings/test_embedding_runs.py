@@ -169,7 +169,7 @@ def test_an_error_of_the_call_is_raised_as_it_is(embed: Embed) -> None:
     with ScriptedServer(lambda _: refusal(404, "no such endpoint")) as server:
         with pytest.raises(DatabricksNotFoundError):
             embed(over(server, batch_size=1), numbered(100))
-        assert len(server.requests) <= 9
+        assert len(server.requests) <= 12
     with ScriptedServer(lambda _: Scripted({"choices": []})) as server, pytest.raises(MalformedResponseError):
         embed(over(server), ["a"])
 
@@ -480,6 +480,8 @@ async def test_a_cancelled_run_closes_its_connections() -> None:
     with ScriptedServer(Endpoint(wait=30)) as server:
         run = asyncio.create_task(over(server, batch_size=1).aembed_documents(numbered(20)))
         assert await server.await_open(8) == 8
+        while len(server.requests) < 8:  # noqa: ASYNC110  # it changes in another thread
+            await asyncio.sleep(0.005)
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
             await run

@@ -43,22 +43,27 @@ def test_nothing_is_limited_until_the_endpoint_complains() -> None:
 def test_a_complaint_lowers_what_may_travel(complaint: Reply) -> None:
     limit = Limit()
     first, *_ = started(limit, 10)
-    assert "at most 7" in str(limit.end(first, complaint, 0))
-    assert limit.wait(0) == math.inf  # nine travel
-    limit.travelling = 6
+    assert "at most 9" in str(limit.end(first, complaint, 0))
+    limit.travelling = 8
     assert limit.wait(0) == 0
-    limit.travelling = 7
+    limit.travelling = 9
     assert limit.wait(0) == math.inf
 
 
-def test_complaints_of_one_crowd_count_once() -> None:
+def test_a_crowd_that_is_refused_is_halved_once() -> None:
     limit = Limit()
-    rounds = started(limit, 10)
-    for round_ in rounds:
-        limit.end(round_, FULL, 0)
-    assert limit.bound == 7
-    limit.end(limit.start(), FULL, 0)  # one of the next crowd, which was alone
-    assert limit.bound == 1
+    rounds = started(limit, 20)
+    late = rounds.pop()
+    told = [limit.end(round_, FULL, 0) for round_ in rounds]
+    assert limit.bound == 10
+    assert [words for words in told if words][-1] == "HTTP 429: at most 10 at once from now on"
+    limit.travelling = 10
+    limit.end(limit.start(), FULL, 0)  # one of the next crowd
+    assert limit.bound == 9
+    limit.end(limit.start(), FULL, 0)
+    before = limit.bound
+    limit.end(late, FULL, 0)  # a crowd that has gone
+    assert limit.bound == before
 
 
 def test_it_climbs_by_one_a_round_while_it_is_in_the_way() -> None:
