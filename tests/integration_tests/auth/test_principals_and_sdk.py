@@ -17,6 +17,7 @@ from sign_in_kit import (
     chat,
 )
 
+from kit.serving import needs_a_folder_of_our_own
 from kit.ways import Way, four_ways
 from langchain_dbchat import DatabricksEmbeddings
 from langchain_dbchat.auth import cli, m2m, posit, sdk
@@ -173,6 +174,7 @@ def test_a_refused_token_of_the_sdk_is_got_anew(call: Way, workspace: LocalWorks
         workspace._identity._issued.clear()
 
 
+@needs_a_folder_of_our_own
 @four_ways
 def test_model_serving_signs_as_its_own_principal_or_as_the_user(
     call: Way, mirror: Mirror, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

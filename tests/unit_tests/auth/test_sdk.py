@@ -16,6 +16,7 @@ import pytest
 from auth_kit import PAT, SECRET
 from blockbuster import blockbuster_ctx
 
+from kit.serving import needs_a_folder_of_our_own
 from langchain_dbchat.auth import sdk
 from langchain_dbchat.auth.resolver import aresolve, resolve
 from langchain_dbchat.auth.settings import AuthSettings
@@ -218,12 +219,14 @@ def serving(server: TokenServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     return server
 
 
+@needs_a_folder_of_our_own
 def test_model_serving_signs_in_as_its_own_principal(serving: TokenServer) -> None:
     signed = resolve(AuthSettings())
     assert (signed.step, signed.workspace.origin) == ("Databricks model serving", serving.origin)
     assert signed.credentials.headers() == {"Authorization": "Bearer principal"}
 
 
+@needs_a_folder_of_our_own
 @pytest.mark.parametrize("auth_type", ["model_serving_user_credentials", "model-serving-user"])
 async def test_model_serving_on_behalf_of_the_user_asks_each_time(
     serving: TokenServer, monkeypatch: pytest.MonkeyPatch, auth_type: str

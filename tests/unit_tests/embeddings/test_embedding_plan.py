@@ -217,8 +217,9 @@ def test_one_text_alone_raises_its_own_error() -> None:
 
 
 def test_when_every_text_is_refused_the_fault_is_in_the_call() -> None:
-    run = Rehearsal(numbered(100), rules(), lambda _: refused("some other field"), side_by_side=8)
-    assert len(run.sent) < 60
+    wide = rules(batch_size=100, max_bytes=100_000)
+    run = Rehearsal(numbered(1000), wide, lambda _: refused("some other field"), side_by_side=8)
+    assert len(run.sent) < 100  # the way down to single texts goes through one batch at a time
     with pytest.raises(DatabricksInvalidRequestError, match="some other field"):
         run.plan.finish({})
 
