@@ -197,6 +197,13 @@ def test_with_credentials_gives_a_copy_and_changes_nothing() -> None:
     assert other.host == model.host
 
 
+def test_a_copy_leaves_the_models_own_connection_alone() -> None:
+    model = _model()
+    link = model.link()
+    assert model.with_credentials(token="another").link() is not link
+    assert model.link() is link
+
+
 def test_the_cache_tells_models_apart() -> None:
     cache = InMemoryCache()
     first, second = _model(cache=cache), _model(model="n", cache=cache)
