@@ -52,6 +52,7 @@ bench: $(addsuffix /.ready,$(if $(QUICK),$(QUICK_CLIENTS),$(CLIENTS)))
 	  langchain-openai=.venv-bench-openai/bin/python "raw httpx=.venv-bench-openai/bin/python" \
 	  floor=.venv-bench-dbchat/bin/python dbchat=.venv-bench-dbchat/bin/python
 	@$(if $(QUICK),,echo; .venv-bench-dbchat/bin/python benchmarks/layers.py)
+	@$(if $(QUICK),,echo; .venv-bench-dbchat/bin/python benchmarks/bench_embeddings.py)
 
 $(VENV)/.has-%: pyproject.toml $(BIN)/python
 	@echo "Installing langchain-dbchat[$*] into $(VENV) ..."
