@@ -7,14 +7,13 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check -q
-PYTEST_ARGS ?=
-
 ifdef LOWEST
 VENV := .venv-lowest
 CONSTRAINTS := -c requirements/lowest.txt
 endif
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+PYTEST_ARGS ?=
 
 .PHONY: demo test lint types format soak fuzz bench clean
 
