@@ -6,7 +6,6 @@ in to the CLI?) is left to the first request; see `chain`. The rows are in `step
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from dataclasses import dataclass
@@ -89,22 +88,6 @@ def resolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) ->
         credentials = ForWorkspace(credentials, search.workspace_id)
     logger.debug("Calls to %s (%s) are signed by %s", workspace.host, search.host.source, credentials.name)
     return Signed(workspace, credentials, chosen.name, search.host.source, tuple(skipped))
-
-
-async def aresolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) -> Signed:
-    """`resolve`, in a thread: it may read the configuration file.
-
-    Args:
-        settings: What the user said.
-        environ: The environment; `os.environ` by default.
-
-    Returns:
-        As `resolve`.
-
-    Raises:
-        ConfigurationError: As `resolve`.
-    """
-    return await asyncio.to_thread(resolve, settings, environ)
 
 
 def _rows(search: Search) -> tuple[Step, ...]:

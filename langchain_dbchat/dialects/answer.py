@@ -115,11 +115,6 @@ class Answer:
         self._by_index: dict[int, _CallState] = {}
         self._refusal: list[str] = []
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing has been said yet."""
-        return not (self._segments or self._calls or self._refusal)
-
     def add(self, part: Part) -> Delta | None:
         """Add a part.
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import copy
 import logging
 import pickle
@@ -14,7 +15,7 @@ from pydantic import SecretStr
 
 from langchain_dbchat.auth import steps
 from langchain_dbchat.auth.credentials import Credentials, StaticToken
-from langchain_dbchat.auth.resolver import Signed, aresolve, resolve
+from langchain_dbchat.auth.resolver import Signed, resolve
 from langchain_dbchat.auth.settings import IDENTITY, AuthSettings
 from langchain_dbchat.errors import ConfigurationError, DatabricksAuthenticationError
 
@@ -238,7 +239,7 @@ def test_credentials_that_fulfil_nothing_are_refused() -> None:
 
 
 async def test_the_async_twin_finds_the_same() -> None:
-    assert (await aresolve(AuthSettings(host=HOST, token="t"), {})) == sign_in({}, token="t")
+    assert (await asyncio.to_thread(resolve, AuthSettings(host=HOST, token="t"), {})) == sign_in({}, token="t")
 
 
 def test_nothing_is_shown(server: TokenServer) -> None:

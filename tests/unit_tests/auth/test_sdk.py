@@ -18,7 +18,7 @@ from blockbuster import blockbuster_ctx
 
 from kit.serving import needs_a_folder_of_our_own
 from langchain_dbchat.auth import sdk
-from langchain_dbchat.auth.resolver import aresolve, resolve
+from langchain_dbchat.auth.resolver import resolve
 from langchain_dbchat.auth.settings import AuthSettings
 from langchain_dbchat.errors import ConfigurationError, DatabricksAuthenticationError
 
@@ -113,7 +113,7 @@ def basic(server: TokenServer, monkeypatch: pytest.MonkeyPatch) -> TokenServer:
 
 
 async def test_the_rest_of_the_chain_works_off_the_loop_with_one_config(basic: TokenServer) -> None:
-    signed = await aresolve(AuthSettings())
+    signed = await asyncio.to_thread(resolve, AuthSettings())
     assert signed.step == "Databricks SDK"
     assert basic.seen == []
     with blockbuster_ctx():
