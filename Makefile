@@ -41,9 +41,10 @@ fuzz: $(VENV)/.has-test
 	@$(BIN)/python fuzz/fuzz_sse.py --seconds $(or $(SECONDS),60)
 	@$(BIN)/python fuzz/fuzz_dialects.py --seconds $(or $(SECONDS),60)
 
-# Every client is measured in an environment of its own.
+# Every client is measured in an environment of its own; older versions of pip try databricks-langchain's dependencies
+# for an hour.
 QUICK_CLIENTS := .venv-bench-openai .venv-bench-dbchat
-CLIENTS := $(QUICK_CLIENTS) .venv-bench-databricks
+CLIENTS := $(QUICK_CLIENTS) .venv-bench-databricks .venv-bench-numpy
 
 bench: $(addsuffix /.ready,$(if $(QUICK),$(QUICK_CLIENTS),$(CLIENTS)))
 	@.venv-bench-dbchat/bin/python benchmarks/compare.py $(if $(QUICK),--quick) $(BENCH_ARGS) \
@@ -51,7 +52,7 @@ bench: $(addsuffix /.ready,$(if $(QUICK),$(QUICK_CLIENTS),$(CLIENTS)))
 	  langchain-openai=.venv-bench-openai/bin/python "raw httpx=.venv-bench-openai/bin/python" \
 	  floor=.venv-bench-dbchat/bin/python dbchat=.venv-bench-dbchat/bin/python
 	@$(if $(QUICK),,echo; .venv-bench-dbchat/bin/python benchmarks/layers.py)
-	@$(if $(QUICK),,echo; .venv-bench-dbchat/bin/python benchmarks/bench_embeddings.py)
+	@$(if $(QUICK),,echo; .venv-bench-numpy/bin/python benchmarks/bench_embeddings.py)
 
 $(VENV)/.has-%: pyproject.toml $(BIN)/python
 	@echo "Installing langchain-dbchat[$*] into $(VENV) ..."
@@ -70,9 +71,10 @@ $(BIN)/python:
 .venv-bench-openai/.ready: INSTALLED := langchain-openai
 .venv-bench-databricks/.ready: INSTALLED := databricks-langchain
 .venv-bench-dbchat/.ready: INSTALLED := -e .
-.venv-bench-dbchat/.ready: pyproject.toml
+.venv-bench-numpy/.ready: INSTALLED := -e ".[numpy]"
+.venv-bench-dbchat/.ready .venv-bench-numpy/.ready: pyproject.toml
 .venv-bench-%/.ready:
-	@echo "Installing $(INSTALLED) into .venv-bench-$* ..."
+	@echo 'Installing $(INSTALLED) into .venv-bench-$* ...'
 	@$(PYTHON) -m venv .venv-bench-$*
 	@.venv-bench-$*/bin/python -m pip --disable-pip-version-check -q install -U pip
 	@.venv-bench-$*/bin/python -m pip --disable-pip-version-check -q install $(INSTALLED)

@@ -14,7 +14,8 @@ The rules, in the order in which they are asked:
 4. Overload and failures of the server (408, 425, 429, 500, 502, 503, 504) and requests that never reached it: send
    again after a pause, up to `max_retries` times and as long as the pause ends before the deadline. The server's own
    Retry-After is obeyed; without one the pause is random between 0 and an exponential bound ("full jitter"), so that
-   many clients that failed together do not return together.
+   many clients that failed together do not return together. A connection that broke says nothing of load, and the next
+   one usually holds: only the first pause after one is short.
 5. The request was sent and no answer came: the server may be working on it, and an agent may act on the world. It is
    sent again only if the policy says so.
 6. Everything else is an error at once, redirects too. The error raised is the last one that happened, as it is, and its
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksAuthenticationError,
+    DatabricksConnectionError,
     DatabricksError,
     error_from_response,
 )
@@ -134,6 +136,7 @@ class RetryPolicy:
         max_retries: How many times at most, 5 by default; 0 for never.
         deadline: Seconds after the start of the call in which the last retry may begin, 120 by default.
         base: Bound of the first random pause in seconds, 0.5 by default; it doubles each time.
+        after_break: Bound of the first pause if the connection broke, 0.05 seconds by default.
         cap: The largest bound in seconds, 60 by default: the window of Databricks' rate limits.
         retry_sent: Whether to send again what the server may be executing, False by default.
     """
@@ -141,6 +144,7 @@ class RetryPolicy:
     max_retries: int = 5
     deadline: float = 120.0
     base: float = 0.5
+    after_break: float = 0.05
     cap: float = 60.0
     retry_sent: bool = False
 
@@ -150,7 +154,7 @@ class RetryPolicy:
         Raises:
             ConfigurationError: A number is negative or not a number.
         """
-        for name in ("max_retries", "deadline", "base", "cap"):
+        for name in ("max_retries", "deadline", "base", "after_break", "cap"):
             value = getattr(self, name)
             if not value >= 0:
                 raise ConfigurationError(f"retry policy: {name} is {value!r}; it must not be below 0.")
@@ -180,14 +184,15 @@ class _Ledger:
             return None
         wait = error.retry_after
         if wait is None:
-            wait = self._dice() * min(policy.cap, policy.base * 2.0**self._retries)
+            broke = isinstance(error, DatabricksConnectionError) and self._retries == 0
+            wait = self._dice() * min(policy.cap, policy.after_break if broke else policy.base * 2.0**self._retries)
         left = policy.deadline - (self._clock() - self._began)
         if wait > left:
             asked = "the server asks to wait" if error.retry_after is not None else "the next pause would be"
             self.note(error, f"given up: {asked} {wait:.1f} s, and {max(left, 0):.1f} s of the deadline are left")
             return None
         self._retries += 1
-        self.note(error, f"waited {wait:.1f} s")
+        self.note(error, f"waited {wait:.2f} s")
         return wait
 
     def tell(self, error: DatabricksError) -> DatabricksError:

@@ -150,16 +150,30 @@ class _Bell:
         self._rung = self._loop.create_future()
 
     def ring(self) -> None:
-        self._loop.call_soon_threadsafe(self._ring)
+        if _running_loop() is self._loop:  # the next one is woken before the one that leaves reads its answer
+            self._ring()
+        else:
+            self._loop.call_soon_threadsafe(self._ring)
 
     async def wait(self, seconds: float | None) -> None:
-        await asyncio.wait({self._rung}, timeout=seconds)
-        if self._rung.done():
-            self._rung = self._loop.create_future()
+        timer = None if seconds is None else self._loop.call_later(seconds, self._ring)
+        try:
+            await self._rung
+        finally:
+            if timer is not None:
+                timer.cancel()
+        self._rung = self._loop.create_future()
 
     def _ring(self) -> None:
         if not self._rung.done():
             self._rung.set_result(None)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:  # a thread without one
+        return None
 
 
 class Gate:

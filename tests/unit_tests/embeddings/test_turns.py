@@ -237,6 +237,18 @@ async def test_a_cancelled_task_gives_its_place_and_its_turn_back() -> None:
     assert not gate._queue
 
 
+async def test_the_next_task_is_on_its_way_before_the_one_that_leaves_does_anything_else() -> None:
+    gate = limited(1)
+    lane = Lane(1, gate)
+    entered = await lane.aenter()
+    waiting = asyncio.create_task(lane.aenter())
+    await asyncio.sleep(0.01)
+    lane.leave(entered, None)
+    await asyncio.sleep(0)  # what an embedding run does before it parses the answer
+    assert waiting.done()
+    lane.leave(waiting.result(), None)
+
+
 async def _stay(gate: Gate) -> None:
     async with Turn(gate):
         await asyncio.sleep(60)

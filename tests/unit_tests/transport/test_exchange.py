@@ -150,6 +150,19 @@ def test_full_jitter_doubles_up_to_the_cap() -> None:
     assert drive.pauses == [0, 0, 0]
 
 
+def test_only_the_first_pause_after_a_broken_connection_is_short() -> None:
+    drive = Drive([unsent(), unsent(), unsent(), OK], dice=1.0)
+    drive.run()
+    assert drive.pauses == [0.05, 1, 2]
+    drive = Drive([reply(503), unsent(), OK], dice=1.0)
+    drive.run()
+    assert drive.pauses == [0.5, 1]
+    slow = Failure(DatabricksTimeoutError("no connection"), sent=False)
+    drive = Drive([slow, OK], dice=1.0)
+    drive.run()
+    assert drive.pauses == [0.5]
+
+
 def test_retry_after_is_obeyed_in_every_form() -> None:
     seconds = reply(429, retry_after="7")
     milliseconds = reply(429, retry_after_ms="1500")
