@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_dbchat._version import __version__
+from langchain_dbchat.auth.settings import ON_BEHALF
 from langchain_dbchat.errors import ConfigurationError, DatabricksAuthenticationError, scrub
 
 # How long the SDK may retry, and wait for one answer, in seconds; its own defaults are 300 and 60.
@@ -30,8 +31,6 @@ HTTP_TIMEOUT = 30
 # it.
 REPEAT_AFTER = 5.0
 
-# What an agent on Databricks uses to call with the rights of whoever called it; the first name is the SDK's own.
-ON_BEHALF = frozenset({"model_serving_user_credentials", "model-serving-user"})
 # Ways whose headers are at hand, without I/O. On-behalf-of-user must also stay on the thread of the request.
 _INLINE = ON_BEHALF | {"pat"}
 # What the SDK's sign-in depends on, besides its arguments.

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from langchain_dbchat.auth import sdk
-from langchain_dbchat.auth.profiles import DEFAULT_PROFILE, ConfigFile, config_path, read_profiles
 from langchain_dbchat.auth.workspace import Workspace, check_workspace_id, parse_workspace
 from langchain_dbchat.errors import ConfigurationError
 
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from langchain_dbchat.auth.profiles import ConfigFile
     from langchain_dbchat.auth.settings import AuthSettings
 
 WORKBENCH_MARK = "posit-workbench"
@@ -76,11 +75,15 @@ class Search:
     @property
     def config_path(self) -> Path:
         """The configuration file."""
+        from langchain_dbchat.auth.profiles import config_path
+
         return config_path(self.config_text)
 
     @cached_property
     def config_file(self) -> ConfigFile:
         """The configuration file, parsed."""
+        from langchain_dbchat.auth.profiles import read_profiles
+
         return read_profiles(self.config_path)
 
     @property
@@ -91,6 +94,8 @@ class Search:
     @cached_property
     def profile(self) -> tuple[str, str]:
         """The profile to use, and what named it."""
+        from langchain_dbchat.auth.profiles import DEFAULT_PROFILE
+
         if self.settings.profile:
             return self.settings.profile, "profile argument"
         named = self.env("DATABRICKS_CONFIG_PROFILE")
@@ -202,4 +207,6 @@ class Search:
         yield "DATABRICKS_MODEL_SERVING_HOST_URL", self.env("DATABRICKS_MODEL_SERVING_HOST_URL"), True
         yield "DB_MODEL_SERVING_HOST_URL", self.env("DB_MODEL_SERVING_HOST_URL"), True
         if self.env("DATABRICKS_RUNTIME_VERSION"):
-            yield "the Databricks runtime", sdk.runtime_host(), True
+            from langchain_dbchat.auth.sdk import runtime_host
+
+            yield "the Databricks runtime", runtime_host(), True

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from langchain_dbchat.auth import profiles
 from langchain_dbchat.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -59,7 +58,9 @@ class Secret:
             return found
         if self.file is not None:
             path, section, option = self.file
-            stored = profiles.read_profiles(path).option(section, option)
+            from langchain_dbchat.auth.profiles import read_profiles
+
+            stored = read_profiles(path).option(section, option)
             if not stored:
                 raise ConfigurationError(
                     f"Profile {section!r} in {path} has no {option} in this process. The credentials were found there "

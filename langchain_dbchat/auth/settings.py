@@ -16,6 +16,9 @@ from langchain_dbchat.errors import ConfigurationError
 
 TokenArgument = str | SecretStr | TokenCallable
 
+# The `auth_type` of an agent on Databricks that calls with its caller's rights; the first name is the SDK's own.
+ON_BEHALF = frozenset({"model_serving_user_credentials", "model-serving-user"})
+
 # Arguments that say who calls. `auth_type` is not one of them: it chooses among them and the environment.
 IDENTITY = (
     "credentials",

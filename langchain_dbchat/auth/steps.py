@@ -5,7 +5,8 @@ the user: what it looked at and what it saw, never a value that may be secret. I
 arguments raise when an argument cannot work, for an argument that is passed over in silence signs in as somebody else.
 
 The order is ellmer's (token, service principal, Workbench, CLI) with Posit Connect's viewer first, and the SDK's chain
-last. Where the user gave arguments, the environment has no say.
+last. Where the user gave arguments, the environment has no say. A way is imported when its row applies: a cold start
+with a token loads none of the others.
 """
 
 from __future__ import annotations
@@ -19,28 +20,17 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from langchain_dbchat.auth import sdk
-from langchain_dbchat.auth.cli import CommandLine, find_cli
 from langchain_dbchat.auth.credentials import CallableToken, Credentials, StaticToken
-from langchain_dbchat.auth.m2m import ClientCredentials
-from langchain_dbchat.auth.posit import (
-    CONTENT_TYPE,
-    VIEWER_TYPE,
-    ConnectCaller,
-    ConnectServer,
-    ConnectSession,
-    ContentToken,
-    FileToken,
-)
-from langchain_dbchat.auth.profile_steps import profile_credentials
 from langchain_dbchat.auth.search import WORKBENCH_SECTION, Search
 from langchain_dbchat.auth.secret import Secret
-from langchain_dbchat.auth.settings import as_secret
+from langchain_dbchat.auth.settings import ON_BEHALF, as_secret
 from langchain_dbchat.auth.workspace import is_loopback
 from langchain_dbchat.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from langchain_dbchat.auth.posit import ConnectServer
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +108,8 @@ def _viewer(search: Search) -> Attempt:
     token = search.settings.user_session_token
     if token is None:
         return "no user_session_token given"
+    from langchain_dbchat.auth.posit import VIEWER_TYPE, ConnectCaller, ConnectSession
+
     server = _connect_server(search)
     if isinstance(server, str):
         raise ConfigurationError(
@@ -136,6 +128,8 @@ def _client_argument(search: Search) -> Attempt:
     if settings.client_id is None or settings.client_secret is None:
         given, missing = ("client_id", "client_secret") if settings.client_id else ("client_secret", "client_id")
         raise ConfigurationError(f"{given} was given without {missing}; OAuth machine-to-machine needs both.")
+    from langchain_dbchat.auth.m2m import ClientCredentials
+
     return ClientCredentials(_login_origin(search), settings.client_id, Secret(as_secret(settings.client_secret)))
 
 
@@ -147,10 +141,14 @@ def _sdk_argument(search: Search) -> Attempt:
         return "not given"
     if not callable(getattr(config, "authenticate", None)):
         raise ConfigurationError(f"config is {type(config).__name__}; pass a databricks.sdk.core.Config.")
-    return sdk.SdkConfig(config)
+    from langchain_dbchat.auth.sdk import SdkConfig
+
+    return SdkConfig(config)
 
 
 def _profile_argument(search: Search) -> Attempt:
+    from langchain_dbchat.auth.profile_steps import profile_credentials
+
     if not search.has_profile_argument:
         return "no profile or config_file given"
     answer = profile_credentials(search)
@@ -179,6 +177,8 @@ def _env_client(search: Search) -> Attempt:
                 f"only {'DATABRICKS_CLIENT_ID' if client_id else 'DATABRICKS_CLIENT_SECRET'} is set, and it takes both"
             )
         return "neither is set"
+    from langchain_dbchat.auth.m2m import ClientCredentials
+
     name = "DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET"
     found = Secret(SecretStr(secret), variable="DATABRICKS_CLIENT_SECRET")
     return ClientCredentials(_login_origin(search), client_id, found, name)
@@ -195,6 +195,8 @@ def _workbench(search: Search) -> Attempt:
     host = config.option(WORKBENCH_SECTION, "host")
     if not search.belongs(host):
         return f"{config.path} is for {host}, not for {search.workspace.host}"
+    from langchain_dbchat.auth.posit import FileToken
+
     return FileToken(config.path, WORKBENCH_SECTION, "Posit Workbench")
 
 
@@ -205,6 +207,8 @@ def _service_account(search: Search) -> Attempt:
     path, token = search.env("CONNECT_CONTENT_SESSION_TOKEN_FILE"), search.env("CONNECT_CONTENT_SESSION_TOKEN")
     if not path and not token:
         return "neither CONNECT_CONTENT_SESSION_TOKEN_FILE nor CONNECT_CONTENT_SESSION_TOKEN is set"
+    from langchain_dbchat.auth.posit import CONTENT_TYPE, ConnectCaller, ContentToken
+
     source = ContentToken(
         Secret(SecretStr(token), variable="CONNECT_CONTENT_SESSION_TOKEN") if token else None,
         Path(path) if path else None,
@@ -213,6 +217,8 @@ def _service_account(search: Search) -> Attempt:
 
 
 def _profile(search: Search) -> Attempt:
+    from langchain_dbchat.auth.profile_steps import profile_credentials
+
     if search.has_profile_argument:
         return "see the profile argument"
     return profile_credentials(search)
@@ -223,20 +229,26 @@ def _model_serving(search: Search) -> Attempt:
     if not any(search.environ[name].strip() == "true" for name in inside):
         return "IS_IN_DATABRICKS_MODEL_SERVING_ENV is not 'true'"
     path = Path(search.env("SERVING_CREDENTIALS_DIR") or _SERVING_FOLDER, "model-dependencies-oauth-token")
-    on_behalf = search.wanted in sdk.ON_BEHALF
+    on_behalf = search.wanted in ON_BEHALF
     if not path.is_file():
         return f"{path} does not exist; was the model logged with its resources?"
+    from langchain_dbchat.auth.sdk import SdkSignIn
+
     name = "Databricks model serving" + (", on behalf of the user" if on_behalf else "")
-    return sdk.SdkSignIn(name, search.login_origin, search.wanted if on_behalf else "model-serving")
+    return SdkSignIn(name, search.login_origin, search.wanted if on_behalf else "model-serving")
 
 
 def _runtime(search: Search) -> Attempt:
     if not search.env("DATABRICKS_RUNTIME_VERSION"):
         return "DATABRICKS_RUNTIME_VERSION is not set"
-    return sdk.SdkSignIn("Databricks runtime", search.login_origin, "runtime")
+    from langchain_dbchat.auth.sdk import SdkSignIn
+
+    return SdkSignIn("Databricks runtime", search.login_origin, "runtime")
 
 
 def _cli(search: Search) -> Attempt:
+    from langchain_dbchat.auth.cli import CommandLine, find_cli
+
     executable = find_cli(search.environ)
     if executable is None:
         return "no command `databricks` on PATH, and DATABRICKS_CLI_PATH names none"
@@ -245,6 +257,8 @@ def _cli(search: Search) -> Attempt:
 
 
 def _sdk_chain(search: Search) -> Attempt:
+    from langchain_dbchat.auth import sdk
+
     wanted = search.wanted
     settings = search.settings
     if not sdk.is_installed():
@@ -277,6 +291,8 @@ def _connect_server(search: Search) -> ConnectServer | str:
     server = urlsplit(url)
     if server.scheme == "http" and not search.settings.allow_http and not is_loopback(server.hostname or ""):
         return "CONNECT_SERVER is http:// and would see the session unencrypted; pass allow_http=True to permit it"
+    from langchain_dbchat.auth.posit import ConnectServer
+
     return ConnectServer(url, Secret(SecretStr(key), variable="CONNECT_API_KEY"), search.settings.audience)
 
 
@@ -312,7 +328,7 @@ STEPS: tuple[Step, ...] = (
         frozenset({"posit-oauth-integration", "posit-connect-service-account"}),
     ),
     Step("configuration file", _profile, frozenset({"pat", "oauth-m2m"})),
-    Step("Databricks model serving", _model_serving, frozenset({"model-serving"}) | sdk.ON_BEHALF),
+    Step("Databricks model serving", _model_serving, frozenset({"model-serving"}) | ON_BEHALF),
     Step("Databricks runtime", _runtime, frozenset({"runtime"})),
     Step("Databricks CLI", _cli, frozenset({"databricks-cli"}), is_tentative=True),
     Step("Databricks SDK", _sdk_chain, is_tentative=True),

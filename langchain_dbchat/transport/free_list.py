@@ -236,11 +236,11 @@ class FreeList(httpx.BaseTransport):
     """The pool for threads.
 
     Args:
-        context: The TLS context.
+        context: Gives the TLS context; asked when a server is called that needs it.
         limits: How many connections.
     """
 
-    def __init__(self, context: ssl.SSLContext, limits: httpx.Limits) -> None:
+    def __init__(self, context: Callable[[], ssl.SSLContext], limits: httpx.Limits) -> None:
         self._context = context
         self._lock = threading.Lock()
         self._shelf: Shelf[Socket] = Shelf(limits)
@@ -252,7 +252,7 @@ class FreeList(httpx.BaseTransport):
         connection = self._take(origin, waits.get("pool"))
         try:
             if connection is None:
-                context = self._context if origin[0] == "https" else None
+                context = self._context() if origin[0] == "https" else None
                 connection = connect(origin[1], origin[2], context, waits.get("connect"), name)
             late = None
             try:
@@ -302,12 +302,13 @@ class AsyncFreeList(httpx.AsyncBaseTransport):
     """The pool for one event loop; as `FreeList`.
 
     Args:
-        context: The TLS context.
+        context: Gives the TLS context; asked in a thread when a server is called that needs it.
         limits: How many connections.
     """
 
-    def __init__(self, context: ssl.SSLContext, limits: httpx.Limits) -> None:
+    def __init__(self, context: Callable[[], ssl.SSLContext], limits: httpx.Limits) -> None:
         self._context = context
+        self._made: ssl.SSLContext | None = None
         self._shelf: Shelf[AsyncSocket] = Shelf(limits)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -317,7 +318,9 @@ class AsyncFreeList(httpx.AsyncBaseTransport):
         connection = await self._take(origin, waits.get("pool"))
         try:
             if connection is None:
-                context = self._context if origin[0] == "https" else None
+                if origin[0] == "https" and self._made is None:
+                    self._made = await asyncio.to_thread(self._context)
+                context = self._made if origin[0] == "https" else None
                 connection = await aconnect(origin[1], origin[2], context, waits.get("connect"), name)
             late = None
             try:

@@ -3,9 +3,9 @@
 Who is calling is said per attempt, in a header, so one client serves all tokens and hosts, and a model can be made,
 copied and thrown away for nothing. These things make a shared client safe:
 
-- **TLS.** Loading the certificate authorities takes 25 ms, so the context is built once, in a thread where an event
-  loop would wait for it. SSL_CERT_FILE and SSL_CERT_DIR are honoured as httpx does, proxies come from the
-  environment. Whoever changes these variables gets a new client, because they are part of its key.
+- **TLS.** Loading the certificate authorities takes 25 ms, so the context is built once, when a server needs it, in a
+  thread where an event loop would wait for it. SSL_CERT_FILE and SSL_CERT_DIR are honoured as httpx does, proxies come
+  from the environment. Whoever changes these variables gets a new client, because they are part of its key.
 - **Event loops.** A connection of asyncio belongs to the loop that opened it, and `asyncio.run` makes a new one each
   time. So there is one async client per loop. A loop that is shut down properly closes it: an async generator of ours
   waits in the loop, and `loop.shutdown_asyncgens`, which `asyncio.run` calls, runs the generator's `finally`. Clients
@@ -34,7 +34,7 @@ from langchain_dbchat.transport.free_list import AsyncFreeList, FreeList
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
 __all__ = ["async_client", "sync_client"]
 
@@ -56,7 +56,7 @@ _Key = tuple[str | None, ...]
 class _Client(httpx.Client):
     """A client that only sends: a request of ours has all its headers, and an answer is read by us."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
         self._pool = FreeList(context, _LIMITS)
         super().__init__(transport=self._pool, trust_env=False, cookies=_no_cookies())
 
@@ -76,7 +76,7 @@ class _Client(httpx.Client):
 class _AsyncClient(httpx.AsyncClient):
     """The same for an event loop."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
         self._pool = AsyncFreeList(context, _LIMITS)
         super().__init__(transport=self._pool, trust_env=False, cookies=_no_cookies())
 
@@ -94,6 +94,7 @@ class _State:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.lock = threading.Lock()
+        self.tls_lock = threading.Lock()
         self.contexts: dict[_Key, ssl.SSLContext] = {}
         self.clients: dict[_Key, httpx.Client] = {}
         self.async_clients: dict[asyncio.AbstractEventLoop, dict[_Key, _Kept]] = {}
@@ -122,7 +123,7 @@ def sync_client() -> httpx.Client:
         with state.lock:
             client = state.clients.get(key)
             if client is None:
-                client = state.clients[key] = _new_client(_context(state, key))
+                client = state.clients[key] = _new_client(_tls(state, key))
     return client
 
 
@@ -136,10 +137,10 @@ async def async_client() -> httpx.AsyncClient:
     kept = state.async_clients.get(loop, {}).get(key)
     if kept is not None:
         return kept.client
-    if key[:2] not in state.contexts:
-        await asyncio.to_thread(_locked_context, state, key)
+    context = _tls(state, key)
+    if _has_proxy():
+        await asyncio.to_thread(context)
     with state.lock:
-        context = _context(state, key)
         for other in [other for other in state.async_clients if other.is_closed()]:
             del state.async_clients[other]
         ours = state.async_clients.setdefault(loop, {})
@@ -152,15 +153,15 @@ async def async_client() -> httpx.AsyncClient:
     return kept.client
 
 
-def _new_client(context: ssl.SSLContext) -> httpx.Client:
+def _new_client(context: Callable[[], ssl.SSLContext]) -> httpx.Client:
     if _has_proxy():
-        return httpx.Client(verify=context, limits=_PROXY_LIMITS, cookies=_no_cookies())
+        return httpx.Client(verify=context(), limits=_PROXY_LIMITS, cookies=_no_cookies())
     return _Client(context)
 
 
-def _new_async_client(context: ssl.SSLContext) -> httpx.AsyncClient:
+def _new_async_client(context: Callable[[], ssl.SSLContext]) -> httpx.AsyncClient:
     if _has_proxy():
-        return httpx.AsyncClient(verify=context, limits=_PROXY_LIMITS, cookies=_no_cookies())
+        return httpx.AsyncClient(verify=context(), limits=_PROXY_LIMITS, cookies=_no_cookies())
     return _AsyncClient(context)
 
 
@@ -192,18 +193,18 @@ def _key() -> _Key:
     return tuple(map(os.environ.get, _VARIABLES))
 
 
-def _context(state: _State, key: _Key) -> ssl.SSLContext:
-    """Get the TLS context; the caller holds the lock."""
-    context = state.contexts.get(key[:2])
-    if context is None:
-        context = state.contexts[key[:2]] = httpx.create_ssl_context()
-        context.set_alpn_protocols(["http/1.1"])
+def _tls(state: _State, key: _Key) -> Callable[[], ssl.SSLContext]:
+    """Make a function that gets the TLS context, and builds it the first time that it is called."""
+
+    def context() -> ssl.SSLContext:
+        with state.tls_lock:
+            made = state.contexts.get(key[:2])
+            if made is None:
+                made = state.contexts[key[:2]] = httpx.create_ssl_context()
+                made.set_alpn_protocols(["http/1.1"])
+        return made
+
     return context
-
-
-def _locked_context(state: _State, key: _Key) -> None:
-    with state.lock:
-        _context(state, key)
 
 
 def _no_cookies() -> CookieJar:

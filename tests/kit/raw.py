@@ -30,14 +30,14 @@ class Caller:
         context = context or ssl.create_default_context()
         self.sync: httpx.BaseTransport | None = None
         if way == "sync":
-            self.sync = FreeList(context, limits)
+            self.sync = FreeList(lambda: context, limits)
         elif way == "httpx sync":
             self.sync = httpx.HTTPTransport(verify=context, limits=limits)
         else:
             self.loop = asyncio.new_event_loop()
             kind = AsyncFreeList if way == "async" else None
             self.pool: httpx.AsyncBaseTransport = (
-                kind(context, limits) if kind else httpx.AsyncHTTPTransport(verify=context, limits=limits)
+                kind(lambda: context, limits) if kind else httpx.AsyncHTTPTransport(verify=context, limits=limits)
             )
 
     def send(self, url: str, body: bytes = b"{}", method: str = "POST", **headers: str) -> Sent:

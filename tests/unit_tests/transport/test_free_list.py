@@ -80,7 +80,7 @@ def test_an_expired_connection_is_closed() -> None:
 
 
 def test_threads_wait_for_their_turn_and_the_line_has_an_end() -> None:
-    pool = FreeList(ssl.create_default_context(), LIMITS)
+    pool = FreeList(ssl.create_default_context, LIMITS)
 
     def call(pool_timeout: float) -> bytes:
         waits = {**WAITS, "pool": pool_timeout}
@@ -115,7 +115,7 @@ async def _acall(pool: AsyncFreeList, url: str, pool_timeout: float = 5.0) -> by
 
 
 async def test_tasks_wait_for_their_turn_and_the_line_has_an_end() -> None:
-    pool = AsyncFreeList(ssl.create_default_context(), LIMITS)
+    pool = AsyncFreeList(ssl.create_default_context, LIMITS)
     with ScriptedServer(lambda _: Scripted({}, wait=0.05)) as server:
         assert await asyncio.gather(*(_acall(pool, server.url) for _ in range(24))) == [b"{}"] * 24
         assert server.connections <= 4
@@ -128,7 +128,7 @@ async def test_tasks_wait_for_their_turn_and_the_line_has_an_end() -> None:
 
 
 async def test_cancellation_gives_everything_back() -> None:
-    pool = AsyncFreeList(ssl.create_default_context(), LIMITS)
+    pool = AsyncFreeList(ssl.create_default_context, LIMITS)
     with ScriptedServer(lambda _: Scripted([b"{", b"}"], wait=0.02, delay=0.02)) as server:
         for pause in (0.0, 0.001, 0.01, 0.02, 0.03, 0.045):
             tasks = [asyncio.create_task(_acall(pool, server.url)) for _ in range(10)]
@@ -143,7 +143,7 @@ async def test_cancellation_gives_everything_back() -> None:
 
 
 async def test_an_answer_left_early_closes_its_connection() -> None:
-    pool = AsyncFreeList(ssl.create_default_context(), LIMITS)
+    pool = AsyncFreeList(ssl.create_default_context, LIMITS)
     with ScriptedServer(lambda _: Scripted([b"{"], stall=True)) as server:
         request = httpx.Request("POST", server.url, content=b"{}", extensions={"timeout": WAITS})
         response = await pool.handle_async_request(request)
@@ -158,7 +158,7 @@ async def test_an_answer_left_early_closes_its_connection() -> None:
 async def test_many_loops_have_nothing_in_common() -> None:
     def run(_: int) -> bytes:
         async def use() -> bytes:
-            pool = AsyncFreeList(context, LIMITS)
+            pool = AsyncFreeList(lambda: context, LIMITS)
             try:
                 return await _acall(pool, server.url) + await _acall(pool, server.url)
             finally:
@@ -303,7 +303,7 @@ async def test_a_reader_that_takes_its_time_loses_nothing(secure: bool, tmp_path
             talking.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size)
             talking.sendall(b"x" * size)
 
-    pool = AsyncFreeList(ssl.create_default_context(cadata=public.decode()), LIMITS)
+    pool = AsyncFreeList(lambda: ssl.create_default_context(cadata=public.decode()), LIMITS)
     with RawServer(serve) as server:
         url = server.url.replace("http://127.0.0.1", "https://localhost") if secure else server.url
         request = httpx.Request("POST", url, content=b"{}", extensions={"timeout": WAITS})

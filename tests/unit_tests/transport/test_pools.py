@@ -9,9 +9,9 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import certifi
+import httpx
 import pytest
 
 from kit.scripted import Scripted, ScriptedServer, sse
@@ -20,9 +20,6 @@ from langchain_dbchat.errors import DatabricksConnectionError
 from langchain_dbchat.transport import pools
 from langchain_dbchat.transport.channel import Channel
 from langchain_dbchat.transport.exchange import RetryPolicy
-
-if TYPE_CHECKING:
-    import httpx
 
 TESTS = Path(__file__).parents[2]
 
@@ -33,12 +30,25 @@ def test_one_client_and_one_tls_context_for_all_threads(monkeypatch: pytest.Monk
 
     def get(_: int) -> httpx.Client:
         barrier.wait()
-        return pools.sync_client()
+        client = pools.sync_client()
+        with pytest.raises(httpx.ConnectError):
+            client.send(client.build_request("GET", url))
+        return client
 
+    async def aget() -> None:
+        client = await pools.async_client()
+        with pytest.raises(httpx.ConnectError):
+            await client.send(client.build_request("GET", url))
+
+    with ScriptedServer(lambda _: Scripted({"tls": "no"})) as server:
+        sync_client = pools.sync_client()
+        sync_client.send(sync_client.build_request("GET", server.url)).close()
+        assert not pools._states[0].contexts  # nobody needed it yet, and it takes 25 ms
+    url = server.url.replace("http://", "https://")  # where nobody listens any more
     with ThreadPoolExecutor(8) as threads:
         clients = set(threads.map(get, range(8)))
-    assert len(clients) == 1
-    asyncio.run(pools.async_client())
+    assert clients == {sync_client}
+    asyncio.run(aget())
     assert len(pools._states[0].contexts) == 1
     clients.pop().close()
 
