@@ -7,12 +7,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-# First and from here, though chat_models imports it too: from deeper in the stack it takes 10 % longer (CPython's
-# frames then cross the border of a memory block again and again).
-import langchain_core.language_models.chat_models  # noqa: F401
-
 from langchain_dbchat._version import __version__
-from langchain_dbchat.chat_models import ChatDatabricksCompat
+
+
+def _import_core() -> None:
+    """Import langchain-core, from a frame that fills a block of the interpreter's stack.
+
+    CPython keeps frames in blocks of 16 KiB. Where one ends in the midst of this import, hundreds of thousands of calls
+    map the next and unmap it again; that costs up to 70 of 530 ms, and who imports us from how deep decides it. After
+    this frame a fresh block begins.
+    """
+    import langchain_core.language_models.chat_models  # noqa: F401, PLC0415
+
+
+_import_core.__code__ = _import_core.__code__.replace(co_stacksize=2048)
+_import_core()
+
+from langchain_dbchat.chat_models import ChatDatabricksCompat  # noqa: E402
 
 if TYPE_CHECKING:
     from langchain_dbchat.embeddings import DatabricksEmbeddings

@@ -10,26 +10,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from langchain_core.language_models import BaseChatModel
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
+    from langchain_core.language_models import BaseChatModel as _Batches
     from langchain_core.language_models import LanguageModelInput
     from langchain_core.messages import AIMessage
     from langchain_core.runnables import RunnableConfig
 
     Config = RunnableConfig | list[RunnableConfig] | None
     Configs = RunnableConfig | Sequence[RunnableConfig] | None
+else:
+    _Batches = object  # what is mixed in is no model of its own, so that none is built for it
 
 __all__ = ["BatchesInTurns"]
 
 
-class BatchesInTurns(BaseChatModel):
-    """A chat model whose batches share one adaptive limit per endpoint."""
+class BatchesInTurns(_Batches):
+    """Mixed into a chat model, lets its batches share one adaptive limit per endpoint; goes before `BaseChatModel`."""
 
-    adaptive_limit: bool | Literal["always"] = True
-    """Whether calls take turns; see the connection's field."""
+    if TYPE_CHECKING:
+        adaptive_limit: bool | Literal["always"]
 
     def batch(
         self, inputs: list[LanguageModelInput], config: Config = None, *, return_exceptions: bool = False, **kwargs: Any

@@ -10,7 +10,7 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.language_models import LangSmithParams
+from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages.utils import count_tokens_approximately
 from pydantic import ConfigDict, model_validator
 
@@ -27,7 +27,6 @@ from langchain_dbchat.dialects.usage import add_usage
 from langchain_dbchat.discovery import DISCOVER, discover, discovered
 from langchain_dbchat.link import endpoint_name
 from langchain_dbchat.models.profiles import profile_of
-from langchain_dbchat.structured_output import ask_for, choose_method, with_raw
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -50,7 +49,7 @@ blocks.register()
 _UNTRACED = SECRET_SETTINGS | {"structured", "adaptive_limit"}
 
 
-class ChatDatabricksCompat(ChatSettings, BatchesInTurns):
+class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
     """A chat model behind a Databricks serving endpoint.
 
     Setup:
@@ -122,7 +121,9 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns):
         >>> workspace.stop()
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=(), hide_input_in_errors=True)
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True, protected_namespaces=(), hide_input_in_errors=True, defer_build=False
+    )
 
     @model_validator(mode="after")
     def _note_dbchat_version(self) -> Self:
@@ -342,6 +343,12 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns):
         Raises:
             ValueError: If the method is unknown or the schema is missing.
         """
+        from langchain_dbchat.structured_output import (  # noqa: PLC0415  # loads parsers, which few programs need
+            ask_for,
+            choose_method,
+            with_raw,
+        )
+
         if method is None:
             family, thinks = self._outlook(kwargs)
             method = choose_method(family, thinks=thinks, tools=bool(tools))

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 from pydantic_core import PydanticSerializationError, to_json
 
 from langchain_dbchat.auth.settings import AuthSettings
@@ -64,6 +64,8 @@ _MEASURED = ("workspace", "gateway")  # what has a documented limit of a request
 
 class DatabricksConnection(BaseModel):
     """Fields and calls that are the same for every model behind a serving endpoint."""
+
+    model_config = ConfigDict(defer_build=True)  # only what inherits from it is made
 
     model: str = Field(default="")
     """Name of the serving endpoint (alias ``endpoint``), or of a model service (``system.ai.<model>``)."""

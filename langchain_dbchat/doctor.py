@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from langchain_dbchat._version import __version__
+from langchain_dbchat.error_bodies import scrub
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksAuthenticationError,
@@ -30,7 +31,6 @@ from langchain_dbchat.errors import (
     DatabricksPermissionDeniedError,
     DatabricksTimeoutError,
     MalformedResponseError,
-    scrub,
 )
 
 if TYPE_CHECKING:

@@ -65,7 +65,11 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
     """
 
     model_config = ConfigDict(
-        arbitrary_types_allowed=True, protected_namespaces=(), extra="forbid", hide_input_in_errors=True
+        arbitrary_types_allowed=True,
+        protected_namespaces=(),
+        extra="forbid",
+        hide_input_in_errors=True,
+        defer_build=False,
     )
 
     batch_size: int = Field(default=100, ge=1, le=MAX_INPUTS)

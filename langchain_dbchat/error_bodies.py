@@ -17,9 +17,8 @@ import html
 import math
 import re
 import time
-from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic_core import from_json
 
@@ -72,8 +71,7 @@ def scrub(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorBody:
+class ErrorBody(NamedTuple):
     """What an error body says, whatever its shape.
 
     Attributes:
@@ -167,8 +165,7 @@ def _read_object(value: Mapping[str, Any], depth: int) -> ErrorBody:
     code = next((code for code in codes if _is_code(code)), None) or inner.code
     status = next(filter(None, map(_status, (*codes, value.get("status")))), None) or inner.status
     wait = _seconds(value.get("retry_after"))
-    return replace(
-        inner,
+    return inner._replace(
         code=code,
         status=status,
         retry_after=inner.retry_after if wait is None else wait,

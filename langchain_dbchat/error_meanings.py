@@ -8,9 +8,8 @@ are looked at for three things only that no code tells: an expired token, a logi
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_dbchat.error_bodies import ErrorBody, read_error_value
 
@@ -34,8 +33,7 @@ class Leaf(Enum):
     MALFORMED = "malformed"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One kind of refusal: the error it becomes, and what the caller can do about it."""
 
     leaf: Leaf

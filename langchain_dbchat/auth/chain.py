@@ -7,8 +7,7 @@ made: they are tried in order when the first request needs headers, and the firs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_dbchat.errors import ConfigurationError, DatabricksAuthenticationError, DatabricksError
 
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.auth.credentials import Credentials
 
 
-@dataclass(frozen=True)
-class Skipped:
+class Skipped(NamedTuple):
     """A way of signing in that was passed over.
 
     Args:

@@ -24,6 +24,7 @@ import pydantic_core
 from pydantic import SecretStr
 
 from langchain_dbchat.auth.tokens import Grant
+from langchain_dbchat.error_bodies import scrub
 from langchain_dbchat.errors import (
     DatabricksAPIError,
     DatabricksAuthenticationError,
@@ -33,7 +34,6 @@ from langchain_dbchat.errors import (
     DatabricksRateLimitError,
     DatabricksTimeoutError,
     MalformedResponseError,
-    scrub,
 )
 
 if TYPE_CHECKING:

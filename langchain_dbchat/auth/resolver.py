@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_dbchat.auth.chain import FirstThatWorks, Skipped
 from langchain_dbchat.auth.credentials import Credentials, ForWorkspace, Nobody
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Signed:
+class Signed(NamedTuple):
     """What a search found.
 
     Args:

@@ -7,9 +7,8 @@ said so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_dbchat.auth.workspace import Workspace, check_workspace_id, parse_workspace
 from langchain_dbchat.errors import ConfigurationError
@@ -26,8 +25,7 @@ WORKBENCH_SECTION = "workbench"
 _SDK_CONFIG = "the Databricks SDK's Config"
 
 
-@dataclass(frozen=True)
-class HostFound:
+class HostFound(NamedTuple):
     """Where the host was found.
 
     Args:

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -60,8 +59,7 @@ SDK_HINTS = (
 _reported: set[str] = set()
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One way of signing in.
 
     Args:
@@ -76,7 +74,7 @@ class Step:
 
     name: str
     attempt: Callable[[Search], Attempt]
-    auth_types: frozenset[str] = field(default_factory=frozenset)
+    auth_types: frozenset[str] = frozenset()
     is_argument: bool = False
     is_object: bool = False
     is_for_any_host: bool = False

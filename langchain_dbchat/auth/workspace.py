@@ -20,7 +20,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from langchain_dbchat.errors import ConfigurationError, scrub
+from langchain_dbchat.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -154,6 +154,8 @@ def _split(text: object) -> SplitResult:
         raise ConfigurationError(
             f"The host holds a user name or a password. Pass credentials as arguments instead. {_HINT}"
         )
+    from langchain_dbchat.error_bodies import scrub  # noqa: PLC0415  # a program that starts cold waits for no patterns
+
     if scrub(address) != address:
         raise ConfigurationError(
             f"The host holds something that looks like a token. Were host and token swapped? {_HINT}"
@@ -241,4 +243,4 @@ def is_loopback(host: str) -> bool:
 
 def _refuse(address: str, reason: str) -> NoReturn:
     """Say what is wrong with an address that holds no secret."""
-    raise ConfigurationError(f"{scrub(address)!r} is not an address of a workspace: {reason}. {_HINT}")
+    raise ConfigurationError(f"{address!r} is not an address of a workspace: {reason}. {_HINT}")

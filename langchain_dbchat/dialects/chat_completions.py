@@ -20,7 +20,7 @@ from langchain_dbchat.dialects.answer import Answer, Delta
 from langchain_dbchat.dialects.parts import Part, Text, join_parts, read_parts
 from langchain_dbchat.dialects.reasoning import PROVIDER, Target
 from langchain_dbchat.dialects.usage import decode_usage
-from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterrupted, error_from_event
+from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterrupted
 
 DONE = b"[DONE]"
 
@@ -103,6 +103,15 @@ def _message(answer: Answer, facts: _Facts, *, cut: bool) -> AIMessage:
     )
 
 
+def _raise_error(payload: Mapping[str, Any], request_id: str | None) -> None:
+    """Raise the error that an event or an answer is, if it is one."""
+    from langchain_dbchat.error_answers import error_from_event  # noqa: PLC0415  # most answers are none
+
+    error = error_from_event(payload, request_id=request_id)
+    if error is not None:
+        raise error
+
+
 def _parse(raw: bytes | str) -> dict[str, Any]:
     try:
         payload = from_json(raw)
@@ -139,9 +148,8 @@ def decode_answer(body: bytes, target: Target, request_id: str | None) -> ChatRe
         MalformedResponseError: If the body is no chat completion.
     """
     payload = _parse(body)
-    error = error_from_event(payload, request_id=request_id)
-    if error is not None:
-        raise error
+    if "choices" not in payload or "error" in payload or "error_code" in payload:
+        _raise_error(payload, request_id)
     choices = payload.get("choices")
     if not isinstance(choices, list) or not choices:
         raise _no_choices(payload, target, request_id)
@@ -316,9 +324,7 @@ class StreamDecoder:
 
     def _read(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         if "error" in payload or "error_code" in payload:
-            error = error_from_event(payload, request_id=self._facts.request_id)
-            if error is not None:
-                raise error
+            _raise_error(payload, self._facts.request_id)
         facts = self._facts
         if facts.id is None and not self._started:
             facts.name(payload)

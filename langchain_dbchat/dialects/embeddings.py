@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from pydantic_core import from_json
 
-from langchain_dbchat.errors import MalformedResponseError, error_from_event
+from langchain_dbchat.errors import MalformedResponseError
 
 MAX_INPUTS = 150
 """Inputs of one request at the most: Databricks answers 400, "exceeding 150 limit", to more."""
@@ -67,11 +67,13 @@ def decode_embeddings(body: bytes, count: int, endpoint: str) -> tuple[list[Row]
         ) from error
     if not isinstance(payload, Mapping):
         raise MalformedResponseError(f"The endpoint {endpoint!r} answered with a JSON {type(payload).__name__}.")
-    failure = error_from_event(dict(payload), endpoint=endpoint)
-    if failure is not None:
-        raise failure
     data = payload.get("data")
     if not isinstance(data, list):
+        from langchain_dbchat.error_answers import error_from_event  # noqa: PLC0415  # most answers are none
+
+        failure = error_from_event(dict(payload), endpoint=endpoint)
+        if failure is not None:
+            raise failure
         raise MalformedResponseError(
             f"The endpoint {endpoint!r} answered with {sorted(payload)} instead of 'data': is it an embedding endpoint?"
         )

@@ -9,21 +9,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_dbchat.errors import MalformedResponseError
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """Text of the answer; what else its part carried (citations, a signature) is in ``extras``."""
 
     text: str
     extras: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reasoning:
+class Reasoning(NamedTuple):
     """One entry of reasoning: its text and its signature, or encrypted data; ``opens`` where a new part begins."""
 
     text: str
@@ -32,14 +30,13 @@ class Reasoning:
     opens: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Other:
+class Other(NamedTuple):
     """A part of another kind, such as an image, kept as it came."""
 
     block: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A tool call or a fragment of one."""
 
@@ -50,8 +47,7 @@ class Call:
     extras: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """The model's words on why it does not answer."""
 
     text: str

@@ -10,8 +10,7 @@ reasoning that another model signed, is a 400 and never goes back (Databricks, "
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_dbchat.models.families import FAMILIES, Family, family_of
 
@@ -31,8 +30,7 @@ CALL_EXTRAS = "databricks_tool_call_extras"
 ``thoughtSignature``)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """The model that is called: its endpoint's name and its row."""
 
     model: str

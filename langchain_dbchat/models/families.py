@@ -13,14 +13,12 @@ overrides it, and a 400 that names an optional field teaches the client for that
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 ReasoningStyle = Literal["none", "budget", "adaptive", "budget_or_adaptive", "effort"]
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(NamedTuple):
     """What one model family accepts, refuses or spells differently."""
 
     name: str
@@ -151,7 +149,7 @@ GENERIC = Family(
 )
 """An endpoint about which its name says nothing: what the user asked for is sent as it is."""
 
-OPENAI_COMPATIBLE = replace(GENERIC, name="openai-compatible", message_names=True, signs="")
+OPENAI_COMPATIBLE = GENERIC._replace(name="openai-compatible", message_names=True, signs="")
 """A server behind ``base_url=`` that is no Databricks workspace (a proxy, vLLM, llama.cpp)."""
 
 _CLAUDE = Family(
@@ -172,8 +170,7 @@ _CLAUDE = Family(
     sampling_with_thinking=False,
     signs="anthropic",
 )
-_CLAUDE_ADAPTIVE = replace(
-    _CLAUDE,
+_CLAUDE_ADAPTIVE = _CLAUDE._replace(
     name="claude-adaptive",
     refuses=_CLAUDE.refuses | _SAMPLING,
     reasoning="adaptive",
@@ -213,8 +210,7 @@ _OPEN_WEIGHTS = Family(
     tool_result_media=False,
     tool_history="split",
 )
-_GLM = replace(
-    _OPEN_WEIGHTS,
+_GLM = _OPEN_WEIGHTS._replace(
     name="glm-5-2",
     refuses=_OPENAI_ONLY | {"thinking"},
     tool_history="grouped",
@@ -223,8 +219,7 @@ _GLM = replace(
     efforts=("none", "high", "max"),
 )
 
-_GLM_3 = replace(
-    _GLM,
+_GLM_3 = _GLM._replace(
     name="glm-5-3",
     format_with_tools=True,
     efforts=("low", "high", "max"),
@@ -232,8 +227,7 @@ _GLM_3 = replace(
     thinks_always=True,
 )
 _TEXT_ONLY: frozenset[str] = frozenset()
-_GEMINI_2 = replace(
-    _GEMINI,
+_GEMINI_2 = _GEMINI._replace(
     name="gemini-2-5-flash",
     refuses=(_GEMINI.refuses - {"thinking"}) | {"reasoning_effort"},
     format_with_tools=False,
@@ -243,7 +237,7 @@ _GEMINI_2 = replace(
     budget_below_max_tokens=False,
     unsigned_call="",
 )
-_THINKING_WEIGHTS = replace(_GLM, format_with_tools=True, json_schema=None)
+_THINKING_WEIGHTS = _GLM._replace(format_with_tools=True, json_schema=None)
 
 FAMILIES: dict[str, Family] = {
     row.name: row
@@ -251,67 +245,65 @@ FAMILIES: dict[str, Family] = {
         GENERIC,
         OPENAI_COMPATIBLE,
         _CLAUDE,
-        replace(_CLAUDE, name="claude-4-6", reasoning="budget_or_adaptive", efforts=("low", "medium", "high", "max")),
+        _CLAUDE._replace(name="claude-4-6", reasoning="budget_or_adaptive", efforts=("low", "medium", "high", "max")),
         _CLAUDE_ADAPTIVE,
-        replace(_CLAUDE_ADAPTIVE, name="claude-opus-5", disabled_thinking_with_tools=False),
-        replace(
-            _CLAUDE_ADAPTIVE,
+        _CLAUDE_ADAPTIVE._replace(name="claude-opus-5", disabled_thinking_with_tools=False),
+        _CLAUDE_ADAPTIVE._replace(
             name="claude-fable-5",
             media=_TEXT_ONLY,
             thinks_always=True,
             forced_choice_with_thinking=True,
         ),
-        replace(_CLAUDE_ADAPTIVE, name="claude-opus-5-5", thinks_always=True, forced_tool_choice=False),
+        _CLAUDE_ADAPTIVE._replace(name="claude-opus-5-5", thinks_always=True, forced_tool_choice=False),
         _GPT,
-        replace(_GPT, name="gpt-5-1", efforts=("none", "low", "medium", "high")),
-        replace(_GPT, name="gpt-5-2", efforts=("none", "low", "medium", "high", "xhigh")),
-        replace(_GPT, name="gpt-5-pro", efforts=("medium", "high", "xhigh")),
-        replace(_GPT, name="gpt-5-6", efforts=("none", "low", "medium", "high", "xhigh"), tools_need_effort_none=True),
-        replace(_GPT, name="gpt-6", efforts=("low", "medium", "high", "xhigh", "max")),
+        _GPT._replace(name="gpt-5-1", efforts=("none", "low", "medium", "high")),
+        _GPT._replace(name="gpt-5-2", efforts=("none", "low", "medium", "high", "xhigh")),
+        _GPT._replace(name="gpt-5-pro", efforts=("medium", "high", "xhigh")),
+        _GPT._replace(name="gpt-5-6", efforts=("none", "low", "medium", "high", "xhigh"), tools_need_effort_none=True),
+        _GPT._replace(name="gpt-6", efforts=("low", "medium", "high", "xhigh", "max")),
         _GEMINI_2,
-        replace(_GEMINI_2, name="gemini-2-5-pro", budget_range=(128, 32_768), thinks_always=True),
+        _GEMINI_2._replace(name="gemini-2-5-pro", budget_range=(128, 32_768), thinks_always=True),
         _GEMINI,
-        replace(_GEMINI, name="gemini-3-1-pro", efforts=("minimal", "low", "medium", "high")),
-        replace(_GEMINI, name="gemini-3-6", refuses=_GEMINI.refuses | _SAMPLING),
-        replace(
-            _GEMINI, name="gemini-image", refuses=_GEMINI.refuses | {"reasoning_effort"}, reasoning="none", efforts=()
+        _GEMINI._replace(name="gemini-3-1-pro", efforts=("minimal", "low", "medium", "high")),
+        _GEMINI._replace(name="gemini-3-6", refuses=_GEMINI.refuses | _SAMPLING),
+        _GEMINI._replace(
+            name="gemini-image",
+            refuses=_GEMINI.refuses | {"reasoning_effort"},
+            reasoning="none",
+            efforts=(),
         ),
-        replace(
-            _OPEN_WEIGHTS,
+        _OPEN_WEIGHTS._replace(
             name="gpt-oss",
             refuses=_OPENAI_ONLY | {"thinking"},
             media=_TEXT_ONLY,
             reasoning="effort",
             efforts=("low", "medium", "high"),
         ),
-        replace(_GLM, media=_TEXT_ONLY),
-        replace(_GLM_3, media=_TEXT_ONLY),
-        replace(_GLM_3, name="glm-5-3-flash"),
-        replace(
-            _THINKING_WEIGHTS,
+        _GLM._replace(media=_TEXT_ONLY),
+        _GLM_3._replace(media=_TEXT_ONLY),
+        _GLM_3._replace(name="glm-5-3-flash"),
+        _THINKING_WEIGHTS._replace(
             name="kimi-k3",
             refuses=_OPENAI_ONLY | _SAMPLING | {"thinking"},
             efforts=("none", "low", "high", "max"),
         ),
-        replace(
-            _THINKING_WEIGHTS,
+        _THINKING_WEIGHTS._replace(
             name="deepseek-v4",
             media=_TEXT_ONLY,
             efforts=("none", "low", "high", "xhigh", "max"),
             effort_aliases=(("minimal", "low"), ("medium", "high")),
         ),
-        replace(
-            _THINKING_WEIGHTS,
+        _THINKING_WEIGHTS._replace(
             name="inkling",
             efforts=("minimal", "low", "medium", "high", "xhigh", "max"),
             thinks_always=True,
         ),
-        replace(_THINKING_WEIGHTS, name="grok", media=_TEXT_ONLY, efforts=("low", "medium", "high", "xhigh")),
-        replace(_OPEN_WEIGHTS, name="thinking-open-weights", json_schema=None, thinks_always=True),
-        replace(_OPEN_WEIGHTS, media=_TEXT_ONLY),
-        replace(_OPEN_WEIGHTS, name="open-weights-vision", json_schema=None),
-        replace(_OPEN_WEIGHTS, name="llama-4"),
-        replace(_OPEN_WEIGHTS, name="open-weights-unproven", media=_TEXT_ONLY, json_schema=None),
+        _THINKING_WEIGHTS._replace(name="grok", media=_TEXT_ONLY, efforts=("low", "medium", "high", "xhigh")),
+        _OPEN_WEIGHTS._replace(name="thinking-open-weights", json_schema=None, thinks_always=True),
+        _OPEN_WEIGHTS._replace(media=_TEXT_ONLY),
+        _OPEN_WEIGHTS._replace(name="open-weights-vision", json_schema=None),
+        _OPEN_WEIGHTS._replace(name="llama-4"),
+        _OPEN_WEIGHTS._replace(name="open-weights-unproven", media=_TEXT_ONLY, json_schema=None),
     )
 }
 """Every row by its name."""

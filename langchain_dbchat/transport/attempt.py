@@ -18,7 +18,6 @@ import httpx
 from langchain_dbchat._version import __version__
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.transport.exchange import Failure, Reply, Request
-from langchain_dbchat.transport.failures import failure_of
 from langchain_dbchat.transport.incoming import Pace, Reading
 
 if TYPE_CHECKING:
@@ -94,6 +93,8 @@ class Attempt:
             headers = {"accept-encoding": client.headers["accept-encoding"], **headers}
             return httpx.Request(self._request.method, _url(url), headers=headers, content=body, extensions=extensions)
         except httpx.InvalidURL as error:
+            from langchain_dbchat.transport.failures import failure_of  # noqa: PLC0415  # where something went wrong
+
             raise failure_of(error, self._request, self._auth, self._timeouts).error from None
         except UnicodeEncodeError:
             raise ConfigurationError("A header holds a letter outside ASCII. Look at default_headers.") from None
@@ -157,6 +158,8 @@ class Attempt:
         """
         if self._head is not None and not self._head.is_success:
             return self.reply()
+        from langchain_dbchat.transport.failures import failure_of  # noqa: PLC0415  # where something went wrong
+
         return failure_of(error, self._request, self._auth, self._timeouts)
 
 

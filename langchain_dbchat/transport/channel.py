@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from langchain_dbchat.transport.attempt import Attempt
 from langchain_dbchat.transport.exchange import Failure, Pause, Reply, Request, RetryPolicy, exchange
-from langchain_dbchat.transport.failures import NETWORK_ERRORS
-from langchain_dbchat.transport.incoming import AsyncIncoming, Incoming
+from langchain_dbchat.transport.incoming import NETWORK_ERRORS, AsyncIncoming, Incoming
 from langchain_dbchat.transport.limits import Turn
 from langchain_dbchat.transport.pools import async_client, sync_client
 from langchain_dbchat.transport.timeouts import Timeouts

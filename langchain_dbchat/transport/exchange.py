@@ -25,14 +25,13 @@ The rules, in the order in which they are asked:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksAuthenticationError,
     DatabricksConnectionError,
     DatabricksError,
-    error_from_response,
 )
 
 if TYPE_CHECKING:
@@ -46,8 +45,7 @@ _REFUSED = frozenset({400, 422})
 _PAGE_STARTS = (b"<!doctype html", b"<html")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request without its signature.
 
     Attributes:
@@ -104,8 +102,7 @@ class Failure:
     sent: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """Send this request and report a `Reply` or a `Failure`.
 
     Attributes:
@@ -117,8 +114,7 @@ class Send:
     refresh: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(NamedTuple):
     """Wait, then report None.
 
     Attributes:
@@ -266,6 +262,8 @@ def _error_of(outcome: Reply | Failure | None, request: Request, auth: str) -> D
         raise TypeError("a Send is answered with a Reply or a Failure")
     if 200 <= outcome.status < 300 and not _is_page(outcome):  # noqa: PLR2004 - the range of statuses that mean yes
         return None
+    from langchain_dbchat.error_answers import error_from_response  # noqa: PLC0415  # where something went wrong
+
     return error_from_response(
         status=outcome.status,
         headers=outcome.headers,

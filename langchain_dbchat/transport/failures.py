@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import socket
 import ssl
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 
+from langchain_dbchat.error_answers import malformed_response
+from langchain_dbchat.error_meanings import compose
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksConnectionError,
     DatabricksError,
     DatabricksTimeoutError,
     StreamInterruptedError,
-    compose,
-    malformed_response,
 )
 from langchain_dbchat.transport.exchange import Failure, Request
 
@@ -29,10 +28,7 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.transport.timeouts import Timeouts
 
-__all__ = ["NETWORK_ERRORS", "failure_of", "interruption_of", "silence"]
-
-NETWORK_ERRORS: tuple[type[Exception], ...] = (httpx.HTTPError, httpx.InvalidURL)
-"""What httpx raises for reasons that lie between us and the server."""
+__all__ = ["failure_of", "interruption_of", "silence"]
 
 _HOST = "Check DATABRICKS_HOST and the network: a proxy, a VPN, a private link."
 _SLOW = "A sleeping endpoint takes minutes to wake up. Stream the answer, ask for a shorter one, or raise timeout=."
@@ -43,8 +39,7 @@ _CERTIFICATE = (
 _UNKNOWN_NAME = "This name does not exist in DNS. Check the spelling of DATABRICKS_HOST."
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     """One kind of failure.
 
     Attributes:
@@ -133,7 +128,7 @@ def failure_of(error: Exception, request: Request, auth: str, timeouts: Timeouts
     """Find what an exception of httpx means for a request whose answer has not begun, or was to come whole.
 
     Args:
-        error: The exception, one of `NETWORK_ERRORS`.
+        error: The exception, one of `incoming.NETWORK_ERRORS`.
         request: What was being sent.
         auth: The way of signing in, as errors name it.
         timeouts: The timeouts of the call.
@@ -171,7 +166,7 @@ def interruption_of(error: Exception, request: Request, auth: str, headers: Mapp
     """Find what an exception of httpx means within an open stream; its timeouts are `silence`.
 
     Args:
-        error: The exception, one of `NETWORK_ERRORS`.
+        error: The exception, one of `incoming.NETWORK_ERRORS`.
         request: What was sent.
         auth: The way of signing in, as errors name it.
         headers: The headers of the answer.

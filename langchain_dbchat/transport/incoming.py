@@ -21,20 +21,23 @@ import math
 import zlib
 from typing import TYPE_CHECKING, Any, cast
 
-from langchain_dbchat.errors import DatabricksError, MalformedResponseError, malformed_response
-from langchain_dbchat.transport.failures import NETWORK_ERRORS, interruption_of, silence
+import httpx
+
+from langchain_dbchat.errors import DatabricksError, MalformedResponseError
 from langchain_dbchat.transport.sse import EventStreamDecoder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 
-    import httpx
     from typing_extensions import Self
 
     from langchain_dbchat.transport.exchange import Request
     from langchain_dbchat.transport.timeouts import Timeouts
 
-__all__ = ["AsyncIncoming", "Incoming", "Pace", "Reading"]
+__all__ = ["NETWORK_ERRORS", "AsyncIncoming", "Incoming", "Pace", "Reading"]
+
+NETWORK_ERRORS: tuple[type[Exception], ...] = (httpx.HTTPError, httpx.InvalidURL)
+"""What httpx raises for reasons that lie between us and the server."""
 
 _LINGER = 0.25  # seconds for the end of the body after [DONE], which servers send together
 _AT_LEAST = 0.05  # seconds a read may take even when its time is up: what has arrived already is read
@@ -172,6 +175,8 @@ class Reading:
             return None
         if type(error).__name__ == "ReadTimeout":
             return self._silence()
+        from langchain_dbchat.transport.failures import interruption_of  # noqa: PLC0415  # where something went wrong
+
         return interruption_of(error, self._request, self._auth, self.headers)
 
     def release(self) -> None:
@@ -207,10 +212,14 @@ class Reading:
         return True
 
     def _silence(self) -> DatabricksError:
+        from langchain_dbchat.transport.failures import silence  # noqa: PLC0415  # where something went wrong
+
         pace = self.pace
         return silence(self._request, self._auth, self.headers, which=pace.which, seconds=pace.seconds)
 
     def _malformed(self, why: str) -> DatabricksError:
+        from langchain_dbchat.error_answers import malformed_response  # noqa: PLC0415  # where something went wrong
+
         return malformed_response(
             why,
             status=self.response.status_code,

@@ -28,7 +28,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from langchain_dbchat.error_bodies import read_error_body, read_retry_after
 from langchain_dbchat.transport.exchange import Failure, Reply
 
 if TYPE_CHECKING:
@@ -110,6 +109,8 @@ class Limit:
         return None
 
     def _complaint(self, started: int, reply: Reply, crowd: int, now: float) -> str | None:
+        from langchain_dbchat.error_bodies import read_error_body, read_retry_after  # noqa: PLC0415  # where one came
+
         asked = read_retry_after(reply.headers, read_error_body(reply.body or b""))
         hold, before = asked or 0.0, self.bound
         if started == self.round:

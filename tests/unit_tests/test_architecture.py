@@ -15,14 +15,15 @@ OURS = "langchain_dbchat"
 
 # For each room: the rooms of ours, and the packages of others, that it may import.
 MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
-    "errors": ({"error_bodies", "error_meanings"}, {"langchain_core", "pydantic_core"}),
+    "errors": ({"error_bodies"}, {"langchain_core", "pydantic_core"}),
+    "error_answers": ({"error_bodies", "error_meanings", "errors"}, set()),
     "error_bodies": (set(), {"pydantic_core"}),
     "error_meanings": ({"error_bodies"}, set()),
     "models": (set(), {"langchain_core"}),
-    "auth": ({"errors", "_version"}, {"pydantic", "pydantic_core", "httpx", "databricks"}),
-    "dialects": ({"models", "errors"}, {"langchain_core", "pydantic_core", "numpy"}),
+    "auth": ({"errors", "error_bodies", "_version"}, {"pydantic", "pydantic_core", "httpx", "databricks"}),
+    "dialects": ({"models", "errors", "error_answers"}, {"langchain_core", "pydantic_core", "numpy"}),
     "transport": (
-        {"auth", "errors", "error_bodies", "_version"},
+        {"auth", "errors", "error_answers", "error_bodies", "error_meanings", "_version"},
         {"httpx", "h11", "langchain_core", "pydantic_core"},
     ),
     "local": ({"_version"}, {"starlette", "uvicorn", "pydantic_core", "httpx"}),
@@ -73,7 +74,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         {"langchain_core", "pydantic_core", "pandas", "pyspark"},
     ),
     "doctor": (
-        {"auth", "chat_models", "embeddings", "errors", "transport", "_version"},
+        {"auth", "chat_models", "embeddings", "errors", "error_bodies", "transport", "_version"},
         {"pydantic_core"},
     ),
     "cli": ({"chat_models", "doctor", "embeddings", "local", "auth", "errors", "_version"}, set()),

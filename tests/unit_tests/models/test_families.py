@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import re
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from langchain_dbchat.models import families
 from langchain_dbchat.models.families import FAMILIES, GENERIC, Family, family_of
 
 PACKAGE = Path(langchain_dbchat.__file__).parent
-FIELDS = [field.name for field in dataclasses.fields(Family)]
+FIELDS = list(Family._fields)
 MODEL_NAME = re.compile(r"claude|gpt|gemini|gemma|llama|glm|kimi|qwen|grok|deepseek|inkling", re.IGNORECASE)
 ASKS = {"startswith", "endswith", "find", "index", "count", "search", "match", "fullmatch"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
@@ -235,14 +235,14 @@ def test_a_missing_permission_is_no_reason_for_a_new_token(refusal: Reply) -> No
 
 
 def test_a_request_that_the_user_signed_has_no_other_token() -> None:
-    drive = Drive([reply(401), OK], request=replace(REQUEST, headers={"AUTHORIZATION": "Bearer mine"}))
+    drive = Drive([reply(401), OK], request=REQUEST._replace(headers={"AUTHORIZATION": "Bearer mine"}))
     drive.fails(DatabricksAuthenticationError)
     assert len(drive.sends) == 1
 
 
 def test_amend_gives_another_request_once() -> None:
     seen: list[DatabricksError] = []
-    other = replace(REQUEST, body=b'{"a":1}')
+    other = REQUEST._replace(body=b'{"a":1}')
 
     def amend(error: DatabricksError, request: Request) -> Request | None:
         seen.append(error)

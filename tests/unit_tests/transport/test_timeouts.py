@@ -16,7 +16,8 @@ from langchain_dbchat.errors import (
     DatabricksTimeoutError,
 )
 from langchain_dbchat.transport.exchange import Request
-from langchain_dbchat.transport.failures import NETWORK_ERRORS, failure_of
+from langchain_dbchat.transport.failures import failure_of
+from langchain_dbchat.transport.incoming import NETWORK_ERRORS
 from langchain_dbchat.transport.timeouts import Timeouts
 
 REQUEST = Request("https://h/x", {}, b"", "ep", "https://h")

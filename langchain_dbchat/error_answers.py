@@ -1,0 +1,194 @@
+"""How a server's answer becomes an error: read, understood, scrubbed, and kept in the error for a support ticket.
+
+Imported where something went wrong, so that a program that starts cold does not load the tables of what can.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from langchain_dbchat.error_bodies import ErrorBody, read_error_body, read_retry_after, scrub
+from langchain_dbchat.error_meanings import GARBLED, Leaf, Row, compose, describe, find_limit, find_row, read_event
+from langchain_dbchat.errors import (
+    DatabricksAPIError,
+    DatabricksAuthenticationError,
+    DatabricksContextOverflowError,
+    DatabricksError,
+    DatabricksInvalidRequestError,
+    DatabricksNotFoundError,
+    DatabricksPermissionDeniedError,
+    DatabricksRateLimitError,
+    DatabricksTimeoutError,
+    ErrorResponse,
+    MalformedResponseError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+__all__ = ["error_from_event", "error_from_response", "malformed_response"]
+
+_LEAVES: dict[Leaf, type[DatabricksError]] = {
+    Leaf.AUTHENTICATION: DatabricksAuthenticationError,
+    Leaf.PERMISSION_DENIED: DatabricksPermissionDeniedError,
+    Leaf.INVALID_REQUEST: DatabricksInvalidRequestError,
+    Leaf.CONTEXT_OVERFLOW: DatabricksContextOverflowError,
+    Leaf.NOT_FOUND: DatabricksNotFoundError,
+    Leaf.RATE_LIMIT: DatabricksRateLimitError,
+    Leaf.API: DatabricksAPIError,
+    Leaf.TIMEOUT: DatabricksTimeoutError,
+    Leaf.MALFORMED: MalformedResponseError,
+}
+_SECRET_HEADER = re.compile(r"authori[sz]ation|cookie|-token$|-secret$|api-?key|authenticate")
+_TEXT_LIMIT = 65_536  # characters of a body that an error keeps
+_QUOTED = 2_000  # bytes of an unreadable answer that an error quotes
+_NOT_OFFERED = 501
+
+
+def error_from_response(  # noqa: PLR0913 - the answer has three parts and the call three names
+    *,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    endpoint: str | None = None,
+    host: str | None = None,
+    auth: str | None = None,
+) -> DatabricksError:
+    """Turn an answer that is not 2xx, or a page, into the error that says what happened.
+
+    Args:
+        status: The HTTP status.
+        headers: The response's headers; names in any case.
+        body: The body, decompressed.
+        endpoint: The serving endpoint that was called.
+        host: The host that was called.
+        auth: The way of signing in that was used, never the secret.
+
+    Returns:
+        An error of the leaf that fits, to be raised by the caller.
+    """
+    lower = {name.lower(): value for name, value in headers.items()}
+    said = read_error_body(body)
+    location = lower.get("location", "").partition("?")[0]
+    row = find_row(status, said, location)
+    error = _error(
+        row,
+        said,
+        describe(f"HTTP {status}", said, location),
+        status=status,
+        request_id=lower.get("x-request-id") or said.request_id,
+        endpoint=endpoint,
+        host=host,
+        auth=auth,
+    )
+    error.retry_after = read_retry_after(lower, said)
+    error.response = _keep(status, lower, body)
+    if status == _NOT_OFFERED and isinstance(error, DatabricksAPIError):
+        error.is_retryable = False
+    return error
+
+
+def error_from_event(
+    payload: Mapping[str, Any],
+    *,
+    endpoint: str | None = None,
+    host: str | None = None,
+    request_id: str | None = None,
+    auth: str | None = None,
+) -> DatabricksError | None:
+    """Find the error in an event of a stream, or in a whole answer that came with status 200.
+
+    Args:
+        payload: The decoded event.
+        endpoint: The serving endpoint that was called.
+        host: The host that was called.
+        request_id: The request id from the response's headers.
+        auth: The way of signing in that was used, never the secret.
+
+    Returns:
+        The error, to be raised by the caller; None if the event is no error.
+    """
+    said = read_event(payload)
+    if said is None:
+        return None
+    request_id = request_id or said.request_id
+    row = find_row(said.status, said, "")
+    what = describe("The endpoint reported an error in its answer", said, "")
+    return _error(row, said, what, status=said.status, request_id=request_id, endpoint=endpoint, host=host, auth=auth)
+
+
+def malformed_response(  # noqa: PLR0913 - as error_from_response, and why
+    why: str,
+    *,
+    status: int | None = None,
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    endpoint: str | None = None,
+    host: str | None = None,
+    auth: str | None = None,
+) -> MalformedResponseError:
+    """Make the error for an answer that was accepted by its status and is not one of the API.
+
+    Args:
+        why: What is wrong with it, without a full stop.
+        status: The HTTP status, if it is known.
+        headers: The response's headers; names in any case.
+        body: The body, as far as it was read.
+        endpoint: The serving endpoint that was called.
+        host: The host that was called.
+        auth: The way of signing in that was used, never the secret.
+
+    Returns:
+        The error, to be raised by the caller.
+    """
+    lower = {name.lower(): value for name, value in (headers or {}).items()}
+    request_id = lower.get("x-request-id")
+    quoted = scrub(body[:_QUOTED].decode("utf-8", "replace"))
+    advice = GARBLED.advice.format(host=host or "the host")
+    what = f"{why}; it begins with {quoted[:200]!r}" if quoted else why
+    return MalformedResponseError(
+        compose(what, endpoint=endpoint, host=host, auth=auth, request_id=request_id, advice=advice),
+        status_code=status,
+        request_id=request_id,
+        endpoint=endpoint,
+        host=host,
+        response=None if status is None else _keep(status, lower, body),
+        auth=auth,
+        detail=quoted,
+    )
+
+
+def _error(  # noqa: PLR0913 - what _row found and where it happened
+    row: Row,
+    said: ErrorBody,
+    what: str,
+    *,
+    status: int | None,
+    request_id: str | None,
+    endpoint: str | None,
+    host: str | None,
+    auth: str | None,
+) -> DatabricksError:
+    named = f"the endpoint {endpoint!r}" if endpoint else "the endpoint"
+    advice = row.advice.format(endpoint=named, host=host or "the host", auth=auth or "unknown")
+    return _LEAVES[row.leaf](
+        compose(what, endpoint=endpoint, host=host, auth=auth, request_id=request_id, advice=advice),
+        status_code=status,
+        error_code=said.code,
+        request_id=request_id,
+        endpoint=endpoint,
+        host=host,
+        retry_after=said.retry_after,
+        limit_type=find_limit(said) if row.leaf is Leaf.RATE_LIMIT else said.limit_type,
+        auth=auth,
+        detail=scrub(said.message),
+    )
+
+
+def _keep(status: int, headers: Mapping[str, str], body: bytes) -> ErrorResponse:
+    kept = {name: scrub(value) for name, value in headers.items() if not _SECRET_HEADER.search(name)}
+    if "location" in kept:
+        kept["location"] = kept["location"].partition("?")[0]  # a login redirect carries one-time codes in its query
+    return ErrorResponse(status, kept, scrub(body.decode("utf-8", "replace"))[:_TEXT_LIMIT])
