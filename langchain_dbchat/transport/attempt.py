@@ -43,7 +43,20 @@ class Attempt:
         clock: Seconds of a clock that never goes back.
     """
 
-    __slots__ = ("_auth", "_head", "_headers", "_open", "_pace", "_pieces", "_request", "_room", "_timeouts", "_waits")
+    __slots__ = (
+        "_answer",
+        "_auth",
+        "_head",
+        "_headers",
+        "_open",
+        "_pace",
+        "_pieces",
+        "_request",
+        "_room",
+        "_timeouts",
+        "_waits",
+        "is_plain",
+    )
 
     def __init__(
         self,
@@ -65,6 +78,8 @@ class Attempt:
             "pool": timeouts.pool,
         }
         self._head: httpx.Response | None = None
+        self._answer: dict[str, str] = {}  # the headers of the answer, in lower case
+        self.is_plain = False  # the body needs no decompression
         self._open = False
         self._pieces: list[bytes] = []
         self._room = math.inf
@@ -108,8 +123,8 @@ class Attempt:
         Returns:
             Whether its body is to stay open, because it is the stream that was asked for.
         """
-        self._head = response
-        page = response.headers.get("content-type", "").lower().startswith("text/html")
+        self._head, self._answer = response, _plain(response.headers)
+        page = self._answer.get("content-type", "").lower().startswith("text/html")
         self._open = response.is_success and self._request.streaming and not page
         if self._open:
             # httpcore looks the timeout up again when it begins to read the body, in this very dict. Where nobody paces
@@ -118,6 +133,7 @@ class Attempt:
             self._waits["read"] = None if first is None or idle is None else max(first, idle)
         if not response.is_success:
             self._room = _ERROR_BODY_LIMIT
+        self.is_plain = "content-encoding" not in self._answer
         return self._open
 
     def takes(self, piece: bytes) -> bool:
@@ -141,11 +157,10 @@ class Attempt:
         """
         if self._head is None:
             raise TypeError("no answer has begun")
-        headers = {name.lower(): value for name, value in self._head.headers.items()}
         if self._open:
-            reading = Reading(self._request, self._head, headers, self._auth, self._pace)
-            return Reply(self._head.status_code, headers, None, reading)
-        return Reply(self._head.status_code, headers, b"".join(self._pieces))
+            reading = Reading(self._request, self._head, self._answer, self._auth, self._pace)
+            return Reply(self._head.status_code, self._answer, None, reading)
+        return Reply(self._head.status_code, self._answer, b"".join(self._pieces))
 
     def failed(self, error: Exception) -> Reply | Failure:
         """Say what an exception of httpx means here.
@@ -167,6 +182,18 @@ class Attempt:
 def _url(text: str) -> httpx.URL:
     """Parse a URL once: an endpoint is called again and again, and parsing takes as long as writing the rest."""
     return httpx.URL(text)
+
+
+def _plain(headers: httpx.Headers) -> dict[str, str]:
+    """Copy headers into a dict with names in lower case; httpx's own look-ups take longer than the rest of a reply."""
+    try:
+        pairs = [(name.decode("ascii").lower(), value.decode("ascii")) for name, value in headers.raw]
+    except UnicodeDecodeError:  # httpx guesses the encoding of all of them
+        return {name.lower(): value for name, value in headers.items()}
+    plain: dict[str, str] = {}
+    for name, value in pairs:
+        plain[name] = f"{plain[name]}, {value}" if name in plain else value
+    return plain
 
 
 def user_agent(partner: str | None = None) -> str:

@@ -21,7 +21,16 @@ from langchain_dbchat.transport.pools import async_client, sync_client
 from langchain_dbchat.transport.timeouts import Timeouts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Generator,
+        Iterable,
+        Iterator,
+        Mapping,
+    )
 
     import httpx
 
@@ -228,8 +237,9 @@ class Channel:
             response = client.send(request, stream=True, follow_redirects=False)
             if attempt.opened(response):
                 return attempt.reply()
+            body = response.stream if attempt.is_plain else response.iter_bytes()
             with closing(response):
-                for piece in response.iter_bytes():
+                for piece in cast("Iterable[bytes]", body):
                     if not attempt.takes(piece):
                         break
         except NETWORK_ERRORS as error:
@@ -244,8 +254,8 @@ class Channel:
             response = await client.send(request, stream=True, follow_redirects=False)
             if attempt.opened(response):
                 return attempt.reply()
-            body = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
-            async with aclosing(response), aclosing(body):
+            body = aiter(response.stream if attempt.is_plain else response.aiter_bytes())  # type: ignore[arg-type]
+            async with aclosing(response), aclosing(cast("AsyncGenerator[bytes, None]", body)):
                 async for piece in body:
                     if not attempt.takes(piece):
                         break

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import httpx
 
-from langchain_dbchat.transport.http11 import Head, read_head, wants_close, write_request
+from langchain_dbchat.transport.http11 import Head, HeadReader, wants_close, write_request
 from langchain_dbchat.transport.sockets import AsyncSocket, Socket, aconnect, connect
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ class FreeList(httpx.BaseTransport):
                 late = error
             head = None
             while head is None:
-                head = _read(reader, connection.read(_READ, waits.get("read")), request, late)
+                head = _read(reader, connection.read(_READ, waits.get("read")), late)
         except BaseException:
             if connection is not None:
                 connection.close()
@@ -329,7 +329,7 @@ class AsyncFreeList(httpx.AsyncBaseTransport):
                 late = error
             head = None
             while head is None:
-                head = _read(reader, await connection.read(_READ, waits.get("read")), request, late)
+                head = _read(reader, await connection.read(_READ, waits.get("read")), late)
         except BaseException:
             if connection is not None:
                 connection.close()
@@ -376,10 +376,10 @@ def _where(request: httpx.Request) -> tuple[Origin, str | None, dict[str, float 
     return (url.scheme, url.raw_host.decode("ascii"), port), name, extensions.get("timeout", {})
 
 
-def _read(reader: Any, data: bytes, request: httpx.Request, late: httpx.WriteError | None) -> Head | None:
+def _read(reader: HeadReader, data: bytes, late: httpx.WriteError | None) -> Head | None:
     """Read the head; where there is none because the request did not leave us whole, that is the error."""
     try:
-        return read_head(reader, data, request.method)
+        return reader.feed(data)
     except httpx.RemoteProtocolError:
         if late is not None and not data:
             raise late from None

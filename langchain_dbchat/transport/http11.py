@@ -1,8 +1,9 @@
 """One request and its answer on a connection of HTTP/1.1, as bytes. No byte moves here.
 
 httpx reads an answer chunk by chunk, and a server of event streams sends each event as an HTTP chunk: 12 µs for each
-of them, and nobody can tell which had already arrived together. Here the heads are h11's work, with all its checks,
-as in httpx; the body is read by `Chunked` or `Plain`, which give everything that came in one read as one piece.
+of them, and nobody can tell which had already arrived together. Here the body is read by `Chunked` or `Plain`, which
+give everything that came in one read as one piece. Heads are h11's work, with all its checks, as in httpx; those that
+leave nothing to interpret, which one pattern tells, are written and read without it, for a sixth of the time.
 
 h11 is what httpx itself reads HTTP/1.1 with (its engine, httpcore, requires it), so it is there wherever httpx is; a
 test holds that.
@@ -15,7 +16,8 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 
 import h11
 import httpx
@@ -23,11 +25,20 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Chunked", "Head", "Plain", "read_head", "write_request"]
+__all__ = ["Chunked", "Head", "HeadReader", "Plain", "write_request"]
+
+Pairs = Sequence[tuple[bytes, bytes]]
 
 _HEAD_LIMIT = 100 * 1024  # bytes of a head, as in httpx
 _LINE_LIMIT = 16 * 1024  # bytes of a chunk's first line, or of what comes after the last chunk
 _BODILESS = frozenset({204, 304})
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+# Heads that leave nothing to interpret; no pattern can match in two ways, so that none takes long to fail.
+_NAME = rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
+_PLAIN_REQUEST = re.compile(rb"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:%b: (?:[!-~](?:[\t -~]*[!-~])?)?\r\n)+\r\n" % _NAME)
+_PLAIN_HEAD = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2}) ([ -~]*)\r\n((?:%b:[\t -~]*\r\n)+)\r\n" % _NAME)
+_PLAIN_FRAMING = re.compile(rb"content-length: [0-9]{1,15}|transfer-encoding: chunked")
+_END = h11.EndOfMessage()
 # The end of the chunk before, this chunk's size, and extensions, which nobody uses.
 _CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
 
@@ -36,30 +47,36 @@ class Head:
     """The head of an answer.
 
     Args:
-        event: As h11 read it.
-        rest: The bytes that had come with it: the body's first.
+        version: The version, such as ``b"1.1"``.
+        status: The status.
+        reason: The words after it.
+        headers: The headers as they were sent; h11 or a pattern has checked that their framing makes sense.
+        rest: The bytes that had come with them: the body's first.
         method: The request's method.
     """
 
     __slots__ = ("body", "headers", "keeps", "reason", "rest", "status", "version")
 
-    def __init__(self, event: h11.Response, rest: bytes, method: str) -> None:
-        self.status = event.status_code
-        self.reason = event.reason
-        self.version = b"HTTP/" + event.http_version
-        self.headers = event.headers.raw_items()
+    def __init__(  # noqa: PLR0913, PLR0917  # a head's parts
+        self, version: bytes, status: int, reason: bytes, headers: Pairs, rest: bytes, method: str
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.version = b"HTTP/" + version
+        self.headers = headers
         self.rest = rest
-        self.keeps = event.http_version >= b"1.1"
+        self.keeps = version >= b"1.1"
         length: int | None = None
         chunked = False
-        for name, value in event.headers:  # in lower case; h11 has checked that framing makes sense
-            if name == b"content-length":
+        for name, value in headers:
+            word = name.lower()
+            if word == b"content-length":
                 length = int(value)
-            elif name == b"transfer-encoding":
+            elif word == b"transfer-encoding":
                 chunked = True
-            elif name == b"connection" and _says_close(value):
+            elif word == b"connection" and _says_close(value):
                 self.keeps = False
-        if method == "HEAD" or self.status in _BODILESS:
+        if method == "HEAD" or status in _BODILESS:
             self.body: Chunked | Plain = Plain(0)
         elif chunked:
             self.body = Chunked()
@@ -182,7 +199,7 @@ class Chunked:
             raise httpx.RemoteProtocolError(f"illegal chunk header: {held[:40]!r}")
 
 
-def write_request(request: httpx.Request) -> tuple[h11.Connection, bytes]:
+def write_request(request: httpx.Request) -> tuple[HeadReader, bytes]:
     """Write a request.
 
     Args:
@@ -194,39 +211,105 @@ def write_request(request: httpx.Request) -> tuple[h11.Connection, bytes]:
     Raises:
         httpx.LocalProtocolError: It cannot be written, for example for a line break in a header.
     """
-    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_LIMIT)
-    url = request.url
-    try:
-        head = h11.Request(method=request.method, target=url.raw_path, headers=request.headers.raw)
-        parts = [connection.send(head), connection.send(h11.Data(data=request.content)), connection.send(_END)]
-    except h11.LocalProtocolError as error:
-        raise httpx.LocalProtocolError(str(error)) from error
-    return connection, b"".join(part for part in parts if part)
+    head = _plain_request(request)
+    reader = HeadReader(request)
+    return reader, reader.written() if head is None else head + request.content
 
 
-def read_head(connection: h11.Connection, data: bytes, method: str) -> Head | None:
-    """Read an answer's head.
+def _plain_request(request: httpx.Request) -> bytes | None:
+    """Write a request's head; None if h11 has to say whether and how it can be written."""
+    headers = request.headers.raw
+    lengths = [value for name, value in headers if name.lower() in _FRAMING]
+    if len(headers) - len({name.lower() for name, _ in headers}) or lengths != [b"%d" % len(request.content)]:
+        return None
+    lines = b"".join([b"%b: %b\r\n" % pair for pair in headers])
+    head = b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method.encode(), request.url.raw_path, lines)
+    # A line break within a header would pass for the end of one, so the lines are counted.
+    is_plain = head.count(b"\n") == len(headers) + 2 and _PLAIN_REQUEST.fullmatch(head)
+    return head if is_plain else None
+
+
+class HeadReader:
+    """Reads the head of the answer to a request.
 
     Args:
-        connection: What `write_request` returned.
-        data: The next bytes; none at all mean that the connection has ended.
-        method: The request's method.
-
-    Returns:
-        The head, or None if it is not complete.
-
-    Raises:
-        httpx.RemoteProtocolError: It is malformed, or the connection has ended.
+        request: The request.
     """
-    if not data:
-        raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
-    try:
-        connection.receive_data(data)
-        while isinstance(event := connection.next_event(), h11.InformationalResponse):
-            pass
-    except h11.RemoteProtocolError as error:
-        raise httpx.RemoteProtocolError(str(error)) from error
-    return Head(event, connection.trailing_data[0], method) if isinstance(event, h11.Response) else None
+
+    __slots__ = ("_connection", "_request")
+
+    def __init__(self, request: httpx.Request) -> None:
+        self._request = request
+        self._connection: h11.Connection | None = None
+
+    def written(self) -> bytes:
+        """Write the request with h11.
+
+        Returns:
+            Its bytes.
+
+        Raises:
+            httpx.LocalProtocolError: It cannot be written.
+        """
+        request = self._request
+        connection = self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_LIMIT)
+        try:
+            head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
+            parts = [connection.send(head), connection.send(h11.Data(data=request.content)), connection.send(_END)]
+        except h11.LocalProtocolError as error:
+            raise httpx.LocalProtocolError(str(error)) from error
+        return b"".join(part for part in parts if part)
+
+    def feed(self, data: bytes) -> Head | None:
+        """Read a head.
+
+        Args:
+            data: The next bytes; none at all mean that the connection has ended.
+
+        Returns:
+            The head, or None if it is not complete.
+
+        Raises:
+            httpx.RemoteProtocolError: It is malformed, or the connection has ended.
+        """
+        if not data:
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+        connection = self._connection
+        if connection is None:
+            head = _plain_head(data, self._request.method)
+            if head is not None:
+                return head
+            self.written()
+            connection = cast("h11.Connection", self._connection)
+        try:
+            connection.receive_data(data)
+            while isinstance(event := connection.next_event(), h11.InformationalResponse):
+                pass
+        except h11.RemoteProtocolError as error:
+            raise httpx.RemoteProtocolError(str(error)) from error
+        if not isinstance(event, h11.Response):
+            return None
+        headers, rest = event.headers.raw_items(), connection.trailing_data[0]
+        return Head(event.http_version, event.status_code, event.reason, headers, rest, self._request.method)
+
+
+def _plain_head(data: bytes, method: str) -> Head | None:
+    """Read a head that came whole and leaves nothing to interpret; None if it is h11's to judge."""
+    found = _PLAIN_HEAD.match(data)
+    if found is None:
+        return None
+    headers = []
+    framing = []
+    for line in found[3][:-2].split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        value = value.strip(b" \t")
+        headers.append((name, value))
+        word = name.lower()
+        if word in _FRAMING:
+            framing.append(b"%b: %b" % (word, value))
+    if len(framing) != 1 or not _PLAIN_FRAMING.fullmatch(framing[0]):
+        return None
+    return Head(b"1.1", int(found[1]), found[2], headers, data[found.end() :], method)
 
 
 def wants_close(headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -240,6 +323,3 @@ def wants_close(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 def _says_close(value: bytes) -> bool:
     return b"close" in [word.strip() for word in value.lower().split(b",")]
-
-
-_END = h11.EndOfMessage()

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, cast
 
 import httpx
 
+from langchain_dbchat.transport.addresses import first_to_answer
+
 if TYPE_CHECKING:
     import ssl
 
@@ -21,7 +23,6 @@ __all__ = ["AsyncSocket", "Socket", "aconnect", "connect"]
 
 _BUFFER = 64 * 1024  # bytes of one read
 _HIGH_WATER = 256 * 1024  # bytes that may wait to be read before the transport is paused
-_HAPPY_EYEBALLS = 0.25  # seconds until the next address is tried beside the first (RFC 8305)
 
 
 class Socket:
@@ -306,17 +307,7 @@ async def aconnect(
     name: str | None = None,
 ) -> AsyncSocket:
     """Connect; as `connect`."""
-    loop = asyncio.get_running_loop()
-    making = loop.create_task(
-        loop.create_connection(
-            _PlainSocket if context is None else AsyncSocket,
-            host,
-            port,
-            ssl=context,
-            server_hostname=None if context is None else name or host,
-            happy_eyeballs_delay=_HAPPY_EYEBALLS,
-        )
-    )
+    making = asyncio.get_running_loop().create_task(_make(host, port, context, name))
     try:
         done, _ = await asyncio.wait({making}, timeout=timeout)
     except BaseException:
@@ -331,6 +322,16 @@ async def aconnect(
         raise httpx.ConnectTimeout(str(error)) from error
     except OSError as error:
         raise httpx.ConnectError(str(error)) from error
+
+
+async def _make(
+    host: str, port: int, context: ssl.SSLContext | None, name: str | None
+) -> tuple[asyncio.Transport, AsyncSocket]:
+    connected = await first_to_answer(host, port)
+    loop = asyncio.get_running_loop()
+    if context is None:
+        return await loop.create_connection(_PlainSocket, sock=connected)
+    return await loop.create_connection(AsyncSocket, sock=connected, ssl=context, server_hostname=name or host)
 
 
 def _abandon(making: asyncio.Task[tuple[asyncio.Transport, AsyncSocket]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import time
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ import httpx
 import pytest
 
 from kit.raw import OK, OURS, WAITS, WAYS, Caller, RawServer, answer_always, take_request
-from langchain_dbchat.transport.http11 import Chunked
+from langchain_dbchat.transport import http11
+from langchain_dbchat.transport.http11 import Chunked, Head, write_request
 
 
 @pytest.fixture(params=WAYS)
@@ -190,3 +192,84 @@ def test_a_server_that_refuses_before_it_has_read_is_heard(caller: Caller) -> No
 
     with RawServer(serve) as server:
         assert caller.send(server.url, b"x" * 8_000_000) == (413, b"{}")
+
+
+def read(data: bytes, request: httpx.Request, *, plain: bool) -> Head | str | None:
+    """Read a head, with the patterns or with h11 alone."""
+    reader, _ = write_request(request)
+    if not plain:
+        reader.written()
+    try:
+        return reader.feed(data)
+    except httpx.RemoteProtocolError as error:
+        return str(error)
+
+
+def facts(head: Head | str | None) -> object:
+    if not isinstance(head, Head):
+        return head
+    headers = [(name, value) for name, value in head.headers]
+    return (head.status, head.reason, head.version, headers, head.rest, head.keeps, type(head.body), head.body.done)
+
+
+HEAD = (
+    b"HTTP/1.1 200 OK\r\nDate: today\r\nX-Odd:  a b\t \r\nX-Empty:\r\ncontent-length: 3\r\nConnection: close\r\n\r\nabc"
+)
+SEEDS = (
+    HEAD,
+    HEAD.replace(b"content-length: 3", b"Transfer-Encoding: chunked"),
+    HEAD.replace(b"Date: today", b"Transfer-Encoding: Chunked"),
+    HEAD.replace(b"Date: today", b"Content-Length: 3"),
+    HEAD.replace(b"Date: today", b"Content-Length: 4"),
+    HEAD.replace(b"Date: today", b"Date: to\r\n day"),
+    HEAD.replace(b"200 OK", b"204"),
+    HEAD.replace(b"200 OK", b"100 Continue"),
+    HEAD.replace(b"HTTP/1.1", b"HTTP/1.0"),
+    HEAD.replace(b"\r\n", b"\n"),
+)
+
+
+def test_the_patterns_read_what_h11_reads() -> None:
+    dice = random.Random(0)  # noqa: S311  # to be thrown again
+    request = httpx.Request("POST", "http://host/path", content=b"{}")
+    by_pattern = 0
+    for number in range(20_000):
+        data = bytearray(SEEDS[number % len(SEEDS)])
+        for _ in range(dice.randrange(3)):
+            where = dice.randrange(len(data))
+            match dice.randrange(3):
+                case 0:
+                    data[where] = dice.choice(b"\r\n\t :;,\0\x7f\xffaA0-")
+                case 1:
+                    del data[where]
+                case _:
+                    data.insert(where, dice.choice(b"\r\n\t :;,\0\x7f\xffaA0-"))
+        by_pattern += http11._plain_head(bytes(data), "POST") is not None
+        ours, theirs = (facts(read(bytes(data), request, plain=plain)) for plain in (True, False))
+        assert ours == theirs, bytes(data)
+    assert by_pattern > 2_000
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"authorization": "Bearer a b"}, {"x-empty": ""}, {"X-Case": "a\tb"}, {"x-letters": "\xe9".encode("latin-1")}],
+)
+@pytest.mark.parametrize("content", [b"", b"{}"])
+def test_the_patterns_write_what_h11_writes(headers: dict[str, str | bytes], content: bytes) -> None:
+    request = httpx.Request("POST", "http://host/a%20b?c=d", headers=headers, content=content)  # type: ignore[arg-type]
+    reader, written = write_request(request)
+    assert written == reader.written()
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\r\n", "a\nb", "a\0b", " a", "a ", "a\r\n\r\nGET / HTTP/1.1"])
+def test_a_header_cannot_smuggle_another(value: str) -> None:
+    request = httpx.Request("POST", "http://host/", headers={"x-own": value}, content=b"{}")
+    with pytest.raises(httpx.LocalProtocolError):
+        write_request(request)
+
+
+def test_a_head_that_almost_fits_takes_no_time() -> None:
+    began = time.process_time()
+    for filler in (b" " * 60_000, b"a" * 60_000, b"a " * 30_000, b"a:b\r\n" * 10_000, b"\t \t" * 20_000):
+        assert http11._plain_head(b"HTTP/1.1 200 OK\r\nx:" + filler + b"\0\r\n\r\n", "POST") is None
+    assert time.process_time() - began < 1

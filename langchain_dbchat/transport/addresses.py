@@ -1,0 +1,78 @@
+"""The first of a host's addresses that answers (RFC 8305, "Happy Eyeballs"), for event loops.
+
+asyncio can do this itself, but loses a socket when it is cancelled at the moment in which it has connected. Here every
+socket has somebody who closes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import Counter
+from typing import Any
+
+__all__ = ["first_to_answer"]
+
+_STAGGER = 0.25  # seconds until the next address is tried beside the first, as RFC 8305 advises
+
+Info = tuple[Any, ...]
+
+
+async def first_to_answer(host: str, port: int) -> socket.socket:
+    """Connect.
+
+    Args:
+        host: The host's name or address.
+        port: The port.
+
+    Returns:
+        A connected socket that does not block.
+
+    Raises:
+        OSError: No address answers; the error of the first one.
+    """
+    infos = _by_turns(await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    attempts: list[asyncio.Task[socket.socket]] = []
+    winner: socket.socket | None = None
+    try:
+        while winner is None:
+            if len(attempts) < len(infos):
+                attempts.append(asyncio.create_task(_connect(infos[len(attempts)])))
+            open_ones = [attempt for attempt in attempts if not attempt.done()]
+            if not open_ones:
+                return attempts[0].result()  # raises: nobody has won
+            patience = _STAGGER if len(attempts) < len(infos) else None
+            done, _ = await asyncio.wait(open_ones, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            winner = next((attempt.result() for attempt in done if attempt.exception() is None), None)
+        return winner
+    finally:
+        for attempt in attempts:
+            attempt.cancel()
+            attempt.add_done_callback(lambda ended: _close_unless(ended, winner))
+
+
+async def _connect(info: Info) -> socket.socket:
+    family, kind, protocol, _, address = info
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(made, address)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _by_turns(infos: list[Info]) -> list[Info]:
+    """Let the families take turns, so that one that leads nowhere costs one pause at most."""
+    seen: Counter[int] = Counter()
+    turns = []
+    for info in infos:
+        turns.append(seen[info[0]])
+        seen[info[0]] += 1
+    return [info for _, info in sorted(zip(turns, infos, strict=True), key=lambda pair: pair[0])]
+
+
+def _close_unless(ended: asyncio.Task[socket.socket], winner: socket.socket | None) -> None:
+    if not ended.cancelled() and ended.exception() is None and ended.result() is not winner:
+        ended.result().close()

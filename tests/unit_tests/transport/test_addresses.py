@@ -1,0 +1,115 @@
+"""Several addresses of one host: who is tried when, who wins, and that no socket is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import time
+from typing import Any
+
+import pytest
+
+from langchain_dbchat.transport import addresses
+from langchain_dbchat.transport.addresses import first_to_answer
+
+V4, V6 = socket.AF_INET, socket.AF_INET6
+Info = tuple[Any, ...]
+
+
+def listener() -> socket.socket:
+    made = socket.socket()
+    made.bind(("127.0.0.1", 0))
+    made.listen()
+    return made
+
+
+def info(port: int) -> Info:
+    return (V4, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))
+
+
+@pytest.fixture
+def resolve(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let the next name stand for these ports, of which those below 10 never answer."""
+
+    def to(*ports: int) -> None:
+        loop = asyncio.get_running_loop()
+        connect = loop.sock_connect
+
+        async def getaddrinfo(*_: Any, **__: Any) -> list[Info]:
+            return [info(port) for port in ports]
+
+        async def sock_connect(made: socket.socket, address: tuple[str, int]) -> None:
+            await (asyncio.sleep(60) if address[1] < 10 else connect(made, address))
+
+        monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+        monkeypatch.setattr(loop, "sock_connect", sock_connect)
+
+    return to
+
+
+@pytest.fixture
+def refusing() -> int:
+    with listener() as gone:
+        port: int = gone.getsockname()[1]
+    return port
+
+
+async def test_an_address_that_refuses_costs_no_time(resolve: Any, refusing: int) -> None:
+    with listener() as server:
+        port = server.getsockname()[1]
+        resolve(refusing, port)
+        began = time.monotonic()
+        with await first_to_answer("host", 443) as connected:
+            assert connected.getpeername()[1] == port
+        assert time.monotonic() - began < 0.2
+
+
+async def test_an_address_that_is_silent_costs_a_quarter_of_a_second(resolve: Any) -> None:
+    with listener() as server:
+        port = server.getsockname()[1]
+        resolve(1, port)
+        began = time.monotonic()
+        with await first_to_answer("host", 443) as connected:
+            assert connected.getpeername()[1] == port
+        assert 0.2 < time.monotonic() - began < 2
+
+
+async def test_where_nobody_answers_the_first_says_why(resolve: Any, refusing: int) -> None:
+    resolve(refusing, refusing)
+    with pytest.raises(ConnectionRefusedError):
+        await first_to_answer("host", 443)
+
+
+async def test_two_that_answer_at_once_leave_one_socket(resolve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses, "_STAGGER", 0.0)
+    with listener() as server:
+        server.setblocking(False)
+        port = server.getsockname()[1]
+        resolve(port, port, port)
+        with await first_to_answer("host", 443):
+            await asyncio.sleep(0.05)
+        gc.collect()  # a socket that nobody closed would say so now
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_cancelled_race_leaves_no_socket(resolve: Any, turns: int) -> None:
+    with listener() as server:
+        resolve(server.getsockname()[1])
+        racing = asyncio.create_task(first_to_answer("host", 443))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        won = racing.done()
+        racing.cancel()
+        if won:
+            (await racing).close()
+        else:
+            with pytest.raises(asyncio.CancelledError):
+                await racing
+        await asyncio.sleep(0.01)
+        gc.collect()  # a socket that nobody closed would say so now
+
+
+def test_families_take_turns() -> None:
+    infos = [(V6, "a"), (V6, "b"), (V4, "c"), (V6, "d"), (V4, "e")]
+    assert [one[1] for one in addresses._by_turns(infos)] == ["a", "c", "b", "e", "d"]
