@@ -30,7 +30,7 @@ _JSON_SPACE = " \t\n\r"
 _CUT = frozenset({"length", "max_tokens", "content_filter"})
 """Finish reasons of an answer that something other than the model ended."""
 
-_KEPT = ("system_fingerprint", "service_tier", "custom_outputs", "databricks_output")
+_KEPT = frozenset({"system_fingerprint", "service_tier", "custom_outputs", "databricks_output"})
 
 
 class _Facts:
@@ -50,16 +50,15 @@ class _Facts:
     def note(self, payload: Mapping[str, Any]) -> None:
         """Take what an event or a whole answer says about itself; of repeated usage the last that counts anything."""
         usage = payload.get("usage")
-        if usage and isinstance(usage, Mapping):
+        if usage and isinstance(usage, dict):
             known = self.usage
             if known is None or usage.get("completion_tokens") is not None or known.get("completion_tokens") is None:
                 self.usage = usage
         model = payload.get("model")
         if model:
             self.served_model = str(model)
-        for key in _KEPT:
-            if payload.get(key) is not None:
-                self.kept[key] = payload[key]
+        if not _KEPT.isdisjoint(payload):
+            self.kept |= {key: value for key, value in payload.items() if key in _KEPT and value is not None}
 
     def name(self, payload: Mapping[str, Any]) -> None:
         """Take the answer's id; Databricks and MLflow may send null, Azure an empty one in an event of its own."""
@@ -234,6 +233,7 @@ class StreamDecoder:
         "_pending",
         "_started",
         "_strange",
+        "_texts",
         "_usage",
     )
 
@@ -248,7 +248,8 @@ class StreamDecoder:
         self._started = False  # a chunk has left, with the id that all have to carry
         self._answered = False  # a choice was seen
         self._strange: dict[str, Any] | None = None  # the last event without choices
-        self._pending: Part | None = None
+        self._pending: Part | None = None  # what may still grow by what arrived with it
+        self._texts: list[str] = []  # the same, while it is nothing but text; one of the two is empty
         self._logprobs: dict[str, Any] | None = None
 
     def feed(self, events: Sequence[bytes]) -> Iterator[ChatGenerationChunk]:
@@ -336,25 +337,27 @@ class StreamDecoder:
         if not isinstance(choices, list):
             raise MalformedResponseError(f"The 'choices' of an event are a {type(choices).__name__}, not a list.")
         for choice in choices:
-            if not isinstance(choice, Mapping) or choice.get("index") not in (0, None):
+            if not isinstance(choice, dict) or choice.get("index") not in (0, None):
                 raise MalformedResponseError(f"The stream holds a choice that was not asked for: {choice!r:.200}")
             self._answered = True
             self._read_choice(choice, chunks)
 
-    def _read_choice(self, choice: Mapping[str, Any], chunks: list[ChatGenerationChunk]) -> None:
+    def _read_choice(self, choice: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         if choice.get("finish_reason"):
             self._facts.finish_reason = _reason_of(choice)
-        if isinstance(choice.get("logprobs"), Mapping):
+        if isinstance(choice.get("logprobs"), dict):
             self._note_logprobs(choice["logprobs"])
         says = choice.get("delta") or choice.get("message")
         if not says:
             return
-        if not isinstance(says, Mapping):
+        if not isinstance(says, dict):
             raise MalformedResponseError(f"A delta of the stream is a {type(says).__name__}, not an object.")
         content = says.get("content")
         if type(content) is str and says.keys() <= _PLAIN_DELTA:
-            if content:
+            if self._pending is not None:
                 self._add(Text(content), chunks)
+            elif content:
+                self._texts.append(content)
             return
         for part in read_parts(says):
             self._add(part, chunks)
@@ -369,7 +372,7 @@ class StreamDecoder:
             known[key] = [*below, *value] if isinstance(below, list) and isinstance(value, list) else value
 
     def _add(self, part: Part, chunks: list[ChatGenerationChunk]) -> None:
-        pending = self._pending
+        pending = self._take_texts()
         if pending is None:
             self._pending = part
             return
@@ -380,9 +383,16 @@ class StreamDecoder:
         else:
             self._pending = joined
 
+    def _take_texts(self) -> Part | None:
+        if self._texts:
+            self._pending = Text("".join(self._texts))
+            self._texts.clear()
+        return self._pending
+
     def _flush(self, chunks: list[ChatGenerationChunk]) -> None:
-        if self._pending is not None:
-            self._emit(self._pending, chunks)
+        pending = self._take_texts()
+        if pending is not None:
+            self._emit(pending, chunks)
             self._pending = None
         if self._logprobs is not None:
             chunks.append(self._chunk(Delta(self._answer.empty_content())))
