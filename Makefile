@@ -1,5 +1,6 @@
 # make demo          run the three demonstrations on an embedded workspace (LIVE=1: on the workspace in the environment)
-# make test          run the tests that need no optional extra (ALL=1: all of them; LOWEST=1: on the oldest dependencies)
+# make test          run the tests that need no optional extra (ALL=1: all of them; LOWEST=1: on the oldest dependencies;
+#                    UNMERGED=1: with burst merging off; FAST=1: in event loops of uvloop)
 # make lint types    check style and types;  make format  repair what can be repaired
 # make soak          thousands of models, calls and event loops for three minutes; nothing may be left over (SECONDS=...)
 # make fuzz          the fuzz targets, a minute each (SECONDS=...)
@@ -21,7 +22,7 @@ demo: $(VENV)/.has-demo
 	@$(BIN)/python examples/demo.py $(if $(LIVE),--live)
 
 test: $(VENV)/.has-$(if $(ALL),test-all,test)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(if $(UNMERGED),--unmerged) $(if $(FAST),--uvloop) $(PYTEST_ARGS)
 
 lint: $(VENV)/.has-lint
 	$(BIN)/python -m ruff check .
@@ -44,13 +45,14 @@ fuzz: $(VENV)/.has-test
 # Every client is measured in an environment of its own; older versions of pip try databricks-langchain's dependencies
 # for an hour.
 QUICK_CLIENTS := .venv-bench-openai .venv-bench-dbchat
-CLIENTS := $(QUICK_CLIENTS) .venv-bench-databricks .venv-bench-numpy
+CLIENTS := $(QUICK_CLIENTS) .venv-bench-databricks .venv-bench-numpy .venv-bench-fast
 
 bench: $(addsuffix /.ready,$(if $(QUICK),$(QUICK_CLIENTS),$(CLIENTS)))
 	@.venv-bench-dbchat/bin/python benchmarks/compare.py $(if $(QUICK),--quick) $(BENCH_ARGS) \
 	  $(if $(QUICK),,databricks-langchain=.venv-bench-databricks/bin/python) \
 	  langchain-openai=.venv-bench-openai/bin/python "raw httpx=.venv-bench-openai/bin/python" \
-	  floor=.venv-bench-dbchat/bin/python dbchat=.venv-bench-dbchat/bin/python
+	  floor=.venv-bench-dbchat/bin/python dbchat=.venv-bench-dbchat/bin/python \
+	  $(if $(QUICK),,"dbchat fast=.venv-bench-fast/bin/python" "dbchat aiohttp=.venv-bench-fast/bin/python")
 	@$(if $(QUICK),,echo; .venv-bench-dbchat/bin/python benchmarks/layers.py)
 	@$(if $(QUICK),,echo; .venv-bench-numpy/bin/python benchmarks/bench_embeddings.py)
 
@@ -72,7 +74,8 @@ $(BIN)/python:
 .venv-bench-databricks/.ready: INSTALLED := databricks-langchain
 .venv-bench-dbchat/.ready: INSTALLED := -e .
 .venv-bench-numpy/.ready: INSTALLED := -e ".[numpy]"
-.venv-bench-dbchat/.ready .venv-bench-numpy/.ready: pyproject.toml
+.venv-bench-fast/.ready: INSTALLED := -e ".[fast]" httpx-aiohttp
+.venv-bench-dbchat/.ready .venv-bench-numpy/.ready .venv-bench-fast/.ready: pyproject.toml
 .venv-bench-%/.ready:
 	@echo 'Installing $(INSTALLED) into .venv-bench-$* ...'
 	@$(PYTHON) -m venv .venv-bench-$*

@@ -30,6 +30,15 @@ def dbchat(base: str, kind: str, *, merge: bool) -> Model:
     return ChatDatabricksCompat(model=f"bench-{kind}", family="claude", host=base, token="t", coalesce=merge)
 
 
+def dbchat_aiohttp(base: str, kind: str, *, merge: bool) -> Model:
+    """Make ours with httpx over aiohttp as the user's own client."""
+    import httpx
+    from httpx_aiohttp import AiohttpTransport  # type: ignore[import-not-found,unused-ignore]  # its own place
+
+    client = httpx.AsyncClient(transport=AiohttpTransport())
+    return dbchat(base, kind, merge=merge).model_copy(update={"http_async_client": client})
+
+
 def langchain_openai(base: str, kind: str, *, merge: bool) -> Model:
     """Make langchain-openai's; it never merges."""
     del merge
@@ -151,6 +160,8 @@ CLIENTS: dict[str, Callable[..., Model]] = {
     "raw httpx": raw_httpx,
     "floor": floor,
     "dbchat": dbchat,
+    "dbchat fast": dbchat,  # in an event loop of uvloop
+    "dbchat aiohttp": dbchat_aiohttp,
 }
 
 IMPORTS = {
@@ -159,4 +170,6 @@ IMPORTS = {
     "raw httpx": "httpx",
     "floor": "langchain_core.language_models.chat_models",
     "dbchat": "langchain_dbchat",
+    "dbchat fast": "langchain_dbchat",
+    "dbchat aiohttp": "langchain_dbchat",
 }

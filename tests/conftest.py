@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
+from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.local import LocalWorkspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SPEAKS = ("DATABRICKS_", "ARM_", "GOOGLE_", "CONNECT_", "RSTUDIO_", "POSIT_", "LANGSMITH_", "LANGCHAIN_")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the whole suite run without burst merging."""
+    parser.addoption("--unmerged", action="store_true", help="models give one chunk for each event (coalesce=False)")
+    parser.addoption("--uvloop", action="store_true", help="event loops are uvloop's (extra fast)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Change the default before any model is made."""
+    if config.getoption("--unmerged"):
+        ChatDatabricksCompat.model_fields["coalesce"].default = False
+        ChatDatabricksCompat.model_rebuild(force=True)
+    if config.getoption("--uvloop"):
+        import uvloop
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say what the models of this run do."""
+    loops = "uvloop's" if config.getoption("--uvloop") else "asyncio's"
+    return f"burst merging: {'off' if config.getoption('--unmerged') else 'on'}; event loops: {loops}"
 
 
 @pytest.fixture(autouse=True)

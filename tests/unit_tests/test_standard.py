@@ -26,7 +26,8 @@ class TestChatDatabricksCompat(ChatModelUnitTests):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "databricks-claude-sonnet-4-6", "host": "https://workspace.example"}
+        # coalesce as by default, which `--unmerged` changes: the snapshot below shows every default
+        return {"model": "databricks-claude-sonnet-4-6", "host": "https://workspace.example", "coalesce": True}
 
     @property
     def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:

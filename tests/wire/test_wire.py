@@ -192,7 +192,11 @@ async def test_version_one_content_is_the_standard_blocks(name: str, way: str, s
 
 
 @pytest.mark.parametrize("name", ANSWERED)
-async def test_version_three_events_assemble_the_same(name: str, server: ScriptedServer) -> None:
+async def test_version_three_events_assemble_the_same(
+    name: str, server: ScriptedServer, request: pytest.FixtureRequest
+) -> None:
+    if name == "logprobs" and request.config.getoption("--unmerged"):
+        pytest.xfail("of metadata that comes with several chunks, langchain-core's v3 events keep the last")
     case = CASES[name]
     model = case.model(server.url)
     check(model.stream_events(case.messages(), version="v3", **case.settings()).output, case, same_id=False)

@@ -34,6 +34,8 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def to(*ports: int) -> None:
         loop = asyncio.get_running_loop()
+        if not isinstance(loop, asyncio.BaseEventLoop):
+            pytest.skip("uvloop's loops cannot be patched")
         connect = loop.sock_connect
 
         async def getaddrinfo(*_: Any, **__: Any) -> list[Info]:
