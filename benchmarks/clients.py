@@ -30,13 +30,18 @@ def dbchat(base: str, kind: str, *, merge: bool) -> Model:
     return ChatDatabricksCompat(model=f"bench-{kind}", family="claude", host=base, token="t", coalesce=merge)
 
 
+OPEN: list[httpx.AsyncClient] = []
+"""Clients that the process has to close when it ends."""
+
+
 def dbchat_aiohttp(base: str, kind: str, *, merge: bool) -> Model:
     """Make ours with httpx over aiohttp as the user's own client."""
     import httpx
     from httpx_aiohttp import AiohttpTransport  # type: ignore[import-not-found,unused-ignore]  # its own place
 
-    client = httpx.AsyncClient(transport=AiohttpTransport())
-    return dbchat(base, kind, merge=merge).model_copy(update={"http_async_client": client})
+    if not OPEN:
+        OPEN.append(httpx.AsyncClient(transport=AiohttpTransport()))
+    return dbchat(base, kind, merge=merge).model_copy(update={"http_async_client": OPEN[0]})
 
 
 def langchain_openai(base: str, kind: str, *, merge: bool) -> Model:

@@ -209,6 +209,8 @@ def _serve(client: str, base: str) -> None:
             sys.stderr.write(f"{client}, {asked['case']}: {type(error).__name__}: {str(error)[:300]}\n")
         sys.stdout.write(json.dumps(figures) + "\n")
         sys.stdout.flush()
+    for open_one in clients.OPEN:
+        _LOOP.run_until_complete(open_one.aclose())
     _LOOP.run_until_complete(_LOOP.shutdown_asyncgens())
     _LOOP.close()
 
