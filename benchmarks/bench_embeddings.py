@@ -197,7 +197,7 @@ def table(clients: dict[str, str], count: int, dimensions: int) -> None:
         dimensions: Numbers in a row.
     """
     ideal = count / BATCH * LATENCY / AT_ONCE
-    print(f"{count:,} texts, {dimensions} dimensions, {LATENCY * 1000:.0f} ms; ideal {ideal:.2f} s", flush=True)
+    print(f"{count:,} texts, {dimensions} dimensions, {LATENCY * 1000:.0f} ms; ideal {ideal:.2f} s\n", flush=True)
     print("| client | way | faults | wall s | x ideal | CPU s | memory / rows |")
     print("|---|---|---|---|---|---|---|")
     for client, python in clients.items():
