@@ -37,7 +37,7 @@ OPEN: list[httpx.AsyncClient] = []
 def dbchat_aiohttp(base: str, kind: str, *, merge: bool) -> Model:
     """Make ours with httpx over aiohttp as the user's own client."""
     import httpx
-    from httpx_aiohttp import AiohttpTransport  # type: ignore[import-not-found,unused-ignore]  # its own place
+    from httpx_aiohttp import AiohttpTransport
 
     if not OPEN:
         OPEN.append(httpx.AsyncClient(transport=AiohttpTransport()))

@@ -229,7 +229,7 @@ if __name__ == "__main__":
     name, address, task = sys.argv[1:]
     os.environ |= {"DATABRICKS_HOST": address, "DATABRICKS_TOKEN": "t"}
     if name == "dbchat fast":
-        import uvloop  # type: ignore[import-not-found,unused-ignore]  # the extra
+        import uvloop
 
         _LOOP = uvloop.new_event_loop()
     if task == "serve":

@@ -10,6 +10,7 @@ from importlib.metadata import requires
 
 import langchain_dbchat
 from langchain_dbchat import _version
+from langchain_dbchat.local import LocalWorkspace
 
 LOADS_NOTHING_HEAVY = """
 import json, sys
@@ -20,6 +21,20 @@ from langchain_dbchat import ChatDatabricksCompat
 llm = ChatDatabricksCompat(model="m", host="https://workspace.example", token="dapi0")
 print(json.dumps(sorted(name for name in sys.modules if name not in before)))
 """
+
+FIRST_CALL = """
+import json, sys
+from langchain_dbchat import ChatDatabricksCompat
+llm = ChatDatabricksCompat(model="databricks-claude-sonnet-4-6", host=sys.argv[1], token=sys.argv[2])
+assert llm.invoke("Hi").text
+print(json.dumps(list(sys.modules)))
+"""
+FOR_OTHERS = {
+    *(f"langchain_dbchat.auth.{way}" for way in ("cli", "m2m", "posit", "profiles", "sdk")),
+    *(f"langchain_dbchat.{part}" for part in ("embeddings", "error_answers", "error_meanings", "structured_output")),
+    "databricks.sdk",
+    "numpy",
+}
 
 
 def test_public_names() -> None:
@@ -37,6 +52,12 @@ def test_import_and_construction_load_nothing_heavy_beyond_langchain_core() -> N
 def test_transport_is_loaded_by_the_first_call_only() -> None:
     done = subprocess.run([sys.executable, "-c", LOADS_NOTHING_HEAVY], capture_output=True, text=True, check=True)
     assert not [name for name in json.loads(done.stdout) if name.startswith("langchain_dbchat.transport")]
+
+
+def test_a_first_call_with_a_token_loads_nothing_for_others(workspace: LocalWorkspace) -> None:
+    command = [sys.executable, "-c", FIRST_CALL, workspace.host, workspace.token]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert FOR_OTHERS.isdisjoint(json.loads(done.stdout))
 
 
 def _names(package: str) -> set[str]:

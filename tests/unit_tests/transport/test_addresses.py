@@ -75,6 +75,8 @@ async def test_an_address_that_is_silent_costs_a_quarter_of_a_second(resolve: An
         with await first_to_answer("host", 443) as connected:
             assert connected.getpeername()[1] == port
         assert 0.2 < time.monotonic() - began < 2
+    await asyncio.sleep(0.01)
+    assert asyncio.all_tasks() == {asyncio.current_task()}  # nobody waits for the silent one any more
 
 
 async def test_where_nobody_answers_the_first_says_why(resolve: Any, refusing: int) -> None:

@@ -25,6 +25,7 @@ from langchain_dbchat.errors import (
     DatabricksTimeoutError,
     MalformedResponseError,
 )
+from langchain_dbchat.transport.attempt import _plain
 from langchain_dbchat.transport.channel import Channel, Timeouts
 from langchain_dbchat.transport.exchange import RetryPolicy
 from langchain_dbchat.transport.pools import async_client, sync_client
@@ -79,6 +80,18 @@ async def test_the_answer_and_the_request_on_the_wire(way: str) -> None:
         "authorization": "Bearer token-1",
         "x-own": "yes",
     }
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ([(b"X-A", b"1"), (b"x-a", b"2"), (b"Retry-After", b"3")], {"x-a": "1, 2", "retry-after": "3"}),
+        ([(b"X-A", "å".encode()), (b"X-B", b"1")], {"x-a": "å", "x-b": "1"}),
+        ([(b"X-A", b"\xe5")], {"x-a": "å"}),
+    ],
+)
+def test_headers_are_read_as_httpx_reads_them(sent: list[tuple[bytes, bytes]], read: dict[str, str]) -> None:
+    assert _plain(httpx.Headers(sent)) == read == {name.lower(): text for name, text in httpx.Headers(sent).items()}
 
 
 async def test_user_agent_names_package_and_python(way: str) -> None:

@@ -268,6 +268,13 @@ def test_a_header_cannot_smuggle_another(value: str) -> None:
         write_request(request)
 
 
+@pytest.mark.parametrize("length", ["1", "3"])
+def test_a_length_that_is_none_is_not_sent(length: str) -> None:
+    request = httpx.Request("POST", "http://host/", headers={"content-length": length}, content=b"{}")
+    with pytest.raises(httpx.LocalProtocolError):
+        write_request(request)
+
+
 def test_a_head_that_almost_fits_takes_no_time() -> None:
     began = time.process_time()
     for filler in (b" " * 60_000, b"a" * 60_000, b"a " * 30_000, b"a:b\r\n" * 10_000, b"\t \t" * 20_000):
