@@ -16,8 +16,6 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 from pydantic_core import PydanticSerializationError, to_json
 
-from langchain_dbchat.auth.settings import AuthSettings
-from langchain_dbchat.auth.workspace import parse_workspace
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.link import Holder, Link, endpoint_name, of_call, route
 from langchain_dbchat.models.families import OPENAI_COMPATIBLE, Family, family_of
@@ -25,6 +23,8 @@ from langchain_dbchat.models.families import OPENAI_COMPATIBLE, Family, family_o
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from langchain_dbchat.auth.settings import AuthSettings
+    from langchain_dbchat.auth.workspace import Workspace
     from langchain_dbchat.transport.exchange import Request
 
 DEFAULT_MODEL = "databricks-claude-sonnet-4-6"
@@ -196,7 +196,7 @@ class DatabricksConnection(BaseModel):
 
     def _endpoint_of_address(self) -> str | None:
         address = self.base_url or self.host
-        return parse_workspace(address, plain=self.base_url is not None).endpoint if address else None
+        return _parse(address, plain=self.base_url is not None).endpoint if address else None
 
     def _default_model(self) -> str:
         name = os.environ.get("DATABRICKS_MODEL")
@@ -210,6 +210,8 @@ class DatabricksConnection(BaseModel):
         return DEFAULT_MODEL
 
     def _auth_settings(self) -> AuthSettings:
+        from langchain_dbchat.auth.settings import AuthSettings  # noqa: PLC0415  # where a model is made, not imported
+
         client = self.workspace_client
         is_config = client is not None and not hasattr(client, "config")
         return AuthSettings(
@@ -366,7 +368,7 @@ class DatabricksConnection(BaseModel):
         return family_of(model, override)
 
     def _plain_server(self) -> bool:
-        return parse_workspace(self.base_url or "", plain=True).kind == "openai"
+        return _parse(self.base_url or "", plain=True).kind == "openai"
 
     def write_request(  # noqa: PLR0913  # one request's parts, the last two by keyword
         self,
@@ -419,3 +421,9 @@ class DatabricksConnection(BaseModel):
             host=link.workspace.host,
             streaming=streaming,
         )
+
+
+def _parse(address: str, *, plain: bool) -> Workspace:
+    from langchain_dbchat.auth.workspace import parse_workspace  # noqa: PLC0415  # where a model is made, not imported
+
+    return parse_workspace(address, plain=plain)
