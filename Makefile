@@ -21,7 +21,7 @@ PYTEST_ARGS ?=
 demo: $(VENV)/.has-demo
 	@$(BIN)/python examples/demo.py $(if $(LIVE),--live)
 
-test: $(VENV)/.has-$(if $(ALL),test-all,test)
+test: $(VENV)/.has-$(if $(ALL),test-all,test) $(if $(FAST),$(VENV)/.has-fast)
 	$(BIN)/python -m pytest $(if $(UNMERGED),--unmerged) $(if $(FAST),--uvloop) $(PYTEST_ARGS)
 
 lint: $(VENV)/.has-lint

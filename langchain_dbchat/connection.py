@@ -332,7 +332,7 @@ class DatabricksConnection(BaseModel):
         return await asyncio.to_thread(self.link, call)
 
     def _connect(self) -> Link:
-        from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # every way of signing in: first call only
+        from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # loads the way of signing in: first call only
         from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx: first call only
         from langchain_dbchat.transport.exchange import RetryPolicy  # noqa: PLC0415  # the same
 

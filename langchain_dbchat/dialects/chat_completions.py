@@ -17,6 +17,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic_core import from_json
 
 from langchain_dbchat.dialects.answer import Answer, Delta
+from langchain_dbchat.dialects.errors_within import raise_error_within
 from langchain_dbchat.dialects.parts import Part, Text, join_parts, read_parts
 from langchain_dbchat.dialects.reasoning import PROVIDER, Target
 from langchain_dbchat.dialects.usage import decode_usage
@@ -102,15 +103,6 @@ def _message(answer: Answer, facts: _Facts, *, cut: bool) -> AIMessage:
     )
 
 
-def _raise_error(payload: Mapping[str, Any], request_id: str | None) -> None:
-    """Raise the error that an event or an answer is, if it is one."""
-    from langchain_dbchat.error_answers import error_from_event  # noqa: PLC0415  # most answers are none
-
-    error = error_from_event(payload, request_id=request_id)
-    if error is not None:
-        raise error
-
-
 def _parse(raw: bytes | str) -> dict[str, Any]:
     try:
         payload = from_json(raw)
@@ -147,8 +139,7 @@ def decode_answer(body: bytes, target: Target, request_id: str | None) -> ChatRe
         MalformedResponseError: If the body is no chat completion.
     """
     payload = _parse(body)
-    if "choices" not in payload or "error" in payload or "error_code" in payload:
-        _raise_error(payload, request_id)
+    raise_error_within(payload, "choices", request_id=request_id)
     choices = payload.get("choices")
     if not isinstance(choices, list) or not choices:
         raise _no_choices(payload, target, request_id)
@@ -325,7 +316,7 @@ class StreamDecoder:
 
     def _read(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         if "error" in payload or "error_code" in payload:
-            _raise_error(payload, self._facts.request_id)
+            raise_error_within(payload, "choices", request_id=self._facts.request_id)
         facts = self._facts
         if facts.id is None and not self._started:
             facts.name(payload)
@@ -354,10 +345,12 @@ class StreamDecoder:
             raise MalformedResponseError(f"A delta of the stream is a {type(says).__name__}, not an object.")
         content = says.get("content")
         if type(content) is str and says.keys() <= _PLAIN_DELTA:
-            if self._pending is not None:
-                self._add(Text(content), chunks)
-            elif content:
+            if not content:
+                return
+            if self._pending is None:
                 self._texts.append(content)
+            else:
+                self._add(Text(content), chunks)
             return
         for part in read_parts(says):
             self._add(part, chunks)

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from pydantic_core import from_json
 
+from langchain_dbchat.dialects.errors_within import raise_error_within
 from langchain_dbchat.errors import MalformedResponseError
 
 MAX_INPUTS = 150
@@ -68,12 +69,8 @@ def decode_embeddings(body: bytes, count: int, endpoint: str) -> tuple[list[Row]
     if not isinstance(payload, Mapping):
         raise MalformedResponseError(f"The endpoint {endpoint!r} answered with a JSON {type(payload).__name__}.")
     data = payload.get("data")
+    raise_error_within(payload, "data", endpoint=endpoint)
     if not isinstance(data, list):
-        from langchain_dbchat.error_answers import error_from_event  # noqa: PLC0415  # most answers are none
-
-        failure = error_from_event(dict(payload), endpoint=endpoint)
-        if failure is not None:
-            raise failure
         raise MalformedResponseError(
             f"The endpoint {endpoint!r} answered with {sorted(payload)} instead of 'data': is it an embedding endpoint?"
         )

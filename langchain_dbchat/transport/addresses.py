@@ -31,24 +31,45 @@ async def first_to_answer(host: str, port: int) -> socket.socket:
     Raises:
         OSError: No address answers; the error of the first one.
     """
-    infos = _by_turns(await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    infos = _by_turns(await _resolve(host, port))
     attempts: list[asyncio.Task[socket.socket]] = []
     winner: socket.socket | None = None
     try:
-        while winner is None:
-            if len(attempts) < len(infos):
-                attempts.append(asyncio.create_task(_connect(infos[len(attempts)])))
-            open_ones = [attempt for attempt in attempts if not attempt.done()]
-            if not open_ones:
-                return attempts[0].result()  # raises: nobody has won
-            patience = _STAGGER if len(attempts) < len(infos) else None
-            done, _ = await asyncio.wait(open_ones, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-            winner = next((attempt.result() for attempt in done if attempt.exception() is None), None)
-        return winner
+        for number in range(len(infos)):
+            attempts.append(asyncio.create_task(_connect(infos[number])))
+            winner = await _first_of(attempts, _STAGGER if number + 1 < len(infos) else None)
+            if winner is not None:
+                return winner
+        for attempt in attempts:
+            attempt.result()  # raises: nobody has won
+        raise OSError(f"{host} has no address")
     finally:
         for attempt in attempts:
             attempt.cancel()
             attempt.add_done_callback(lambda ended: _close_unless(ended, winner))
+
+
+async def _resolve(host: str, port: int) -> list[Info]:
+    try:  # an address needs no name server, and does not wait for a free thread
+        flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags))
+    except socket.gaierror:
+        loop = asyncio.get_running_loop()
+        return list(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+
+
+async def _first_of(attempts: list[asyncio.Task[socket.socket]], patience: float | None) -> socket.socket | None:
+    """Wait for one that has connected: until none is left, or one has failed and the next may begin, or time is up."""
+    while True:
+        for attempt in attempts:
+            if attempt.done() and attempt.exception() is None:
+                return attempt.result()
+        open_ones = [attempt for attempt in attempts if not attempt.done()]
+        if not open_ones or (patience is not None and attempts[-1].done()):
+            return None
+        done, _ = await asyncio.wait(open_ones, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            return None
 
 
 async def _connect(info: Info) -> socket.socket:

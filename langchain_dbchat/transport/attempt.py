@@ -79,7 +79,7 @@ class Attempt:
         }
         self._head: httpx.Response | None = None
         self._answer: dict[str, str] = {}  # the headers of the answer, in lower case
-        self.is_plain = False  # the body needs no decompression
+        self.is_plain = False  # the body needs no decompression, and nobody has read it
         self._open = False
         self._pieces: list[bytes] = []
         self._room = math.inf
@@ -133,7 +133,8 @@ class Attempt:
             self._waits["read"] = None if first is None or idle is None else max(first, idle)
         if not response.is_success:
             self._room = _ERROR_BODY_LIMIT
-        self.is_plain = "content-encoding" not in self._answer
+        is_read = response.is_closed or response.is_stream_consumed  # by a hook of the user's client
+        self.is_plain = "content-encoding" not in self._answer and not is_read
         return self._open
 
     def takes(self, piece: bytes) -> bool:

@@ -14,8 +14,8 @@ The rules, in the order in which they are asked:
 4. Overload and failures of the server (408, 425, 429, 500, 502, 503, 504) and requests that never reached it: send
    again after a pause, up to `max_retries` times and as long as the pause ends before the deadline. The server's own
    Retry-After is obeyed; without one the pause is random between 0 and an exponential bound ("full jitter"), so that
-   many clients that failed together do not return together. A connection that broke says nothing of load, and the next
-   one usually holds: only the first pause after one is short.
+   many clients that failed together do not return together. Where there was no connection, or it broke before the
+   server could act (or may act twice: `retry_sent`), the next one usually holds: the first pause is short.
 5. The request was sent and no answer came: the server may be working on it, and an agent may act on the world. It is
    sent again only if the policy says so.
 6. Everything else is an error at once, redirects too. The error raised is the last one that happened, as it is, and its
@@ -132,7 +132,7 @@ class RetryPolicy:
         max_retries: How many times at most, 5 by default; 0 for never.
         deadline: Seconds after the start of the call in which the last retry may begin, 120 by default.
         base: Bound of the first random pause in seconds, 0.5 by default; it doubles each time.
-        after_break: Bound of the first pause if the connection broke, 0.05 seconds by default.
+        after_break: Bound of the first pause if there was no connection or it broke, 0.05 seconds by default.
         cap: The largest bound in seconds, 60 by default: the window of Databricks' rate limits.
         retry_sent: Whether to send again what the server may be executing, False by default.
     """
@@ -185,7 +185,7 @@ class _Ledger:
         left = policy.deadline - (self._clock() - self._began)
         if wait > left:
             asked = "the server asks to wait" if error.retry_after is not None else "the next pause would be"
-            self.note(error, f"given up: {asked} {wait:.1f} s, and {max(left, 0):.1f} s of the deadline are left")
+            self.note(error, f"given up: {asked} {wait:.2f} s, and {max(left, 0):.2f} s of the deadline are left")
             return None
         self._retries += 1
         self.note(error, f"waited {wait:.2f} s")

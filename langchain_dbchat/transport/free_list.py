@@ -175,7 +175,10 @@ class _Body:
 
     def _first(self) -> bytes:
         head = self._head
-        return head.body.feed(head.rest) if head.rest and not head.body.done else b""
+        if head.body.done:
+            head.body.excess = bool(head.rest)
+            return b""
+        return head.body.feed(head.rest) if head.rest else b""
 
     def _give_back(self) -> None:
         """Give the connection back if the answer was read to its end, else close it."""

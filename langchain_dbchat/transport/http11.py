@@ -219,8 +219,11 @@ def write_request(request: httpx.Request) -> tuple[HeadReader, bytes]:
 def _plain_request(request: httpx.Request) -> bytes | None:
     """Write a request's head; None if h11 has to say whether and how it can be written."""
     headers = request.headers.raw
-    lengths = [value for name, value in headers if name.lower() in _FRAMING]
-    if len(headers) - len({name.lower() for name, _ in headers}) or lengths != [b"%d" % len(request.content)]:
+    words = [name.lower() for name, _ in headers]
+    framing = [pair for pair in zip(words, (value for _, value in headers), strict=True) if pair[0] in _FRAMING]
+    if len(set(words)) != len(words) or b"host" not in words or any(b":" in word for word in words):
+        return None
+    if framing != [(b"content-length", b"%d" % len(request.content))]:
         return None
     lines = b"".join([b"%b: %b\r\n" % pair for pair in headers])
     head = b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method.encode(), request.url.raw_path, lines)
@@ -296,7 +299,7 @@ class HeadReader:
 def _plain_head(data: bytes, method: str) -> Head | None:
     """Read a head that came whole and leaves nothing to interpret; None if it is h11's to judge."""
     found = _PLAIN_HEAD.match(data)
-    if found is None:
+    if found is None or found.end() > _HEAD_LIMIT:
         return None
     headers = []
     framing = []

@@ -200,8 +200,10 @@ def _tls(state: _State, key: _Key) -> Callable[[], ssl.SSLContext]:
         with state.tls_lock:
             made = state.contexts.get(key[:2])
             if made is None:
-                made = state.contexts[key[:2]] = httpx.create_ssl_context()
+                made = httpx.create_ssl_context()
                 made.set_alpn_protocols(["http/1.1"])
+                if _key()[:2] == key[:2]:  # it was made of what the environment says now
+                    state.contexts[key[:2]] = made
         return made
 
     return context

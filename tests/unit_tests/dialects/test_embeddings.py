@@ -83,6 +83,14 @@ def test_a_body_that_is_no_object_raises(body: bytes) -> None:
         decode_embeddings(body, 1, "gte")
 
 
+@pytest.mark.parametrize("data", [[], [{"index": 0, "embedding": [1.0]}]])
+def test_an_error_beside_rows_is_that_error(data: list[Any]) -> None:
+    with pytest.raises(DatabricksRateLimitError, match="slow down"):
+        decode_embeddings(
+            to_json({"data": data, "error_code": "REQUEST_LIMIT_EXCEEDED", "message": "slow down"}), 1, "gte"
+        )
+
+
 def test_an_error_in_spite_of_its_status_raises_as_that_error() -> None:
     body = to_json({"error_code": "REQUEST_LIMIT_EXCEEDED", "message": "slow down"})
     with pytest.raises(DatabricksRateLimitError, match="slow down"):

@@ -237,6 +237,19 @@ def test_deltas_that_arrive_together_become_one_chunk() -> None:
     assert [chunk.content for chunk in chunks_of(*events, STOP)] == ["a", "b", "c", ""]
 
 
+def test_an_empty_text_does_not_part_what_arrived_together() -> None:
+    events = (event(call_delta('{"a":', "f", call_id="c1")), event({"content": ""}), event(call_delta(" 1}")))
+    assert len(chunks_of(*events, STOP, coalesce=True)) == 2
+
+
+@pytest.mark.parametrize("mark", [{"object": "error"}, {"type": "error"}])
+@pytest.mark.parametrize("choices", [[], None])
+def test_an_error_with_empty_choices_is_that_error(mark: dict[str, str], choices: Any) -> None:
+    body = to_json({**mark, "message": "slow down", "code": "REQUEST_LIMIT_EXCEEDED", "choices": choices})
+    with pytest.raises(DatabricksError, match="slow down"):
+        decode_answer(body, target("generic"), None)
+
+
 def test_a_whole_answer_instead_of_a_stream_is_read() -> None:
     body = b'{"id":"w","choices":[{"index":0,"message":{"content":"all"},"finish_reason":"stop"}]}'
     assert summed(body).text == "all"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import sys
 import time
 from typing import Any
 
@@ -83,6 +84,46 @@ async def test_where_nobody_answers_the_first_says_why(resolve: Any, refusing: i
     resolve(refusing, refusing)
     with pytest.raises(ConnectionRefusedError):
         await first_to_answer("host", 443)
+
+
+async def test_no_address_at_all_is_an_error_of_the_network(resolve: Any) -> None:
+    resolve()
+    with pytest.raises(OSError, match="no address"):
+        await first_to_answer("host", 443)
+
+
+async def test_a_literal_address_waits_for_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nobody(*_: Any, **__: Any) -> None:
+        await asyncio.sleep(60)
+
+    with listener() as server:
+        if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+            monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", nobody)
+        (await asyncio.wait_for(first_to_answer("127.0.0.1", server.getsockname()[1]), 5)).close()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="event loops have no eager tasks before")
+def test_tasks_that_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run(*ports: int) -> int:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009  # types are those of 3.10
+
+        async def getaddrinfo(*_: Any, **__: Any) -> list[Info]:
+            return [info(port) for port in ports]
+
+        async def sock_connect(made: socket.socket, address: tuple[str, int]) -> None:
+            made.setblocking(True)
+            made.connect(address)  # at once, as to a socket of this machine
+
+        monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+        monkeypatch.setattr(loop, "sock_connect", sock_connect)
+        with await first_to_answer("host", 443) as connected:
+            return int(connected.getpeername()[1])
+
+    with listener() as gone:
+        refusing = gone.getsockname()[1]
+    with listener() as server:
+        assert asyncio.run(run(refusing, server.getsockname()[1])) == server.getsockname()[1]
 
 
 async def test_two_that_answer_at_once_leave_one_socket(resolve: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,17 @@ def test_headers_are_read_as_httpx_reads_them(sent: list[tuple[bytes, bytes]], r
     assert _plain(httpx.Headers(sent)) == read == {name.lower(): text for name, text in httpx.Headers(sent).items()}
 
 
+async def test_a_hook_that_reads_the_answer_does_no_harm(way: str) -> None:
+    async def aread(response: httpx.Response) -> None:
+        await response.aread()
+
+    read = {"response": [lambda response: response.read()]}
+    with ScriptedServer(Scripted({"a": 1})) as server, httpx.Client(event_hooks=read) as client:
+        async with httpx.AsyncClient(event_hooks={"response": [aread]}) as async_client:
+            theirs = Channel(Rotating(), http_client=client, http_async_client=async_client)
+            assert (await post(way, theirs, request_to(server))).body == b'{"a":1}'
+
+
 async def test_user_agent_names_package_and_python(way: str) -> None:
     with ScriptedServer(Scripted({})) as server:
         await post(way, Channel(Rotating()), request_to(server))

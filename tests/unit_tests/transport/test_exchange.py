@@ -181,7 +181,7 @@ def test_a_wait_longer_than_the_deadline_is_not_begun() -> None:
     error = drive.fails(DatabricksRateLimitError)
     assert drive.pauses == [3]
     assert error.retry_after == 118
-    assert "the server asks to wait 118.0 s, and 117.0 s of the deadline are left" in error.__dict__["__notes__"][-1]
+    assert "the server asks to wait 118.00 s, and 117.00 s of the deadline are left" in error.__dict__["__notes__"][-1]
 
 
 def test_time_spent_in_attempts_counts_towards_the_deadline() -> None:

@@ -268,6 +268,41 @@ def test_a_header_cannot_smuggle_another(value: str) -> None:
         write_request(request)
 
 
+@pytest.mark.parametrize("name", ["Authorization: Bearer other", "Content-Length: 9", "a b", "x:", "", "x\r\ny"])
+def test_a_name_cannot_smuggle_a_header(name: str) -> None:
+    request = httpx.Request("POST", "http://host/", headers={name: "x"}, content=b"{}")
+    with pytest.raises(httpx.LocalProtocolError):
+        write_request(request)
+
+
+def test_a_request_without_a_host_or_with_two_framings_is_h11s_to_judge() -> None:
+    request = httpx.Request("POST", "http://host/", headers={"transfer-encoding": "2"}, content=b"{}")
+    with pytest.raises(httpx.LocalProtocolError):
+        write_request(request)
+    request = httpx.Request("POST", "http://host/", content=b"{}")
+    del request.headers["host"]
+    with pytest.raises(httpx.LocalProtocolError):
+        write_request(request)
+
+
+def test_a_head_has_a_limit() -> None:
+    reader, _ = write_request(httpx.Request("POST", "http://host/", content=b"{}"))
+    long = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx: " + b"a" * 150_000
+    assert http11._plain_head(long + b"\r\n\r\n", "POST") is None
+    with pytest.raises(httpx.RemoteProtocolError):
+        reader.feed(long)
+
+
+@pytest.mark.parametrize("way", OURS)
+@pytest.mark.parametrize("head", [b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"])
+def test_what_follows_an_answer_without_a_body_is_left_too(way: str, head: bytes) -> None:
+    caller = Caller(way)
+    with RawServer(answer_always(head + b"HTTP/1.1 200")) as server:
+        assert [caller.send(server.url)[1] for _ in range(2)] == [b""] * 2
+        assert server.connections == 2
+    caller.close()
+
+
 @pytest.mark.parametrize("length", ["1", "3"])
 def test_a_length_that_is_none_is_not_sent(length: str) -> None:
     request = httpx.Request("POST", "http://host/", headers={"content-length": length}, content=b"{}")

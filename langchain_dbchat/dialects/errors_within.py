@@ -1,0 +1,31 @@
+"""Errors that come as answers: with status 200, or in the midst of a stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def raise_error_within(
+    payload: Mapping[str, Any], wanted: str, *, request_id: str | None = None, endpoint: str | None = None
+) -> None:
+    """Raise the error that an answer is, if it is one.
+
+    Args:
+        payload: The decoded answer or event.
+        wanted: The field that an answer without an error fills, such as ``"choices"``.
+        request_id: The request id from the response's headers.
+        endpoint: The serving endpoint that was called.
+
+    Raises:
+        DatabricksError: The answer is an error.
+    """
+    if payload.get(wanted) and "error" not in payload and "error_code" not in payload:
+        return
+    from langchain_dbchat.error_answers import error_from_event  # noqa: PLC0415  # most answers are none
+
+    error = error_from_event(payload, request_id=request_id, endpoint=endpoint)
+    if error is not None:
+        raise error
