@@ -5,6 +5,7 @@ Importing the package loads neither httpx nor databricks.sdk: they are loaded by
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from langchain_dbchat._version import __version__
@@ -20,7 +21,8 @@ def _import_core() -> None:
     import langchain_core.language_models.chat_models  # noqa: F401, PLC0415
 
 
-_import_core.__code__ = _import_core.__code__.replace(co_stacksize=2048)
+with suppress(Exception):  # compilers such as Nuitka make functions that have no code of CPython's
+    _import_core.__code__ = _import_core.__code__.replace(co_stacksize=2048)
 _import_core()
 
 from langchain_dbchat.chat_models import ChatDatabricksCompat  # noqa: E402
