@@ -8,6 +8,7 @@ It pauses the transport while nobody reads.
 from __future__ import annotations
 
 import asyncio
+import math
 import select
 import socket
 from typing import TYPE_CHECKING, cast
@@ -95,6 +96,8 @@ class AsyncSocket(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._pieces: list[bytes] = []
         self._size = 0
+        # uvloop drops what it holds of a paused TLS connection when the server closes it: there, all is taken.
+        self._most = _HIGH_WATER if isinstance(self._loop, asyncio.BaseEventLoop) else math.inf
         self._reading_paused = False
         self._over = False  # no more bytes will come
         self._broken: Exception | None = None
@@ -114,7 +117,7 @@ class AsyncSocket(asyncio.Protocol):
         self._size += len(data)
         if self._reader is not None:
             _wake(self._reader)
-        elif self._size > _HIGH_WATER and not self._reading_paused and self._transport is not None:
+        elif self._size > self._most and not self._reading_paused and self._transport is not None:
             self._reading_paused = True
             self._transport.pause_reading()
 
