@@ -18,14 +18,14 @@ def _import_core() -> None:
     map the next and unmap it again; that costs up to 70 of 530 ms, and who imports us from how deep decides it. After
     this frame a fresh block begins.
     """
-    import langchain_core.language_models.chat_models  # noqa: F401, PLC0415
+    import langchain_core.language_models.chat_models  # noqa: F401, PLC0415  # for its effect, from this frame
 
 
 with suppress(Exception):  # compilers such as Nuitka make functions that have no code of CPython's
     _import_core.__code__ = _import_core.__code__.replace(co_stacksize=2048)
 _import_core()
 
-from langchain_dbchat.chat_models import ChatDatabricksCompat  # noqa: E402
+from langchain_dbchat.chat_models import ChatDatabricksCompat  # noqa: E402  # langchain-core first
 
 if TYPE_CHECKING:
     from langchain_dbchat.embeddings import DatabricksEmbeddings

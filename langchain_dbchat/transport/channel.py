@@ -254,6 +254,7 @@ class Channel:
             response = await client.send(request, stream=True, follow_redirects=False)
             if attempt.opened(response):
                 return attempt.reply()
+            # An async client's response has an async stream.
             body = aiter(response.stream if attempt.is_plain else response.aiter_bytes())  # type: ignore[arg-type]
             async with aclosing(response), aclosing(cast("AsyncGenerator[bytes, None]", body)):
                 async for piece in body:

@@ -53,6 +53,16 @@ def test_one_client_and_one_tls_context_for_all_threads(monkeypatch: pytest.Monk
     clients.pop().close()
 
 
+def test_a_tls_context_is_kept_for_the_environment_that_it_was_made_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = pools._State()
+    context = pools._tls(state, pools._key())
+    with monkeypatch.context() as changed:
+        changed.setenv("SSL_CERT_DIR", "/nowhere")  # between the client and its first call
+        context()
+        assert not state.contexts
+    assert context() is context()
+
+
 def test_a_changed_environment_gets_another_client(monkeypatch: pytest.MonkeyPatch) -> None:
     first = pools.sync_client()
     with monkeypatch.context() as changed:
