@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.dialects.messages import encode_messages
+from langchain_dbchat.dialects.messages import encode_conversation
 from langchain_dbchat.dialects.schemas import fit_schema
 from langchain_dbchat.dialects.thinking import encode_thinking, is_thinking
 from langchain_dbchat.dialects.tools import convert_tool_choice, encode_format, encode_tools
@@ -63,7 +63,8 @@ def encode_request(
     """
     family = target.family
     asked = {key: value for key, value in settings.items() if value is not None}
-    encoded = Encoded({"messages": encode_messages(messages, target)})
+    conversation, changed = encode_conversation(messages, target)
+    encoded = Encoded({"messages": conversation}, warnings=changed)
     body = encoded.body
     tools = asked.get("tools") or []
     fields, notes = encode_thinking(

@@ -44,6 +44,14 @@ class Family(NamedTuple):
     """Whether empty text is accepted. Claude: `messages: text content blocks must be non-empty`, also for an
     assistant turn that only calls tools, which Databricks itself returns with `content: ""`."""
 
+    blank_text: bool = True
+    """Whether text of nothing but white space is accepted. Claude: `messages: text content blocks must contain
+    non-whitespace text` (opencode #31259)."""
+
+    final_space: bool = True
+    """Whether a last message of the assistant's, which the model continues, may end with white space. Claude:
+    `final assistant content cannot end with trailing whitespace` (langchain #35071)."""
+
     image_urls: bool = True
     """Whether an image may be an http(s) URL. Claude: `Http data URLs are not supported by Claude`; it takes data
     URLs."""
@@ -51,6 +59,22 @@ class Family(NamedTuple):
     system: Literal["first", "anywhere"] = "anywhere"
     """Where system messages may stand. Databricks documents `system` as usable once, as the first message; Gemini
     refuses a second one."""
+
+    alternating_roles: bool = False
+    """Whether user and assistant have to take turns, the user first. Llama, DBRX and Mixtral: `Chat message input roles
+    must alternate (user -> assistant -> u -> a -> ...) with an optional system at the start` (aider #1920,
+    crewAI #1454)."""
+
+    call_ids: str = ""
+    """The pattern of the ids of tool calls, as a regular expression for the whole id; empty where any id will do.
+    Claude: `tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'` (langchain #37756), 64 characters at most on
+    Bedrock; OpenAI: `string too long. Expected a string with maximum length 40` (dify #28987); Mixtral: `must be a-z,
+    A-Z, 0-9, with a length of 9` (magentic #276; the other models of its row take any id). An unknown endpoint gets
+    each id as it is, because LiteLLM keeps Gemini's signatures in them."""
+
+    orphan_results: bool = False
+    """Whether a tool result may be sent whose call is not in the conversation. Databricks' models answer 400; some
+    servers behind `base_url=` do not check."""
 
     tool_history: Literal["grouped", "split"] = "grouped"
     """How several tool calls of one past turn are sent. Claude wants all results after the one turn that called;
@@ -62,6 +86,10 @@ class Family(NamedTuple):
 
     tool_result_media: bool = True
     """Whether images and files may stand in a tool message. Where not, they follow in a user message."""
+
+    answer_media: bool = True
+    """Whether images may stand in an assistant's message, as Gemini's image models send them. Where not, they follow in
+    a user message: elsewhere they are documented for the user role alone."""
 
     schema_inline_refs: bool = False
     """Whether `$ref` has to be replaced by what it names: the Gemini surface knows no `$ref` and no `$defs`."""
@@ -145,7 +173,13 @@ _LOGPROBS = frozenset({"logprobs", "top_logprobs"})
 _OPENAI_ONLY = frozenset({"parallel_tool_calls", "store", "prompt_cache_key", "user", "logit_bias"})
 
 GENERIC = Family(
-    name="generic", strict_tools=True, json_schema=None, cache_control=True, reasoning="effort", signs="own"
+    name="generic",
+    strict_tools=True,
+    orphan_results=True,
+    json_schema=None,
+    cache_control=True,
+    reasoning="effort",
+    signs="own",
 )
 """An endpoint about which its name says nothing: what the user asked for is sent as it is."""
 
@@ -157,10 +191,14 @@ _CLAUDE = Family(
     refuses=_PENALTIES | _LOGPROBS | _OPENAI_ONLY | {"seed", "n", "reasoning_effort"},
     stream_options=False,
     empty_text=False,
+    blank_text=False,
+    final_space=False,
     image_urls=False,
     system="first",
+    call_ids="[a-zA-Z0-9_-]{1,64}",
     media=frozenset({"image_url", "file"}),
     tool_result_media=False,
+    answer_media=False,
     json_object=False,
     format_with_tools=False,
     format_with_stream=False,
@@ -181,8 +219,10 @@ _GPT = Family(
     refuses=_SAMPLING | _PENALTIES | _OPENAI_ONLY | {"stop", "thinking"},
     strict_tools=True,
     system="first",
+    call_ids="[!-~]{1,40}",
     media=frozenset({"image_url", "file"}),
     tool_result_media=False,
+    answer_media=False,
     reasoning="effort",
     efforts=("minimal", "low", "medium", "high"),
 )
@@ -193,6 +233,7 @@ _GEMINI = Family(
     system="first",
     media=frozenset({"image_url", "file", "audio_url", "video_url", "input_audio"}),
     tool_result_media=False,
+    answer_media=False,
     schema_inline_refs=True,
     schema_refuses=frozenset({"$schema", "exclusiveMinimum", "exclusiveMaximum", "const", "additionalProperties"}),
     reasoning="effort",
@@ -208,8 +249,10 @@ _OPEN_WEIGHTS = Family(
     system="first",
     media=frozenset({"image_url"}),
     tool_result_media=False,
+    answer_media=False,
     tool_history="split",
 )
+_ALTERNATING = _OPEN_WEIGHTS._replace(alternating_roles=True)
 _GLM = _OPEN_WEIGHTS._replace(
     name="glm-5-2",
     refuses=_OPENAI_ONLY | {"thinking"},
@@ -268,6 +311,7 @@ FAMILIES: dict[str, Family] = {
         _GEMINI._replace(name="gemini-3-6", refuses=_GEMINI.refuses | _SAMPLING),
         _GEMINI._replace(
             name="gemini-image",
+            answer_media=True,
             refuses=_GEMINI.refuses | {"reasoning_effort"},
             reasoning="none",
             efforts=(),
@@ -300,10 +344,15 @@ FAMILIES: dict[str, Family] = {
         ),
         _THINKING_WEIGHTS._replace(name="grok", media=_TEXT_ONLY, efforts=("low", "medium", "high", "xhigh")),
         _OPEN_WEIGHTS._replace(name="thinking-open-weights", json_schema=None, thinks_always=True),
-        _OPEN_WEIGHTS._replace(media=_TEXT_ONLY),
-        _OPEN_WEIGHTS._replace(name="open-weights-vision", json_schema=None),
-        _OPEN_WEIGHTS._replace(name="llama-4"),
-        _OPEN_WEIGHTS._replace(name="open-weights-unproven", media=_TEXT_ONLY, json_schema=None),
+        _ALTERNATING._replace(media=_TEXT_ONLY),
+        _ALTERNATING._replace(name="open-weights-vision", json_schema=None),
+        _ALTERNATING._replace(name="llama-4"),
+        _ALTERNATING._replace(
+            name="open-weights-unproven",
+            media=_TEXT_ONLY,
+            json_schema=None,
+            call_ids="[a-zA-Z0-9]{9}",
+        ),
     )
 }
 """Every row by its name."""
@@ -340,7 +389,7 @@ _BY_NAME: tuple[tuple[str, str], ...] = (
     (r"llama-4", "llama-4"),
     (r"llama", "open-weights"),
     (r"gemma", "open-weights-vision"),
-    (r"qwen|mixtral|dbrx|mpt", "open-weights-unproven"),
+    (r"qwen|mi[sx]tral|dbrx|mpt", "open-weights-unproven"),
 )
 """Names of Databricks' own endpoints and services to rows; the first pattern that is found wins."""
 
