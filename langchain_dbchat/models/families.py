@@ -69,8 +69,9 @@ class Family(NamedTuple):
     """The pattern of the ids of tool calls, as a regular expression for the whole id; empty where any id will do.
     Claude: `tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'` (langchain #37756), 64 characters at most on
     Bedrock; OpenAI: `string too long. Expected a string with maximum length 40` (dify #28987); Mixtral: `must be a-z,
-    A-Z, 0-9, with a length of 9` (magentic #276; the other models of its row take any id). An unknown endpoint gets
-    each id as it is, because LiteLLM keeps Gemini's signatures in them."""
+    A-Z, 0-9, with a length of 9` (magentic #276; the other models of its row take any id). An endpoint of an unknown
+    model gets ids that all of these but Mixtral take; a server behind `base_url=` gets each id as it is, because
+    LiteLLM keeps Gemini's signatures in them."""
 
     orphan_results: bool = False
     """Whether a tool result may be sent whose call is not in the conversation. Databricks' models answer 400; some
@@ -175,6 +176,7 @@ _OPENAI_ONLY = frozenset({"parallel_tool_calls", "store", "prompt_cache_key", "u
 GENERIC = Family(
     name="generic",
     strict_tools=True,
+    call_ids="[a-zA-Z0-9_-]{1,40}",
     orphan_results=True,
     json_schema=None,
     cache_control=True,
@@ -183,7 +185,7 @@ GENERIC = Family(
 )
 """An endpoint about which its name says nothing: what the user asked for is sent as it is."""
 
-OPENAI_COMPATIBLE = GENERIC._replace(name="openai-compatible", message_names=True, signs="")
+OPENAI_COMPATIBLE = GENERIC._replace(name="openai-compatible", message_names=True, call_ids="", signs="")
 """A server behind ``base_url=`` that is no Databricks workspace (a proxy, vLLM, llama.cpp)."""
 
 _CLAUDE = Family(
@@ -343,7 +345,7 @@ FAMILIES: dict[str, Family] = {
             thinks_always=True,
         ),
         _THINKING_WEIGHTS._replace(name="grok", media=_TEXT_ONLY, efforts=("low", "medium", "high", "xhigh")),
-        _OPEN_WEIGHTS._replace(name="thinking-open-weights", json_schema=None, thinks_always=True),
+        _OPEN_WEIGHTS._replace(name="thinking-open-weights", media=_TEXT_ONLY, json_schema=None, thinks_always=True),
         _ALTERNATING._replace(media=_TEXT_ONLY),
         _ALTERNATING._replace(name="open-weights-vision", json_schema=None),
         _ALTERNATING._replace(name="llama-4"),
