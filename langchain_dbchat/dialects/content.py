@@ -77,10 +77,7 @@ def block_role(block: Any) -> Literal["content", "reasoning", "call", "server_to
     """
     if not isinstance(block, Mapping):
         return "content"
-    value = block.get("value")
-    if block.get("type") == "non_standard" and isinstance(value, Mapping):
-        block = value
-    kind = block.get("type")
+    kind = _unwrapped(block).get("type")
     if not isinstance(kind, str):
         return "content"
     if kind in REASONING_BLOCKS:
@@ -88,6 +85,12 @@ def block_role(block: Any) -> Literal["content", "reasoning", "call", "server_to
     if kind in CALL_BLOCKS:
         return "call"
     return "server_tool" if _SERVER_TOOL.search(kind) and not _IDS.isdisjoint(block) else "content"
+
+
+def _unwrapped(block: Block) -> Block:
+    """Find the block that LangChain wrapped because it has no standard form."""
+    value = block.get("value")
+    return value if block.get("type") == "non_standard" and isinstance(value, Mapping) else block
 
 
 def is_known(block: Block) -> bool:
@@ -99,7 +102,7 @@ def is_known(block: Block) -> bool:
     Returns:
         True if so.
     """
-    kind = block.get("type")
+    kind = _unwrapped(block).get("type")
     return isinstance(kind, str) and kind in _ENCODERS
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from typing import Any
 
 from pydantic_core import to_jsonable_python
@@ -69,6 +70,8 @@ def _jsonable(value: Any) -> Any:
 
 def _converted(value: Any) -> Any:
     """Ask a value for its plain form: arrays and their scalars have ``tolist``, models of Pydantic v1 ``dict``."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     for way in ("tolist", "dict"):
         convert = getattr(value, way, None)
         if callable(convert) and not isinstance(value, type):

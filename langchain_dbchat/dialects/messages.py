@@ -310,5 +310,5 @@ def _valid_call(call: ToolCall, where: str) -> Wire:
 def _invalid_call(call: InvalidToolCall, where: str) -> Wire:
     """Send a call back whose arguments were not JSON: they have to be on the wire, and the model should see them."""
     text: Any = call["args"] or ""
-    arguments, error = parse_arguments(text) if isinstance(text, str) else (text, None)
+    arguments, error = parse_arguments(clean_text(text)) if isinstance(text, str) else (text, None)
     return _call(call["id"], call["name"] or UNNAMED, {"invalid_arguments": text} if error else arguments, where)
