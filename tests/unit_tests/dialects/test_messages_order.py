@@ -18,6 +18,7 @@ from langchain_core.messages import (
     ToolMessage,
     trim_messages,
 )
+from langchain_core.messages.tool import invalid_tool_call
 
 from dialects.targets import encode
 from langchain_dbchat.dialects.history import MALFORMED, NOT_EXECUTED, OPENING
@@ -36,7 +37,7 @@ def call(call_id: str | None = "c1", name: str = "f", **args: Any) -> ToolCall:
 
 
 def broken(call_id: str | None = "c9", args: str | None = '{"a": "hel', name: str | None = "f") -> InvalidToolCall:
-    return InvalidToolCall(name=name, args=args, id=call_id, error="x", type="invalid_tool_call")
+    return invalid_tool_call(name=name, args=args, id=call_id, error="x")
 
 
 def asks(*calls: ToolCall, text: str = "", invalid: tuple[InvalidToolCall, ...] = ()) -> AIMessage:

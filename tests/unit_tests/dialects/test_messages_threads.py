@@ -68,15 +68,15 @@ RESULTS: list[Any] = [
 @st.composite
 def wire_answers(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
     """A message of a server's, and its finish reason."""
-    message: dict[str, Any] = {"role": "assistant", "content": draw(texts | st.lists(st.sampled_from(PARTS)))}
+    content = draw(texts) if draw(st.booleans()) else draw(st.lists(st.sampled_from(PARTS)))
+    message: dict[str, Any] = {"role": "assistant", "content": content}
     calls = [
         {"id": draw(ids), "type": "function", "function": {"name": draw(st.sampled_from(["f", ""])), "arguments": text}}
         for text in draw(st.lists(arguments, max_size=3))
     ]
     if calls or draw(st.booleans()):
         message["tool_calls"] = calls
-    if draw(st.booleans()):
-        message["refusal"] = draw(st.sampled_from([None, "", " ", "I can't."]))
+    message["refusal"] = draw(st.sampled_from([None, "", " ", "I can't."]))
     return message, draw(st.sampled_from(["stop", "length", "tool_calls", "content_filter"]))
 
 
