@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_dbchat.chat_settings import ALIASES, WIRE_FIELDS
 from langchain_dbchat.dialects.chat_completions import StreamDecoder
+from langchain_dbchat.dialects.history import take_turns
 from langchain_dbchat.dialects.reasoning import Target
 from langchain_dbchat.dialects.request import Encoded, encode_request, merge_deep
 from langchain_dbchat.discovery import DISCOVER, discovered
 from langchain_dbchat.link import PER_CALL, WHO, endpoint_name
-from langchain_dbchat.models.learned import REPLACED, learn, lessons_of, refused_field, without
+from langchain_dbchat.models.learned import REPLACED, ROLES, learn, lessons_of, refused_field, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -204,7 +205,9 @@ def _gate(host: str, model: str) -> Gate:
 def _heed(body: dict[str, Any], lessons: frozenset[str], structured: Structured | None) -> dict[str, Any]:
     """Write a body as an endpoint has taught; what the meaning hangs on is put in another way, or stays."""
     for field in lessons:
-        if field not in REPLACED:
+        if field == ROLES:
+            body = {**body, "messages": take_turns(body["messages"])}
+        elif field not in REPLACED:
             body = without(body, field)
         elif structured is not None:
             body = structured.put_otherwise(body, field) or body
@@ -222,7 +225,7 @@ def _amended(
     if amended == body:
         return None
     learn(host, model, field)
-    done = "asked for in another way" if field in REPLACED else "left out"
+    done = "asked for in another way" if field in REPLACED else "made to alternate" if field == ROLES else "left out"
     warnings.warn(f"{model!r} refused {field!r}, so it is {done} from now on: {error.detail}", stacklevel=2)
     return amended
 

@@ -68,10 +68,10 @@ def order(entries: list[Entry], family: Family) -> list[Wire]:
     if any("tool_calls" in entry.wire or entry.wire["role"] == "tool" for entry in entries):
         entries = _answer_calls(entries, family)
     wire = _place_media(entries)
-    if family.system == "first":
-        wire = _system_first(wire)
     if family.alternating_roles:
-        wire = _take_turns(wire)
+        wire = take_turns(wire)
+    elif family.system == "first":
+        wire = _system_first(wire)
     if family.tool_history == "split":
         wire = _split_calls(wire)
     if not family.final_space:
@@ -169,9 +169,17 @@ def _system_first(wire: list[Wire]) -> list[Wire]:
     return [{"role": "system", "content": merged}, *(message for message in wire if message["role"] != "system")]
 
 
-def _take_turns(wire: list[Wire]) -> list[Wire]:
+def take_turns(wire: list[Wire]) -> list[Wire]:
+    """Make user and assistant take turns, the user first, after one system message.
+
+    Args:
+        wire: The messages. They are not changed.
+
+    Returns:
+        New messages: neighbours of one role are one, and nothing is left out.
+    """
     turns: list[Wire] = []
-    for message in wire:
+    for message in _system_first(wire):
         last = turns[-1] if turns else None
         if last is not None and message["role"] == last["role"] != "tool" and "tool_calls" not in last:
             turns[-1] = {**message, "content": _joined(last["content"], message["content"])}

@@ -4,6 +4,7 @@ An endpoint's name is free text, and models change behind it. A 400 that names a
 the client: the field is dropped, the request sent once more, and the lesson kept for that endpoint by every model in
 the process. A field that changes what is asked is never dropped; the one thing that is put in another way is a
 structured answer that `with_structured_output` asked for, which can be had by a tool as well as by a response format.
+A 400 that wants roles to take turns teaches that too: it is how an endpoint of a free name says that it serves Llama.
 """
 
 from __future__ import annotations
@@ -53,6 +54,12 @@ _KEPT = frozenset(
 REPLACED = frozenset({"response_format", "tool_choice"})
 """Fields that are put in another way where the caller asked for a structured answer, and kept everywhere else."""
 
+ROLES = "roles"
+"""The lesson that user and assistant have to take turns; it is not a field, and no message is dropped for it."""
+
+_TURNS = re.compile(r"roles must alternate", re.IGNORECASE)
+"""The words of that lesson: Databricks' (aider #1920) and those of the chat templates of open models."""
+
 _NESTED = ("strict", "cache_control", "name")
 """Optional keys below the top level: of a tool, of a content part, of a message."""
 
@@ -97,8 +104,10 @@ def refused_field(text: str, body: Mapping[str, Any]) -> str | None:
         body: The request's body.
 
     Returns:
-        A field that the body holds and that can be left out or put in another way, or None.
+        A field that the body holds and that can be left out or put in another way, `ROLES`, or None.
     """
+    if _TURNS.search(text):
+        return ROLES if "messages" in body else None
     if not _REFUSAL.search(text) or _RANGE.search(text):
         return None
     named = {key for key in body if key not in _KEPT and _names(text, key)}

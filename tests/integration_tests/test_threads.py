@@ -216,4 +216,17 @@ def test_the_workspace_refuses_what_servers_refuse(call: Way, workspace: LocalWo
         (CLAUDE, [HumanMessage(" ")], "non-whitespace text"),
     ):
         with pytest.raises(DatabricksInvalidRequestError, match=words):
-            call(_llm(workspace, model, family="openai-compatible", stream_usage=False), thread)
+            call(_llm(workspace, model, family="openai-compatible", stream_usage=False, strict_params=True), thread)
+
+
+@four_ways
+def test_an_endpoint_of_a_free_name_teaches_that_roles_take_turns(call: Way) -> None:
+    with LocalWorkspace(endpoints=dict.fromkeys(("my-own", "other"), "meta-llama-3-3-70b-instruct")) as own:
+        llm = _llm(own, "my-own", stream_usage=False)
+        thread = [SystemMessage("Be brief."), AIMessage("Welcome!"), HI, HumanMessage("Say pong")]
+        with pytest.warns(UserWarning, match="'my-own' refused 'roles', so it is made to alternate") as told:
+            assert "pong" in call(llm, thread).text
+        assert len(told) == 1
+        assert "pong" in call(llm, thread).text  # the lesson is kept: no second warning
+        with pytest.raises(DatabricksInvalidRequestError, match="must alternate"):
+            call(_llm(own, "other", strict_params=True, stream_usage=False), thread)

@@ -74,7 +74,8 @@ def wire_answers(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
         {"id": draw(ids), "type": "function", "function": {"name": draw(st.sampled_from(["f", ""])), "arguments": text}}
         for text in draw(st.lists(arguments, max_size=3))
     ]
-    if calls or draw(st.booleans()):
+    says_none = draw(st.booleans())
+    if calls or says_none:
         message["tool_calls"] = calls
     message["refusal"] = draw(st.sampled_from([None, "", " ", "I can't."]))
     return message, draw(st.sampled_from(["stop", "length", "tool_calls", "content_filter"]))
