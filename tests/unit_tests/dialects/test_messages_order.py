@@ -21,7 +21,7 @@ from langchain_core.messages import (
 from langchain_core.messages.tool import invalid_tool_call
 
 from dialects.targets import encode
-from langchain_dbchat.dialects.history import MALFORMED, NOT_EXECUTED, OPENING
+from langchain_dbchat.dialects.history import MALFORMED, NOT_EXECUTED, OPENING, take_turns
 from langchain_dbchat.dialects.reasoning import CALL_EXTRAS
 from langchain_dbchat.errors import UnsupportedContentError
 from langchain_dbchat.models.families import FAMILIES, family_of
@@ -128,6 +128,14 @@ def test_a_conversation_that_the_assistant_opens_gets_a_first_message(
         ("assistant", "Hello!"),
         ("user", "a"),
     ]
+
+
+def test_no_call_is_lost_between_two_messages_of_one_role() -> None:
+    calling = {"role": "assistant", "content": None, "tool_calls": [{"id": "c1"}]}
+    said = {"role": "assistant", "content": "a"}
+    user = {"role": "user", "content": "hi"}
+    assert take_turns([user, calling, said]) == [user, calling, said]
+    assert take_turns([user, said, calling]) == [user, {**calling, "content": "a"}]
 
 
 @pytest.mark.parametrize("family", FREE)
