@@ -56,7 +56,7 @@ def encode_parts(content: str | Sequence[str | Block], family: Family, where: st
         UnsupportedContentError: If a block cannot be represented; the text names it.
     """
     if isinstance(content, str):
-        return keep_text([encode_text(content)], family)
+        return [encode_text(content)] if _is_taken(content, family) else []
     parts: list[Part] = []
     for number, block in enumerate(content):
         if isinstance(block, str):

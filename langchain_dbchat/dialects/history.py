@@ -65,9 +65,13 @@ def order(entries: list[Entry], family: Family) -> list[Wire]:
     Raises:
         UnsupportedContentError: If a result has no call.
     """
-    if any("tool_calls" in entry.wire or entry.wire["role"] == "tool" for entry in entries):
+    calls = media = False
+    for entry in entries:
+        calls = calls or "tool_calls" in entry.wire or entry.wire["role"] == "tool"
+        media = media or bool(entry.media)
+    if calls:
         entries = _answer_calls(entries, family)
-    wire = _place_media(entries)
+    wire = _place_media(entries) if media else [entry.wire for entry in entries]
     if family.alternating_roles:
         wire = take_turns(wire)
     elif family.system == "first":
@@ -93,7 +97,7 @@ def _answer_calls(entries: list[Entry], family: Family) -> list[Entry]:
             ordered.append(entry)
             continue
         calls = [{**call, "id": new} for call, new in zip(entry.wire["tool_calls"], turn.ids, strict=True)]
-        ordered.append(entry._replace(wire={**entry.wire, "tool_calls": calls}))
+        ordered.append(Entry({**entry.wire, "tool_calls": calls}, entry.where, entry.media))
         ordered.extend(turn.results)
         for number, call_id in enumerate(turn.ids):
             malformed = number in entry.malformed
@@ -125,7 +129,7 @@ def _match(entries: list[Entry], ids: CallIds, family: Family) -> tuple[dict[int
                 at = next(index for index, (turn, _) in enumerate(waiting) if turn is last)
                 _, number = waiting.pop(at)
                 last.answered.add(number)
-                last.results.append(entry._replace(wire={**entry.wire, "tool_call_id": last.ids[number]}))
+                last.results.append(_answering(entry, last.ids[number]))
             else:
                 orphans[place] = [_orphan(entry, ids, family)]
     return turns, orphans
@@ -141,7 +145,11 @@ def _orphan(entry: Entry, ids: CallIds, family: Family) -> Entry:
             f"family {family.name!r} refuse that. Keep the AIMessage whose tool_calls hold this id, or leave the "
             "result out too: trim_messages(..., start_on='human') does that."
         )
-    return entry._replace(wire={**entry.wire, "tool_call_id": ids.of_result(given)})
+    return _answering(entry, ids.of_result(given))
+
+
+def _answering(entry: Entry, call_id: str) -> Entry:
+    return Entry({**entry.wire, "tool_call_id": call_id}, entry.where, entry.media)
 
 
 def _place_media(entries: Iterable[Entry]) -> list[Wire]:

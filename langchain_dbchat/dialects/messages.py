@@ -183,7 +183,7 @@ def _encode_answer(message: AIMessage, target: Target, context: Context) -> list
             parts.extend(replay_reasoning(list(group)))
         elif role == "content":
             parts.extend(_said(block, context, replay=replay) for block in group)
-    in_content = [block for block in blocks if _role_of(block) == "call"]
+    in_content = [] if isinstance(content, str) else [block for block in blocks if _role_of(block) == "call"]
     calls, malformed = _encode_calls(message, in_content, where, replay=replay)
     refusal = message.additional_kwargs.get("refusal")
     if refusal and isinstance(refusal, str) and not calls and not any(part.get("text", True) for part in parts):
@@ -213,6 +213,8 @@ def _said(block: Any, context: Context, *, replay: bool) -> Wire:
 def _role_of(block: Any) -> str:
     # What another provider's own tools left in an answer (a web search and its results) is not ours to send: like
     # another family's reasoning it is dropped, and the answer's text, which speaks of it, stays.
+    if isinstance(block, str):
+        return "content"
     role = block_role(block)
     kind = block.get("type") if isinstance(block, Mapping) else None
     if role == "content" and isinstance(kind, str) and (kind == "non_standard" or _SERVER_TOOL.search(kind)):
