@@ -17,7 +17,16 @@ import h11
 if TYPE_CHECKING:
     import random
 
-_STATUSES = (b"200 OK", b"200 OK", b"200", b"200 ", b"204 No Content", b"304 Not Modified", b"404 Not Found", b"500 \xff")
+_STATUSES = (
+    b"200 OK",
+    b"200 OK",
+    b"200",
+    b"200 ",
+    b"204 No Content",
+    b"304 Not Modified",
+    b"404 Not Found",
+    b"500 \xff",
+)
 _HEADERS = (
     b"x-request-id: 1", b"X-Request-ID:1", b"server: databricks", b"content-type: text/event-stream", b"x: \ty\t ", b"x:",
     b"connection: close", b"connection: keep-alive", b"Connection: Keep-Alive, Close", b"connection: upgrade",
@@ -27,16 +36,42 @@ _BENT_HEADERS = (
     b"content-length: 5", b"content-length: -1", b"content-length: +2", b"content-length: 2, 2", b"content-length: 2,3",
     b"content-length: 1_0", b"content-length: 99999999999999999999999", b"Content-Length : 2", b"content-length:",
     b"transfer-encoding: chunked", b"transfer-encoding: gzip, chunked", b"transfer-encoding: identity",
-    b"Transfer-Encoding: Chunked", b"transfer-encoding: \x0bchunked", b"transfer-encoding: chunked, chunked",
-    b" folded: line", b"no colon", b"a b: c", b": nameless", b"x: a\x00b", b"x: a\rb", b"x: \xff", b"\tx: y", b"x\n y: z",
+    b"Transfer-Encoding: Chunked", b"transfer-encoding: \x0bchunked", b"transfer-encoding: chunked, chunked", b"x\n y: z",
+    b" folded: line", b"no colon", b"a b: c", b": nameless", b"x: a\x00b", b"x: a\rb", b"x: \xff", b"\tx: y",
+    b"x\n y: z",
 )  # fmt: skip
 _INFORMATIONAL = (
     b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n", b"HTTP/1.1 102\r\n\r\n",
     b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", b"HTTP/1.1 199 \r\nx: y\r\n\r\n",
 )  # fmt: skip
 _ENDS_OF_LINES = (b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b"\r\r\n", b"\n\n")
-_EXTENSIONS = (b"", b"", b"", b"", b";a=b", b" ", b"\t;x", b'; q="a;b"', b";" + b"e" * 300, b" ;", b"; \x00", b"x", b";\xff")
-_TRAILERS = (b"", b"", b"", b"", b"x: y\r\n", b"x: y\r\nz: \xff\r\n", b"content-length: 3\r\n", b"a b: c\r\n", b"x\r\n", b"x: y\n")
+_EXTENSIONS = (
+    b"",
+    b"",
+    b"",
+    b"",
+    b";a=b",
+    b" ",
+    b"\t;x",
+    b'; q="a;b"',
+    b";" + b"e" * 300,
+    b" ;",
+    b"; \x00",
+    b"x",
+    b";\xff",
+)
+_TRAILERS = (
+    b"",
+    b"",
+    b"",
+    b"",
+    b"x: y\r\n",
+    b"x: y\r\nz: \xff\r\n",
+    b"content-length: 3\r\n",
+    b"a b: c\r\n",
+    b"x\r\n",
+    b"x: y\n",
+)
 _BODIES = (b"", b"{}", b"data: {}\n\n", b"x" * 70, b"\r\n\r\n", b"0\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"y" * 5000)
 _SECOND = b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nstrangers"
 _DAMAGE = (b"\r", b"\n", b"\r\n", b" ", b"0", b"f", b"\x00", b"\xff", b":", b";", b"-", b"HTTP/1.1 200 OK\r\n")
@@ -75,7 +110,9 @@ def answer(dice: random.Random) -> bytes:
 
 
 def _whole(dice: random.Random) -> bytes:
-    version = b"HTTP/1.1" if dice.random() < 0.9 else dice.choice((b"HTTP/1.0", b"HTTP/2", b"HTTP/1.2", b"http/1.1", b"ICY"))
+    version = (
+        b"HTTP/1.1" if dice.random() < 0.9 else dice.choice((b"HTTP/1.0", b"HTTP/2", b"HTTP/1.2", b"http/1.1", b"ICY"))
+    )
     lines = [version + b" " + dice.choice(_STATUSES)]
     lines += [dice.choice(_HEADERS) for _ in range(dice.randint(0, 3))]
     if dice.random() < 0.15:
@@ -114,7 +151,9 @@ def chunked(dice: random.Random, body: bytes) -> bytes:
 def _size(dice: random.Random, size: int, *, bent: bool) -> bytes:
     if not bent:
         return b"%x" % size
-    digits = dice.choice((b"%x", b"%X", b"%04x", b"%015x", b"%016x", b"%020x", b"%021x", b" %x", b"+%x", b"0x%x", b"%xg", b"-%x"))
+    digits = dice.choice(
+        (b"%x", b"%X", b"%04x", b"%015x", b"%016x", b"%020x", b"%021x", b" %x", b"+%x", b"0x%x", b"%xg", b"-%x")
+    )
     return digits % size + dice.choice(_EXTENSIONS)
 
 

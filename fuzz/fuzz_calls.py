@@ -16,7 +16,7 @@ import itertools
 import os
 import sys
 import time
-import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -24,13 +24,14 @@ from hostile_server import HostileServer
 from running import run
 
 from langchain_dbchat.errors import DatabricksError
+from langchain_dbchat.transport import channel as channel_module
 from langchain_dbchat.transport.channel import Channel, Timeouts
 from langchain_dbchat.transport.exchange import Request, RetryPolicy
 from langchain_dbchat.transport.free_list import AsyncFreeList, FreeList
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Coroutine, Generator, Iterator
 
     from langchain_dbchat.transport.incoming import AsyncIncoming, Incoming
 
@@ -39,7 +40,7 @@ _LIMITS = httpx.Limits(max_connections=_SLOTS, max_keepalive_connections=_SLOTS,
 _TIMEOUTS = Timeouts(connect=5, write=5, pool=1, first_event=5, idle=5)
 _NEVER = RetryPolicy(max_retries=0)
 _PATIENCE = 30  # seconds until a case that does not end is a finding
-_TRANSPORT = os.path.join("langchain_dbchat", "transport")
+_TRANSPORT = str(Path(channel_module.__file__).parent)
 _numbers = itertools.count(1)
 
 
@@ -120,7 +121,7 @@ async def _acall(channel: Channel, server: HostileServer, *, leaves_after: int |
     _whole(number, got)
 
 
-async def _drop(channel: Channel, server: HostileServer, kept: list[Any]) -> None:
+async def _drop(channel: Channel, server: HostileServer) -> None:
     """Leave a stream half read, in a cycle that only the collector finds."""
     number = next(_numbers)
     opened = channel.astream(_request(server, number))
@@ -128,7 +129,6 @@ async def _drop(channel: Channel, server: HostileServer, kept: list[Any]) -> Non
     _check(number, await anext(aiter(incoming)))
     cycle: list[Any] = [opened, incoming]
     cycle.append(cycle)
-    kept.append(weakref.ref(incoming) if hasattr(incoming, "__weakref__") else None)
 
 
 def _async_call(dice: random.Random, channel: Channel, server: HostileServer) -> Any:
@@ -140,7 +140,7 @@ def _async_call(dice: random.Random, channel: Channel, server: HostileServer) ->
     if what < 0.75:
         return _acall(channel, server, leaves_after=dice.randint(1, 3))
     if what < 0.8:
-        return _drop(channel, server, [])
+        return _drop(channel, server)
     return _acall(channel, server)
 
 
@@ -180,13 +180,13 @@ class _Disturbance:
         what: What is done then; it may raise.
     """
 
-    def __init__(self, at: int, what: Callable[[], None]) -> None:
+    def __init__(self, at: int, what: Callable[[], object]) -> None:
         self._left = at
         self._what = what
 
     def __call__(self, frame: Any, event: str, _: object) -> Any:
         """Trace a frame; `sys.settrace`'s hook."""
-        if _TRANSPORT not in frame.f_code.co_filename:
+        if not frame.f_code.co_filename.startswith(_TRANSPORT):
             return None
         frame.f_trace_opcodes = True
         if event == "opcode":
@@ -258,7 +258,7 @@ def _alone(dice: random.Random, server: HostileServer) -> None:
                 del cycle
             with (
                 contextlib.suppress(Interrupted, DatabricksError if what == pool.close else Interrupted),
-                _Disturbance(dice.randint(1, 2500), lambda: what() and None).under_way(),
+                _Disturbance(dice.randint(1, 2500), what).under_way(),
             ):
                 _call(channel, server)
         finally:
@@ -279,16 +279,26 @@ def _lends_all(channel: Channel, server: HostileServer) -> None:
 def disturbing(dice: random.Random, server: HostileServer) -> None:
     """Run one case, sync or async."""
     faulthandler.dump_traceback_later(_PATIENCE, exit=True)
+    complaints: list[object] = []
+    before, sys.unraisablehook = sys.unraisablehook, complaints.append
     try:
         if dice.random() < 0.5:
-            asyncio.run(_crowd(dice, server))
+            asyncio.run(_listened_to(_crowd(dice, server), complaints))
         else:
             _alone(dice, server)
         left = server.wait_closed()
         if left:
             raise AssertionError(f"{left} sockets stay open")
     finally:
+        sys.unraisablehook = before
         faulthandler.cancel_dump_traceback_later()
+    if complaints:
+        raise AssertionError(f"something was logged that no caller can catch: {complaints}")
+
+
+async def _listened_to(case: Coroutine[Any, Any, None], complaints: list[object]) -> None:
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    await case
 
 
 def main() -> int:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
+    from langchain_dbchat.transport.http11 import Head
+
 _DECISIONS: tuple[tuple[str, Callable[[bytes, Outcome, Outcome], bool]], ...] = ()
 """Differences that are meant: why, and how to recognise them from the bytes, our outcome and h11's."""
 
@@ -30,29 +32,28 @@ def as_we_read(dice: random.Random, said: bytes, *, ends: bool, method: str = "P
     cut = [piece for piece in pieces(dice, said) if piece]  # an empty read is the end of a connection
     if ends:
         cut.append(b"")
-    status: int | None = None
-    body = bytearray()
+    read: list[bytes] = []
     head = None
     try:
         for piece in cut:
-            if head is None:
-                head = reader.feed(piece)
-                if head is None:
-                    continue
-                status = head.status
-                if head.body.done:
-                    head.body.excess = bool(head.rest)
-                elif head.rest:
-                    body += head.body.feed(head.rest)
-            elif not head.body.done:
-                body += head.body.feed(piece)
-            elif piece:
-                head.body.excess = True  # it lies in the socket, where the pool looks before it uses a connection again
+            if head is not None:
+                _take(head, piece, read)
+            elif (head := reader.feed(piece)) is not None:
+                _take(head, head.rest, read, first=True)
     except httpx.RemoteProtocolError:
-        return Outcome("broken", status, bytes(body))
+        return Outcome("broken", head.status if head else None, b"".join(read))
     if head is not None and head.body.done:
-        return Outcome("whole", status, bytes(body), head.keeps and not head.body.excess and not ends)
-    return Outcome("broken" if ends else "waits", status, bytes(body))
+        return Outcome("whole", head.status, b"".join(read), head.keeps and not head.body.excess and not ends)
+    return Outcome("broken" if ends else "waits", head.status if head else None, b"".join(read))
+
+
+def _take(head: Head, piece: bytes, read: list[bytes], *, first: bool = False) -> None:
+    """Take bytes of the body; what lies behind it is what the pool finds in the socket before it lends it again."""
+    if not head.body.done:
+        if piece or not first:  # an empty piece is the end of the connection, but not behind a head
+            read.append(head.body.feed(piece))
+    elif piece:
+        head.body.excess = True
 
 
 def reading(dice: random.Random) -> None:

@@ -100,7 +100,7 @@ def planned(dice: random.Random) -> tuple[bytes, Plan]:
     if dice.random() < 0.3:
         said = said[: dice.randint(0, len(said))]
     cut = [piece for piece in pieces(dice, said) if piece]
-    if len(cut) > 12:  # noqa: PLR2004  # a piece for each byte takes too long over a socket
+    if len(cut) > 12:  # a piece for each byte takes too long over a socket
         cut = [said]
     end = dice.choice(("keep", "close", "close", "half", "reset"))
     return said, Plan(cut, end, pause=0.0005 if dice.random() < 0.3 else 0.0)

@@ -1,8 +1,8 @@
 """A server on loopback that sends what a fuzz target plans, byte for byte, and an honest answer to every probe.
 
-    POST /case/<number>   the planned bytes, in pieces, then the planned end
-    POST /probe/<number>  200 with the body ``probe-<number>``
-    POST /echo/<number>   the same number as an event stream in chunks, with pauses; for cancellations
+POST /case/<number>   the planned bytes, in pieces, then the planned end
+POST /probe/<number>  200 with the body ``probe-<number>``
+POST /echo/<number>   the same number as an event stream in chunks, with pauses; for cancellations
 """
 
 from __future__ import annotations
