@@ -28,7 +28,8 @@ _STATUSES = (
     b"500 \xff",
 )
 _HEADERS = (
-    b"x-request-id: 1", b"X-Request-ID:1", b"server: databricks", b"content-type: text/event-stream", b"x: \ty\t ", b"x:",
+    b"x-request-id: 1", b"X-Request-ID:1", b"server: databricks", b"content-type: text/event-stream", b"x: \ty\t ",
+    b"x:",
     b"connection: close", b"connection: keep-alive", b"Connection: Keep-Alive, Close", b"connection: upgrade",
     b"set-cookie: a=b", b"x: " + b"y" * 3000, b"date: now",
 )  # fmt: skip
@@ -36,7 +37,8 @@ _BENT_HEADERS = (
     b"content-length: 5", b"content-length: -1", b"content-length: +2", b"content-length: 2, 2", b"content-length: 2,3",
     b"content-length: 1_0", b"content-length: 99999999999999999999999", b"Content-Length : 2", b"content-length:",
     b"transfer-encoding: chunked", b"transfer-encoding: gzip, chunked", b"transfer-encoding: identity",
-    b"Transfer-Encoding: Chunked", b"transfer-encoding: \x0bchunked", b"transfer-encoding: chunked, chunked", b"x\n y: z",
+    b"Transfer-Encoding: Chunked", b"transfer-encoding: \x0bchunked", b"transfer-encoding: chunked, chunked",
+    b"x\n y: z",
     b" folded: line", b"no colon", b"a b: c", b": nameless", b"x: a\x00b", b"x: a\rb", b"x: \xff", b"\tx: y",
     b"x\n y: z",
 )  # fmt: skip
