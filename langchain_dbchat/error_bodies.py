@@ -22,53 +22,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic_core import from_json
 
+from langchain_dbchat.error_redaction import scrub
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["ErrorBody", "read_error_body", "read_error_value", "read_retry_after", "scrub"]
-
-_MASK = "***"
-_SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
-    # Personal access tokens (dapi + 32 hex digits, sometimes -N) and OAuth client secrets (dose...).
-    (re.compile(r"(?<![A-Za-z0-9])(?:dapi|dkea|dsapi)(?:[\w-]{8,}|[\w-]*\d[\w-]*)"), _MASK),
-    (re.compile(r"(?<![A-Za-z0-9])dose[0-9A-Za-z]{12,}"), _MASK),
-    # JSON Web Tokens: OAuth access tokens of Databricks and of the clouds.
-    (re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*)*"), _MASK),
-    # Keys of OpenAI, Anthropic and LiteLLM, which external-model errors quote.
-    (re.compile(r"(?<![A-Za-z0-9])sk-[\w-]{6,}"), _MASK),
-    # Authorization values. Words that follow "Bearer" in prose are let through, so that advice stays readable.
-    (
-        re.compile(
-            r"(?i)(\bbearer\s+)(?!(?:tokens?|auth\w{0,12}ion|scheme|realm|credentials?)(?![\w.~+/=-]))[\w.~+/=-]{5,}"
-        ),
-        rf"\1{_MASK}",
-    ),
-    (re.compile(r"((?i:\bbasic)\s+)(?=[a-z]*[A-Z0-9+/=])[A-Za-z0-9+/=]{8,}"), rf"\1{_MASK}"),
-    # Named secrets in JSON (also escaped within a JSON string), in forms and in query strings.
-    (
-        re.compile(
-            r"(?i)((?:access_token|refresh_token|id_token|client_secret|api[_-]?key|password)"
-            r"\\?[\"']?\s{0,4}[:=]\s{0,4}\\?[\"']?)[^\s\"'\\&,;}{]{3,}"
-        ),
-        rf"\1{_MASK}",
-    ),
-    # user:password@host in a URL, as proxies have it.
-    (re.compile(r"(://)[^/\s:@]{1,200}:[^/\s@]{1,200}@"), rf"\1{_MASK}@"),
-)
-
-
-def scrub(text: str) -> str:
-    """Take secrets out of a text: tokens, keys, Authorization values, passwords.
-
-    Args:
-        text: Any text that a server or a library wrote.
-
-    Returns:
-        The same text with ``***`` where a secret stood.
-    """
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 class ErrorBody(NamedTuple):

@@ -17,7 +17,8 @@ OURS = "langchain_dbchat"
 MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "errors": ({"error_bodies"}, {"langchain_core", "pydantic_core"}),
     "error_answers": ({"error_bodies", "error_meanings", "errors"}, set()),
-    "error_bodies": (set(), {"pydantic_core"}),
+    "error_bodies": ({"error_redaction"}, {"pydantic_core"}),
+    "error_redaction": (set(), set()),
     "error_meanings": ({"error_bodies"}, set()),
     "models": (set(), {"langchain_core"}),
     "auth": ({"errors", "error_bodies", "_version"}, {"pydantic", "pydantic_core", "httpx", "databricks"}),
