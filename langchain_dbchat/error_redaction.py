@@ -6,11 +6,11 @@ tokens and OAuth secrets, JSON Web Tokens, keys of OpenAI, Anthropic, Google, AW
 Rule 2. The value of an ``Authorization`` header, a named secret (``api_key: ...``, ``"password": "..."``,
 ``client_secret=...``) and the user part of a URL are secrets because of where they stand.
 
-Rule 3. Words are not secrets. Servers write ``invalid_api_key: Incorrect API key provided``, ``api_key: Field required``,
-``client_secret: invalid`` and "Basic Authentication is disabled": codes and sentences survive. A value is a word if it
-has only letters (and hyphens between them) and stands in a sentence, or if it is one of the words with which servers
-judge a value (`_JUDGEMENTS`). A password that consists of letters only and stands in the middle of a sentence is not
-recognised by its form.
+Rule 3. Words are not secrets. Servers write ``invalid_api_key: Incorrect API key provided``,
+``api_key: Field required``, ``client_secret: invalid`` and "Basic Authentication is disabled": codes and sentences
+survive. A value is a word if it has only letters (and hyphens between them) and stands in a sentence, or if it is one of
+the words with which servers judge a value (`_JUDGEMENTS`). A password that consists of letters only and stands in the
+middle of a sentence is not recognised by its form.
 
 Rule 4. Masking a text twice changes nothing.
 """
@@ -57,10 +57,10 @@ _WORD = re.compile(
 _PLACEHOLDER = re.compile(r"(?i)your[_-]|<[a-z]|\$\{?[a-z]|\*+$")
 _SENTENCE = re.compile(r"\s+[(\"'`<\[]?[a-z]{2,}\b|\s+[(\"'`<\[]?[A-Z]{2,}\b|\s+[A-Z][a-z]+\b")
 _LONGEST_WORD = 24  # letters; what is longer without a digit is rather a key
-_JUDGEMENTS = frozenset(
-    "invalid missing required expired incorrect wrong unknown empty none null nil true false undefined unset malformed "
-    "revoked rejected denied disabled unauthorized unauthorised forbidden unsupported mismatch bad absent deprecated "
-    "optional redacted hidden masked omitted string str bytes secret".split()
+_JUDGEMENTS = re.compile(
+    r"(?i)(?:invalid|missing|required|expired|incorrect|wrong|unknown|empty|none|null|nil|true|false|undefined|unset"
+    r"|malformed|revoked|rejected|denied|disabled|unauthori[sz]ed|forbidden|unsupported|mismatch|bad|absent|deprecated"
+    r"|optional|redacted|hidden|masked|omitted|string|str|bytes|secret)[.,:;!?)]*"
 )
 
 
@@ -135,7 +135,7 @@ def _keep(match: re.Match[str]) -> str:
 
 
 def _judges(value: str) -> bool:
-    return value.rstrip(".,:;!?)").lower() in _JUDGEMENTS
+    return _JUDGEMENTS.fullmatch(value) is not None
 
 
 def _is_word(value: str) -> bool:
