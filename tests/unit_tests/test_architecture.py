@@ -17,9 +17,11 @@ OURS = "langchain_dbchat"
 MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "errors": ({"error_bodies"}, {"langchain_core", "pydantic_core"}),
     "error_answers": ({"error_bodies", "error_meanings", "errors"}, set()),
-    "error_bodies": ({"error_redaction"}, {"pydantic_core"}),
+    "error_bodies": ({"error_guardrails", "error_redaction"}, {"pydantic_core"}),
+    "error_guardrails": (set(), set()),
+    "error_advice": (set(), set()),
     "error_redaction": (set(), set()),
-    "error_meanings": ({"error_bodies"}, set()),
+    "error_meanings": ({"error_advice", "error_bodies", "error_guardrails"}, set()),
     "models": (set(), {"langchain_core"}),
     "auth": ({"errors", "error_bodies", "_version"}, {"pydantic", "pydantic_core", "httpx", "databricks"}),
     "dialects": ({"models", "errors", "error_answers"}, {"langchain_core", "pydantic_core", "numpy"}),
