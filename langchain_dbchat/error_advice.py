@@ -34,9 +34,11 @@ _NAMED_FIELDS = tuple(
         rf"(?:^|[\s'\"`])({_FIELD})['\"`]?: extra inputs are not permitted",
         rf"additional propert(?:y|ies) (?:is|are) not allowed \W*({_FIELD})",
         rf"['\"`]({_FIELD})['\"`] (?:was unexpected|(?:is|are) not supported|does not support|is not allowed|is deprecated)",
-        rf"\b({_FIELD}) (?:is|are) not supported (?:by|with|for) (?:this|the) (?:model|endpoint)",
+        rf"(?:^|[:;.]\s)({_FIELD}) (?:is|are) not supported (?:by|with|for) (?:this|the) (?:model|endpoint)",
     )
 )
+# What a model as a whole may not take: the rows of the table say more about it than that a field is refused.
+_KINDS = frozenset({"tools", "tool", "functions", "image", "images", "audio", "video", "embeddings", "messages"})
 _BAD = frozenset({"invalid request"})
 _MISSING = frozenset({"not found"})
 _DENIED = frozenset({"permission denied", "authentication"})
@@ -54,7 +56,6 @@ def _row(words: str, advice: str, *leaves: frozenset[str]) -> _Row:
 
 
 QUOTA = "The account has no quota or credit left: waiting does not help. Ask whoever pays for it to raise the quota."
-_SIGNED = "DATABRICKS_TOKEN or the credentials from: {auth}"
 _TABLE: tuple[_Row, ...] = (
     # The wrong kind of endpoint (wire facts 6.2; unity-gateway; dbdemos #97).
     _row(
@@ -77,7 +78,7 @@ _TABLE: tuple[_Row, ...] = (
         _BAD, _MISSING,
     ),
     _row(
-        r"missing required (?:chat|completions?) parameter|is a chat (?:model|endpoint)|llm/v1/chat|(?:does not|doesn't|not) "
+        r"missing required chat parameter|is a chat (?:model|endpoint)|llm/v1/chat|(?:does not|doesn't|not) "
         r"support(?:ed)? (?:the )?(?:creating |operation )?embed|embeddings? (?:is|are) not supported",
         "{endpoint} is a chat endpoint. Use ChatDatabricksCompat for it, or name an embedding endpoint as model.",
         _BAD, _MISSING,
@@ -178,6 +179,7 @@ _TABLE: tuple[_Row, ...] = (
         "settings.",
     ),
     # The endpoint and the workspace.
+    _row(r"credit balance|insufficient (?:quota|credits?|funds|balance)|billing|payment required", QUOTA),
     _row(
         r"deprecat|retired|end[- ]of[- ]life|no longer (?:available|supported|served)|decommission|has been (?:removed|shut down)|"
         r"sunset",
@@ -229,7 +231,7 @@ _UNKNOWN_WORDS = re.compile(
 # Values of a field that is known: the field need not be left out.
 _VALUE_WORDS = re.compile(
     r"\bvalues?\b|must be|between|out of range|at (?:most|least)|cannot exceed|greater than|less than|too (?:large|small|high|low|"
-    r"long)|one of|expected|larger than|maximum|minimum",
+    r"long)|one of|\bexpected|larger than|maximum|minimum",
     re.IGNORECASE,
 )
 
@@ -292,7 +294,7 @@ def special_advice(leaf: str, text: str, field: str | None) -> str | None:
     words = without_quotes(text)
     if leaf == "invalid request":
         name = named_field(text) or field
-        if name and _UNKNOWN_WORDS.search(words) and not _VALUE_WORDS.search(words) and not _kind_of_endpoint(words):
+        if name and name not in _KINDS and _UNKNOWN_WORDS.search(words) and not _VALUE_WORDS.search(words) and not _kind_of_endpoint(words):
             row = _UNKNOWN_FIELD if name.isidentifier() else _UNKNOWN_FIELD_WITHIN
             return row.format(field=name).replace("{", "{{").replace("}", "}}")
     return next((row.advice for row in _TABLE if leaf in row.leaves and row.words.search(words)), None)

@@ -175,10 +175,7 @@ def _read_text(text: str, depth: int) -> ErrorBody:
     if depth >= _DEPTH:
         return ErrorBody(message=text)
     if text.startswith(("{", "[")):
-        try:
-            inner = from_json(text)
-        except ValueError:
-            inner = _literal(text)
+        inner = _parsed(text)
         return ErrorBody(message=text) if inner is None else read_error_value(inner, depth + 1)
     coded = _CODED_TEXT.match(text)
     if coded:
@@ -189,23 +186,25 @@ def _read_text(text: str, depth: int) -> ErrorBody:
 
 def _read_quoting(text: str, depth: int) -> ErrorBody | None:
     """Read words that quote an error: "Error code: 400 - {...}", "litellm.BadRequestError: {...}", "got <html>..."."""
-    page = _PAGE_WITHIN.search(text)
-    start = page.start() if page else text.find("{")
-    if start < 0:
-        return None
-    if page:
-        said = _read_page(text[start:])
+    start = text.find("{")
+    quoted = _parsed(text[start:].rstrip(" .\n")) if start > 0 else None
+    if isinstance(quoted, dict) and not _ERROR_KEYS.isdisjoint(quoted):
+        said = _read_object(quoted, depth + 1)
     else:
-        quoted = text[start:].rstrip(" .\n")
-        try:
-            inner = from_json(quoted)
-        except ValueError:
-            inner = _literal(quoted)
-        if not isinstance(inner, dict) or _ERROR_KEYS.isdisjoint(inner):
+        page = _PAGE_WITHIN.search(text)
+        if page is None:
             return None
-        said = _read_object(inner, depth + 1)
+        start, said = page.start(), _read_page(text[page.start() :])
     before = text[:start].rstrip(" \n:-")
     return said._replace(message=f"{before}: {said.message}") if said.message and before else None
+
+
+def _parsed(text: str) -> Any:
+    """Read JSON, or a dict as Python writes it; None if it is neither."""
+    try:
+        return from_json(text)
+    except ValueError:
+        return _literal(text)
 
 
 def _literal(text: str) -> Any:

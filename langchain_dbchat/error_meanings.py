@@ -201,7 +201,7 @@ _OVERFLOW_WORDS = re.compile(
 )
 # The limit of the answer, in whose refusals some servers name the context too (vLLM).
 _OUTPUT_WORDS = re.compile(
-    r"max_(?:completion_|output_|new_)?tokens\W+(?:or \W?max_\w+\W+)?(?:is |are |\(\d+\) |: ?\d+ |= ?\d+ )*"
+    r"(?<!\+ )(?<!\+ [`'])max_(?:completion_|output_|new_)?tokens\W+(?:or \W?max_\w+\W+)?(?:is |are |\(\d+\) |: ?\d+ |= ?\d+ )*"
     r"(?:too (?:large|high|big)|cannot exceed|cannot be greater|must be|exceeds? the (?:maximum|model's)|> \d)",
     re.IGNORECASE,
 )
