@@ -30,7 +30,7 @@ pickle.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from langchain_core import exceptions
 from langchain_core.exceptions import (
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from langchain_core.exceptions import ModelRefusalError
-    from langchain_core.messages import AIMessage
+    from langchain_core.messages import AIMessage, BaseMessage
 else:  # langchain-core before 1.7.5 does not have it
     ModelRefusalError = getattr(exceptions, "ModelRefusalError", ModelError)
 
@@ -194,13 +194,13 @@ class DatabricksRefusalError(DatabricksInvalidRequestError, ModelRefusalError):
     categories: tuple[str, ...] = ()
 
     @property
-    def raw_message(self) -> AIMessage | None:  # type: ignore[override]
+    def raw_message(self) -> AIMessage | None:
         """The answer as far as it had arrived, which is what langchain-core calls the raw message."""
         return self.partial
 
     @raw_message.setter
-    def raw_message(self, message: AIMessage | None) -> None:
-        self.partial = message
+    def raw_message(self, message: BaseMessage | None) -> None:  # type: ignore[override]  # it is always an answer
+        self.partial = cast("AIMessage | None", message)
 
 
 class DatabricksNotFoundError(DatabricksError, ModelNotFoundError):

@@ -17,7 +17,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic_core import from_json
 
 from langchain_dbchat.dialects.answer import Answer, Delta
-from langchain_dbchat.dialects.errors_within import raise_error_within
+from langchain_dbchat.dialects.errors_within import is_blocked, raise_error_within
 from langchain_dbchat.dialects.parts import Part, Text, join_parts, read_parts
 from langchain_dbchat.dialects.reasoning import PROVIDER, Target
 from langchain_dbchat.dialects.usage import decode_usage
@@ -323,6 +323,7 @@ class StreamDecoder:
         facts.note(payload)
         choices = payload.get("choices")
         if choices is None:
+            raise_error_within(payload, "choices", request_id=facts.request_id)
             self._strange = payload
             return
         if not isinstance(choices, list):
@@ -330,6 +331,8 @@ class StreamDecoder:
         for choice in choices:
             if not isinstance(choice, dict) or choice.get("index") not in (0, None):
                 raise MalformedResponseError(f"The stream holds a choice that was not asked for: {choice!r:.200}")
+            if is_blocked(choice.get("finish_reason")):
+                raise_error_within(payload, "choices", request_id=facts.request_id)
             self._answered = True
             self._read_choice(choice, chunks)
 

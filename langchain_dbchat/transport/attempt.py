@@ -53,6 +53,7 @@ class Attempt:
         "_pieces",
         "_request",
         "_room",
+        "_signature",
         "_timeouts",
         "_waits",
         "is_plain",
@@ -70,6 +71,7 @@ class Attempt:
         self._request = request
         self._headers = _headers(request, signature, auth)
         self._auth = auth
+        self._signature = signature
         self._timeouts = timeouts
         self._waits = {
             "connect": timeouts.connect,
@@ -161,7 +163,7 @@ class Attempt:
         if self._open:
             reading = Reading(self._request, self._head, self._answer, self._auth, self._pace)
             return Reply(self._head.status_code, self._answer, None, reading)
-        return Reply(self._head.status_code, self._answer, b"".join(self._pieces))
+        return Reply(self._head.status_code, self._answer, b"".join(self._pieces), signature=self._signature)
 
     def failed(self, error: Exception) -> Reply | Failure:
         """Say what an exception of httpx means here.

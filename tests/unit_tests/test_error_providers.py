@@ -140,7 +140,8 @@ def test_whose_key_it_is() -> None:
         ),
     )
     assert isinstance(theirs, core.ModelAuthenticationError)
-    assert not isinstance(theirs, errors.DatabricksAuthenticationError)
+    assert type(theirs) is errors.DatabricksProviderAuthenticationError
+    assert not issubclass(errors.DatabricksProviderAuthenticationError, errors.DatabricksAuthenticationError)
     assert "The endpoint's owner has to renew that key" in theirs.message
     assert "Incorrect API key provided: ***" in theirs.message
     assert "invalid_api_key" in theirs.message
