@@ -294,7 +294,13 @@ def special_advice(leaf: str, text: str, field: str | None) -> str | None:
     words = without_quotes(text)
     if leaf == "invalid request":
         name = named_field(text) or field
-        if name and name not in _KINDS and _UNKNOWN_WORDS.search(words) and not _VALUE_WORDS.search(words) and not _kind_of_endpoint(words):
+        if (
+            name
+            and name not in _KINDS
+            and _UNKNOWN_WORDS.search(words)
+            and not _VALUE_WORDS.search(words)
+            and not _kind_of_endpoint(words)
+        ):
             row = _UNKNOWN_FIELD if name.isidentifier() else _UNKNOWN_FIELD_WITHIN
             return row.format(field=name).replace("{", "{{").replace("}", "}}")
     return next((row.advice for row in _TABLE if leaf in row.leaves and row.words.search(words)), None)

@@ -46,6 +46,7 @@ class Attempt:
     __slots__ = (
         "_answer",
         "_auth",
+        "_client",
         "_head",
         "_headers",
         "_open",
@@ -72,6 +73,7 @@ class Attempt:
         self._headers = _headers(request, signature, auth)
         self._auth = auth
         self._signature = signature
+        self._client: httpx.Client | httpx.AsyncClient | None = None
         self._timeouts = timeouts
         self._waits = {
             "connect": timeouts.connect,
@@ -99,6 +101,7 @@ class Attempt:
         Raises:
             ConfigurationError: A header or the URL cannot be sent.
         """
+        self._client = client
         url, headers, body = self._request.url, self._headers, self._request.body or None
         extensions = {"timeout": self._waits}
         try:
@@ -178,7 +181,7 @@ class Attempt:
             return self.reply()
         from langchain_dbchat.transport.failures import failure_of  # noqa: PLC0415  # where something went wrong
 
-        return failure_of(error, self._request, self._auth, self._timeouts)
+        return failure_of(error, self._request, self._auth, self._timeouts, self._client)
 
 
 @lru_cache(maxsize=128)
