@@ -121,6 +121,12 @@ _OVERFLOW = Row(
 
 # Codes that say more than a status: the row of the status that they stand for.
 _BY_CODE: dict[str, int] = {
+    "UNSUPPORTED_PARAMETER": 400,
+    "UNKNOWN_PARAMETER": 400,
+    "UNSUPPORTED_VALUE": 400,
+    "INVALID_VALUE": 400,
+    "INVALID_TYPE": 400,
+    "MISSING_REQUIRED_PARAMETER": 400,
     "UNAUTHENTICATED": 401,
     "CUSTOMER_UNAUTHORIZED": 401,
     "AUTHENTICATION_ERROR": 401,
