@@ -10,10 +10,10 @@ refusal without an explanation.
 
 Rule 2. Shapes: ``{"error_code", "message"}``; the same with a number as code; ``{"error": {"message", "type",
 "code"}}``; ``{"error": "..."}``; ``{"detail": ...}`` (FastAPI, MLflow scoring, RFC 9457); ``{"error",
-"error_description"}`` (OAuth); ``{"type": "error", "code", "message"}`` (Responses); ``{"type": "error", "error": {...}}``
-(Anthropic); ``{"__type", "message"}`` (AWS); ``[{"error": {"code", "message", "status"}}]`` (Google); an event stream
-with an error event (LiteLLM proxy); text, possibly ``ERROR_CODE: message`` or words before JSON or a Python dict ("Error
-code: 400 - {'error': ...}", as agents quote the OpenAI client); HTML; nothing.
+"error_description"}`` (OAuth); ``{"type": "error", "code", "message"}`` (Responses); ``{"type": "error", "error":
+{...}}`` (Anthropic); ``{"__type", "message"}`` (AWS); ``[{"error": {"code", "message", "status"}}]`` (Google); an event
+stream with an error event (LiteLLM proxy); text, possibly ``ERROR_CODE: message`` or words before JSON or a Python dict
+("Error code: 400 - {'error': ...}", as agents quote the OpenAI client); HTML; nothing.
 
 Rule 3. The outermost code wins because the outermost author speaks for the whole call, except that a code that says no
 more than a status (`VAGUE_CODES`) gives way to any other.

@@ -152,9 +152,7 @@ def _found(value: Any) -> Iterator[str]:
                 continue
             if key in {"pii_detection", "pii"} and inner:
                 yield from ("pii", *_entities(inner))
-            elif inner is True:
-                yield key
-            elif isinstance(inner, dict) and (inner.get("filtered") is True or inner.get("detected") is True):
+            elif inner is True or (isinstance(inner, dict) and True in {inner.get("filtered"), inner.get("detected")}):
                 yield key
             elif key != "category_scores" and isinstance(inner, (dict, list)):
                 yield from _found(inner)

@@ -4,9 +4,8 @@ Rule 1. All of it is data, so that a new code is a new line. Asked in this order
 (`_BY_CODE`); of an external model's error the provider's own status; the HTTP status (`_BY_STATUS`); and in a stream,
 where there is no status, codes that are vague.
 
-Rule 2. Words decide what no code tells: an expired token, a network that refuses the caller's machine, a login page, and
-an input that is too long (`_OVERFLOW_WORDS`, each line with whose words they are). What a refusal is about beyond its
-leaf is `error_advice`.
+Rule 2. Words decide what no code tells: an expired token, a network that refuses the caller's machine, a login page,
+and an input that is too long (`error_overflow`). What a refusal is about beyond its leaf is `error_advice`.
 
 Rule 3. A provider that refuses the key of an external model does not refuse the caller: this is a leaf of its own, and
 never a reason to ask for another token.
@@ -18,9 +17,10 @@ import re
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_dbchat.error_advice import PROVIDER_ADVICE, QUOTA, special_advice, without_quotes
+from langchain_dbchat.error_advice import PROVIDER_ADVICE, QUOTA, special_advice
 from langchain_dbchat.error_bodies import VAGUE_CODES, ErrorBody, read_error_value
 from langchain_dbchat.error_guardrails import FILTER_CODES, Guardrail, blocks, finish_reason_of
+from langchain_dbchat.error_overflow import is_overflow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,8 +91,8 @@ _BY_STATUS: dict[int, Row] = {
     500: Row(Leaf.API, _SERVER),
     501: Row(
         Leaf.API,
-        "This workspace does not offer this API, such as the AI gateway: name a serving endpoint (databricks-...) instead "
-        "of system.ai.*, or ask an administrator to enable the gateway.",
+        "This workspace does not offer this API, such as the AI gateway: name a serving endpoint (databricks-...) "
+        "instead of system.ai.*, or ask an administrator to enable the gateway.",
         lasting=True,
     ),
     503: Row(
@@ -169,47 +169,12 @@ _FILTER = Row(
 )
 _NO_VERDICT = Row(
     Leaf.REFUSAL,
-    "The guardrail itself failed, and it blocks what it cannot judge. Tell whoever configures the guardrail of {endpoint}.",
+    "The guardrail itself failed, and it blocks what it cannot judge. Tell whoever configures the guardrail of "
+    "{endpoint}.",
 )
 _FAILED_GUARDRAIL = re.compile(r"failed to evaluate", re.IGNORECASE)
 _QUOTA_CODES = frozenset(
     {"INSUFFICIENT_QUOTA", "BILLING_ERROR", "BILLING_HARD_LIMIT_REACHED", "BILLING_NOT_ACTIVE", "QUOTA_EXCEEDED"}
-)
-_OVERFLOW_CODES = frozenset(
-    {
-        "CONTEXT_LENGTH_EXCEEDED",  # OpenAI, and those who answer as it does
-        "CONTEXT_WINDOW_EXCEEDED",
-        "MODEL_CONTEXT_WINDOW_EXCEEDED",
-        "CONTEXTWINDOWEXCEEDEDERROR",  # LiteLLM
-        "EXCEED_CONTEXT_SIZE_ERROR",  # llama.cpp
-        "MODEL_MAX_PROMPT_TOKENS_EXCEEDED",  # GitHub Models
-        "INPUT_TOO_LONG",
-    }
-)
-_OVERFLOW_WORDS = re.compile(
-    r"prompt is too long|exceeds? (?:the )?context limit|(?<![\w])tokens > \d"  # Anthropic
-    r"|(?:prompt|input) token count"  # Gemini, GitHub Models
-    r"|maximum context length|context length is only"  # OpenAI, vLLM, Mistral
-    r"|input exceeds the context|exceeds? (?:the )?(?:model's |available |maximum )*context (?:window|length|size)"  # OpenAI
-    r"|contextwindowexceeded|context_length_exceeded"  # LiteLLM, in its words
-    r"|longer than the (?:maximum model length|model's context length|maximum (?:input|context) length)"  # vLLM, SGLang
-    r"|too long to fit into the model"  # vLLM
-    r"|larger than the max(?:imum)? context size|exceed_context_size"  # llama.cpp
-    r"|(?:overflows?|greater than) the context|context the overflows"  # LM Studio
-    r"|`?inputs`? must have less than|`?inputs`? tokens \+ `?max_new_tokens`? must be"  # TGI, TEI
-    r"|input is too long|too many input tokens|number of input tokens exceeds"  # Bedrock
-    r"|too many tokens: |total number of tokens.{0,40}cannot exceed"  # Cohere
-    r"|(?:prompt|input)(?: sequence)? length\b.{0,40}exceeds? (?:the )?max(?:imum)?"  # TensorRT-LLM
-    r"|maximum prompt length"  # xAI
-    r"|exceeds? (?:the )?token limit|exceeds? (?:the )?(?:max(?:imum)? )?(?:number of |allowed )*input tokens"  # Databricks
-    r"|reduce the length of the (?:messages|prompt|input)",
-    re.IGNORECASE,
-)
-# The limit of the answer, in whose refusals some servers name the context too (vLLM).
-_OUTPUT_WORDS = re.compile(
-    r"(?<!\+ )(?<!\+ [`'])max_(?:completion_|output_|new_)?tokens\W+(?:or \W?max_\w+\W+)?(?:is |are |\(\d+\) |: ?\d+ |= ?\d+ )*"
-    r"(?:too (?:large|high|big)|cannot exceed|cannot be greater|must be|exceeds? the (?:maximum|model's)|> \d)",
-    re.IGNORECASE,
 )
 # A network that refuses the machine, whoever calls: no other token will help.
 _NETWORK_WORDS = re.compile(r"\bip (?:access list|acl|address)|network policy|private link", re.IGNORECASE)
@@ -283,15 +248,19 @@ def find_row(status: int | None, said: ErrorBody, location: str) -> Row:
         return _LOGIN if _LOGIN_WORDS.search(location) else _REDIRECT
     if status is not None and status < 300:  # noqa: PLR2004 - the same
         return _PAGE if said.page else GARBLED
+    return _refused_row(_status_meant(status, said), said)
+
+
+def _refused_row(found: int, said: ErrorBody) -> Row:
+    """Find what a refusal with a status of 400 or more means."""
     codes = {code.upper() for code in said.codes}
-    found = _status_meant(status, said)
     row = _BY_STATUS.get(found) or _BY_STATUS[400 if found < 500 else 500]  # noqa: PLR2004 - the same
     if not codes.isdisjoint(_QUOTA_CODES):
         return Row(Leaf.RATE_LIMIT, QUOTA, lasting=True)
     if row.leaf in {Leaf.INVALID_REQUEST, Leaf.PERMISSION_DENIED, Leaf.API}:
         if said.guardrail is not None or not codes.isdisjoint(FILTER_CODES):
             return _refusal(said)
-        if row.leaf is not Leaf.PERMISSION_DENIED and _is_overflow(said.message, codes):
+        if row.leaf is not Leaf.PERMISSION_DENIED and is_overflow(said.message, codes):
             return _OVERFLOW
     if said.page and not said.provider:
         return Row(row.leaf, _PAGE.advice) if found in {400, 404, 405} else row
@@ -329,14 +298,6 @@ def _refusal(said: ErrorBody) -> Row:
         return _NO_VERDICT
     filtered = {code.upper() for code in said.codes} & FILTER_CODES
     return _FILTER if filtered else _REFUSAL
-
-
-def _is_overflow(message: str, codes: set[str]) -> bool:
-    """Say whether an input is too long: by its code, or by words that are the server's own and not about the answer."""
-    if not codes.isdisjoint(_OVERFLOW_CODES):
-        return True
-    words = without_quotes(message)
-    return _OVERFLOW_WORDS.search(words) is not None and _OUTPUT_WORDS.search(words) is None
 
 
 def find_limit(said: ErrorBody) -> str | None:

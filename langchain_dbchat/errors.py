@@ -199,7 +199,7 @@ class DatabricksRefusalError(DatabricksInvalidRequestError, ModelRefusalError):
         return self.partial
 
     @raw_message.setter
-    def raw_message(self, message: BaseMessage | None) -> None:  # type: ignore[override]  # it is always an answer
+    def raw_message(self, message: BaseMessage | None) -> None:
         self.partial = cast("AIMessage | None", message)
 
 

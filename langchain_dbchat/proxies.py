@@ -1,7 +1,7 @@
 """What the environment says about proxies: which one is meant for a host, by which variable, and how it is shown.
 
-Rule 1. The variables are those that httpx reads: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, in lower case first, or
-the settings of macOS and Windows where there are none (`urllib.request.getproxies`).
+Rule 1. The variables are those that httpx reads: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, in lower case first,
+or the settings of macOS and Windows where there are none (`urllib.request.getproxies`).
 
 Rule 2. A proxy is shown as ``host:port`` with its variable. Its user name and password are never shown.
 
@@ -103,7 +103,7 @@ def proxy_error(error: Exception, setting: ProxySetting) -> ConfigurationError:
     if isinstance(error, ImportError):
         return ConfigurationError(
             f"The proxy {setting} speaks SOCKS, and the package for that is not installed. Install it with "
-            '`pip install "httpx[socks]"`, name a proxy that speaks HTTP, or let NO_PROXY name the hosts that need none.'
+            '`pip install "httpx[socks]"`, name a proxy that speaks HTTP, or let NO_PROXY name what needs none.'
         )
     return ConfigurationError(
         f"The proxy {setting} has an address that cannot be read. Write it like http://proxy.example.com:8080, "

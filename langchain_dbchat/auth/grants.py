@@ -250,13 +250,13 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _client_options(url: str) -> dict[str, Any]:
+def _client_options(url: str = "") -> dict[str, Any]:
     """How both clients are made."""
     import httpx  # noqa: PLC0415 - importing the package must not load httpx
 
     timeout = httpx.Timeout(TIMEOUT, connect=CONNECT_TIMEOUT)
     # A redirect could carry the secret to another host; it is an answer like any other here, and never followed.
-    return {"verify": _tls(), "timeout": timeout, "follow_redirects": False, **_proxy_options(url)}
+    return {"verify": _tls(), "timeout": timeout, "follow_redirects": False, **(_proxy_options(url) if url else {})}
 
 
 def _proxy_options(url: str) -> dict[str, Any]:

@@ -110,7 +110,8 @@ NAMED: dict[str, tuple[int, dict[str, Any]]] = {
         {
             "error": "Received error from openai",
             "external_model_message": {
-                "error": {"code": "429", "message": "Requests have exceeded token rate limit. Please retry after 1 second."}
+                "error": {"code": "429", "message": "Requests have exceeded token rate limit. Please retry after 1 "
+                                                    "second."}
             },
         },
     ),

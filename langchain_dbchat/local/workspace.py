@@ -108,8 +108,8 @@ class LocalWorkspace:
         """Let the next requests fail; several calls queue up.
 
         Args:
-            status: The HTTP status, or the name of a fault such as ``input_guardrail`` or ``external_model_rate_limit``;
-                `named_faults.NAMED` lists them.
+            status: The HTTP status, or the name of a fault such as ``input_guardrail`` or
+                ``external_model_rate_limit``; `named_faults.NAMED` lists them.
             body: The body; None for the one that Databricks sends with that status, or that the named fault has.
             headers: Extra headers, e.g. ``{"retry-after": "1"}``.
             times: How many requests fail.

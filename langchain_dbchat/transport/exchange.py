@@ -7,18 +7,18 @@ nothing.
 The rules, in the order in which they are asked:
 
 1. 2xx is the answer, unless it is a web page: a login page also comes with 200.
-2. The server does not know the token (401, or Databricks' 403 "Invalid Token"): ask the credentials for a new one, once,
-   and send again if they give another. Where there is no other token (a plain string; a callable that says the same
-   again; a request with an ``Authorization`` of its own), the refusal is final. A provider behind an external model
-   that refuses the endpoint's key says nothing about the caller's token.
-3. The server, or the provider of an external model, refuses the request as it is (400, 422): `amend` may give another request, once. That is how the client
-   learns which optional fields an endpoint does not take.
-4. Overload and failures of the server (408, 425, 429, 500, 502, 503, 504, or a code that stands for one of them, such as
-   a provider's 429 within a 400) and requests that never reached it: send
-   again after a pause, up to `max_retries` times and as long as the pause ends before the deadline. The server's own
-   Retry-After is obeyed; without one the pause is random between 0 and an exponential bound ("full jitter"), so that
-   many clients that failed together do not return together. Where there was no connection, or it broke before the
-   server could act (or may act twice: `retry_sent`), the next one usually holds: the first pause is short.
+2. The server does not know the token (401, or Databricks' 403 "Invalid Token"): ask the credentials for a new one,
+   once, and send again if they give another. Where there is no other token (a plain string; a callable that says the
+   same again; a request with an ``Authorization`` of its own), the refusal is final. A provider behind an external
+   model that refuses the endpoint's key says nothing about the caller's token.
+3. The server, or the provider of an external model, refuses the request as it is (400, 422): `amend` may give another
+   request, once. That is how the client learns which optional fields an endpoint does not take.
+4. Overload and failures of the server (408, 425, 429, 500, 502, 503, 504, or a code that stands for one of them, such
+   as a provider's 429 within a 400) and requests that never reached it: send again after a pause, up to `max_retries`
+   times and as long as the pause ends before the deadline. The server's own Retry-After is obeyed; without one the
+   pause is random between 0 and an exponential bound ("full jitter"), so that many clients that failed together do not
+   return together. Where there was no connection, or it broke before the server could act (or may act twice:
+   `retry_sent`), the next one usually holds: the first pause is short.
 5. The request was sent and no answer came: the server may be working on it, and an agent may act on the world. It is
    sent again only if the policy says so.
 6. Everything else is an error at once, redirects too. The error raised is the last one that happened, as it is, and its

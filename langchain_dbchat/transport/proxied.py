@@ -3,8 +3,8 @@
 Rule 1. A proxy that cannot be used raises when a request would go through it, with its name, its variable and what to
 do. A host that NO_PROXY names is called as if it did not exist.
 
-Rule 2. A proxy that cannot be reached, or that answers instead of opening a way (407, 403, 502), is named: the workspace
-is not what failed. A refusal that the next attempt meets too (407, 403) is not tried again.
+Rule 2. A proxy that cannot be reached, or that answers instead of opening a way (407, 403, 502), is named: the
+workspace is not what failed. A refusal that the next attempt meets too (407, 403) is not tried again.
 
 Rule 3. The proxy of a user's own client is named where httpx shows which transport it would choose.
 """
@@ -32,9 +32,10 @@ _Transport = TypeVar("_Transport")
 _PORTS = {b"http": 80, b"https": 443, b"socks5": 1080, b"socks5h": 1080}
 _STATUS = re.compile(r"(\d{3})\b")
 _ANSWERS: dict[int, str] = {
-    407: "It asks for a user name and a password: write them into its address, http://user:password@proxy:port (with %40 "
-    "for @).",
-    403: "It does not allow {host}. Ask whoever runs it to allow that host, or let NO_PROXY name it if there is a direct way.",
+    407: "It asks for a user name and a password: write them into its address, http://user:password@proxy:port "
+    "(with %40 for @).",
+    403: "It does not allow {host}. Ask whoever runs it to allow that host, or let NO_PROXY name it if there is a "
+    "direct way.",
 }
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _NO_WAY = "It found no way to {host}: check DATABRICKS_HOST, and whether the proxy may reach it."

@@ -123,11 +123,10 @@ def test_embeddings_do_the_same() -> None:
 
 @four_ways
 def test_a_providers_key_is_not_the_callers_token(call: Way) -> None:
-    asked: list[int] = []
+    numbers = itertools.count(1)
     with ScriptedServer(lambda _: PROVIDER) as server:
-        llm = ChatDatabricksCompat(
-            model="e", host=server.url, token=lambda: f"token-{len(asked)}{asked.append(1) or ''}"
-        )
+        llm = ChatDatabricksCompat(model="e", host=server.url, token=lambda: f"token-{next(numbers)}")
         with pytest.raises(DatabricksProviderAuthenticationError, match="endpoint's owner"):
             call(llm, "Hello!")
-    assert len(server.requests) == len(asked) == 1
+    assert [_token(received) for received in server.requests] == ["token-1"]
+    assert next(numbers) == 2

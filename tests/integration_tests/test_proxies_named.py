@@ -157,7 +157,7 @@ def test_embeddings_and_sign_in_name_it_too(closed_port: int, monkeypatch: pytes
 
 
 def test_the_environment_is_read_as_httpx_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    from httpx._utils import get_environment_proxies  # noqa: PLC0415  # what it has to agree with
+    from httpx._utils import get_environment_proxies  # what it has to agree with
 
     monkeypatch.setenv("HTTPS_PROXY", "proxy:1")
     monkeypatch.setenv("http_proxy", "http://other:2")

@@ -16,10 +16,15 @@ OVERFLOWS = [
     "litellm.ContextWindowExceededError: litellm.BadRequestError: ContextWindowExceededError: OpenAIException - x",
     "ContextWindowExceededError: This model cannot take that much",
     # vLLM, SGLang
-    "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens (1000 in the messages, "
-    "4000 in the completion). Please reduce the length of the messages or completion.",
+    (
+        "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens (1000 in the messages, "
+        "4000 in the completion). Please reduce the length of the messages or completion."
+    ),
     "This model's maximum context length is 131072 tokens. However, your request has 140000 input tokens.",
-    "You passed 9000 input tokens and requested 100 output tokens. However, the model's context length is only 8192 tokens",
+    (
+        "You passed 9000 input tokens and requested 100 output tokens. However, the model's context length is only 819 "
+        "tokens"
+    ),
     "The decoder prompt (length 9000) is longer than the maximum model length of 8192. Make sure that ...",
     "The prompt (total length 9000) is too long to fit into the model (context length 8192)",
     "The input (9000 tokens) is longer than the model's context length (8192 tokens).",
@@ -28,7 +33,10 @@ OVERFLOWS = [
     "the request exceeds the available context size. try increasing the context size or enable context shift",
     "request (9000 tokens) exceeds the available context size (8192 tokens), try increasing it",
     "input is larger than the max context size. skipped",
-    "Trying to keep the first 9000 tokens when context the overflows. However, the model is loaded with context length ...",
+    (
+        "Trying to keep the first 9000 tokens when context the overflows. However, the model is loaded with context "
+        "length ..."
+    ),
     "the input length exceeds the context length",
     "input length exceeds maximum context length",
     # TGI, TEI
@@ -61,8 +69,10 @@ NO_OVERFLOWS = [
     "Bad request: rpc error: code = InvalidArgument desc = max_tokens (10000) cannot exceed 8192. ",
     "max_tokens: 200000 > 64000, which is the maximum allowed number of output tokens for claude",
     "max_tokens is too large: 10000. This model supports at most 4096 completion tokens, whereas you provided 10000.",
-    "'max_tokens' or 'max_completion_tokens' is too large: 9000. This model's maximum context length is 8192 tokens and "
-    "your request has 26 input tokens (9000 > 8192 - 26).",
+    (
+        "'max_tokens' or 'max_completion_tokens' is too large: 9000. This model's maximum context length is 819 tokens "
+        "and your request has 26 input tokens (9000 > 8192 - 26)."
+    ),
     "max_completion_tokens > 8192",
     "max_output_tokens > 8192 is not allowed",
     "thinking.budget_tokens > max_tokens",
@@ -118,23 +128,24 @@ ADVICE = [
     (400, "INVALID_PARAMETER_VALUE: Missing required chat parameter: 'messages'", "ChatDatabricksCompat for it"),
     (400, "The model does not support embeddings", "ChatDatabricksCompat for it"),
     (400, "Missing required completions parameter: 'prompt'", "llm/v1/chat"),
-    (404, "This is not a chat model and thus not supported in the v1/chat/completions endpoint. Did you mean to use "
-          "v1/completions?", "llm/v1/chat"),
-    (400, "Model is missing inputs ['input']. Note that there were extra inputs: ['messages']. Failed to enforce schema",
+    (404, ("This is not a chat model and thus not supported in the v1/chat/completions endpoint. Did you mean to use "
+          "v1/completions?"), "llm/v1/chat"),
+    (400, ("Model is missing inputs ['input']. Note that there were extra inputs: ['messages']. Failed to enforce "
+          "schema"),
      "agent or a model of your own"),
-    (400, "Invalid input. The input must be a JSON dictionary with exactly one of the input fields {'dataframe_split', "
-          "'inputs'}", "agent or a model of your own"),
+    (400, ("Invalid input. The input must be a JSON dictionary with one of the input fields {'dataframe_split', "
+          "'inputs'}"), "agent or a model of your own"),
     (400, "Responses API passthrough is not supported", "asks for chat completions"),
     (400, "Use the Responses API for this model", "Responses API only"),
     (404, "This model is only supported in v1/responses and not in v1/chat/completions.", "Responses API only"),
-    (400, "Function tools with reasoning_effort are not supported for gpt-5.4 in /v1/chat/completions. Please use "
-          "/v1/responses instead.", "reasoning_effort='none'"),
+    (400, ("Function tools with reasoning_effort are not supported for gpt-5.4 in /v1/chat/completions. Please use "
+          "/v1/responses instead."), "reasoning_effort='none'"),
     # the conversation
     (400, "This model does not support assistant message prefill. The conversation must end with a user message.",
      "ends with an AIMessage"),
     (400, "Chat message input roles must alternate (user -> assistant -> ...) with an optional system at the start",
      "merge_message_runs"),
-    (400, "messages.3: `tool_use` ids were found without `tool_result` blocks immediately after: toolu_1", "ToolMessage"),
+    (400, "messages.3: `tool_use` ids were found without `tool_result` blocks immediately after: t_1", "ToolMessage"),
     (400, "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'.",
      "ToolMessage"),
     # tools and schemas
@@ -147,7 +158,8 @@ ADVICE = [
     (400, "Invalid schema for response_format 'x': In context=(), 'additionalProperties' is required to be supplied",
      "schema"),
     (400, "tools.0.input_schema: JSON schema is invalid. It must match JSON Schema draft 2020-12", "schema"),
-    (400, '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set', "does not take tools"),
+    (400, '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set', ("does not take "
+                                                                                                    "tools")),
     # contents
     (400, "Image inputs are not supported by this model", "kind of content"),
     (400, "This model does not support images", "kind of content"),
@@ -155,10 +167,12 @@ ADVICE = [
     # values
     (400, "max_tokens (10000) cannot exceed 8192", "max_tokens="),
     (400, "max_tokens is too large: 10000. This model supports at most 4096 completion tokens", "max_tokens="),
-    (400, "Unsupported value: 'reasoning_effort' does not support 'minimal' with this model. Supported values are: 'low'",
+    (400, ("Unsupported value: 'reasoning_effort' does not support 'minimal' with this model. Supported values are: "
+          "'low'"),
      "reasoning_effort="),
     (400, "thinking.budget_tokens: Input should be greater than or equal to 1024", "thinking="),
-    (400, "Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is supported.",
+    (400, ("Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is "
+          "supported."),
      "leave it out"),
     (400, "n > 1 is not supported for streaming", "leave n out"),
     (400, "stop_sequences: each stop sequence must contain non-whitespace", "stop="),

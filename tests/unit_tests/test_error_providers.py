@@ -60,15 +60,17 @@ def in_python(provider: str, error: Any) -> Any:
 
 WRAPPERS = [bare, in_message, in_coded_text, as_text_within, older, in_an_error, in_python]
 WORDS = "Invalid value for tools[0]"
+INVALID = "invalid_request_error"
+TOO_LONG = "context_length_exceeded"
 PROVIDERS = [
-    ("openai", {"error": {"message": WORDS, "type": "invalid_request_error", "param": "tools[0]", "code": "invalid_value"}}),
-    ("openai", {"message": WORDS, "type": "invalid_request_error", "param": None, "code": None}),
-    ("anthropic", {"type": "error", "error": {"type": "invalid_request_error", "message": WORDS}, "request_id": "req_1"}),
+    ("openai", {"error": {"message": WORDS, "type": INVALID, "param": "tools[0]", "code": "invalid_value"}}),
+    ("openai", {"message": WORDS, "type": INVALID, "param": None, "code": None}),
+    ("anthropic", {"type": "error", "error": {"type": INVALID, "message": WORDS}, "request_id": "req_1"}),
     ("cohere", {"message": WORDS}),
     ("cohere", {"id": "f00-1", "message": WORDS}),
     ("amazon-bedrock", {"message": WORDS, "__type": "com.amazon.coral.service#ValidationException"}),
     ("amazon-bedrock", {"Message": WORDS}),
-    ("google-cloud-vertex-ai", [{"error": {"code": 400, "message": WORDS, "status": "INVALID_ARGUMENT", "details": []}}]),
+    ("google-vertex-ai", [{"error": {"code": 400, "message": WORDS, "status": "INVALID_ARGUMENT", "details": []}}]),
     ("custom", {"error_code": 400, "message": WORDS}),
     ("custom", {"detail": [{"loc": ["body", "tools"], "msg": WORDS}]}),
     ("custom", {"fault": {"faultstring": WORDS, "detail": {}}}),
@@ -97,9 +99,9 @@ def test_the_providers_words_come_out_whatever_wraps_them(wrap: Any, provider: s
 @pytest.mark.parametrize(
     ("status", "error", "name", "code"),
     [
-        (400, {"error": {"message": "x", "code": "context_length_exceeded"}}, "ContextOverflow", "context_length_exceeded"),
-        (500, {"error": {"message": "x", "code": "context_length_exceeded"}}, "ContextOverflow", "context_length_exceeded"),
-        (400, {"type": "error", "error": {"type": "invalid_request_error",
+        (400, {"error": {"message": "x", "code": TOO_LONG}}, "ContextOverflow", TOO_LONG),
+        (500, {"error": {"message": "x", "code": TOO_LONG}}, "ContextOverflow", TOO_LONG),
+        (400, {"type": "error", "error": {"type": INVALID,
                                           "message": "prompt is too long: 9 tokens > 8 maximum"}}, "ContextOverflow", None),
         (400, {"error": {"message": "x", "code": "content_filter"}}, "Refusal", "content_filter"),
         (429, {"error": {"message": "x", "type": "insufficient_quota", "code": "insufficient_quota"}}, "RateLimit",
@@ -119,9 +121,9 @@ def test_the_providers_words_come_out_whatever_wraps_them(wrap: Any, provider: s
         (500, {"message": "x", "__type": "ThrottlingException"}, "RateLimit", "ThrottlingException"),
         (503, [{"error": {"code": 503, "message": "x", "status": "UNAVAILABLE"}}], "API", "UNAVAILABLE"),
         (500, [{"error": {"code": 400, "message": "x", "status": "INVALID_ARGUMENT"}}], "InvalidRequest", None),
-        (500, {"error": {"message": "x", "type": "invalid_request_error"}}, "InvalidRequest", None),
+        (500, {"error": {"message": "x", "type": INVALID}}, "InvalidRequest", None),
         (500, "<html><body><h1>502 Bad Gateway</h1></body></html>", "API", None),
-        (503, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, "API", "overloaded_error"),
+        (503, {"type": "error", "error": {"type": "overloaded_error", "message": "x"}}, "API", "overloaded_error"),
     ],
 )  # fmt: skip
 def test_the_providers_code_is_understood(wrap: Any, status: int, error: Any, name: str, code: str | None) -> None:
@@ -140,8 +142,8 @@ def test_whose_key_it_is() -> None:
         ),
     )
     assert isinstance(theirs, core.ModelAuthenticationError)
-    assert type(theirs) is errors.DatabricksProviderAuthenticationError
-    assert not issubclass(errors.DatabricksProviderAuthenticationError, errors.DatabricksAuthenticationError)
+    assert type(theirs).__name__ == "DatabricksProviderAuthenticationError"
+    assert errors.DatabricksAuthenticationError not in type(theirs).__mro__
     assert "The endpoint's owner has to renew that key" in theirs.message
     assert "Incorrect API key provided: ***" in theirs.message
     assert "invalid_api_key" in theirs.message
@@ -182,7 +184,7 @@ def test_a_refused_field_is_learned_through_the_wrapping(wrap: Any) -> None:
         ({"message": {"code": 7}, "detail": "the words"}, "the words"),
         ({"title": "Bad", "detail": "the words", "status": 400, "type": "about:blank"}, "the words"),
         ({"statusCode": 400, "error": "Bad Request", "message": ["a must be b", "c"]}, "a must be b; c"),
-        (b'event: error\ndata: the words\n\n', "the words"),
+        (b"event: error\ndata: the words\n\n", "the words"),
         (b'data: {"choices": []}\n\nevent: error\ndata: {"detail": "the words"}\n\ndata: [DONE]\n\n', "the words"),
         (b'litellm.BadRequestError: OpenAIException - {"error": {"message": "the words", "code": "x1"}}', "the words"),
         (b"upstream said <html><title>the words</title></html>", "upstream said: the words"),
@@ -244,12 +246,12 @@ def test_a_guardrail_is_named_with_its_side_and_what_it_found(
     side: str, reason: str, entries: list[Any], found: tuple[str, ...], way: str
 ) -> None:
     body = block(side, entries, reason)
-    caught: DatabricksError | None = {
-        "400": lambda: refusal(400, {"error_code": "BAD_REQUEST", "message": text(body)}),
-        "400 bare": lambda: refusal(400, body),
-        "200 event": lambda: error_from_event(body),
-        "error event": lambda: error_from_event({"error": text(body)}),
-    }[way]()
+    if way == "400":
+        caught: DatabricksError | None = refusal(400, {"error_code": "BAD_REQUEST", "message": text(body)})
+    elif way == "400 bare":
+        caught = refusal(400, body)
+    else:
+        caught = error_from_event(body if way == "200 event" else {"error": text(body)})
     assert isinstance(caught, errors.DatabricksRefusalError)
     assert isinstance(caught, getattr(core, "ModelRefusalError", core.ModelError))
     assert not caught.is_retryable

@@ -75,7 +75,7 @@ def _models(server: Mirror) -> list[tuple[ChatDatabricksCompat, Act]]:
 
 
 def _was_refused_twice(error: DatabricksAuthenticationError) -> bool:
-    """Whether a user has to ask again: a new token is tried in silence; without one, or refused again, it is an error."""
+    """Whether a user has to ask again: a new token is tried in silence, the same token is not tried again."""
     notes = getattr(error, "__notes__", ())
     return any("sent again with a new token" in note or "gave the same token" in note for note in notes)
 
