@@ -35,6 +35,7 @@ from langchain_dbchat.errors import (
     DatabricksTimeoutError,
     MalformedResponseError,
 )
+from langchain_dbchat.proxies import has_proxy, proxy_error, proxy_for
 
 if TYPE_CHECKING:
     import ssl
@@ -166,7 +167,7 @@ def fetch_grant(request: TokenRequest) -> Grant:
 
     plan = negotiate(request, wall=time.time())
     effect = next(plan)
-    with httpx.Client(**_client_options()) as client:
+    with httpx.Client(**_client_options(request.url)) as client:
         try:
             while True:
                 if isinstance(effect, Pause):
@@ -193,7 +194,7 @@ async def afetch_grant(request: TokenRequest) -> Grant:
         DatabricksError: See `negotiate`.
     """
     # The client is made and closed here: it belongs to this event loop, and a token is fetched about once an hour.
-    options = await asyncio.to_thread(_client_options)
+    options = await asyncio.to_thread(_client_options, request.url)
     import httpx  # noqa: PLC0415 - loaded by the thread above
 
     plan = negotiate(request, wall=time.time())
@@ -249,13 +250,29 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _client_options() -> dict[str, Any]:
+def _client_options(url: str = "") -> dict[str, Any]:
     """How both clients are made."""
     import httpx  # noqa: PLC0415 - importing the package must not load httpx
 
     timeout = httpx.Timeout(TIMEOUT, connect=CONNECT_TIMEOUT)
     # A redirect could carry the secret to another host; it is an answer like any other here, and never followed.
-    return {"verify": _tls(), "timeout": timeout, "follow_redirects": False}
+    return {"verify": _tls(), "timeout": timeout, "follow_redirects": False, **(_proxy_options(url) if url else {})}
+
+
+def _proxy_options(url: str) -> dict[str, Any]:
+    """The proxy that the environment means for a URL, looked up here so that one that cannot be used is named."""
+    if not has_proxy():
+        return {}
+    import httpx  # noqa: PLC0415 - importing the package must not load httpx
+
+    setting = proxy_for(url)
+    if setting is None:
+        return {"trust_env": False}
+    try:
+        httpx.HTTPTransport(proxy=setting.address, verify=_tls()).close()
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise proxy_error(error, setting) from None
+    return {"trust_env": False, "proxy": setting.address}
 
 
 def _post_options(request: TokenRequest) -> dict[str, Any]:
@@ -318,6 +335,8 @@ def _refused(request: TokenRequest, answer: Answer) -> DatabricksError:
 def _unanswered(request: TokenRequest, answer: Unanswered | None) -> DatabricksError:
     """The error for no answer."""
     reason = answer.reason if answer else "no answer"
+    proxy = proxy_for(request.url)
+    reason = f"{reason}; through the proxy {proxy}" if proxy else reason
     if answer and answer.timed_out:
         return DatabricksTimeoutError(
             f"{request.purpose} to {request.url} had no answer within {TIMEOUT:.0f} s ({reason}). Check the host, and "

@@ -17,7 +17,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic_core import from_json
 
 from langchain_dbchat.dialects.answer import Answer, Delta
-from langchain_dbchat.dialects.errors_within import raise_error_within
+from langchain_dbchat.dialects.errors_within import is_blocked, raise_error_within
 from langchain_dbchat.dialects.parts import Part, Text, join_parts, read_parts
 from langchain_dbchat.dialects.reasoning import PROVIDER, Target
 from langchain_dbchat.dialects.usage import decode_usage
@@ -322,6 +322,8 @@ class StreamDecoder:
             facts.name(payload)
         facts.note(payload)
         choices = payload.get("choices")
+        if not choices:  # nothing, or the event of the usage, or a guardrail's verdict
+            raise_error_within(payload, "choices", request_id=facts.request_id)
         if choices is None:
             self._strange = payload
             return
@@ -332,6 +334,8 @@ class StreamDecoder:
                 raise MalformedResponseError(f"The stream holds a choice that was not asked for: {choice!r:.200}")
             self._answered = True
             self._read_choice(choice, chunks)
+        if facts.finish_reason is not None and is_blocked(facts.finish_reason):
+            raise_error_within(payload, "choices", request_id=facts.request_id)
 
     def _read_choice(self, choice: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         if choice.get("finish_reason"):
@@ -340,12 +344,14 @@ class StreamDecoder:
             self._note_logprobs(choice["logprobs"])
         says = choice.get("delta") or choice.get("message")
         if not says:
+            self._note_reason(choice)
             return
         if not isinstance(says, dict):
             raise MalformedResponseError(f"A delta of the stream is a {type(says).__name__}, not an object.")
         content = says.get("content")
         if type(content) is str and says.keys() <= _PLAIN_DELTA:
             if not content:
+                self._note_reason(choice)
                 return
             if self._pending is None:
                 self._texts.append(content)
@@ -354,6 +360,11 @@ class StreamDecoder:
             return
         for part in read_parts(says):
             self._add(part, chunks)
+
+    def _note_reason(self, choice: Mapping[str, Any]) -> None:
+        """Take the finish reason of an event without words as the AI gateway spells it."""
+        if isinstance(choice.get("finishReason"), str):
+            self._facts.finish_reason = choice["finishReason"]
 
     def _note_logprobs(self, logprobs: Mapping[str, Any]) -> None:
         known = self._logprobs

@@ -46,6 +46,7 @@ class Attempt:
     __slots__ = (
         "_answer",
         "_auth",
+        "_client",
         "_head",
         "_headers",
         "_open",
@@ -53,6 +54,7 @@ class Attempt:
         "_pieces",
         "_request",
         "_room",
+        "_signature",
         "_timeouts",
         "_waits",
         "is_plain",
@@ -70,6 +72,8 @@ class Attempt:
         self._request = request
         self._headers = _headers(request, signature, auth)
         self._auth = auth
+        self._signature = signature
+        self._client: httpx.Client | httpx.AsyncClient | None = None
         self._timeouts = timeouts
         self._waits = {
             "connect": timeouts.connect,
@@ -97,6 +101,7 @@ class Attempt:
         Raises:
             ConfigurationError: A header or the URL cannot be sent.
         """
+        self._client = client
         url, headers, body = self._request.url, self._headers, self._request.body or None
         extensions = {"timeout": self._waits}
         try:
@@ -161,7 +166,7 @@ class Attempt:
         if self._open:
             reading = Reading(self._request, self._head, self._answer, self._auth, self._pace)
             return Reply(self._head.status_code, self._answer, None, reading)
-        return Reply(self._head.status_code, self._answer, b"".join(self._pieces))
+        return Reply(self._head.status_code, self._answer, b"".join(self._pieces), signature=self._signature)
 
     def failed(self, error: Exception) -> Reply | Failure:
         """Say what an exception of httpx means here.
@@ -176,7 +181,7 @@ class Attempt:
             return self.reply()
         from langchain_dbchat.transport.failures import failure_of  # noqa: PLC0415  # where something went wrong
 
-        return failure_of(error, self._request, self._auth, self._timeouts)
+        return failure_of(error, self._request, self._auth, self._timeouts, self._client)
 
 
 @lru_cache(maxsize=128)

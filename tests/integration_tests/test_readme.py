@@ -48,9 +48,17 @@ def test_the_page_on_messages_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_page_on_the_local_workspace_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run(ROOT / "docs" / "local-workspace.md") == 2
+    assert _run(ROOT / "docs" / "local-workspace.md") == 3
     printed = capsys.readouterr().out
+    assert "blocked: input ('violent-crimes',)" in printed
     assert "after 4 requests" in printed
     assert "'messages': [{'content': 'Hello!', 'role': 'user'}]" in printed.replace(
         "'role': 'user', 'content': 'Hello!'", "'content': 'Hello!', 'role': 'user'"
     )
+
+
+def test_the_page_on_errors_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(ROOT / "docs" / "errors.md") == 2
+    printed = capsys.readouterr().out
+    assert "too long, says anthropic" in printed
+    assert "input guardrail: ('pii',)" in printed

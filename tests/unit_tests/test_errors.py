@@ -24,9 +24,14 @@ PAT = "dapi" + "0123456789abcdef" * 2
 JWT = "eyJraWQiOiJhYmMifQ.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl_-x"
 LEAVES: dict[str, tuple[type[BaseException], ...]] = {
     "DatabricksAuthenticationError": (core.ModelAuthenticationError,),
+    "DatabricksProviderAuthenticationError": (core.ModelAuthenticationError,),
     "DatabricksPermissionDeniedError": (core.ModelPermissionDeniedError,),
     "DatabricksInvalidRequestError": (core.ModelInvalidRequestError,),
     "DatabricksContextOverflowError": (core.ModelInvalidRequestError, core.ContextOverflowError),
+    "DatabricksRefusalError": (
+        core.ModelInvalidRequestError,
+        getattr(core, "ModelRefusalError", core.ModelError),  # since langchain-core 1.7.5
+    ),
     "DatabricksNotFoundError": (core.ModelNotFoundError,),
     "DatabricksRateLimitError": (core.ModelRateLimitError,),
     "DatabricksAPIError": (core.ModelAPIError,),
