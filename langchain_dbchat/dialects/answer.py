@@ -114,9 +114,7 @@ class Answer:
 
     __slots__ = ("_blocks", "_by_index", "_calls", "_closed", "_refusal", "_segments", "_whole")
 
-    def __init__(
-        self, *, whole: bool = False, blocks: bool = False, closed: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, *, whole: bool = False, blocks: bool = False, closed: Mapping[str, Any] | None = None) -> None:
         self._whole = whole
         self._closed = closed or {}
         self._blocks = blocks

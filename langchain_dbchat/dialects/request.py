@@ -204,7 +204,12 @@ def fit_format(asked: Any, family: Family, *, tools: bool, drops_nulls: bool) ->
     held = wanted.get("json_schema")
     if isinstance(held, dict) and isinstance(held.get("schema"), Mapping):
         held["schema"], strict = fit_answer(
-            held["schema"], family, str(held.get("name")), strict=held.get("strict"), nulls=drops_nulls
+            held["schema"],
+            family,
+            str(held.get("name")),
+            strict=held.get("strict"),
+            written=isinstance(asked, Mapping) and asked.get("type") == "json_schema",
+            drops_nulls=drops_nulls,
         )
         held.pop("strict", None)
         if strict is not None:

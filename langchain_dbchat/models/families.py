@@ -80,11 +80,12 @@ class Family(NamedTuple):
     """What the names of a tool's own properties match. Claude: `Property keys should match pattern`; names further
     inside are not checked (aws-solutions-library-samples #709)."""
 
-    strict_formats: bool | None = None
-    """What `strict: true` does in a `response_format`. True: the server enforces the schema with it and does not
-    without, so that it is the default (GPT, platform.openai.com/docs/guides/structured-outputs). None: it is accepted
-    and sent where the caller asks for it. False: it is left out, because the server enforces every schema and knows no
-    closed ones (Gemini)."""
+    strict_formats: Literal["default", "closed", "any", "none"] = "closed"
+    """What `strict: true` does in a `response_format`. `default`: the server enforces a schema with it alone, so that a
+    structured answer asks for it unless the caller says no (GPT, platform.openai.com/docs/guides/structured-outputs).
+    `closed`: it is sent where the caller asks for it, beside a closed schema. `any`: the server takes it beside an open
+    schema too (recorded on Claude 3.7), and a response format that the caller wrote stays as it is. `none`: it is left
+    out, because the server enforces every schema and knows no closed ones (Gemini)."""
 
     json_schema: bool | None = True
     """Whether `response_format` of type `json_schema` works; None where nobody says, and it is sent only if asked for.
@@ -194,6 +195,7 @@ _CLAUDE = Family(
     json_object=False,
     format_with_tools=False,
     format_with_stream=False,
+    strict_formats="any",
     property_names=r"^[a-zA-Z0-9_.-]{1,64}$",
     forced_choice_with_thinking=False,
     cache_control=True,
@@ -210,7 +212,7 @@ _CLAUDE_ADAPTIVE = _CLAUDE._replace(
 _GPT = Family(
     name="gpt-5",
     schema_array_items=True,
-    strict_formats=True,
+    strict_formats="default",
     refuses=_SAMPLING | _PENALTIES | _OPENAI_ONLY | {"stop", "thinking"},
     strict_tools=True,
     system="first",
@@ -227,7 +229,7 @@ _GEMINI = Family(
     media=frozenset({"image_url", "file", "audio_url", "video_url", "input_audio"}),
     tool_result_media=False,
     schema_keywords=_GOOGLE_SCHEMA,
-    strict_formats=False,
+    strict_formats="none",
     reasoning="effort",
     efforts=("low", "medium", "high"),
     signs="google",

@@ -75,7 +75,7 @@ def fit_parameters(
 
 
 def fit_answer(
-    schema: Mapping[str, Any], family: Family, name: str, *, strict: bool | None, nulls: bool
+    schema: Mapping[str, Any], family: Family, name: str, *, strict: bool | None, written: bool, drops_nulls: bool
 ) -> tuple[Schema, bool | None]:
     """Fit the schema of a structured answer to a family, and decide whether it is sent as a strict one.
 
@@ -84,7 +84,8 @@ def fit_answer(
         family: The row of the model that is called.
         name: The schema's name, for errors.
         strict: What the caller said: True, False, or None for the family's default.
-        nulls: Whether whoever reads the answer drops the nulls that only a closed schema allows.
+        written: Whether the caller wrote the response format, and may have left ``strict`` out on purpose.
+        drops_nulls: Whether whoever reads the answer drops the nulls that only a closed schema allows.
 
     Returns:
         The schema, and the value of ``strict``, None if it is not sent.
@@ -92,14 +93,15 @@ def fit_answer(
     Raises:
         ValueError: If the schema cannot be fitted, or cannot be closed although the caller said so.
     """
+    written = written and not drops_nulls
     with _Naming(f"The schema {name!r}"):
         whole = _settled(schema, family, of_tool=False)
-        if family.strict_formats is False:
+        if family.strict_formats == "none":
             return _for_family(whole, family), None
-        if strict:
+        if strict and not (written and family.strict_formats == "any"):
             return _for_family(_closed(whole)[0], family), True
-        if strict is None and family.strict_formats:
-            closed = _if_closable(whole, nulls=nulls)
+        if strict is None and family.strict_formats == "default" and not written:
+            closed = _if_closable(whole, nulls=drops_nulls)
             if closed is not None:
                 return _for_family(closed, family), True
         return _for_family(whole, family), strict
@@ -184,7 +186,7 @@ def _for_family(schema: Schema, family: Family) -> Schema:
                 )
     if family.schema_keywords is not None:
         return fit_subset(schema, family.schema_keywords)
-    return _with_items(schema) if family.schema_array_items else schema
+    return dict(_with_items(schema) if family.schema_array_items else schema)
 
 
 def _with_items(node: Any) -> Any:

@@ -40,9 +40,7 @@ _KEYWORDS: Final = frozenset(
         "exclusiveMinimum", "exclusiveMaximum", "minItems", "maxItems",
     }
 )  # fmt: skip
-_FORMATS: Final = frozenset(
-    {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
-)
+_FORMATS: Final = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
 _SILENT: Final = frozenset(
     {
         "$schema", "$id", "$anchor", "$comment", "discriminator", "xml", "externalDocs", "readOnly", "writeOnly",
@@ -238,9 +236,7 @@ def _measure(schema: Schema) -> None:
     level = [schema, *(inner for key in _DEFINED for inner in schema.get(key, {}).values())]
     depth = 0
     while level:
-        level = [
-            inner for node in level for inner in _below(node) if isinstance(inner, Mapping)
-        ]
+        level = [inner for node in level for inner in _below(node) if isinstance(inner, Mapping)]
         depth += any("properties" in node for node in level)
         if depth > _MOST_LEVELS:
             raise UnfitSchema(f"it is nested deeper than the {_MOST_LEVELS} levels that a strict schema may have")

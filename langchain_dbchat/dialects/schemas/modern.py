@@ -188,7 +188,9 @@ def _required(node: Schema) -> Schema:
         named = None
     properties = node.get("properties")
     if isinstance(properties, Mapping):
-        own = [name for name, inner in properties.items() if isinstance(inner, Mapping) and inner.get("required") is True]
+        own = [
+            name for name, inner in properties.items() if isinstance(inner, Mapping) and inner.get("required") is True
+        ]
         if own:
             return {**node, "required": list(dict.fromkeys([*(named or []), *own]))}
     if isinstance(named, list) and len(named) > 1 and all(isinstance(name, str) for name in named):
