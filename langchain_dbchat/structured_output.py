@@ -23,7 +23,9 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, ValidationError
 from pydantic.v1 import ValidationError as ValidationErrorV1
 
-from langchain_dbchat.dialects.tools import convert_tool, encode_format
+from langchain_dbchat.dialects.request import fit_format
+from langchain_dbchat.dialects.schemas import drop_nulls
+from langchain_dbchat.dialects.tools import convert_tool, encode_format, encode_tools
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -50,12 +52,13 @@ class Structured:
     response_format: dict[str, Any]
     alone: bool
 
-    def put_otherwise(self, body: Mapping[str, Any], refused: str) -> dict[str, Any] | None:
+    def put_otherwise(self, body: Mapping[str, Any], refused: str, family: Family) -> dict[str, Any] | None:
         """Write the request the other way.
 
         Args:
             body: The request's body.
             refused: ``"response_format"`` or ``"tool_choice"``.
+            family: The row of the model that is called.
 
         Returns:
             A new body; None if there is no other way, because other tools are bound.
@@ -64,9 +67,10 @@ class Structured:
             return None
         rest = {key: value for key, value in body.items() if key not in {"response_format", "tools", "tool_choice"}}
         if refused == "tool_choice":
-            return {**rest, "response_format": self.response_format}
+            fitted = fit_format(self.response_format, family, tools=False, drops_nulls=True)
+            return {**rest, "response_format": fitted}
         choice = {"type": "function", "function": {"name": self.tool["function"]["name"]}}
-        return {**rest, "tools": [self.tool], "tool_choice": choice}
+        return {**rest, "tools": encode_tools([self.tool], family), "tool_choice": choice}
 
 
 def choose_method(family: Family, *, thinks: bool, tools: bool) -> StructuredMethod:
@@ -126,7 +130,8 @@ def ask_for(
         bound["response_format"] = asked.response_format if schema_format else {"type": "json_object"}
         bound |= {"structured": asked} if schema_format else {}
         bound |= {"tools": further} if further else {}
-    return bound, StructuredAnswerParser(tool_name=name, schema_type=schema_class(schema))
+    wanted = asked.response_format["json_schema"]["schema"]
+    return bound, StructuredAnswerParser(tool_name=name, schema_type=schema_class(schema), json_schema=wanted)
 
 
 def with_raw(model: Runnable[Any, AIMessage], parser: StructuredAnswerParser) -> Runnable[Any, Any]:
@@ -170,10 +175,12 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
     Args:
         tool_name: Name of the tool that stands for the schema.
         schema_type: The Pydantic class to build, or None for a dict.
+        json_schema: The caller's JSON schema. A null is dropped if only the closed schema of a strict request allowed it.
     """
 
     tool_name: str
     schema_type: Any = None
+    json_schema: Any = None
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
         """Parse an answer, or as much of one as has arrived.
@@ -253,6 +260,8 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
             raise OutputParserException(f"The model gave no structured answer (finish reason: {reason}).", "")
 
     def _validated(self, value: Any, *, partial: bool) -> Any:
+        if self.json_schema is not None:
+            value = drop_nulls(value, self.json_schema)
         if self.schema_type is None:
             return value
         try:

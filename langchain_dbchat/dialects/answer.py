@@ -17,12 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_core.utils.json import parse_partial_json
+from pydantic_core import to_json
 
 from langchain_dbchat.dialects.parts import Call, Other, Part, Reasoning, Refusal, Text
 from langchain_dbchat.dialects.reasoning import CALL_EXTRAS
+from langchain_dbchat.dialects.schemas import drop_nulls
 from langchain_dbchat.dialects.tools import UNNAMED, parse_arguments
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from langchain_core.messages import InvalidToolCall, ToolCall
 
 Block = dict[str, Any]
@@ -84,6 +88,7 @@ class _CallState:
     name: str = ""
     arguments: list[str] = field(default_factory=list)
     held: str = ""
+    withheld: bool = False
     extras: Block = field(default_factory=dict)
 
     def is_other_than(self, part: Call) -> bool:
@@ -103,12 +108,15 @@ class Answer:
     Args:
         whole: Whether parts come from a whole message, where a reasoning part's end is real, or from deltas.
         blocks: Whether content that came as a list stays one even if it is plain text.
+        closed: The parameters of strict tools, by name, of whose calls the nulls are dropped that the parameters do not
+            allow. The arguments of such a call are held back until they are whole.
     """
 
-    __slots__ = ("_blocks", "_by_index", "_calls", "_refusal", "_segments", "_whole")
+    __slots__ = ("_blocks", "_by_index", "_calls", "_closed", "_refusal", "_segments", "_whole")
 
-    def __init__(self, *, whole: bool = False, blocks: bool = False) -> None:
+    def __init__(self, *, whole: bool = False, blocks: bool = False, closed: Mapping[str, Any] | None = None) -> None:
         self._whole = whole
+        self._closed = closed or {}
         self._blocks = blocks
         self._segments: list[_Segment] = []
         self._calls: list[_CallState] = []
@@ -253,7 +261,8 @@ class Answer:
                 state.held = ""
         if text:
             state.arguments.append(text)
-        return text
+        state.withheld |= state.name in self._closed
+        return "" if state.withheld else text
 
     def finish(self, *, cut: bool = False) -> list[Delta]:
         """End a stream: give what was held back, name calls without an id, spoil arguments that were cut off.
@@ -275,7 +284,12 @@ class Answer:
             if state.held:
                 state.arguments.append(state.held)
                 state.held = ""
-            if self._read_arguments(state, cut=cut)[1] is not None:
+            arguments, error = self._read_arguments(state, cut=cut)
+            if state.withheld:
+                tail = "".join(state.arguments)
+                if error is None and arguments != parse_arguments(tail)[0]:
+                    tail = to_json(arguments).decode()
+            if error is not None:
                 tail += _spoiler("".join(state.arguments))
             call_id = name = None
             if state.id is None:
@@ -294,12 +308,13 @@ class Answer:
                 deltas.append(Delta(self.empty_content(), call=chunk, additional=extras))
         return deltas
 
-    @staticmethod
-    def _read_arguments(state: _CallState, *, cut: bool) -> tuple[Block, str | None]:
+    def _read_arguments(self, state: _CallState, *, cut: bool) -> tuple[Block, str | None]:
         """Read a call's arguments; none at all are an error where a limit may have come before them."""
         arguments, error = parse_arguments("".join(state.arguments) or state.held)
         if error is None and not arguments and cut:
             error = "The answer was cut off before the arguments."
+        if error is None and state.withheld:
+            arguments = drop_nulls(arguments, self._closed[state.name])
         return arguments, error
 
     def content(self) -> str | list[Block]:

@@ -150,7 +150,7 @@ def decode_answer(body: bytes, target: Target, request_id: str | None) -> ChatRe
         says = choice.get("message") if isinstance(choice, Mapping) else None
         if not isinstance(says, Mapping):
             raise MalformedResponseError("A choice of the answer has no message.", request_id=request_id)
-        answer = Answer(whole=True, blocks=target.family.signed_text)
+        answer = Answer(whole=True, blocks=target.family.signed_text, closed=target.closed)
         for part in read_parts(says):
             answer.add(part)
         facts.finish_reason = _reason_of(choice)
@@ -232,7 +232,7 @@ class StreamDecoder:
         self, target: Target, request_id: str | None = None, *, coalesce: bool = True, usage: bool = True
     ) -> None:
         self._usage = usage
-        self._answer = Answer(blocks=target.family.signed_text)
+        self._answer = Answer(blocks=target.family.signed_text, closed=target.closed)
         self._facts = _Facts(target, request_id)
         self._coalesce = coalesce
         self._done = False

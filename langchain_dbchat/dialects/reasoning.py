@@ -31,10 +31,12 @@ CALL_EXTRAS = "databricks_tool_call_extras"
 
 
 class Target(NamedTuple):
-    """The model that is called: its endpoint's name and its row."""
+    """The model that is called: its endpoint's name, its row, and what was changed in its tools."""
 
     model: str
     family: Family
+    closed: Mapping[str, Any] | None = None
+    """The parameters of strict tools, by name, whose calls may hold nulls that the parameters do not allow."""
 
 
 def may_replay(message: AIMessage, target: Target) -> bool:

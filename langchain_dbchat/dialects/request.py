@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.messages import encode_conversation
-from langchain_dbchat.dialects.schemas import fit_schema
+from langchain_dbchat.dialects.schemas import fit_answer
 from langchain_dbchat.dialects.thinking import encode_thinking, is_thinking
 from langchain_dbchat.dialects.tools import convert_tool_choice, encode_format, encode_tools
 
@@ -35,6 +35,8 @@ class Encoded:
     body: dict[str, Any]
     dropped: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    closed: dict[str, Any] = field(default_factory=dict)
+    """The parameters of strict tools, by name, whose calls may hold nulls that the parameters do not allow."""
 
 
 def encode_request(
@@ -44,6 +46,7 @@ def encode_request(
     *,
     stream: bool,
     usage: bool = True,
+    drops_nulls: bool = False,
 ) -> Encoded:
     """Write the body of a request.
 
@@ -53,6 +56,7 @@ def encode_request(
         target: The model that is called.
         stream: Whether the answer is to be streamed.
         usage: Whether a stream should end with its token usage.
+        drops_nulls: Whether whoever reads a structured answer drops the nulls that only a closed schema allows.
 
     Returns:
         The body, and what was left out.
@@ -74,12 +78,14 @@ def encode_request(
     _add_plain(asked, fields, encoded, target)
     body.update(fields)
     if tools:
-        body["tools"] = encode_tools(tools, family)
+        body["tools"] = encode_tools(tools, family, encoded.closed)
         choice = convert_tool_choice(asked.get("tool_choice"), tools)
         if choice is not None:
             body["tool_choice"] = _fit_choice(choice, encoded, target)
     if "response_format" in asked:
-        body["response_format"] = _fit_format(asked["response_format"], target, tools=bool(tools))
+        body["response_format"] = fit_format(
+            asked["response_format"], family, tools=bool(tools), drops_nulls=drops_nulls
+        )
         # The answer then comes in one piece, which the reader of streams takes as a stream of one event.
         stream = stream and (family.format_with_stream or body["response_format"].get("type") == "text")
     if stream:
@@ -167,9 +173,21 @@ def _fit_choice(choice: Any, encoded: Encoded, target: Target) -> Any:
     return "auto"
 
 
-def _fit_format(asked: Any, target: Target, *, tools: bool) -> dict[str, Any]:
-    """Refuse a response format that the family would refuse, before the request leaves."""
-    family = target.family
+def fit_format(asked: Any, family: Family, *, tools: bool, drops_nulls: bool) -> dict[str, Any]:
+    """Fit a response format to a family.
+
+    Args:
+        asked: A ``response_format``, or a schema.
+        family: The row of the model that is called.
+        tools: Whether tools go with it.
+        drops_nulls: Whether whoever reads the answer drops the nulls that only a closed schema allows.
+
+    Returns:
+        The request's ``response_format``.
+
+    Raises:
+        ValueError: If the family would refuse it.
+    """
     wanted = encode_format(asked)
     kind = wanted.get("type")
     if kind == "json_object" and not family.json_object:
@@ -184,6 +202,17 @@ def _fit_format(asked: Any, target: Target, *, tools: bool) -> dict[str, Any]:
             f"Models of the family {family.name!r} take either tools or a response format, not both in one request. "
             "Use with_structured_output(schema, method='function_calling', tools=[...]), or ToolStrategy in an agent."
         )
-    if kind == "json_schema" and isinstance(wanted["json_schema"].get("schema"), Mapping):
-        wanted["json_schema"]["schema"] = fit_schema(wanted["json_schema"]["schema"], family)
+    held = wanted.get("json_schema")
+    if isinstance(held, dict) and isinstance(held.get("schema"), Mapping):
+        held["schema"], strict = fit_answer(
+            held["schema"],
+            family,
+            str(held.get("name")),
+            strict=held.get("strict"),
+            written=isinstance(asked, Mapping) and asked.get("type") == "json_schema",
+            drops_nulls=drops_nulls,
+        )
+        held.pop("strict", None)
+        if strict is not None:
+            held["strict"] = strict
     return wanted

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic_core import from_json
 
-from langchain_dbchat.dialects.schemas import fit_schema
+from langchain_dbchat.dialects.schemas import fit_parameters
+from langchain_dbchat.dialects.schemas.parts import ANNOTATIONS
+from langchain_dbchat.dialects.schemas.recursive import recursive_function, recursive_parameters
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -33,13 +35,39 @@ def convert_tool(tool: Mapping[str, Any] | type | Callable[..., Any] | BaseTool,
     Returns:
         The tool, with `cache_control` kept where the caller set it.
     """
-    converted = convert_to_openai_tool(tool, strict=strict)
+    # Strict schemas are closed for the family that is called, not here: elsewhere the open schema is sent.
+    own = recursive_function(tool)
+    converted = {"type": "function", "function": own} if own else convert_to_openai_tool(tool)
+    function = converted.get("function")
+    if isinstance(function, Mapping):
+        converted = {**converted, "function": _completed(function, tool, strict)}
     if isinstance(tool, Mapping) and "cache_control" in tool:
         converted = {**converted, "cache_control": tool["cache_control"]}
     extras = getattr(tool, "extras", None)
     if isinstance(extras, Mapping) and "cache_control" in extras:
         converted = {**converted, "cache_control": extras["cache_control"]}
     return converted
+
+
+def _completed(function: Mapping[str, Any], tool: Any, strict: bool | None) -> dict[str, Any]:
+    """Add what langchain-core loses: schemas that hold themselves, and a JSON schema's root without properties."""
+    whole = dict(function)
+    if isinstance(tool, Mapping):
+        rest = {key: value for key, value in tool.items() if key not in {"title", "description"}}
+        if "parameters" not in whole and "title" in tool and not ANNOTATIONS.issuperset(rest):
+            whole["parameters"] = rest
+    else:
+        parameters = recursive_parameters(tool, whole.get("parameters"))
+        if parameters is not None:
+            whole["parameters"] = parameters
+    if strict is not None:
+        if whole.get("strict", strict) is not strict and tool is not None and "function" not in tool:
+            raise ValueError(
+                f"The tool {whole.get('name')!r} says strict={whole['strict']}, but it is bound with strict={strict}. "
+                "Leave one of them out."
+            )
+        whole.setdefault("strict", strict)
+    return whole
 
 
 def convert_tool_choice(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
@@ -79,18 +107,23 @@ def convert_tool_choice(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
     return {"type": "function", "function": {"name": name}}
 
 
-def encode_tools(tools: Sequence[Mapping[str, Any]], family: Family) -> list[dict[str, Any]]:
+def encode_tools(
+    tools: Sequence[Mapping[str, Any]], family: Family, closed: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """Fit bound tools to a family.
 
     Args:
         tools: Tools in OpenAI's shape.
         family: The row of the model that is called.
+        closed: Where the parameters of strict tools are added, by the tool's name, if the model may now write nulls
+            that those parameters do not allow.
 
     Returns:
         New tools with explicit parameters, without what the family refuses.
 
     Raises:
         TypeError: If a tool was not converted.
+        ValueError: If the parameters of a tool cannot be fitted.
     """
     encoded = []
     for tool in tools:
@@ -101,8 +134,10 @@ def encode_tools(tools: Sequence[Mapping[str, Any]], family: Family) -> list[dic
             encoded.append(dict(tool))
             continue
         fitted = {key: value for key, value in function.items() if key != "strict" or family.strict_tools}
-        parameters = function.get("parameters") or NO_PARAMETERS
-        fitted["parameters"] = fit_schema({"type": "object", **parameters}, family)
+        name, parameters = str(function.get("name")), function.get("parameters")
+        fitted["parameters"], nulls = fit_parameters(parameters, family, name, strict=fitted.get("strict") is True)
+        if nulls and closed is not None:
+            closed[name] = parameters
         entry = {"type": "function", "function": fitted}
         if family.cache_control and tool.get("cache_control"):
             entry["cache_control"] = tool["cache_control"]

@@ -66,8 +66,9 @@ class Family:
     """Whether each call of a turn must be answered at once (wire facts 2.5)."""
     parameters_required: bool = False
     """Whether a function must have ``parameters`` (Llama)."""
-    open_schema: bool = True
-    """Whether a tool's schema may hold ``$schema``, ``$ref`` and exclusive bounds. Gemini refuses them."""
+    schemas: Literal["claude", "openai", "google", "any"] = "any"
+    """Whose rules a schema has to follow: draft 2020-12 with a plain root (Claude), a plain root and closed schemas beside
+    ``strict`` (OpenAI), Google's message of fixed fields, or any JSON schema (wire facts 6.4)."""
     json_object: bool = True
     """Whether ``response_format`` may be ``json_object`` (wire facts 2.2)."""
     json_schema: bool = True
@@ -90,6 +91,7 @@ NOT_ON_CHAT_PATH = frozenset({"openai"})
 CLAUDE = Family(
     name="claude",
     voice="claude",
+    schemas="claude",
     upstream="us.anthropic.{name}-v1:0",
     answer_id="msg_bdrk_01",
     call_id="toolu_bdrk_01",
@@ -113,6 +115,7 @@ CLAUDE = Family(
 GPT = Family(
     name="gpt",
     voice="gpt",
+    schemas="openai",
     upstream="{name}-2026-06-01",
     answer_id="chatcmpl-",
     call_id="call_",
@@ -131,6 +134,7 @@ GPT = Family(
 EXTERNAL = Family(
     name="external",
     voice="gpt",
+    schemas="openai",
     upstream="{name}-2024-08-06",
     answer_id="chatcmpl-",
     call_id="call_",
@@ -158,7 +162,7 @@ GEMINI = Family(
     usage="gpt",
     stream_usage="running",
     fields=SAMPLING - {"logprobs", "top_logprobs"},
-    open_schema=False,
+    schemas="google",
     cache="auto",
 )
 GPT_OSS = Family(

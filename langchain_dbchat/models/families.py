@@ -92,12 +92,29 @@ class Family(NamedTuple):
     """Whether images may stand in an assistant's message, as Gemini's image models send them. Where not, they follow in
     a user message: elsewhere they are documented for the user role alone."""
 
-    schema_inline_refs: bool = False
-    """Whether `$ref` has to be replaced by what it names: the Gemini surface knows no `$ref` and no `$defs`."""
+    schemas_checked: bool = True
+    """Whether the server checks a schema before the model sees it (Claude: `JSON schema is invalid. It must match JSON
+    Schema draft 2020-12`), so that what is not one raises here, naming the property. Servers about which nothing is
+    known get it as it is."""
 
-    schema_refuses: frozenset[str] = frozenset()
-    """JSON-schema keywords that are refused in tools; each is moved into the description, and the caller's own schema
-    still validates."""
+    schema_keywords: frozenset[str] | None = None
+    """The JSON-schema keywords that the server knows, None where it takes all of draft 2020-12. Gemini copies a schema
+    into a message of fixed fields (ai.google.dev/api/caching#Schema) and answers `Unknown name "const"`; the rest is
+    translated or told in the description, and the caller's own schema still validates."""
+
+    schema_array_items: bool = False
+    """Whether every array needs `items`. GPT: `In context=('properties', 'x'), array schema missing items`."""
+
+    property_names: str = ""
+    """What the names of a tool's own properties match. Claude: `Property keys should match pattern`; names further
+    inside are not checked (aws-solutions-library-samples #709)."""
+
+    strict_formats: Literal["default", "closed", "any", "none"] = "closed"
+    """What `strict: true` does in a `response_format`. `default`: the server enforces a schema with it alone, so that a
+    structured answer asks for it unless the caller says no (GPT, platform.openai.com/docs/guides/structured-outputs).
+    `closed`: it is sent where the caller asks for it, beside a closed schema. `any`: the server takes it beside an open
+    schema too (recorded on Claude 3.7), and a response format that the caller wrote stays as it is. `none`: it is left
+    out, because the server enforces every schema and knows no closed ones (Gemini)."""
 
     json_schema: bool | None = True
     """Whether `response_format` of type `json_schema` works; None where nobody says, and it is sent only if asked for.
@@ -171,6 +188,14 @@ class Family(NamedTuple):
 _PENALTIES = frozenset({"frequency_penalty", "presence_penalty"})
 _SAMPLING = frozenset({"temperature", "top_p", "top_k"})
 _LOGPROBS = frozenset({"logprobs", "top_logprobs"})
+_GOOGLE_SCHEMA = frozenset(
+    {
+        "type", "format", "title", "description", "nullable", "enum", "maxItems", "minItems", "properties", "required",
+        "minProperties", "maxProperties", "minLength", "maxLength", "pattern", "example", "anyOf", "propertyOrdering",
+        "default", "items", "minimum", "maximum",
+    }
+)  # fmt: skip
+"""The fields of Google's `Schema` (ai.google.dev/api/caching#Schema)."""
 _OPENAI_ONLY = frozenset({"parallel_tool_calls", "store", "prompt_cache_key", "user", "logit_bias"})
 
 GENERIC = Family(
@@ -178,6 +203,7 @@ GENERIC = Family(
     strict_tools=True,
     call_ids="[a-zA-Z0-9_-]{1,40}",
     orphan_results=True,
+    schemas_checked=False,
     json_schema=None,
     cache_control=True,
     reasoning="effort",
@@ -204,6 +230,8 @@ _CLAUDE = Family(
     json_object=False,
     format_with_tools=False,
     format_with_stream=False,
+    strict_formats="any",
+    property_names=r"^[a-zA-Z0-9_.-]{1,64}$",
     forced_choice_with_thinking=False,
     cache_control=True,
     reasoning="budget",
@@ -218,6 +246,8 @@ _CLAUDE_ADAPTIVE = _CLAUDE._replace(
 )
 _GPT = Family(
     name="gpt-5",
+    schema_array_items=True,
+    strict_formats="default",
     refuses=_SAMPLING | _PENALTIES | _OPENAI_ONLY | {"stop", "thinking"},
     strict_tools=True,
     system="first",
@@ -236,8 +266,8 @@ _GEMINI = Family(
     media=frozenset({"image_url", "file", "audio_url", "video_url", "input_audio"}),
     tool_result_media=False,
     answer_media=False,
-    schema_inline_refs=True,
-    schema_refuses=frozenset({"$schema", "exclusiveMinimum", "exclusiveMaximum", "const", "additionalProperties"}),
+    schema_keywords=_GOOGLE_SCHEMA,
+    strict_formats="none",
     reasoning="effort",
     efforts=("low", "medium", "high"),
     signs="google",

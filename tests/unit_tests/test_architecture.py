@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "proxies": ({"errors"}, set()),
     "models": (set(), {"langchain_core"}),
     "auth": ({"errors", "error_bodies", "proxies", "_version"}, {"pydantic", "pydantic_core", "httpx", "databricks"}),
-    "dialects": ({"models", "errors", "error_answers"}, {"langchain_core", "pydantic_core", "numpy"}),
+    "dialects": ({"models", "errors", "error_answers"}, {"langchain_core", "pydantic", "pydantic_core", "numpy"}),
     "transport": (
         {"auth", "errors", "error_answers", "error_bodies", "error_meanings", "proxies", "_version"},
         {"httpx", "h11", "langchain_core", "pydantic_core"},

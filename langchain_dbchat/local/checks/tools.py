@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.local.checks.schemas import fault_in, subschemas
+from langchain_dbchat.local.checks.schemas import NAME, check_schema
 from langchain_dbchat.local.refusals import invalid, unknown_field
 
 if TYPE_CHECKING:
     from langchain_dbchat.local.asked import Asked
 
-NAME = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
 MOST_TOOLS = 32
-CLOSED_TO_GEMINI = frozenset({"$schema", "$ref", "$defs", "definitions", "exclusiveMinimum", "exclusiveMaximum"})
 
 
 def check_tools(asked: Asked) -> None:
@@ -55,7 +53,7 @@ def _check_tool(asked: Asked, place: int, tool: Any) -> None:
         if key not in {"name", "description", "parameters"} | marked | strict:
             raise unknown_field(asked, f"{path}.function.{key}")
     name = function.get("name")
-    if not isinstance(name, str) or not NAME.match(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         raise invalid(asked, f"{path}.function.name: String should match pattern '{NAME.pattern}'")
     if not isinstance(function.get("description", ""), str):
         raise invalid(asked, f"{path}.function.description: Input should be a valid string")
@@ -71,19 +69,7 @@ def _check_parameters(asked: Asked, place: int, function: dict[str, Any]) -> Non
     schema = function["parameters"]
     if not isinstance(schema, dict):
         raise invalid(asked, f"tools.{place}.function.parameters: Input should be a JSON schema")
-    if family.voice == "claude" and "type" not in schema:
-        raise invalid(asked, f"tools.{place}.custom.input_schema.type: Field required")
-    fault = fault_in(schema)
-    if fault:
-        raise invalid(asked, f"tools.{place}.function.parameters: JSON schema is invalid: {fault}")
-    for node in subschemas(schema):
-        closed = sorted(CLOSED_TO_GEMINI & set(node)) if not family.open_schema else []
-        if closed:
-            raise invalid(
-                asked,
-                f'Invalid JSON payload received. Unknown name "{closed[0]}" at '
-                f"'tools[0].function_declarations[{place}].parameters': Cannot find field.",
-            )
+    check_schema(asked, schema, place, function["name"], strict=function.get("strict") is True)
 
 
 def _check_choice(asked: Asked, names: list[str]) -> None:

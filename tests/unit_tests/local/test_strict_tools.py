@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     import httpx
 
+CLOSED = {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"], "additionalProperties": False}
+
 TABLE: dict[str, Row] = {
     # -- tools: wire facts 2.2
     "thirty-three tools": Row(CLAUDE, {"tools": [tool(f"t{place}") for place in range(33)]}, "at most 32"),
@@ -44,7 +46,8 @@ TABLE: dict[str, Row] = {
     "no parameters on claude": Row(CLAUDE, {"tools": [{"type": "function", "function": {"name": "look"}}]}),
     "strict on claude": Row(CLAUDE, {"tools": [tool(strict=True)]}, f"tools.0.function.strict: {EXTRA}"),
     "strict on llama": Row(LLAMA, {"tools": [tool(strict=True)]}, f'{UNKNOWN} \\"strict\\"'),
-    "strict on gpt": Row(GPT, {"tools": [tool(strict=True)]}),
+    "strict on gpt": Row(GPT, {"tools": [tool(strict=True, parameters=CLOSED)]}),
+    "strict on gpt beside an open schema": Row(GPT, {"tools": [tool(strict=True)]}, "'additionalProperties' is required"),
     "$schema on gemini": Row(GEMINI, {"tools": [tool(parameters={"type": "object", "$schema": "x"})]}, "$schema"),
     "exclusiveMinimum on gemini": Row(
         GEMINI,

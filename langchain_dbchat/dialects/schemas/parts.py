@@ -1,0 +1,247 @@
+"""The parts of a JSON schema: where schemas stand inside of a schema, what a reference names, what is told in words.
+
+Rule 1  Keys below ``properties``, ``$defs`` and the like are names of the user's and not keywords; values of ``enum``,
+        ``const``, ``default`` and ``examples`` are data and not schemas (json-schema.org/draft/2020-12).
+Rule 2  A walk shares with the caller's schema whatever it does not change, and changes nothing in place.
+Rule 3  What cannot be fitted raises `UnfitSchema`, which knows the place.
+Rule 4  References may double what they name at each step, so everything that follows them has a budget.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import unquote
+
+Schema = dict[str, Any]
+
+TYPES: Final = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
+
+NAMED: Final = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+"""Keywords whose values are schemas by names of the user's."""
+
+LISTED: Final = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
+"""Keywords whose values are lists of schemas."""
+
+SINGLE: Final = frozenset(
+    {
+        "items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames", "unevaluatedItems",
+        "unevaluatedProperties", "contentSchema",
+    }
+)  # fmt: skip
+"""Keywords whose value is one schema."""
+
+HOLDS_SCHEMAS: Final = NAMED | LISTED | SINGLE
+
+ANNOTATIONS: Final = frozenset(
+    {
+        "title", "description", "default", "examples", "example", "deprecated", "readOnly", "writeOnly", "$comment",
+        "$schema", "$id", "$anchor", "$defs", "definitions", "discriminator", "xml", "externalDocs",
+    }
+)  # fmt: skip
+"""Keywords that allow and forbid no value."""
+
+_BUDGET = 20_000
+"""Most parts that a schema may have once its references are followed."""
+
+
+class UnfitSchema(ValueError):
+    """A schema that cannot be sent.
+
+    Args:
+        reason: What is wrong, as the end of a sentence.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.path: list[str] = []
+
+    @property
+    def place(self) -> str:
+        """Where it is: ``the property 'a[].b'``, or the root."""
+        return place_of(self.path)
+
+
+def place_of(path: list[str]) -> str:
+    """Name a place in a schema as its user knows it.
+
+    Args:
+        path: Keywords, names and positions from the root.
+
+    Returns:
+        The properties that lead there, such as ``the property 'a[].b'``.
+    """
+    said = ""
+    steps = iter(path)
+    for step in steps:
+        if step in NAMED:
+            name = next(steps, "")
+            said += f".{name}" if said and step == "properties" else name
+        elif step in {"items", "prefixItems"}:
+            said += "[]"
+    return f"the property {said!r}" if said else "the root"
+
+
+def map_schemas(node: Schema, change: Callable[[Any], Any]) -> Schema:
+    """Change each schema right below a schema.
+
+    Args:
+        node: The schema.
+        change: What makes a new schema of one; given the same back, nothing is copied.
+
+    Returns:
+        The schema itself if nothing changed, else a new one.
+    """
+    changed: Schema = {}
+    key = name = ""
+    try:
+        for key, value in node.items():
+            name = ""
+            if key not in HOLDS_SCHEMAS:
+                continue
+            if key in NAMED and isinstance(value, Mapping):
+                below: dict[str, Any] = {}
+                for name, inner in value.items():
+                    fitted = change(inner)
+                    if fitted is not inner:
+                        below[name] = fitted
+                if below:
+                    changed[key] = {**value, **below}
+            elif key in LISTED and isinstance(value, list):
+                fitted_list = []
+                for place, inner in enumerate(value):
+                    name = str(place)
+                    fitted_list.append(change(inner))
+                if any(new is not old for new, old in zip(fitted_list, value, strict=True)):
+                    changed[key] = fitted_list
+            elif key in SINGLE and isinstance(value, (Mapping, bool)):
+                fitted = change(value)
+                if fitted is not value:
+                    changed[key] = fitted
+    except UnfitSchema as unfit:
+        unfit.path[:0] = [key, name] if name else [key]
+        raise
+    return {**node, **changed} if changed else node
+
+
+def subschemas(node: Any) -> Iterator[Schema]:
+    """Give a schema and all schemas inside of it.
+
+    Args:
+        node: The schema.
+
+    Yields:
+        Each, the outer one first.
+    """
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        if not isinstance(one, dict):
+            continue
+        yield one
+        for key, value in one.items():
+            if key in NAMED and isinstance(value, Mapping):
+                waiting.extend(value.values())
+            elif key in LISTED and isinstance(value, list):
+                waiting.extend(value)
+            elif key in SINGLE:
+                waiting.append(value)
+
+
+def kinds_of(node: Mapping[str, Any]) -> list[str]:
+    """Return the types that a schema names, none where it names none."""
+    kind = node.get("type")
+    return [kind] if isinstance(kind, str) else list(kind) if isinstance(kind, list) else []
+
+
+def is_annotated_only(node: Any) -> bool:
+    """Tell whether a schema allows any value."""
+    return node is True or (isinstance(node, Mapping) and ANNOTATIONS.issuperset(node))
+
+
+def told(node: Schema, said: list[str]) -> Schema:
+    """Tell in a schema's description what its keywords cannot say.
+
+    Args:
+        node: The schema.
+        said: What to tell.
+
+    Returns:
+        The schema itself if there is nothing to tell, else a new one.
+    """
+    if not said:
+        return node
+    known = node.get("description")
+    text = f"({', '.join(said)})"
+    return {**node, "description": f"{known} {text}" if known else text}
+
+
+def in_json(value: Any) -> str:
+    """Write a value for a description."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+class Document:
+    """A whole schema, where references are looked up.
+
+    Args:
+        root: The schema.
+    """
+
+    def __init__(self, root: Schema) -> None:
+        self.root = root
+        self._left = _BUDGET
+        self._names: dict[str, Any] | None = None
+
+    def spend(self) -> None:
+        """Count one more part.
+
+        Raises:
+            UnfitSchema: If there are too many.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise UnfitSchema(
+                f"its references grow to more than {_BUDGET} parts when they are followed. Give a smaller schema"
+            )
+
+    def resolve(self, reference: str) -> Any:
+        """Find what a reference names.
+
+        Args:
+            reference: A pointer (``#/$defs/A``), an anchor (``#a``) or the ``$id`` of a schema in the document.
+
+        Returns:
+            The schema.
+
+        Raises:
+            UnfitSchema: If there is none.
+        """
+        if reference == "#" or reference.startswith("#/"):
+            return self._point(reference)
+        if self._names is None:
+            self._names = {}
+            for node in subschemas(self.root):
+                if isinstance(node.get("$anchor"), str):
+                    self._names["#" + node["$anchor"]] = node
+                if isinstance(node.get("$id"), str):
+                    self._names[node["$id"]] = node
+        if reference in self._names:
+            return self._names[reference]
+        if reference.startswith("#"):
+            raise UnfitSchema(f"it refers to {reference!r}, which it does not hold")
+        raise UnfitSchema(f"it refers to {reference!r}, outside of itself, which this server cannot follow")
+
+    def _point(self, reference: str) -> Any:
+        node: Any = self.root
+        for step in unquote(reference).split("/")[1:]:
+            name = step.replace("~1", "/").replace("~0", "~")
+            if isinstance(node, list) and name.isdigit() and int(name) < len(node):
+                node = node[int(name)]
+            elif isinstance(node, Mapping) and name in node:
+                node = node[name]
+            else:
+                raise UnfitSchema(f"it refers to {reference!r}, which it does not hold")
+        return node
