@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.messages import encode_messages
+from langchain_dbchat.dialects.names import fit_body
 from langchain_dbchat.dialects.schemas import fit_schema
 from langchain_dbchat.dialects.thinking import encode_thinking, is_thinking
 from langchain_dbchat.dialects.tools import convert_tool_choice, encode_format, encode_tools
@@ -30,11 +31,13 @@ _OWN = frozenset({"tools", "tool_choice", "response_format", "thinking", "reason
 
 @dataclass(slots=True)
 class Encoded:
-    """A request's body, what was left out of it (field: reason) and what else the user should know."""
+    """A request's body, what was left out of it (field: reason), what else the user should know, and the caller's names
+    of the tools (by the names that are sent) if any of them differs."""
 
     body: dict[str, Any]
     dropped: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
 
 
 def encode_request(
@@ -90,6 +93,7 @@ def encode_request(
             body["stream_options"] = options or {"include_usage": True}
     for mark in _lost_marks(messages, tools, family):
         encoded.dropped[mark] = f"models of the family {family.name!r} refuse it"
+    encoded.names = fit_body(body, family)
     return encoded
 
 

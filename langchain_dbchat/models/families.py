@@ -70,6 +70,11 @@ class Family(NamedTuple):
     """JSON-schema keywords that are refused in tools; each is moved into the description, and the caller's own schema
     still validates."""
 
+    tool_names: str = "[a-zA-Z0-9_-]{1,64}"
+    """The pattern that names of tools and schemas match; others are a 400 and are rewritten (OpenAI: `string does not
+    match pattern '^[a-zA-Z0-9_-]+$'`, at most 64 characters; Anthropic: `String should match pattern`). Gemini's
+    `FunctionDeclaration.name` also has to start with a letter or an underscore."""
+
     json_schema: bool | None = True
     """Whether `response_format` of type `json_schema` works; None where nobody says, and it is sent only if asked for.
     Documented for Claude, GPT, GLM, Gemini, gpt-oss and Llama."""
@@ -193,6 +198,7 @@ _GEMINI = Family(
     system="first",
     media=frozenset({"image_url", "file", "audio_url", "video_url", "input_audio"}),
     tool_result_media=False,
+    tool_names="[a-zA-Z_][a-zA-Z0-9_-]{0,63}",
     schema_inline_refs=True,
     schema_refuses=frozenset({"$schema", "exclusiveMinimum", "exclusiveMaximum", "const", "additionalProperties"}),
     reasoning="effort",
