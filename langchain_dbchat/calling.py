@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.chat_settings import ChatSettings
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.link import Link
+    from langchain_dbchat.models.families import Family
     from langchain_dbchat.structured_output import Structured
     from langchain_dbchat.transport.channel import Channel
     from langchain_dbchat.transport.exchange import Request
@@ -175,7 +176,7 @@ def write_call(
         raise ValueError(f"n={settings['n']} answers cannot be streamed; call invoke, or leave n out.")
     encoded = encode_request(messages, settings, target, stream=stream, usage=bool(usage))
     _tell(encoded, name, strict=strict)
-    body = _heed(merge_deep(encoded.body, extra), lessons_of(link.workspace.host, name), structured)
+    body = _heed(merge_deep(encoded.body, extra), lessons_of(link.workspace.host, name), structured, target.family)
     names = encoded.names
 
     def write(body: dict[str, Any]) -> Request:
@@ -185,7 +186,7 @@ def write_call(
 
     def amend(error: DatabricksError, request: Request) -> Request | None:
         del request
-        amended = None if strict else _amended(error, body, link.workspace.host, name, structured)
+        amended = None if strict else _amended(error, body, link.workspace.host, target, structured)
         return None if amended is None else write(amended)
 
     gate = _gate(link.workspace.host, name) if turns else None
@@ -208,26 +209,29 @@ def _gate(host: str, model: str) -> Gate:
     return gate_of(host, model)
 
 
-def _heed(body: dict[str, Any], lessons: frozenset[str], structured: Structured | None) -> dict[str, Any]:
+def _heed(
+    body: dict[str, Any], lessons: frozenset[str], structured: Structured | None, family: Family
+) -> dict[str, Any]:
     """Write a body as an endpoint has taught; what the meaning hangs on is put in another way, or stays."""
     for field in lessons:
         if field not in REPLACED:
             body = without(body, field)
         elif structured is not None:
-            body = structured.put_otherwise(body, field) or body
+            body = structured.put_otherwise(body, field, family) or body
     return body
 
 
 def _amended(
-    error: DatabricksError, body: dict[str, Any], host: str, model: str, structured: Structured | None
+    error: DatabricksError, body: dict[str, Any], host: str, target: Target, structured: Structured | None
 ) -> dict[str, Any] | None:
     """Answer a 400 that names a field: write the body without it, or ask in the other way; remember, and say so."""
     field = refused_field(error.detail or error.message, body)
     if field is None:
         return None
-    amended = _heed(body, frozenset({field}), structured)
+    amended = _heed(body, frozenset({field}), structured, target.family)
     if amended == body:
         return None
+    model = target.model
     learn(host, model, field)
     done = "asked for in another way" if field in REPLACED else "left out"
     warnings.warn(f"{model!r} refused {field!r}, so it is {done} from now on: {error.detail}", stacklevel=2)

@@ -1,7 +1,8 @@
 """Fit the names of tools and schemas to what servers take, and map them back in the answer.
 
-Rule 1. A name matches ``^[a-zA-Z0-9_-]{1,64}$`` (OpenAI API reference, "function.name" and "json_schema.name"; Databricks
-and Anthropic refuse alike); Gemini's also starts with a letter or an underscore. A name that fits is never changed.
+Rule 1. A name matches ``^[a-zA-Z0-9_-]{1,64}$`` (OpenAI API reference, "function.name" and "json_schema.name";
+Anthropic and Databricks refuse alike); Gemini's also starts with a letter or an underscore. A name that fits is never
+changed.
 Rule 2. In any other name accents are removed, and what is still not allowed becomes ``_``.
 Rule 3. A short hash of the name follows where the name was too long, where no letter or digit was left, and where
 two tools would come out alike or like another tool's own name. So each name depends on the tools alone, not on their
@@ -21,6 +22,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from langchain_dbchat.models.families import Family
 
 _LONGEST = 64
@@ -52,11 +55,10 @@ def fit_names(names: Iterable[str], family: Family) -> dict[str, str]:
     Returns:
         The sent name of each.
     """
-    given = list(dict.fromkeys(names))
-    sent = {name: fit_name(name, family) for name in given}
+    sent = {name: fit_name(name, family) for name in names}
     uses = Counter(sent.values())
     return {
-        name: _hashed(name, fitted) if fitted != name and uses[fitted] > 1 else fitted
+        name: _hashed(name, fitted, sent) if fitted != name and uses[fitted] > 1 else fitted
         for name, fitted in sent.items()
     }
 
@@ -76,7 +78,8 @@ def fit_body(body: dict[str, Any], family: Family) -> dict[str, str]:
     """
     tools = body.get("tools") or []
     functions = [function for tool in tools if (function := _function_of(tool)) is not None]
-    _check_names(functions)
+    if _are_repeated(functions):
+        tools = body["tools"] = [tool for place, tool in enumerate(tools) if tool not in tools[:place]]
     sent = fit_names([function["name"] for function in functions], family)
     changed = {name: fitted for name, fitted in sent.items() if name != fitted}
     if changed:
@@ -88,7 +91,7 @@ def fit_body(body: dict[str, Any], family: Family) -> dict[str, str]:
         body["messages"] = [_renamed_message(message, past) for message in body["messages"]]
     wanted = body.get("response_format")
     schema = wanted.get("json_schema") if isinstance(wanted, Mapping) else None
-    if isinstance(schema, Mapping) and isinstance(schema.get("name"), str):
+    if isinstance(wanted, Mapping) and isinstance(schema, Mapping) and isinstance(schema.get("name"), str):
         fitted = fit_name(schema["name"], family)
         if fitted != schema["name"]:
             body["response_format"] = {**wanted, "json_schema": {**schema, "name": fitted}}
@@ -114,19 +117,18 @@ def _function_of(tool: Any) -> Mapping[str, Any] | None:
     return function if isinstance(function, Mapping) and isinstance(function.get("name"), str) else None
 
 
-def _check_names(functions: list[Mapping[str, Any]]) -> None:
-    """Refuse what servers refuse (Anthropic: ``Tool names must be unique.``), in words that name the tool."""
-    known: set[str] = set()
+def _are_repeated(functions: list[Mapping[str, Any]]) -> bool:
+    """Tell whether a tool is bound twice; refuse what servers refuse (Anthropic: ``Tool names must be unique.``)."""
+    known: dict[str, Mapping[str, Any]] = {}
     for function in functions:
         name = function["name"]
         if not name.strip():
             raise ValueError(f"A tool has an empty name (description: {function.get('description')!r}). Give it one.")
-        if name in known:
+        if known.setdefault(name, function) != function:
             raise ValueError(
-                f"Two tools are named {name!r}, and a call could not say which one it means. Rename one of them, or "
-                "bind it once."
+                f"Two different tools are named {name!r}, and a call could not say which one it means. Rename one."
             )
-        known.add(name)
+    return len(known) < len(functions)
 
 
 def _renamed(tool: Any, names: Mapping[str, str]) -> Any:
@@ -144,7 +146,8 @@ def _fit_past(messages: Iterable[Any], bound: Mapping[str, str], family: Family)
         for name in _names_in(message):
             if name not in sent:
                 fitted = fit_name(name, family)
-                sent[name] = _hashed(name, fitted) if fitted != name and fitted in sent.values() else fitted
+                taken = set(sent.values())
+                sent[name] = _hashed(name, fitted, taken) if fitted != name and fitted in taken else fitted
     return {name: fitted for name, fitted in sent.items() if name != fitted}
 
 
@@ -180,6 +183,10 @@ def _rewritten(name: str, family: Family) -> str:
     return fitted if len(fitted) <= _LONGEST else _hashed(name, fitted)
 
 
-def _hashed(name: str, fitted: str) -> str:
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH]
-    return f"{fitted[: _LONGEST - _HASH - 1]}_{digest}"
+def _hashed(name: str, fitted: str, taken: Container[str] = ()) -> str:
+    """Add a short hash of the name; a longer one, should another tool have just that name."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    length = _HASH
+    while (hashed := f"{fitted[: _LONGEST - length - 1]}_{digest[:length]}") in taken and length < _LONGEST // 2:
+        length += 1
+    return hashed

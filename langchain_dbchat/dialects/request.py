@@ -31,8 +31,14 @@ _OWN = frozenset({"tools", "tool_choice", "response_format", "thinking", "reason
 
 @dataclass(slots=True)
 class Encoded:
-    """A request's body, what was left out of it (field: reason), what else the user should know, and the caller's names
-    of the tools (by the names that are sent) if any of them differs."""
+    """A request's body, and what has to be known besides.
+
+    Attributes:
+        body: The body.
+        dropped: What was left out of it (field: reason).
+        warnings: What else the user should know.
+        names: The caller's name of each tool by the name that is sent, if any of them differs.
+    """
 
     body: dict[str, Any]
     dropped: dict[str, str] = field(default_factory=dict)
@@ -187,6 +193,20 @@ def _fit_format(asked: Any, target: Target, *, tools: bool) -> dict[str, Any]:
             f"Models of the family {family.name!r} take either tools or a response format, not both in one request. "
             "Use with_structured_output(schema, method='function_calling', tools=[...]), or ToolStrategy in an agent."
         )
-    if kind == "json_schema" and isinstance(wanted["json_schema"].get("schema"), Mapping):
-        wanted["json_schema"]["schema"] = fit_schema(wanted["json_schema"]["schema"], family)
-    return wanted
+    return fit_format(wanted, family)
+
+
+def fit_format(wanted: Mapping[str, Any], family: Family) -> dict[str, Any]:
+    """Fit the schema of a response format to a family.
+
+    Args:
+        wanted: The response format.
+        family: The row of the model that is called.
+
+    Returns:
+        A new response format.
+    """
+    held = wanted.get("json_schema")
+    if not isinstance(held, Mapping) or not isinstance(held.get("schema"), Mapping):
+        return dict(wanted)
+    return {**wanted, "json_schema": {**held, "schema": fit_schema(held["schema"], family)}}

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_core.utils.function_calling import convert_to_openai_function, convert_to_openai_tool
 from pydantic_core import from_json
 
 from langchain_dbchat.dialects.schemas import fit_schema
@@ -33,13 +33,24 @@ def convert_tool(tool: Mapping[str, Any] | type | Callable[..., Any] | BaseTool,
     Returns:
         The tool, with `cache_control` kept where the caller set it.
     """
-    converted = convert_to_openai_tool(tool, strict=strict)
+    converted = _nested(convert_to_openai_tool(dict(tool) if isinstance(tool, Mapping) else tool))
+    function = converted.get("function")
+    if strict is not None and isinstance(function, Mapping):  # what the caller asks of all tools goes before one's own
+        plain = {"parameters": NO_PARAMETERS, **{key: value for key, value in function.items() if key != "strict"}}
+        converted = {**converted, "function": convert_to_openai_function(plain, strict=strict)}
     if isinstance(tool, Mapping) and "cache_control" in tool:
         converted = {**converted, "cache_control": tool["cache_control"]}
     extras = getattr(tool, "extras", None)
     if isinstance(extras, Mapping) and "cache_control" in extras:
         converted = {**converted, "cache_control": extras["cache_control"]}
     return converted
+
+
+def _nested(tool: dict[str, Any]) -> dict[str, Any]:
+    """Return a function in the shape of chat completions, if it came in the flat one of Responses."""
+    if tool.get("type") != "function" or "function" in tool or "name" not in tool:
+        return tool
+    return {"type": "function", "function": {key: value for key, value in tool.items() if key != "type"}}
 
 
 def convert_tool_choice(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
@@ -96,6 +107,7 @@ def encode_tools(tools: Sequence[Mapping[str, Any]], family: Family) -> list[dic
     for tool in tools:
         if not isinstance(tool, Mapping):
             raise TypeError(f"A tool has to be a dict in OpenAI's shape, not {tool!r}: bind it with bind_tools.")
+        tool = _nested(dict(tool))  # noqa: PLW2901  # the same tool in the shape that is sent
         function = tool.get("function")
         if not isinstance(function, Mapping):
             encoded.append(dict(tool))
@@ -114,31 +126,48 @@ def encode_format(response_format: Any) -> dict[str, Any]:
     """Turn a response format or a schema into the ``response_format`` of a request.
 
     Args:
-        response_format: A ``response_format`` as a dict, or a schema: Pydantic class, TypedDict or JSON schema.
+        response_format: A ``response_format`` as a dict, or a schema in any spelling.
 
     Returns:
         The request's ``response_format``.
 
     Raises:
-        TypeError: If it is a string.
+        TypeError: If it is a string or another value that is not a schema.
         ValueError: If its schema is missing.
     """
-    if isinstance(response_format, Mapping) and response_format.get("type") in {"text", "json_object"}:
-        return dict(response_format)
+    from langchain_dbchat.dialects.spellings import (  # noqa: PLC0415  # loads Pydantic's schemas: not with the package
+        UNTITLED,
+        read_schema,
+    )
+
     if isinstance(response_format, str):
         raise TypeError(f"response_format={response_format!r} is no dict: {{'type': 'json_object'}}, or a schema.")
-    if isinstance(response_format, Mapping) and response_format.get("type") == "json_schema":
-        if not isinstance(response_format.get("json_schema"), Mapping):
-            raise ValueError(
-                "A response_format of type 'json_schema' needs {'name': ..., 'schema': ...} under that name."
-            )
-        return {**response_format, "json_schema": dict(response_format["json_schema"])}
-    function = convert_tool(response_format, None)["function"]
-    schema = {"description": function["description"]} if function.get("description") else {}
-    return {
-        "type": "json_schema",
-        "json_schema": {"name": function["name"], "schema": {**schema, **function.get("parameters", NO_PARAMETERS)}},
-    }
+    if isinstance(response_format, Mapping):
+        if response_format.get("type") in ("text", "json_object"):
+            return dict(response_format)
+        held = response_format.get("json_schema")
+        if isinstance(held, Mapping) and isinstance(held.get("schema", {}), Mapping):
+            return {**response_format, "json_schema": {"name": UNTITLED, **held}}
+    wanted = read_schema(response_format)
+    return write_format(wanted.name, wanted.description, wanted.schema, wanted.strict)
+
+
+def write_format(name: str, description: str, schema: Mapping[str, Any], strict: bool | None) -> dict[str, Any]:
+    """Write a ``response_format`` of type ``json_schema``.
+
+    Args:
+        name: The schema's name.
+        description: What it stands for, which goes into the schema.
+        schema: The JSON schema.
+        strict: Whether the answer has to follow it exactly; None says nothing.
+
+    Returns:
+        The response format.
+    """
+    held: dict[str, Any] = {"name": name, "schema": {**({"description": description} if description else {}), **schema}}
+    if strict is not None:
+        held["strict"] = strict
+    return {"type": "json_schema", "json_schema": held}
 
 
 def parse_arguments(text: str) -> tuple[dict[str, Any], str | None]:

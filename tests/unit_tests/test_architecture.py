@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "error_meanings": ({"error_bodies"}, set()),
     "models": (set(), {"langchain_core"}),
     "auth": ({"errors", "error_bodies", "_version"}, {"pydantic", "pydantic_core", "httpx", "databricks"}),
-    "dialects": ({"models", "errors", "error_answers"}, {"langchain_core", "pydantic_core", "numpy"}),
+    "dialects": ({"models", "errors", "error_answers"}, {"langchain_core", "pydantic", "pydantic_core", "numpy"}),
     "transport": (
         {"auth", "errors", "error_answers", "error_bodies", "error_meanings", "_version"},
         {"httpx", "h11", "langchain_core", "pydantic_core"},
@@ -34,7 +34,8 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "link": ({"auth", "errors", "transport"}, set()),
     "discovery": ({"auth", "link", "models", "errors", "transport"}, {"pydantic_core"}),
     "chat_settings": ({"connection"}, {"pydantic"}),
-    "structured_output": ({"dialects", "models"}, {"langchain_core", "pydantic"}),
+    "structured_output": ({"dialects", "models", "structured_answers"}, {"langchain_core"}),
+    "structured_answers": ({"dialects"}, {"langchain_core", "pydantic"}),
     "calling": (
         {
             "link",
@@ -56,6 +57,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
             "link",
             "chat_settings",
             "discovery",
+            "structured_answers",
             "structured_output",
             "dialects",
             "models",
