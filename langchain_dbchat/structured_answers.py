@@ -66,10 +66,25 @@ class AnswerShape(NamedTuple):
     Attributes:
         wanted: The schema that was asked for.
         key: The property that the answer is wrapped in; None if it is an object itself.
+        build: What makes an instance of the type that was given; None if answers are dicts.
     """
 
     wanted: Wanted
     key: str | None
+    build: Callable[[Any], Any] | None
+
+    @classmethod
+    def of(cls, wanted: Wanted, key: str | None) -> AnswerShape:
+        """Make the shape of a schema's answers.
+
+        Args:
+            wanted: The schema that was asked for.
+            key: The property that the answer is wrapped in, or None.
+
+        Returns:
+            The shape.
+        """
+        return cls(wanted, key, _builder(wanted.kind) if wanted.builds else None)
 
     def unwrapped(self, value: Any) -> Any:
         """Take an answer out of its wrapper; a model that left the wrapper out is understood where that is possible."""
@@ -95,7 +110,7 @@ class AnswerShape(NamedTuple):
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             return kind
         root = (
-            self.type if self.wanted.builds and not hasattr(kind, "__fields__") else self._plain
+            self.output_type if self.wanted.builds and not hasattr(kind, "__fields__") else self._plain
         )  # not for Pydantic v1
         return _described(name, root, self.wanted)
 
@@ -114,10 +129,10 @@ def refuse_refusal(message: AIMessage) -> None:
     Raises:
         ModelRefusalError: With the message as ``raw_message``.
     """
-    said = message.additional_kwargs.get("refusal") or _refusal_part(message.content)
+    said = message.additional_kwargs.get("refusal", _refusal_part(message.content))
     reason = message.response_metadata.get("finish_reason") or message.response_metadata.get("stop_reason")
     withheld = isinstance(reason, str) and reason.lower() in _REFUSED
-    if not said and not withheld:
+    if said is None and not withheld:
         return
     words = said or message.text
     why = f" (finish reason: {reason})" if withheld else ""
@@ -227,8 +242,7 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
             answer = self.shape.unwrapped(value)
             if answer is _NOTHING and not partial:
                 raise ValueError(f"{self.shape.key!r} is missing")  # noqa: TRY301  # reported as the others are
-            wanted = self.shape.wanted
-            return _builder(wanted.kind)(answer) if wanted.builds and answer is not _NOTHING else answer
+            return answer if self.shape.build is None or answer is _NOTHING else self.shape.build(answer)
         except (ValidationError, ValidationErrorV1, TypeError, ValueError) as error:
             if partial:
                 return _NOTHING
@@ -274,7 +288,8 @@ class WithRaw(RunnableGenerator[Any, Any]):
     def OutputType(self) -> Any:  # noqa: N802  # core's name
         """The type of what is given: a dict with the three keys."""
         answer: Any = self._parser.OutputType
-        fields = {"raw": AIMessage, "parsed": Union[answer, None], "parsing_error": Exception | None}  # noqa: UP007  # `|` does not take every type
+        parsed = Union[answer, None]  # noqa: UP007  # `|` does not take every type
+        fields = {"raw": AIMessage, "parsed": parsed, "parsing_error": Exception | None}
         return TypedDict("StructuredAnswer", fields)  # type: ignore[operator]  # mypy wants it to be assigned
 
     def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:

@@ -113,7 +113,7 @@ def ask_for(
         bound["response_format"] = asked.response_format if schema_format else {"type": "json_object"}
         bound |= {"structured": asked} if schema_format else {}
         bound |= {"tools": further} if further else {}
-    return bound, StructuredAnswerParser(tool_name=name, shape=AnswerShape(wanted, key))
+    return bound, StructuredAnswerParser(tool_name=name, shape=AnswerShape.of(wanted, key))
 
 
 def _ask(wanted: Wanted, strict: bool | None, *, alone: bool) -> tuple[Structured, str | None]:
