@@ -4,14 +4,12 @@ Rule 1. An answer is our tool's call or the text's JSON; if other tools were cal
 Rule 2. A refusal is `ModelRefusalError` with the raw message, however the server says it: in ``refusal``, in a content
 part, or in the finish reason (OpenAI "content_filter", Anthropic "refusal", Gemini "SAFETY", guardrails).
 Rule 3. What was cut off by the token limit, and what does not fit the schema, is an `OutputParserException`.
-Rule 4. What was asked for as a property of an object, because its schema is not an object, is taken out of it again.
 """
 
 from __future__ import annotations
 
-import copy
 import json
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from langchain_core import exceptions
 from langchain_core.exceptions import OutputParserException
@@ -21,16 +19,16 @@ from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import RunnableGenerator
 from langchain_core.runnables.utils import AddableDict
 from langchain_core.utils.json import parse_json_markdown
-from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, ValidationError, create_model
 from pydantic.v1 import ValidationError as ValidationErrorV1
 from typing_extensions import TypedDict
 
+from langchain_dbchat.structured_shapes import NOTHING
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from langchain_core.runnables import RunnableConfig
-
-    from langchain_dbchat.dialects.spellings import Wanted
 
 _REFUSAL_ERROR: type[Exception] = getattr(exceptions, "ModelRefusalError", OutputParserException)
 """langchain-core has an error for refusals since 1.7.5."""
@@ -56,68 +54,6 @@ _REFUSED = frozenset(
 (wire facts 3.6, 3.7; ai.google.dev/api/generate-content#FinishReason). Case does not matter."""
 
 _CUT = frozenset({"length", "max_tokens"})
-_NOTHING: Any = object()
-"""No answer (yet); None is an answer where the schema allows null."""
-
-
-class AnswerShape(NamedTuple):
-    """What an answer is.
-
-    Attributes:
-        wanted: The schema that was asked for.
-        key: The property that the answer is wrapped in; None if it is an object itself.
-        build: What makes an instance of the type that was given; None if answers are dicts.
-    """
-
-    wanted: Wanted
-    key: str | None
-    build: Callable[[Any], Any] | None
-
-    @classmethod
-    def of(cls, wanted: Wanted, key: str | None) -> AnswerShape:
-        """Make the shape of a schema's answers.
-
-        Args:
-            wanted: The schema that was asked for.
-            key: The property that the answer is wrapped in, or None.
-
-        Returns:
-            The shape.
-        """
-        return cls(wanted, key, _builder(wanted.kind) if wanted.builds else None)
-
-    def unwrapped(self, value: Any) -> Any:
-        """Take an answer out of its wrapper; a model that left the wrapper out is understood where that is possible."""
-        if self.key is None:
-            return value
-        if isinstance(value, dict) and set(value) <= {self.key}:
-            return value.get(self.key, _NOTHING)
-        if self.wanted.builds or not isinstance(value, dict) or _may_be_object(self.wanted.schema):
-            return value
-        raise ValueError(f"The answer is an object without {self.key!r}, where the schema has none.")
-
-    @property
-    def output_type(self) -> Any:
-        """The type of answers, as `OutputType` means it."""
-        kind = self.wanted.kind
-        if isinstance(kind, TypeAdapter):
-            return Any
-        return self._plain if kind is None else kind
-
-    def output_schema(self, name: str) -> type[BaseModel]:
-        """Return a model of the answers; its JSON schema is the one that was asked for."""
-        kind = self.wanted.kind
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return kind
-        root = (
-            self.output_type if self.wanted.builds and not hasattr(kind, "__fields__") else self._plain
-        )  # not for Pydantic v1
-        return _described(name, root, self.wanted)
-
-    @property
-    def _plain(self) -> Any:
-        """The type of answers that are not built: a dict, unless the schema is not an object."""
-        return dict[str, Any] if self.key is None else Any
 
 
 def refuse_refusal(message: AIMessage) -> None:
@@ -190,7 +126,7 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
             OutputParserException: If the answer does not fit the schema.
         """
         found = self.find(result[0], partial=partial)
-        return None if found is _NOTHING else found
+        return None if found is NOTHING else found
 
     def find(self, generation: Generation, *, partial: bool) -> Any:
         """Do the same as `parse_result`, but tell an answer that is null from none."""
@@ -202,10 +138,10 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
         if ours is not None:
             return self._validated(ours["args"], partial=partial)
         if calls:
-            return _NOTHING
+            return NOTHING
         if partial:
             parsed = JsonOutputParser().parse_result([ChatGeneration(message=AIMessage(message.text))], partial=True)
-            return _NOTHING if parsed is None else self._validated(parsed, partial=True)
+            return NOTHING if parsed is None else self._validated(parsed, partial=True)
         if isinstance(message, AIMessage):
             _refuse_broken(message)
         return self._validated(_read_json(message), partial=False)
@@ -240,12 +176,12 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
             return value
         try:
             answer = self.shape.unwrapped(value)
-            if answer is _NOTHING and not partial:
+            if answer is NOTHING and not partial:
                 raise ValueError(f"{self.shape.key!r} is missing")  # noqa: TRY301  # reported as the others are
-            return answer if self.shape.build is None or answer is _NOTHING else self.shape.build(answer)
+            return answer if self.shape.build is None or answer is NOTHING else self.shape.build(answer)
         except (ValidationError, ValidationErrorV1, TypeError, ValueError) as error:
             if partial:
-                return _NOTHING
+                return NOTHING
             raise OutputParserException(
                 f"The answer does not fit {self.shape.wanted.name}: {error}", llm_output=str(value)
             ) from error
@@ -317,7 +253,7 @@ class _Reading:
     def __init__(self, parser: StructuredAnswerParser) -> None:
         self._parser = parser
         self._whole: Any = None
-        self._last: Any = _NOTHING
+        self._last: Any = NOTHING
 
     def add(self, chunk: Any) -> Iterator[Any]:
         """Add a chunk, and give what can be parsed now if it is new."""
@@ -332,9 +268,9 @@ class _Reading:
     def _new(self, *, partial: bool) -> Iterator[Any]:
         generation = ChatGeneration(message=self._whole) if isinstance(self._whole, AIMessage) else None
         parsed = self._parser.find(generation or Generation(text=str(self._whole)), partial=partial)
-        if parsed is _NOTHING or (parsed is None and partial):
+        if parsed is NOTHING or (parsed is None and partial):
             return
-        if self._last is _NOTHING or parsed != self._last:
+        if self._last is NOTHING or parsed != self._last:
             self._last = parsed
             yield parsed
 
@@ -370,53 +306,3 @@ def _refuse_broken(message: AIMessage) -> None:
         raise OutputParserException(
             f"The model gave no structured answer (finish reason: {reason}){_if_cut(message)}.", llm_output=""
         )
-
-
-def _builder(kind: Any) -> Callable[[Any], Any]:
-    """Return what makes a type's instances: Pydantic of either version, or an adapter."""
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return kind.model_validate
-    if hasattr(kind, "parse_obj"):
-        return kind.parse_obj  # type: ignore[no-any-return]  # Pydantic v1
-    adapter = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
-    return adapter.validate_python
-
-
-def _may_be_object(schema: Any) -> bool:
-    """Tell whether a JSON schema may allow an object; a reference or no type may."""
-    if not isinstance(schema, dict):
-        return True
-    kind = schema.get("type")
-    if kind is not None and "object" not in ([kind] if isinstance(kind, str) else kind):
-        return False
-    for key in ("anyOf", "oneOf"):
-        if isinstance(schema.get(key), list) and not any(map(_may_be_object, schema[key])):
-            return False
-    values = schema.get("enum", [schema["const"]] if "const" in schema else None)
-    return values is None or any(isinstance(value, dict) for value in values)
-
-
-def _described(name: str, root: Any, wanted: Wanted) -> type[BaseModel]:
-    """Make a model of values that a JSON schema describes."""
-    described: dict[str, Any] = {"title": wanted.name, **wanted.schema}
-    if wanted.description:
-        described["description"] = wanted.description
-
-    class Described(RootModel[root]):
-        json_schema_of_answer: ClassVar[dict[str, Any]] = described
-
-        @classmethod
-        def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
-            del args, kwargs
-            return copy.deepcopy(cls.json_schema_of_answer)
-
-        @classmethod
-        def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
-            from langchain_core.utils.json_schema import dereference_refs  # noqa: PLC0415  # only within other schemas
-
-            del core_schema, handler
-            inlined = dereference_refs(copy.deepcopy(cls.json_schema_of_answer))
-            return {key: value for key, value in inlined.items() if key not in {"$defs", "definitions"}}
-
-    Described.__name__ = Described.__qualname__ = name
-    return Described

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_dbchat.dialects.request import fit_format
 from langchain_dbchat.dialects.spellings import Wanted, read_schema, wrap
 from langchain_dbchat.dialects.tools import convert_tool, encode_tools, write_format
-from langchain_dbchat.structured_answers import AnswerShape, StructuredAnswerParser
+from langchain_dbchat.structured_answers import StructuredAnswerParser
+from langchain_dbchat.structured_shapes import AnswerShape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

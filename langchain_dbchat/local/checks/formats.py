@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.local.checks.schemas import fault_in, subschemas
+from langchain_dbchat.local.checks.tools import check_name
 from langchain_dbchat.local.refusals import invalid
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def _check_schema(asked: Asked, wanted: dict[str, Any]) -> None:
         raise invalid(asked, "response_format.json_schema.schema: Field required")
     if not isinstance(held.get("name"), str) or not held["name"]:
         raise invalid(asked, "response_format.json_schema.name: Field required")
+    check_name(asked, "response_format.json_schema.name", held["name"])
     fault = fault_in(held["schema"])
     if fault:
         raise invalid(asked, f"response_format.json_schema.schema: JSON schema is invalid: {fault}")
