@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from langchain_dbchat.chat_settings import ALIASES, WIRE_FIELDS
 from langchain_dbchat.dialects.chat_completions import StreamDecoder
 from langchain_dbchat.dialects.history import take_turns
+from langchain_dbchat.dialects.names import fit_body
 from langchain_dbchat.dialects.reasoning import Target
 from langchain_dbchat.dialects.request import Encoded, encode_request, merge_deep
 from langchain_dbchat.discovery import DISCOVER, discovered
@@ -72,6 +73,7 @@ class Call(NamedTuple):
     usage: bool
     amend: Callable[[DatabricksError, Request], Request | None]
     gate: Gate | None
+    names: Mapping[str, str]
 
     def decoder(self, headers: Mapping[str, str]) -> StreamDecoder:
         """Make a reader for the stream that answers this call.
@@ -82,7 +84,9 @@ class Call(NamedTuple):
         Returns:
             A new reader.
         """
-        return StreamDecoder(self.target, headers.get(REQUEST_ID), coalesce=self.coalesce, usage=self.usage)
+        return StreamDecoder(
+            self.target, headers.get(REQUEST_ID), coalesce=self.coalesce, usage=self.usage, names=self.names
+        )
 
 
 def digest_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,8 +182,11 @@ def write_call(
         target = target._replace(closed=encoded.closed)
     _tell(encoded, name, strict=strict)
     body = _heed(merge_deep(encoded.body, extra), lessons_of(link.workspace.host, name), structured, target.family)
+    names = encoded.names
 
     def write(body: dict[str, Any]) -> Request:
+        if structured is not None:
+            names.update(fit_body(body, target.family))  # it may be asked for as a tool by now
         return model.write_request(link, "chat", name, body, headers=headers, streaming=stream)
 
     def amend(error: DatabricksError, request: Request) -> Request | None:
@@ -188,7 +195,7 @@ def write_call(
         return None if amended is None else write(amended)
 
     gate = _gate(link.workspace.host, name) if turns else None
-    return Call(link.channel, write(body), target, coalesce, bool(usage), amend, gate)
+    return Call(link.channel, write(body), target, coalesce, bool(usage), amend, gate, names)
 
 
 def _extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str, Any]:

@@ -231,7 +231,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         del run_manager
         call = write_call(self, self.link(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
         reply = call.channel.post(call.request, call.amend, call.gate)
-        return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID))
+        return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID), call.names)
 
     async def _agenerate(
         self,
@@ -243,7 +243,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         del run_manager
         call = write_call(self, await self.alink(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
         reply = await call.channel.apost(call.request, call.amend, call.gate)
-        return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID))
+        return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID), call.names)
 
     def _stream(
         self,
@@ -318,7 +318,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
 
     def with_structured_output(
         self,
-        schema: Mapping[str, Any] | type | None = None,
+        schema: Any = None,
         *,
         method: StructuredMethod | None = None,
         include_raw: bool = False,
@@ -329,32 +329,33 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         """Make the model answer in a schema.
 
         Args:
-            schema: A Pydantic class, TypedDict, JSON schema or OpenAI tool; ``method="json_mode"`` needs none.
+            schema: A Pydantic class or any other type (``list[int]``, a union, a dataclass, a ``TypeAdapter``), a JSON
+                schema, or OpenAI's response format or tool; ``method="json_mode"`` needs none.
             method: ``"json_schema"`` (the endpoint constrains the answer), ``"function_calling"`` (the schema is a
                 tool) or ``"json_mode"`` (any JSON; the prompt has to describe it). Left out, what suits the family.
             include_raw: Whether to return ``{"raw": message, "parsed": ..., "parsing_error": ...}`` instead of raising.
-            strict: Whether the answer has to follow the schema exactly.
+            strict: Whether the answer has to follow the schema exactly; goes before a ``strict`` within the schema.
             tools: Further tools that the model may call instead; the parsed answer is None if it does.
             **kwargs: Further settings to bind.
 
         Returns:
-            A runnable that gives an instance of the class, or a dict for any other schema.
+            A runnable that gives an instance of the type, or a dict for a TypedDict and for a schema that is a dict.
+            Called, it raises `ModelRefusalError` if the model refuses, and `OutputParserException` if the answer does
+            not fit.
 
         Raises:
-            ValueError: If the method is unknown or the schema is missing.
+            ValueError: If the method is unknown, or the schema is missing or says nothing.
+            TypeError: If the schema is a value, such as text.
         """
-        from langchain_dbchat.structured_output import (  # noqa: PLC0415  # loads parsers, which few programs need
-            ask_for,
-            choose_method,
-            with_raw,
-        )
+        from langchain_dbchat.structured_answers import WithRaw  # noqa: PLC0415  # loads parsers, which few programs need
+        from langchain_dbchat.structured_output import ask_for, choose_method  # noqa: PLC0415  # the same
 
         if method is None:
             family, thinks = self._outlook(kwargs)
             method = choose_method(family, thinks=thinks, tools=bool(tools))
         bound, parser = ask_for(schema, method, strict, tools or ())
         model = self.bind(**bound, **kwargs)
-        return with_raw(model, parser) if include_raw else model | parser
+        return model | (WithRaw(parser) if include_raw else parser)
 
     def _outlook(self, kwargs: Mapping[str, Any]) -> tuple[Family, bool]:
         """Return the row of the model that calls with these settings would reach, and whether it will think."""

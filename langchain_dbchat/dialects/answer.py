@@ -19,6 +19,7 @@ from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_core.utils.json import parse_partial_json
 from pydantic_core import to_json
 
+from langchain_dbchat.dialects.names import is_whole
 from langchain_dbchat.dialects.parts import Call, Other, Part, Reasoning, Refusal, Text
 from langchain_dbchat.dialects.reasoning import CALL_EXTRAS
 from langchain_dbchat.dialects.schemas import drop_nulls
@@ -86,6 +87,7 @@ class _CallState:
     sent_id: str | None = None
     id: str | None = None
     name: str = ""
+    named: bool = False
     arguments: list[str] = field(default_factory=list)
     held: str = ""
     withheld: bool = False
@@ -110,13 +112,22 @@ class Answer:
         blocks: Whether content that came as a list stays one even if it is plain text.
         closed: The parameters of strict tools, by name, of whose calls the nulls are dropped that the parameters do not
             allow. The arguments of such a call are held back until they are whole.
+        names: The caller's name of each tool that was sent, if any differs.
     """
 
-    __slots__ = ("_blocks", "_by_index", "_calls", "_closed", "_refusal", "_segments", "_whole")
+    __slots__ = ("_blocks", "_by_index", "_calls", "_closed", "_names", "_refusal", "_segments", "_whole")
 
-    def __init__(self, *, whole: bool = False, blocks: bool = False, closed: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        whole: bool = False,
+        blocks: bool = False,
+        closed: Mapping[str, Any] | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
         self._whole = whole
         self._closed = closed or {}
+        self._names = names or {}
         self._blocks = blocks
         self._segments: list[_Segment] = []
         self._calls: list[_CallState] = []
@@ -223,6 +234,8 @@ class Answer:
         if part.name and part.name != state.name:
             state.name += part.name
             chunk["name"] = part.name
+        if self._names:
+            chunk["name"] = self._whole_name(state, ended=bool(part.arguments))
         chunk["args"] = self._arguments(state, part.arguments)
         news = {key: value for key, value in (part.extras or {}).items() if key not in state.extras}
         state.extras.update(news)
@@ -231,6 +244,17 @@ class Answer:
         if chunk["args"] or chunk["id"] or chunk["name"] or additional:
             return Delta(self.empty_content(), call=chunk, additional=additional)
         return None
+
+    def _name_of(self, state: _CallState) -> str:
+        """Return the caller's name of the tool that a call names."""
+        return self._names.get(state.name, state.name) or UNNAMED
+
+    def _whole_name(self, state: _CallState, *, ended: bool) -> str | None:
+        """Give the caller's name once, as soon as the sent name cannot grow: the sent one may come in pieces."""
+        if state.named or not state.name or not (ended or is_whole(state.name, self._names)):
+            return None
+        state.named = True
+        return self._name_of(state)
 
     def _state_of(self, part: Call) -> _CallState:
         """Find the call that a fragment belongs to: by its index, else by its id, else the last one."""
@@ -261,7 +285,7 @@ class Answer:
                 state.held = ""
         if text:
             state.arguments.append(text)
-        state.withheld |= state.name in self._closed
+        state.withheld |= bool(self._closed) and self._name_of(state) in self._closed
         return "" if state.withheld else text
 
     def finish(self, *, cut: bool = False) -> list[Delta]:
@@ -296,6 +320,8 @@ class Answer:
                 state.id = call_id = _new_id()
             if not state.name:
                 state.name = name = UNNAMED
+            elif self._names:
+                name = self._whole_name(state, ended=True)
             if tail or call_id or name:
                 chunk: Block = {
                     "type": "tool_call_chunk",
@@ -314,7 +340,7 @@ class Answer:
         if error is None and not arguments and cut:
             error = "The answer was cut off before the arguments."
         if error is None and state.withheld:
-            arguments = drop_nulls(arguments, self._closed[state.name])
+            arguments = drop_nulls(arguments, self._closed[self._name_of(state)])
         return arguments, error
 
     def content(self) -> str | list[Block]:
@@ -347,10 +373,10 @@ class Answer:
                 state.id = _new_id()
             arguments, error = self._read_arguments(state, cut=cut)
             if error is None:
-                valid.append(tool_call(name=state.name or UNNAMED, args=arguments, id=state.id))
+                valid.append(tool_call(name=self._name_of(state), args=arguments, id=state.id))
             else:
                 text = "".join(state.arguments)
-                invalid.append(invalid_tool_call(name=state.name or UNNAMED, args=text, id=state.id, error=error))
+                invalid.append(invalid_tool_call(name=self._name_of(state), args=text, id=state.id, error=error))
         return valid, invalid
 
     def additional(self) -> dict[str, Any]:

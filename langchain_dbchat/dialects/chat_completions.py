@@ -123,13 +123,16 @@ def bytes_start(raw: bytes | str, limit: int = 200) -> str:
     return text if len(text) <= limit else text[:limit] + "..."
 
 
-def decode_answer(body: bytes, target: Target, request_id: str | None) -> ChatResult:
+def decode_answer(
+    body: bytes, target: Target, request_id: str | None, names: Mapping[str, str] | None = None
+) -> ChatResult:
     """Read a whole answer.
 
     Args:
         body: The response body.
         target: The model that was called.
         request_id: The response's ``x-request-id``.
+        names: The caller's name of each tool that was sent, if any differs.
 
     Returns:
         One generation for each choice.
@@ -150,7 +153,7 @@ def decode_answer(body: bytes, target: Target, request_id: str | None) -> ChatRe
         says = choice.get("message") if isinstance(choice, Mapping) else None
         if not isinstance(says, Mapping):
             raise MalformedResponseError("A choice of the answer has no message.", request_id=request_id)
-        answer = Answer(whole=True, blocks=target.family.signed_text, closed=target.closed)
+        answer = Answer(whole=True, blocks=target.family.signed_text, closed=target.closed, names=names)
         for part in read_parts(says):
             answer.add(part)
         facts.finish_reason = _reason_of(choice)
@@ -212,6 +215,7 @@ class StreamDecoder:
         coalesce: Whether deltas of one kind that arrived together become one chunk. It never waits for more, so a slow
             model still gives a chunk for each of its tokens.
         usage: Whether the last chunk carries the token usage.
+        names: The caller's name of each tool that was sent, if any differs.
     """
 
     __slots__ = (
@@ -229,10 +233,16 @@ class StreamDecoder:
     )
 
     def __init__(
-        self, target: Target, request_id: str | None = None, *, coalesce: bool = True, usage: bool = True
+        self,
+        target: Target,
+        request_id: str | None = None,
+        *,
+        coalesce: bool = True,
+        usage: bool = True,
+        names: Mapping[str, str] | None = None,
     ) -> None:
         self._usage = usage
-        self._answer = Answer(blocks=target.family.signed_text, closed=target.closed)
+        self._answer = Answer(blocks=target.family.signed_text, closed=target.closed, names=names)
         self._facts = _Facts(target, request_id)
         self._coalesce = coalesce
         self._done = False

@@ -146,6 +146,8 @@ def _read_block(block: Any) -> Iterator[Part]:
         for number, entry in enumerate(entries if isinstance(entries, list) else [{"text": entries}]):
             said = entry if isinstance(entry, Mapping) else {"text": entry}
             yield _reasoning(said, "text", opens=number == 0)
+    elif block.get("type") == "refusal":  # where the Responses API puts it, and some servers after it
+        yield Refusal(_words(block, "refusal") or "")
     else:
         _words(block, "type")
         yield Other(block)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.messages import encode_conversation
+from langchain_dbchat.dialects.names import fit_body
 from langchain_dbchat.dialects.schemas import fit_answer
 from langchain_dbchat.dialects.thinking import encode_thinking, is_thinking
 from langchain_dbchat.dialects.tools import convert_tool_choice, encode_format, encode_tools
@@ -30,13 +31,21 @@ _OWN = frozenset({"tools", "tool_choice", "response_format", "thinking", "reason
 
 @dataclass(slots=True)
 class Encoded:
-    """A request's body, what was left out of it (field: reason) and what else the user should know."""
+    """A request's body, and what has to be known besides.
+
+    Attributes:
+        body: The body.
+        dropped: What was left out of it (field: reason).
+        warnings: What else the user should know.
+        names: The caller's name of each tool by the name that is sent, if any of them differs.
+        closed: The parameters of strict tools, by name, whose calls may hold nulls that the parameters do not allow.
+    """
 
     body: dict[str, Any]
     dropped: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
     closed: dict[str, Any] = field(default_factory=dict)
-    """The parameters of strict tools, by name, whose calls may hold nulls that the parameters do not allow."""
 
 
 def encode_request(
@@ -97,6 +106,7 @@ def encode_request(
             body["stream_options"] = options or {"include_usage": True}
     for mark in _lost_marks(messages, tools, family):
         encoded.dropped[mark] = f"models of the family {family.name!r} refuse it"
+    encoded.names = fit_body(body, family)
     return encoded
 
 

@@ -116,6 +116,11 @@ class Family(NamedTuple):
     schema too (recorded on Claude 3.7), and a response format that the caller wrote stays as it is. `none`: it is left
     out, because the server enforces every schema and knows no closed ones (Gemini)."""
 
+    tool_names: str = "[a-zA-Z0-9_-]{1,64}"
+    """The pattern that names of tools and schemas match; others are a 400 and are rewritten (OpenAI: `string does not
+    match pattern '^[a-zA-Z0-9_-]+$'`, at most 64 characters; Anthropic: `String should match pattern`). Gemini's
+    `FunctionDeclaration.name` also has to start with a letter or an underscore."""
+
     json_schema: bool | None = True
     """Whether `response_format` of type `json_schema` works; None where nobody says, and it is sent only if asked for.
     Documented for Claude, GPT, GLM, Gemini, gpt-oss and Llama."""
@@ -268,6 +273,7 @@ _GEMINI = Family(
     answer_media=False,
     schema_keywords=_GOOGLE_SCHEMA,
     strict_formats="none",
+    tool_names="[a-zA-Z_][a-zA-Z0-9_-]{0,63}",
     reasoning="effort",
     efforts=("low", "medium", "high"),
     signs="google",

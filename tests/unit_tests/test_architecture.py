@@ -39,7 +39,9 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "link": ({"auth", "errors", "transport"}, set()),
     "discovery": ({"auth", "link", "models", "errors", "transport"}, {"pydantic_core"}),
     "chat_settings": ({"connection"}, {"pydantic"}),
-    "structured_output": ({"dialects", "models"}, {"langchain_core", "pydantic"}),
+    "structured_output": ({"dialects", "models", "structured_answers", "structured_shapes"}, {"langchain_core"}),
+    "structured_answers": ({"structured_shapes"}, {"langchain_core", "pydantic"}),
+    "structured_shapes": ({"dialects"}, {"langchain_core", "pydantic"}),
     "calling": (
         {
             "link",
@@ -61,6 +63,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
             "link",
             "chat_settings",
             "discovery",
+            "structured_answers",
             "structured_output",
             "dialects",
             "models",

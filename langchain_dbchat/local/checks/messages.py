@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from langchain_dbchat.local.asked import parts_of
+from langchain_dbchat.local.checks.tools import check_name
 from langchain_dbchat.local.refusals import Refused, invalid, unknown_field
 
 if TYPE_CHECKING:
@@ -201,6 +202,7 @@ def _check_call(asked: Asked, path: str, call: Any, known: set[str]) -> None:
     for name, value in (("id", call.get("id")), ("function.name", function.get("name"))):
         if not isinstance(value, str) or not value:
             raise invalid(asked, f"{path}.{name}: Field required")
+    check_name(asked, f"{path}.function.name", function["name"])
     if call.get("type") != "function":
         raise invalid(asked, f"{path}.type: Input should be 'function'")
     _check_arguments(asked, path, function.get("arguments"))
