@@ -213,7 +213,7 @@ def _closed(schema: Schema) -> tuple[Schema, bool]:
 def _if_closable(schema: Schema, *, nulls: bool) -> Schema | None:
     try:
         closed, added_nulls = close(schema, willing=False)
-    except UnfitSchema:
+    except (UnfitSchema, RecursionError):
         return None  # the caller did not ask for a strict schema
     return closed if nulls or not added_nulls else None
 

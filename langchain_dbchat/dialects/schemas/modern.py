@@ -229,10 +229,8 @@ def or_null(node: Schema) -> Schema:
         A new one, or itself if it allows any value.
     """
     kind = node.get("type")
-    if kind == "null" or (isinstance(kind, list) and "null" in kind and "object" in kind):
-        return node
     simple = not {"anyOf", "oneOf", "allOf", "$ref", "const", "not", "if"} & node.keys()
-    if simple and kind is not None and kind != "object" and "object" not in kind:
+    if simple and kind is not None:
         kinds = [kind] if isinstance(kind, str) else kind
         whole = "enum" not in node or None in node["enum"]
         if "null" in kinds:
