@@ -49,3 +49,12 @@ def test_the_page_on_the_local_workspace_runs(capsys: pytest.CaptureFixture[str]
     assert "'messages': [{'content': 'Hello!', 'role': 'user'}]" in printed.replace(
         "'role': 'user', 'content': 'Hello!'", "'content': 'Hello!', 'role': 'user'"
     )
+
+
+def test_the_page_on_structured_output_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(ROOT / "docs" / "structured-output.md") == 1
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "name='Tom'"
+    assert printed[1] == "[7]"
+    assert printed[2] in {"Cat", "Dog"}
+    assert printed[3] == "{'name': 'Ada'}"
