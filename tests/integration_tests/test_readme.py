@@ -62,3 +62,12 @@ def test_the_page_on_errors_runs(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "too long, says anthropic" in printed
     assert "input guardrail: ('pii',)" in printed
+
+
+def test_the_page_on_structured_output_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(ROOT / "docs" / "structured-output.md") == 1
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "name='Tom'"
+    assert printed[1] == "[7]"
+    assert printed[2] in {"Cat", "Dog"}
+    assert printed[3] == "{'name': 'Ada'}"

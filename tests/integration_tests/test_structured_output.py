@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -219,7 +220,7 @@ def _outcomes(chain: Any) -> list[Exception]:
     async def collect() -> list[Any]:
         return [answer async for answer in chain.astream(ASK)]
 
-    calls = [
+    calls: list[Callable[[], Any]] = [
         lambda: chain.invoke(ASK),
         lambda: asyncio.run(chain.ainvoke(ASK)),
         lambda: list(chain.stream(ASK)),

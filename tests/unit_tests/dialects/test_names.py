@@ -92,7 +92,7 @@ HISTORY = [
     ToolMessage("rain", tool_call_id="c1"),
     AIMessage([{"type": "tool_use", "id": "c2", "name": "old tool", "input": {}}]),
     ToolMessage("gone", tool_call_id="c2"),
-    AIMessage("", invalid_tool_calls=[{"name": "weather.get", "args": "{", "id": "c3", "error": "x"}]),  # type: ignore[list-item]  # as core writes them
+    AIMessage("", invalid_tool_calls=[{"name": "weather.get", "args": "{", "id": "c3", "error": "x"}]),
     ToolMessage("what?", tool_call_id="c3"),
 ]
 
@@ -122,18 +122,21 @@ def test_the_bound_tools_keep_their_names_whatever_the_history_holds() -> None:
 
     past = AIMessage("", tool_calls=[{"name": "a/b", "args": {}, "id": "c1", "type": "tool_call"}])
     assert names([HumanMessage("x")]) == names([HumanMessage("x"), past, ToolMessage("y", tool_call_id="c1")])
-    body = {"tools": [_tool("a.b")], "messages": [{"role": "assistant", "tool_calls": [_tool("a/b"), _tool("a.b")]}]}
+    body: Any = {
+        "tools": [_tool("a.b")],
+        "messages": [{"role": "assistant", "tool_calls": [_tool("a/b"), _tool("a.b")]}],
+    }
     fit_body(body, GENERIC)
     assert len({call["function"]["name"] for call in body["messages"][0]["tool_calls"]}) == 2
 
 
 def test_a_response_formats_name_and_a_tool_messages_name_fit() -> None:
-    shared = {"type": "json_schema", "json_schema": {"name": "Box[int]", "schema": {"type": "object"}}}
-    body = {"messages": [{"role": "tool", "name": "weather.get", "content": "x"}], "response_format": shared}
+    shared: Any = {"type": "json_schema", "json_schema": {"name": "Box[int]", "schema": {"type": "object"}}}
+    body: Any = {"messages": [{"role": "tool", "name": "weather.get", "content": "x"}], "response_format": shared}
     assert fit_body(body, GENERIC) == {}
-    assert body["response_format"]["json_schema"]["name"] == "Box_int_"  # type: ignore[call-overload]  # a dict
-    assert body["messages"][0]["name"] == "weather_get"  # type: ignore[index]  # a dict
-    assert shared["json_schema"]["name"] == "Box[int]"  # type: ignore[index]  # a dict
+    assert body["response_format"]["json_schema"]["name"] == "Box_int_"
+    assert body["messages"][0]["name"] == "weather_get"
+    assert shared["json_schema"]["name"] == "Box[int]"
 
 
 @pytest.mark.parametrize("name", ["", " ", "\n"])
@@ -196,7 +199,7 @@ def test_a_streamed_name_is_mapped_when_it_is_whole(
     chunks.extend(decoder.close())
     told = [call["name"] for chunk in chunks for call in chunk.message.tool_call_chunks if call["name"]]
     assert told == [name]
-    whole: Any = AIMessageChunk("")
+    whole: Any = AIMessageChunk(content="")
     for chunk in chunks:
         whole += chunk.message
     assert [call["name"] for call in whole.tool_calls] == [name]
