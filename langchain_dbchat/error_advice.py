@@ -25,6 +25,7 @@ __all__ = ["PROVIDER_ADVICE", "QUOTA", "named_field", "special_advice", "without
 _QUOTES = re.compile(
     r"(?<![\w'\"])(?<!['\"]:)(?<!['\"]:\s)(?:'[^'\n]*\s[^'\n]*'|\"[^\"\n]*\s[^\"\n]*\")(?!\w)"
 )  # fmt: skip
+_LOOKED_AT = 8_000  # characters of the server's words; what a refusal is about stands at its beginning
 _FIELD = r"[A-Za-z_]\w*(?:(?:\.|\[)\w+\]?)*"
 _NAMED_FIELDS = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -286,9 +287,12 @@ def without_quotes(text: str) -> str:
     """Cut out sentences that the server quotes: they may be the caller's own words.
 
     Args:
-        text: The server's words.
+        text: The server's words, of which the beginning is enough.
+
+    Returns:
+        The first 8,000 characters without what is quoted in them.
     """
-    return _QUOTES.sub("''", text)
+    return _QUOTES.sub("''", text[:_LOOKED_AT])
 
 
 def named_field(text: str) -> str | None:
@@ -300,7 +304,7 @@ def named_field(text: str) -> str | None:
     Returns:
         The field's name or path, such as ``seed`` or ``messages.1.name``.
     """
-    return next((found[1] for pattern in _NAMED_FIELDS if (found := pattern.search(text))), None)
+    return next((found[1] for pattern in _NAMED_FIELDS if (found := pattern.search(text[:_LOOKED_AT]))), None)
 
 
 def special_advice(leaf: str, text: str, field: str | None) -> str | None:

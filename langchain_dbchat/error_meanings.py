@@ -183,6 +183,8 @@ _STALE_TOKEN_WORDS = re.compile(
     r"\binvalid (?:access )?token\b|\btoken (?:has |is )?expired\b|\bexpired token\b", re.IGNORECASE
 )
 _ERROR_KEYS = ("error", "error_code", "external_model_error", "external_model_message")
+# An event with nothing but these is an error too: {"detail": "..."}, {"status": 500, "message": "..."}.
+_BARE_KEYS = frozenset({"message", "detail", "msg", "status", "status_code", "code", "type", "title", "request_id"})
 _LOGIN_WORDS = re.compile(r"log[-_]?in|sign[-_]?in|oidc|oauth|saml|/aad/", re.IGNORECASE)
 _LIMITS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"input tokens per minute|\bITPM\b", re.IGNORECASE), "input_tokens_per_minute"),
@@ -199,7 +201,8 @@ def read_event(payload: Any) -> ErrorBody | None:
     """Take the error out of an event.
 
     These are errors: MLflow's and FMAPI's top-level keys, the two error events of Responses, an external model's error,
-    a finish reason that says that a guardrail blocked, and anything that is not an object.
+    an object with nothing but words and a code, a finish reason that says that a guardrail blocked, and anything that
+    is not an object.
 
     Args:
         payload: The decoded event, or a whole answer.
@@ -214,6 +217,8 @@ def read_event(payload: Any) -> ErrorBody | None:
         response = payload.get("response")
         return read_error_value(response.get("error") if isinstance(response, dict) else None)
     if kind == "error" or payload.get("object") == "error" or any(payload.get(key) for key in _ERROR_KEYS):
+        return read_error_value(payload)
+    if payload.keys() <= _BARE_KEYS and any(isinstance(payload.get(key), (str, list)) for key in ("message", "detail")):
         return read_error_value(payload)
     if blocks(finish_reason_of(payload)):
         return read_error_value({key: value for key, value in payload.items() if key != "choices"})
