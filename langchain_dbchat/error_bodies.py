@@ -287,6 +287,10 @@ def _codes(value: Mapping[str, Any]) -> Iterator[str]:
     inner = value.get("innererror")
     if isinstance(inner, dict) and isinstance(inner.get("code"), str):
         yield inner["code"]
+    details = value.get("details")
+    for detail in details if isinstance(details, list) else ():  # Google: [{"@type": ".../ErrorInfo", "reason": "..."}]
+        if isinstance(detail, dict) and isinstance(detail.get("reason"), str) and _is_code(detail["reason"]):
+            yield detail["reason"]
     reason = finish_reason_of(value)
     if reason is not None and blocks(reason):
         yield reason

@@ -131,6 +131,7 @@ _BY_CODE: dict[str, int] = {
     "CUSTOMER_UNAUTHORIZED": 401,
     "AUTHENTICATION_ERROR": 401,
     "INVALID_API_KEY": 401,
+    "API_KEY_INVALID": 401,  # Google
     "PERMISSION_DENIED": 403,
     "PERMISSION_ERROR": 403,
     "ENDPOINT_NOT_FOUND": 404,
@@ -175,6 +176,12 @@ _NO_VERDICT = Row(
 _FAILED_GUARDRAIL = re.compile(r"failed to evaluate", re.IGNORECASE)
 _QUOTA_CODES = frozenset(
     {"INSUFFICIENT_QUOTA", "BILLING_ERROR", "BILLING_HARD_LIMIT_REACHED", "BILLING_NOT_ACTIVE", "QUOTA_EXCEEDED"}
+)
+# A provider that refuses the endpoint's key with a 400.
+_KEY_WORDS = re.compile(
+    r"\bapi[ _-]?key\b.{0,40}(?:not valid|invalid|incorrect|expired|revoked)"
+    r"|(?:invalid|incorrect|expired) (?:x-)?api[ _-]?key",
+    re.IGNORECASE,
 )
 # A network that refuses the machine, whoever calls: no other token will help.
 _NETWORK_WORDS = re.compile(r"\bip (?:access list|acl|address)|network policy|private link", re.IGNORECASE)
@@ -278,6 +285,8 @@ def _status_meant(status: int | None, said: ErrorBody) -> int:
     found = next((_BY_CODE[code] for code in codes if code in _BY_CODE), None)
     found = found or (said.status if said.provider else None) or status
     found = found or next((VAGUE_CODES[code] for code in codes if code in VAGUE_CODES), 500)
+    if said.provider and found == 400 and _KEY_WORDS.search(said.message):  # noqa: PLR2004 - the same
+        return 401
     if found == 403 and _STALE_TOKEN_WORDS.search(said.message):  # noqa: PLR2004 - the statuses by their numbers
         return 401
     if found == 401 and _NETWORK_WORDS.search(said.message):  # noqa: PLR2004 - the same
