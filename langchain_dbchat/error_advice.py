@@ -25,6 +25,7 @@ __all__ = ["PROVIDER_ADVICE", "QUOTA", "named_field", "special_advice", "without
 _QUOTES = re.compile(
     r"(?<![\w'\"])(?<!['\"]:)(?<!['\"]:\s)(?:'[^'\n]*\s[^'\n]*'|\"[^\"\n]*\s[^\"\n]*\")(?!\w)"
 )  # fmt: skip
+_LOOKED_AT = 8_000  # characters of the server's words; what a refusal is about stands at its beginning
 _FIELD = r"[A-Za-z_]\w*(?:(?:\.|\[)\w+\]?)*"
 _NAMED_FIELDS = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -39,6 +40,7 @@ _NAMED_FIELDS = tuple(
             rf"['\"`]({_FIELD})['\"`] (?:was unexpected|(?:is|are) not supported|does not support|is not allowed|"
             "is deprecated)"
         ),
+        rf"supports? (?:the )?['\"`]?({_FIELD})['\"`]? (?:parameter|field|argument)",
         rf"(?:^|[:;.]\s)({_FIELD}) (?:is|are) not supported (?:by|with|for) (?:this|the) (?:model|endpoint)",
     )
 )
@@ -129,13 +131,28 @@ _TABLE: tuple[_Row, ...] = (
         "stand alone. If the history was cut, cut it in front of a HumanMessage (trim_messages with "
         "start_on='human').",
     ),
-    # Tools and schemas (aipolicy: OpenAI function calling guide; langchain #37756).
+    _row(
+        r"system (?:messages?|prompts?|roles?|instructions?)(?: \w+){0,2} (?:is |are )?not (?:supported|allowed"
+        r"|accepted)|(?:does not|doesn't) support (?:a |the )?['`\"]?system\b",
+        "This model takes no SystemMessage. Put its text at the beginning of the first HumanMessage.",
+    ),
+    # Tools and schemas (OpenAI function calling guide; langchain #37756).
     _row(
         r"(?:tools?|function[ _]call\w*).{0,80}(?:response_format|json_?schema|structured output|json "
         r"mode).{0,80}(?:not|cannot|both|together|unsupported)|(?:response_format|json_?schema|structured "
         r"output).{0,80}(?:not|cannot).{0,60}tools?\b",
         "This model does not take tools and a response format in one call. Use with_structured_output(..., "
         "method='function_calling'), or call once with tools and once for the structure.",
+    ),
+    _row(
+        r"parallel[_ ]tool[_ ](?:calls?|use)",
+        "This endpoint does not take parallel_tool_calls: leave it out of bind_tools.",
+    ),
+    _row(
+        r"(?:response_format|json_schema|json_object|json mode|structured outputs?|output_format)(?: \w+){0,4} "
+        r"(?:is |are )?not (?:supported|available|allowed)|(?:does not|doesn't|not) support(?:ed)? (?:the "
+        r")?['`\"]?(?:response_format|json|structured)",
+        "This model does not take that response format. Use with_structured_output(..., method='function_calling').",
     ),
     _row(
         r"too many tools|(?:tools?|functions?).{0,40}(?:maximum|at most|limit|exceed|too long)|maximum (?:number"
@@ -245,9 +262,11 @@ _UNKNOWN_FIELD = (
     "extra_body={{{field!r}: None}}."
 )
 _UNKNOWN_FIELD_WITHIN = "This endpoint does not take {field!r}: leave that part out of the messages, tools or settings."
+_INSTEAD = re.compile(rf"use ['\"`]?({_FIELD})['\"`]? instead", re.IGNORECASE)
 _UNKNOWN_WORDS = re.compile(
-    r"unknown|unrecognized|unexpected|unsupported (?:parameter|field|argument|key)|extra inputs|additional propert|"
-    r"not supported|not allowed|does not support(?: parameter)? ['\"`]|is deprecated",
+    r"unknown|unrecognized|unexpected|unsupported (?:parameter|field|argument|key)|extra inputs|additional propert"
+    r"|not supported|not allowed|does not support .{0,60}(?:parameter|field|argument)|does not support(?: "
+    r"parameter)? ['\"`]|is deprecated",
     re.IGNORECASE,
 )
 # Values of a field that is known: the field need not be left out.
@@ -286,9 +305,12 @@ def without_quotes(text: str) -> str:
     """Cut out sentences that the server quotes: they may be the caller's own words.
 
     Args:
-        text: The server's words.
+        text: The server's words, of which the beginning is enough.
+
+    Returns:
+        The first 8,000 characters without what is quoted in them.
     """
-    return _QUOTES.sub("''", text)
+    return _QUOTES.sub("''", text[:_LOOKED_AT])
 
 
 def named_field(text: str) -> str | None:
@@ -300,7 +322,7 @@ def named_field(text: str) -> str | None:
     Returns:
         The field's name or path, such as ``seed`` or ``messages.1.name``.
     """
-    return next((found[1] for pattern in _NAMED_FIELDS if (found := pattern.search(text))), None)
+    return next((found[1] for pattern in _NAMED_FIELDS if (found := pattern.search(text[:_LOOKED_AT]))), None)
 
 
 def special_advice(leaf: str, text: str, field: str | None) -> str | None:
@@ -325,7 +347,9 @@ def special_advice(leaf: str, text: str, field: str | None) -> str | None:
             and not _kind_of_endpoint(words)
         ):
             row = _UNKNOWN_FIELD if name.isidentifier() else _UNKNOWN_FIELD_WITHIN
-            return row.format(field=name).replace("{", "{{").replace("}", "}}")
+            other = _INSTEAD.search(text)
+            more = f" It takes {other[1]!r} instead." if other else ""
+            return (row.format(field=name) + more).replace("{", "{{").replace("}", "}}")
     return next((row.advice for row in _TABLE if leaf in row.leaves and row.words.search(words)), None)
 
 

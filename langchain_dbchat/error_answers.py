@@ -177,6 +177,7 @@ def _error(  # noqa: PLR0913 - what _row found and where it happened
     advice = row.advice.format(
         endpoint=named, host=host or "the host", auth=auth or "unknown", provider=scrub(said.provider or "")
     )
+    advice = advice[:1].upper() + advice[1:]
     error = _LEAVES[row.leaf](
         compose(what, endpoint=endpoint, host=host, auth=auth, request_id=request_id, advice=advice),
         status_code=status,

@@ -108,6 +108,7 @@ _PAGE_WITHIN = re.compile(r"<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 _PAGE_PARTS = re.compile(r"<(title|h1|pre)\b[^>]*>(.*?)</\1\s*>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<(?:script|style)\b.*?</(?:script|style)\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _PAGE_LIMIT = 65_536  # characters of a page that are searched for its title
+_WORDS_LIMIT = 8_000  # characters in which a guardrail's words are looked for
 _LITERAL_LIMIT = 20_000  # characters of a Python dict that is read
 _STATUSES = range(400, 600)
 _CODE = re.compile(r"[A-Za-z][\w.#:-]{1,100}")
@@ -181,7 +182,7 @@ def _read_text(text: str, depth: int) -> ErrorBody:
     if coded:
         said = _read_text(text[coded.end() :], depth + 1)
         return said.with_codes((*said.codes, coded[1]) if said.provider else (coded[1], *said.codes))
-    return _read_quoting(text, depth) or ErrorBody(message=text, guardrail=guardrail_in_words(text))
+    return _read_quoting(text, depth) or ErrorBody(message=text, guardrail=guardrail_in_words(text[:_WORDS_LIMIT]))
 
 
 def _read_quoting(text: str, depth: int) -> ErrorBody | None:
@@ -286,6 +287,10 @@ def _codes(value: Mapping[str, Any]) -> Iterator[str]:
     inner = value.get("innererror")
     if isinstance(inner, dict) and isinstance(inner.get("code"), str):
         yield inner["code"]
+    details = value.get("details")
+    for detail in details if isinstance(details, list) else ():  # Google: [{"@type": ".../ErrorInfo", "reason": "..."}]
+        if isinstance(detail, dict) and isinstance(detail.get("reason"), str) and _is_code(detail["reason"]):
+            yield detail["reason"]
     reason = finish_reason_of(value)
     if reason is not None and blocks(reason):
         yield reason

@@ -131,6 +131,7 @@ _BY_CODE: dict[str, int] = {
     "CUSTOMER_UNAUTHORIZED": 401,
     "AUTHENTICATION_ERROR": 401,
     "INVALID_API_KEY": 401,
+    "API_KEY_INVALID": 401,  # Google
     "PERMISSION_DENIED": 403,
     "PERMISSION_ERROR": 403,
     "ENDPOINT_NOT_FOUND": 404,
@@ -176,6 +177,12 @@ _FAILED_GUARDRAIL = re.compile(r"failed to evaluate", re.IGNORECASE)
 _QUOTA_CODES = frozenset(
     {"INSUFFICIENT_QUOTA", "BILLING_ERROR", "BILLING_HARD_LIMIT_REACHED", "BILLING_NOT_ACTIVE", "QUOTA_EXCEEDED"}
 )
+# A provider that refuses the endpoint's key with a 400.
+_KEY_WORDS = re.compile(
+    r"\bapi[ _-]?key\b.{0,40}(?:not valid|invalid|incorrect|expired|revoked)"
+    r"|(?:invalid|incorrect|expired) (?:x-)?api[ _-]?key",
+    re.IGNORECASE,
+)
 # A network that refuses the machine, whoever calls: no other token will help.
 _NETWORK_WORDS = re.compile(r"\bip (?:access list|acl|address)|network policy|private link", re.IGNORECASE)
 # An OAuth token that has expired: Databricks says 403 "Invalid Token" where others say 401.
@@ -183,6 +190,8 @@ _STALE_TOKEN_WORDS = re.compile(
     r"\binvalid (?:access )?token\b|\btoken (?:has |is )?expired\b|\bexpired token\b", re.IGNORECASE
 )
 _ERROR_KEYS = ("error", "error_code", "external_model_error", "external_model_message")
+# An event with nothing but these is an error too: {"detail": "..."}, {"status": 500, "message": "..."}.
+_BARE_KEYS = frozenset({"message", "detail", "msg", "status", "status_code", "code", "type", "title", "request_id"})
 _LOGIN_WORDS = re.compile(r"log[-_]?in|sign[-_]?in|oidc|oauth|saml|/aad/", re.IGNORECASE)
 _LIMITS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"input tokens per minute|\bITPM\b", re.IGNORECASE), "input_tokens_per_minute"),
@@ -199,7 +208,8 @@ def read_event(payload: Any) -> ErrorBody | None:
     """Take the error out of an event.
 
     These are errors: MLflow's and FMAPI's top-level keys, the two error events of Responses, an external model's error,
-    a finish reason that says that a guardrail blocked, and anything that is not an object.
+    an object with nothing but words and a code, a finish reason that says that a guardrail blocked, and anything that
+    is not an object.
 
     Args:
         payload: The decoded event, or a whole answer.
@@ -214,6 +224,8 @@ def read_event(payload: Any) -> ErrorBody | None:
         response = payload.get("response")
         return read_error_value(response.get("error") if isinstance(response, dict) else None)
     if kind == "error" or payload.get("object") == "error" or any(payload.get(key) for key in _ERROR_KEYS):
+        return read_error_value(payload)
+    if payload.keys() <= _BARE_KEYS and any(isinstance(payload.get(key), (str, list)) for key in ("message", "detail")):
         return read_error_value(payload)
     if blocks(finish_reason_of(payload)):
         return read_error_value({key: value for key, value in payload.items() if key != "choices"})
@@ -273,6 +285,8 @@ def _status_meant(status: int | None, said: ErrorBody) -> int:
     found = next((_BY_CODE[code] for code in codes if code in _BY_CODE), None)
     found = found or (said.status if said.provider else None) or status
     found = found or next((VAGUE_CODES[code] for code in codes if code in VAGUE_CODES), 500)
+    if said.provider and found == 400 and _KEY_WORDS.search(said.message):  # noqa: PLR2004 - the same
+        return 401
     if found == 403 and _STALE_TOKEN_WORDS.search(said.message):  # noqa: PLR2004 - the statuses by their numbers
         return 401
     if found == 401 and _NETWORK_WORDS.search(said.message):  # noqa: PLR2004 - the same

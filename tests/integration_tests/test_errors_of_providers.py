@@ -172,6 +172,9 @@ def test_what_a_guardrail_let_through_is_an_answer(call: Way) -> None:
         {"error": "Received error from openai", "external_model_message": {"error": {"message": "the words"}}},
         {"type": "error", "error": {"type": "overloaded_error", "message": "the words"}},
         {"error": {"unheard_of": {"text": "the words"}}},
+        {"detail": "the words"},
+        {"detail": [{"loc": ["body"], "msg": "the words"}]},
+        {"status": 500, "message": "the words"},
     ],
 )
 def test_an_error_within_an_answer_tells_its_words(call: Way, event: dict[str, Any]) -> None:
