@@ -11,12 +11,12 @@ import hashlib
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_dbchat.chat_settings import ALIASES, WIRE_FIELDS
 from langchain_dbchat.dialects.chat_completions import StreamDecoder
 from langchain_dbchat.dialects.reasoning import Target
 from langchain_dbchat.dialects.request import Encoded, encode_request, merge_deep
 from langchain_dbchat.discovery import DISCOVER, discovered
-from langchain_dbchat.link import PER_CALL, WHO, endpoint_name
+from langchain_dbchat.link import endpoint_name
+from langchain_dbchat.marks import QUERY, call_settings, marks_of
 from langchain_dbchat.models.learned import REPLACED, learn, lessons_of, refused_field, without
 
 if TYPE_CHECKING:
@@ -32,30 +32,10 @@ if TYPE_CHECKING:
     from langchain_dbchat.transport.exchange import Request
     from langchain_dbchat.transport.limits import Gate
 
-SECRET_SETTINGS = frozenset({"extra_headers", "default_headers", "api_headers", *WHO})
-"""Settings of a call that may hold secrets and are kept out of traces."""
-
 REQUEST_ID = "x-request-id"
-
-_CALL_ALIASES = {**ALIASES, "endpoint": "model", "api_headers": "extra_headers", "default_headers": "extra_headers"}
 
 _REASONING = ("reasoning_effort", "thinking")
 """Two ways of saying one thing: a call that gives either means to replace both."""
-
-_PER_CALL_FIELDS = frozenset(
-    {
-        *WIRE_FIELDS,
-        *PER_CALL,
-        "model",
-        "family",
-        "extra_body",
-        "coalesce",
-        "stream_usage",
-        "strict_params",
-        "adaptive_limit",
-    }
-)
-"""Fields of the constructor that may be given for one call."""
 
 _told: set[tuple[str, str]] = set()
 
@@ -83,22 +63,19 @@ class Call(NamedTuple):
         return StreamDecoder(self.target, headers.get(REQUEST_ID), coalesce=self.coalesce, usage=self.usage)
 
 
-def digest_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace what may be secret in the settings of a call by a digest that tells one secret from another.
+def shown_settings(model: ChatSettings, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a trace and a cache's key may show of a call: no secret, and nothing that changes no answer.
 
     Args:
-        settings: The settings.
+        model: The model.
+        kwargs: The settings of the call, under any of their names.
 
     Returns:
-        The settings without secrets, and without those that change no answer.
+        The settings by their fields' names.
     """
-
-    def digest(value: Any) -> str:
-        plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
-        return hashlib.sha256(repr(plain).encode()).hexdigest()
-
-    shaping = {key: value for key, value in settings.items() if key != "adaptive_limit"}
-    return {key: digest(value) if key in SECRET_SETTINGS else value for key, value in shaping.items()}
+    marks = marks_of(type(model))
+    hidden = {*marks.secret, QUERY, "adaptive_limit"}
+    return {key: value for key, value in call_settings(type(model), kwargs).items() if key not in hidden}
 
 
 def merge_settings(model: ChatSettings, stop: list[str] | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,14 +93,8 @@ def merge_settings(model: ChatSettings, stop: list[str] | None, kwargs: Mapping[
     Raises:
         ValueError: If a setting can only be given to the constructor.
     """
-    settings: dict[str, Any] = {name: getattr(model, name) for name in WIRE_FIELDS}
-    called = {_CALL_ALIASES.get(key, key): value for key, value in kwargs.items()}
-    fixed = sorted(name for name in called if name in type(model).model_fields and name not in _PER_CALL_FIELDS)
-    if fixed:
-        raise ValueError(
-            f"{', '.join(fixed)} cannot be given for one call: give it to the constructor, or call "
-            "model_copy(update={...}) for a model that differs in it."
-        )
+    settings: dict[str, Any] = {name: getattr(model, name) for name in marks_of(type(model)).wire}
+    called = call_settings(type(model), kwargs)
     if called.keys() & _REASONING:
         settings.update(dict.fromkeys(_REASONING))
     settings.update(called)
@@ -153,7 +124,8 @@ def write_call(
         ValueError: If a setting asks for what the endpoint's family cannot do.
         UnsupportedContentError: If a message cannot be represented.
     """
-    for key in ("stream", *PER_CALL):
+    marks = marks_of(type(model))
+    for key in ("stream", "token", "user_session_token", *marks.how):
         settings.pop(key, None)
     name = endpoint_name(settings.pop("model", None) or model.model)
     family = settings.pop("family", model.family)
@@ -161,7 +133,7 @@ def write_call(
         family = discovered(link.workspace.host, name)
     target = Target(name, model.family_row(name, family))
     extra = _extra_body(model, settings)
-    headers = settings.pop("extra_headers", None)
+    headers, query = settings.pop("default_headers", None), settings.pop(QUERY, None)
     coalesce = settings.pop("coalesce", model.coalesce)
     usage = settings.pop("stream_usage", model.stream_usage)
     strict = settings.pop("strict_params", model.strict_params)
@@ -174,7 +146,7 @@ def write_call(
     body = _heed(merge_deep(encoded.body, extra), lessons_of(link.workspace.host, name), structured)
 
     def write(body: dict[str, Any]) -> Request:
-        return model.write_request(link, "chat", name, body, headers=headers, streaming=stream)
+        return model.write_request(link, "chat", name, body, headers=headers, query=query, streaming=stream)
 
     def amend(error: DatabricksError, request: Request) -> Request | None:
         del request
