@@ -23,6 +23,7 @@ from langchain_dbchat.marks import (
     QUERY,
     Mark,
     call_settings,
+    check_params,
     field_named,
     marks_of,
     refuse_elsewhere,
@@ -147,6 +148,10 @@ class DatabricksConnection(BaseModel):
 
     _holder: Holder = PrivateAttr(default_factory=Holder)
 
+    def model_post_init(self, context: Any, /) -> None:
+        """Let every class behind this one finish too: pydantic's own hook for private attributes stops there."""
+        super().model_post_init(context)
+
     @model_validator(mode="before")
     @classmethod
     def _accept_aliases(cls, values: Any) -> Any:
@@ -171,6 +176,9 @@ class DatabricksConnection(BaseModel):
                 if inside in beside:
                     named[name] = {**(named.get(name) or {}), **beside.pop(inside)}
             named.update({name: value for name, value in beside.items() if named.get(name) is None})
+        for place in ("query_params", "documents_params"):
+            if isinstance(named.get(place), Mapping):
+                check_params(marks, place, named[place])
         return {name: value for name, value in named.items() if value is not None or name not in marks.no_none}
 
     @model_validator(mode="after")

@@ -267,19 +267,41 @@ def split_extra(marks: Marks, extra: Mapping[str, Any]) -> tuple[dict[str, Any],
         elif name in marks.how:
             if value is not None:
                 beside[name] = value
-        elif name in marks.connection or _is_secret_name(key):
+        elif _is_of_connection(marks, name):
             if value is not None:
-                raise ValueError(
-                    f"extra_body holds {key!r}, which belongs to the connection and must not reach a request's body. "
-                    f"Give it to the constructor{_or_call(marks, name)}."
-                )
+                raise _misplaced(marks, "extra_body", key, name)
         else:
             body[key] = value
     return body, beside
 
 
-def _or_call(marks: Marks, name: str) -> str:
-    return " or to the call" if name in marks.per_call else ""
+def check_params(marks: Marks, place: str, params: Mapping[str, Any]) -> None:
+    """Check that no setting of the connection stands among request fields.
+
+    Args:
+        marks: The marks of the class.
+        place: The field that holds them.
+        params: The request fields.
+
+    Raises:
+        ValueError: If one does.
+    """
+    for key, value in params.items():
+        name = field_named(marks, key, value, call=True)
+        if _is_of_connection(marks, name):
+            raise _misplaced(marks, place, key, name)
+
+
+def _is_of_connection(marks: Marks, name: str) -> bool:
+    return name in marks.connection or name == QUERY or _is_secret_name(name)
+
+
+def _misplaced(marks: Marks, place: str, key: str, name: str) -> ValueError:
+    or_call = " or to the call" if name in marks.per_call and place == "extra_body" else ""
+    return ValueError(
+        f"{place} holds {key!r}, which belongs to the connection and must not reach a request's body. Give it to the "
+        f"constructor{or_call}."
+    )
 
 
 def _plain(value: Any) -> Any:
