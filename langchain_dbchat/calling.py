@@ -8,7 +8,6 @@ optional field.
 from __future__ import annotations
 
 import hashlib
-import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_dbchat.dialects.chat_completions import StreamDecoder
@@ -16,8 +15,9 @@ from langchain_dbchat.dialects.reasoning import Target
 from langchain_dbchat.dialects.request import Encoded, encode_request, merge_deep
 from langchain_dbchat.discovery import DISCOVER, discovered
 from langchain_dbchat.link import endpoint_name
-from langchain_dbchat.marks import QUERY, call_settings, marks_of
-from langchain_dbchat.models.learned import REPLACED, learn, lessons_of, refused_field, without
+from langchain_dbchat.marks import COMPLETION_LIMIT, QUERY, call_settings, marks_of
+from langchain_dbchat.models.learned import RENAMED, REPLACED, learn, lessons_of, refused_field, renamed, without
+from langchain_dbchat.notices import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,7 +74,7 @@ def shown_settings(model: ChatSettings, kwargs: Mapping[str, Any]) -> dict[str, 
         The settings by their fields' names.
     """
     marks = marks_of(type(model))
-    hidden = {*marks.secret, QUERY, "adaptive_limit"}
+    hidden = {*marks.secret, QUERY, "adaptive_limit", "max_tokens_name"}
     return {key: value for key, value in call_settings(type(model), kwargs).items() if key not in hidden}
 
 
@@ -138,19 +138,24 @@ def write_call(
     usage = settings.pop("stream_usage", model.stream_usage)
     strict = settings.pop("strict_params", model.strict_params)
     structured: Structured | None = settings.pop("structured", None)
+    limit = target.family.max_tokens_name or settings.pop("max_tokens_name", None) or model.max_tokens_name
+    settings.pop("max_tokens_name", None)
     turns = settings.pop("adaptive_limit", model.adaptive_limit) == "always"
     if stream and (settings.get("n") or 1) > 1:
         raise ValueError(f"n={settings['n']} answers cannot be streamed; call invoke, or leave n out.")
     encoded = encode_request(messages, settings, target, stream=stream, usage=bool(usage))
     _tell(encoded, name, strict=strict)
-    body = _heed(merge_deep(encoded.body, extra), lessons_of(link.workspace.host, name), structured)
+    written = merge_deep(encoded.body, extra)
+    if limit == COMPLETION_LIMIT:
+        written = renamed(written, "max_tokens")
+    body = _heed(written, lessons_of(link.workspace.host, name), structured)
 
     def write(body: dict[str, Any]) -> Request:
         return model.write_request(link, "chat", name, body, headers=headers, query=query, streaming=stream)
 
     def amend(error: DatabricksError, request: Request) -> Request | None:
         del request
-        amended = None if strict else _amended(error, body, link.workspace.host, name, structured)
+        amended = _amended(error, body, link.workspace.host, name, structured, strict=strict)
         return None if amended is None else write(amended)
 
     gate = _gate(link.workspace.host, name) if turns else None
@@ -158,12 +163,15 @@ def write_call(
 
 
 def _extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str, Any]:
-    """Merge the extra fields of a call over the constructor's; what they say of reasoning has to fit the family too."""
+    """Merge the extra fields of a call over the constructor's; what they say of reasoning and of the answer's length has to fit the family too."""
     given = settings.pop("extra_body", {})
     extra = {} if given is None else merge_deep(model.extra_body or {}, given, keep_none=True)
     for key in _REASONING:
         if extra.get(key) is not None:
             settings[key] = extra.pop(key)
+    for key in RENAMED:
+        if extra.get(key) is not None:
+            settings["max_tokens"], settings["max_tokens_name"] = extra.pop(key), key
     return extra
 
 
@@ -176,7 +184,9 @@ def _gate(host: str, model: str) -> Gate:
 def _heed(body: dict[str, Any], lessons: frozenset[str], structured: Structured | None) -> dict[str, Any]:
     """Write a body as an endpoint has taught; what the meaning hangs on is put in another way, or stays."""
     for field in lessons:
-        if field not in REPLACED:
+        if field in RENAMED:
+            body = renamed(body, field)
+        elif field not in REPLACED:
             body = without(body, field)
         elif structured is not None:
             body = structured.put_otherwise(body, field) or body
@@ -184,18 +194,29 @@ def _heed(body: dict[str, Any], lessons: frozenset[str], structured: Structured 
 
 
 def _amended(
-    error: DatabricksError, body: dict[str, Any], host: str, model: str, structured: Structured | None
+    error: DatabricksError,
+    body: dict[str, Any],
+    host: str,
+    model: str,
+    structured: Structured | None,
+    *,
+    strict: bool,
 ) -> dict[str, Any] | None:
-    """Answer a 400 that names a field: write the body without it, or ask in the other way; remember, and say so."""
+    """Answer a 400 that names a field: write the body without it, or ask in the other way; remember, and say so.
+
+    A value that only goes under another name is not lost, so nothing is said of that.
+    """
     field = refused_field(error.detail or error.message, body)
-    if field is None:
+    if field is None or (strict and field not in RENAMED):
         return None
     amended = _heed(body, frozenset({field}), structured)
     if amended == body:
         return None
     learn(host, model, field)
+    if field in RENAMED:
+        return amended
     done = "asked for in another way" if field in REPLACED else "left out"
-    warnings.warn(f"{model!r} refused {field!r}, so it is {done} from now on: {error.detail}", stacklevel=2)
+    warn(f"{model!r} refused {field!r}, so it is {done} from now on: {error.detail}")
     return amended
 
 
@@ -209,4 +230,4 @@ def _tell(encoded: Encoded, model: str, *, strict: bool) -> None:
     for key, text in notes.items():
         if (model, key) not in _told:
             _told.add((model, key))
-            warnings.warn(text, stacklevel=2)
+            warn(text)

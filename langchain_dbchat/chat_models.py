@@ -430,7 +430,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         extra = self.extra_body or {}
         effort = settings["reasoning_effort"] or extra.get("reasoning_effort")
         thinking = settings["thinking"] or extra.get("thinking")
-        fields, _ = encode_thinking(effort, thinking, settings["max_tokens"], family, tools=True)
+        fields, _ = encode_thinking(effort, thinking, settings["max_tokens"], family, tools=True, model=name)
         return family, is_thinking(fields, family)
 
     def get_num_tokens(self, text: str) -> int:

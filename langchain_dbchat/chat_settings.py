@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,10 @@ class ChatSettings(DatabricksConnection):
 
     max_tokens: Annotated[int | None, Mark(("max_completion_tokens",), "wire", per_call=True)] = None
     """Longest answer, in tokens (alias ``max_completion_tokens``)."""
+
+    max_tokens_name: Annotated[Literal["max_tokens", "max_completion_tokens"] | None, Mark(per_call=True)] = None
+    """The request field that `max_tokens` goes into; unset, the name that was given here, if the family and the endpoint
+    take either."""
 
     stop: Annotated[str | list[str] | None, Mark(("stop_sequences",), "wire", per_call=True)] = None
     """Texts at which the answer ends (alias ``stop_sequences``)."""

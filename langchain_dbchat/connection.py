@@ -8,7 +8,6 @@ and the environment second, and found out again in whatever process the model is
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import urlencode
@@ -19,6 +18,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.link import Holder, Link, call_overrides, caller_digest, endpoint_name, route
 from langchain_dbchat.marks import (
+    COMPLETION_LIMIT,
     ELSEWHERE,
     QUERY,
     Mark,
@@ -31,6 +31,7 @@ from langchain_dbchat.marks import (
     unknown_field,
 )
 from langchain_dbchat.models.families import OPENAI_COMPATIBLE, Family, family_of
+from langchain_dbchat.notices import warn
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -160,6 +161,8 @@ class DatabricksConnection(BaseModel):
             return values
         marks = marks_of(cls)
         named: dict[str, Any] = {}
+        if COMPLETION_LIMIT in values and "max_tokens_name" in marks.fields:
+            values = {"max_tokens_name": COMPLETION_LIMIT, **values}
         for key, value in values.items():
             name = field_named(marks, key, value, call=False)
             if name in named:
@@ -202,10 +205,9 @@ class DatabricksConnection(BaseModel):
         name = os.environ.get("DATABRICKS_MODEL")
         if name:
             return name
-        warnings.warn(
+        warn(
             f"No model given, so {DEFAULT_MODEL!r} is used. This default will move as models are retired: name the "
-            "serving endpoint with model=... or DATABRICKS_MODEL.",
-            stacklevel=5,
+            "serving endpoint with model=... or DATABRICKS_MODEL."
         )
         return DEFAULT_MODEL
 
@@ -258,7 +260,9 @@ class DatabricksConnection(BaseModel):
             SecretStr('**********')
         """
         marks = marks_of(type(self))
-        names = {"config_profile": "profile"}  # AuthSettings, which has no part of LangChain, calls it by its usual name
+        names = {
+            "config_profile": "profile"
+        }  # AuthSettings, which has no part of LangChain, calls it by its usual name
         given = {field_named(marks, key, value, call=False): value for key, value in identity.items()}
         settings = self._auth_settings().with_identity(**{names.get(key, key): value for key, value in given.items()})
         fields = {name: getattr(settings, names.get(name, name)) for name in marks.who}
@@ -427,4 +431,3 @@ class DatabricksConnection(BaseModel):
             host=link.workspace.host,
             streaming=streaming,
         )
-

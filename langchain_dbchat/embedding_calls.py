@@ -8,7 +8,6 @@ server than a workspace nothing is assumed.
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +20,7 @@ from langchain_dbchat.dialects.embeddings import decode_embeddings, encode_embed
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.models.embedding_models import UNKNOWN, EmbeddingModel, embedding_model_of
 from langchain_dbchat.models.learned import learn, lessons_of, refused_field
+from langchain_dbchat.notices import warn
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -236,9 +236,7 @@ class Run:
             if field not in self._optional or field is None:
                 return None
             learn(self._link.workspace.host, self._model.model, field)
-            warnings.warn(
-                f"{self._model.model!r} refused {field!r}, so it is left out from now on: {error.detail}", stacklevel=2
-            )
+            warn(f"{self._model.model!r} refused {field!r}, so it is left out from now on: {error.detail}")
             return write()
 
         return Ask(batch, write(), amend)

@@ -24,6 +24,7 @@ from langchain_dbchat.dialects.embedding_rows import RowArray, RowList
 from langchain_dbchat.dialects.embeddings import MAX_INPUTS
 from langchain_dbchat.embedding_calls import EmbeddingUsage, Facts, Meter, Run, facts_of, listed
 from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.notices import pointing_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -275,7 +276,7 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
         kind: str = "document",
     ) -> None:
         link = self.link()
-        with closing(Run(self, link, texts, rows, kind)) as run:
+        with pointing_here(), closing(Run(self, link, texts, rows, kind)) as run:
             self._obey(run, link)
             run.plan.finish(failures)
 
@@ -287,7 +288,7 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
         kind: str = "document",
     ) -> None:
         link = await self.alink()
-        with closing(Run(self, link, texts, rows, kind)) as run:
+        with pointing_here(), closing(Run(self, link, texts, rows, kind)) as run:
             await self._aobey(run, link)
             run.plan.finish(failures)
 

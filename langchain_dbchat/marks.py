@@ -28,6 +28,9 @@ Kind = Literal["wire", "who", "where", "how", ""]
 NAMED = {"extra_headers": "default_headers"}
 """Names that a call alone has for a field."""
 
+COMPLETION_LIMIT = "max_completion_tokens"
+"""The other name of `max_tokens`. Which of the two a user gave is kept, because some endpoints take one alone."""
+
 QUERY = "extra_query"
 """Query parameters of one call; `default_query` is the constructor's."""
 
@@ -76,7 +79,17 @@ _REQUEST = frozenset(
 """Request fields that are known without being settings, so that none of them is taken for a misspelled setting."""
 
 _SECRET_NAMES = frozenset(
-    {"accesstoken", "authtoken", "authorization", "bearer", "bearertoken", "databrickstoken", "pat", "password", "secret"}
+    {
+        "accesstoken",
+        "authtoken",
+        "authorization",
+        "bearer",
+        "bearertoken",
+        "databrickstoken",
+        "pat",
+        "password",
+        "secret",
+    }
 )
 """Names that other clients have for what signs a request, without their underscores."""
 
@@ -224,6 +237,8 @@ def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, 
             continue
         elif name not in _REQUEST:
             _refuse_misspelled(cls, name)
+        if key == COMPLETION_LIMIT and "max_tokens_name" in marks.fields:
+            settings["max_tokens_name"] = key
         settings.pop(name, None)  # the later of two names of one field stands where it was given
         settings[name] = _plain(value) if name in marks.secret else value
     if fixed:

@@ -86,9 +86,7 @@ def resolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) ->
     if search.workspace_id:
         credentials = ForWorkspace(credentials, search.workspace_id)
     logger.debug("Calls to %s (%s) are signed by %s", workspace.host, search.host.source, credentials.name)
-    return Signed(
-        workspace, credentials, chosen.name, search.host.source, tuple(skipped), tuple(search.variables)
-    )
+    return Signed(workspace, credentials, chosen.name, search.host.source, tuple(skipped), tuple(search.variables))
 
 
 def _withheld(search: Search) -> bool:

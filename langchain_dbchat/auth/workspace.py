@@ -72,7 +72,11 @@ _PATHS: tuple[tuple[re.Pattern[str], Kind, str | None], ...] = tuple(
         (rf"/ai-gateway(?:/mlflow(?:/v1)?{_OPERATION})?", "gateway", "/ai-gateway/mlflow/v1"),
         (rf"(?P<base>/ai-gateway/.+?){_OPERATION}", "gateway", None),
         # The page that shows an endpoint, or all of them; older workspaces have it in the fragment.
-        (r"/(?:ml|mlflow|machine-learning)/endpoints(?:/(?P<endpoint>[^/]+)(?:/.*)?)?", "workspace", "/serving-endpoints"),
+        (
+            r"/(?:ml|mlflow|machine-learning)/endpoints(?:/(?P<endpoint>[^/]+)(?:/.*)?)?",
+            "workspace",
+            "/serving-endpoints",
+        ),
     )
 )
 # Where the pages of a workspace are, for hosts whose name does not say that they are Databricks'.

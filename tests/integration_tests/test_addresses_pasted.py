@@ -172,7 +172,9 @@ def test_a_base_url_of_another_server_keeps_its_path() -> None:
         assert (found.kind, found.base_path) == ("openai", path)
 
 
-@pytest.mark.parametrize("host", ["evil-databricks.com", "databricks.com.evil.example", "azuredatabricks.net.evil.example"])
+@pytest.mark.parametrize(
+    "host", ["evil-databricks.com", "databricks.com.evil.example", "azuredatabricks.net.evil.example"]
+)
 def test_a_name_that_only_looks_like_databricks_is_another_server(host: str) -> None:
     assert parse_workspace(f"https://{host}/v1").kind == "openai"
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+
 def _invoke(llm: Any) -> str:
     return str(llm.invoke("Who am I?").text)
 
@@ -177,7 +178,10 @@ SETTINGS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"client_id": "i", "client_secret": "sec-one"}, {"client_id": "i", "client_secret": "sec-two"}),
     ({"client_id": "i", "client_secret": "s"}, {"client_id": "j", "client_secret": "s"}),
     ({"token": "t", "workspace_id": "1"}, {"token": "t", "workspace_id": "2"}),
-    ({"token": "t", "default_headers": {"x-user": "tok-ada"}}, {"token": "t", "default_headers": {"x-user": "tok-bob"}}),
+    (
+        {"token": "t", "default_headers": {"x-user": "tok-ada"}},
+        {"token": "t", "default_headers": {"x-user": "tok-bob"}},
+    ),
     ({"token": "t", "default_query": {"u": "tok-ada"}}, {"token": "t", "default_query": {"u": "tok-bob"}}),
 ]
 
@@ -205,7 +209,10 @@ CALLS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"api_key": "tok-bob"}),
     ({"extra_headers": {"x-user": "tok-ada"}}, {"extra_headers": {"x-user": "tok-bob"}}),
     ({"api_headers": {"x-user": "tok-ada"}}, {"default_headers": {"x-user": "tok-bob"}}),
-    ({"extra_params": {"extra_headers": {"x-user": "tok-ada"}}}, {"extra_params": {"extra_headers": {"x-user": "tok-bob"}}}),
+    (
+        {"extra_params": {"extra_headers": {"x-user": "tok-ada"}}},
+        {"extra_params": {"extra_headers": {"x-user": "tok-bob"}}},
+    ),
     ({"extra_query": {"u": "tok-ada"}}, {"extra_query": {"u": "tok-bob"}}),
     ({"extra_body": {"extra_query": {"u": "tok-ada"}}}, {"extra_body": {"extra_query": {"u": "tok-bob"}}}),
 ]

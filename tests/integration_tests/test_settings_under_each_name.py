@@ -156,7 +156,9 @@ def test_a_setting_of_the_connection_is_refused_in_a_call_under_each_name(call: 
     tracer = Everything()
     with ScriptedServer(_answer) as server:
         bound = _llm(server).bind(**{name: CONNECTION[name]}).with_config(callbacks=[tracer])
-        with pytest.raises(ValueError, match=rf"^{name} (\(another name of \w+\) )?cannot be given for one call") as caught:
+        with pytest.raises(
+            ValueError, match=rf"^{name} (\(another name of \w+\) )?cannot be given for one call"
+        ) as caught:
             call(bound, "hi")
     assert not server.requests
     assert SECRET not in str(caught.value) + "".join(tracer.seen)
@@ -215,7 +217,17 @@ def test_what_looks_like_a_secret_is_no_request_field(name: str) -> None:
 @four_ways
 @pytest.mark.parametrize(
     "field",
-    ["guided_json", "min_p", "top_a", "speed", "best_of", "max_new_tokens", "prompt_logprobs", "min_tokens", "verbosity"],
+    [
+        "guided_json",
+        "min_p",
+        "top_a",
+        "speed",
+        "best_of",
+        "max_new_tokens",
+        "prompt_logprobs",
+        "min_tokens",
+        "verbosity",
+    ],
 )
 def test_a_request_field_without_a_setting_is_sent(call: Way, field: str) -> None:
     with ScriptedServer(_answer) as server:
@@ -260,7 +272,14 @@ def test_a_configurable_token_signs() -> None:
 def test_a_secret_of_the_constructor_is_in_no_dump(name: str) -> None:
     value: Any = {"x": SECRET} if name.startswith("default") else SECRET
     llm = ChatDatabricksCompat(**{"model": "m", "host": "https://w.example", "client_id": "i", name: value})
-    shown = [repr(llm), str(llm), dumps(llm), repr(llm.model_dump()), llm.model_dump_json(), repr(llm._identifying_params)]
+    shown = [
+        repr(llm),
+        str(llm),
+        dumps(llm),
+        repr(llm.model_dump()),
+        llm.model_dump_json(),
+        repr(llm._identifying_params),
+    ]
     assert SECRET not in "".join(shown)
 
 
@@ -364,7 +383,10 @@ def test_the_callers_mappings_are_not_changed() -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: ChatDatabricksCompat(model="m", temprature=1), "Did you mean 'temperature'.*extra_body.*default_headers"),
+        (
+            lambda: ChatDatabricksCompat(model="m", temprature=1),
+            "Did you mean 'temperature'.*extra_body.*default_headers",
+        ),
         (lambda: ChatDatabricksCompat(model="m", extra_headers={}), "Did you mean 'default_headers'|extra_headers"),
         (lambda: DatabricksEmbeddings(model="e", batchsize=3), "Did you mean 'batch_size'.*query_params"),
         (lambda: DatabricksEmbeddings(model="e", extra_body={}), "query_params=.*documents_params=.*default_headers"),

@@ -212,7 +212,9 @@ def test_the_cache_tells_models_apart() -> None:
     assert first._get_llm_string() != second._get_llm_string()
 
 
-@pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, _through_a_pickle, lambda m: m.with_credentials(token="b")])
+@pytest.mark.parametrize(
+    "clone", [copy.copy, copy.deepcopy, _through_a_pickle, lambda m: m.with_credentials(token="b")]
+)
 def test_a_trace_names_the_versions_of_every_package(clone: Any) -> None:
     given = {"team": "search"}
     versions = {"langchain-core": VERSION, "langchain-dbchat": __version__}
