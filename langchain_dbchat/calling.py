@@ -7,7 +7,6 @@ optional field.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_dbchat.dialects.chat_completions import StreamDecoder
@@ -163,7 +162,10 @@ def write_call(
 
 
 def _extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str, Any]:
-    """Merge the extra fields of a call over the constructor's; what they say of reasoning and of the answer's length has to fit the family too."""
+    """Merge the extra fields of a call over the constructor's.
+
+    What they say of reasoning and of the answer's length becomes a setting, because it has to fit the family too.
+    """
     given = settings.pop("extra_body", {})
     extra = {} if given is None else merge_deep(model.extra_body or {}, given, keep_none=True)
     for key in _REASONING:
@@ -193,7 +195,7 @@ def _heed(body: dict[str, Any], lessons: frozenset[str], structured: Structured 
     return body
 
 
-def _amended(
+def _amended(  # noqa: PLR0913  # what a refusal is judged by, the last by keyword
     error: DatabricksError,
     body: dict[str, Any],
     host: str,

@@ -32,6 +32,7 @@ from langchain_dbchat.discovery import DISCOVER, discover, discovered
 from langchain_dbchat.link import endpoint_name
 from langchain_dbchat.marks import call_settings, field_named, hidden, marks_of
 from langchain_dbchat.models.profiles import profile_of
+from langchain_dbchat.notices import pointing_here
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import LanguageModelInput, ModelProfile
     from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
-    from langchain_core.runnables import Runnable
+    from langchain_core.runnables import Runnable, RunnableConfig
     from langchain_core.tools import BaseTool
     from typing_extensions import Self
 
@@ -200,7 +201,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         if not self._is_cached():
             return super()._generate_with_cache(messages, stop, run_manager, **kwargs)
         model = self._for_caller(self._caller_now(kwargs))
-        return BaseChatModel._generate_with_cache(model, messages, stop, run_manager, **kwargs)
+        return BaseChatModel._generate_with_cache(model, messages, stop, run_manager, **kwargs)  # noqa: SLF001  # super()
 
     async def _agenerate_with_cache(
         self,
@@ -212,7 +213,9 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         if not self._is_cached():
             return await super()._agenerate_with_cache(messages, stop, run_manager, **kwargs)
         model = self._for_caller(await asyncio.to_thread(self._caller_now, kwargs))  # it may read a file
-        return await BaseChatModel._agenerate_with_cache(model, messages, stop, run_manager, **kwargs)
+        return await BaseChatModel._agenerate_with_cache(  # noqa: SLF001  # super()
+            model, messages, stop, run_manager, **kwargs
+        )
 
     def _is_cached(self) -> bool:
         """Tell whether langchain-core would look into a cache of answers."""
@@ -268,6 +271,28 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         endpoint = endpoint_name(str(called.get("model") or self.model))
         wanted = called.get("family", self.family) == DISCOVER
         return endpoint if wanted and discovered(link.workspace.host, endpoint) is None else None
+
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002  # langchain-core's name
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Answer an input without blocking the event loop.
+
+        Args:
+            input: The input.
+            config: The config of the run.
+            stop: Texts at which the answer ends.
+            **kwargs: Settings of this call.
+
+        Returns:
+            The answer.
+        """
+        with pointing_here():
+            return await super().ainvoke(input, config, stop=stop, **kwargs)
 
     def _generate(
         self,
@@ -335,7 +360,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
                         await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                     yield chunk
 
-    def bind(self, **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:
+    def bind(self, **kwargs: Any) -> Any:  # langchain-core has a class of its own for it since 1.7
         """Bind settings for every call of the runnable that is returned; secrets among them are shown nowhere.
 
         Args:

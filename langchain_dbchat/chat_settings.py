@@ -27,8 +27,8 @@ class ChatSettings(DatabricksConnection):
     """Longest answer, in tokens (alias ``max_completion_tokens``)."""
 
     max_tokens_name: Annotated[Literal["max_tokens", "max_completion_tokens"] | None, Mark(per_call=True)] = None
-    """The request field that `max_tokens` goes into; unset, the name that was given here, if the family and the endpoint
-    take either."""
+    """The request field that `max_tokens` goes into, where the family and the endpoint take either; unset, the name
+    under which the limit was given."""
 
     stop: Annotated[str | list[str] | None, Mark(("stop_sequences",), "wire", per_call=True)] = None
     """Texts at which the answer ends (alias ``stop_sequences``)."""

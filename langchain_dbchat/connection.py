@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.auth.settings import AuthSettings
     from langchain_dbchat.auth.workspace import Workspace
+    from langchain_dbchat.marks import Marks
     from langchain_dbchat.transport.exchange import Request
 
 DEFAULT_MODEL = "databricks-claude-sonnet-4-6"
@@ -173,12 +174,7 @@ class DatabricksConnection(BaseModel):
                 refuse_elsewhere(name, value)
             else:
                 raise unknown_field(cls, key)
-        if isinstance(named.get("extra_body"), Mapping):
-            named["extra_body"], beside = split_extra(marks, named["extra_body"])
-            for name, inside in (("default_headers", "default_headers"), ("default_query", QUERY)):
-                if inside in beside:
-                    named[name] = {**(named.get(name) or {}), **beside.pop(inside)}
-            named.update({name: value for name, value in beside.items() if named.get(name) is None})
+        _take_from_extra(marks, named)
         for place in ("query_params", "documents_params"):
             if isinstance(named.get(place), Mapping):
                 check_params(marks, place, named[place])
@@ -431,3 +427,14 @@ class DatabricksConnection(BaseModel):
             host=link.workspace.host,
             streaming=streaming,
         )
+
+
+def _take_from_extra(marks: Marks, named: dict[str, Any]) -> None:
+    """Take the settings that stand inside ``extra_body`` out of it; those of the constructor go over them."""
+    if not isinstance(named.get("extra_body"), Mapping):
+        return
+    named["extra_body"], beside = split_extra(marks, named["extra_body"])
+    for name, inside in (("default_headers", "default_headers"), ("default_query", QUERY)):
+        if inside in beside:
+            named[name] = {**beside.pop(inside), **(named.get(name) or {})}
+    named.update({name: value for name, value in beside.items() if named.get(name) is None})

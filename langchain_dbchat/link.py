@@ -1,7 +1,7 @@
-"""A connection that has been worked out: the address, the channel to it, how a request finds its path, who calls.
+"""A connection that has been worked out: the address, the channel to it, how a request finds its path, and who calls.
 
-Rule 1. Answers in a cache are never shared between callers or workspaces. Where the caller is not known before a request
-is signed (a callable token, the Databricks CLI, the SDK, credentials of the user's own), nothing is cached.
+Rule 1. Answers in a cache are never shared between callers or workspaces. Where the caller is not known before a
+request is signed (a callable token, the Databricks CLI, the SDK, credentials of the user's own), nothing is cached.
 Rule 2. A cache may be a file: its key holds a digest of the caller and never a secret.
 """
 

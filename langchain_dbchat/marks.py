@@ -38,8 +38,7 @@ ELSEWHERE: dict[str, tuple[frozenset[Any], str]] = {
     "use_responses_api": (frozenset({None, False}), "This class calls chat completions only."),
     "use_ai_gateway": (
         frozenset({None, False}),
-        "Give a model service (model='system.ai.<model>') or the gateway's address (host='https://<workspace>/"
-        "ai-gateway/mlflow/v1') instead.",
+        "Give a model service (model='system.ai.<model>') or the gateway's address (host='https://.../ai-gateway').",
     ),
     "use_ai_gateway_native_api": (frozenset({None, False}), "This class calls chat completions only."),
     "target_uri": (frozenset({None, "", "databricks"}), "Give profile=..., or workspace_client=..., instead."),
@@ -229,14 +228,13 @@ def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, 
     fixed: list[str] = []
     for key, value in called.items():
         name = field_named(marks, key, value, call=True)
-        if name in marks.fields:
-            if name not in marks.per_call:
-                fixed.append(key if name in {key, "config_profile"} else f"{key} (another name of {name})")
-        elif name in ELSEWHERE:
+        if name in ELSEWHERE:
             refuse_elsewhere(name, value)
             continue
-        elif name not in _REQUEST:
+        if name not in marks.fields:
             _refuse_misspelled(cls, name)
+        elif name not in marks.per_call:
+            fixed.append(key if name in {key, "config_profile"} else f"{key} (another name of {name})")
         if key == COMPLETION_LIMIT and "max_tokens_name" in marks.fields:
             settings["max_tokens_name"] = key
         settings.pop(name, None)  # the later of two names of one field stands where it was given
@@ -246,14 +244,19 @@ def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, 
             f"{', '.join(sorted(fixed))} cannot be given for one call: give it to the constructor, or call "
             "model_copy(update={...}) for a model that differs in it."
         )
-    if isinstance(settings.get("extra_body"), Mapping):
-        extra, beside = split_extra(marks, settings["extra_body"])
-        if beside:
-            settings = {**beside, **settings, "extra_body": extra}
-            for name in ("default_headers", QUERY):
-                if name in beside:
-                    settings[name] = {**beside[name], **(settings[name] or {})}
-    return settings
+    return _with_beside(marks, settings) if isinstance(settings.get("extra_body"), Mapping) else settings
+
+
+def _with_beside(marks: Marks, settings: dict[str, Any]) -> dict[str, Any]:
+    """Take the settings out of ``extra_body``; those that stand beside it already go over them."""
+    extra, beside = split_extra(marks, settings["extra_body"])
+    if not beside:
+        return settings
+    merged = {**beside, **settings, "extra_body": extra}
+    for name in ("default_headers", QUERY):
+        if name in beside:
+            merged[name] = {**beside[name], **(merged[name] or {})}
+    return merged
 
 
 def split_extra(marks: Marks, extra: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -404,6 +407,8 @@ def _misspelled(cls: type[BaseModel], name: str) -> str | None:
 
 
 def _refuse_misspelled(cls: type[BaseModel], name: str) -> None:
+    if name in _REQUEST:
+        return
     if _is_secret_name(name):
         raise ValueError(
             f"{name!r} would go into the body of the request, and it looks like a secret. A token is given as token."

@@ -2,8 +2,8 @@
 
 Rule 1. Frames of this package, of LangChain and of what runs their calls are skipped; the first other frame is the
 user's. Python has `skip_file_prefixes` for that since 3.12 only (docs.python.org/3/library/warnings.html).
-Rule 2. In a thread of a batch, where the user's frame is not on the stack, a warning points at the line that started the
-batch.
+Rule 2. In a thread of a batch, or in a task (langchain-core runs each async call in one), the user's frame is not on
+the stack. There a warning points at the line that started the batch or awaits the call.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 __all__ = ["pointing_here", "warn"]
 
@@ -57,7 +58,7 @@ def warn(text: str) -> None:
     Args:
         text: What they should know, with the name of the model as they gave it.
     """
-    line = _users_line() or _started_at.get()
+    line = _started_at.get() or _users_line()
     if line is None:  # a thread of somebody else's, from top to bottom
         warnings.warn(text, stacklevel=2)
     else:
@@ -69,9 +70,9 @@ def warn(text: str) -> None:
 @contextmanager
 def pointing_here() -> Iterator[None]:
     """Let warnings of the threads and tasks that are started inside point at the user's line."""
-    line = _users_line()
+    line = None if _started_at.get() else _users_line()
     if line is None:
-        yield
+        yield  # it is known already, or nobody can tell
         return
     token = _started_at.set(line)
     try:
@@ -81,11 +82,11 @@ def pointing_here() -> Iterator[None]:
 
 
 def _users_line() -> _Line | None:
-    frame = sys._getframe(1)  # noqa: SLF001  # inspect.currentframe is the same and may be None
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # inspect.currentframe is the same and may be None
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
         if name.partition(".")[0] not in _SKIPPED:
             registry = frame.f_globals.setdefault("__warningregistry__", {})
             return _Line(frame.f_code.co_filename, frame.f_lineno, name, registry)
-        frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
+        frame = frame.f_back
     return None

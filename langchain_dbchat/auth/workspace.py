@@ -50,35 +50,32 @@ _SATELLITE = re.compile(
 _GATEWAY_HOST = re.compile(r"\.ai-gateway\.")
 
 _OPERATION = r"(?:/(?:chat/completions|completions|embeddings|responses|open-responses))?"
-_OTHER_DIALECTS = r"(?:anthropic|codex|cursor|gemini)(?:/.*)?"
+_OTHER_DIALECTS = r"(?:anthropic|codex|cursor|gemini)(?!/invocations)(?:/.*)?"
 # First match wins. `base` is kept as the base path where the row names none.
-_PATHS: tuple[tuple[re.Pattern[str], Kind, str | None], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), kind, base)
-    for pattern, kind, base in (
-        (r"/driver-proxy(?:-api)?/.+", "openai", None),
-        # The REST API that shows and changes endpoints.
-        (r"/api/2\.[01]/serving-endpoints(?:/(?P<endpoint>[^/]+)(?:/.*)?)?", "workspace", "/serving-endpoints"),
-        (r"(?P<base>(?:/.+)?/serving-endpoints)/gemini/v1beta/models/(?P<endpoint>[^/:]+).*", "workspace", None),
-        (rf"(?P<base>(?:/.+)?/serving-endpoints)/{_OTHER_DIALECTS}", "workspace", None),
-        (rf"(?P<base>(?:/.+)?/serving-endpoints)(?:(?:/openai)?/v1)?{_OPERATION}", "workspace", None),
-        (
-            rf"(?P<base>(?:/.+)?/serving-endpoints)/(?P<endpoint>[^/]+)(?:/invocations|/served-models/.+)?(?:/v1)?"
-            rf"{_OPERATION}",
-            "workspace",
-            None,
-        ),
-        (r"/ai-gateway/gemini/v1beta/models/(?P<endpoint>[^/:]+).*", "gateway", "/ai-gateway/mlflow/v1"),
-        (rf"/ai-gateway/{_OTHER_DIALECTS}", "gateway", "/ai-gateway/mlflow/v1"),
-        (rf"/ai-gateway(?:/mlflow(?:/v1)?{_OPERATION})?", "gateway", "/ai-gateway/mlflow/v1"),
-        (rf"(?P<base>/ai-gateway/.+?){_OPERATION}", "gateway", None),
-        # The page that shows an endpoint, or all of them; older workspaces have it in the fragment.
-        (
-            r"/(?:ml|mlflow|machine-learning)/endpoints(?:/(?P<endpoint>[^/]+)(?:/.*)?)?",
-            "workspace",
-            "/serving-endpoints",
-        ),
-    )
+_ROWS: tuple[tuple[str, Kind, str | None], ...] = (
+    (r"/driver-proxy(?:-api)?/.+", "openai", None),
+    # The REST API that shows and changes endpoints.
+    (r"/api/2\.[01]/serving-endpoints(?:/(?P<endpoint>[^/]+)(?:/.*)?)?", "workspace", "/serving-endpoints"),
+    (r"(?P<base>(?:/.+)?/serving-endpoints)/gemini/v1beta/models/(?P<endpoint>[^/:]+).*", "workspace", None),
+    (rf"(?P<base>(?:/.+)?/serving-endpoints)/{_OTHER_DIALECTS}", "workspace", None),
+    (rf"(?P<base>(?:/.+)?/serving-endpoints)(?:(?:/openai)?/v1)?{_OPERATION}", "workspace", None),
+    (
+        rf"(?P<base>(?:/.+)?/serving-endpoints)/(?P<endpoint>[^/]+)(?:/served-models/.+|(?:/invocations|/v1)?{_OPERATION})",
+        "workspace",
+        None,
+    ),
+    (r"/ai-gateway/gemini/v1beta/models/(?P<endpoint>[^/:]+).*", "gateway", "/ai-gateway/mlflow/v1"),
+    (rf"/ai-gateway/{_OTHER_DIALECTS}", "gateway", "/ai-gateway/mlflow/v1"),
+    (rf"/ai-gateway(?:/mlflow(?:/v1)?{_OPERATION})?", "gateway", "/ai-gateway/mlflow/v1"),
+    (rf"(?P<base>/ai-gateway/.+?){_OPERATION}", "gateway", None),
+    # The page that shows an endpoint, or all of them; older workspaces have it in the fragment.
+    (
+        r"/(?:ml|mlflow|machine-learning)/endpoints(?:/(?P<endpoint>[^/]+)(?:/.*)?)?",
+        "workspace",
+        "/serving-endpoints",
+    ),
 )
+_PATHS = tuple((re.compile(pattern, re.IGNORECASE), kind, base) for pattern, kind, base in _ROWS)
 # Where the pages of a workspace are, for hosts whose name does not say that they are Databricks'.
 _PAGE = re.compile(
     r"/(?:browse|explore|sql|ml|mlflow|editor|jobs|workflows|compute|settings|dashboards?|dashboardsv3|genie|onboarding|"

@@ -26,7 +26,7 @@ ANSWER_TOKENS = 4096
 _OFF = frozenset({"none", "disable", "disabled"})
 
 
-def encode_thinking(
+def encode_thinking(  # noqa: PLR0913  # what the user said, and of which model, the last two by keyword
     effort: str | None,
     thinking: Mapping[str, Any] | None,
     max_tokens: int | None,

@@ -107,7 +107,7 @@ class Family(NamedTuple):
     """The request field that limits an answer's length; empty where both are taken or nobody says, and the user's own
     spelling goes out. Databricks documents `max_tokens` and its own models refuse or ignore the other (OpenHands
     software-agent-sdk #2128); OpenAI's reasoning models, external or as GPT-5, answer `Unsupported parameter:
-    'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.`"""
+    'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.` (pydantic-ai #1205)."""
 
     budget_range: tuple[int, int] = (1024, 131_072)
     """Smallest and largest `thinking.budget_tokens`, in tokens. Claude: at least 1024; Gemini 2.5 Flash 0 to 24576,

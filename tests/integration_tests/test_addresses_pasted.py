@@ -1,4 +1,4 @@
-"""Addresses as people paste them: a page's, the API's in each spelling, in an argument, the environment and a profile."""
+"""Addresses as people paste them: a page's and the API's, in an argument, the environment and a profile."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ NAMED = [
     f"{SE}/my-bot/invocations?o=123",
     f"{SE}/my-bot/invocations/?o=123",
     f"{SE}/my-bot?o=123",
-    f"/Serving-Endpoints/my-bot/Invocations?o=123",
+    "/Serving-Endpoints/my-bot/Invocations?o=123",
     f"{SE}/my-bot/chat/completions?o=123",
     f"{SE}/my-bot/v1?o=123",
     f"{SE}/my-bot/served-models/my-bot-1/invocations?o=123",

@@ -375,6 +375,7 @@ class Keeper(BaseCache):
 
     def clear(self, **kwargs: Any) -> None:
         """Forget all answers."""
+        del kwargs
         self.kept.clear()
 
 

@@ -1,4 +1,4 @@
-"""A setting has one meaning under each of its names, for the constructor and for a call; no secret is shown anywhere."""
+"""A setting has one meaning under each of its names, in the constructor and in a call; no secret is shown anywhere."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_a_slip_in_the_name_of_a_setting_is_refused_in_a_call(call: Way, name: s
 def test_what_looks_like_a_secret_is_no_request_field(name: str) -> None:
     with ScriptedServer(_answer) as server:
         with pytest.raises(ValueError, match="looks like a secret") as caught:
-            _llm(server).invoke("hi", **{name: SECRET})
+            _llm(server).bind(**{name: SECRET}).invoke("hi")
     assert SECRET not in str(caught.value)
     assert not server.requests
 
@@ -297,6 +297,14 @@ def test_none_means_the_default_for_every_field_that_takes_no_none() -> None:
                 assert getattr(given, name) is None, name
 
 
+OLD_EMBEDDINGS: dict[str, Any] = {
+    "endpoint": "e",
+    "target_uri": "databricks",
+    "query_params": {},
+    "documents_params": None,
+}
+
+
 def test_the_defaults_of_databricks_langchain_are_the_defaults_here() -> None:
     llm = ChatDatabricksCompat(
         model="m",
@@ -314,7 +322,7 @@ def test_the_defaults_of_databricks_langchain_are_the_defaults_here() -> None:
         max_retries=None,
     )
     assert (llm.max_retries, llm.stream_usage, llm.timeout) == (5, True, None)
-    embeddings = DatabricksEmbeddings(endpoint="e", target_uri="databricks", query_params={}, documents_params=None)
+    embeddings = DatabricksEmbeddings(**OLD_EMBEDDINGS)
     assert embeddings.documents_params == {}
 
 
@@ -388,9 +396,12 @@ def test_the_callers_mappings_are_not_changed() -> None:
             "Did you mean 'temperature'.*extra_body.*default_headers",
         ),
         (lambda: ChatDatabricksCompat(model="m", extra_headers={}), "Did you mean 'default_headers'|extra_headers"),
-        (lambda: DatabricksEmbeddings(model="e", batchsize=3), "Did you mean 'batch_size'.*query_params"),
-        (lambda: DatabricksEmbeddings(model="e", extra_body={}), "query_params=.*documents_params=.*default_headers"),
-        (lambda: DatabricksEmbeddings(model="e", chunk_size=9), "has no field 'chunk_size'"),
+        (lambda: DatabricksEmbeddings(**{"model": "e", "batchsize": 3}), "Did you mean 'batch_size'.*query_params"),
+        (
+            lambda: DatabricksEmbeddings(**{"model": "e", "extra_body": {}}),
+            "query_params=.*documents_params=.*default_headers",
+        ),
+        (lambda: DatabricksEmbeddings(**{"model": "e", "chunk_size": 9}), "has no field 'chunk_size'"),
     ],
 )
 def test_the_advice_names_what_the_class_has(make: Any, says: str) -> None:

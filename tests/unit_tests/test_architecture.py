@@ -59,6 +59,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
             "calling",
             "link",
             "marks",
+            "notices",
             "chat_settings",
             "discovery",
             "structured_output",

@@ -218,7 +218,11 @@ def test_the_cache_tells_models_apart() -> None:
 def test_a_trace_names_the_versions_of_every_package(clone: Any) -> None:
     given = {"team": "search"}
     versions = {"langchain-core": VERSION, "langchain-dbchat": __version__}
-    for model in (_model(), clone(_model())):
+    plain = _model()
+    for model in (plain, clone(plain)):
+        assert model.metadata is not None
         assert model.metadata["lc_versions"].items() >= versions.items()
-    assert _model(metadata=given).metadata["team"] == "search"
+    metadata = _model(metadata=given).metadata
+    assert metadata is not None
+    assert metadata["team"] == "search"
     assert given == {"team": "search"}
