@@ -404,7 +404,8 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         choice = convert_tool_choice(tool_choice, converted)
         if choice is not None:
             kwargs["tool_choice"] = choice
-        return self.bind(tools=converted, **kwargs)
+        bound: Runnable[LanguageModelInput, AIMessage] = self.bind(tools=converted, **kwargs)
+        return bound
 
     def with_structured_output(
         self,

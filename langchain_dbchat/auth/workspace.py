@@ -78,8 +78,8 @@ _ROWS: tuple[tuple[str, Kind, str | None], ...] = (
 _PATHS = tuple((re.compile(pattern, re.IGNORECASE), kind, base) for pattern, kind, base in _ROWS)
 # Where the pages of a workspace are, for hosts whose name does not say that they are Databricks'.
 _PAGE = re.compile(
-    r"/(?:browse|explore|sql|ml|mlflow|editor|jobs|workflows|compute|settings|dashboards?|dashboardsv3|genie|onboarding|"
-    r"notebooks?|pipelines|marketplace|login(?:\.html)?|workspace|apps|one|data|search|recents|getting-started|setting|"
+    r"(?!.*/v\d+(?:/|$))/(?:browse|explore|sql|ml|mlflow|editor|jobs|workflows|compute|settings|dashboards?|dashboardsv3|genie|onboarding|"
+    r"notebooks?|pipelines|marketplace|login(?:\.html)?|workspace|recents|getting-started|setting|"
     r"machine-learning|ai-ml|query-history|queries|alerts)(?:/.*)?",
     re.IGNORECASE,
 )

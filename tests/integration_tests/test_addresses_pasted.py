@@ -159,6 +159,7 @@ def test_a_server_on_a_clusters_driver_is_a_server_of_its_own() -> None:
         ("/login.html?next_url=%2F%3Fo%3D123", Workspace("https://dbx.acme.example", workspace_id="123")),
         ("/ml/endpoints/bot", Workspace("https://dbx.acme.example", endpoint="bot")),
         ("/v1", Workspace("https://dbx.acme.example", "openai", "/v1")),
+        ("/ml/v1", Workspace("https://dbx.acme.example", "openai", "/ml/v1")),
         ("/proxy/openai/v1/chat/completions", Workspace("https://dbx.acme.example", "openai", "/proxy/openai/v1")),
     ],
 )
