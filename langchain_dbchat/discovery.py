@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import threading
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -18,6 +17,7 @@ from pydantic_core import from_json
 
 from langchain_dbchat.errors import DatabricksError, DatabricksNotFoundError, DatabricksPermissionDeniedError
 from langchain_dbchat.models.families import GENERIC, family_of
+from langchain_dbchat.notices import warn
 
 if TYPE_CHECKING:
     from langchain_dbchat.auth.workspace import Workspace
@@ -63,10 +63,9 @@ def discover(link: Link, endpoint: str) -> None:
         except DatabricksError as error:
             if isinstance(error, (DatabricksPermissionDeniedError, DatabricksNotFoundError)):
                 _found[key] = GENERIC.name
-            warnings.warn(
+            warn(
                 f"The workspace did not say what is behind {endpoint!r}, so its family is taken for {GENERIC.name!r}; "
-                f"name it with family=... instead. {error}",
-                stacklevel=2,
+                f"name it with family=... instead. {error}"
             )
         else:
             _found[key] = next(filter(None, map(_family, _names(from_json(body)))), GENERIC.name)

@@ -8,7 +8,7 @@ server than a workspace nothing is assumed.
 from __future__ import annotations
 
 import threading
-import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,10 +20,11 @@ from langchain_dbchat.dialects.embeddings import decode_embeddings, encode_embed
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.models.embedding_models import UNKNOWN, EmbeddingModel, embedding_model_of
 from langchain_dbchat.models.learned import learn, lessons_of, refused_field
+from langchain_dbchat.notices import warn
 
 if TYPE_CHECKING:
     from asyncio import Task
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Future
 
     from langchain_dbchat.dialects.embedding_plan import Batch
@@ -140,6 +141,36 @@ def facts_of(model: DatabricksEmbeddings, *, plain: bool) -> Facts:
     return Facts(row, model.window or row.window, wanted, shape)
 
 
+def listed(texts: Iterable[str]) -> list[str]:
+    """List texts by position, whatever holds them.
+
+    A pandas Series is indexed by labels, and a column of pyarrow gives scalars of its own; both know how to become a
+    list.
+
+    Args:
+        texts: The texts, in any iterable.
+
+    Returns:
+        A new list.
+
+    Raises:
+        TypeError: If this is one text, a mapping or a table, or a text is not a string.
+    """
+    if isinstance(texts, (str, bytes, Mapping)) or hasattr(texts, "columns"):
+        what = "one text" if isinstance(texts, str) else f"a {type(texts).__name__}"
+        raise TypeError(f"The texts are {what}; give a list of strings, or one column of them.")
+    convert = next(filter(None, (getattr(texts, name, None) for name in ("to_pylist", "tolist", "to_list"))), None)
+    found: Any = convert() if callable(convert) else list(texts)
+    if not isinstance(found, list):
+        raise TypeError(f"The texts are a single {type(found).__name__}; give a list of strings.")
+    for index, text in enumerate(found):
+        if not isinstance(text, str):
+            missing = text is None or type(text).__name__ == "NAType" or text != text  # noqa: PLR0124 - NaN
+            kind = f"missing ({text!r})" if missing else f"a {type(text).__name__}, not a string"
+            raise TypeError(f"Text {index} is {kind}. Leave it out, or give a string in its place.")
+    return found
+
+
 class Run:
     """One run of an instance over some texts.
 
@@ -160,6 +191,7 @@ class Run:
         facts = model.facts()
         is_query = kind == "query"
         said = model.query_instruction if is_query else model.document_instruction
+        said = model.instruction if said is None else said
         default = facts.row.query_instruction if is_query else ""
         params = {"instruction": default if said is None else said, "dimensions": facts.dimensions}
         given = model.query_params if is_query else model.documents_params
@@ -204,9 +236,7 @@ class Run:
             if field not in self._optional or field is None:
                 return None
             learn(self._link.workspace.host, self._model.model, field)
-            warnings.warn(
-                f"{self._model.model!r} refused {field!r}, so it is left out from now on: {error.detail}", stacklevel=2
-            )
+            warn(f"{self._model.model!r} refused {field!r}, so it is left out from now on: {error.detail}")
             return write()
 
         return Ask(batch, write(), amend)

@@ -19,6 +19,7 @@ from langchain_dbchat.structured_shapes import AnswerShape
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from langchain_dbchat.dialects.reasoning import Target
     from langchain_dbchat.models.families import Family
 
 StructuredMethod = Literal["function_calling", "json_schema", "json_mode"]
@@ -38,13 +39,13 @@ class Structured:
     response_format: dict[str, Any]
     alone: bool
 
-    def put_otherwise(self, body: Mapping[str, Any], refused: str, family: Family) -> dict[str, Any] | None:
+    def put_otherwise(self, body: Mapping[str, Any], refused: str, target: Target) -> dict[str, Any] | None:
         """Write the request the other way.
 
         Args:
             body: The request's body.
             refused: ``"response_format"`` or ``"tool_choice"``.
-            family: The row of the model that is called.
+            target: The model that is called.
 
         Returns:
             A new body; None if there is no other way, because other tools are bound.
@@ -53,10 +54,10 @@ class Structured:
             return None
         rest = {key: value for key, value in body.items() if key not in {"response_format", "tools", "tool_choice"}}
         if refused == "tool_choice":
-            fitted = fit_format(self.response_format, family, tools=False, drops_nulls=True)
+            fitted = fit_format(self.response_format, target, tools=False, drops_nulls=True)
             return {**rest, "response_format": fitted}
         choice = {"type": "function", "function": {"name": self.tool["function"]["name"]}}
-        return {**rest, "tools": encode_tools([self.tool], family), "tool_choice": choice}
+        return {**rest, "tools": encode_tools([self.tool], target.family), "tool_choice": choice}
 
 
 def choose_method(family: Family, *, thinks: bool, tools: bool) -> StructuredMethod:

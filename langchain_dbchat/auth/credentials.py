@@ -5,6 +5,10 @@ token, and a callable token must see the user of this request. `refresh=True` is
 gave me was refused". A sync call asks `headers`, an async call `aheaders`; the latter never blocks the event loop.
 
 What is returned is a new dict each time, for callers add to it.
+
+Credentials that know before they sign whom they stand for have a method `cache_identity`, which names the caller for a
+cache of answers; it gives None, or is missing, where only a signed request tells. An object of the user's own may have
+one too.
 """
 
 from __future__ import annotations
@@ -118,6 +122,10 @@ class StaticToken:
             return await asyncio.to_thread(self.headers, refresh=refresh)
         return self.headers(refresh=refresh)
 
+    def cache_identity(self) -> str | None:
+        """Name the caller for a cache of answers: a digest of the token."""
+        return f"token {self.secret.digest()}"
+
 
 @dataclass(frozen=True)
 class CallableToken:
@@ -184,6 +192,10 @@ class Nobody:
         """
         return self.headers(refresh=refresh)
 
+    def cache_identity(self) -> str | None:
+        """Name the caller for a cache of answers: nobody in particular."""
+        return "nobody"
+
 
 @dataclass(frozen=True)
 class ForWorkspace:
@@ -219,6 +231,12 @@ class ForWorkspace:
             refresh: Passed on.
         """
         return {WORKSPACE_HEADER: self.workspace_id, **await self.credentials.aheaders(refresh=refresh)}
+
+    def cache_identity(self) -> str | None:
+        """Name the caller for a cache of answers: who signs, in this workspace."""
+        name_caller = getattr(self.credentials, "cache_identity", None)
+        caller = name_caller() if callable(name_caller) else None
+        return None if caller is None else f"{caller} in {self.workspace_id}"
 
 
 def signed(answer: object, source: str) -> dict[str, str]:

@@ -113,6 +113,10 @@ class ConnectSession(LeasedToken):
     def _cell(self) -> TokenCell:
         return CELLS.cell(self.server.key(self.subject.get_secret_value(), self.kind))
 
+    def cache_identity(self) -> str | None:
+        """Name the caller for a cache of answers: this session."""
+        return f"session {self.server.key(self.subject.get_secret_value(), self.kind)}"
+
     def _request(self) -> TokenRequest:
         return self.server.exchange(self.subject.get_secret_value(), self.kind, self.name)
 
@@ -241,6 +245,10 @@ class FileToken:
             refresh: The last token was refused.
         """
         return await asyncio.to_thread(self.headers, refresh=refresh)
+
+    def cache_identity(self) -> str | None:
+        """Name the caller for a cache of answers: a digest of the token that the file holds now."""
+        return f"token {hashlib.sha256(self.headers()['Authorization'].encode()).hexdigest()}"
 
     def _read(self, *, again: bool) -> SecretStr:
         """The token in the file."""

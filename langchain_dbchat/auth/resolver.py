@@ -34,6 +34,7 @@ class Signed(NamedTuple):
         step: The way of signing in that applied.
         host_source: What named the host.
         skipped: The ways before it, and why each did not apply.
+        variables: The variables of the environment that were read, whether they are set or not.
     """
 
     workspace: Workspace
@@ -41,6 +42,7 @@ class Signed(NamedTuple):
     step: str
     host_source: str
     skipped: tuple[Skipped, ...] = ()
+    variables: tuple[str, ...] = ()
 
 
 def resolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) -> Signed:
@@ -69,11 +71,10 @@ def resolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) ->
         found.append((step, answer))
         if not step.is_tentative:
             break
-    withheld = search.env("DATABRICKS_TOKEN") or search.env("DATABRICKS_API_KEY")
-    if not found and workspace.kind == "openai" and search.wanted is None and not withheld:
+    if not found and workspace.kind == "openai" and search.wanted is None and not _withheld(search):
         # A server of one's own (vLLM, llama.cpp) need not ask who calls; one that does answers 401 and says so. Where
         # a token stands in the environment that does not belong there, the user decides.
-        return Signed(workspace, Nobody(), "nobody", search.host.source, tuple(skipped))
+        return Signed(workspace, Nobody(), "nobody", search.host.source, tuple(skipped), tuple(search.variables))
     if not found:
         raise _nobody(search, skipped)
     is_open = found[0][0].is_tentative and search.wanted is None
@@ -85,7 +86,12 @@ def resolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) ->
     if search.workspace_id:
         credentials = ForWorkspace(credentials, search.workspace_id)
     logger.debug("Calls to %s (%s) are signed by %s", workspace.host, search.host.source, credentials.name)
-    return Signed(workspace, credentials, chosen.name, search.host.source, tuple(skipped))
+    return Signed(workspace, credentials, chosen.name, search.host.source, tuple(skipped), tuple(search.variables))
+
+
+def _withheld(search: Search) -> bool:
+    """Whether the environment holds a token that is not sent to a foreign server."""
+    return bool(search.env("DATABRICKS_TOKEN") or search.env("DATABRICKS_API_KEY"))
 
 
 def _rows(search: Search) -> tuple[Step, ...]:

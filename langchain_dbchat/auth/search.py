@@ -50,6 +50,8 @@ class Search:
     def __init__(self, settings: AuthSettings, environ: Mapping[str, str]) -> None:
         self.settings = settings
         self.environ = environ
+        self.variables: dict[str, None] = {}
+        """The variables that were asked for, in order, whether they are set or not."""
 
     def env(self, name: str) -> str | None:
         """A variable of the environment; None where it is missing or empty.
@@ -57,6 +59,7 @@ class Search:
         Args:
             name: The variable.
         """
+        self.variables[name] = None
         return self.environ.get(name, "").strip() or None
 
     @property

@@ -154,6 +154,12 @@ class Family(NamedTuple):
     effort_aliases: tuple[tuple[str, str], ...] = ()
     """Efforts that are documented to mean another one, as (asked, sent)."""
 
+    max_tokens_name: Literal["max_tokens", "max_completion_tokens", ""] = "max_tokens"
+    """The request field that limits an answer's length; empty where both are taken or nobody says, and the user's own
+    spelling goes out. Databricks documents `max_tokens` and its own models refuse or ignore the other (OpenHands
+    software-agent-sdk #2128); OpenAI's reasoning models, external or as GPT-5, answer `Unsupported parameter:
+    'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.` (pydantic-ai #1205)."""
+
     budget_range: tuple[int, int] = (1024, 131_072)
     """Smallest and largest `thinking.budget_tokens`, in tokens. Claude: at least 1024; Gemini 2.5 Flash 0 to 24576,
     Pro 128 to 32768."""
@@ -174,6 +180,11 @@ class Family(NamedTuple):
 
     sampling_with_thinking: bool = True
     """Whether `temperature`, `top_p` and `top_k` go with thinking. Claude wants none of them then."""
+
+    sampling_without_reasoning: bool = False
+    """Whether `temperature` and `top_p` are sent, although the family refuses them, where the user also said that
+    nothing is to be reasoned. OpenAI: supported by GPT-5.1 and later with effort none only
+    (developers.openai.com/api/docs/guides/latest-model). Nobody says it of Kimi; a 400 teaches."""
 
     signs: Literal["anthropic", "google", "own", ""] = ""
     """Whose signatures its reasoning carries: a maker's, which all of that maker's models read; the endpoint's own,
@@ -205,6 +216,7 @@ _OPENAI_ONLY = frozenset({"parallel_tool_calls", "store", "prompt_cache_key", "u
 
 GENERIC = Family(
     name="generic",
+    max_tokens_name="",
     strict_tools=True,
     call_ids="[a-zA-Z0-9_-]{1,40}",
     orphan_results=True,
@@ -260,9 +272,11 @@ _GPT = Family(
     media=frozenset({"image_url", "file"}),
     tool_result_media=False,
     answer_media=False,
+    max_tokens_name="",
     reasoning="effort",
     efforts=("minimal", "low", "medium", "high"),
 )
+_GPT_1 = _GPT._replace(name="gpt-5-1", efforts=("none", "low", "medium", "high"), sampling_without_reasoning=True)
 _GEMINI = Family(
     name="gemini-3",
     refuses=_PENALTIES | _LOGPROBS | _OPENAI_ONLY | {"thinking"},
@@ -337,10 +351,12 @@ FAMILIES: dict[str, Family] = {
         ),
         _CLAUDE_ADAPTIVE._replace(name="claude-opus-5-5", thinks_always=True, forced_tool_choice=False),
         _GPT,
-        _GPT._replace(name="gpt-5-1", efforts=("none", "low", "medium", "high")),
-        _GPT._replace(name="gpt-5-2", efforts=("none", "low", "medium", "high", "xhigh")),
+        _GPT_1,
+        _GPT_1._replace(name="gpt-5-2", efforts=("none", "low", "medium", "high", "xhigh")),
         _GPT._replace(name="gpt-5-pro", efforts=("medium", "high", "xhigh")),
-        _GPT._replace(name="gpt-5-6", efforts=("none", "low", "medium", "high", "xhigh"), tools_need_effort_none=True),
+        _GPT_1._replace(
+            name="gpt-5-6", efforts=("none", "low", "medium", "high", "xhigh"), tools_need_effort_none=True
+        ),
         _GPT._replace(name="gpt-6", efforts=("low", "medium", "high", "xhigh", "max")),
         _GEMINI_2,
         _GEMINI_2._replace(name="gemini-2-5-pro", budget_range=(128, 32_768), thinks_always=True),
@@ -368,6 +384,7 @@ FAMILIES: dict[str, Family] = {
             name="kimi-k3",
             refuses=_OPENAI_ONLY | _SAMPLING | {"thinking"},
             efforts=("none", "low", "high", "max"),
+            sampling_without_reasoning=True,
         ),
         _THINKING_WEIGHTS._replace(
             name="deepseek-v4",

@@ -47,6 +47,11 @@ def test_the_page_on_messages_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "hello" in capsys.readouterr().out
 
 
+def test_the_page_on_settings_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(ROOT / "docs" / "settings.md") == 2
+    assert "'max_completion_tokens'" in capsys.readouterr().out
+
+
 def test_the_page_on_the_local_workspace_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(ROOT / "docs" / "local-workspace.md") == 3
     printed = capsys.readouterr().out

@@ -33,18 +33,22 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     ),
     "local": ({"_version"}, {"starlette", "uvicorn", "pydantic_core", "httpx"}),
     "connection": (
-        {"link", "auth", "models", "errors", "transport"},
+        {"link", "marks", "notices", "auth", "models", "errors", "transport"},
         {"pydantic", "pydantic_core"},
     ),
-    "link": ({"auth", "errors", "transport"}, set()),
-    "discovery": ({"auth", "link", "models", "errors", "transport"}, {"pydantic_core"}),
-    "chat_settings": ({"connection"}, {"pydantic"}),
+    "link": ({"auth", "errors", "marks", "transport"}, set()),
+    "marks": (set(), {"pydantic"}),
+    "notices": (set(), set()),
+    "discovery": ({"auth", "link", "notices", "models", "errors", "transport"}, {"pydantic_core"}),
+    "chat_settings": ({"connection", "marks"}, {"pydantic"}),
     "structured_output": ({"dialects", "models", "structured_answers", "structured_shapes"}, {"langchain_core"}),
-    "structured_answers": ({"structured_shapes"}, {"langchain_core", "pydantic"}),
+    "structured_answers": ({"dialects", "structured_shapes"}, {"langchain_core", "pydantic"}),
     "structured_shapes": ({"dialects"}, {"langchain_core", "pydantic"}),
     "calling": (
         {
             "link",
+            "marks",
+            "notices",
             "chat_settings",
             "discovery",
             "structured_output",
@@ -55,12 +59,14 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         },
         {"langchain_core"},
     ),
-    "batching": (set(), {"langchain_core"}),
+    "batching": ({"notices"}, {"langchain_core"}),
     "chat_models": (
         {
             "batching",
             "calling",
             "link",
+            "marks",
+            "notices",
             "chat_settings",
             "discovery",
             "structured_answers",
@@ -72,9 +78,12 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         },
         {"langchain_core", "pydantic"},
     ),
-    "embeddings": ({"embedding_calls", "link", "connection", "dialects", "errors"}, {"langchain_core", "pydantic"}),
+    "embeddings": (
+        {"embedding_calls", "link", "notices", "connection", "dialects", "errors"},
+        {"langchain_core", "pydantic"},
+    ),
     "embedding_calls": (
-        {"link", "connection", "embeddings", "dialects", "models", "errors", "transport"},
+        {"link", "notices", "connection", "embeddings", "dialects", "models", "errors", "transport"},
         {"pydantic_core", "tqdm"},
     ),
     "spark": (
