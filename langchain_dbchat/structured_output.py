@@ -175,7 +175,7 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
     Args:
         tool_name: Name of the tool that stands for the schema.
         schema_type: The Pydantic class to build, or None for a dict.
-        json_schema: The caller's JSON schema. A null is dropped if only the closed schema of a strict request allowed it.
+        json_schema: The caller's JSON schema; nulls are dropped that only the closed schema of a strict request allows.
     """
 
     tool_name: str

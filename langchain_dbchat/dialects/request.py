@@ -39,7 +39,7 @@ class Encoded:
     """The parameters of strict tools, by name, whose calls may hold nulls that the parameters do not allow."""
 
 
-def encode_request(
+def encode_request(  # noqa: PLR0913  # each is a fact of its own
     messages: Sequence[BaseMessage],
     settings: Mapping[str, Any],
     target: Target,
