@@ -55,7 +55,7 @@ class Encoded:
     closed: dict[str, Any] = field(default_factory=dict)
 
 
-def encode_request(
+def encode_request(  # noqa: PLR0913  # each is a fact of its own
     messages: Sequence[BaseMessage],
     settings: Mapping[str, Any],
     target: Target,

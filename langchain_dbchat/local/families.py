@@ -67,8 +67,8 @@ class Family:
     parameters_required: bool = False
     """Whether a function must have ``parameters`` (Llama)."""
     schemas: Literal["claude", "openai", "google", "any"] = "any"
-    """Whose rules a schema has to follow: draft 2020-12 with a plain root (Claude), a plain root and closed schemas beside
-    ``strict`` (OpenAI), Google's message of fixed fields, or any JSON schema (wire facts 6.4)."""
+    """Whose rules a schema has to follow: draft 2020-12 with a plain root (Claude), a plain root and closed schemas
+    beside ``strict`` (OpenAI), Google's message of fixed fields, or any JSON schema (wire facts 6.4)."""
     json_object: bool = True
     """Whether ``response_format`` may be ``json_object`` (wire facts 2.2)."""
     json_schema: bool = True

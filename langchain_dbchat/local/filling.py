@@ -8,6 +8,8 @@ from typing import Any
 from langchain_dbchat.local import found as patterns
 from langchain_dbchat.local.words import STOPWORDS, content_words
 
+DEEP, DEEPEST = 3, 6
+"""Where optional parts of a schema that holds itself end, and where required ones do."""
 MISSING: Any = object()
 """No value: the text has nothing for an optional property."""
 
@@ -56,6 +58,9 @@ class Filler:
         choices = schema.get("anyOf") or schema.get("oneOf")
         if isinstance(choices, list) and choices:
             return self._any_of(schema, choices, key, required=required, depth=depth)
+        if required and _may_be_null(schema):
+            value = self.fill(schema, key, required=False, depth=depth)
+            return None if value is MISSING else value
         kind = _kind(schema)
         if kind in {"object", "array"}:
             nested = self._object if kind == "object" else self._array
@@ -124,7 +129,7 @@ class Filler:
         properties = schema.get("properties")
         needed = schema.get("required") or []
         filled: dict[str, Any] = {}
-        if not isinstance(properties, dict) or depth > 6:
+        if not isinstance(properties, dict) or depth > DEEPEST:
             return filled if required else MISSING
         parts = {name: part for name, part in properties.items() if isinstance(part, dict)}
         # What is simple is filled first, so that what is nested does not use its values up.
@@ -146,10 +151,11 @@ class Filler:
             return [self.fill(place, key, required=True, depth=depth + 1) for place in places] if required else MISSING
         items = schema.get("items")
         items = items if isinstance(items, dict) else {}
-        least = schema.get("minItems", 1 if required else 0)
+        # A list within a list within ... ends: a schema may hold itself.
+        least = schema.get("minItems", 1 if required and depth < DEEP else 0)
         most = schema.get("maxItems", 8)
         values: list[Any] = []
-        while len(values) < most and depth <= 6:
+        while len(values) < most and depth <= DEEPEST and (least or depth < DEEP):
             value = self.fill(items, _singular(key), required=len(values) < least, depth=depth + 1)
             if value is MISSING or (value in values and len(values) >= least):
                 break
@@ -267,6 +273,11 @@ def _kind(schema: dict[str, Any]) -> str:
     if isinstance(kind, str):
         return kind
     return "object" if "properties" in schema else "array" if "items" in schema else "string"
+
+
+def _may_be_null(schema: dict[str, Any]) -> bool:
+    kind = schema.get("type")
+    return (isinstance(kind, list) and "null" in kind) or (schema.get("nullable") is True and kind != "null")
 
 
 def _within(number: float, schema: dict[str, Any]) -> bool:

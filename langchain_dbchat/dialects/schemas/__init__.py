@@ -74,7 +74,7 @@ def fit_parameters(
         return _for_family(whole, family), added_nulls
 
 
-def fit_answer(
+def fit_answer(  # noqa: PLR0913  # each is a fact of its own
     schema: Mapping[str, Any], family: Family, name: str, *, strict: bool | None, written: bool, drops_nulls: bool
 ) -> tuple[Schema, bool | None]:
     """Fit the schema of a structured answer to a family, and decide whether it is sent as a strict one.
@@ -137,16 +137,12 @@ def _referring(schema: Schema, document: Document, references: set[str], *, chec
     moved: dict[str, str] = {}
     now = Document(schema)
     for reference in sorted(references):
-        try:
-            now.resolve(reference)
-        except UnfitSchema:
-            try:
-                document.resolve(reference)
-            except UnfitSchema:
-                if checked:
-                    raise
-                continue
+        if now.holds(reference):
+            continue
+        if document.holds(reference):
             moved[reference] = f"moved_{len(moved)}"
+        elif checked:
+            document.resolve(reference)  # raises, in words
     if not moved:
         return schema
     # What is moved may refer to further parts that were moved too.
@@ -164,7 +160,8 @@ def _referring(schema: Schema, document: Document, references: set[str], *, chec
                 waiting.append(inner)
     names = {reference: f"#/$defs/{name}" for reference, name in moved.items()}
     whole = {**schema, "$defs": {**schema.get("$defs", {}), **added}}
-    return _renamed(whole, names)
+    renamed: Schema = _renamed(whole, names)
+    return renamed
 
 
 def _renamed(node: Any, names: Mapping[str, str]) -> Any:
@@ -233,6 +230,10 @@ class _Naming:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, UnfitSchema):
-            raise ValueError(f"{self._what} cannot be sent: at {error.place}, {error.reason}.") from None
+            raise ValueError(  # noqa: TRY004  # a schema is a value
+                f"{self._what} cannot be sent: at {error.place}, {error.reason}."
+            ) from None
         if isinstance(error, RecursionError):
-            raise ValueError(f"{self._what} cannot be sent: its schema is nested too deeply.") from None
+            raise ValueError(  # noqa: TRY004  # the same
+                f"{self._what} cannot be sent: its schema is nested too deeply."
+            ) from None

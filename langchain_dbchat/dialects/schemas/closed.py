@@ -1,7 +1,7 @@
 """Schemas closed at every level, which is what ``strict: true`` asks for.
 
-OpenAI documents what a strict schema is (platform.openai.com/docs/guides/structured-outputs#supported-schemas); anything
-else beside ``strict: true`` is a 400: "'additionalProperties' is required to be supplied and to be false".
+OpenAI documents what a strict schema is (platform.openai.com/docs/guides/structured-outputs#supported-schemas).
+Anything else beside ``strict: true`` is a 400: "'additionalProperties' is required to be supplied and to be false".
 
 Rule 1  Every object has ``additionalProperties: false`` and requires all its properties; an optional one allows null.
         `drop_nulls` takes the nulls back that only this rule allowed.
@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from langchain_dbchat.dialects.schemas.merged import merge, plain_object
+from langchain_dbchat.dialects.schemas.merged import merge, merge_branches, plain_object
 from langchain_dbchat.dialects.schemas.modern import or_null
 from langchain_dbchat.dialects.schemas.parts import (
     ANNOTATIONS,
@@ -48,6 +48,8 @@ _SILENT: Final = frozenset(
     }
 )  # fmt: skip
 _MOST_PROPERTIES, _MOST_LEVELS, _MOST_VALUES = 5_000, 10, 1_000
+_DEEPEST = 8
+"""How many combinations are looked through to find out what is combined."""
 _DEFINED: Final = ("$defs", "definitions")
 
 
@@ -89,8 +91,8 @@ class _Closing:
         for reference in self._wanted:
             if reference == "#":
                 continue
-            _, where, name = [*reference.split("/"), "", ""][:3]
-            if where not in _DEFINED or reference.count("/") != 2:
+            _, where, name = [*reference.split("/", 2), "", ""][:3]
+            if where not in _DEFINED or "/" in name:
                 raise UnfitSchema(f"it refers to {reference!r}; a strict schema refers to '#/$defs/...' alone")
             key = name.replace("~1", "/").replace("~0", "~")
             try:
@@ -157,11 +159,11 @@ class _Closing:
             return dict(merged)
         words = {key: value for key, value in merged.items() if key in ANNOTATIONS}
         rest = {key: value for key, value in merged.items() if key not in ANNOTATIONS}
-        return {**words, "anyOf": [merge(branch, rest) for branch in branches]}
+        return {**words, "anyOf": merge_branches(branches, rest)}
 
     def _is_object(self, node: Any, depth: int) -> bool:
         """Tell whether what is combined are objects."""
-        if not isinstance(node, Mapping) or depth > 8:
+        if not isinstance(node, Mapping) or depth > _DEEPEST:
             return False
         if kinds_of(node) or "properties" in node or "required" in node:
             return not kinds_of(node) or "object" in kinds_of(node)

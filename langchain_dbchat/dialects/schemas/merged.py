@@ -1,7 +1,7 @@
 """Schemas put together: two that both hold, and a root made one plain object.
 
-Rule 1  The root of a tool's parameters is one plain object. Claude: "input_schema does not support oneOf, allOf, or anyOf
-        at the top level"; GPT: "schema must have type 'object' and not have 'oneOf'/'anyOf'/'allOf'/'enum'/'not' at the
+Rule 1  The root of a tool's parameters is one plain object. Claude: "input_schema does not support oneOf, allOf, or
+        anyOf at the top level"; GPT: "schema must have type 'object' and not have 'oneOf'/'anyOf'/'allOf'/'enum'/'not' at the
         top level" (notion-mcp-server #340, langchainjs #9804).
 Rule 2  What all branches hold together is kept as keywords: all properties; of the required ones those that every
         branch requires (``allOf``: that any requires). What each branch requires is told in the description.
@@ -70,7 +70,33 @@ def merge(first: Any, second: Any) -> Any:
     return told(merged, said)
 
 
-def _joined(key: str, first: Any, second: Any) -> Any:
+def merge_branches(branches: list[Any], rest: Schema) -> list[Any]:
+    """Merge each branch of a choice with what stands beside the choice.
+
+    Args:
+        branches: The branches.
+        rest: What has to hold besides.
+
+    Returns:
+        The merged branches, without those that no value fits.
+
+    Raises:
+        UnfitSchema: If no value fits any.
+    """
+    merged = [one for branch in branches for one in _merged_or_nothing(branch, rest)]
+    if not merged:
+        raise UnfitSchema("no value fits any part of its anyOf")
+    return merged
+
+
+def _merged_or_nothing(branch: Any, rest: Schema) -> list[Any]:
+    try:
+        return [merge(branch, rest)]
+    except UnfitSchema:
+        return []
+
+
+def _joined(key: str, first: Any, second: Any) -> Any:  # noqa: PLR0911  # a table of keywords
     """Join two values of one keyword; None if it takes words."""
     if key in {"properties", "patternProperties"}:
         return {**first, **{name: both(first[name], of) if name in first else of for name, of in second.items()}}
@@ -178,21 +204,7 @@ def _shape(node: Any, document: Document, above: tuple[str, ...]) -> _Shape:
     document.spend()
     if node is True:
         return _Shape()
-    if not isinstance(node, Mapping):
-        raise NotAnObject("no object fits it")
-    kinds = kinds_of(node)
-    if kinds and "object" not in kinds:
-        raise NotAnObject(f"it is of type {' or '.join(kinds)} and not an object")
-    if not kinds and "properties" not in node and ("items" in node or "prefixItems" in node):
-        raise NotAnObject("it is an array and not an object")
-    if "not" in node and not (kinds or node.keys() - ANNOTATIONS - {"not"}):
-        raise NotAnObject("it only says what is not allowed")
-    shape = _Shape(
-        dict(node.get("properties", {})),
-        list(node.get("required", ())),
-        {key: value for key, value in node.items() if key not in _COMBINING | _AS_OBJECT | {"$defs", "definitions"}},
-        [f"not: {in_json(node['not'])}"] if "not" in node else [],
-    )
+    shape = _own_shape(node)
     reference = node.get("$ref")
     if isinstance(reference, str):
         if reference in above:
@@ -213,17 +225,41 @@ def _shape(node: Any, document: Document, above: tuple[str, ...]) -> _Shape:
     return shape
 
 
+def _own_shape(node: Any) -> _Shape:
+    """Read what a schema says itself, apart from what it combines."""
+    if not isinstance(node, Mapping):
+        raise NotAnObject("no object fits it")
+    kinds = kinds_of(node)
+    if kinds and "object" not in kinds:
+        raise NotAnObject(f"it is of type {' or '.join(kinds)} and not an object")
+    if not kinds and "properties" not in node and ("items" in node or "prefixItems" in node):
+        raise NotAnObject("it is an array and not an object")
+    if "not" in node and not (kinds or node.keys() - ANNOTATIONS - {"not"}):
+        raise NotAnObject("it only says what is not allowed")
+    return _Shape(
+        dict(node.get("properties", {})),
+        list(node.get("required", ())),
+        {key: value for key, value in node.items() if key not in _COMBINING | _AS_OBJECT | {"$defs", "definitions"}},
+        [f"not: {in_json(node['not'])}"] if "not" in node else [],
+    )
+
+
 def _objects(branches: list[Any], document: Document, above: tuple[str, ...]) -> list[_Shape]:
-    shapes = []
-    refused: NotAnObject | None = None
-    for branch in branches:
-        try:
-            shapes.append(_shape(branch, document, above))
-        except NotAnObject as error:
-            refused = error
-    if not shapes and refused is not None:
-        raise refused
+    refused: list[NotAnObject] = []
+    shapes = [shape for branch in branches for shape in _object_or_nothing(branch, document, above, refused)]
+    if not shapes:
+        raise refused[0]
     return shapes
+
+
+def _object_or_nothing(
+    branch: Any, document: Document, above: tuple[str, ...], refused: list[NotAnObject]
+) -> list[_Shape]:
+    try:
+        return [_shape(branch, document, above)]
+    except NotAnObject as error:
+        refused.append(error)
+        return []
 
 
 def _of_values(values: list[Any]) -> list[_Shape]:

@@ -1,7 +1,7 @@
 """Older spellings of JSON schema, written as draft 2020-12 has them, which is what servers check against.
 
-Rule 1  Drafts 3 to 7 (json-schema.org/draft/2020-12/release-notes, draft-06, draft-04): boolean ``exclusiveMinimum`` and
-        ``exclusiveMaximum`` become the bound; ``items`` as a list becomes ``prefixItems``; ``id`` becomes ``$id``;
+Rule 1  Drafts 3 to 7 (json-schema.org/draft/2020-12/release-notes, draft-06, draft-04): boolean ``exclusiveMinimum``
+        and ``exclusiveMaximum`` become the bound; ``items`` as a list becomes ``prefixItems``; ``id`` becomes ``$id``;
         ``dependencies``, ``divisibleBy``, ``disallow``, ``extends`` and a property's own ``required: true`` become what
         replaced them. Claude answers "JSON schema is invalid. It must match JSON Schema draft 2020-12" to each.
 Rule 2  OpenAPI 3.0 (spec.openapis.org/oas/v3.0.3#schema-object): ``nullable: true`` is a further type; ``type: file``
@@ -87,7 +87,7 @@ def modernise(schema: Any, *, checked: bool) -> Any:
     return _nullable(node) if "nullable" in node else node
 
 
-def _types(node: Schema, *, checked: bool) -> Schema:
+def _types(node: Schema, *, checked: bool) -> Schema:  # noqa: PLR0911  # a table of spellings
     kind = node.get("type")
     if kind is None or (type(kind) is str and kind in TYPES):
         return node
@@ -124,9 +124,14 @@ def _renamed(node: Schema) -> Schema:
         new["id"] = identifier
     if node.get("$schema") == _LATEST:
         new["$schema"] = _LATEST
-    for key in ("nullable", "additionalItems"):
-        if key in node:
-            new[key] = node[key]
+    new.update({key: node[key] for key in ("nullable", "additionalItems") if key in node})
+    _rename_combinations(node, new)
+    if isinstance(node.get("dependencies"), Mapping):
+        _split_dependencies(node["dependencies"], new)
+    return new
+
+
+def _rename_combinations(node: Schema, new: Schema) -> None:
     if "divisibleBy" in node:
         new.setdefault("multipleOf", node["divisibleBy"])
     for key in ("$recursiveRef", "$dynamicRef"):
@@ -138,9 +143,6 @@ def _renamed(node: Schema) -> Schema:
     if "extends" in node:
         base = node["extends"]
         new["allOf"] = [*(base if isinstance(base, list) else [base]), *new.get("allOf", [])]
-    if isinstance(node.get("dependencies"), Mapping):
-        _split_dependencies(node["dependencies"], new)
-    return new
 
 
 def _split_dependencies(dependencies: Mapping[str, Any], new: Schema) -> None:

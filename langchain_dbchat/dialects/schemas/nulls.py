@@ -1,7 +1,7 @@
 """Nulls that only a closed schema allowed, taken back.
 
-A strict schema requires every property, so an optional one is sent as one that may be null, and a model that has nothing
-to say writes null. The caller's own schema, where the property is optional and not nullable, means that it is absent.
+A strict schema requires every property, so an optional one is sent as one that may be null, and a model that has
+nothing to say writes null. The caller's own schema, where the property is optional and not nullable, means that it is absent.
 
 Rule 1  A null is dropped if the caller's schema neither requires the property nor allows null for it.
 Rule 2  Everything else stays as the model wrote it.
@@ -69,7 +69,7 @@ class _Dropping:
         required = any(name in (schema.get("required") or ()) and name in schema["properties"] for schema in objects)
         return required or any(self._allows_null(schema, _DEEPEST) for schema in below)
 
-    def _allows_null(self, schema: Any, depth: int) -> bool:
+    def _allows_null(self, schema: Any, depth: int) -> bool:  # noqa: PLR0911  # a table of keywords
         if is_annotated_only(schema) or depth == 0:
             return True
         if not isinstance(schema, Mapping):

@@ -46,7 +46,7 @@ _BUDGET = 20_000
 """Most parts that a schema may have once its references are followed."""
 
 
-class UnfitSchema(ValueError):
+class UnfitSchema(ValueError):  # noqa: N818  # says what is wrong, and becomes a ValueError for the caller
     """A schema that cannot be sent.
 
     Args:
@@ -62,6 +62,10 @@ class UnfitSchema(ValueError):
     def place(self) -> str:
         """Where it is: ``the property 'a[].b'``, or the root."""
         return place_of(self.path)
+
+
+class OverBudget(UnfitSchema):
+    """A schema that grows too much once its references are followed."""
 
 
 def place_of(path: list[str]) -> str:
@@ -95,35 +99,29 @@ def map_schemas(node: Schema, change: Callable[[Any], Any]) -> Schema:
         The schema itself if nothing changed, else a new one.
     """
     changed: Schema = {}
-    key = name = ""
-    try:
-        for key, value in node.items():
-            name = ""
-            if key not in HOLDS_SCHEMAS:
-                continue
-            if key in NAMED and isinstance(value, Mapping):
-                below: dict[str, Any] = {}
-                for name, inner in value.items():
-                    fitted = change(inner)
-                    if fitted is not inner:
-                        below[name] = fitted
-                if below:
-                    changed[key] = {**value, **below}
-            elif key in LISTED and isinstance(value, list):
-                fitted_list = []
-                for place, inner in enumerate(value):
-                    name = str(place)
-                    fitted_list.append(change(inner))
-                if any(new is not old for new, old in zip(fitted_list, value, strict=True)):
-                    changed[key] = fitted_list
-            elif key in SINGLE and isinstance(value, (Mapping, bool)):
-                fitted = change(value)
-                if fitted is not value:
-                    changed[key] = fitted
-    except UnfitSchema as unfit:
-        unfit.path[:0] = [key, name] if name else [key]
-        raise
+    for key, value in node.items():
+        if key not in HOLDS_SCHEMAS:
+            continue
+        fitted = value
+        if key in NAMED and isinstance(value, Mapping):
+            below = {name: _changed(inner, change, key, name) for name, inner in value.items()}
+            fitted = below if any(below[name] is not inner for name, inner in value.items()) else value
+        elif key in LISTED and isinstance(value, list):
+            listed = [_changed(inner, change, key, str(place)) for place, inner in enumerate(value)]
+            fitted = listed if any(new is not old for new, old in zip(listed, value, strict=True)) else value
+        elif key in SINGLE and isinstance(value, (Mapping, bool)):
+            fitted = _changed(value, change, key)
+        if fitted is not value:
+            changed[key] = fitted
     return {**node, **changed} if changed else node
+
+
+def _changed(node: Any, change: Callable[[Any], Any], *path: str) -> Any:
+    try:
+        return change(node)
+    except UnfitSchema as unfit:
+        unfit.path[:0] = path
+        raise
 
 
 def subschemas(node: Any) -> Iterator[Schema]:
@@ -203,7 +201,7 @@ class Document:
         """
         self._left -= 1
         if self._left < 0:
-            raise UnfitSchema(
+            raise OverBudget(
                 f"its references grow to more than {_BUDGET} parts when they are followed. Give a smaller schema"
             )
 
@@ -233,6 +231,14 @@ class Document:
         if reference.startswith("#"):
             raise UnfitSchema(f"it refers to {reference!r}, which it does not hold")
         raise UnfitSchema(f"it refers to {reference!r}, outside of itself, which this server cannot follow")
+
+    def holds(self, reference: str) -> bool:
+        """Tell whether a reference names a part of the document."""
+        try:
+            self.resolve(reference)
+        except UnfitSchema:
+            return False
+        return True
 
     def _point(self, reference: str) -> Any:
         node: Any = self.root

@@ -122,7 +122,8 @@ def _full_schema(tool: Any) -> Schema | None:
         return source
     if not (isinstance(source, type) and is_basemodel_subclass(source)):
         return None
-    schema: Schema = source.model_json_schema() if hasattr(source, "model_json_schema") else source.schema()
+    make: Any = getattr(source, "model_json_schema", None) or source.schema  # type: ignore[attr-defined]  # Pydantic 1's
+    schema: Schema = make()
     return schema
 
 

@@ -18,20 +18,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from langchain_dbchat.dialects.schemas.merged import merge, plain_object
+from langchain_dbchat.dialects.schemas.merged import merge, merge_branches, plain_object
 from langchain_dbchat.dialects.schemas.parts import (
     ANNOTATIONS,
     Document,
+    OverBudget,
     Schema,
-    UnfitSchema,
     in_json,
     kinds_of,
     map_schemas,
+    subschemas,
     told,
 )
 
-_DEPTHS: Final = (3, 1)
-"""How often a schema is followed within itself; the smaller number is tried where the larger makes too much."""
+_DEPTHS: Final = (3, 2, 1)
+"""How often a schema is followed within itself; the smaller numbers are tried where the larger make too much."""
+
+_MOST_PROPERTIES = 64
+"""How many properties a schema that holds itself may grow to. Databricks takes no more in a response format."""
+
+_MOST_BRANCHES = 50
+"""How many branches of an ``anyOf`` are merged with what stands beside it."""
 
 _SILENT: Final = frozenset(
     {
@@ -74,11 +81,10 @@ def fit_subset(schema: Schema, keywords: frozenset[str]) -> Schema:
         UnfitSchema: If a reference points nowhere, or the schema grows too much once references are followed.
     """
     for depth in _DEPTHS[:-1]:
-        try:
-            return _Subset(schema, keywords, depth).fit()
-        except UnfitSchema as unfit:
-            if "when they are followed" not in unfit.reason:
-                raise
+        subset = _Subset(schema, keywords, depth)
+        fitted = subset.fit_within()
+        if fitted is not None:
+            return fitted
     return _Subset(schema, keywords, _DEPTHS[-1]).fit()
 
 
@@ -88,10 +94,22 @@ class _Subset:
         self._document = Document(schema)
         self._keywords = keywords
         self._depth = depth
+        self._recurs = False
 
     def fit(self) -> Schema:
         inlined = self._inlined(self._schema, ())
-        return self._translated(inlined)
+        fitted: Schema = self._translated(inlined)
+        return fitted
+
+    def fit_within(self) -> Schema | None:
+        """Fit, unless following a schema within itself makes it too large."""
+        try:
+            fitted = self.fit()
+        except OverBudget:
+            return None
+        if self._recurs and sum(len(node.get("properties", ())) for node in subschemas(fitted)) > _MOST_PROPERTIES:
+            return None
+        return fitted
 
     # -- Rule 2
 
@@ -115,6 +133,7 @@ class _Subset:
 
     def _again(self, reference: str) -> Schema:
         """Describe a schema where it recurs."""
+        self._recurs = True
         name = reference.rpartition("/")[2].removeprefix("#")
         target = self._document.resolve(reference)
         names = list(target.get("properties", ())) if isinstance(target, Mapping) else []
@@ -168,17 +187,10 @@ class _Subset:
             return {**whole, "type": kinds} if "null" in kinds else whole
         rest = {key: node[key] for key in beside}
         branches = node.pop("anyOf")
-        if "array" in kinds or len(branches) > 50:
+        if "array" in kinds or len(branches) > _MOST_BRANCHES:
             said.append(f"anyOf: {in_json(branches)}")
             return node
-        fitting = []
-        for branch in branches:
-            try:
-                fitting.append(merge(branch, rest))
-            except UnfitSchema:
-                continue  # no value fits this branch and what stands beside it
-        if not fitting:
-            raise UnfitSchema("no value fits any part of its anyOf")
+        fitting = merge_branches(branches, rest)
         return {**{key: value for key, value in node.items() if key not in beside}, "anyOf": fitting}
 
     def _typed(self, node: Schema) -> tuple[Schema, bool]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import to_json
+
 from langchain_dbchat.local.refusals import Refused, invalid
 
 if TYPE_CHECKING:
@@ -35,14 +37,8 @@ def check_google(asked: Asked, schema: Any, path: str) -> None:
             raise invalid(
                 asked, f"Invalid JSON payload received. Unknown name \"{name}\" at '{path}': Cannot find field."
             )
-    kind = schema.get("type", "string")
-    if isinstance(kind, list):
-        raise invalid(asked, f"Proto field is not repeating, cannot start list. at '{path}.type'")
-    if not isinstance(kind, str) or kind.lower() not in TYPES:
-        raise invalid(asked, f"Invalid value at '{path}.type' ({TYPE}), \"{kind}\"")
+    _check_type(asked, schema, path)
     _check_enum(asked, schema, path)
-    if kind.lower() == "array" and "items" not in schema:
-        raise invalid(asked, f"* GenerateContentRequest.{path}.items: missing field.")
     for place, name in enumerate(schema.get("required") or ()):
         if name not in (schema.get("properties") or {}):
             raise _missing(asked, f"{path}.required[{place}]: property is not defined")
@@ -54,19 +50,25 @@ def check_google(asked: Asked, schema: Any, path: str) -> None:
         check_google(asked, schema["items"], f"{path}.items")
 
 
+def _check_type(asked: Asked, schema: dict[str, Any], path: str) -> None:
+    kind = schema.get("type", "string")
+    if isinstance(kind, list):
+        raise invalid(asked, f"Proto field is not repeating, cannot start list. at '{path}.type'")
+    if not isinstance(kind, str) or kind.lower() not in TYPES:
+        raise invalid(asked, f"Invalid value at '{path}.type' ({TYPE}), \"{kind}\"")
+    if kind.lower() == "array" and "items" not in schema:
+        raise invalid(asked, f"* GenerateContentRequest.{path}.items: missing field.")
+
+
 def _check_enum(asked: Asked, schema: dict[str, Any], path: str) -> None:
     for place, value in enumerate(schema.get("enum") or ()):
         if not isinstance(value, str):
-            said = {True: "true", False: "false", None: "null"}.get(value, value) if not _whole(value) else value
+            said = to_json(value).decode()
             raise invalid(asked, f"Invalid value at '{path}.enum[{place}]' (TYPE_STRING), {said}")
         if not value:
             raise _missing(asked, f"{path}.enum[{place}]: cannot be empty")
     if schema.get("enum") and str(schema.get("type")).lower() != "string":
         raise _missing(asked, f"{path}.enum: only allowed for STRING type")
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, (int, float, dict, list)) and not isinstance(value, bool)
 
 
 def _missing(asked: Asked, text: str) -> Refused:

@@ -1,4 +1,4 @@
-"""Schemas as OpenAI's models take them: an object at the root, and closed at every level with ``strict`` (wire facts 6.4).
+"""Schemas as OpenAI's models take them: an object at the root, closed at every level with ``strict`` (wire facts 6.4).
 
 The rules of ``strict`` are those of platform.openai.com/docs/guides/structured-outputs#supported-schemas.
 """
@@ -88,14 +88,19 @@ class OpenAISchema:
         for key in schema:
             if key not in STRICT:
                 raise self._wrong(context, f"'{key}' is not permitted.")
+        self._check_values(schema, context)
+        if "object" in kinds:
+            self._check_object(schema, context)
+
+    def _check_values(self, schema: dict[str, Any], context: Context) -> None:
         if schema.get("format", "date") not in FORMATS:
             raise self._wrong(context, f"'{schema['format']}' is not a valid format.")
         if "type" not in schema and "anyOf" not in schema:
             raise self._wrong(context, "schema must have a 'type' key.")
         if schema.get("items", {}) is True or schema.get("items") == {}:
             raise self._wrong((*context, "items"), "schema must have a 'type' key.")
-        if "object" not in kinds:
-            return
+
+    def _check_object(self, schema: dict[str, Any], context: Context) -> None:
         if schema.get("additionalProperties") is not False:
             raise self._wrong(context, "'additionalProperties' is required to be supplied and to be false.")
         required = schema.get("required")

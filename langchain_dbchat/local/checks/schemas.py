@@ -89,9 +89,7 @@ def _check_claude(asked: Asked, schema: dict[str, Any], path: str, place: int | 
     if isinstance(properties, dict) and not all(map(PROPERTY.fullmatch, properties)):
         raise invalid(asked, f"{path}.properties: Property keys should match pattern '{PROPERTY.pattern}'")
     if fault_in(schema, today=True):
-        raise invalid(
-            asked, f"{path}: JSON schema is invalid. It must match JSON Schema draft 2020-12 ({LATEST})."
-        )
+        raise invalid(asked, f"{path}: JSON schema is invalid. It must match JSON Schema draft 2020-12 ({LATEST}).")
 
 
 def fault_in(schema: dict[str, Any], *, today: bool = False) -> str | None:

@@ -100,7 +100,8 @@ def test_any_schema_of_a_tool_is_taken_or_raises(schema: dict[str, Any]) -> None
         try:
             fitted = encode_tools([tool], family)
         except ValueError as error:
-            assert "The tool 'my_tool' cannot be sent: " in str(error)
+            if "The tool 'my_tool' cannot be sent: " not in str(error):
+                raise
             continue
         finally:
             assert schema == before
@@ -122,7 +123,8 @@ def test_any_object_as_an_answer_is_taken_or_raises(schema: dict[str, Any]) -> N
         try:
             fitted = fit_format({"type": "json_schema", "json_schema": held}, family, tools=False, drops_nulls=True)
         except ValueError as error:
-            assert "The schema 'Mine' cannot be sent: " in str(error)
+            if "The schema 'Mine' cannot be sent: " not in str(error):
+                raise
             continue
         finally:
             assert whole == before

@@ -47,7 +47,9 @@ TABLE: dict[str, Row] = {
     "strict on claude": Row(CLAUDE, {"tools": [tool(strict=True)]}, f"tools.0.function.strict: {EXTRA}"),
     "strict on llama": Row(LLAMA, {"tools": [tool(strict=True)]}, f'{UNKNOWN} \\"strict\\"'),
     "strict on gpt": Row(GPT, {"tools": [tool(strict=True, parameters=CLOSED)]}),
-    "strict on gpt beside an open schema": Row(GPT, {"tools": [tool(strict=True)]}, "'additionalProperties' is required"),
+    "strict on gpt beside an open schema": Row(
+        GPT, {"tools": [tool(strict=True)]}, "'additionalProperties' is required"
+    ),
     "$schema on gemini": Row(GEMINI, {"tools": [tool(parameters={"type": "object", "$schema": "x"})]}, "$schema"),
     "exclusiveMinimum on gemini": Row(
         GEMINI,
