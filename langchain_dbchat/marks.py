@@ -235,8 +235,10 @@ def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, 
             _refuse_misspelled(cls, name)
         elif name not in marks.per_call:
             fixed.append(key if name in {key, "config_profile"} else f"{key} (another name of {name})")
-        if key == COMPLETION_LIMIT and "max_tokens_name" in marks.fields:
-            settings["max_tokens_name"] = key
+        if name == "max_tokens":
+            settings.pop("max_tokens_name", None)
+            if key == COMPLETION_LIMIT:
+                settings["max_tokens_name"] = key
         settings.pop(name, None)  # the later of two names of one field stands where it was given
         settings[name] = _plain(value) if name in marks.secret else value
     if fixed:

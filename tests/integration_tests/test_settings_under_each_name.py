@@ -387,6 +387,8 @@ def test_the_callers_mappings_are_not_changed() -> None:
 
 # What an unknown field is answered with.
 
+EMBEDDINGS: Any = DatabricksEmbeddings  # as untyped code sees it
+
 
 @pytest.mark.parametrize(
     ("make", "says"),
@@ -396,12 +398,9 @@ def test_the_callers_mappings_are_not_changed() -> None:
             "Did you mean 'temperature'.*extra_body.*default_headers",
         ),
         (lambda: ChatDatabricksCompat(model="m", extra_headers={}), "Did you mean 'default_headers'|extra_headers"),
-        (lambda: DatabricksEmbeddings(model="e", batchsize=3), "Did you mean 'batch_size'.*query_params"),
-        (
-            lambda: DatabricksEmbeddings(model="e", extra_body={}),
-            "query_params=.*documents_params=.*default_headers",
-        ),
-        (lambda: DatabricksEmbeddings(model="e", chunk_size=9), "has no field 'chunk_size'"),
+        (lambda: EMBEDDINGS(model="e", batchsize=3), "Did you mean 'batch_size'.*query_params"),
+        (lambda: EMBEDDINGS(model="e", extra_body={}), "query_params=.*documents_params=.*default_headers"),
+        (lambda: EMBEDDINGS(model="e", chunk_size=9), "has no field 'chunk_size'"),
     ],
 )
 def test_the_advice_names_what_the_class_has(make: Any, says: str) -> None:
