@@ -18,7 +18,8 @@ from pydantic_core import from_json
 
 from langchain_dbchat.dialects.answer import Answer, Delta
 from langchain_dbchat.dialects.errors_within import raise_error_within
-from langchain_dbchat.dialects.parts import Part, Text, join_parts, read_parts
+from langchain_dbchat.dialects.facts import CHOICE_KEYS, Facts
+from langchain_dbchat.dialects.parts import SILENT, Part, Text, join_parts, read_parts
 from langchain_dbchat.dialects.reasoning import PROVIDER, Target
 from langchain_dbchat.dialects.usage import decode_usage
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterrupted
@@ -28,68 +29,10 @@ DONE = b"[DONE]"
 _TAG = {"model_provider": PROVIDER}
 _PLAIN_DELTA = frozenset({"role", "content"})
 _JSON_SPACE = " \t\n\r"
-_CUT = frozenset({"length", "max_tokens", "content_filter"})
-"""Finish reasons of an answer that something other than the model ended."""
-
-_KEPT = frozenset({"system_fingerprint", "service_tier", "custom_outputs", "databricks_output"})
 
 
-class _Facts:
-    """What an answer says about itself, besides what it says."""
-
-    __slots__ = ("finish_reason", "id", "kept", "request_id", "served_model", "target", "usage")
-
-    def __init__(self, target: Target, request_id: str | None) -> None:
-        self.target = target
-        self.id: str | None = None
-        self.request_id = request_id
-        self.served_model: str | None = None
-        self.finish_reason: str | None = None
-        self.usage: Mapping[str, Any] | None = None
-        self.kept: dict[str, Any] = {}
-
-    def note(self, payload: Mapping[str, Any]) -> None:
-        """Take what an event or a whole answer says about itself; of repeated usage the last that counts anything."""
-        usage = payload.get("usage")
-        if usage and isinstance(usage, dict):
-            known = self.usage
-            if known is None or usage.get("completion_tokens") is not None or known.get("completion_tokens") is None:
-                self.usage = usage
-        model = payload.get("model")
-        if model:
-            self.served_model = str(model)
-        if not _KEPT.isdisjoint(payload):
-            self.kept |= {key: value for key, value in payload.items() if key in _KEPT and value is not None}
-
-    def name(self, payload: Mapping[str, Any]) -> None:
-        """Take the answer's id; Databricks and MLflow may send null, Azure an empty one in an event of its own."""
-        said = payload.get("id")
-        self.id = said if said and isinstance(said, str) else None
-
-    @property
-    def cut(self) -> bool:
-        """Whether the answer was ended by a limit."""
-        return self.finish_reason in _CUT
-
-    def metadata(self) -> dict[str, Any]:
-        """Return the ``response_metadata`` of the whole message."""
-        metadata: dict[str, Any] = {
-            "model_provider": PROVIDER,
-            "model_name": self.target.model,
-            "model_family": self.target.family.name,
-        }
-        if self.finish_reason is not None:
-            metadata["finish_reason"] = self.finish_reason
-        if self.served_model is not None:
-            metadata["served_model"] = self.served_model
-        if self.request_id is not None:
-            metadata["request_id"] = self.request_id
-        if self.usage is not None:
-            metadata["token_usage"] = dict(self.usage)
-        return {**metadata, **self.kept}
-
-
-def _message(answer: Answer, facts: _Facts, *, cut: bool) -> AIMessage:
+def _message(answer: Answer, facts: Facts, *, cut: bool) -> AIMessage:
+    answer.conclude(facts.kept.whole())
     content: Any = answer.content()
     calls, invalid = answer.calls(cut=cut)
     return AIMessage(
@@ -99,7 +42,6 @@ def _message(answer: Answer, facts: _Facts, *, cut: bool) -> AIMessage:
         additional_kwargs=answer.additional(),
         response_metadata=facts.metadata(),
         usage_metadata=decode_usage(facts.usage) if facts.usage else None,
-        id=facts.id,
     )
 
 
@@ -144,8 +86,8 @@ def decode_answer(body: bytes, target: Target, request_id: str | None) -> ChatRe
     if not isinstance(choices, list) or not choices:
         raise _no_choices(payload, target, request_id)
     generations: list[ChatGeneration] = []
-    facts = _Facts(target, request_id)
-    facts.note(payload)
+    said = Facts(target, request_id)
+    said.note(payload)
     for choice in choices:
         says = choice.get("message") if isinstance(choice, Mapping) else None
         if not isinstance(says, Mapping):
@@ -153,15 +95,15 @@ def decode_answer(body: bytes, target: Target, request_id: str | None) -> ChatRe
         answer = Answer(whole=True, blocks=target.family.signed_text)
         for part in read_parts(says):
             answer.add(part)
+        facts = said.copy()
+        facts.note_choice(choice)
         facts.finish_reason = _reason_of(choice)
         info: dict[str, Any] = {"finish_reason": facts.finish_reason} if facts.finish_reason else {}
         if choice.get("logprobs") is not None:
             info["logprobs"] = choice["logprobs"]
-        if len(choices) == 1:
-            facts.name(payload)
         message = _message(answer, facts, cut=facts.cut)
         generations.append(ChatGeneration(message=message, generation_info=info or None))
-    usage = dict(facts.usage) if facts.usage else {}
+    usage = dict(said.usage) if said.usage else {}
     return ChatResult(generations=generations, llm_output={"token_usage": usage, "model_name": target.model})
 
 
@@ -222,7 +164,6 @@ class StreamDecoder:
         "_facts",
         "_logprobs",
         "_pending",
-        "_started",
         "_strange",
         "_texts",
         "_usage",
@@ -233,10 +174,9 @@ class StreamDecoder:
     ) -> None:
         self._usage = usage
         self._answer = Answer(blocks=target.family.signed_text)
-        self._facts = _Facts(target, request_id)
+        self._facts = Facts(target, request_id)
         self._coalesce = coalesce
         self._done = False
-        self._started = False  # a chunk has left, with the id that all have to carry
         self._answered = False  # a choice was seen
         self._strange: dict[str, Any] | None = None  # the last event without choices
         self._pending: Part | None = None  # what may still grow by what arrived with it
@@ -290,11 +230,11 @@ class StreamDecoder:
                 "The stream ended before the answer did: there was no finish reason, and no answer before [DONE]. What "
                 "had arrived is in the error's `partial`."
             )
-        chunks = [self._chunk(delta) for delta in self._answer.finish(cut=self._facts.cut)]
+        said = self._facts.kept.whole()
+        chunks = [self._chunk(delta) for delta in self._answer.finish(said, cut=self._facts.cut)]
         usage = decode_usage(self._facts.usage) if self._facts.usage and self._usage else None
         message = AIMessageChunk(
             content=self._answer.empty_content(),
-            id=self._facts.id,
             response_metadata=self._facts.metadata(),
             usage_metadata=usage,
             chunk_position="last",
@@ -317,10 +257,7 @@ class StreamDecoder:
     def _read(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         if "error" in payload or "error_code" in payload:
             raise_error_within(payload, "choices", request_id=self._facts.request_id)
-        facts = self._facts
-        if facts.id is None and not self._started:
-            facts.name(payload)
-        facts.note(payload)
+        self._facts.note(payload)
         choices = payload.get("choices")
         if choices is None:
             self._strange = payload
@@ -338,6 +275,8 @@ class StreamDecoder:
             self._facts.finish_reason = _reason_of(choice)
         if isinstance(choice.get("logprobs"), dict):
             self._note_logprobs(choice["logprobs"])
+        if not choice.keys() <= CHOICE_KEYS:
+            self._facts.note_choice(choice)
         says = choice.get("delta") or choice.get("message")
         if not says:
             return
@@ -353,7 +292,10 @@ class StreamDecoder:
                 self._add(Text(content), chunks)
             return
         for part in read_parts(says):
-            self._add(part, chunks)
+            if type(part) in SILENT:
+                self._answer.add(part)
+            else:
+                self._add(part, chunks)
 
     def _note_logprobs(self, logprobs: Mapping[str, Any]) -> None:
         known = self._logprobs
@@ -396,8 +338,7 @@ class StreamDecoder:
             chunks.append(self._chunk(delta))
 
     def _chunk(self, delta: Delta) -> ChatGenerationChunk:
-        self._started = True
-        fields: dict[str, Any] = {"content": delta.content, "id": self._facts.id, "response_metadata": _TAG}
+        fields: dict[str, Any] = {"content": delta.content, "response_metadata": _TAG}
         if delta.additional is not None:
             fields["additional_kwargs"] = delta.additional
         message = AIMessageChunk(**fields) if delta.call is None else call_chunk(delta.call, fields)

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from langchain_dbchat.dialects.citations import flat
+from langchain_dbchat.dialects.fields import says_something
 from langchain_dbchat.errors import MalformedResponseError
 
 
@@ -53,10 +55,40 @@ class Refusal(NamedTuple):
     text: str
 
 
-Part = Text | Reasoning | Other | Call | Refusal
+class Cited(NamedTuple):
+    """Citations that stand beside the content: OpenAI's ``annotations``, or ``citations`` in other spellings."""
+
+    key: str
+    citations: list[Any]
+
+
+class Spoken(NamedTuple):
+    """Audio, or a fragment of it, as OpenAI sends it: ``{"id", "data", "expires_at", "transcript"}``."""
+
+    audio: Mapping[str, Any]
+
+
+class Beside(NamedTuple):
+    """Fields of a message or a delta that this package has no name for."""
+
+    fields: dict[str, Any]
+
+
+Part = Text | Reasoning | Other | Call | Refusal | Cited | Spoken | Beside
+
+SILENT: frozenset[type[Part]] = frozenset({Refusal, Cited, Spoken, Beside})
+"""Kinds of parts that add nothing to a message before its end."""
 
 _TEXT_KEYS = frozenset({"type", "text", "index", "citation", "citations"})
 _CALL_KEYS = frozenset({"index", "id", "type", "function"})
+_FUNCTION_KEYS = frozenset({"name", "arguments"})
+_PROVIDER = "provider_specific_fields"
+_CITING = frozenset({"citations", "citation"})
+_PLAIN = frozenset({"role", "content", "refusal", "tool_calls", "reasoning_content", "thinking_blocks"})
+"""The fields of a message whose every value is read or is an error."""
+
+FUNCTION_EXTRAS = "function_extras"
+"""Where what a call's ``function`` carried besides its name and arguments is kept, among the call's extras."""
 
 
 def read_parts(says: Mapping[str, Any]) -> Iterator[Part]:
@@ -66,7 +98,7 @@ def read_parts(says: Mapping[str, Any]) -> Iterator[Part]:
         says: The object as sent.
 
     Yields:
-        Its parts: reasoning first, then content in its order, a refusal, tool calls.
+        Its parts: reasoning first, then content in its order, what stands beside the content, a refusal, tool calls.
 
     Raises:
         MalformedResponseError: If content or tool calls are of no known shape.
@@ -84,14 +116,20 @@ def read_parts(says: Mapping[str, Any]) -> Iterator[Part]:
             f"The answer's content is a {type(content).__name__}, not text or a list of parts."
         )
     refusal = says.get("refusal")
-    if refusal and isinstance(refusal, str):
-        yield Refusal(refusal)
+    if refusal:
+        yield Refusal(refusal if isinstance(refusal, str) else json.dumps(refusal, ensure_ascii=False))
+    if not says.keys() <= _PLAIN:
+        yield from _read_beside(says)
     calls = says.get("tool_calls")
     if calls:
         if not isinstance(calls, list):
             raise MalformedResponseError(f"The answer's tool calls are a {type(calls).__name__}, not a list.")
         for call in calls:
             yield _read_call(call)
+        return
+    obsolete = says.get("function_call")  # how a call was written before there were several
+    if isinstance(obsolete, Mapping) and (obsolete.get("name") or obsolete.get("arguments")):
+        yield _read_call({"function": obsolete})
 
 
 def join_parts(left: Part, right: Part) -> Part | None:
@@ -119,15 +157,57 @@ def join_parts(left: Part, right: Part) -> Part | None:
 
 def _read_siblings(says: Mapping[str, Any]) -> Iterator[Part]:
     """Read reasoning that stands beside the content; a LiteLLM proxy sends it twice, signed in ``thinking_blocks``."""
-    blocks = says.get("thinking_blocks")
-    if isinstance(blocks, list) and blocks:
+    blocks = _thinking_blocks(says)
+    if blocks:
         for block in blocks:
             if isinstance(block, Mapping):
                 yield _reasoning(block, "thinking")
         return
-    sibling = says.get("reasoning_content") or says.get("reasoning")
-    if sibling and isinstance(sibling, str):
-        yield Reasoning(sibling)
+    key = _reasoning_key(says)
+    if key is not None:
+        yield Reasoning(says[key])
+
+
+def _thinking_blocks(says: Mapping[str, Any]) -> list[Any]:
+    blocks = says.get("thinking_blocks")
+    provider = says.get(_PROVIDER)
+    if not blocks and isinstance(provider, Mapping):
+        blocks = provider.get("thinking_blocks")
+    return blocks if isinstance(blocks, list) else []
+
+
+def _reasoning_key(says: Mapping[str, Any]) -> str | None:
+    return next((key for key in ("reasoning_content", "reasoning") if says.get(key) and type(says[key]) is str), None)
+
+
+def _read_beside(says: Mapping[str, Any]) -> Iterator[Part]:
+    """Read what stands beside the content: images, audio, citations, and fields without a name here."""
+    rest = {key: value for key, value in says.items() if key not in _PLAIN and says_something(value)}
+    if not rest:
+        return
+    if isinstance(rest.get("function_call"), Mapping):
+        del rest["function_call"]
+    # The same reasoning may come under two names; another one beside it is kept.
+    if _thinking_blocks(says) or rest.get("reasoning") == says.get(_reasoning_key(says) or ""):
+        rest.pop("reasoning", None)
+    images = rest.get("images")
+    if isinstance(images, list) and all(isinstance(image, Mapping) and _words(image, "type") for image in images):
+        del rest["images"]
+        for image in images:
+            yield Other({key: value for key, value in image.items() if key != "index"})
+    if isinstance(rest.get("audio"), Mapping):
+        yield Spoken(rest.pop("audio"))
+    if isinstance(rest.get("annotations"), list):
+        yield Cited("annotations", list(flat(rest.pop("annotations"))))
+    provider = rest.get(_PROVIDER)
+    for fields in (rest, provider):
+        if isinstance(fields, Mapping) and _CITING & fields.keys():
+            yield Cited("citations", list(flat([fields.get(key) for key in sorted(_CITING)])))
+    rest = {key: value for key, value in rest.items() if key not in _CITING}
+    if isinstance(provider, Mapping):
+        read = _CITING | {"thinking_blocks"}
+        rest[_PROVIDER] = {key: value for key, value in provider.items() if key not in read and says_something(value)}
+    yield Beside(rest)
 
 
 def _read_block(block: Any) -> Iterator[Part]:
@@ -136,8 +216,8 @@ def _read_block(block: Any) -> Iterator[Part]:
     elif not isinstance(block, dict):
         raise MalformedResponseError(f"A part of the answer's content is a {type(block).__name__}, not an object.")
     elif (block.get("type") or ("text" if "text" in block else None)) == "text":  # langchain-core reads it so, too
-        extras = {key: value for key, value in block.items() if key not in _TEXT_KEYS and value is not None}
-        citations = list(_flat([block.get("citations"), block.get("citation")]))
+        extras = {key: value for key, value in block.items() if key not in _TEXT_KEYS and says_something(value)}
+        citations = list(flat([block.get("citations"), block.get("citation")]))
         if citations:
             extras["citations"] = citations
         yield Text(_words(block, "text") or "", extras or None)
@@ -155,15 +235,6 @@ def _reasoning(said: Mapping[str, Any], key: str, *, opens: bool = True) -> Reas
     return Reasoning(_words(said, key) or "", _words(said, "signature"), _words(said, "data"), opens)
 
 
-def _flat(citations: Any) -> Iterator[Any]:
-    """Unpack citations: a list of them when whole, a list of lists or a single one in deltas."""
-    if isinstance(citations, list):
-        for citation in citations:
-            yield from _flat(citation)
-    elif citations is not None:
-        yield citations
-
-
 def _words(said: Mapping[str, Any], key: str) -> str | None:
     """Read text that may be null or missing; empty text is none."""
     value = said.get(key)
@@ -178,6 +249,10 @@ def _read_call(call: Any) -> Call:
     function = call.get("function")
     function = function if isinstance(function, Mapping) else {}
     index = call.get("index")
+    extras = {key: value for key, value in call.items() if key not in _CALL_KEYS and says_something(value)}
+    more = {key: value for key, value in function.items() if key not in _FUNCTION_KEYS and says_something(value)}
+    if more:
+        extras[FUNCTION_EXTRAS] = more
     arguments = function.get("arguments")
     if not isinstance(arguments, str):
         arguments = "" if arguments is None else json.dumps(arguments, ensure_ascii=False)
@@ -186,5 +261,5 @@ def _read_call(call: Any) -> Call:
         id=_words(call, "id"),
         name=_words(function, "name"),
         arguments=arguments,
-        extras={key: value for key, value in call.items() if key not in _CALL_KEYS and value is not None} or None,
+        extras=extras or None,
     )
