@@ -19,10 +19,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.dialects.beside import Beside, Cited, Other, Spoken
 from langchain_dbchat.dialects.calls import Calls
 from langchain_dbchat.dialects.citations import sources_of
 from langchain_dbchat.dialects.fields import Fields
-from langchain_dbchat.dialects.parts import Beside, Call, Cited, Other, Part, Reasoning, Refusal, Spoken, Text
+from langchain_dbchat.dialects.parts import Call, Part, Reasoning, Refusal, Text
 from langchain_dbchat.dialects.reasoning import CALL_EXTRAS
 from langchain_dbchat.dialects.spoken import read_audio
 

@@ -14,7 +14,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.tool import invalid_tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from langchain_dbchat.dialects.answer import Answer, Delta
 from langchain_dbchat.dialects.errors_within import raise_error_within
@@ -115,9 +115,16 @@ def _reason_of(choice: Mapping[str, Any]) -> str | None:
 def _no_choices(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
     return MalformedResponseError(
         f"The endpoint {target.model!r} answered with {sorted(payload)} instead of 'choices': it does not speak "
-        "chat completions. Agent and custom model endpoints have other shapes; check the endpoint's task.",
+        "chat completions. Agent and custom model endpoints have other shapes; check the endpoint's task."
+        + (f" It said: {_words(payload)}" if payload.get("message") else ""),
         request_id=request_id,
     )
+
+
+def _words(payload: Mapping[str, Any]) -> str:
+    """Return what an event says that is neither an answer nor known to be an error."""
+    message = payload.get("message")
+    return bytes_start(message if isinstance(message, str) else to_json(payload, serialize_unknown=True), 2_000)
 
 
 def call_chunk(call: Mapping[str, Any], fields: Mapping[str, Any]) -> AIMessageChunk:
@@ -226,9 +233,10 @@ class StreamDecoder:
         if not self._answered and self._strange is not None:
             raise _no_choices(self._strange, self._facts.target, self._facts.request_id)
         if self._facts.finish_reason is None and not (self._done and self._answered):
+            words = "" if self._strange is None else f" Before that, the server sent: {_words(self._strange)}"
             raise StreamInterrupted(
                 "The stream ended before the answer did: there was no finish reason, and no answer before [DONE]. What "
-                "had arrived is in the error's `partial`."
+                f"had arrived is in the error's `partial`.{words}"
             )
         said = self._facts.kept.whole()
         chunks = [self._chunk(delta) for delta in self._answer.finish(said, cut=self._facts.cut)]
@@ -260,6 +268,7 @@ class StreamDecoder:
         self._facts.note(payload)
         choices = payload.get("choices")
         if choices is None:
+            raise_error_within(payload, "choices", request_id=self._facts.request_id)
             self._strange = payload
             return
         if not isinstance(choices, list):
@@ -292,10 +301,7 @@ class StreamDecoder:
                 self._add(Text(content), chunks)
             return
         for part in read_parts(says):
-            if type(part) in SILENT:
-                self._answer.add(part)
-            else:
-                self._add(part, chunks)
+            self._add(part, chunks)
 
     def _note_logprobs(self, logprobs: Mapping[str, Any]) -> None:
         known = self._logprobs
@@ -307,6 +313,9 @@ class StreamDecoder:
             known[key] = [*below, *value] if isinstance(below, list) and isinstance(value, list) else value
 
     def _add(self, part: Part, chunks: list[ChatGenerationChunk]) -> None:
+        if type(part) in SILENT:
+            self._answer.add(part)
+            return
         pending = self._take_texts()
         if pending is None:
             self._pending = part

@@ -66,11 +66,7 @@ def read_citation(citation: Any) -> dict[str, Any]:
     kind = citation.get("type")
     if kind in _STANDARD:
         return dict(citation)
-    said = {key: value for key, value in citation.items() if key != "type" and value is not None}
-    nested = said.get(kind) if isinstance(kind, str) else None
-    if isinstance(nested, Mapping):  # OpenAI: {"type": "url_citation", "url_citation": {"url": ...}}
-        del said[kind]
-        said.update(nested)
+    said = _unnested(citation)
     standard: dict[str, Any] = {}
     for name, spellings in _NAMES.items():
         for spelling in spellings:
@@ -86,6 +82,17 @@ def read_citation(citation: Any) -> dict[str, Any]:
     extras = said.pop("extras", {})
     said = {**extras, **said} if isinstance(extras, Mapping) else {**said, "extras": extras}
     return {"type": "citation", **standard, **({"extras": said} if said else {})}
+
+
+def _unnested(citation: Mapping[str, Any]) -> dict[str, Any]:
+    """Read OpenAI's ``{"type": "url_citation", "url_citation": {"url": ...}}`` as its flat form."""
+    said = {key: value for key, value in citation.items() if key != "type" and value is not None}
+    kind = citation.get("type")
+    nested = said.get(kind) if isinstance(kind, str) else None
+    if isinstance(kind, str) and isinstance(nested, Mapping):
+        del said[kind]
+        said.update(nested)
+    return said
 
 
 def sources_of(said: Mapping[str, Any], text: str, cited: Iterable[Any]) -> list[Any]:

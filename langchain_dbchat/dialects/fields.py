@@ -2,9 +2,9 @@
 
 Rule 1. Null, empty text, an empty list and an empty object say nothing and are left out; everything else is kept.
 Rule 2. A field that has the same value in each event is that value: servers repeat what does not change.
-Rule 3. Otherwise objects are merged key by key. A list that contains the one before it and more replaces it, other lists
-    are joined. Text of a delta is joined, because a delta is a fragment; text beside ``choices`` is replaced. Of numbers
-    and booleans the last one counts.
+Rule 3. Otherwise objects are merged key by key. A list that begins with the one before it replaces it, other lists
+    are joined. Text of a delta is joined, because a delta is a fragment; text beside ``choices`` is replaced. Of
+    numbers and booleans the last one counts.
 Rule 4. A field is given once, when the answer has ended: langchain-core joins equal texts on two chunks to one text,
     adds up whole numbers and raises ``TypeError`` for booleans and values of two types.
 """
@@ -15,7 +15,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Set
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
 __all__ = ["Fields", "says_something"]
 
@@ -31,7 +32,7 @@ def says_something(value: Any) -> bool:
     Returns:
         False for null, empty text, an empty list and an empty object.
     """
-    return value is not None and value != "" and value != [] and value != {}
+    return value is not None and value not in ("", [], {})
 
 
 class Fields:
@@ -47,7 +48,7 @@ class Fields:
         self._fragments = fragments
         self._values: dict[str, _Values] = {}
 
-    def add(self, said: Mapping[str, Any], known: Set[str] = frozenset()) -> None:
+    def add(self, said: Mapping[str, Any], known: AbstractSet[str] = frozenset()) -> None:
         """Take fields.
 
         Args:

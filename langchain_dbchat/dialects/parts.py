@@ -11,6 +11,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from langchain_dbchat.dialects.beside import (
+    PLAIN,
+    Beside,
+    Cited,
+    Other,
+    Spoken,
+    read_beside,
+    reasoning_key,
+    thinking_blocks,
+    words,
+)
 from langchain_dbchat.dialects.citations import flat
 from langchain_dbchat.dialects.fields import says_something
 from langchain_dbchat.errors import MalformedResponseError
@@ -32,12 +43,6 @@ class Reasoning(NamedTuple):
     opens: bool = True
 
 
-class Other(NamedTuple):
-    """A part of another kind, such as an image, kept as it came."""
-
-    block: dict[str, Any]
-
-
 @dataclass(slots=True)
 class Call:
     """A tool call or a fragment of one."""
@@ -55,25 +60,6 @@ class Refusal(NamedTuple):
     text: str
 
 
-class Cited(NamedTuple):
-    """Citations that stand beside the content: OpenAI's ``annotations``, or ``citations`` in other spellings."""
-
-    key: str
-    citations: list[Any]
-
-
-class Spoken(NamedTuple):
-    """Audio, or a fragment of it, as OpenAI sends it: ``{"id", "data", "expires_at", "transcript"}``."""
-
-    audio: Mapping[str, Any]
-
-
-class Beside(NamedTuple):
-    """Fields of a message or a delta that this package has no name for."""
-
-    fields: dict[str, Any]
-
-
 Part = Text | Reasoning | Other | Call | Refusal | Cited | Spoken | Beside
 
 SILENT: frozenset[type[Part]] = frozenset({Refusal, Cited, Spoken, Beside})
@@ -82,11 +68,6 @@ SILENT: frozenset[type[Part]] = frozenset({Refusal, Cited, Spoken, Beside})
 _TEXT_KEYS = frozenset({"type", "text", "index", "citation", "citations"})
 _CALL_KEYS = frozenset({"index", "id", "type", "function"})
 _FUNCTION_KEYS = frozenset({"name", "arguments"})
-_PROVIDER = "provider_specific_fields"
-_CITING = frozenset({"citations", "citation"})
-_PLAIN = frozenset({"role", "content", "refusal", "tool_calls", "reasoning_content", "thinking_blocks"})
-"""The fields of a message whose every value is read or is an error."""
-
 FUNCTION_EXTRAS = "function_extras"
 """Where what a call's ``function`` carried besides its name and arguments is kept, among the call's extras."""
 
@@ -115,21 +96,11 @@ def read_parts(says: Mapping[str, Any]) -> Iterator[Part]:
         raise MalformedResponseError(
             f"The answer's content is a {type(content).__name__}, not text or a list of parts."
         )
-    refusal = says.get("refusal")
-    if refusal:
-        yield Refusal(refusal if isinstance(refusal, str) else json.dumps(refusal, ensure_ascii=False))
-    if not says.keys() <= _PLAIN:
-        yield from _read_beside(says)
-    calls = says.get("tool_calls")
-    if calls:
-        if not isinstance(calls, list):
-            raise MalformedResponseError(f"The answer's tool calls are a {type(calls).__name__}, not a list.")
-        for call in calls:
-            yield _read_call(call)
-        return
-    obsolete = says.get("function_call")  # how a call was written before there were several
-    if isinstance(obsolete, Mapping) and (obsolete.get("name") or obsolete.get("arguments")):
-        yield _read_call({"function": obsolete})
+    if says.get("refusal"):
+        yield Refusal(_text_of(says["refusal"]))
+    if not says.keys() <= PLAIN:
+        yield from read_beside(says)
+    yield from _read_calls(says)
 
 
 def join_parts(left: Part, right: Part) -> Part | None:
@@ -157,57 +128,15 @@ def join_parts(left: Part, right: Part) -> Part | None:
 
 def _read_siblings(says: Mapping[str, Any]) -> Iterator[Part]:
     """Read reasoning that stands beside the content; a LiteLLM proxy sends it twice, signed in ``thinking_blocks``."""
-    blocks = _thinking_blocks(says)
+    blocks = thinking_blocks(says)
     if blocks:
         for block in blocks:
             if isinstance(block, Mapping):
                 yield _reasoning(block, "thinking")
         return
-    key = _reasoning_key(says)
+    key = reasoning_key(says)
     if key is not None:
         yield Reasoning(says[key])
-
-
-def _thinking_blocks(says: Mapping[str, Any]) -> list[Any]:
-    blocks = says.get("thinking_blocks")
-    provider = says.get(_PROVIDER)
-    if not blocks and isinstance(provider, Mapping):
-        blocks = provider.get("thinking_blocks")
-    return blocks if isinstance(blocks, list) else []
-
-
-def _reasoning_key(says: Mapping[str, Any]) -> str | None:
-    return next((key for key in ("reasoning_content", "reasoning") if says.get(key) and type(says[key]) is str), None)
-
-
-def _read_beside(says: Mapping[str, Any]) -> Iterator[Part]:
-    """Read what stands beside the content: images, audio, citations, and fields without a name here."""
-    rest = {key: value for key, value in says.items() if key not in _PLAIN and says_something(value)}
-    if not rest:
-        return
-    if isinstance(rest.get("function_call"), Mapping):
-        del rest["function_call"]
-    # The same reasoning may come under two names; another one beside it is kept.
-    if _thinking_blocks(says) or rest.get("reasoning") == says.get(_reasoning_key(says) or ""):
-        rest.pop("reasoning", None)
-    images = rest.get("images")
-    if isinstance(images, list) and all(isinstance(image, Mapping) and _words(image, "type") for image in images):
-        del rest["images"]
-        for image in images:
-            yield Other({key: value for key, value in image.items() if key != "index"})
-    if isinstance(rest.get("audio"), Mapping):
-        yield Spoken(rest.pop("audio"))
-    if isinstance(rest.get("annotations"), list):
-        yield Cited("annotations", list(flat(rest.pop("annotations"))))
-    provider = rest.get(_PROVIDER)
-    for fields in (rest, provider):
-        if isinstance(fields, Mapping) and _CITING & fields.keys():
-            yield Cited("citations", list(flat([fields.get(key) for key in sorted(_CITING)])))
-    rest = {key: value for key, value in rest.items() if key not in _CITING}
-    if isinstance(provider, Mapping):
-        read = _CITING | {"thinking_blocks"}
-        rest[_PROVIDER] = {key: value for key, value in provider.items() if key not in read and says_something(value)}
-    yield Beside(rest)
 
 
 def _read_block(block: Any) -> Iterator[Part]:
@@ -220,27 +149,31 @@ def _read_block(block: Any) -> Iterator[Part]:
         citations = list(flat([block.get("citations"), block.get("citation")]))
         if citations:
             extras["citations"] = citations
-        yield Text(_words(block, "text") or "", extras or None)
+        yield Text(words(block, "text") or "", extras or None)
     elif block.get("type") == "reasoning":
         entries = block.get("summary") or block.get("content") or []
         for number, entry in enumerate(entries if isinstance(entries, list) else [{"text": entries}]):
             said = entry if isinstance(entry, Mapping) else {"text": entry}
             yield _reasoning(said, "text", opens=number == 0)
     else:
-        _words(block, "type")
+        words(block, "type")
         yield Other(block)
 
 
 def _reasoning(said: Mapping[str, Any], key: str, *, opens: bool = True) -> Reasoning:
-    return Reasoning(_words(said, key) or "", _words(said, "signature"), _words(said, "data"), opens)
+    return Reasoning(words(said, key) or "", words(said, "signature"), words(said, "data"), opens)
 
 
-def _words(said: Mapping[str, Any], key: str) -> str | None:
-    """Read text that may be null or missing; empty text is none."""
-    value = said.get(key)
-    if value is not None and not isinstance(value, str):
-        raise MalformedResponseError(f"The answer's {key!r} is a {type(value).__name__}, not text.")
-    return value or None
+def _read_calls(says: Mapping[str, Any]) -> Iterator[Call]:
+    calls = says.get("tool_calls")
+    if calls:
+        if not isinstance(calls, list):
+            raise MalformedResponseError(f"The answer's tool calls are a {type(calls).__name__}, not a list.")
+        yield from map(_read_call, calls)
+        return
+    obsolete = says.get("function_call")  # how a call was written before there were several
+    if isinstance(obsolete, Mapping) and (obsolete.get("name") or obsolete.get("arguments")):
+        yield _read_call({"function": obsolete})
 
 
 def _read_call(call: Any) -> Call:
@@ -254,12 +187,15 @@ def _read_call(call: Any) -> Call:
     if more:
         extras[FUNCTION_EXTRAS] = more
     arguments = function.get("arguments")
-    if not isinstance(arguments, str):
-        arguments = "" if arguments is None else json.dumps(arguments, ensure_ascii=False)
     return Call(
         index=index if isinstance(index, int) else None,
-        id=_words(call, "id"),
-        name=_words(function, "name"),
-        arguments=arguments,
+        id=words(call, "id"),
+        name=words(function, "name"),
+        arguments="" if arguments is None else _text_of(arguments),
         extras=extras or None,
     )
+
+
+def _text_of(value: Any) -> str:
+    """Return text as it is, and any other value as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -150,11 +150,11 @@ _LAYERS = 4  # two were seen: a server that encodes what the model has encoded a
 def parse_arguments(text: str) -> tuple[dict[str, Any], str | None]:
     """Read the arguments of a tool call.
 
-    Nothing, ``null`` and how Python and JavaScript write it mean no arguments (langchain #34123). A string that holds one
-    JSON object is that object: vLLM's Hermes parser encodes what Granite has encoded already (vllm #54964). A Markdown
-    fence around one object is left out. Raw control characters inside strings, which models write, are accepted, as
-    langchain-core accepts them. Everything else is not a call, and the model has to be told so: a list, a number, an
-    object that more text follows, single quotes.
+    Nothing, ``null`` and how Python and JavaScript write it mean no arguments (langchain #34123). A string that holds
+    one JSON object is that object: vLLM's Hermes parser encodes what Granite has encoded already (vllm #54964). A
+    Markdown fence around one object is left out. Raw control characters inside strings, which models write, are
+    accepted, as langchain-core accepts them. Everything else is not a call, and the model has to be told so: a list, a
+    number, an object that more text follows, single quotes.
 
     Args:
         text: JSON text as the model wrote it.
@@ -162,8 +162,9 @@ def parse_arguments(text: str) -> tuple[dict[str, Any], str | None]:
     Returns:
         The arguments and None, or an empty dict and what is wrong with them.
     """
+    value: Any = text
     for _ in range(_LAYERS):
-        text = text.strip()
+        text = value.strip()
         if text.lower() in _NO_ARGUMENTS:
             return {}, None
         fenced = _FENCE.fullmatch(text) if text.startswith("```") else None
@@ -175,7 +176,6 @@ def parse_arguments(text: str) -> tuple[dict[str, Any], str | None]:
             return value, None
         if not isinstance(value, str) or not _may_hold_arguments(value):
             break
-        text = value
     return {}, f"The arguments are a JSON {type(value).__name__}, not an object."
 
 
