@@ -18,7 +18,7 @@ from pydantic_core import from_json, to_json
 
 from langchain_dbchat.dialects.answer import Answer, Delta
 from langchain_dbchat.dialects.errors_within import raise_error_within
-from langchain_dbchat.dialects.facts import CHOICE_KEYS, Facts
+from langchain_dbchat.dialects.facts import ANSWER_KEYS, CHOICE_KEYS, Facts
 from langchain_dbchat.dialects.parts import SILENT, Part, Text, join_parts, read_parts
 from langchain_dbchat.dialects.reasoning import PROVIDER, Target
 from langchain_dbchat.dialects.usage import decode_usage
@@ -88,6 +88,7 @@ def decode_answer(body: bytes, target: Target, request_id: str | None) -> ChatRe
     generations: list[ChatGeneration] = []
     said = Facts(target, request_id)
     said.note(payload)
+    said.keep(payload)
     for choice in choices:
         says = choice.get("message") if isinstance(choice, Mapping) else None
         if not isinstance(says, Mapping):
@@ -96,7 +97,7 @@ def decode_answer(body: bytes, target: Target, request_id: str | None) -> ChatRe
         for part in read_parts(says):
             answer.add(part)
         facts = said.copy()
-        facts.note_choice(choice)
+        facts.keep_choice(choice)
         facts.finish_reason = _reason_of(choice)
         info: dict[str, Any] = {"finish_reason": facts.finish_reason} if facts.finish_reason else {}
         if choice.get("logprobs") is not None:
@@ -171,6 +172,7 @@ class StreamDecoder:
         "_facts",
         "_logprobs",
         "_pending",
+        "_shape",
         "_strange",
         "_texts",
         "_usage",
@@ -184,6 +186,7 @@ class StreamDecoder:
         self._facts = Facts(target, request_id)
         self._coalesce = coalesce
         self._done = False
+        self._shape: list[str] | None = None  # the fields of the last event that has none besides those that are read
         self._answered = False  # a choice was seen
         self._strange: dict[str, Any] | None = None  # the last event without choices
         self._pending: Part | None = None  # what may still grow by what arrived with it
@@ -263,12 +266,20 @@ class StreamDecoder:
             raise
 
     def _read(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
-        if "error" in payload or "error_code" in payload:
-            raise_error_within(payload, "choices", request_id=self._facts.request_id)
-        self._facts.note(payload)
+        facts = self._facts
+        shape = list(payload)
+        if shape == self._shape:
+            pass  # the fields of most events are those of the event before
+        elif ANSWER_KEYS.issuperset(shape):
+            self._shape = shape
+        else:
+            if "error" in payload or "error_code" in payload:
+                raise_error_within(payload, "choices", request_id=facts.request_id)
+            facts.keep(payload)
+        facts.note(payload)
         choices = payload.get("choices")
         if choices is None:
-            raise_error_within(payload, "choices", request_id=self._facts.request_id)
+            raise_error_within(payload, "choices", request_id=facts.request_id)
             self._strange = payload
             return
         if not isinstance(choices, list):
@@ -282,17 +293,17 @@ class StreamDecoder:
     def _read_choice(self, choice: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         if choice.get("finish_reason"):
             self._facts.finish_reason = _reason_of(choice)
+        if not CHOICE_KEYS.issuperset(choice):
+            self._facts.keep_choice(choice)
         if isinstance(choice.get("logprobs"), dict):
             self._note_logprobs(choice["logprobs"])
-        if not choice.keys() <= CHOICE_KEYS:
-            self._facts.note_choice(choice)
         says = choice.get("delta") or choice.get("message")
         if not says:
             return
         if not isinstance(says, dict):
             raise MalformedResponseError(f"A delta of the stream is a {type(says).__name__}, not an object.")
         content = says.get("content")
-        if type(content) is str and says.keys() <= _PLAIN_DELTA:
+        if type(content) is str and _PLAIN_DELTA.issuperset(says):
             if not content:
                 return
             if self._pending is None:

@@ -23,12 +23,13 @@ from langchain_dbchat.dialects.reasoning import PROVIDER, Target
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CHOICE_KEYS", "Facts"]
+__all__ = ["ANSWER_KEYS", "CHOICE_KEYS", "Facts"]
 
-_ANSWER_KEYS = frozenset({"id", "object", "created", "model", "choices", "usage"})
+ANSWER_KEYS = frozenset({"id", "object", "created", "model", "choices", "usage"})
+"""The fields of an answer or an event that are read, or that say nothing."""
 
 CHOICE_KEYS = frozenset({"index", "delta", "message", "finish_reason", "logprobs"})
-"""The fields of a choice that are read elsewhere."""
+"""The same of a choice."""
 
 _OURS = frozenset(
     {
@@ -44,7 +45,7 @@ _OURS = frozenset(
         "output_version",
     }
 )
-_READ = _ANSWER_KEYS | {"error", "error_code"}
+_READ = ANSWER_KEYS | {"error", "error_code"}
 _ALIVE = ("ping", "heartbeat", "keepalive", "keep-alive", "keep_alive")
 """Types of events that say nothing but that the connection is alive."""
 
@@ -83,22 +84,28 @@ class Facts:
             if known is None or usage.get("completion_tokens") is not None or known.get("completion_tokens") is None:
                 self.usage = usage
         model = payload.get("model")
-        if model:
+        if model and model is not self.served_model:
             self.served_model = str(model)
         if self.id is None:  # Databricks and MLflow may send null, Azure an empty one in an event of its own
             said = payload.get("id")
             self.id = str(said) if said and isinstance(said, (str, int)) else None
-        if not payload.keys() <= _ANSWER_KEYS and payload.get("type") not in _ALIVE:
+
+    def keep(self, payload: Mapping[str, Any]) -> None:
+        """Keep the fields of an event or a whole answer that nothing else reads.
+
+        Args:
+            payload: The event or the answer.
+        """
+        if payload.get("type") not in _ALIVE:
             self.kept.add(payload, _READ)
 
-    def note_choice(self, choice: Mapping[str, Any]) -> None:
-        """Take the fields of a choice that nothing else reads.
+    def keep_choice(self, choice: Mapping[str, Any]) -> None:
+        """Keep the fields of a choice that nothing else reads.
 
         Args:
             choice: The choice.
         """
-        if not choice.keys() <= CHOICE_KEYS:
-            self.kept.add(choice, CHOICE_KEYS)
+        self.kept.add(choice, CHOICE_KEYS)
 
     def copy(self) -> Facts:
         """Return facts that another choice of the same answer can add its own to."""

@@ -56,12 +56,14 @@ class Fields:
             known: Its fields that are read elsewhere.
         """
         for key, value in said.items():
-            if key not in known and says_something(value):
-                values = self._values.get(key)
-                if values is None:
+            if value is None or key in known:
+                continue
+            values = self._values.get(key)
+            if values is None:
+                if says_something(value):
                     self._values[key] = _Values(value)
-                else:
-                    values.add(value)
+            elif (value is not values.last or self._fragments) and says_something(value):
+                values.add(value)
 
     def copy(self) -> Fields:
         """Return fields that can grow on their own."""
@@ -77,14 +79,15 @@ class Fields:
 class _Values:
     """The values of one field: the first and how often it came, until another one comes."""
 
-    __slots__ = ("_all", "_count", "_first")
+    __slots__ = ("_all", "_count", "_first", "last")
 
     def __init__(self, first: Any) -> None:
-        self._first = first
+        self._first = self.last = first
         self._count = 1
         self._all: list[Any] | None = None
 
     def add(self, value: Any) -> None:
+        self.last = value
         if self._all is not None:
             self._all.append(value)
         elif value == self._first and type(value) is type(self._first):
