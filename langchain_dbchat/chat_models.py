@@ -446,7 +446,8 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
             method = choose_method(family, thinks=thinks, tools=bool(tools))
         bound, parser = ask_for(schema, method, strict, tools or ())
         model = self.bind(**bound, **kwargs)
-        return model | (WithRaw(parser) if include_raw else parser)
+        structured: Runnable[LanguageModelInput, Any] = model | (WithRaw(parser) if include_raw else parser)
+        return structured
 
     def _outlook(self, kwargs: Mapping[str, Any]) -> tuple[Family, bool]:
         """Return the row of the model that calls with these settings would reach, and whether it will think."""

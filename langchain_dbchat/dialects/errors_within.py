@@ -1,4 +1,9 @@
-"""Errors that come as answers: with status 200, or in the midst of a stream."""
+"""Errors that come as answers: with status 200, or in the middle of a stream.
+
+Rule 1. An ``error`` or an ``error_code`` is an error, whatever stands beside it.
+Rule 2. Without the field that an answer fills, so is what FastAPI and proxies say without either: a ``detail``, or a
+    ``message`` with a status or a code.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +32,8 @@ def raise_error_within(
     from langchain_dbchat.error_answers import error_from_event  # noqa: PLC0415  # most answers are none
 
     error = error_from_event(payload, request_id=request_id, endpoint=endpoint)
+    if error is None and payload.get(wanted) is None and _is_complaint(payload):
+        error = error_from_event({"error": dict(payload)}, request_id=request_id, endpoint=endpoint)
     if error is not None:
         raise error
 
@@ -48,3 +55,8 @@ def _may_be_blocked(payload: Mapping[str, Any]) -> bool:
         isinstance(choice, dict) and is_blocked(choice.get("finish_reason") or choice.get("finishReason"))
         for choice in choices
     )
+
+
+def _is_complaint(payload: Mapping[str, Any]) -> bool:
+    coded = any(payload.get(key) for key in ("code", "status", "status_code", "statusCode"))
+    return bool(payload.get("detail") or (payload.get("message") and coded))

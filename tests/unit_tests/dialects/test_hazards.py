@@ -148,11 +148,14 @@ def test_7_a_signature_that_comes_before_its_calls_id_is_kept() -> None:
     assert total.additional_kwargs == {"databricks_tool_call_extras": {"c1": {"thoughtSignature": "T"}}}
 
 
-def test_8_the_id_is_on_all_chunks_or_on_none() -> None:
-    body = b'{"id":null,"choices":[{"index":0,"delta":{"content":"a"}}]}'
-    assert {chunk.id for chunk in chunks_of(*TEXT_THEN_CALL)} == {"a1"}
-    assert {chunk.id for chunk in chunks_of(body, event({"content": "b"}), STOP)} == {None}
-    assert {chunk.id for chunk in chunks_of(b'{"id":"","choices":[]}', event({"content": "b"}), STOP)} == {"a1"}
+def test_8_no_chunk_has_an_id_of_the_servers() -> None:
+    """LangChain gives all chunks the id of the run; the server's own is a fact of the answer, told once."""
+    late = b'{"id":null,"choices":[{"index":0,"delta":{"content":"a"}}]}'
+    empty = b'{"id":"","choices":[]}'
+    for events in (TEXT_THEN_CALL, (late, event({"content": "b"}), STOP), (empty, event({"content": "b"}), STOP)):
+        chunks = chunks_of(*events)
+        assert {chunk.id for chunk in chunks} == {None}
+        assert [chunk.response_metadata.get("id") for chunk in chunks] == [None] * (len(chunks) - 1) + ["a1"]
 
 
 def test_9_calls_always_have_an_index_and_their_name_once() -> None:
