@@ -196,7 +196,7 @@ class DatabricksConnection(BaseModel):
 
     def _endpoint_of_address(self) -> str | None:
         address = self.base_url or self.host
-        return _parse(address, plain=self.base_url is not None).endpoint if address else None
+        return _parse(address, self.allow_http, plain=self.base_url is not None).endpoint if address else None
 
     def _default_model(self) -> str:
         name = os.environ.get("DATABRICKS_MODEL")
@@ -368,7 +368,7 @@ class DatabricksConnection(BaseModel):
         return family_of(model, override)
 
     def _plain_server(self) -> bool:
-        return _parse(self.base_url or "", plain=True).kind == "openai"
+        return _parse(self.base_url or "", self.allow_http, plain=True).kind == "openai"
 
     def write_request(  # noqa: PLR0913  # one request's parts, the last two by keyword
         self,
@@ -423,7 +423,7 @@ class DatabricksConnection(BaseModel):
         )
 
 
-def _parse(address: str, *, plain: bool) -> Workspace:
+def _parse(address: str, allow_http: bool, *, plain: bool) -> Workspace:
     from langchain_dbchat.auth.workspace import parse_workspace  # noqa: PLC0415  # where a model is made, not imported
 
-    return parse_workspace(address, plain=plain)
+    return parse_workspace(address, allow_http=allow_http, plain=plain)
