@@ -19,11 +19,13 @@ import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pydantic_core
 from pydantic import SecretStr
 
 from langchain_dbchat.auth.tokens import Grant
+from langchain_dbchat.auth.workspace import is_loopback
 from langchain_dbchat.error_bodies import scrub
 from langchain_dbchat.errors import (
     DatabricksAPIError,
@@ -166,7 +168,7 @@ def fetch_grant(request: TokenRequest) -> Grant:
 
     plan = negotiate(request, wall=time.time())
     effect = next(plan)
-    with httpx.Client(**_client_options()) as client:
+    with httpx.Client(**_client_options(request)) as client:
         try:
             while True:
                 if isinstance(effect, Pause):
@@ -193,7 +195,7 @@ async def afetch_grant(request: TokenRequest) -> Grant:
         DatabricksError: See `negotiate`.
     """
     # The client is made and closed here: it belongs to this event loop, and a token is fetched about once an hour.
-    options = await asyncio.to_thread(_client_options)
+    options = await asyncio.to_thread(_client_options, request)
     import httpx  # noqa: PLC0415 - loaded by the thread above
 
     plan = negotiate(request, wall=time.time())
@@ -249,13 +251,15 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _client_options() -> dict[str, Any]:
-    """How both clients are made."""
+def _client_options(request: TokenRequest) -> dict[str, Any]:
+    """How both clients are made for a request."""
     import httpx  # noqa: PLC0415 - importing the package must not load httpx
 
     timeout = httpx.Timeout(TIMEOUT, connect=CONNECT_TIMEOUT)
     # A redirect could carry the secret to another host; it is an answer like any other here, and never followed.
-    return {"verify": _tls(), "timeout": timeout, "follow_redirects": False}
+    # A request to this machine does not go through a proxy of the environment: it may be http, and holds the secret.
+    is_local = is_loopback(urlsplit(request.url).hostname or "")
+    return {"verify": _tls(), "timeout": timeout, "follow_redirects": False, "trust_env": not is_local}
 
 
 def _post_options(request: TokenRequest) -> dict[str, Any]:

@@ -15,7 +15,9 @@ copied and thrown away for nothing. These things make a shared client safe:
 - **Cookies.** None are kept: a cookie of one user's login must not travel with another user's token.
 
 The connections lie in a pool of our own (see `free_list`), and what httpx's client does around a pool is left out:
-redirects, cookies, authentication. Where a proxy is in the environment, it is httpx's own client with its own pool.
+redirects, cookies, authentication. Where a proxy is in the environment, it is httpx's own client with its own pool;
+a request to this machine does not go through the proxy, because ``http://`` is allowed there and the proxy would see
+its token.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from urllib.request import getproxies
 
 import httpx
 
+from langchain_dbchat.auth.workspace import is_loopback
 from langchain_dbchat.transport.free_list import AsyncFreeList, FreeList
 
 if TYPE_CHECKING:
@@ -86,6 +89,42 @@ class _AsyncClient(httpx.AsyncClient):
         response = await self._pool.handle_async_request(request)
         response.request = request
         return response
+
+
+class _ProxiedClient(httpx.Client):
+    """A client that uses the proxies of the environment, except for requests to this machine."""
+
+    def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
+        super().__init__(verify=context(), limits=_PROXY_LIMITS, cookies=_no_cookies())
+        self._direct = _Client(context)
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request through the proxy, or to this machine without it; options as in httpx."""
+        return self._direct.send(request) if is_loopback(request.url.host) else super().send(request, **options)
+
+    def close(self) -> None:
+        """Close both ways."""
+        self._direct.close()
+        super().close()
+
+
+class _ProxiedAsyncClient(httpx.AsyncClient):
+    """The same for an event loop."""
+
+    def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
+        super().__init__(verify=context(), limits=_PROXY_LIMITS, cookies=_no_cookies())
+        self._direct = _AsyncClient(context)
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request; as in `_ProxiedClient`."""
+        if is_loopback(request.url.host):
+            return await self._direct.send(request)
+        return await super().send(request, **options)
+
+    async def aclose(self) -> None:
+        """Close both ways."""
+        await self._direct.aclose()
+        await super().aclose()
 
 
 class _State:
@@ -154,15 +193,11 @@ async def async_client() -> httpx.AsyncClient:
 
 
 def _new_client(context: Callable[[], ssl.SSLContext]) -> httpx.Client:
-    if _has_proxy():
-        return httpx.Client(verify=context(), limits=_PROXY_LIMITS, cookies=_no_cookies())
-    return _Client(context)
+    return _ProxiedClient(context) if _has_proxy() else _Client(context)
 
 
 def _new_async_client(context: Callable[[], ssl.SSLContext]) -> httpx.AsyncClient:
-    if _has_proxy():
-        return httpx.AsyncClient(verify=context(), limits=_PROXY_LIMITS, cookies=_no_cookies())
-    return _AsyncClient(context)
+    return _ProxiedAsyncClient(context) if _has_proxy() else _AsyncClient(context)
 
 
 def _has_proxy() -> bool:
