@@ -6,7 +6,6 @@ here settings are merged (call over constructor), and the four ways of calling a
 
 from __future__ import annotations
 
-import asyncio
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from langchain_dbchat.dialects.reasoning import PROVIDER
 from langchain_dbchat.dialects.thinking import encode_thinking, is_thinking
 from langchain_dbchat.dialects.tools import convert_tool, convert_tool_choice
 from langchain_dbchat.dialects.usage import add_usage
-from langchain_dbchat.discovery import DISCOVER, discover, discovered
+from langchain_dbchat.discovery import DISCOVER, adiscover, discover, discovered
 from langchain_dbchat.link import endpoint_name
 from langchain_dbchat.models.profiles import profile_of
 
@@ -211,7 +210,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         link = await super().alink(call)
         endpoint = self._undiscovered(link, call)
         if endpoint is not None:
-            await asyncio.to_thread(discover, link, endpoint)
+            await adiscover(link, endpoint)
         return link
 
     def _undiscovered(self, link: Link, call: Mapping[str, Any] | None) -> str | None:

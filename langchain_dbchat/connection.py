@@ -308,7 +308,7 @@ class DatabricksConnection(BaseModel):
         identity, travel = of_call(call)
         if identity or travel:
             model = self.with_credentials(**identity) if identity else self
-            return model.model_copy(update=travel).link()
+            return DatabricksConnection.link(model.model_copy(update=travel))
         key = self._key()
         return self._holder.get(key) or self._holder.put(key, self._connect())
 
@@ -329,7 +329,7 @@ class DatabricksConnection(BaseModel):
             return link
         import asyncio  # noqa: PLC0415  # sync programs never load it for us
 
-        return await asyncio.to_thread(self.link, call)
+        return await asyncio.to_thread(DatabricksConnection.link, self, call)
 
     def _connect(self) -> Link:
         from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # loads the way of signing in: first call only
