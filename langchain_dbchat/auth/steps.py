@@ -309,7 +309,10 @@ def _connect_server(search: Search) -> ConnectServer | str:
     url, key = search.env("CONNECT_SERVER"), search.env("CONNECT_API_KEY")
     if not url or not key:
         return f"{'CONNECT_SERVER' if not url else 'CONNECT_API_KEY'} is not set"
-    server = urlsplit(url)
+    try:
+        server = urlsplit(url)
+    except ValueError:
+        return "CONNECT_SERVER is not an address"
     if server.scheme == "http" and not search.settings.allow_http and not is_loopback(server.hostname or ""):
         return "CONNECT_SERVER is http:// and would see the session unencrypted; pass allow_http=True to permit it"
     from langchain_dbchat.auth.posit import ConnectServer

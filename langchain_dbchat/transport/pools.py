@@ -32,6 +32,7 @@ from urllib.request import getproxies
 
 import httpx
 
+from langchain_dbchat.auth.tls import tls_context
 from langchain_dbchat.auth.workspace import is_loopback
 from langchain_dbchat.transport.free_list import AsyncFreeList, FreeList
 
@@ -235,7 +236,7 @@ def _tls(state: _State, key: _Key) -> Callable[[], ssl.SSLContext]:
         with state.tls_lock:
             made = state.contexts.get(key[:2])
             if made is None:
-                made = httpx.create_ssl_context()
+                made = tls_context()
                 made.set_alpn_protocols(["http/1.1"])
                 if _key()[:2] == key[:2]:  # it was made of what the environment says now
                     state.contexts[key[:2]] = made
