@@ -176,8 +176,9 @@ def _schema_in(text: str) -> dict[str, Any] | None:
             value = from_json(text[match.start() :].partition("\n```")[0].strip())
         except ValueError:
             continue
-        is_schema = isinstance(value, dict) and isinstance(value.get("properties"), dict)
-        if is_schema and fault_in(value) is None and excess_in(value) is None:
+        if not isinstance(value, dict) or not isinstance(value.get("properties"), dict):
+            continue
+        if fault_in(value) is None and excess_in(value) is None:
             return value
     return None
 
