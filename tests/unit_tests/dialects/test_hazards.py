@@ -256,7 +256,7 @@ def test_a_whole_answer_instead_of_a_stream_is_read() -> None:
 
 
 def test_an_answer_without_a_finish_reason_is_whole_if_the_stream_says_that_it_is_done() -> None:
-    """Inkling at the AI gateway never sends a finish reason (unity-gateway #215); [DONE] is its only word about the end."""
+    """Inkling at the AI gateway sends no finish reason (unity-gateway #215), only [DONE]."""
     decoder = StreamDecoder(target())
     list(decoder.feed([event({"content": "a"}), DONE]))
     (last,) = decoder.close()
