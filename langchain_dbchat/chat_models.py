@@ -28,7 +28,7 @@ from langchain_dbchat.dialects.reasoning import PROVIDER
 from langchain_dbchat.dialects.thinking import encode_thinking, is_thinking
 from langchain_dbchat.dialects.tools import convert_tool, convert_tool_choice
 from langchain_dbchat.dialects.usage import add_usage
-from langchain_dbchat.discovery import DISCOVER, discover, discovered
+from langchain_dbchat.discovery import DISCOVER, adiscover, discover, discovered
 from langchain_dbchat.link import endpoint_name
 from langchain_dbchat.marks import call_settings, field_named, hidden, marks_of
 from langchain_dbchat.models.profiles import profile_of
@@ -262,7 +262,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         link = await super().alink(call)
         endpoint = self._undiscovered(link, call)
         if endpoint is not None:
-            await asyncio.to_thread(discover, link, endpoint)
+            await adiscover(link, endpoint)
         return link
 
     def _undiscovered(self, link: Link, call: Mapping[str, Any] | None) -> str | None:

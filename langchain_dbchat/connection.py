@@ -310,7 +310,7 @@ class DatabricksConnection(BaseModel):
             return link
         import asyncio  # noqa: PLC0415  # sync programs never load it for us
 
-        return await asyncio.to_thread(self.link, call)
+        return await asyncio.to_thread(DatabricksConnection.link, self, call)
 
     def _connect(self) -> Link:
         from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # loads the way of signing in: first call only

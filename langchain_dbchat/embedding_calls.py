@@ -16,7 +16,7 @@ from pydantic_core import to_json
 
 from langchain_dbchat.dialects.embedding_plan import Plan, Rules
 from langchain_dbchat.dialects.embedding_rows import Shape
-from langchain_dbchat.dialects.embeddings import decode_embeddings, encode_embedding_request
+from langchain_dbchat.dialects.embeddings import encode_embedding_request, read_rows
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.models.embedding_models import UNKNOWN, EmbeddingModel, embedding_model_of
 from langchain_dbchat.models.learned import learn, lessons_of, refused_field
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from langchain_dbchat.dialects.embedding_rows import RowArray, RowList
     from langchain_dbchat.dialects.embeddings import Row
     from langchain_dbchat.embeddings import DatabricksEmbeddings
-    from langchain_dbchat.errors import DatabricksError
+    from langchain_dbchat.errors import DatabricksError, MalformedResponseError
     from langchain_dbchat.link import Link
     from langchain_dbchat.transport.exchange import Reply, Request
 
-    Answer = tuple[Sequence[Row], Mapping[str, Any]]
+    Answer = tuple[Sequence[Row | MalformedResponseError], Mapping[str, Any]]
 
 _SPARE = 4  # batches that are written, and wait until one of those that travel has ended or pauses
 _FRAME = 64  # bytes of a request's body around its fields
@@ -249,9 +249,10 @@ class Run:
             reply: The answer.
 
         Returns:
-            Its rows and its usage.
+            Its rows, or what is wrong with them, and its usage.
         """
-        return decode_embeddings(reply.body or b"", len(ask.batch.items), self._model.model)
+        packed = self._params.get("encoding_format") == "base64"
+        return read_rows(reply.body or b"", len(ask.batch.items), self._model.model, packed=packed)
 
     def take(self, batch: Batch, done: Future[Answer] | Task[Answer]) -> None:
         """Take what came of a batch.
@@ -304,4 +305,4 @@ def _progress_bar(total: int) -> Any:
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) else 0
+    return max(0, value) if type(value) is int else 0

@@ -255,7 +255,12 @@ def signed(answer: object, source: str) -> dict[str, str]:
     if isinstance(answer, (str, SecretStr)):
         return bearer(answer, source)
     if isinstance(answer, Mapping) and answer:
-        return {str(key): str(value) for key, value in answer.items()}
+        wrong = [key for key, value in answer.items() if not (isinstance(key, str) and isinstance(value, str))]
+        if wrong:
+            raise ConfigurationError(
+                f"The {source} returned headers of which {wrong[0]!r} is not a string; a header's name and value are."
+            )
+        return dict(answer)
     raise ConfigurationError(
         f"The {source} returned {type(answer).__name__}; it must return a token (str or SecretStr) or the headers "
         "that sign the request. In a web application, check that the request really carries the user's token."

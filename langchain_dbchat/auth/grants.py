@@ -19,13 +19,17 @@ import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pydantic_core
 from pydantic import SecretStr
 
+from langchain_dbchat.auth.tls import tls_context
 from langchain_dbchat.auth.tokens import Grant
+from langchain_dbchat.auth.workspace import is_loopback
 from langchain_dbchat.error_bodies import scrub
 from langchain_dbchat.errors import (
+    ConfigurationError,
     DatabricksAPIError,
     DatabricksAuthenticationError,
     DatabricksConnectionError,
@@ -176,7 +180,7 @@ def fetch_grant(request: TokenRequest) -> Grant:
                     continue
                 try:
                     response = client.post(request.url, **_post_options(request))
-                except httpx.HTTPError as error:
+                except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
                     effect = plan.send(_failure(error))
                 else:
                     effect = plan.send(_answer(response))
@@ -208,7 +212,7 @@ async def afetch_grant(request: TokenRequest) -> Grant:
                     continue
                 try:
                     response = await client.post(request.url, **_post_options(request))
-                except httpx.HTTPError as error:
+                except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
                     effect = plan.send(_failure(error))
                 else:
                     effect = plan.send(_answer(response))
@@ -222,8 +226,16 @@ def basic(user: str, password: str) -> SecretStr:
     Args:
         user: The user, or a client's id.
         password: The password, or a client's secret.
+
+    Raises:
+        ConfigurationError: One of them is not text, as bytes of the environment that are not UTF-8 are.
     """
-    return SecretStr("Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
+    try:
+        return SecretStr("Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            "The client id or the client secret holds a character that is not Unicode. Check where it comes from."
+        ) from None
 
 
 def jwt_expiry(token: str) -> float | None:
@@ -245,13 +257,11 @@ def jwt_expiry(token: str) -> float | None:
 @functools.lru_cache(maxsize=1)
 def _tls() -> ssl.SSLContext:
     """The TLS context of all token requests of this process."""
-    import httpx  # noqa: PLC0415 - importing the package must not load httpx
-
-    return httpx.create_ssl_context()
+    return tls_context()
 
 
 def _client_options(url: str = "") -> dict[str, Any]:
-    """How both clients are made."""
+    """How both clients are made for a request to a URL."""
     import httpx  # noqa: PLC0415 - importing the package must not load httpx
 
     timeout = httpx.Timeout(TIMEOUT, connect=CONNECT_TIMEOUT)
@@ -261,6 +271,8 @@ def _client_options(url: str = "") -> dict[str, Any]:
 
 def _proxy_options(url: str) -> dict[str, Any]:
     """The proxy that the environment means for a URL, looked up here so that one that cannot be used is named."""
+    if is_loopback(urlsplit(url).hostname or ""):
+        return {"trust_env": False}  # it may be http, and holds the secret, which a proxy would see
     if not has_proxy():
         return {}
     import httpx  # noqa: PLC0415 - importing the package must not load httpx
@@ -286,7 +298,7 @@ def _answer(response: httpx.Response) -> Answer:
     return Answer(response.status_code, response.headers, response.content)
 
 
-def _failure(error: httpx.HTTPError) -> Unanswered:
+def _failure(error: Exception) -> Unanswered:
     """Take out of a failure what is decided on."""
     import httpx  # noqa: PLC0415 - importing the package must not load httpx
 
@@ -371,6 +383,6 @@ def _seconds(value: object) -> float | None:
         return None
     try:
         seconds = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # OverflowError: a whole number of hundreds of digits
         return None
     return seconds if math.isfinite(seconds) and seconds >= 0 else None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_dbchat.auth.chain import FirstThatWorks, Skipped
 from langchain_dbchat.auth.credentials import Credentials, ForWorkspace, Nobody
+from langchain_dbchat.auth.destinations import ADVICE, withheld
 from langchain_dbchat.auth.search import Search
 from langchain_dbchat.auth.steps import FOREIGN, STEPS, Step
 from langchain_dbchat.errors import ConfigurationError
@@ -104,10 +105,21 @@ def _rows(search: Search) -> tuple[Step, ...]:
 
 
 def _attempt(step: Step, search: Search) -> Credentials | str:
-    """Ask a row, unless its secret would go to a stranger."""
+    """Ask a row, and refuse its answer if its secret would be sent to a host that it does not belong to."""
     if search.workspace.kind == "openai" and not (step.is_argument or step.is_for_any_host):
         return FOREIGN
-    return step.attempt(search)
+    answer = step.attempt(search)
+    if isinstance(answer, str) or step.is_given:
+        return answer
+    reason = withheld(search, step.owner(search))
+    if reason is None:
+        return answer
+    if step.is_argument:
+        raise ConfigurationError(
+            f"The {step.name} cannot be used: {reason}. {ADVICE}.", host=search.workspace.host, auth=answer.name
+        )
+    search.is_withheld = True
+    return reason
 
 
 def _nobody(search: Search, skipped: list[Skipped]) -> ConfigurationError:
@@ -115,8 +127,10 @@ def _nobody(search: Search, skipped: list[Skipped]) -> ConfigurationError:
     wanted = search.wanted
     asked = f" with auth_type {wanted!r}" if wanted else ""
     lines = "\n".join(map(str, skipped))
+    is_stranger = search.is_withheld or search.workspace.kind == "openai"
+    advice = ADVICE if is_stranger else "Pass token=..., or set DATABRICKS_TOKEN, or run `databricks auth login`"
     return ConfigurationError(
         f"No credentials for {search.workspace.host} (from {search.host.source}){asked}. Looked at, in this "
-        f"order:\n{lines}\nPass token=..., or set DATABRICKS_TOKEN, or run `databricks auth login`.",
+        f"order:\n{lines}\n{advice}.",
         host=search.workspace.host,
     )

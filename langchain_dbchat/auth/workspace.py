@@ -38,6 +38,8 @@ Kind = Literal["workspace", "gateway", "app", "openai"]
 
 _HINT = "Give the workspace's address, such as 'https://adb-1234567890123456.7.azuredatabricks.net'."
 
+_LONGEST_NAME = 253
+
 _DATABRICKS = re.compile(
     r"(?:^|\.)(?:databricks\.(?:com|us|mil)|azuredatabricks\.net|databricks\.azure\.(?:us|cn)|databricksapps\.com)$"
 )
@@ -216,6 +218,8 @@ def _check_host(parts: SplitResult) -> tuple[str, int | None]:
         _refuse(address, "its port is no number")
     if not re.fullmatch(r"[\w.-]+|[0-9a-fA-F:.]+", host) or not re.search(r"\w", host):
         _refuse(address, "it has no host name")
+    if not is_host_name(host):
+        _refuse(address, "its host is not a name that DNS can hold (an empty label, or more than 63 letters in one)")
     if host.startswith("accounts."):
         raise ConfigurationError(
             f"{host} is the account console; models are served by workspaces. Open the workspace in the browser and "
@@ -295,6 +299,29 @@ def check_workspace_id(workspace_id: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", workspace_id):
         raise ConfigurationError("The workspace id holds characters that no id has. It is usually a number.")
     return workspace_id
+
+
+def is_host_name(host: str) -> bool:
+    """Whether a resolver can be asked for a host at all (RFC 1035, 2.3.4; RFC 3490 for other alphabets).
+
+    Args:
+        host: The name, or an IP address.
+    """
+    if ":" in host:
+        try:
+            return bool(ip_address(host))
+        except ValueError:
+            return False
+    try:
+        if len(host.encode("idna")) > _LONGEST_NAME:
+            return False
+        if "xn--" in host:
+            import httpx  # noqa: PLC0415  # a name in another alphabet is rare, and httpx decides whether it is one
+
+            return bool(httpx.URL(f"https://{host}").host)
+    except UnicodeError:
+        return False
+    return True
 
 
 def is_loopback(host: str) -> bool:

@@ -163,7 +163,8 @@ def renamed(body: Mapping[str, Any], field: str) -> Body:
 def _names(text: str, key: str) -> bool:
     """Tell whether a text names a field: short words that are also English only where they stand like a field."""
     if "_" in key:
-        return re.search(rf"(?<![a-z_]){key}(?![a-z_]|\.\w)", text) is not None
+        return re.search(rf"(?<![a-z_]){re.escape(key)}(?![a-z_]|\.\w)", text) is not None
+    key = re.escape(key)
     return re.search(rf"[`'\"./\s]{key}[`'\"]?(?::| parameter)|[`'\"]{key}[`'\"]|^{key}:", text) is not None
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import os
 import platform
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -21,7 +22,7 @@ from langchain_dbchat.transport.exchange import Failure, Reply, Request
 from langchain_dbchat.transport.incoming import Pace, Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from langchain_dbchat.transport.timeouts import Timeouts
 
@@ -230,13 +231,26 @@ def user_agent(partner: str | None = None) -> str:
     return " ".join((*words, _USER_AGENT))
 
 
-def _headers(request: Request, signature: Mapping[str, str], auth: str) -> dict[str, str]:
+def _headers(request: Request, signature: Any, auth: str) -> dict[str, str]:
     headers = {"accept": "application/json", "content-type": "application/json", "user-agent": user_agent()}
     if request.streaming:
         # A compressing proxy holds events back until a block is full.
         headers |= {"accept": "text/event-stream", "accept-encoding": "identity"}
-    headers |= {name.lower(): value for name, value in request.headers.items()}
-    for name, value in signature.items():
+    given: Mapping[Any, Any] = request.headers
+    for name, value in given.items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            kind = type(name if isinstance(value, str) else value).__name__
+            raise ConfigurationError(
+                f"The header {name!r} holds {kind}; names and values of headers are strings. Look at default_headers "
+                "and extra_headers."
+            )
+        headers[name.lower()] = value
+    if not isinstance(signature, Mapping):
+        raise ConfigurationError(f"The credentials {auth} gave {type(signature).__name__}; headers are a mapping.")
+    signed: Mapping[Any, Any] = signature
+    for name, value in signed.items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            raise ConfigurationError(f"{name} (credentials from: {auth}) is {type(value).__name__}, not a string.")
         if not (value.isascii() and value.isprintable()):  # before a library quotes it in an exception
             raise ConfigurationError(
                 f"{name} (credentials from: {auth}) holds a character that cannot stand in a header, such as a line "

@@ -110,6 +110,11 @@ class Channel:
         self._sleep = sleep
         self._asleep = asleep
 
+    @property
+    def timeouts(self) -> Timeouts:
+        """How long a call of this channel waits for what."""
+        return self._timeouts
+
     def post(self, request: Request, amend: Amend | None = None, gate: Gate | None = None) -> Reply:
         """Send a request and read the whole answer.
 

@@ -16,7 +16,8 @@ copied and thrown away for nothing. These things make a shared client safe:
 
 The connections lie in a pool of our own (see `free_list`), and what httpx's client does around a pool is left out:
 redirects, cookies, authentication. Where a proxy is in the environment, it is httpx's own client with its own pool
-(see `proxied`).
+(see `proxied`); a request to this machine does not go through the proxy, because ``http://`` is allowed there and the
+proxy would see its token.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from langchain_dbchat.auth.tls import tls_context
 from langchain_dbchat.proxies import has_proxy
 from langchain_dbchat.transport.free_list import AsyncFreeList, FreeList
 
@@ -159,7 +161,7 @@ def _new_client(context: Callable[[], ssl.SSLContext]) -> httpx.Client:
         return _Client(context)
     from langchain_dbchat.transport.proxied import proxied_client  # noqa: PLC0415  # where there is a proxy
 
-    return proxied_client(context(), _PROXY_LIMITS, _no_cookies())
+    return proxied_client(_Client(context), context(), _PROXY_LIMITS, _no_cookies())
 
 
 def _new_async_client(context: Callable[[], ssl.SSLContext]) -> httpx.AsyncClient:
@@ -167,7 +169,7 @@ def _new_async_client(context: Callable[[], ssl.SSLContext]) -> httpx.AsyncClien
         return _AsyncClient(context)
     from langchain_dbchat.transport.proxied import proxied_async_client  # noqa: PLC0415  # where there is a proxy
 
-    return proxied_async_client(context(), _PROXY_LIMITS, _no_cookies())
+    return proxied_async_client(_AsyncClient(context), context(), _PROXY_LIMITS, _no_cookies())
 
 
 async def _keep(
@@ -200,7 +202,7 @@ def _tls(state: _State, key: _Key) -> Callable[[], ssl.SSLContext]:
         with state.tls_lock:
             made = state.contexts.get(key[:2])
             if made is None:
-                made = httpx.create_ssl_context()
+                made = tls_context()
                 made.set_alpn_protocols(["http/1.1"])
                 if _key()[:2] == key[:2]:  # it was made of what the environment says now
                     state.contexts[key[:2]] = made

@@ -6,7 +6,10 @@ do. A host that NO_PROXY names is called as if it did not exist.
 Rule 2. A proxy that cannot be reached, or that answers instead of opening a way (407, 403, 502), is named: the
 workspace is not what failed. A refusal that the next attempt meets too (407, 403) is not tried again.
 
-Rule 3. The proxy of a user's own client is named where httpx shows which transport it would choose.
+Rule 3. A request to this machine does not go through a proxy, whatever NO_PROXY says: it may be ``http://``, and the
+proxy would see its token.
+
+Rule 4. The proxy of a user's own client is named where httpx shows which transport it would choose.
 """
 
 from __future__ import annotations
@@ -14,10 +17,11 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import httpx
 
+from langchain_dbchat.auth.workspace import is_loopback
 from langchain_dbchat.proxies import proxy_error, proxy_patterns, show_address, variable_of
 
 if TYPE_CHECKING:
@@ -78,38 +82,70 @@ class _Unusable(httpx.BaseTransport, httpx.AsyncBaseTransport):
         return type(self._error)(self._error.message)
 
 
-def proxied_client(context: ssl.SSLContext, limits: httpx.Limits, cookies: CookieJar) -> httpx.Client:
+class _Proxied(httpx.Client):
+    """A client that goes through the proxies of the environment, except to this machine."""
+
+    def __init__(self, direct: httpx.Client, **options: Any) -> None:
+        super().__init__(trust_env=False, **options)
+        self._direct = direct
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request through the proxy, or to this machine without it; options as in httpx."""
+        return self._direct.send(request) if is_loopback(request.url.host) else super().send(request, **options)
+
+    def close(self) -> None:
+        """Close both ways."""
+        self._direct.close()
+        super().close()
+
+
+class _AsyncProxied(httpx.AsyncClient):
+    """The same for an event loop."""
+
+    def __init__(self, direct: httpx.AsyncClient, **options: Any) -> None:
+        super().__init__(trust_env=False, **options)
+        self._direct = direct
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request; as in `_Proxied`."""
+        if is_loopback(request.url.host):
+            return await self._direct.send(request)
+        return await super().send(request, **options)
+
+    async def aclose(self) -> None:
+        """Close both ways."""
+        await self._direct.aclose()
+        await super().aclose()
+
+
+def proxied_client(
+    direct: httpx.Client, context: ssl.SSLContext, limits: httpx.Limits, cookies: CookieJar
+) -> httpx.Client:
     """Make a client that goes through the proxies of the environment.
 
     Args:
+        direct: The client for requests to this machine.
         context: The TLS context.
         limits: The limits of each pool.
         cookies: The jar.
     """
-    return httpx.Client(
-        verify=context,
-        limits=limits,
-        cookies=cookies,
-        trust_env=False,
-        mounts=_mounts(lambda proxy: httpx.HTTPTransport(verify=context, limits=limits, proxy=proxy), _Unusable),
-    )
+    mounts = _mounts(lambda proxy: httpx.HTTPTransport(verify=context, limits=limits, proxy=proxy), _Unusable)
+    return _Proxied(direct, verify=context, limits=limits, cookies=cookies, mounts=mounts)
 
 
-def proxied_async_client(context: ssl.SSLContext, limits: httpx.Limits, cookies: CookieJar) -> httpx.AsyncClient:
+def proxied_async_client(
+    direct: httpx.AsyncClient, context: ssl.SSLContext, limits: httpx.Limits, cookies: CookieJar
+) -> httpx.AsyncClient:
     """Make the same for an event loop.
 
     Args:
+        direct: The client for requests to this machine.
         context: The TLS context.
         limits: The limits of each pool.
         cookies: The jar.
     """
-    return httpx.AsyncClient(
-        verify=context,
-        limits=limits,
-        cookies=cookies,
-        trust_env=False,
-        mounts=_mounts(lambda proxy: httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=proxy), _Unusable),
-    )
+    mounts = _mounts(lambda proxy: httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=proxy), _Unusable)
+    return _AsyncProxied(direct, verify=context, limits=limits, cookies=cookies, mounts=mounts)
 
 
 def _mounts(
@@ -139,6 +175,8 @@ def proxy_of(client: httpx.Client | httpx.AsyncClient | None, url: str) -> str |
     Returns:
         ``host:port``; None if there is no proxy, or if the client does not show it.
     """
+    if isinstance(client, (_Proxied, _AsyncProxied)) and is_loopback(httpx.URL(url).host):
+        return None
     choose = getattr(client, "_transport_for_url", None)  # httpx offers no other way to ask
     transport = None if choose is None else choose(httpx.URL(url))
     place = getattr(getattr(transport, "_pool", None), "_proxy_url", None)

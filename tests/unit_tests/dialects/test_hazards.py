@@ -256,3 +256,34 @@ def test_an_error_with_empty_choices_is_that_error(mark: dict[str, str], choices
 def test_a_whole_answer_instead_of_a_stream_is_read() -> None:
     body = b'{"id":"w","choices":[{"index":0,"message":{"content":"all"},"finish_reason":"stop"}]}'
     assert summed(body).text == "all"
+
+
+def test_an_answer_without_a_finish_reason_is_whole_if_the_stream_says_that_it_is_done() -> None:
+    """Inkling at the AI gateway sends no finish reason (unity-gateway #215), only [DONE]."""
+    decoder = StreamDecoder(target())
+    list(decoder.feed([event({"content": "a"}), DONE]))
+    (last,) = decoder.close()
+    assert last.generation_info is None
+    assert "finish_reason" not in last.message.response_metadata
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [event({"content": "a"})],  # neither a finish reason nor [DONE]
+        [DONE],  # done, but there was no answer
+        [b'{"choices": []}', DONE],
+        [],
+    ],
+)
+def test_a_stream_that_says_neither_is_interrupted(events: list[bytes]) -> None:
+    decoder = StreamDecoder(target())
+    list(decoder.feed(events))
+    with pytest.raises(StreamInterruptedError, match="no finish reason"):
+        decoder.close()
+
+
+def test_a_finish_reason_needs_no_done() -> None:
+    decoder = StreamDecoder(target())
+    list(decoder.feed([event({"content": "a"}), STOP]))
+    assert decoder.close()[-1].generation_info == {"finish_reason": "stop"}
