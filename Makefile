@@ -1,6 +1,9 @@
 # make demo          run the three demonstrations on an embedded workspace (LIVE=1: on the workspace in the environment)
 # make test          run the tests that need no optional extra (ALL=1: all of them; LOWEST=1: on the oldest dependencies;
-#                    UNMERGED=1: with burst merging off; FAST=1: in event loops of uvloop)
+#                    UNMERGED=1: with burst merging off; FAST=1: in event loops of uvloop; PY=3.12: on that Python, in
+#                    an environment of its own)
+# make pythons       run a part of the tests on Python 3.10, 3.12 and 3.13, as far as they are installed
+# make mutate        break transport and auth line by line and see the tests fail (FILES=... SAMPLE=... SEED=... SECONDS=...)
 # make lint types    check style and types;  make format  repair what can be repaired
 # make soak          thousands of models, calls and event loops for three minutes; nothing may be left over (SECONDS=...)
 # make fuzz          the fuzz targets, a minute each (SECONDS=..., TARGET="http11 pool")
@@ -8,6 +11,13 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+# A Python by its version: on PATH (pyenv puts words there that need not work), or where pyenv keeps them.
+find_python = $(shell for it in python$(1) $$(ls -d $$HOME/.pyenv/versions/$(1).*/bin/python$(1) 2>/dev/null); do \
+  "$$it" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(1)")' 2>/dev/null && { echo "$$it"; break; }; done)
+ifdef PY
+PYTHON := $(or $(call find_python,$(PY)),python$(PY))
+VENV := .venv-$(PY)
+endif
 ifdef LOWEST
 VENV := .venv-lowest
 CONSTRAINTS := -c requirements/lowest.txt
@@ -16,13 +26,28 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint types format soak fuzz bench clean
+.PHONY: demo test pythons lint types format soak fuzz mutate bench clean
 
 demo: $(VENV)/.has-demo
 	@$(BIN)/python examples/demo.py $(if $(LIVE),--live)
 
 test: $(VENV)/.has-$(if $(ALL),test-all,test) $(if $(FAST),$(VENV)/.has-fast)
 	$(BIN)/python -m pytest $(if $(UNMERGED),--unmerged) $(if $(FAST),--uvloop) $(PYTEST_ARGS)
+
+# What differs between Pythons: sockets, TLS, event loops, files, and one call of each kind.
+PYTHONS := 3.10 3.12 3.13
+PART := tests/wire tests/unit_tests/auth tests/unit_tests/transport tests/integration_tests/test_calls.py \
+  --ignore=tests/unit_tests/transport/test_whole_path.py --ignore=tests/unit_tests/transport/test_http11.py \
+  --ignore=tests/unit_tests/auth/test_sdk.py
+
+pythons:
+	@$(foreach it,$(PYTHONS),$(if $(call find_python,$(it)),\
+	  echo "Python $(it): $(call find_python,$(it))" && $(MAKE) --no-print-directory test PY=$(it) PYTEST_ARGS="$(PART)" &&,\
+	  echo "Python $(it) is not installed, so nothing is tested on it." &&)) true
+
+mutate: $(VENV)/.has-mutate
+	@$(BIN)/python tests/mutation/mutate.py $(if $(FILES),--files $(FILES)) --sample $(or $(SAMPLE),60) --seed $(or $(SEED),0) \
+	  --seconds $(or $(SECONDS),900)
 
 lint: $(VENV)/.has-lint
 	$(BIN)/python -m ruff check .
@@ -86,4 +111,4 @@ $(BIN)/python:
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-lowest .venv-bench-* build dist *.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-3.* .venv-bench-* build dist *.egg-info .mypy_cache .ruff_cache .hypothesis
