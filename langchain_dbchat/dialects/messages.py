@@ -24,7 +24,14 @@ from langchain_core.messages import (
 )
 
 from langchain_dbchat.dialects.content import CALL_BLOCKS, collapse, encode_block, encode_parts
-from langchain_dbchat.dialects.reasoning import CALL_EXTRAS, REASONING_BLOCKS, Target, may_replay, replay_reasoning
+from langchain_dbchat.dialects.reasoning import (
+    CALL_EXTRAS,
+    REASONING_BLOCKS,
+    Target,
+    may_replay,
+    replay_reasoning,
+    signed_extras,
+)
 from langchain_dbchat.dialects.tools import UNNAMED, parse_arguments
 from langchain_dbchat.errors import UnsupportedContentError
 
@@ -229,7 +236,7 @@ def _encode_calls(message: AIMessage, blocks: list[Mapping[str, Any]], *, replay
             extras.setdefault(block.get("id"), block["extras"])
     if replay:
         for call in calls:
-            call.update(extras.get(call["id"]) or {})
+            call.update(signed_extras(extras.get(call["id"])))
     return calls
 
 
