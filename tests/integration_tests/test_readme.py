@@ -49,3 +49,8 @@ def test_the_page_on_the_local_workspace_runs(capsys: pytest.CaptureFixture[str]
     assert "'messages': [{'content': 'Hello!', 'role': 'user'}]" in printed.replace(
         "'role': 'user', 'content': 'Hello!'", "'content': 'Hello!', 'role': 'user'"
     )
+
+
+def test_the_page_on_answers_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(ROOT / "docs" / "answers.md") == 1
+    assert "You said: Hello! msg_bdrk_" in capsys.readouterr().out
