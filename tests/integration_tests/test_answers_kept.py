@@ -77,7 +77,7 @@ def test_what_stands_beside_the_content_is_kept_once(call: Way) -> None:
         assert message.text == "Sun."
         (text,) = message.content_blocks
         assert text["type"] == "text"
-        assert text["annotations"] == [  # type: ignore[typeddict-item]  # a text has them
+        assert text["annotations"] == [
             {"type": "citation", "url": "https://yr.no", "title": "Yr", "start_index": 0, "end_index": 4},
             {"type": "citation", "url": "https://met.no"},
         ]

@@ -74,7 +74,7 @@ def test_citations(citation: Any, standard: dict[str, Any]) -> None:
     assert read_citation(citation) == standard
 
 
-def annotations(message: Any) -> list[dict[str, Any]]:
+def annotations_of(message: Any) -> list[dict[str, Any]]:
     return [found for block in message.content_blocks for found in block.get("annotations", [])]
 
 
@@ -96,7 +96,7 @@ def test_grounding_is_found_wherever_it_stands(where: str, key: str) -> None:
     whole = decode_answer(to_json({"choices": [{**choice, "message": message}], **beside}), target(), None)
     streamed = summed(to_json({"choices": [{**choice, "delta": message}], **beside}))
     for found in (whole.generations[0].message, streamed):
-        assert annotations(found) == [{"type": "citation", "url": "https://x", "title": "X"}]
+        assert annotations_of(found) == [{"type": "citation", "url": "https://x", "title": "X"}]
         assert (key in found.response_metadata) == (where in {"choice", "answer"})
         assert found.additional_kwargs == {name: value for name, value in message.items() if name != "content"}
 
@@ -104,7 +104,7 @@ def test_grounding_is_found_wherever_it_stands(where: str, key: str) -> None:
 def test_a_source_that_an_annotation_cites_is_not_cited_again() -> None:
     cited = {"type": "url_citation", "url_citation": {"url": "https://x", "start_index": 0}}
     for message in both({"content": "a", "annotations": [cited]}, citations=["https://x", "https://y"]):
-        assert annotations(message) == [
+        assert annotations_of(message) == [
             {"type": "citation", "url": "https://x", "start_index": 0},
             {"type": "citation", "url": "https://y"},
         ]
@@ -112,9 +112,13 @@ def test_a_source_that_an_annotation_cites_is_not_cited_again() -> None:
 
 def test_citations_that_are_repeated_are_given_once() -> None:
     cited = {"type": "url_citation", "url": "https://x"}
-    deltas = [{"content": "a"}, {"annotations": [cited]}, {"content": "b", "annotations": [cited]}]
+    deltas: list[dict[str, Any]] = [
+        {"content": "a"},
+        {"annotations": [cited]},
+        {"content": "b", "annotations": [cited]},
+    ]
     for message in both({"content": "ab", "annotations": [cited]}, *deltas):
-        assert (message.text, annotations(message)) == ("ab", [{"type": "citation", "url": "https://x"}])
+        assert (message.text, annotations_of(message)) == ("ab", [{"type": "citation", "url": "https://x"}])
 
 
 def test_citations_before_a_call_and_without_text_are_kept() -> None:
@@ -124,7 +128,7 @@ def test_citations_before_a_call_and_without_text_are_kept() -> None:
         *both({"content": "a", "tool_calls": [call], "annotations": [cited]}),
         *both({"content": None, "tool_calls": [call], "annotations": [cited]}),
     ):
-        assert len(annotations(message)) == 1
+        assert len(annotations_of(message)) == 1
         assert [found["id"] for found in message.tool_calls] == ["c1"]
 
 
