@@ -16,6 +16,7 @@ from langchain_core.caches import BaseCache
 from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages.utils import count_tokens_approximately
+from langchain_core.utils.utils import ensure_id
 from pydantic import ConfigDict, PrivateAttr, model_validator
 
 from langchain_dbchat._version import __version__
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.language_models import LanguageModelInput, ModelProfile
     from langchain_core.messages import AIMessage, BaseMessage
-    from langchain_core.outputs import ChatGenerationChunk, ChatResult
+    from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, Generation
     from langchain_core.runnables import Runnable, RunnableConfig
     from langchain_core.tools import BaseTool
     from typing_extensions import Self
@@ -229,6 +230,14 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         if caller is None:
             _log.debug("An answer of %r is not cached, because who calls is known only when a request is signed.", self)
         return model
+
+    def _convert_cached_generations(self, cache_val: list[Generation]) -> list[ChatGeneration]:
+        # A cached answer is a new message each time it is given: with the id of the first one, LangGraph's add_messages
+        # would replace the first. The cache's own objects stay as they are, because other callers may hold them.
+        copies = super()._convert_cached_generations([generation.model_copy() for generation in cache_val])
+        for generation in copies:
+            generation.message = generation.message.model_copy(update={"id": ensure_id(None)})
+        return copies
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         settings = merge_settings(self, stop, kwargs)

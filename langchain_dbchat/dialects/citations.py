@@ -91,7 +91,7 @@ def _unnested(citation: Mapping[str, Any]) -> dict[str, Any]:
     nested = said.get(kind) if isinstance(kind, str) else None
     if isinstance(kind, str) and isinstance(nested, Mapping):
         del said[kind]
-        said.update(nested)
+        said.update((key, value) for key, value in nested.items() if value is not None)
     return said
 
 

@@ -27,7 +27,7 @@ from langchain_core.messages import (
 from langchain_dbchat.dialects.content import block_role, collapse, encode_parts, encode_text, keep_text
 from langchain_dbchat.dialects.history import Entry, Wire, order
 from langchain_dbchat.dialects.json_text import clean_text, write_json
-from langchain_dbchat.dialects.reasoning import CALL_EXTRAS, Target, may_replay, replay_reasoning
+from langchain_dbchat.dialects.reasoning import CALL_EXTRAS, Target, may_replay, replay_reasoning, signed_extras
 from langchain_dbchat.dialects.tool_results import NO_OUTPUT, Context, encode_or_name, encode_result, see_next
 from langchain_dbchat.dialects.tools import UNNAMED, parse_arguments
 from langchain_dbchat.errors import UnsupportedContentError
@@ -244,7 +244,7 @@ def _encode_calls(
             extras.setdefault(block.get("id"), block["extras"])
     if replay:
         for call in calls:
-            call.update(extras.get(call["id"]) or {})
+            call.update(signed_extras(extras.get(call["id"])))
     return calls, frozenset(malformed)
 
 

@@ -24,6 +24,7 @@ from langchain_dbchat.dialects.beside import (
 )
 from langchain_dbchat.dialects.citations import flat
 from langchain_dbchat.dialects.fields import says_something
+from langchain_dbchat.dialects.reasoning import FUNCTION_EXTRAS
 from langchain_dbchat.errors import MalformedResponseError
 
 
@@ -68,8 +69,6 @@ SILENT: frozenset[type[Part]] = frozenset({Refusal, Cited, Spoken, Beside})
 _TEXT_KEYS = frozenset({"type", "text", "index", "citation", "citations"})
 _CALL_KEYS = frozenset({"index", "id", "type", "function"})
 _FUNCTION_KEYS = frozenset({"name", "arguments"})
-FUNCTION_EXTRAS = "function_extras"
-"""Where what a call's ``function`` carried besides its name and arguments is kept, among the call's extras."""
 
 
 def read_parts(says: Mapping[str, Any]) -> Iterator[Part]:

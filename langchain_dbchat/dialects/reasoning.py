@@ -29,6 +29,9 @@ CALL_EXTRAS = "databricks_tool_call_extras"
 """Where ``additional_kwargs`` keeps, by call id, what a tool call carried besides its function (Gemini's
 ``thoughtSignature``)."""
 
+FUNCTION_EXTRAS = "function_extras"
+"""Where what a call's ``function`` carried besides its name and arguments is kept, among the call's extras."""
+
 
 class Target(NamedTuple):
     """The model that is called: its endpoint's name, its row, and what was changed in its tools."""
@@ -63,6 +66,28 @@ def may_replay(message: AIMessage, target: Target) -> bool:
         return bool(provider == signs)
     content = message.content if isinstance(message.content, list) else []
     return not any(isinstance(block, dict) and block.get("type") in _FOREIGN_REASONING for block in content)
+
+
+def signed_extras(extras: Any) -> dict[str, Any]:
+    """Choose what goes back of the fields that a tool call carried besides its function.
+
+    A signature has to go back (Gemini's ``thoughtSignature``, also within Google's ``extra_content`` and
+    ``provider_specific_fields`` of LiteLLM); any other field may be refused (``Extra inputs are not permitted``).
+
+    Args:
+        extras: What the call carried.
+
+    Returns:
+        The fields that are or hold a signature.
+    """
+    if not isinstance(extras, Mapping):
+        return {}
+    return {key: value for key, value in extras.items() if key != FUNCTION_EXTRAS and _is_signed(key, value)}
+
+
+def _is_signed(key: str, value: Any) -> bool:
+    inner = value.items() if isinstance(value, Mapping) else ()
+    return "signature" in key.lower() or any(_is_signed(str(name), below) for name, below in inner)
 
 
 def replay_reasoning(blocks: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -76,3 +76,8 @@ def test_the_page_on_structured_output_runs(capsys: pytest.CaptureFixture[str]) 
     assert printed[1] == "[7]"
     assert printed[2] in {"Cat", "Dog"}
     assert printed[3] == "{'name': 'Ada'}"
+
+
+def test_the_page_on_answers_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(ROOT / "docs" / "answers.md") == 1
+    assert "You said: Hello! msg_bdrk_" in capsys.readouterr().out

@@ -101,3 +101,43 @@ def test_the_limit_is_16_mib() -> None:
     assert len(decode(b"data: " + b"x" * (16 * 2**20 - 20) + b"\n\n")[0]) == 16 * 2**20 - 20
     with pytest.raises(MalformedResponseError):
         decode(b"data: " + b"x" * (16 * 2**20 + 1) + b"\n\n")
+
+
+@pytest.mark.parametrize(
+    ("stream", "payloads"),
+    [
+        (b"data: [DONE] \n\n", [b"[DONE]"]),
+        (b'data:"[DONE]"\n\n', [b"[DONE]"]),
+        (b"data: [done]\r\n\r\n", [b"[DONE]"]),
+        (b"data:   \n\n", []),
+        (b'event: ping\ndata: {"a": 1}\n\ndata: x\n\n', [b"x"]),
+        (b"event: ping\n\ndata: x\n\n", [b"x"]),
+        (b'event: ping\ndata: {"choices": []}\n\n', [b'{"choices": []}']),
+        (b"event: message\ndata: x\n\n", [b"x"]),
+        (b"event: error\ndata: x\n\ndata: y\n\n", [b'{"error":"x"}', b"y"]),
+        (b'event: ERROR\ndata: {"error_code": "X"}\n\n', [b'{"error_code": "X"}']),
+        (b'event: error\ndata: {"a": 1}\n\n', [b'{"error":{"a":1}}']),
+        (b"event: error\ndata: x\ndata: y\n\n", [b'{"error":"x\\ny"}']),
+        (b"event: error\n\n", [b'{"error":"The server sent an error without words."}']),
+        (b"event: done\n\n", [b"[DONE]"]),
+        (b"event: done\ndata: x\n\n", [b"x"]),
+        (b'data: {"a":1}\n{"error":"x"}\n', [b'{"a":1}', b'{"error":"x"}']),
+        (b'{"error":"x"}', [b'{"error":"x"}']),
+        (b'data: x\n\n{\n"error": "y"\n}\n', [b"x", b'{\n"error": "y"\n}']),
+        (b"data: x\n\n<html>\n y\n</html>\n", [b"x", b'{"message":"<html>\\n y\\n</html>"}']),
+        (b"data: x\n\nid: 1\nretry: 2\n: y\ndatum: z\n", [b"x", b'{"message":"datum: z"}']),
+        (b"data: [DONE]\n\n<html>\n", [b"[DONE]"]),
+        (b"data: x\n\nda", [b"x"]),
+        (b"data: x\n\neve", [b"x"]),
+    ],
+)
+def test_names_and_stray_text_cut_anywhere(stream: bytes, payloads: list[bytes]) -> None:
+    assert decode(stream) == payloads
+    for cut in range(len(stream) + 1):
+        assert decode(stream[:cut], stream[cut:]) == payloads, cut
+    assert decode(*(stream[i : i + 1] for i in range(len(stream)))) == payloads
+
+
+def test_of_stray_text_a_limited_part_is_kept() -> None:
+    (payload,) = decode(*[b"<p>" + b"x" * 1000 + b"</p>\n"] * 100)
+    assert 16_000 < len(payload) < 17_000
