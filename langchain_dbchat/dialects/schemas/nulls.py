@@ -1,7 +1,8 @@
 """Nulls that only a closed schema allowed, taken back.
 
 A strict schema requires every property, so an optional one is sent as one that may be null, and a model that has
-nothing to say writes null. The caller's own schema, where the property is optional and not nullable, means that it is absent.
+nothing to say writes null. The caller's own schema, where the property is optional and not nullable, means that it is
+absent.
 
 Rule 1  A null is dropped if the caller's schema neither requires the property nor allows null for it.
 Rule 2  Everything else stays as the model wrote it.
