@@ -100,7 +100,7 @@ class Mishap:
         """Let the token of the next requests have expired.
 
         Args:
-            times: How many; a client that gets itself a new token survives one.
+            times: How many; a client that gets itself another token survives one.
             status: 403, which Databricks sends for an OAuth token that has expired, or 401.
 
         Raises:

@@ -236,8 +236,7 @@ def test_a_token_that_has_expired_is_renewed_once(call: Way, status: int, worksp
     asked = itertools.count()
 
     def token() -> str:
-        next(asked)
-        return workspace.token
+        return workspace.token if next(asked) % 2 else "of-yesterday"
 
     answer, requests, _ = _recovers(call, workspace, Mishap.invalid_token(status=status), token=token)
     assert (answer.text, requests, next(asked)) == (told, 2, 2)
@@ -245,6 +244,16 @@ def test_a_token_that_has_expired_is_renewed_once(call: Way, status: int, worksp
         call, workspace, DatabricksAuthenticationError, Mishap.invalid_token(9, status=status), token=token
     )
     assert (requests, error.status_code) == (2, status)
+
+
+@four_ways
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_token_without_a_successor_is_not_sent_again(call: Way, status: int, workspace: LocalWorkspace) -> None:
+    for token in (workspace.token, lambda: workspace.token):
+        error, requests = _fails(
+            call, workspace, DatabricksAuthenticationError, Mishap.invalid_token(9, status=status), token=token
+        )
+        assert (requests, error.status_code) == (1, status)
 
 
 @four_ways
