@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -65,20 +66,34 @@ def test_an_address_that_cannot_be_read(call: Way, address: str, monkeypatch: py
     _shown(caught.value)
 
 
+@pytest.fixture
+def named_here(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A host name that is not this machine's by its form, and leads to it."""
+    name, resolve = "models.example.com", socket.getaddrinfo
+
+    def lookup(host: str | bytes | None, *rest: Any, **options: Any) -> Any:
+        return resolve("127.0.0.1" if host in (name, name.encode()) else host, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    return name
+
+
 @four_ways
 @pytest.mark.parametrize("address", ["socks5://proxy:1080", "ftp://proxy:1"])
-@pytest.mark.parametrize("exempt", ["127.0.0.1", "*", "example.com, 127.0.0.1", "http://127.0.0.1"])
+@pytest.mark.parametrize("exempt", ["models.example.com", "*", "other.org, example.com", "http://models.example.com"])
 def test_a_host_that_needs_no_proxy_is_called(
-    call: Way, address: str, exempt: str, monkeypatch: pytest.MonkeyPatch
+    call: Way, address: str, exempt: str, named_here: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "socksio", None)
     monkeypatch.setenv("ALL_PROXY", address)
     monkeypatch.setenv("NO_PROXY", exempt)
     with ScriptedServer(lambda r: Scripted(sse(WORDS) if r.json.get("stream") else ANSWER)) as server:
-        assert call(_llm(server.url), "Hello!").text == "Hi."
+        host = f"http://{named_here}:{server.url.rpartition(':')[2]}"
+        assert call(_llm(host, allow_http=True), "Hello!").text == "Hi."
         monkeypatch.delenv("NO_PROXY")
         with pytest.raises(ConfigurationError, match="ALL_PROXY"):
-            call(_llm(server.url), "Hello!")
+            call(_llm(host, allow_http=True), "Hello!")
+        assert call(_llm(server.url), "Hello!").text == "Hi."  # this machine needs none
 
 
 @four_ways
