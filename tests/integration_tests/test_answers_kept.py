@@ -333,7 +333,7 @@ two_ways = pytest.mark.parametrize("call", [stream, astream])
         (b'{\n  "error": {\n    "message": "asleep"\n  }\n}\n', DatabricksAPIError, "asleep"),
         (b"<html>\n<h1>502 Bad Gateway</h1>\n</html>\n", StreamInterruptedError, "502 Bad Gateway"),
         (b"upstream connect error", StreamInterruptedError, "upstream connect error"),
-        (b'data: {"message": "warming up"}\n\n', StreamInterruptedError, "warming up"),
+        (b'data: {"note": "warming up"}\n\n', StreamInterruptedError, "warming up"),
         (b"data: upstream connect error\n\n", MalformedResponseError, "upstream connect error"),
     ],
 )
@@ -368,7 +368,9 @@ def test_a_stream_may_say_in_many_ways_that_it_is_done(call: Way, end: bytes) ->
 @two_ways
 def test_text_after_an_answer_that_is_complete_does_no_harm(call: Way) -> None:
     with ScriptedServer(lambda _: Scripted(SAID + STOP + b"<html>bye</html>\n", headers=EVENT_STREAM)) as server:
-        assert call(model(server), "Hi.").text == "Sun"
+        message = call(model(server), "Hi.")
+        assert message.text == "Sun"
+        assert message.response_metadata["stray_text"] == "<html>bye</html>"
 
 
 def test_a_whole_answer_that_is_a_complaint_is_an_error() -> None:
