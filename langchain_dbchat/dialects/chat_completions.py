@@ -28,6 +28,10 @@ DONE = b"[DONE]"
 
 _TAG = {"model_provider": PROVIDER}
 _PLAIN_DELTA = frozenset({"role", "content"})
+_SAID = frozenset({"message", "stray_text"})
+"""Fields of an event that is no part of an answer and holds words; the second is what `sse` gives such text as."""
+
+_QUOTED = 2_000  # characters of such words that an error quotes
 _JSON_SPACE = " \t\n\r"
 
 
@@ -120,15 +124,15 @@ def _no_choices(payload: Mapping[str, Any], target: Target, request_id: str | No
     return MalformedResponseError(
         f"The endpoint {target.model!r} answered with {sorted(payload)} instead of 'choices': it does not speak "
         "chat completions. Agent and custom model endpoints have other shapes; check the endpoint's task."
-        + (f" It said: {_words(payload)}" if payload.get("message") else ""),
+        + (f" It said: {_words(payload)}" if _SAID & payload.keys() else ""),
         request_id=request_id,
     )
 
 
 def _words(payload: Mapping[str, Any]) -> str:
     """Return what an event says that is neither an answer nor known to be an error."""
-    message = payload.get("message")
-    return bytes_start(message if isinstance(message, str) else to_json(payload, serialize_unknown=True), 2_000)
+    said = next((payload[key] for key in sorted(_SAID) if isinstance(payload.get(key), str)), None)
+    return bytes_start(said or to_json(payload), _QUOTED)
 
 
 def call_chunk(call: Mapping[str, Any], fields: Mapping[str, Any]) -> AIMessageChunk:

@@ -16,7 +16,7 @@ Rule 3. The name of an event counts where its data may not say the same. An even
     data is part of an answer. One named `done` or `end` is `[DONE]` if its data says nothing more.
 Rule 4. A line that is not a field is text that a server or a proxy has put into the stream. A JSON object on one line
     is taken as an event. Other text (a web page, words, JSON over several lines) is given at the end, as
-    `{"message": ...}` or as the JSON that it is, unless `[DONE]` has said that the answer is complete.
+    `{"stray_text": ...}` or as the JSON that it is, unless `[DONE]` has said that the answer is complete.
 """
 
 from __future__ import annotations
@@ -236,4 +236,4 @@ def _failed(payload: bytes) -> bytes:
 
 def _worded(stray: bytes) -> bytes:
     """Write stray text as an event that says something and is no part of an answer."""
-    return stray if _is_object(stray) else to_json({"message": stray.decode("utf-8", "replace")})
+    return stray if _is_object(stray) else to_json({"stray_text": stray.decode("utf-8", "replace")})
