@@ -184,6 +184,8 @@ class FreeList(httpx.BaseTransport):
         reader, data = write_request(request)
         slot = self._take(origin, waits.get("pool"))
         try:
+            if slot.is_doubtful:
+                self._look(slot)
             if not slot.cell:
                 context = self._context() if origin[0] == "https" else None
                 slot.cell.append(connect(origin[1], origin[2], context, waits.get("connect"), name))
@@ -208,17 +210,12 @@ class FreeList(httpx.BaseTransport):
             self._begin()
         with self._lock:
             slot = self._shelf.take(origin)
-        if slot is None:
-            slot = self._wait(origin, timeout)
-            self._look(slot, 0.0)  # the server may have closed it since it was put in the box
-        wait = self._shelf.watch(slot)
-        if wait:
-            self._look(slot, wait)
-        return slot
+        return self._wait(origin, timeout) if slot is None else slot
 
-    def _look(self, slot: Slot[Socket], wait: float) -> None:
+    def _look(self, slot: Slot[Socket]) -> None:
+        """Look at a connection: somebody who waited in line took it a moment ago, and some have to be watched."""
         if slot.cell:
-            self._shelf.judge(slot, stale=slot.cell[0].is_stale(wait))
+            self._shelf.judge(slot, stale=slot.cell[0].is_stale(self._shelf.watch(slot)))
 
     def _wait(self, origin: Origin, timeout: float | None) -> Slot[Socket]:
         # A SimpleQueue may be put to by a finalizer, at any time and in any thread; an Event may not.
@@ -289,6 +286,8 @@ class AsyncFreeList(httpx.AsyncBaseTransport):
         reader, data = write_request(request)
         slot = await self._take(origin, waits.get("pool"))
         try:
+            if slot.is_doubtful:
+                await self._look(slot)
             if not slot.cell:
                 if origin[0] == "https" and self._made is None:
                     self._made = await asyncio.to_thread(self._context)
@@ -312,20 +311,13 @@ class AsyncFreeList(httpx.AsyncBaseTransport):
 
     async def _take(self, origin: Origin, timeout: float | None) -> Slot[AsyncSocket]:
         slot = self._shelf.take(origin)
-        if slot is None:
-            slot = await self._wait(origin, timeout)
-            self._look(slot)  # the server may have closed it since it was given
+        return await self._wait(origin, timeout) if slot is None else slot
+
+    async def _look(self, slot: Slot[AsyncSocket]) -> None:
+        """Look at a connection; as in `FreeList`."""
         wait = self._shelf.watch(slot)
         if wait:
-            try:
-                await asyncio.sleep(wait)
-            except BaseException:
-                self._give(slot)
-                raise
-            self._look(slot)
-        return slot
-
-    def _look(self, slot: Slot[AsyncSocket]) -> None:
+            await asyncio.sleep(wait)
         if slot.cell:
             self._shelf.judge(slot, stale=slot.cell[0].is_stale())
 

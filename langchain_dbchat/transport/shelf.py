@@ -57,9 +57,10 @@ class Slot(Generic[_C]):
         origin: The server it is for.
     """
 
-    __slots__ = ("__weakref__", "cell", "origin", "since")
+    __slots__ = ("__weakref__", "cell", "is_doubtful", "origin", "since")
 
     def __init__(self, origin: Origin) -> None:
+        self.is_doubtful = False  # whoever takes it has to look at the connection once more
         self.origin = origin
         self.cell: list[_C] = []  # the connection, if it is open; the pool keeps this list, too
         self.since = 0.0  # when it was given back
@@ -122,6 +123,8 @@ class Shelf(Generic[_C]):
         """Take a slot: with an idle connection, or with the right to open one; None if the caller has to line up."""
         self.settle()
         slot = self._find(origin)
+        if slot is not None:
+            slot.is_doubtful = self.watch(slot) > 0
         self._count_idle()
         return slot
 
@@ -145,7 +148,7 @@ class Shelf(Generic[_C]):
         slot.since = now = self._clock()
         if slot.cell:
             crowded = self._most_idle is not None and self._idle_then + len(self._returned) >= self._most_idle
-            if crowded or now < self._shunned.get(slot.origin, now):
+            if (crowded and not self._line) or now < self._shunned.get(slot.origin, now):
                 slot.close()  # here, because nobody may come and empty the queue for a long time
         self._returned.append(slot)
         first = self._first_in_line()
@@ -189,10 +192,14 @@ class Shelf(Generic[_C]):
                 slot = self._find(ticket.origin)
                 if slot is None:
                     break
+                slot.is_doubtful = True  # time will pass until it is taken
                 ticket.call(slot)
                 del slot
             self._line.popleft()
         self._count_idle()
+        while self._most_idle is not None and self._idle_then > self._most_idle and (oldest := self._oldest()):
+            self._retire(oldest.popleft())
+            self._count_idle()
 
     def clear(self) -> None:
         """Close all idle connections."""
@@ -226,10 +233,6 @@ class Shelf(Generic[_C]):
             return
         self._idle.setdefault(slot.origin, deque()).append(slot)
         self._idle.move_to_end(slot.origin)
-        if self._most_idle is not None and sum(map(len, self._idle.values())) > self._most_idle:
-            oldest = self._oldest()
-            if oldest is not None:
-                self._retire(oldest.popleft())
 
     def _retire(self, slot: Slot[_C]) -> None:
         slot.close()
