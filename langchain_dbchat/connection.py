@@ -136,6 +136,9 @@ class DatabricksConnection(BaseModel):
     """The largest request that is sent: Databricks takes 4 MiB, custom models on CPU or GPU 16 MiB. None for any; other
     servers than Databricks (``base_url=``) are not measured by it."""
 
+    max_response_bytes: int | None = Field(default=128 * 1024 * 1024, gt=0)
+    """The largest answer that is read, in bytes after decompression, streamed or not: 128 MiB. None for any."""
+
     default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
     """Headers for every request (alias ``api_headers``)."""
 
@@ -289,6 +292,7 @@ class DatabricksConnection(BaseModel):
             self.max_retries,
             self.retry_deadline,
             self.resend_after_loss,
+            self.max_response_bytes,
             self.http_client,
             self.http_async_client,
         )
@@ -345,6 +349,7 @@ class DatabricksConnection(BaseModel):
                 deadline=self.retry_deadline,
                 retry_sent=self._repeatable or self.resend_after_loss,
             ),
+            max_response_bytes=self.max_response_bytes,
             http_client=self.http_client,
             http_async_client=self.http_async_client,
         )

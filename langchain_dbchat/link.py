@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 WHO = ("token", "user_session_token")
 """Arguments that say who calls and may be given for one call."""
 
-TRAVEL = ("timeout", "max_retries", "retry_deadline", "resend_after_loss")
+TRAVEL = ("timeout", "max_retries", "retry_deadline", "resend_after_loss", "max_response_bytes")
 """Arguments that say how a request travels and may be given for one call."""
 
 PER_CALL = (*WHO, *TRAVEL)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pydantic_core
 from pydantic import SecretStr
 
+from langchain_dbchat.auth.token_requests import CONNECT_TIMEOUT, TIMEOUT, Answer, aask, ask
 from langchain_dbchat.auth.tokens import Grant
 from langchain_dbchat.error_bodies import scrub
 from langchain_dbchat.errors import (
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
 
     import httpx
 
-# How long an answer may take, in seconds; and how long a connection.
-TIMEOUT = 30.0
-CONNECT_TIMEOUT = 10.0
 # Pauses before the second and the third attempt, in seconds; and the longest `Retry-After` that is waited for.
 PAUSES = (0.5, 2.0)
 LONGEST_PAUSE = 10.0
@@ -89,15 +87,6 @@ class TokenRequest:
     purpose: str
     step: str
     advice: Mapping[int, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the endpoint answered."""
-
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -174,11 +163,11 @@ def fetch_grant(request: TokenRequest) -> Grant:
                     effect = plan.send(None)
                     continue
                 try:
-                    response = client.post(request.url, **_post_options(request))
+                    answer = ask(client, request)
                 except httpx.HTTPError as error:
                     effect = plan.send(_failure(error))
                 else:
-                    effect = plan.send(_answer(response))
+                    effect = plan.send(answer)
         except StopIteration as end:
             return _grant_of(end)
 
@@ -206,11 +195,13 @@ async def afetch_grant(request: TokenRequest) -> Grant:
                     effect = plan.send(None)
                     continue
                 try:
-                    response = await client.post(request.url, **_post_options(request))
+                    answer = await asyncio.wait_for(aask(client, request), TIMEOUT)
+                except asyncio.TimeoutError:
+                    effect = plan.send(Unanswered("the answer did not end", timed_out=True))
                 except httpx.HTTPError as error:
                     effect = plan.send(_failure(error))
                 else:
-                    effect = plan.send(_answer(response))
+                    effect = plan.send(answer)
         except StopIteration as end:
             return _grant_of(end)
 
@@ -256,17 +247,6 @@ def _client_options() -> dict[str, Any]:
     timeout = httpx.Timeout(TIMEOUT, connect=CONNECT_TIMEOUT)
     # A redirect could carry the secret to another host; it is an answer like any other here, and never followed.
     return {"verify": _tls(), "timeout": timeout, "follow_redirects": False}
-
-
-def _post_options(request: TokenRequest) -> dict[str, Any]:
-    """How both clients post."""
-    headers = {"Authorization": request.authorization.get_secret_value(), "Accept": "application/json"}
-    return {"headers": headers, "data": dict(request.form)}
-
-
-def _answer(response: httpx.Response) -> Answer:
-    """Take out of a response what is decided on."""
-    return Answer(response.status_code, response.headers, response.content)
 
 
 def _failure(error: httpx.HTTPError) -> Unanswered:

@@ -34,6 +34,22 @@ __all__ = ["Attempt", "user_agent"]
 
 _USER_AGENT = f"langchain-dbchat/{__version__} python/{'.'.join(platform.python_version_tuple()[:2])}"
 _PARTNER, _SPARK = "DATABRICKS_USER_AGENT", "SPARK_CONNECT_USER_AGENT"
+# What says where a message ends, and what the connection is used for, is the transport's alone (RFC 9110, 7.6.1;
+# RFC 9112, 6.3): beside a Content-Length, a Transfer-Encoding makes two requests of one for half of the servers.
+_FRAMING = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "http2-settings",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
 _ERROR_BODY_LIMIT = 1024 * 1024  # bytes of an error's body that are read; no error needs more
 
 
@@ -328,6 +344,12 @@ def _headers(request: Request, signature: Mapping[str, str], auth: str) -> dict[
         # A compressing proxy holds events back until a block is full.
         headers |= {"accept": "text/event-stream", "accept-encoding": "identity"}
     headers |= {name.lower(): value for name, value in request.headers.items()}
+    for name in (*request.headers, *signature):
+        if name.strip().lower() in _FRAMING:
+            raise ConfigurationError(
+                f"The header {name!r} is written by the client itself, because it says how the request is framed. "
+                "Leave it out of default_headers and extra_headers."
+            )
     for name, value in signature.items():
         if not (value.isascii() and value.isprintable()):  # before a library quotes it in an exception
             raise ConfigurationError(

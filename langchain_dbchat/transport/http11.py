@@ -39,8 +39,9 @@ _PLAIN_REQUEST = re.compile(rb"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:%b: (?:[!-~](?:[\t 
 _PLAIN_HEAD = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2}) ([ -~]*)\r\n((?:%b:[\t -~]*\r\n)+)\r\n" % _NAME)
 _PLAIN_FRAMING = re.compile(rb"content-length: [0-9]{1,15}|transfer-encoding: chunked")
 _END = h11.EndOfMessage()
-# The end of the chunk before, this chunk's size, and extensions, which nobody uses.
-_CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
+# The end of the chunk before, this chunk's size (with as many digits as h11 takes), and extensions, which nobody uses.
+_CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,20})[ \t]*(?:;[^\r\n]*)?\r\n")
+_BLANK = re.compile(rb"\n\r?\n")  # the end of what follows the last chunk, as h11 looks for it
 
 
 class Head:
@@ -183,10 +184,10 @@ class Chunked:
 
     def _trail(self, data: bytes, position: int) -> None:
         """Skip the headers after the last chunk."""
-        stop = data.find(b"\r\n\r\n", position)
-        if stop >= 0:
+        found = _BLANK.search(data, position)
+        if found is not None:
             self.done = True
-            self.excess = stop + 4 < len(data)
+            self.excess = found.end() < len(data)
         elif len(data) - position > _LINE_LIMIT:
             raise httpx.RemoteProtocolError("the headers after the last chunk are too long")
         else:
@@ -213,7 +214,11 @@ def write_request(request: httpx.Request) -> tuple[HeadReader, bytes]:
     """
     head = _plain_request(request)
     reader = HeadReader(request)
-    return reader, reader.written() if head is None else head + request.content
+    if head is not None:
+        return reader, head + request.content
+    if any(name.lower() == b"transfer-encoding" for name, _ in request.headers.raw):
+        raise httpx.LocalProtocolError("a body that is known as a whole is framed by its length alone")
+    return reader, reader.written()
 
 
 def _plain_request(request: httpx.Request) -> bytes | None:
@@ -288,7 +293,7 @@ class HeadReader:
             connection.receive_data(data)
             while isinstance(event := connection.next_event(), h11.InformationalResponse):
                 pass
-        except h11.RemoteProtocolError as error:
+        except (h11.RemoteProtocolError, ValueError) as error:  # ValueError: a length of thousands of digits
             raise httpx.RemoteProtocolError(str(error)) from error
         if not isinstance(event, h11.Response):
             return None

@@ -43,7 +43,10 @@ __all__ = ["NETWORK_ERRORS", "AsyncIncoming", "Incoming", "Pace", "PacedStream",
 NETWORK_ERRORS: tuple[type[Exception], ...] = (httpx.HTTPError, httpx.InvalidURL)
 """What httpx raises for reasons that lie between us and the server."""
 
-_BREAKS = (*NETWORK_ERRORS, MalformedResponseError)  # what may happen in the middle of a stream
+_BREAKS: tuple[type[Exception], ...] = (
+    *NETWORK_ERRORS,
+    MalformedResponseError,
+)
 
 _LINGER = 0.25  # seconds for the end of the body after [DONE], which servers send together
 _AT_LEAST = 0.05  # seconds a read may take even when its time is up: what has arrived already is read

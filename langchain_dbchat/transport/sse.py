@@ -9,6 +9,9 @@ bytes, because no UTF-8 sequence contains a line end, and because the JSON reade
 call per read; a carriage return, which no known server sends, costs one pass more (raw ones cannot stand within
 JSON).
 
+What is held of an event that is not complete is counted as it grows, lines with what a list needs for them, so that
+many small reads and many empty lines cost no more than one large one.
+
 An event without data, and an event whose data is empty, is no event for us: no dialect has a meaning for it.
 """
 
@@ -21,6 +24,7 @@ from langchain_dbchat.errors import MalformedResponseError
 __all__ = ["EventStreamDecoder"]
 
 _BOM = b"\xef\xbb\xbf"
+_LINE = 32  # bytes that a line of an event of several lines takes in memory besides its own, at least
 _EVENT_LIMIT = 16 * 1024 * 1024  # bytes; the largest payload that model serving takes or gives
 
 
@@ -31,13 +35,13 @@ class EventStreamDecoder:
         limit: The largest event in bytes, 16 MiB by default.
     """
 
-    __slots__ = ("_after_return", "_data", "_fresh", "_held", "_limit", "_pieces")
+    __slots__ = ("_after_return", "_data", "_fresh", "_held", "_limit", "_tail")
 
     def __init__(self, limit: int = _EVENT_LIMIT) -> None:
         self._limit = limit
-        self._pieces: list[bytes] = []  # a line that has not ended yet
+        self._tail = bytearray()  # a line that has not ended yet
         self._data: list[bytes] = []  # the data lines of an event that has not ended yet
-        self._held = 0  # bytes in both
+        self._held = 0  # bytes in them
         self._after_return = False  # the last byte was a carriage return: a line feed now belongs to it
         self._fresh: bytes | None = b""  # what may become a byte order mark; None once that is settled
 
@@ -58,17 +62,19 @@ class EventStreamDecoder:
         if self._after_return or b"\r" in data:
             data = self._unify_line_ends(data)
         if b"\n" not in data:
-            if data:
-                self._pieces.append(data)
-                self._hold(len(data))
+            self._tail += data
+            self._check(self._held + len(self._tail))
             return []
-        self._pieces.append(data)
-        lines = b"".join(self._pieces).split(b"\n")
+        if self._tail:
+            self._tail += data
+            data = bytes(self._tail)
+            self._tail.clear()
+        lines = data.split(b"\n")
         tail = lines.pop()
-        self._pieces = [tail] if tail else []
         payloads = self._read(lines)
-        self._held = 0
-        self._hold(len(tail) + sum(map(len, self._data)))
+        if tail:
+            self._tail += tail
+            self._check(self._held + len(tail))
         return payloads
 
     def close(self) -> list[bytes]:
@@ -79,8 +85,8 @@ class EventStreamDecoder:
             data line that is whole (JSON, or ``[DONE]``). A line that was cut off is left out; that the stream was
             cut off is then for the dialect to notice, which knows how an answer ends.
         """
-        tail = b"".join(self._pieces)
-        data, self._data, self._pieces = self._data, [], []
+        tail = bytes(self._tail)
+        data, self._data, self._tail = self._data, [], bytearray()
         if tail.startswith(b"data:"):
             payload = b"\n".join([*data, _value(tail)])
             return [payload] if _is_whole(payload) else []
@@ -96,18 +102,23 @@ class EventStreamDecoder:
                     data.append(_value(line))
                 elif line == b"data":  # the format allows a field without a colon: it is empty
                     data.append(b"")
+                else:
+                    continue
+                if len(data) > 1:
+                    self._held += _LINE + len(data[-1])
+                else:
+                    self._held = len(data[0])
+                self._check(self._held)
             elif data:
                 payload = data[0] if len(data) == 1 else b"\n".join(data)
                 data.clear()
+                self._held = 0
                 if payload:
                     payloads.append(payload)
-                    self._held = 0
-                    self._hold(len(payload))
         return payloads
 
-    def _hold(self, size: int) -> None:
-        self._held += size
-        if self._held > self._limit:
+    def _check(self, size: int) -> None:
+        if size > self._limit:
             raise MalformedResponseError(f"An event of the stream is larger than {self._limit} bytes.")
 
     def _settle_mark(self, data: bytes) -> bytes:
