@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pydantic_core
 from pydantic import SecretStr
 
-from langchain_dbchat.auth.token_requests import CONNECT_TIMEOUT, TIMEOUT, Answer, aask, ask
+from langchain_dbchat.auth.token_requests import Answer, aask, ask
 from langchain_dbchat.auth.tokens import Grant
 from langchain_dbchat.error_bodies import scrub
 from langchain_dbchat.errors import (
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
     import httpx
 
+# How long an answer may take, all of it, in seconds; and how long a connection.
+TIMEOUT = 30.0
+CONNECT_TIMEOUT = 10.0
 # Pauses before the second and the third attempt, in seconds; and the longest `Retry-After` that is waited for.
 PAUSES = (0.5, 2.0)
 LONGEST_PAUSE = 10.0
@@ -163,7 +166,7 @@ def fetch_grant(request: TokenRequest) -> Grant:
                     effect = plan.send(None)
                     continue
                 try:
-                    answer = ask(client, request)
+                    answer = ask(client, request, TIMEOUT)
                 except httpx.HTTPError as error:
                     effect = plan.send(_failure(error))
                 else:

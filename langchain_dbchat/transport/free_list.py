@@ -115,6 +115,8 @@ class _SyncBody(_Body, httpx.SyncByteStream):
             if piece:
                 yield piece
             while not body.done:
+                if body.error is not None:
+                    raise body.error  # noqa: TRY301  # the end of the body, as any other error
                 piece = body.feed(connection.read(_READ, left()))
                 if piece:
                     yield piece
@@ -144,6 +146,8 @@ class _AsyncBody(_Body, httpx.AsyncByteStream):
                 if piece:
                     return piece
             while not body.done:
+                if body.error is not None:
+                    raise body.error  # noqa: TRY301  # the end of the body, as any other error
                 piece = body.feed(await connection.read(_READ, left()))
                 if piece:
                     return piece

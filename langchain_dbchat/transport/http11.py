@@ -93,12 +93,13 @@ class Plain:
         length: Its bytes; None until the connection ends.
     """
 
-    __slots__ = ("_left", "_length", "done", "excess")
+    __slots__ = ("_left", "_length", "done", "error", "excess")
 
     def __init__(self, length: int | None) -> None:
         self._length = length
         self._left = math.inf if length is None else length
         self.done = length == 0
+        self.error: httpx.RemoteProtocolError | None = None  # none is found late here
         self.excess = False  # more came than belongs to the body: the connection cannot be used again
 
     def feed(self, data: bytes) -> bytes:
@@ -131,20 +132,21 @@ class Plain:
 class Chunked:
     """A body in chunks."""
 
-    __slots__ = ("_held", "_left", "_trailing", "done", "excess")
+    __slots__ = ("_held", "_left", "_trailing", "done", "error", "excess")
 
     def __init__(self) -> None:
         self._held = b"\r\n"  # what is not understood yet; as if a chunk had ended before the first one
         self._left = 0  # bytes that the open chunk still owes
         self._trailing = False  # the last chunk has come, and headers may follow
         self.done = False
+        self.error: httpx.RemoteProtocolError | None = None  # what to raise after the content that came before it
         self.excess = False
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes of the connection, cut anywhere; none at all mean that it has ended.
 
         Returns:
-            The content of all chunks among them, joined.
+            The content of all chunks among them, joined; `error` says whether something malformed follows it.
 
         Raises:
             httpx.RemoteProtocolError: A chunk is malformed, or the connection ended too early.
@@ -176,10 +178,15 @@ class Chunked:
                 return b"".join(pieces)
             else:
                 pieces.append(data[start:position])
-        if self._trailing:
-            self._trail(data, position)
-        else:
-            self._hold(data, position)
+        try:
+            if self._trailing:
+                self._trail(data, position)
+            else:
+                self._hold(data, position)
+        except httpx.RemoteProtocolError as error:
+            if not pieces:
+                raise
+            self.error = error
         return b"".join(pieces)
 
     def _trail(self, data: bytes, position: int) -> None:

@@ -23,6 +23,7 @@ ACCEPTED = "gzip, deflate"
 
 _PIECE = 64 * 1024  # bytes that come out at once
 _BITE = 4 * 1024  # bytes that go in at once: what is not taken is copied each time
+_HEADER = 2  # bytes
 _MEMBER = 0x1F  # the first byte of a member of gzip
 _LAYERS = 3  # an answer that is compressed more often wants to harm
 
@@ -30,14 +31,22 @@ _LAYERS = 3  # an answer that is compressed more often wants to harm
 class _Layer:
     """One compression."""
 
-    __slots__ = ("_bits", "_fresh", "_zip")
+    __slots__ = ("_begin", "_bits", "_zip")
 
     def __init__(self, encoding: str) -> None:
-        self._bits = 16 + zlib.MAX_WBITS if encoding.endswith("gzip") else zlib.MAX_WBITS
-        self._fresh = True  # nothing has gone in yet
-        self._zip = zlib.decompressobj(self._bits)
+        self._bits = 16 + zlib.MAX_WBITS if encoding.endswith("gzip") else 0
+        self._begin = b""  # the first bytes of a deflated body, which say whether it has a header
+        self._zip = zlib.decompressobj(self._bits or zlib.MAX_WBITS)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        if not self._bits:
+            data = self._begin = self._begin + data
+            if len(data) < _HEADER:
+                return
+            # Many servers send deflate without zlib's header (RFC 1950, 2.2); browsers and httpx read both.
+            has_header = data[0] & 15 == zlib.DEFLATED and int.from_bytes(data[:_HEADER], "big") % 31 == 0
+            self._bits = zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS
+            self._zip = zlib.decompressobj(self._bits)
         for start in range(0, len(data), _BITE):
             bite = data[start : start + _BITE]
             while bite:
@@ -45,24 +54,12 @@ class _Layer:
                     if self._bits <= zlib.MAX_WBITS or bite[0] != _MEMBER:  # padding behind the end says nothing
                         return
                     self._zip = zlib.decompressobj(self._bits)  # gzip allows another member behind the first
-                piece = self._decompress(bite)
+                piece = self._zip.decompress(bite, _PIECE)
                 if piece:
                     yield piece
                 bite = self._zip.unused_data or self._zip.unconsumed_tail
         while not self._zip.eof and (piece := self._zip.decompress(b"", _PIECE)):
             yield piece  # what it still holds, because a piece was full
-
-    def _decompress(self, data: bytes) -> bytes:
-        fresh, self._fresh = self._fresh, False
-        try:
-            return self._zip.decompress(data, _PIECE)
-        except zlib.error:
-            if not fresh or self._bits != zlib.MAX_WBITS:
-                raise
-        # Many servers send deflate without its zlib header; browsers and httpx read both.
-        self._bits = -zlib.MAX_WBITS
-        self._zip = zlib.decompressobj(self._bits)
-        return self._zip.decompress(data, _PIECE)
 
 
 class Unpacker:

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from kit.raw import OURS, RawServer, take_request
+from kit.raw import OURS, RawServer
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
 from langchain_dbchat.transport import pools
@@ -276,7 +275,7 @@ class _Client(pools._Client):
 def test_the_shelf_recovers_from_an_exception_at_each_of_its_steps(where: str) -> None:
     """The tracer raises at the n-th line that runs within a method, for each n."""
     for number in range(60):
-        shelf, now = _plain_shelf(3)
+        shelf, _ = _plain_shelf(3)
         things = [Thing() for _ in range(3)]
         slots = [shelf.take(HERE) for _ in things]
         for slot, thing in zip(slots, things, strict=True):
@@ -305,7 +304,7 @@ def test_the_shelf_recovers_from_an_exception_at_each_of_its_steps(where: str) -
             pass
         finally:
             sys.settrace(None)
-        first = second = third = None
+        del first, second, third
         assert shelf.total == shelf.idle
         open_ones = [thing for thing in things if not thing.closed]
         assert len(open_ones) == shelf.idle
