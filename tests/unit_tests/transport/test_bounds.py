@@ -435,10 +435,9 @@ def test_an_exception_in_the_loop_over_a_stream_ends_in_silence(open_stream: Cal
 
     with ScriptedServer(lambda _: Scripted([sse(CHUNK, done=False)], stall=True)) as server:
         for _ in range(20):  # the loop's end takes its generators in any order
-            try:
+            with pytest.raises(ZeroDivisionError) as caught:
                 asyncio.run(use(server.url))
-            except ZeroDivisionError as error:
-                kept.append(error)  # its frames hold the generators
+            kept.append(caught.value)  # its frames hold the generators
         assert server.wait_open(0) == 0
     assert said == []
     assert len(kept) == 20

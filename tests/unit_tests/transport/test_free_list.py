@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import socket
 import ssl
 import threading
@@ -16,12 +15,10 @@ from typing import Any
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from kit.raw import LIMITS, OK, WAITS, WAYS, Caller, RawServer, answer_always, take_request
 from kit.scripted import Scripted, ScriptedServer
+from kit.tls import certificate
 from langchain_dbchat.transport.free_list import AsyncFreeList, FreeList
 from langchain_dbchat.transport.shelf import Shelf, Slot, Ticket
 
@@ -257,31 +254,9 @@ def test_the_shelf_takes_the_place_of_an_idle_connection_to_another_server() -> 
     assert (shelf.idle, shelf.total) == (0, 0)
 
 
-def _certificate() -> tuple[bytes, bytes]:
-    """Make a self-signed certificate for localhost."""
-    now = dt.datetime.now(dt.timezone.utc)
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return made.public_bytes(serialization.Encoding.PEM), private
-
-
 @pytest.mark.parametrize("way", WAYS)
 def test_tls(way: str, tmp_path: Path) -> None:
-    public, private = _certificate()
+    public, private = certificate()
     (tmp_path / "both.pem").write_bytes(public + private)
     of_server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     of_server.load_cert_chain(tmp_path / "both.pem")
@@ -319,7 +294,7 @@ def test_tls(way: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("secure", [True, False])
 async def test_a_reader_that_takes_its_time_loses_nothing(secure: bool, tmp_path: Path) -> None:
-    public, private = _certificate()
+    public, private = certificate()
     (tmp_path / "both.pem").write_bytes(public + private)
     of_server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     of_server.load_cert_chain(tmp_path / "both.pem")
