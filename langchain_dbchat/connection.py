@@ -125,6 +125,9 @@ class DatabricksConnection(BaseModel):
     """The largest request that is sent: Databricks takes 4 MiB, custom models on CPU or GPU 16 MiB. None for any; other
     servers than Databricks (``base_url=``) are not measured by it."""
 
+    max_response_bytes: Annotated[int | None, Mark((), "how", per_call=True)] = Field(default=128 * 1024 * 1024, gt=0)
+    """The largest answer that is read, in bytes after decompression, streamed or not: 128 MiB. None for any."""
+
     default_headers: Annotated[Mapping[str, str] | None, Mark(("api_headers",), "how", per_call=True, secret=True)] = (
         Field(default=None, exclude=True, repr=False)
     )
@@ -326,6 +329,7 @@ class DatabricksConnection(BaseModel):
                 deadline=self.retry_deadline,
                 retry_sent=self._repeatable or self.resend_after_loss,
             ),
+            max_response_bytes=self.max_response_bytes,
             http_client=self.http_client,
             http_async_client=self.http_async_client,
         )

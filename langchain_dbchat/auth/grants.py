@@ -25,6 +25,7 @@ import pydantic_core
 from pydantic import SecretStr
 
 from langchain_dbchat.auth.tls import tls_context
+from langchain_dbchat.auth.token_requests import Answer, aask, ask
 from langchain_dbchat.auth.tokens import Grant
 from langchain_dbchat.auth.workspace import is_loopback
 from langchain_dbchat.error_bodies import scrub
@@ -44,9 +45,7 @@ from langchain_dbchat.proxies import has_proxy, proxy_error, proxy_for
 if TYPE_CHECKING:
     import ssl
 
-    import httpx
-
-# How long an answer may take, in seconds; and how long a connection.
+# How long an answer may take, all of it, in seconds; and how long a connection.
 TIMEOUT = 30.0
 CONNECT_TIMEOUT = 10.0
 # Pauses before the second and the third attempt, in seconds; and the longest `Retry-After` that is waited for.
@@ -94,15 +93,6 @@ class TokenRequest:
     purpose: str
     step: str
     advice: Mapping[int, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the endpoint answered."""
-
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -179,11 +169,11 @@ def fetch_grant(request: TokenRequest) -> Grant:
                     effect = plan.send(None)
                     continue
                 try:
-                    response = client.post(request.url, **_post_options(request))
+                    answer = ask(client, request, TIMEOUT)
                 except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
                     effect = plan.send(_failure(error))
                 else:
-                    effect = plan.send(_answer(response))
+                    effect = plan.send(answer)
         except StopIteration as end:
             return _grant_of(end)
 
@@ -211,11 +201,13 @@ async def afetch_grant(request: TokenRequest) -> Grant:
                     effect = plan.send(None)
                     continue
                 try:
-                    response = await client.post(request.url, **_post_options(request))
+                    answer = await asyncio.wait_for(aask(client, request), TIMEOUT)
+                except asyncio.TimeoutError:
+                    effect = plan.send(Unanswered("the answer did not end", timed_out=True))
                 except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
                     effect = plan.send(_failure(error))
                 else:
-                    effect = plan.send(_answer(response))
+                    effect = plan.send(answer)
         except StopIteration as end:
             return _grant_of(end)
 
@@ -285,17 +277,6 @@ def _proxy_options(url: str) -> dict[str, Any]:
     except (ImportError, ValueError, httpx.InvalidURL) as error:
         raise proxy_error(error, setting) from None
     return {"trust_env": False, "proxy": setting.address}
-
-
-def _post_options(request: TokenRequest) -> dict[str, Any]:
-    """How both clients post."""
-    headers = {"Authorization": request.authorization.get_secret_value(), "Accept": "application/json"}
-    return {"headers": headers, "data": dict(request.form)}
-
-
-def _answer(response: httpx.Response) -> Answer:
-    """Take out of a response what is decided on."""
-    return Answer(response.status_code, response.headers, response.content)
 
 
 def _failure(error: Exception) -> Unanswered:

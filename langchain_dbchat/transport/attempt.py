@@ -7,6 +7,7 @@ token; only an ``Authorization`` that the user wrote replaces the credentials' o
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import platform
@@ -17,19 +18,39 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from langchain_dbchat._version import __version__
+from langchain_dbchat.error_answers import malformed_response
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.transport.exchange import Failure, Reply, Request
-from langchain_dbchat.transport.incoming import Pace, Reading
+from langchain_dbchat.transport.incoming import Pace, PacedStream, Reading, too_large
+from langchain_dbchat.transport.unpacking import ACCEPTED, unpacker_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
+    from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.transport.timeouts import Timeouts
+    from langchain_dbchat.transport.unpacking import Unpacker
 
 __all__ = ["Attempt", "user_agent"]
 
 _USER_AGENT = f"langchain-dbchat/{__version__} python/{'.'.join(platform.python_version_tuple()[:2])}"
 _PARTNER, _SPARK = "DATABRICKS_USER_AGENT", "SPARK_CONNECT_USER_AGENT"
+# What says where a message ends, and what the connection is used for, is the transport's alone (RFC 9110, 7.6.1;
+# RFC 9112, 6.3): beside a Content-Length, a Transfer-Encoding makes two requests of one for half of the servers.
+_FRAMING = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "http2-settings",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
 _ERROR_BODY_LIMIT = 1024 * 1024  # bytes of an error's body that are read; no error needs more
 
 
@@ -42,33 +63,43 @@ class Attempt:
         auth: The way of signing in, as errors name it.
         timeouts: How long to wait for what.
         clock: Seconds of a clock that never goes back.
+        limit: The largest answer in bytes, decompressed; None for any.
     """
 
     __slots__ = (
         "_answer",
         "_auth",
         "_client",
+        "_clock",
+        "_error",
         "_head",
         "_headers",
+        "_is_foreign",
+        "_is_unwatched",
+        "_limit",
         "_open",
         "_pace",
-        "_pieces",
+        "_paced",
         "_request",
         "_room",
         "_signature",
+        "_text",
         "_timeouts",
+        "_unpacker",
         "_waits",
-        "is_plain",
+        "is_handed_on",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # one sending's parts
         self,
         request: Request,
         signature: Mapping[str, str],
         auth: str,
         timeouts: Timeouts,
         clock: Callable[[], float],
+        limit: int | None = None,
     ) -> None:
+        self._clock = clock
         self._pace = Pace(timeouts, clock)
         self._request = request
         self._headers = _headers(request, signature, auth)
@@ -84,10 +115,15 @@ class Attempt:
         }
         self._head: httpx.Response | None = None
         self._answer: dict[str, str] = {}  # the headers of the answer, in lower case
-        self.is_plain = False  # the body needs no decompression, and nobody has read it
         self._open = False
-        self._pieces: list[bytes] = []
-        self._room = math.inf
+        self.is_handed_on = False  # the body is open, and somebody else closes it
+        self._text = bytearray()
+        self._limit = self._room = math.inf if limit is None else limit
+        self._paced: PacedStream | None = None
+        self._unpacker: Unpacker | None = None
+        self._error: DatabricksError | None = None
+        self._is_unwatched = False  # the body is open, and nobody asks our pace before a read
+        self._is_foreign = False  # the client does not ask our pace
 
     def build(self, client: httpx.Client | httpx.AsyncClient, *, ours: bool) -> httpx.Request:
         """Write the request for a client.
@@ -104,14 +140,20 @@ class Attempt:
         """
         self._client = client
         url, headers, body = self._request.url, self._headers, self._request.body or None
-        extensions = {"timeout": self._waits}
+        extensions: dict[str, Any] = {"timeout": self._waits}
+        self._is_foreign = not getattr(client, "asks_pace", False)
+        if self._is_foreign:
+            # httpcore says in a trace when it has sent the request; until then, the time for that is added.
+            waits = (self._timeouts.connect, self._timeouts.pool, self._timeouts.write)
+            self._pace = Pace(self._timeouts, self._clock, sum(math.inf if wait is None else wait for wait in waits))
+            extensions["trace"] = self._atrace if isinstance(client, httpx.AsyncClient) else self._trace
+        extensions["pace"] = self._pace
         try:
             if not ours:
                 return client.build_request(
                     self._request.method, url, headers=headers, content=body, extensions=extensions
                 )
             # By hand, because build_request merges headers, cookies and parameters that our clients do not have.
-            headers = {"accept-encoding": client.headers["accept-encoding"], **headers}
             return httpx.Request(self._request.method, _url(url), headers=headers, content=body, extensions=extensions)
         except httpx.InvalidURL as error:
             from langchain_dbchat.transport.failures import failure_of  # noqa: PLC0415  # where something went wrong
@@ -137,37 +179,107 @@ class Attempt:
             # the reads (see incoming), one value has to serve both timeouts: better late than wrong.
             first, idle = self._timeouts.first_event, self._timeouts.idle
             self._waits["read"] = None if first is None or idle is None else max(first, idle)
+            return True
         if not response.is_success:
             self._room = _ERROR_BODY_LIMIT
-        is_read = response.is_closed or response.is_stream_consumed  # by a hook of the user's client
-        self.is_plain = "content-encoding" not in self._answer and not is_read
-        return self._open
+        self._paced = PacedStream(response, self._pace)
+        return False
+
+    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+        del info
+        if event.endswith("send_request_body.complete"):
+            self._pace.sent()
+
+    async def _atrace(self, event: str, info: Mapping[str, Any]) -> None:
+        self._trace(event, info)
+
+    async def in_time(self, sending: Awaitable[httpx.Response]) -> httpx.Response:
+        """Wait for a head, but not for ever, if nobody else sees to that.
+
+        Args:
+            sending: What gives the head.
+
+        Returns:
+            The head.
+
+        Raises:
+            httpx.ReadTimeout: The time for the answer is up.
+        """
+        if not self._is_foreign:
+            return await sending
+        try:
+            return await asyncio.wait_for(sending, self._pace.left())
+        except asyncio.TimeoutError as error:
+            raise httpx.ReadTimeout("") from error
+
+    def is_raw(self) -> bool:
+        """Say whether the body is read as it came, because no hook of the user's client has read it."""
+        head = self._head
+        if head is None or head.is_closed or head.is_stream_consumed:
+            return False
+        self._is_unwatched = self._paced is not None and not self._paced.direct
+        self._unpacker = unpacker_for(self._answer.get("content-encoding", ""))
+        return True
 
     def takes(self, piece: bytes) -> bool:
         """Take a piece of the body.
 
         Args:
-            piece: The bytes, decompressed.
+            piece: The bytes, as they came.
 
         Returns:
             Whether to read on.
-        """
-        self._pieces.append(piece)
-        self._room -= len(piece)
-        return self._room > 0
 
-    def reply(self) -> Reply:
+        Raises:
+            httpx.ReadTimeout: The time for the answer is up, and nobody noticed while it was read.
+            httpx.DecodingError: The bytes cannot be decompressed.
+        """
+        if self._is_unwatched and self._pace.overdue():
+            raise httpx.ReadTimeout("")
+        if self._unpacker is None:
+            return self._keeps(piece)
+        self._unpacker.push(piece)
+        while (unpacked := self._unpacker.pull()) is not None:
+            if not self._keeps(unpacked):
+                return False
+        return True
+
+    def _keeps(self, piece: bytes) -> bool:
+        self._room -= len(piece)
+        self._text += piece
+        if self._room >= 0 or self._head is None:
+            return True
+        if self._head.is_success:
+            self._error = malformed_response(
+                too_large(self._limit),
+                status=self._head.status_code,
+                headers=self._answer,
+                endpoint=self._request.endpoint,
+                host=self._request.host,
+                auth=self._auth,
+            )
+        return False
+
+    def release(self) -> None:
+        """Leave the connection as it was, before the response is closed."""
+        if self._paced is not None:
+            self._paced.release()
+
+    def reply(self) -> Reply | Failure:
         """Make the reply of what came.
 
         Returns:
-            The reply; its body is None if `opened` said that it stays open.
+            The reply; its body is None if `opened` said that it stays open. A failure if the answer was too large.
         """
         if self._head is None:
             raise TypeError("no answer has begun")
+        if self._error is not None:
+            return Failure(self._error, sent=True)
         if self._open:
-            reading = Reading(self._request, self._head, self._answer, self._auth, self._pace)
+            self.is_handed_on = True
+            reading = Reading(self._request, self._head, self._answer, self._auth, self._pace, self._limit)
             return Reply(self._head.status_code, self._answer, None, reading)
-        return Reply(self._head.status_code, self._answer, b"".join(self._pieces), signature=self._signature)
+        return Reply(self._head.status_code, self._answer, bytes(self._text), signature=self._signature)
 
     def failed(self, error: Exception) -> Reply | Failure:
         """Say what an exception of httpx means here.
@@ -231,8 +343,17 @@ def user_agent(partner: str | None = None) -> str:
     return " ".join((*words, _USER_AGENT))
 
 
+def _refuse_framing(name: str) -> None:
+    if name.strip().lower() in _FRAMING:
+        raise ConfigurationError(
+            f"The header {name!r} is written by the client itself, because it says how the request is framed. Leave it "
+            "out of default_headers and extra_headers."
+        )
+
+
 def _headers(request: Request, signature: Any, auth: str) -> dict[str, str]:
     headers = {"accept": "application/json", "content-type": "application/json", "user-agent": user_agent()}
+    headers["accept-encoding"] = ACCEPTED
     if request.streaming:
         # A compressing proxy holds events back until a block is full.
         headers |= {"accept": "text/event-stream", "accept-encoding": "identity"}
@@ -244,6 +365,7 @@ def _headers(request: Request, signature: Any, auth: str) -> dict[str, str]:
                 f"The header {name!r} holds {kind}; names and values of headers are strings. Look at default_headers "
                 "and extra_headers."
             )
+        _refuse_framing(name)
         headers[name.lower()] = value
     if not isinstance(signature, Mapping):
         raise ConfigurationError(f"The credentials {auth} gave {type(signature).__name__}; headers are a mapping.")
@@ -251,6 +373,7 @@ def _headers(request: Request, signature: Any, auth: str) -> dict[str, str]:
     for name, value in signed.items():
         if not (isinstance(name, str) and isinstance(value, str)):
             raise ConfigurationError(f"{name} (credentials from: {auth}) is {type(value).__name__}, not a string.")
+        _refuse_framing(name)
         if not (value.isascii() and value.isprintable()):  # before a library quotes it in an exception
             raise ConfigurationError(
                 f"{name} (credentials from: {auth}) holds a character that cannot stand in a header, such as a line "

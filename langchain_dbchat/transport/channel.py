@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from contextlib import aclosing, asynccontextmanager, closing, contextmanager
+from contextlib import aclosing, closing, contextmanager
 from typing import TYPE_CHECKING, cast
 
 from langchain_dbchat.transport.attempt import Attempt
@@ -23,7 +23,6 @@ from langchain_dbchat.transport.timeouts import Timeouts
 if TYPE_CHECKING:
     from collections.abc import (
         AsyncGenerator,
-        AsyncIterator,
         Awaitable,
         Callable,
         Generator,
@@ -43,6 +42,8 @@ if TYPE_CHECKING:
     Steps = Generator[Send | Pause, Reply | Failure | Unsent | None, Reply]
 
 __all__ = ["AsyncIncoming", "Channel", "Incoming", "Timeouts"]
+
+MAX_RESPONSE_BYTES = 128 * 1024 * 1024  # far above what a model writes, far below what a process can hold
 
 
 class _Queue:
@@ -79,6 +80,7 @@ class Channel:
         credentials: Who signs; asked for each attempt.
         timeouts: How long to wait for what; the defaults of `Timeouts` if None.
         policy: When to send again; the defaults of `RetryPolicy` if None.
+        max_response_bytes: The largest answer that is read, decompressed; None for any.
         http_client: A client of the user's for sync calls; used as it is, and never closed. None for the shared one.
         http_async_client: The same for async calls.
         clock: Seconds of a clock that never goes back.
@@ -93,6 +95,7 @@ class Channel:
         *,
         timeouts: Timeouts | None = None,
         policy: RetryPolicy | None = None,
+        max_response_bytes: int | None = MAX_RESPONSE_BYTES,
         http_client: httpx.Client | None = None,
         http_async_client: httpx.AsyncClient | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -103,6 +106,7 @@ class Channel:
         self._credentials = credentials
         self._timeouts = timeouts or Timeouts()
         self._policy = policy or RetryPolicy()
+        self._max_response_bytes = max_response_bytes
         self._http_client = http_client
         self._http_async_client = http_async_client
         self._clock = clock
@@ -166,14 +170,16 @@ class Channel:
             DatabricksError: The call failed, or the stream broke.
         """
         queue = _Queue(gate, self._clock)
-        reply = self._obey(self._exchange(request, amend, queue), queue)
-        with closing(Incoming(reply.source)) as incoming:
-            yield incoming
+        reply = None
+        try:
+            reply = self._obey(self._exchange(request, amend, queue), queue)
+            with closing(Incoming(reply.source)) as incoming:
+                yield incoming
+        except BaseException:
+            _drop(reply)
+            raise
 
-    @asynccontextmanager
-    async def astream(
-        self, request: Request, amend: Amend | None = None, gate: Gate | None = None
-    ) -> AsyncIterator[AsyncIncoming]:
+    def astream(self, request: Request, amend: Amend | None = None, gate: Gate | None = None) -> _AsyncStream:
         """Send a request and open the stream of its answer.
 
         Args:
@@ -182,27 +188,27 @@ class Channel:
             gate: Where each attempt waits for its turn, which ends when the stream opens: the user's code runs while it
                 is open, and could wait for itself. None to send at once.
 
-        Yields:
-            The stream; leaving the context closes it, and the connection with it unless it was read to its end.
+        Returns:
+            A context that opens the stream; leaving it closes the stream, and the connection with it unless it was read
+            to its end.
 
         Raises:
             DatabricksError: The call failed, or the stream broke.
         """
         queue = _Queue(gate, self._clock)
-        reply = await self._aobey(self._exchange(request, amend, queue), queue)
-        async with aclosing(AsyncIncoming(reply.source)) as incoming:
-            yield incoming
+        return _AsyncStream(lambda: self._aobey(self._exchange(request, amend, queue), queue))
 
     def _exchange(self, request: Request, amend: Amend | None, queue: _Queue) -> Steps:
         auth = self._credentials.name
         return exchange(request, self._policy, clock=queue.clock, dice=self._dice, auth=auth, amend=amend)
 
     def _attempt(self, send: Send, signature: Mapping[str, str]) -> Attempt:
-        return Attempt(send.request, signature, self._credentials.name, self._timeouts, self._clock)
+        limit = self._max_response_bytes
+        return Attempt(send.request, signature, self._credentials.name, self._timeouts, self._clock, limit)
 
     def _obey(self, steps: Steps, queue: _Queue) -> Reply:
         outcome: Reply | Failure | Unsent | None = None
-        with closing(steps):
+        try:
             while True:
                 try:
                     wanted = steps.send(outcome)
@@ -216,10 +222,15 @@ class Channel:
                     with Turn(queue.gate) as turn:
                         queue.is_served()
                         outcome = turn.outcome = self._send(wanted)
+        except BaseException:
+            _drop(outcome)
+            raise
+        finally:
+            steps.close()
 
     async def _aobey(self, steps: Steps, queue: _Queue) -> Reply:
         outcome: Reply | Failure | Unsent | None = None
-        with closing(steps):
+        try:
             while True:
                 try:
                     wanted = steps.send(outcome)
@@ -233,6 +244,11 @@ class Channel:
                     async with Turn(queue.gate) as turn:
                         queue.is_served()
                         outcome = turn.outcome = await self._asend(wanted)
+        except BaseException:
+            await _adrop(outcome)
+            raise
+        finally:
+            steps.close()
 
     def _send(self, send: Send) -> Reply | Failure | Unsent:
         signature = self._credentials.headers(refresh=send.refresh)
@@ -243,16 +259,19 @@ class Channel:
         request = attempt.build(client, ours=client is not self._http_client)
         try:
             response = client.send(request, stream=True, follow_redirects=False)
-            if attempt.opened(response):
+            try:
+                if not attempt.opened(response):
+                    body = response.stream if attempt.is_raw() else response.iter_bytes()
+                    for piece in cast("Iterable[bytes]", body):
+                        if not attempt.takes(piece):
+                            break
                 return attempt.reply()
-            body = response.stream if attempt.is_plain else response.iter_bytes()
-            with closing(response):
-                for piece in cast("Iterable[bytes]", body):
-                    if not attempt.takes(piece):
-                        break
+            finally:
+                if not attempt.is_handed_on:
+                    attempt.release()
+                    response.close()
         except NETWORK_ERRORS as error:
             return attempt.failed(error)
-        return attempt.reply()
 
     async def _asend(self, send: Send) -> Reply | Failure | Unsent:
         signature = await self._credentials.aheaders(refresh=send.refresh)
@@ -262,15 +281,54 @@ class Channel:
         client = self._http_async_client or await async_client()
         request = attempt.build(client, ours=client is not self._http_async_client)
         try:
-            response = await client.send(request, stream=True, follow_redirects=False)
-            if attempt.opened(response):
+            response = await attempt.in_time(client.send(request, stream=True, follow_redirects=False))
+            try:
+                if not attempt.opened(response):
+                    # An async client's response has an async stream.
+                    body = aiter(response.stream if attempt.is_raw() else response.aiter_bytes())  # type: ignore[arg-type]
+                    async with aclosing(cast("AsyncGenerator[bytes, None]", body)):
+                        async for piece in body:
+                            if not attempt.takes(piece):
+                                break
                 return attempt.reply()
-            # An async client's response has an async stream.
-            body = aiter(response.stream if attempt.is_plain else response.aiter_bytes())  # type: ignore[arg-type]
-            async with aclosing(response), aclosing(cast("AsyncGenerator[bytes, None]", body)):
-                async for piece in body:
-                    if not attempt.takes(piece):
-                        break
+            finally:
+                if not attempt.is_handed_on:
+                    attempt.release()
+                    await response.aclose()
         except NETWORK_ERRORS as error:
             return attempt.failed(error)
-        return attempt.reply()
+
+
+class _AsyncStream:
+    """The context of an async stream.
+
+    It is not an async generator: when a loop ends, it closes all of those, in any order and all at once, and one that
+    another one is just closing is "already running".
+    """
+
+    __slots__ = ("_incoming", "_opening")
+
+    def __init__(self, opening: Callable[[], Awaitable[Reply]]) -> None:
+        self._opening = opening
+        self._incoming: AsyncIncoming | None = None
+
+    async def __aenter__(self) -> AsyncIncoming:
+        reply = await self._opening()
+        self._incoming = AsyncIncoming(reply.source)
+        return self._incoming
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._incoming is not None:
+            await self._incoming.aclose()
+
+
+def _drop(outcome: Reply | Failure | Unsent | None) -> None:
+    """Close an answer that an exception has taken away from its caller."""
+    if isinstance(outcome, Reply) and outcome.source is not None:
+        outcome.source.response.close()
+
+
+async def _adrop(outcome: Reply | Failure | Unsent | None) -> None:
+    """Do the same in a task."""
+    if isinstance(outcome, Reply) and outcome.source is not None:
+        await outcome.source.response.aclose()

@@ -1,177 +1,93 @@
 """A pool of connections whose cost does not grow with their number.
 
 httpx's own pool walks all its connections for every request and every answer, which is quadratic under load: 100
-calls at once cost ten times what one call costs. Here idle connections of a host lie on a stack: the one used last,
-which is the least likely to have been closed, is on top, the one to expire first at the bottom.
+calls at once cost ten times what one call costs. Here `Shelf` keeps idle connections on stacks, and decides who may use
+which. The two transports are httpx's public extension point, so that anything that takes an httpx client takes them.
+They serve what our own clients send: HTTP/1.1 without a proxy, one request at a time on a connection (never pipelined),
+with a body that is known as a whole.
 
-`Shelf` decides and knows neither threads nor loops: whoever wants a connection is given an idle one, or the right to
-open one, or has to wait in line; whatever is given back goes to the first in line. The two transports are httpx's
-public extension point, so that anything that takes an httpx client takes them. They serve what our own clients send:
-HTTP/1.1 without a proxy, one request at a time on a connection (never pipelined), with a body that is known as a whole.
+Rule 1. How long a read may take is asked before each read. The extension ``pace`` of a request says it; without one,
+the timeout ``read`` of httpx bounds each read by itself, as in httpx.
+
+Rule 2. What a finalizer does takes no lock, because the thread that it runs in may hold it (see `Shelf.give`).
+
+Rule 3. A child after a fork takes nothing of what it inherited: a lock may be held by a thread that does not exist
+there, and the sockets are the parent's. It begins with an empty pool.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import os
+import queue
 import threading
 import time
-from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
 
 from langchain_dbchat.transport.http11 import Head, HeadReader, wants_close, write_request
+from langchain_dbchat.transport.shelf import Shelf, Slot, Ticket
 from langchain_dbchat.transport.sockets import AsyncSocket, Socket, aconnect, connect
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable, Iterator
 
-__all__ = ["AsyncFreeList", "FreeList", "Shelf"]
+    from langchain_dbchat.transport.shelf import Origin
+
+__all__ = ["AsyncFreeList", "FreeList"]
 
 _READ = 64 * 1024  # bytes of one read, as in httpx
 _PORTS = {"http": 80, "https": 443}
-
-Origin = tuple[str, str, int]
-
-
-class _Closable(Protocol):
-    def close(self) -> None: ...
-
-    def is_stale(self) -> bool: ...
+_LOOK = 0.5  # seconds after which somebody in line looks for slots that were lost
 
 
-_C = TypeVar("_C", bound=_Closable)
+class _Pace(Protocol):
+    """How long the reads of an answer may take."""
+
+    def sent(self) -> None:
+        """Note that the request has been sent."""
+
+    def left(self) -> float | None:
+        """Say how long the next read may take, in seconds; None for ever. Raise ReadTimeout if the time is up."""
 
 
-class Ticket(Generic[_C]):
-    """A place in the line, and what is given to it: a connection, or the right to open one.
+class _Give(Protocol):
+    """Takes a slot back."""
 
-    Args:
-        origin: The server it is for.
-        call: Called, without arguments, when something has been given.
-    """
-
-    __slots__ = ("call", "connection", "given", "origin")
-
-    def __init__(self, origin: Origin, call: Callable[[], object]) -> None:
-        self.origin = origin
-        self.call = call
-        self.given = False
-        self.connection: _C | None = None
+    def __call__(self, slot: Slot[Any], *, honest: bool = True) -> None:
+        """Take it; `honest` is False if the server said more than it was asked."""
 
 
-class Shelf(Generic[_C]):
-    """Who may use which connection.
+class _EachRead:
+    """httpx's own meaning of a read timeout: it bounds each read, and may be changed while a body is open."""
 
-    Args:
-        limits: How many there may be, how many of them idle, and for how long.
-        clock: Seconds of a clock that never goes back.
-    """
+    __slots__ = ("_waits",)
 
-    def __init__(self, limits: httpx.Limits, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most = limits.max_connections
-        self._most_idle = limits.max_keepalive_connections
-        self._expiry = limits.keepalive_expiry
-        self._clock = clock
-        self._idle: OrderedDict[Origin, deque[tuple[float, _C]]] = OrderedDict()  # by last return
-        self._line: deque[Ticket[_C]] = deque()
-        self.idle = 0
-        self.total = 0  # idle ones, those in use, and rights to open one
+    def __init__(self, waits: dict[str, float | None]) -> None:
+        self._waits = waits
 
-    def take(self, ticket: Ticket[_C]) -> None:
-        """Give an idle connection or the right to open one, or put the ticket in the line."""
-        stack = self._idle.get(ticket.origin)
-        while stack:
-            since, connection = stack.pop()
-            self.idle -= 1
-            if not self._has_expired(since) and not connection.is_stale():
-                ticket.given, ticket.connection = True, connection
-                break
-            self.total -= 1
-            connection.close()
-        if stack is not None and not stack:
-            del self._idle[ticket.origin]
-        if ticket.given:
-            return
-        if self._most is not None and self.total >= self._most and not self._drop_oldest():
-            self._line.append(ticket)
-            return
-        self.total += 1
-        ticket.given = True
+    def sent(self) -> None:
+        pass
 
-    def put(self, origin: Origin, connection: _C | None) -> None:
-        """Take a connection back, or None if it was closed.
-
-        Args:
-            origin: Its server.
-            connection: The connection, ready for another request.
-        """
-        while self._line:
-            ticket = self._line.popleft()
-            if connection is not None and ticket.origin != origin:
-                connection.close()
-                connection = None
-            ticket.given, ticket.connection = True, connection
-            ticket.call()
-            return
-        if connection is None:
-            self.total -= 1
-            return
-        self._idle.setdefault(origin, deque()).append((self._clock(), connection))
-        self._idle.move_to_end(origin)
-        self.idle += 1
-        if self._most_idle is not None and self.idle > self._most_idle:
-            self._drop_oldest()
-        self._drop_expired()
-
-    def leave(self, ticket: Ticket[_C]) -> None:
-        """Leave the line; what was given meanwhile goes to the next."""
-        if ticket.given:
-            self.put(ticket.origin, ticket.connection)
-        else:
-            self._line.remove(ticket)
-
-    def clear(self) -> None:
-        """Close all idle connections."""
-        while self._drop_oldest():
-            pass
-
-    def _has_expired(self, since: float) -> bool:
-        return self._expiry is not None and self._clock() - since > self._expiry
-
-    def _drop_expired(self) -> None:
-        """Close what has expired, at the bottom of the stack that was used least recently."""
-        while self._idle:
-            stack = next(iter(self._idle.values()))
-            if not self._has_expired(stack[0][0]):
-                return
-            self._drop_oldest()
-
-    def _drop_oldest(self) -> bool:
-        """Close the idle connection at the bottom of the stack that was used least recently, if there is one."""
-        if not self._idle:
-            return False
-        origin, stack = next(iter(self._idle.items()))
-        stack.popleft()[1].close()
-        self.idle -= 1
-        self.total -= 1
-        if not stack:
-            del self._idle[origin]
-        return True
+    def left(self) -> float | None:
+        return self._waits.get("read")
 
 
 class _Body:
     """What the sync and the async body of an answer share."""
 
-    def __init__(self, head: Head, request: httpx.Request, connection: Any, put: Callable[[Any], None]) -> None:
+    def __init__(self, head: Head, request: httpx.Request, slot: Slot[Any], give: _Give) -> None:
         self._head = head
-        self._waits = request.extensions.get("timeout", {})
+        self._left = _pace_of(request).left
         self._keeps = head.keeps and not wants_close(request.headers.raw)
-        self._connection = connection
-        self._put = put
+        self._slot: Slot[Any] | None = slot
+        self._connection = slot.cell[0]
+        self._give = give
         self._ended = False  # whoever iterates has been told of the end
-        self._returned = self._closed = False
+        self._closed = False
 
     def _first(self) -> bytes:
         head = self._head
@@ -182,26 +98,26 @@ class _Body:
 
     def _give_back(self) -> None:
         """Give the connection back if the answer was read to its end, else close it."""
-        if self._returned:
+        slot, self._slot = self._slot, None  # once: a connection that is given back twice would have two users
+        if slot is None:
             return
-        self._returned = True
-        if self._keeps and self._ended and not self._head.body.excess:
-            self._put(self._connection)
-        else:
+        if not (self._keeps and self._ended and not self._head.body.excess):
             self._closed = True
-            self._connection.close()
-            self._put(None)
+            slot.close()
+        self._give(slot, honest=not self._head.body.excess)
 
 
 class _SyncBody(_Body, httpx.SyncByteStream):
     def __iter__(self) -> Iterator[bytes]:
-        body, connection, waits = self._head.body, self._connection, self._waits
+        body, connection, left = self._head.body, self._connection, self._left
         try:
             piece = self._first()
             if piece:
                 yield piece
             while not body.done:
-                piece = body.feed(connection.read(_READ, waits.get("read")))
+                if body.error is not None:
+                    raise body.error  # noqa: TRY301  # the end of the body, as any other error
+                piece = body.feed(connection.read(_READ, left()))
                 if piece:
                     yield piece
             self._ended = True
@@ -214,20 +130,32 @@ class _SyncBody(_Body, httpx.SyncByteStream):
 
 
 class _AsyncBody(_Body, httpx.AsyncByteStream):
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        body, connection, waits = self._head.body, self._connection, self._waits
+    """Not an async generator: the end of a loop closes those in any order, and beside whoever closes this body."""
+
+    _began = False
+
+    def __aiter__(self) -> _AsyncBody:
+        return self
+
+    async def __anext__(self) -> bytes:
+        body, connection, left = self._head.body, self._connection, self._left
         try:
-            piece = self._first()
-            if piece:
-                yield piece
-            while not body.done:
-                piece = body.feed(await connection.read(_READ, waits.get("read")))
+            if not self._began:
+                self._began = True
+                piece = self._first()
                 if piece:
-                    yield piece
+                    return piece
+            while not body.done:
+                if body.error is not None:
+                    raise body.error  # noqa: TRY301  # the end of the body, as any other error
+                piece = body.feed(await connection.read(_READ, left()))
+                if piece:
+                    return piece
             self._ended = True
         except BaseException:
             self._give_back()
             raise
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         self._give_back()
@@ -245,60 +173,100 @@ class FreeList(httpx.BaseTransport):
 
     def __init__(self, context: Callable[[], ssl.SSLContext], limits: httpx.Limits) -> None:
         self._context = context
+        self._limits = limits
+        self._begin()
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
-        self._shelf: Shelf[Socket] = Shelf(limits)
+        self._shelf: Shelf[Socket] = Shelf(self._limits)
+        self._pid = os.getpid()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request, and read the head of its answer; httpx's hook."""
         origin, name, waits = _where(request)
+        pace = _pace_of(request)
         reader, data = write_request(request)
-        connection = self._take(origin, waits.get("pool"))
+        slot = self._take(origin, waits.get("pool"))
         try:
-            if connection is None:
+            if slot.is_doubtful:
+                self._look(slot)
+            if not slot.cell:
                 context = self._context() if origin[0] == "https" else None
-                connection = connect(origin[1], origin[2], context, waits.get("connect"), name)
+                slot.cell.append(connect(origin[1], origin[2], context, waits.get("connect"), name))
+            connection = slot.cell[0]
             late = None
             try:
                 connection.write(data, waits.get("write"))
             except httpx.WriteError as error:  # the server may have refused early, and said why
                 late = error
+            pace.sent()
             head = None
             while head is None:
-                head = _read(reader, connection.read(_READ, waits.get("read")), late)
+                head = _read(reader, connection.read(_READ, pace.left()), late)
+            return _response(head, _SyncBody(head, request, slot, self._give), connection)
         except BaseException:
-            if connection is not None:
-                connection.close()
-            self._put(origin, None)
+            slot.close()
+            self._give(slot)
             raise
-        return _response(head, _SyncBody(head, request, connection, lambda given: self._put(origin, given)), connection)
 
-    def _take(self, origin: Origin, timeout: float | None) -> Socket | None:
-        given = threading.Event()
-        ticket: Ticket[Socket] = Ticket(origin, given.set)
+    def _take(self, origin: Origin, timeout: float | None) -> Slot[Socket]:
+        if self._pid != os.getpid():
+            self._begin()
         with self._lock:
-            self._shelf.take(ticket)
-        if not ticket.given:
-            try:
-                in_time = given.wait(timeout)
-            except BaseException:
-                with self._lock:
-                    self._shelf.leave(ticket)
-                raise
-            if not in_time:
-                with self._lock:
-                    if not ticket.given:
-                        self._shelf.leave(ticket)
-                        raise httpx.PoolTimeout("")
-        return ticket.connection
+            slot = self._shelf.take(origin)
+        return self._wait(origin, timeout) if slot is None else slot
 
-    def _put(self, origin: Origin, connection: Socket | None) -> None:
-        with self._lock:
-            self._shelf.put(origin, connection)
+    def _look(self, slot: Slot[Socket]) -> None:
+        """Look at a connection: somebody who waited in line took it a moment ago, and some have to be watched."""
+        if slot.cell:
+            self._shelf.judge(slot, stale=slot.cell[0].is_stale(self._shelf.watch(slot)))
+
+    def _wait(self, origin: Origin, timeout: float | None) -> Slot[Socket]:
+        # A SimpleQueue may be put to by a finalizer, at any time and in any thread; an Event may not.
+        inbox: queue.SimpleQueue[Slot[Socket] | None] = queue.SimpleQueue()
+        ticket: Ticket[Socket] = Ticket(origin, inbox.put)
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        try:
+            with self._lock:
+                self._shelf.line_up(ticket)
+            while True:
+                slot = _next_in(inbox, until)
+                if slot is not None:
+                    return slot
+                with self._lock:
+                    self._shelf.settle()
+        finally:
+            with self._lock:
+                self._shelf.leave(ticket)
+            while not inbox.empty():
+                unused = inbox.get_nowait()
+                if unused is not None:
+                    self._give(unused)
+
+    def _give(self, slot: Slot[Socket], *, honest: bool = True) -> None:
+        if self._pid == os.getpid():
+            if not honest:
+                self._shelf.distrust(slot.origin)
+            self._shelf.give(slot)
+        else:
+            slot.close()  # this process's end of the parent's socket; nothing is sent
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed by whoever uses them."""
-        with self._lock:
-            self._shelf.clear()
+        if self._pid == os.getpid():
+            with self._lock:
+                self._shelf.clear()
+
+
+def _next_in(inbox: queue.SimpleQueue[Slot[Socket] | None], until: float) -> Slot[Socket] | None:
+    """Wait for a slot, for None, which says that there may be one, or for the time to look."""
+    left = until - time.monotonic()
+    try:
+        return inbox.get(timeout=min(max(left, 0.0), _LOOK))
+    except queue.Empty:
+        if left > _LOOK:
+            return None
+        raise httpx.PoolTimeout("") from None
 
 
 class AsyncFreeList(httpx.AsyncBaseTransport):
@@ -313,59 +281,92 @@ class AsyncFreeList(httpx.AsyncBaseTransport):
         self._context = context
         self._made: ssl.SSLContext | None = None
         self._shelf: Shelf[AsyncSocket] = Shelf(limits)
+        self._pid = os.getpid()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request, and read the head of its answer; httpx's hook."""
         origin, name, waits = _where(request)
+        pace = _pace_of(request)
         reader, data = write_request(request)
-        connection = await self._take(origin, waits.get("pool"))
+        slot = await self._take(origin, waits.get("pool"))
         try:
-            if connection is None:
+            if slot.is_doubtful:
+                await self._look(slot)
+            if not slot.cell:
                 if origin[0] == "https" and self._made is None:
                     self._made = await asyncio.to_thread(self._context)
                 context = self._made if origin[0] == "https" else None
-                connection = await aconnect(origin[1], origin[2], context, waits.get("connect"), name)
+                slot.cell.append(await aconnect(origin[1], origin[2], context, waits.get("connect"), name))
+            connection = slot.cell[0]
             late = None
             try:
                 await connection.write(data, waits.get("write"))
             except httpx.WriteError as error:  # the server may have refused early, and said why
                 late = error
+            pace.sent()
             head = None
             while head is None:
-                head = _read(reader, await connection.read(_READ, waits.get("read")), late)
+                head = _read(reader, await connection.read(_READ, pace.left()), late)
+            return _response(head, _AsyncBody(head, request, slot, self._give), connection)
         except BaseException:
-            if connection is not None:
-                connection.close()
-            self._shelf.put(origin, None)
+            slot.close()
+            self._give(slot)
             raise
-        put = self._shelf.put
-        return _response(head, _AsyncBody(head, request, connection, lambda given: put(origin, given)), connection)
 
-    async def _take(self, origin: Origin, timeout: float | None) -> AsyncSocket | None:
-        given: asyncio.Future[bool] | None = None
+    async def _take(self, origin: Origin, timeout: float | None) -> Slot[AsyncSocket]:
+        slot = self._shelf.take(origin)
+        return await self._wait(origin, timeout) if slot is None else slot
 
-        def call() -> None:
-            if given is not None and not given.done():
-                given.set_result(True)
+    async def _look(self, slot: Slot[AsyncSocket]) -> None:
+        """Look at a connection; as in `FreeList`."""
+        wait = self._shelf.watch(slot)
+        if wait:
+            await asyncio.sleep(wait)
+        if slot.cell:
+            self._shelf.judge(slot, stale=slot.cell[0].is_stale())
+
+    async def _wait(self, origin: Origin, timeout: float | None) -> Slot[AsyncSocket]:
+        given: asyncio.Future[Slot[AsyncSocket]] = asyncio.get_running_loop().create_future()
+        slot: Slot[AsyncSocket] | None = None
+
+        def call(offered: Slot[AsyncSocket] | None) -> None:
+            if offered is not None and not given.done():
+                given.set_result(offered)
 
         ticket: Ticket[AsyncSocket] = Ticket(origin, call)
-        self._shelf.take(ticket)
-        if not ticket.given:
-            given = asyncio.get_running_loop().create_future()
-            try:
-                await asyncio.wait({given}, timeout=timeout)
-            except BaseException:
-                self._shelf.leave(ticket)
-                raise
-            if not ticket.given:
-                self._shelf.leave(ticket)
-                raise httpx.PoolTimeout("")
-        return ticket.connection
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        try:
+            self._shelf.line_up(ticket)
+            while not given.done():
+                left = until - time.monotonic()
+                await asyncio.wait({given}, timeout=min(max(left, 0.0), _LOOK))
+                if not given.done() and left <= _LOOK:
+                    raise httpx.PoolTimeout("")
+                self._shelf.settle()
+            slot = given.result()
+        finally:
+            self._shelf.leave(ticket)
+            if slot is None and given.done():
+                self._give(given.result())
+        return slot
+
+    def _give(self, slot: Slot[AsyncSocket], *, honest: bool = True) -> None:
+        if self._pid == os.getpid():  # a child shares even the loop's selector with its parent
+            if not honest:
+                self._shelf.distrust(slot.origin)
+            self._shelf.give(slot)
+            self._shelf.settle()
 
     async def aclose(self) -> None:
         """Close the idle connections; those in use are closed by whoever uses them."""
-        self._shelf.clear()
-        await asyncio.sleep(0)  # a transport is closed by the loop's next turn
+        if self._pid == os.getpid():
+            self._shelf.clear()
+            await asyncio.sleep(0)  # a transport is closed by the loop's next turn
+
+
+def _pace_of(request: httpx.Request) -> _Pace:
+    pace: _Pace | None = request.extensions.get("pace")
+    return _EachRead(request.extensions.get("timeout", {})) if pace is None else pace
 
 
 def _where(request: httpx.Request) -> tuple[Origin, str | None, dict[str, float | None]]:
@@ -390,5 +391,10 @@ def _read(reader: HeadReader, data: bytes, late: httpx.WriteError | None) -> Hea
 
 
 def _response(head: Head, stream: _SyncBody | _AsyncBody, connection: Socket | AsyncSocket) -> httpx.Response:
-    extensions = {"http_version": head.version, "reason_phrase": head.reason, "network_stream": connection}
+    extensions = {
+        "http_version": head.version,
+        "reason_phrase": head.reason,
+        "network_stream": connection,
+        "paced": True,  # the request's `pace` was asked before each read
+    }
     return httpx.Response(head.status, headers=head.headers, stream=stream, extensions=extensions)

@@ -39,8 +39,9 @@ _PLAIN_REQUEST = re.compile(rb"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:%b: (?:[!-~](?:[\t 
 _PLAIN_HEAD = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2}) ([ -~]*)\r\n((?:%b:[\t -~]*\r\n)+)\r\n" % _NAME)
 _PLAIN_FRAMING = re.compile(rb"content-length: [0-9]{1,15}|transfer-encoding: chunked")
 _END = h11.EndOfMessage()
-# The end of the chunk before, this chunk's size, and extensions, which nobody uses.
-_CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
+# The end of the chunk before, this chunk's size (with as many digits as h11 takes), and extensions, which nobody uses.
+_CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,20})[ \t]*(?:;[^\r\n]*)?\r\n")
+_BLANK = re.compile(rb"\n\r?\n")  # the end of what follows the last chunk, as h11 looks for it
 
 
 class Head:
@@ -92,12 +93,13 @@ class Plain:
         length: Its bytes; None until the connection ends.
     """
 
-    __slots__ = ("_left", "_length", "done", "excess")
+    __slots__ = ("_left", "_length", "done", "error", "excess")
 
     def __init__(self, length: int | None) -> None:
         self._length = length
         self._left = math.inf if length is None else length
         self.done = length == 0
+        self.error: httpx.RemoteProtocolError | None = None  # none is found late here
         self.excess = False  # more came than belongs to the body: the connection cannot be used again
 
     def feed(self, data: bytes) -> bytes:
@@ -130,20 +132,21 @@ class Plain:
 class Chunked:
     """A body in chunks."""
 
-    __slots__ = ("_held", "_left", "_trailing", "done", "excess")
+    __slots__ = ("_held", "_left", "_trailing", "done", "error", "excess")
 
     def __init__(self) -> None:
         self._held = b"\r\n"  # what is not understood yet; as if a chunk had ended before the first one
         self._left = 0  # bytes that the open chunk still owes
         self._trailing = False  # the last chunk has come, and headers may follow
         self.done = False
+        self.error: httpx.RemoteProtocolError | None = None  # what to raise after the content that came before it
         self.excess = False
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes of the connection, cut anywhere; none at all mean that it has ended.
 
         Returns:
-            The content of all chunks among them, joined.
+            The content of all chunks among them, joined; `error` says whether something malformed follows it.
 
         Raises:
             httpx.RemoteProtocolError: A chunk is malformed, or the connection ended too early.
@@ -175,18 +178,23 @@ class Chunked:
                 return b"".join(pieces)
             else:
                 pieces.append(data[start:position])
-        if self._trailing:
-            self._trail(data, position)
-        else:
-            self._hold(data, position)
+        try:
+            if self._trailing:
+                self._trail(data, position)
+            else:
+                self._hold(data, position)
+        except httpx.RemoteProtocolError as error:
+            if not pieces:
+                raise
+            self.error = error
         return b"".join(pieces)
 
     def _trail(self, data: bytes, position: int) -> None:
         """Skip the headers after the last chunk."""
-        stop = data.find(b"\r\n\r\n", position)
-        if stop >= 0:
+        found = _BLANK.search(data, position)
+        if found is not None:
             self.done = True
-            self.excess = stop + 4 < len(data)
+            self.excess = found.end() < len(data)
         elif len(data) - position > _LINE_LIMIT:
             raise httpx.RemoteProtocolError("the headers after the last chunk are too long")
         else:
@@ -213,7 +221,11 @@ def write_request(request: httpx.Request) -> tuple[HeadReader, bytes]:
     """
     head = _plain_request(request)
     reader = HeadReader(request)
-    return reader, reader.written() if head is None else head + request.content
+    if head is not None:
+        return reader, head + request.content
+    if any(name.lower() == b"transfer-encoding" for name, _ in request.headers.raw):
+        raise httpx.LocalProtocolError("a body that is known as a whole is framed by its length alone")
+    return reader, reader.written()
 
 
 def _plain_request(request: httpx.Request) -> bytes | None:
@@ -288,7 +300,7 @@ class HeadReader:
             connection.receive_data(data)
             while isinstance(event := connection.next_event(), h11.InformationalResponse):
                 pass
-        except h11.RemoteProtocolError as error:
+        except (h11.RemoteProtocolError, ValueError) as error:  # ValueError: a length of thousands of digits
             raise httpx.RemoteProtocolError(str(error)) from error
         if not isinstance(event, h11.Response):
             return None

@@ -5,26 +5,29 @@ lists: all events that arrived together, so that whoever builds messages may joi
 
 **Timeouts.** httpx takes one read timeout for a whole body, which restarts with every byte. But the first event may
 take longer than a pause between events, and comments that keep the connection alive would hide a model that hangs. So
-for the time of the stream, the connection's own `read` is given the time that is left (`Pace`). The network stream is
-httpcore's public response extension; where there is none (another transport, HTTP/2, a compressed body), httpx's read
-timeout is the larger of the two and the clock is looked at after each read, so that a timeout may come late but never
-early.
+`Pace` says before each read how long it may take, and raises when the time is up, whatever bytes arrive meanwhile. Our
+own pool asks it. For a client of the user's, the connection's own `read` is given that time (the network stream is
+httpcore's public response extension); where there is none (another transport, HTTP/2), httpx's read timeout is the
+larger of the two and the clock is looked at after each read, so that a timeout may come late but never early.
 
 **End.** `[DONE]` is passed on like any event. After it, nothing is expected but the end of the body, for a moment
 (`_LINGER`): whoever iterates to the end gives the connection back for the next request. Whoever leaves earlier closes
-it.
+it. Whatever goes wrong after `[DONE]` does not matter: the answer is complete.
+
+**Size.** All that a stream brings is counted, decompressed, and bounded; what is compressed is read piece by piece.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
-import zlib
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError
 from langchain_dbchat.transport.sse import EventStreamDecoder
+from langchain_dbchat.transport.unpacking import unpacker_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Mapping
@@ -33,54 +36,132 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.transport.exchange import Request
     from langchain_dbchat.transport.timeouts import Timeouts
+    from langchain_dbchat.transport.unpacking import Unpacker
 
-__all__ = ["NETWORK_ERRORS", "AsyncIncoming", "Incoming", "Pace", "Reading"]
+__all__ = ["NETWORK_ERRORS", "AsyncIncoming", "Incoming", "Pace", "PacedStream", "Reading", "too_large"]
 
 NETWORK_ERRORS: tuple[type[Exception], ...] = (httpx.HTTPError, httpx.InvalidURL)
 """What httpx raises for reasons that lie between us and the server."""
+
+_BREAKS: tuple[type[Exception], ...] = (
+    *NETWORK_ERRORS,
+    MalformedResponseError,
+)
 
 _LINGER = 0.25  # seconds for the end of the body after [DONE], which servers send together
 _AT_LEAST = 0.05  # seconds a read may take even when its time is up: what has arrived already is read
 
 
 class Pace:
-    """The time that a stream has for its next event; made when the request is sent.
+    """The time that an answer has: for all of it, or for the next event of a stream.
 
     Args:
         timeouts: The timeouts of the call.
         clock: Seconds of a clock that never goes back.
+        slack: Seconds that the answer may have on top, because nobody says when the request has been sent.
     """
 
-    __slots__ = ("_clock", "_deadline", "_flowing", "_idle", "done", "seconds", "which")
+    __slots__ = ("_clock", "_deadline", "_flowing", "_idle", "_late", "_lingers", "done", "seconds", "which")
 
-    def __init__(self, timeouts: Timeouts, clock: Callable[[], float]) -> None:
+    def __init__(self, timeouts: Timeouts, clock: Callable[[], float], slack: float = 0.0) -> None:
         self._clock = clock
         self._idle = math.inf if timeouts.idle is None else timeouts.idle
-        self._flowing = False
+        self._flowing = self._late = self._lingers = False
         self.which = "first_event"
         self.seconds = math.inf if timeouts.first_event is None else timeouts.first_event
-        self._deadline = clock() + self.seconds
+        self._deadline = clock() + self.seconds + slack
         self.done = False
+
+    def sent(self) -> None:
+        """Note that the request has been sent: the time for the answer begins."""
+        self._deadline = self._clock() + self.seconds
 
     def wait(self) -> None:
         """Begin to wait for events; the time the caller spent on the last ones does not count."""
-        if self._flowing:
+        if self._flowing and not self._lingers:
+            self._late = False
+            self._lingers = self.done
             self._deadline = self._clock() + (_LINGER if self.done else self._idle)
 
     def arrived(self, payloads: list[bytes]) -> None:
         """Note that events arrived."""
         self._flowing, self.which, self.seconds = True, "idle", self._idle
-        self.done = payloads[-1] == b"[DONE]"
+        if b"[DONE]" in payloads:
+            self.done = True
 
     def left(self) -> float | None:
-        """Say how long the next read may take, in seconds; None for ever."""
+        """Say how long the next read may take, in seconds; None for ever.
+
+        When the time is up, one more read may take what has arrived already.
+
+        Raises:
+            httpx.ReadTimeout: The time was up before the last read.
+        """
         if self._deadline == math.inf:
             return None
-        return max(_AT_LEAST, self._deadline - self._clock())
+        left = self._deadline - self._clock()
+        if left <= 0:
+            if self._late:
+                raise httpx.ReadTimeout("")
+            self._late = True
+        return max(_AT_LEAST, left)
 
     def overdue(self) -> bool:
         """Say whether the time for the next event is up."""
         return self._clock() > self._deadline
+
+
+class PacedStream:
+    """Lets the reads of a connection take the time that is left, where nobody asks the pace by himself.
+
+    Args:
+        response: The open response.
+        pace: The time that is left.
+    """
+
+    __slots__ = ("_undo", "direct")
+
+    def __init__(self, response: httpx.Response, pace: Pace) -> None:
+        self._undo: Any = None
+        self.direct = self._set(response, pace)  # whether each read is paced, and the raw body can be read
+
+    def release(self) -> None:
+        """Give the connection its own `read` back, before the response is closed and the connection reused."""
+        stream, self._undo = self._undo, None
+        if stream is not None:
+            del stream.read
+
+    def _set(self, response: httpx.Response, pace: Pace) -> bool:
+        if response.is_closed or response.is_stream_consumed:  # by a hook of the user's client
+            return False
+        if "paced" in response.extensions:  # our own pool
+            return True
+        stream = response.extensions.get("network_stream")
+        if stream is None or not response.http_version.startswith("HTTP/1"):
+            return False
+        read, left = stream.read, pace.left
+
+        def paced(max_bytes: int, timeout: float | None = None) -> Any:  # noqa: ARG001 - as httpcore's own read
+            return read(max_bytes, timeout=left())
+
+        try:
+            stream.read = paced
+        except AttributeError:  # a stream with slots, of some other backend
+            return False
+        self._undo = stream
+        return True
+
+
+def too_large(limit: float) -> str:
+    """Say what is wrong with an answer that is too large.
+
+    Args:
+        limit: The bound in bytes.
+    """
+    return (
+        f"The answer is larger than {limit:.0f} bytes, decompressed (max_response_bytes). If that is no mistake of the "
+        "server, raise max_response_bytes"
+    )
 
 
 class Reading:
@@ -92,36 +173,49 @@ class Reading:
         headers: Its headers with lower-case names.
         auth: The way of signing in, as errors name it.
         pace: The time for the next event.
+        limit: The largest answer in bytes, decompressed.
     """
 
     __slots__ = (
         "_auth",
         "_decoder",
-        "_inflate",
+        "_limit",
+        "_paced",
         "_request",
-        "_undo",
+        "_room",
+        "_unpacker",
         "_whole",
         "direct",
         "headers",
+        "is_packed",
         "pace",
         "response",
     )
 
-    def __init__(
-        self, request: Request, response: httpx.Response, headers: Mapping[str, str], auth: str, pace: Pace
+    def __init__(  # noqa: PLR0913, PLR0917  # one record of what was asked and what came
+        self,
+        request: Request,
+        response: httpx.Response,
+        headers: Mapping[str, str],
+        auth: str,
+        pace: Pace,
+        limit: float = math.inf,
     ) -> None:
         self._request = request
         self._auth = auth
+        self._limit = self._room = limit
         self.response = response
         self.headers = headers
         self.pace = pace
         kind = headers.get("content-type", "").lower()
         # A server that ignores "stream": true (MLflow's scoring server) answers with one JSON object.
-        self._whole: list[bytes] | None = [] if kind.startswith("application/json") else None
+        self._whole: bytearray | None = bytearray() if kind.startswith("application/json") else None
         self._decoder = EventStreamDecoder()
-        self._inflate: Callable[[bytes], bytes] | None = None
-        self._undo: Any = None
-        self.direct = self._set_pace(response)
+        self._paced = PacedStream(response, pace)
+        self.direct = not (response.is_closed or response.is_stream_consumed)
+        # Not asked for, but proxies do it. Not by httpx, whose iterator says nothing while the text says nothing.
+        self._unpacker: Unpacker | None = None
+        self.is_packed = self.direct and "content-encoding" in headers
 
     def takes(self, piece: bytes) -> list[bytes]:
         """Take bytes.
@@ -130,25 +224,46 @@ class Reading:
             piece: The next bytes of the body.
 
         Returns:
-            The events that are complete now.
+            The events that are complete now; of a compressed body, there may be `more`.
 
         Raises:
-            DatabricksTimeoutError: The time for the next event is up; the bytes were comments, or half an event.
-            MalformedResponseError: An event is too large.
+            httpx.ReadTimeout: The time for the next event is up; the bytes were comments, or half an event.
+            MalformedResponseError: An event or the stream is too large.
         """
-        try:
-            if self._inflate is not None:
-                piece = self._inflate(piece)
-            if self._whole is not None:
-                self._whole.append(piece)
+        if self.is_packed:
+            if self._unpacker is None:
+                self._unpacker = unpacker_for(self.headers["content-encoding"])
+            if self._unpacker is None:
+                self.is_packed = False
+            else:
+                self._unpacker.push(piece)
                 return []
+        return self._read(piece)
+
+    def more(self) -> list[bytes] | None:
+        """Read on in a compressed body.
+
+        Returns:
+            The events that are complete now; None if more bytes are needed first.
+        """
+        piece = None if self._unpacker is None else self._unpacker.pull()
+        return None if piece is None else self._read(piece)
+
+    def _read(self, piece: bytes) -> list[bytes]:
+        self._room -= len(piece)
+        if self._room < 0:
+            raise self._malformed(too_large(self._limit))
+        if self._whole is not None:
+            self._whole += piece
+            return []
+        try:
             payloads = self._decoder.feed(piece)
-        except (MalformedResponseError, zlib.error) as error:
+        except MalformedResponseError as error:
             raise self._malformed(str(error)) from None
         if payloads:
             self.pace.arrived(payloads)
-        elif self.pace.overdue():
-            raise self._silence()
+        elif (self.is_packed or not self._paced.direct) and self.pace.overdue():
+            raise httpx.ReadTimeout("")
         return payloads
 
     def ends(self) -> list[bytes]:
@@ -158,21 +273,23 @@ class Reading:
             The last events, or the whole body if it is no event stream.
         """
         if self._whole is not None:
-            whole, self._whole = b"".join(self._whole), []
+            whole, self._whole = bytes(self._whole), bytearray()
             return [whole] if whole.strip() else []
         return self._decoder.close()
 
     def breaks(self, error: Exception) -> DatabricksError | None:
-        """Say what an exception of httpx means here.
+        """Say what an exception means here.
 
         Args:
-            error: The exception.
+            error: The exception, of httpx or our own.
 
         Returns:
             The error to raise; None if nothing more was expected anyhow.
         """
         if self.pace.done:
             return None
+        if isinstance(error, DatabricksError):
+            return error
         if type(error).__name__ == "ReadTimeout":
             return self._silence()
         from langchain_dbchat.transport.failures import interruption_of  # noqa: PLC0415  # where something went wrong
@@ -180,36 +297,8 @@ class Reading:
         return interruption_of(error, self._request, self._auth, self.headers)
 
     def release(self) -> None:
-        """Give the connection its own `read` back, before the response is closed and the connection reused."""
-        stream, self._undo = self._undo, None
-        if stream is not None:
-            del stream.read
-
-    def _set_pace(self, response: httpx.Response) -> bool:
-        """Let the connection's reads take the time that is left, and say whether the body is then read directly.
-
-        Directly, because httpx's own iterators close the response at the end of the body, and with it give the
-        connection to another request, before we could take our hands off it.
-        """
-        stream = response.extensions.get("network_stream")
-        packing = response.headers.get("content-encoding", "identity").lower()
-        known = packing in {"identity", "gzip"}
-        if stream is None or response.is_closed or not known or not response.http_version.startswith("HTTP/1"):
-            return False
-        if packing == "gzip":
-            # Not asked for, but proxies do it. Not by httpx, whose iterator says nothing while the text says nothing.
-            self._inflate = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress
-        read, left = stream.read, self.pace.left
-
-        def paced(max_bytes: int, timeout: float | None = None) -> Any:  # noqa: ARG001 - as httpcore's own read
-            return read(max_bytes, timeout=left())
-
-        try:
-            stream.read = paced
-        except AttributeError:  # a stream with slots, of some other backend
-            return False
-        self._undo = stream
-        return True
+        """Leave the connection as it was, before the response is closed and the connection reused."""
+        self._paced.release()
 
     def _silence(self) -> DatabricksError:
         from langchain_dbchat.transport.failures import silence  # noqa: PLC0415  # where something went wrong
@@ -257,11 +346,13 @@ class Incoming:
         reading = self._reading
         reading.pace.wait()
         try:
+            if reading.is_packed and (payloads := self._unpack()):
+                return payloads
             for piece in self._pieces:
                 payloads = reading.takes(piece)
-                if payloads:
+                if payloads or (reading.is_packed and (payloads := self._unpack())):
                     return payloads
-        except NETWORK_ERRORS as error:
+        except _BREAKS as error:
             self.close()
             broken = reading.breaks(error)
             if broken is not None:
@@ -271,6 +362,12 @@ class Incoming:
         if payloads:
             return payloads
         raise StopIteration
+
+    def _unpack(self) -> list[bytes]:
+        while (payloads := self._reading.more()) is not None:
+            if payloads:
+                return payloads
+        return []
 
     def close(self) -> None:
         """Close the response; the connection too, unless the body was read to its end."""
@@ -306,11 +403,13 @@ class AsyncIncoming:
         reading = self._reading
         reading.pace.wait()
         try:
+            if reading.is_packed and (payloads := await self._unpack()):
+                return payloads
             async for piece in self._pieces:
                 payloads = reading.takes(piece)
-                if payloads:
+                if payloads or (reading.is_packed and (payloads := await self._unpack())):
                     return payloads
-        except NETWORK_ERRORS as error:
+        except _BREAKS as error:
             await self.aclose()
             broken = reading.breaks(error)
             if broken is not None:
@@ -320,6 +419,13 @@ class AsyncIncoming:
         if payloads:
             return payloads
         raise StopAsyncIteration
+
+    async def _unpack(self) -> list[bytes]:
+        while (payloads := self._reading.more()) is not None:
+            if payloads:
+                return payloads
+            await asyncio.sleep(0)  # a small read may hold a thousand times as much: others have their turn
+        return []
 
     async def aclose(self) -> None:
         """Close the response; the connection too, unless the body was read to its end."""

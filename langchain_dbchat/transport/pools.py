@@ -59,6 +59,8 @@ _Key = tuple[str | None, ...]
 class _Client(httpx.Client):
     """A client that only sends: a request of ours has all its headers, and an answer is read by us."""
 
+    asks_pace = True  # before each read
+
     def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
         self._pool = FreeList(context, _LIMITS)
         super().__init__(transport=self._pool, trust_env=False, cookies=_no_cookies())
@@ -78,6 +80,8 @@ class _Client(httpx.Client):
 
 class _AsyncClient(httpx.AsyncClient):
     """The same for an event loop."""
+
+    asks_pace = True
 
     def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
         self._pool = AsyncFreeList(context, _LIMITS)

@@ -3,22 +3,27 @@
 Both give `read`, `write`, `close` and `is_stale`, and raise httpx's exceptions as httpx's own transport would. The
 async one stands straight on asyncio because that costs a third of a stream on anyio: a read is a future and a timer.
 It pauses the transport while nobody reads.
+
+Rule 1. A timeout for connecting or writing is a deadline for the whole of it, however many addresses are tried and
+however slowly the server takes the bytes.
+
+Rule 2. A forked child closes its copy of a socket and nothing more: an event loop's selector is its parent's, too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import os
 import select
 import socket
-from typing import TYPE_CHECKING, cast
+import ssl
+import time
+from typing import cast
 
 import httpx
 
 from langchain_dbchat.transport.addresses import first_to_answer
-
-if TYPE_CHECKING:
-    import ssl
 
 __all__ = ["AsyncSocket", "Socket", "aconnect", "connect"]
 
@@ -63,17 +68,20 @@ class Socket:
 
         Args:
             data: The bytes.
-            timeout: Seconds the network may take to accept some of them.
+            timeout: Seconds the network may take to accept them.
 
         Raises:
-            httpx.WriteTimeout: The network took nothing in time.
+            httpx.WriteTimeout: The network did not take them in time.
             httpx.WriteError: The connection broke.
         """
         view = memoryview(data)
+        until = None if timeout is None else time.monotonic() + timeout
         try:
             self._socket.settimeout(timeout)
             while view:
                 view = view[self._socket.send(view) :]
+                if view and until is not None:
+                    self._socket.settimeout(_left(until))
         except TimeoutError as error:
             raise httpx.WriteTimeout(str(error)) from error
         except OSError as error:
@@ -83,9 +91,19 @@ class Socket:
         """Close the socket."""
         self._socket.close()
 
-    def is_stale(self) -> bool:
-        """Say whether the server has closed the idle connection, or said something nobody asked for."""
-        return _is_readable(self._socket)
+    def __del__(self) -> None:
+        """Close a socket that was lost, in silence."""
+        connected: socket.socket | None = self.__dict__.get("_socket")  # an exception may have come before it was set
+        if connected is not None:
+            connected.close()
+
+    def is_stale(self, wait: float = 0.0) -> bool:
+        """Say whether the server has closed the idle connection, or said something nobody asked for.
+
+        Args:
+            wait: Seconds to wait for that.
+        """
+        return _is_readable(self._socket, wait)
 
 
 class AsyncSocket(asyncio.Protocol):
@@ -93,6 +111,7 @@ class AsyncSocket(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._pid = os.getpid()
         self._transport: asyncio.Transport | None = None
         self._pieces: list[bytes] = []
         self._size = 0
@@ -129,6 +148,8 @@ class AsyncSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end, and what broke the connection."""
+        if self._transport is not None:
+            self._transport.abort()  # on Python 3.10, a TLS transport that nobody has closed warns when it is forgotten
         self._over, self._broken, self._transport = True, exc, None
         _wake(self._reader)
         _wake(self._writer)
@@ -234,11 +255,16 @@ class AsyncSocket(asyncio.Protocol):
 
     def close(self) -> None:
         """Close at once; what was not sent is lost."""
-        if self._transport is not None and not self._loop.is_closed():
+        if self._transport is not None and not self._loop.is_closed() and self._pid == os.getpid():
             self._transport.abort()
 
-    def is_stale(self) -> bool:
-        """Say whether the server has closed the idle connection, or said something nobody asked for."""
+    def is_stale(self, wait: float = 0.0) -> bool:
+        """Say whether the server has closed the idle connection, or said something nobody asked for.
+
+        Args:
+            wait: Not used: an event loop waits elsewhere.
+        """
+        del wait
         transport = self._transport
         if transport is None or self._over or self._pieces or transport.is_closing():
             return True
@@ -276,7 +302,7 @@ def connect(
         host: The host.
         port: The port.
         context: The TLS context; None for plain HTTP.
-        timeout: Seconds for the connection, and again for TLS.
+        timeout: Seconds for the connection with its TLS.
         name: The server's name for TLS, if it is not the host.
 
     Returns:
@@ -286,11 +312,13 @@ def connect(
         httpx.ConnectTimeout: It took too long.
         httpx.ConnectError: There is none.
     """
+    until = None if timeout is None else time.monotonic() + timeout
     try:
-        made = socket.create_connection((host, port), timeout)
+        made = _first_to_answer(host, port, until)
         try:
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if context is not None:
+                made.settimeout(_left(until))
                 made = context.wrap_socket(made, server_hostname=name or host)
         except BaseException:
             made.close()
@@ -300,6 +328,40 @@ def connect(
     except OSError as error:
         raise httpx.ConnectError(str(error)) from error
     return Socket(made)
+
+
+def _first_to_answer(host: str, port: int, until: float | None) -> socket.socket:
+    """Connect to one address of a host after the other, as `socket.create_connection`, but all by one deadline.
+
+    Each address has its share of the time that is left, so that one that leads nowhere does not use it up.
+    """
+    failed: OSError | None = None
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for number, (family, kind, protocol, _, address) in enumerate(infos):
+        made = socket.socket(family, kind, protocol)
+        try:
+            left = _left(until)
+            made.settimeout(None if left is None else left / (len(infos) - number))
+            made.connect(address)
+        except OSError as error:
+            made.close()
+            failed = failed or error
+        except BaseException:
+            made.close()
+            raise
+        else:
+            return made
+    raise failed or OSError(f"{host} has no address")
+
+
+def _left(until: float | None) -> float | None:
+    """Say how many seconds are left; raise TimeoutError if there are none."""
+    if until is None:
+        return None
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
 
 
 async def aconnect(
@@ -353,13 +415,15 @@ def _wake(waiter: asyncio.Future[bool] | None, *, in_time: bool = True) -> None:
         waiter.set_result(in_time)
 
 
-def _is_readable(connection: socket.socket) -> bool:
+def _is_readable(connection: socket.socket, wait: float = 0.0) -> bool:
     """Say whether a read would not wait, which on an idle connection means that it has ended."""
     number = connection.fileno()
     if number < 0:
         return True
+    if isinstance(connection, ssl.SSLSocket) and connection.pending():
+        return True
     if not hasattr(select, "poll"):  # Windows
-        return bool(select.select([number], [], [], 0)[0])
+        return bool(select.select([number], [], [], wait)[0])
     poll = select.poll()
     poll.register(number, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(poll.poll(wait * 1000))

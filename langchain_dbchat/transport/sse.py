@@ -9,6 +9,9 @@ bytes, because no UTF-8 sequence contains a line end, and because the JSON reade
 call per read; a carriage return, which no known server sends, costs one pass more (raw ones cannot stand within
 JSON).
 
+What is held of an event that is not complete is counted as it grows, lines with what a list needs for them, so that
+many small reads and many empty lines cost no more than one large one.
+
 Rule 1. An event without data, and an event whose data is blank, is not an event.
 Rule 2. `[DONE]` ends a stream also with blanks around it, in quotes or in lower case.
 Rule 3. The name of an event counts where its data may not say the same. An event named `error` is an error, whatever
@@ -31,6 +34,7 @@ from langchain_dbchat.errors import MalformedResponseError
 __all__ = ["EventStreamDecoder"]
 
 _BOM = b"\xef\xbb\xbf"
+_LINE = 32  # bytes that a line of an event of several lines takes in memory besides its own, at least
 _EVENT_LIMIT = 16 * 1024 * 1024  # bytes; the largest payload that model serving takes or gives
 _DONE = b"[DONE]"
 _BRACE = ord("{")
@@ -56,15 +60,16 @@ class EventStreamDecoder:
         limit: The largest event in bytes, 16 MiB by default.
     """
 
-    __slots__ = ("_after_return", "_data", "_fresh", "_held", "_limit", "_meaning", "_pieces", "_stray")
+    __slots__ = ("_after_return", "_data", "_fresh", "_held", "_limit", "_meaning", "_room", "_stray", "_tail")
 
     def __init__(self, limit: int = _EVENT_LIMIT) -> None:
         self._limit = limit
-        self._pieces: list[bytes] = []  # a line that has not ended yet
+        self._tail = bytearray()  # a line that has not ended yet
         self._data: list[bytes] = []  # the data lines of an event that has not ended yet
         self._meaning = ""  # what the name of that event means
         self._stray: list[bytes] | None = []  # lines that are no fields; None once the stream has said that it is done
-        self._held = 0  # bytes in both
+        self._room = _STRAY_LIMIT  # bytes of those lines that are still kept
+        self._held = 0  # bytes in the data lines
         self._after_return = False  # the last byte was a carriage return: a line feed now belongs to it
         self._fresh: bytes | None = b""  # what may become a byte order mark; None once that is settled
 
@@ -85,17 +90,19 @@ class EventStreamDecoder:
         if self._after_return or b"\r" in data:
             data = self._unify_line_ends(data)
         if b"\n" not in data:
-            if data:
-                self._pieces.append(data)
-                self._hold(len(data))
+            self._tail += data
+            self._check(self._held + len(self._tail))
             return []
-        self._pieces.append(data)
-        lines = b"".join(self._pieces).split(b"\n")
+        if self._tail:
+            self._tail += data
+            data = bytes(self._tail)
+            self._tail.clear()
+        lines = data.split(b"\n")
         tail = lines.pop()
-        self._pieces = [tail] if tail else []
         payloads = self._read(lines)
-        self._held = 0
-        self._hold(len(tail) + sum(map(len, self._data)))
+        if tail:
+            self._tail += tail
+            self._check(self._held + len(tail))
         return payloads
 
     def close(self) -> list[bytes]:
@@ -107,8 +114,7 @@ class EventStreamDecoder:
             cut off is then for the dialect to notice, which knows how an answer ends. Then the text that was put into
             the stream, if any.
         """
-        tail = b"".join(self._pieces)
-        self._pieces = []
+        tail, self._tail = bytes(self._tail), bytearray()
         payloads: list[bytes] = []
         if tail.startswith(b"data:"):
             data, self._data = [*self._data, _value(tail)], []
@@ -129,17 +135,17 @@ class EventStreamDecoder:
             if line:
                 if line.startswith(b"data:"):
                     data.append(_value(line))
+                    self._count(data)
                 else:
                     self._read_other(line, payloads)
             elif data:
                 payload = data[0] if len(data) == 1 else b"\n".join(data)
                 data.clear()
+                self._held = 0
                 if self._meaning or (payload and payload[0] != _BRACE):
                     payload = self._finished(payload)
                 if payload:
                     payloads.append(payload)
-                    self._held = 0
-                    self._hold(len(payload))
             elif self._meaning:
                 self._end_event(payloads)
         return payloads
@@ -148,6 +154,7 @@ class EventStreamDecoder:
         if self._data or self._meaning:
             payload = b"\n".join(self._data)
             self._data.clear()
+            self._held = 0
             payload = self._finished(payload)
             payloads.extend([payload] if payload else [])
 
@@ -157,6 +164,7 @@ class EventStreamDecoder:
             self._meaning = _NAMES.get(_value(line, len(b"event:")).strip().lower(), "")
         elif line == b"data":  # the format allows a field without a colon: it is empty
             self._data.append(b"")
+            self._count(self._data)
         elif not line.startswith(_FIELDS) and self._stray is not None:
             self._read_stray(line, payloads)
 
@@ -166,8 +174,8 @@ class EventStreamDecoder:
                 self._end_event(payloads)
             payloads.append(line)
         elif self._stray is not None and (self._stray or _STRAY.match(line)):
-            left = _STRAY_LIMIT - sum(map(len, self._stray))
-            self._stray.extend([line[:left]] if left > 0 else [])
+            self._stray.extend([line[: self._room]] if self._room > 0 else [])
+            self._room -= len(line) + _LINE
 
     def _finished(self, payload: bytes) -> bytes:
         """Say what an event means whose data is no object, or whose name counts; empty if it says nothing."""
@@ -182,9 +190,16 @@ class EventStreamDecoder:
             return _DONE
         return payload if bare else b""
 
-    def _hold(self, size: int) -> None:
-        self._held += size
-        if self._held > self._limit:
+    def _count(self, data: list[bytes]) -> None:
+        """Count the last data line of an event."""
+        if len(data) > 1:
+            self._held += _LINE + len(data[-1])
+        else:
+            self._held = len(data[0])
+        self._check(self._held)
+
+    def _check(self, size: int) -> None:
+        if size > self._limit:
             raise MalformedResponseError(f"An event of the stream is larger than {self._limit} bytes.")
 
     def _settle_mark(self, data: bytes) -> bytes:

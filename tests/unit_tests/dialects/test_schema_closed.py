@@ -8,10 +8,16 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from langchain_dbchat.dialects.request import fit_format
+from langchain_dbchat.dialects.reasoning import Target
+from langchain_dbchat.dialects.request import fit_format as fit
 from langchain_dbchat.dialects.schemas import drop_nulls
 from langchain_dbchat.dialects.tools import convert_tool, encode_tools
-from langchain_dbchat.models.families import FAMILIES
+from langchain_dbchat.models.families import FAMILIES, Family
+
+
+def fit_format(asked: Any, family: Family, *, tools: bool, drops_nulls: bool) -> dict[str, Any]:
+    return fit(asked, Target("my-model", family), tools=tools, drops_nulls=drops_nulls)
+
 
 GPT = FAMILIES["gpt-5"]
 TEXT = {"type": "string"}
@@ -60,7 +66,10 @@ def closed(prop: Any, *, required: bool = True, **root: Any) -> Any:
         ),
         (
             {"type": "array", "items": {"type": "object", "properties": {}}},
-            {"type": "array", "items": {"type": "object", "properties": {}, "required": [], "additionalProperties": False}},
+            {
+                "type": "array",
+                "items": {"type": "object", "properties": {}, "required": [], "additionalProperties": False},
+            },
         ),
         ({"oneOf": [TEXT, {"type": "null"}]}, {"anyOf": [TEXT, {"type": "null"}]}),
         ({"allOf": [TEXT, {"pattern": "^a"}]}, {**TEXT, "pattern": "^a"}),
@@ -79,11 +88,17 @@ def closed(prop: Any, *, required: bool = True, **root: Any) -> Any:
         ),
         ({**TEXT, "default": "x", "description": "D."}, {**TEXT, "description": 'D. (default: "x")'}),
         ({**TEXT, "minLength": 1, "format": "uri"}, {**TEXT, "description": '(minLength: 1, format: "uri")'}),
-        ({**TEXT, "format": "date", "pattern": "(?!a)b"}, {**TEXT, "format": "date", "description": '(pattern: "(?!a)b")'}),
-        ({"type": "array", "items": TEXT, "uniqueItems": True}, {"type": "array", "items": TEXT, "description": "(uniqueItems: true)"}),
+        (
+            {**TEXT, "format": "date", "pattern": "(?!a)b"},
+            {**TEXT, "format": "date", "description": '(pattern: "(?!a)b")'},
+        ),
+        (
+            {"type": "array", "items": TEXT, "uniqueItems": True},
+            {"type": "array", "items": TEXT, "description": "(uniqueItems: true)"},
+        ),
         ({**TEXT, "not": {"const": "x"}}, {**TEXT, "description": '(not: {"const": "x"})'}),
     ],
-)  # fmt: skip
+)
 def test_closing(prop: dict[str, Any], sent: dict[str, Any]) -> None:
     assert closed(prop) == sent
 
@@ -95,9 +110,12 @@ def test_closing(prop: dict[str, Any], sent: dict[str, Any]) -> None:
         ({"type": ["string", "null"]}, {"type": ["string", "null"]}),
         ({"enum": ["a"]}, {"type": ["string", "null"], "enum": ["a", None]}),
         ({"anyOf": [TEXT, {"type": "integer"}]}, {"anyOf": [TEXT, {"type": "integer"}, {"type": "null"}]}),
-        ({"anyOf": [TEXT, {"type": "null"}], "default": None}, {"anyOf": [TEXT, {"type": "null"}], "description": "(default: null)"}),
+        (
+            {"anyOf": [TEXT, {"type": "null"}], "default": None},
+            {"anyOf": [TEXT, {"type": "null"}], "description": "(default: null)"},
+        ),
     ],
-)  # fmt: skip
+)
 def test_optional_properties_allow_null(prop: dict[str, Any], sent: dict[str, Any]) -> None:
     assert closed(prop, required=False) == sent
 
@@ -275,10 +293,13 @@ OBJECT = {
     },
     "required": ["need"],
     "$defs": {
-        "In": {"type": "object", "properties": {"a": TEXT, "n": {"type": ["integer", "null"]}, "in": {"$ref": "#/$defs/In"}}},
+        "In": {
+            "type": "object",
+            "properties": {"a": TEXT, "n": {"type": ["integer", "null"]}, "in": {"$ref": "#/$defs/In"}},
+        },
         "Out": {"type": "object", "properties": {"kind": {"const": "out"}, "b": TEXT, "n": TEXT}, "required": ["b"]},
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(

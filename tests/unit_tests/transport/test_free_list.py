@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import socket
 import ssl
 import threading
@@ -16,13 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from kit.raw import LIMITS, OK, WAITS, WAYS, Caller, RawServer, answer_always, take_request
 from kit.scripted import Scripted, ScriptedServer
-from langchain_dbchat.transport.free_list import AsyncFreeList, FreeList, Shelf, Ticket
+from kit.tls import certificate
+from langchain_dbchat.transport.free_list import AsyncFreeList, FreeList
+from langchain_dbchat.transport.shelf import Shelf, Slot, Ticket
 
 
 @pytest.fixture(params=WAYS)
@@ -182,78 +180,83 @@ class Thing:
     def close(self) -> None:
         self.closed = True
 
-    def is_stale(self) -> bool:
+    def is_stale(self, wait: float = 0.0) -> bool:
+        del wait
         return self.stale
 
 
 A, B = ("http", "a", 80), ("http", "b", 80)
 
 
-def take(shelf: Shelf[Thing], origin: tuple[str, str, int] = A) -> Ticket[Thing]:
-    ticket: Ticket[Thing] = Ticket(origin, lambda: None)
-    shelf.take(ticket)
-    return ticket
+def take(shelf: Shelf[Thing], origin: tuple[str, str, int] = A) -> Slot[Thing]:
+    slot = shelf.take(origin)
+    assert slot is not None
+    return slot
+
+
+def give(shelf: Shelf[Thing], slot: Slot[Thing], thing: Thing | None) -> None:
+    slot.cell[:] = [] if thing is None else [thing]
+    shelf.give(slot)
+    shelf.settle()
 
 
 def test_the_shelf_gives_the_connection_used_last_and_drops_the_one_used_first() -> None:
     now = [0.0]
     shelf: Shelf[Thing] = Shelf(LIMITS, lambda: now[0])
     things = [Thing() for _ in range(4)]
-    for _ in things:
-        assert take(shelf).given
-    waiting = take(shelf, B)
-    assert waiting.given is False
-    shelf.put(A, things[0])
+    slots = [take(shelf) for _ in things]
+    assert shelf.take(B) is None
+    given: list[Slot[Thing] | None] = []
+    waiting: Ticket[Thing] = Ticket(B, given.append)
+    shelf.line_up(waiting)
+    assert given == []
+    give(shelf, slots[0], things[0])
     assert things[0].closed  # another server's: its place is what the line wants
-    assert (waiting.given, waiting.connection) == (True, None)
-    for thing in things[1:]:
-        shelf.put(A, thing)
-    assert things[1].closed  # more idle ones than may be
-    assert take(shelf).connection is things[3]
+    assert given[0] is None  # called to look
+    assert given[1] is not None
+    assert (given[1].origin, given[1].cell) == (B, [])
+    shelf.leave(waiting)
+    for slot, thing in zip(slots[1:], things[1:], strict=True):
+        give(shelf, slot, thing)
+        now[0] += 0.1
+    assert [thing.closed for thing in things] == [True, False, False, True]  # more idle ones than may be
+    last = take(shelf)
+    assert last.cell == [things[2]]
     now[0] = 6.0
-    assert take(shelf).connection is None
-    assert things[2].closed
+    fresh = take(shelf)
+    assert (fresh.cell, things[1].closed) == ([], True)
     assert (shelf.idle, shelf.total) == (0, 3)
+
+
+def test_an_idle_connection_that_has_expired_is_closed_whoever_comes() -> None:
+    now = [0.0]
+    shelf: Shelf[Thing] = Shelf(LIMITS, lambda: now[0])
+    old, young = Thing(), Thing()
+    first, second = take(shelf, A), take(shelf, B)
+    give(shelf, first, old)
+    now[0] = 3.0
+    give(shelf, second, young)
+    now[0] = 5.5
+    shelf.settle()
+    assert (old.closed, young.closed, shelf.idle) == (True, False, 1)
 
 
 def test_the_shelf_takes_the_place_of_an_idle_connection_to_another_server() -> None:
     shelf: Shelf[Thing] = Shelf(httpx.Limits(max_connections=1, max_keepalive_connections=1))
     thing = Thing()
-    take(shelf)
-    shelf.put(A, thing)
-    assert take(shelf, B).given
+    give(shelf, take(shelf), thing)
+    other = take(shelf, B)
     assert thing.closed
-    late = take(shelf)
+    late: Ticket[Thing] = Ticket(A, lambda _: None)
+    shelf.line_up(late)
     shelf.leave(late)
-    shelf.put(B, None)
+    give(shelf, other, None)
     assert (shelf.idle, shelf.total) == (0, 0)
-
-
-def _certificate() -> tuple[bytes, bytes]:
-    """Make a self-signed certificate for localhost."""
-    now = dt.datetime.now(dt.timezone.utc)
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return made.public_bytes(serialization.Encoding.PEM), private
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_tls(way: str, tmp_path: Path) -> None:
-    public, private = _certificate()
+    public, private = certificate()
     (tmp_path / "both.pem").write_bytes(public + private)
     of_server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     of_server.load_cert_chain(tmp_path / "both.pem")
@@ -291,7 +294,7 @@ def test_tls(way: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("secure", [True, False])
 async def test_a_reader_that_takes_its_time_loses_nothing(secure: bool, tmp_path: Path) -> None:
-    public, private = _certificate()
+    public, private = certificate()
     (tmp_path / "both.pem").write_bytes(public + private)
     of_server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     of_server.load_cert_chain(tmp_path / "both.pem")

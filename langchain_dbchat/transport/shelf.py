@@ -1,0 +1,273 @@
+"""Who may use which connection of a pool. Neither threads nor event loops here.
+
+Idle connections of a server lie on a stack: the one used last, which is the least likely to have been closed, is on
+top, the one to expire first at the bottom.
+
+Rule 1. A `Slot` is the right to one connection, together with that connection once it is open. How many slots exist is
+not counted up and down: it is the number of `Slot` objects that the pool knows. An exception that a signal handler
+raises between any two steps can lose a slot, but the object is then collected, and the pool notices.
+
+Rule 2. Whoever has done with a slot calls `give`, which appends to a queue and takes no lock. A finalizer may run in a
+thread that holds the pool's lock; it must not wait for it. `settle` empties the queue: the next user of the pool calls
+it, and everybody who waits in line.
+
+Rule 3. A connection is looked at whenever it changes hands: the server may have closed it behind its last answer, or
+sent bytes that nobody asked for, which would be taken for the next caller's answer.
+
+Rule 4. Such bytes may also come a moment later, when the next request is on its way, and then nothing tells them from
+its answer. So the first connections of a server that are used again are watched for a moment. A server that was caught
+has each of its connections closed after one answer for a minute, and is watched again after that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from weakref import ref
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import httpx
+
+__all__ = ["Origin", "Shelf", "Slot", "Ticket"]
+
+Origin = tuple[str, str, int]
+
+_WATCH = 0.02  # seconds without a byte after an answer, until a connection of a server that is not proven is used again
+_PROVEN = 3  # so many connections have to stay quiet
+_AT_ONCE = 1.0  # seconds: what comes sooner after an answer has to do with that answer, not with an idle connection
+_DISTRUST = 60.0  # seconds
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+    def is_stale(self, wait: float = 0.0) -> bool: ...
+
+
+_C = TypeVar("_C", bound=_Closable)
+
+
+class Slot(Generic[_C]):
+    """The right to one connection, and the connection once it is open.
+
+    Args:
+        origin: The server it is for.
+    """
+
+    __slots__ = ("__weakref__", "cell", "is_doubtful", "origin", "since")
+
+    def __init__(self, origin: Origin) -> None:
+        self.is_doubtful = False  # whoever takes it has to look at the connection once more
+        self.origin = origin
+        self.cell: list[_C] = []  # the connection, if it is open; the pool keeps this list, too
+        self.since = 0.0  # when it was given back
+
+    def close(self) -> None:
+        """Close the connection; the right to another one stays."""
+        _close(self.cell)
+
+
+class Ticket(Generic[_C]):
+    """A place in the line.
+
+    Args:
+        origin: The server it is for.
+        call: Called with the slot that is given; or with None, to call `settle` again.
+    """
+
+    __slots__ = ("__weakref__", "call", "origin")
+
+    def __init__(self, origin: Origin, call: Callable[[Slot[_C] | None], object]) -> None:
+        self.origin = origin
+        self.call = call
+
+
+class Shelf(Generic[_C]):
+    """The slots of a pool. `give` may be called from anywhere, everything else by one thread at a time.
+
+    Args:
+        limits: How many there may be, how many of them idle, and for how long.
+        clock: Seconds of a clock that never goes back.
+    """
+
+    def __init__(self, limits: httpx.Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = limits.max_connections
+        self._most_idle = limits.max_keepalive_connections
+        self._expiry = limits.keepalive_expiry
+        self._clock = clock
+        self._known: dict[ref[Slot[_C]], list[_C]] = {}  # every slot that exists, with its cell
+        self._lost: deque[ref[Slot[_C]]] = deque()  # slots that were collected without having been given back
+        self._returned: deque[Slot[_C]] = deque()
+        self._idle: OrderedDict[Origin, deque[Slot[_C]]] = OrderedDict()  # by last return
+        self._line: deque[ref[Ticket[_C]]] = deque()
+        self._quiet: dict[Origin, int] = {}  # how many connections have stayed quiet
+        self._shunned: dict[Origin, float] = {}  # servers that were caught, and until when
+        self._idle_then = 0  # how many were idle when `settle` was done; `give` may not count while others move them
+
+    @property
+    def idle(self) -> int:
+        """How many connections are idle."""
+        self.settle()
+        return self._idle_then
+
+    @property
+    def total(self) -> int:
+        """How many slots exist: with idle connections, in use, or rights to open one."""
+        self.settle()
+        return len(self._known)
+
+    def take(self, origin: Origin) -> Slot[_C] | None:
+        """Take a slot: with an idle connection, or with the right to open one; None if the caller has to line up."""
+        self.settle()
+        slot = self._find(origin)
+        if slot is not None:
+            slot.is_doubtful = self.watch(slot) > 0
+        self._count_idle()
+        return slot
+
+    def line_up(self, ticket: Ticket[_C]) -> None:
+        """Put a ticket in the line; it is forgotten if its owner is."""
+        self._line.append(ref(ticket))
+        self.settle()  # what was given back before the ticket stood in the line has called nobody
+
+    def leave(self, ticket: Ticket[_C]) -> None:
+        """Leave the line, whether a slot was given or not."""
+        mine = ref(ticket)
+        if mine in self._line:
+            self._line.remove(mine)
+        self.settle()
+
+    def give(self, slot: Slot[_C]) -> None:
+        """Give a slot back: with its connection, if that is ready for another request.
+
+        Any thread may call it at any time, also a finalizer within `settle`: it takes no lock.
+        """
+        slot.since = now = self._clock()
+        if slot.cell:
+            crowded = self._most_idle is not None and self._idle_then + len(self._returned) >= self._most_idle
+            if (crowded and not self._line) or now < self._shunned.get(slot.origin, now):
+                slot.close()  # here, because nobody may come and empty the queue for a long time
+        self._returned.append(slot)
+        first = self._first_in_line()
+        if first is not None:
+            first.call(None)
+
+    def watch(self, slot: Slot[_C]) -> float:
+        """Say for how many seconds a connection still has to be watched before it is used again."""
+        if not slot.cell or self._quiet.get(slot.origin, 0) >= _PROVEN:
+            return 0.0
+        return max(0.0, _WATCH - (self._clock() - slot.since))
+
+    def judge(self, slot: Slot[_C], *, stale: bool) -> None:
+        """Note what was seen of a connection just before it is used again; a stale one is closed."""
+        if not stale:
+            if self.watch(slot) == 0:
+                self._quiet[slot.origin] = self._quiet.get(slot.origin, 0) + 1
+            return
+        if self._clock() - slot.since < _AT_ONCE:
+            self.distrust(slot.origin)
+        slot.close()
+
+    def distrust(self, origin: Origin) -> None:
+        """Note that a server closes its connections behind an answer, or says more than it was asked."""
+        self._quiet.pop(origin, None)
+        self._shunned[origin] = self._clock() + _DISTRUST
+
+    def settle(self) -> None:
+        """Take back what was given back or lost, close what has expired, and serve the line."""
+        while self._lost:
+            _close(self._known.get(self._lost[0], []))
+            self._known.pop(self._lost[0], None)
+            self._lost.popleft()  # comes last: each step may be the last one that is done, and is done again then
+        while self._returned:
+            self._place(self._returned.popleft())
+        while (oldest := self._oldest()) and self._has_expired(oldest[0]):
+            self._retire(oldest.popleft())
+        while self._line:
+            ticket = self._line[0]()
+            if ticket is not None:
+                slot = self._find(ticket.origin)
+                if slot is None:
+                    break
+                slot.is_doubtful = True  # time will pass until it is taken
+                ticket.call(slot)
+                del slot
+            self._line.popleft()
+        self._count_idle()
+        while self._most_idle is not None and self._idle_then > self._most_idle and (oldest := self._oldest()):
+            self._retire(oldest.popleft())
+            self._count_idle()
+
+    def clear(self) -> None:
+        """Close all idle connections."""
+        self.settle()
+        while oldest := self._oldest():
+            self._retire(oldest.popleft())
+        self._idle_then = 0
+
+    def _find(self, origin: Origin) -> Slot[_C] | None:
+        while stack := self._idle.get(origin):
+            slot = stack.pop()
+            if not self._has_expired(slot):
+                stale = slot.cell[0].is_stale()
+                self.judge(slot, stale=stale)
+                if not stale:
+                    return slot
+            self._retire(slot)
+        if self._most is not None and len(self._known) >= self._most:
+            oldest = self._oldest()
+            if oldest is None:
+                return None
+            self._retire(oldest.popleft())
+        slot = Slot(origin)
+        self._known[ref(slot, self._lost.append)] = slot.cell
+        return slot
+
+    def _place(self, slot: Slot[_C]) -> None:
+        """Put a slot that was given back where it belongs."""
+        if not slot.cell:
+            self._retire(slot)
+            return
+        self._idle.setdefault(slot.origin, deque()).append(slot)
+        self._idle.move_to_end(slot.origin)
+
+    def _retire(self, slot: Slot[_C]) -> None:
+        slot.close()
+        self._known.pop(ref(slot), None)
+
+    def _oldest(self) -> deque[Slot[_C]] | None:
+        """Find the stack of the server that was used least recently; empty stacks are swept away here."""
+        while self._idle:
+            origin, stack = next(iter(self._idle.items()))
+            if stack:
+                return stack
+            del self._idle[origin]
+        return None
+
+    def _count_idle(self) -> None:
+        self._idle_then = sum(map(len, self._idle.values()))
+
+    def _has_expired(self, slot: Slot[_C]) -> bool:
+        return self._expiry is not None and self._clock() - slot.since > self._expiry
+
+    def _first_in_line(self) -> Ticket[_C] | None:
+        """Find the first in line; while the line moves, whoever moves it calls `settle` for the others."""
+        place = 0
+        while place < len(self._line):
+            try:
+                ticket = self._line[place]()
+            except IndexError:
+                return None
+            if ticket is not None:
+                return ticket
+            place += 1
+        return None
+
+
+def _close(cell: list[_C]) -> None:
+    while cell:
+        cell[-1].close()
+        cell.pop()

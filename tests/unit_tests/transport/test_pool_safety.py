@@ -1,0 +1,477 @@
+"""Nobody gets another caller's bytes, and no connection or right to one is lost, whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from kit.raw import OURS, RawServer
+from kit.scripted import Scripted, ScriptedServer, sse
+from kit.signing import Rotating, request_to
+from langchain_dbchat.transport import pools
+from langchain_dbchat.transport.channel import Channel
+from langchain_dbchat.transport.free_list import AsyncFreeList, FreeList
+from langchain_dbchat.transport.shelf import Shelf, Ticket
+
+TESTS = Path(__file__).parents[2]
+LIMITS = httpx.Limits(max_connections=5, max_keepalive_connections=5, keepalive_expiry=5.0)
+WAITS = {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": 20.0}
+
+
+HERE, THERE = ("http", "here", 80), ("http", "there", 80)
+
+
+class Thing:
+    """A connection that only remembers."""
+
+    def __init__(self) -> None:
+        self.closed = self.stale = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_stale(self, wait: float = 0.0) -> bool:
+        del wait
+        return self.stale
+
+
+def _request(url: str, body: bytes = b"{}") -> httpx.Request:
+    return httpx.Request("POST", url, content=body, extensions={"timeout": WAITS})
+
+
+def _call(pool: FreeList, url: str, body: bytes = b"{}") -> bytes:
+    with contextlib.closing(pool.handle_request(_request(url, body))) as response:
+        return b"".join(response.stream)  # type: ignore[arg-type]  # a sync stream
+
+
+async def _acall(pool: AsyncFreeList, url: str, body: bytes = b"{}") -> bytes:
+    async with contextlib.aclosing(await pool.handle_async_request(_request(url, body))) as response:
+        return b"".join([piece async for piece in response.stream])  # type: ignore[union-attr]  # an async stream
+
+
+def call_all(way: str, url: str, bodies: list[bytes]) -> list[Any]:
+    """Call with all bodies at once, by a pool that is much smaller, and give the answers or the errors."""
+    if way == "sync":
+        pool = FreeList(ssl.create_default_context, LIMITS)
+
+        def call(body: bytes) -> Any:
+            try:
+                return _call(pool, url, body)
+            except httpx.HTTPError as error:
+                return error
+
+        with ThreadPoolExecutor(30) as threads:
+            results = list(threads.map(call, bodies))
+        assert pool._shelf.total == pool._shelf.idle
+        pool.close()
+        return results
+
+    async def call_them() -> list[Any]:
+        pool = AsyncFreeList(ssl.create_default_context, LIMITS)
+        results = await asyncio.gather(*(_acall(pool, url, body) for body in bodies), return_exceptions=True)
+        assert pool._shelf.total == pool._shelf.idle
+        await pool.aclose()
+        return results
+
+    return asyncio.run(call_them())
+
+
+def _echo(connection: socket.socket) -> bytes:
+    """Read a request, and write the answer that repeats its body."""
+    data = b""
+    while b"\r\n\r\n" not in data or len(data.partition(b"\r\n\r\n")[2]) < 4:
+        piece = connection.recv(65536)
+        if not piece:
+            raise ConnectionResetError
+        data += piece
+    return b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n" + data.partition(b"\r\n\r\n")[2]
+
+
+@pytest.mark.parametrize("way", OURS)
+@pytest.mark.parametrize("late", [0.0, 0.001])
+def test_those_in_line_get_no_connection_that_the_server_has_closed(way: str, late: float) -> None:
+    def serve(connection: socket.socket, _: int) -> None:
+        connection.sendall(_echo(connection))
+        time.sleep(late)
+
+    bodies = [b"%04d" % number for number in range(150)]
+    with RawServer(serve) as server:
+        assert call_all(way, server.url, bodies) == bodies
+
+
+@pytest.mark.parametrize("way", OURS)
+@pytest.mark.parametrize("late", [None, 0.0, 0.001])
+def test_those_in_line_get_nobody_elses_answer(way: str, late: float | None) -> None:
+    def serve(connection: socket.socket, _: int) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while True:
+            answer = _echo(connection)
+            connection.sendall(answer if late is not None else answer + answer)
+            if late is not None:
+                time.sleep(late)
+                connection.sendall(answer)
+
+    bodies = [b"%04d" % number for number in range(150)]
+    with RawServer(serve) as server:
+        assert call_all(way, server.url, bodies) == bodies
+        # A server that was caught is not asked twice on one connection, even if that looks clean.
+        assert server.connections > 140
+
+
+@pytest.mark.parametrize("way", OURS)
+def test_a_server_that_behaves_keeps_its_connections(way: str) -> None:
+    def serve(connection: socket.socket, _: int) -> None:
+        while True:
+            connection.sendall(_echo(connection))
+
+    bodies = [b"%04d" % number for number in range(150)]
+    with RawServer(serve) as server:
+        assert call_all(way, server.url, bodies) == bodies
+        assert server.connections <= 5
+
+
+def _plain_shelf(most: int = 2) -> tuple[Shelf[Any], list[float]]:
+    now = [0.0]
+    return Shelf(httpx.Limits(max_connections=most, max_keepalive_connections=most), lambda: now[0]), now
+
+
+def test_a_server_is_watched_until_it_is_proven_and_again_after_it_was_caught() -> None:
+    shelf, now = _plain_shelf()
+    slot = shelf.take(HERE)
+    assert slot is not None
+    assert shelf.watch(slot) == 0  # there is no connection yet
+    for _ in range(3):
+        slot.cell[:] = [Thing()]
+        shelf.give(slot)
+        now[0] += 0.005
+        slot = shelf.take(HERE)
+        assert slot is not None
+        assert shelf.watch(slot) == pytest.approx(0.015)
+        now[0] += 0.02
+        shelf.judge(slot, stale=False)
+    shelf.give(slot)
+    slot = shelf.take(HERE)
+    assert slot is not None
+    assert shelf.watch(slot) == 0
+    thing = slot.cell[0]
+    thing.stale = True
+    shelf.give(slot)
+    slot = shelf.take(HERE)
+    assert slot is not None
+    assert (thing.closed, slot.cell) == (True, [])
+    for patience, kept in ((1.0, 0), (70.0, 1)):  # for a minute, nothing is kept
+        now[0] += patience
+        slot.cell[:] = [Thing()]
+        shelf.give(slot)
+        assert shelf.idle == kept
+        slot = shelf.take(HERE)
+        assert slot is not None
+    assert shelf.watch(slot) > 0
+
+
+def test_a_connection_that_was_closed_long_after_its_answer_says_nothing_about_its_server() -> None:
+    shelf, now = _plain_shelf()
+    slot = shelf.take(HERE)
+    assert slot is not None
+    thing = Thing()
+    slot.cell.append(thing)
+    shelf.give(slot)
+    now[0] += 2.0
+    thing.stale = True
+    slot = shelf.take(HERE)
+    assert slot is not None
+    assert (thing.closed, slot.cell) == (True, [])
+    slot.cell.append(Thing())
+    shelf.give(slot)
+    assert shelf.idle == 1
+
+
+# Interrupts
+
+
+class Interrupt(BaseException):
+    """What a signal handler raises."""
+
+
+# An interrupt in the very step in which a socket is made or forgotten is reported by Python, not raised.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers that interrupt")
+@pytest.mark.parametrize("streaming", [False, True])
+def test_interrupts_at_any_moment_lose_no_slot(streaming: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler raises at some point of each call: between any two steps of it."""
+    pool = FreeList(ssl.create_default_context, LIMITS)
+    client = _Client(pool)
+    monkeypatch.setattr("langchain_dbchat.transport.channel.sync_client", lambda: client)
+    channel = Channel(Rotating())
+    armed = False
+
+    def interrupt(*_: object) -> None:
+        if armed:
+            raise Interrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    hits = 0
+    kept: list[BaseException] = []
+    try:
+        with ScriptedServer(lambda _: Scripted(sse({"a": 1}) if streaming else {"a": 1})) as server:
+            request = request_to(server, streaming=streaming)
+            for number in range(600):
+                signal.setitimer(signal.ITIMER_REAL, 0.00002 + 0.000004 * (number % 400))
+                try:
+                    armed = True
+                    _use(channel, request, streaming=streaming)
+                    armed = False
+                except Interrupt as error:
+                    armed = False
+                    hits += 1
+                    kept[:-10] = []
+                    kept.append(error)  # its frames refer to whatever the call had in its hands
+            assert hits > 100
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            _use(channel, request, streaming=streaming)
+            assert pool._shelf.total - pool._shelf.idle <= 1
+            kept.clear()
+            gc.collect()
+            assert pool._shelf.total == pool._shelf.idle <= 1
+            pool.close()
+            assert server.wait_open(0) == 0
+    finally:
+        armed = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _use(channel: Channel, request: Any, *, streaming: bool) -> None:
+    if not streaming:
+        assert channel.post(request).body == b'{"a":1}'
+        return
+    with channel.stream(request) as incoming:
+        assert [payload for payloads in incoming for payload in payloads] == [b'{"a":1}', b"[DONE]"]
+
+
+class _Client(pools._Client):
+    """Our client, with a pool of the test."""
+
+    def __init__(self, pool: FreeList) -> None:
+        super().__init__(ssl.create_default_context)
+        self._pool = pool
+
+
+@pytest.mark.parametrize("where", ["settle", "_find", "_place", "_retire", "give", "take"])
+def test_the_shelf_recovers_from_an_exception_at_each_of_its_steps(where: str) -> None:
+    """The tracer raises at the n-th line that runs within a method, for each n."""
+    for number in range(60):
+        shelf, _ = _plain_shelf(3)
+        things = [Thing() for _ in range(3)]
+        slots = [shelf.take(HERE) for _ in things]
+        for slot, thing in zip(slots, things, strict=True):
+            assert slot is not None
+            slot.cell.append(thing)
+        first, second, third = slots
+        del slots, slot
+        lines = iter(range(10_000))
+
+        def trace(frame: Any, event: str, _: Any, lines: Any = lines, number: int = number) -> Any:
+            if frame.f_code.co_name != where:
+                return trace if event == "call" else None
+            if event == "line" and next(lines) == number:
+                raise Interrupt
+            return trace
+
+        sys.settrace(trace)
+        try:
+            assert first is not None
+            shelf.give(first)
+            shelf.take(THERE)
+            assert second is not None
+            shelf.give(second)
+            shelf.take(HERE)
+        except Interrupt:
+            pass
+        finally:
+            sys.settrace(None)
+        del first, second, third
+        assert shelf.total == shelf.idle
+        open_ones = [thing for thing in things if not thing.closed]
+        assert len(open_ones) == shelf.idle
+        taken = [shelf.take(HERE) for _ in range(3)]
+        assert all(slot is not None for slot in taken)
+        assert len({id(slot) for slot in taken}) == 3
+
+
+def test_a_waiter_that_vanishes_does_not_hold_up_the_line() -> None:
+    shelf, _ = _plain_shelf(1)
+    slot = shelf.take(HERE)
+    assert slot is not None
+    given: list[Any] = []
+    gone: Ticket[Any] = Ticket(HERE, given.append)
+    waiting: Ticket[Any] = Ticket(HERE, given.append)
+    shelf.line_up(gone)
+    shelf.line_up(waiting)
+    del gone  # no `leave`: an exception came in between
+    shelf.give(slot)
+    shelf.settle()
+    assert [offered for offered in given if offered is not None] != []
+
+
+@pytest.mark.parametrize("way", OURS)
+def test_who_waits_in_line_finds_what_was_lost(way: str) -> None:
+    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+    with ScriptedServer(lambda _: Scripted({})) as server:
+        if way == "sync":
+            pool = FreeList(ssl.create_default_context, limits)
+            held = [pool._take(("http", "127.0.0.1", int(server.url.rpartition(":")[2])), 1.0)]
+            threading.Timer(0.1, held.clear).start()
+            assert _call(pool, server.url) == b"{}"
+            pool.close()
+            return
+
+        async def use() -> None:
+            pool = AsyncFreeList(ssl.create_default_context, limits)
+            held = [await pool._take(("http", "127.0.0.1", int(server.url.rpartition(":")[2])), 1.0)]
+            asyncio.get_running_loop().call_later(0.1, held.clear)
+            assert await _acall(pool, server.url) == b"{}"
+            await pool.aclose()
+
+        asyncio.run(use())
+
+
+# Finalizers
+
+
+def _half_read(pool: FreeList, url: str) -> list[Any]:
+    """Begin to read an answer, and put it in a cycle that only the garbage collector can take apart."""
+    response = pool.handle_request(_request(url))
+    pieces = iter(response.stream)  # type: ignore[arg-type]  # a sync stream
+    next(pieces)
+    cycle: list[Any] = [pieces, response]
+    cycle.append(cycle)
+    return cycle
+
+
+def test_a_stream_that_is_collected_waits_for_no_lock() -> None:
+    pool = FreeList(ssl.create_default_context, LIMITS)
+    done = threading.Event()
+    gc.disable()
+    try:
+        with ScriptedServer(lambda _: Scripted([b"{", b"}"], delay=30)) as server:
+            _half_read(pool, server.url)
+
+            def collect() -> None:
+                with pool._lock:
+                    gc.collect()
+                done.set()
+
+            threading.Thread(target=collect, daemon=True).start()
+            assert done.wait(10)
+            assert server.wait_open(0) == 0  # its connection is closed at once
+            assert pool._shelf.total == 0
+    finally:
+        gc.enable()
+
+
+def test_a_stream_that_is_collected_calls_who_waits_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("langchain_dbchat.transport.free_list._LOOK", 60.0)
+    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+    pool = FreeList(ssl.create_default_context, limits)
+    gc.disable()
+    try:
+        with ScriptedServer(lambda r: Scripted([b"{", b"}"], delay=0 if r.body == b"{}" else 30)) as server:
+            for _ in range(3):
+                response = pool.handle_request(_request(server.url, b"1"))
+                pieces = iter(response.stream)  # type: ignore[arg-type]  # a sync stream
+                next(pieces)
+                cycle: list[Any] = [pieces, response]
+                cycle.append(cycle)
+                del response, pieces, cycle
+                threading.Timer(0.05, gc.collect).start()
+                assert _call(pool, server.url) == b"{}"
+    finally:
+        gc.enable()
+    pool.close()
+
+
+FORK = """
+import os, sys, gc, threading, asyncio, ssl
+sys.path.insert(0, {tests!r})
+from kit.signing import Rotating, request_to
+from langchain_dbchat.transport import pools
+from langchain_dbchat.transport.channel import Channel
+channel = Channel(Rotating())
+request = request_to({url!r}, {{"n": 1}}, streaming=True)
+def streams():
+    with channel.stream(request) as incoming:
+        for payloads in incoming:
+            yield payloads
+async def astreams():
+    async with channel.astream(request) as incoming:
+        async for payloads in incoming:
+            yield payloads
+def last(child):
+    for _ in range(200):
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        __import__("time").sleep(0.05)
+    os.kill(child, 9)
+    return "hung"
+stream = streams()
+assert next(stream) == [b"1"]
+pool = pools.sync_client()._pool
+lock = pool._lock
+with lock:  # a thread of the parent might hold it
+    child = os.fork()
+    if child == 0:
+        stream.close()
+        del stream
+        gc.collect()
+        assert channel.post(request_to({url!r}, {{"n": 0}})).body == b"{{}}"
+        os._exit(7)
+assert last(child) == 7
+assert next(stream) == [b"2"]  # the parent's stream has not suffered
+stream.close()
+
+async def main():
+    stream = astreams()
+    assert await anext(stream) == [b"1"]
+    child = os.fork()
+    if child == 0:
+        kept = pools._states[-1].async_clients
+        try:
+            stream.aclose().send(None)
+        except StopIteration:
+            pass
+        os._exit(7)
+    assert await asyncio.to_thread(last, child) == 7
+    assert await anext(stream) == [b"2"]
+    await stream.aclose()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system does not fork")
+def test_a_forked_child_that_drops_a_stream_neither_hangs_nor_hurts_its_parent() -> None:
+    def reply(received: Any) -> Scripted:
+        return Scripted([b"data: 1\n\n", b"data: 2\n\n"], delay=1.5, stall=True) if received.json["n"] else Scripted({})
+
+    with ScriptedServer(reply) as server:
+        script = FORK.format(tests=str(TESTS), url=server.url)
+        warned = ["-W", "error", "-W", "ignore::ResourceWarning", "-W", "ignore::DeprecationWarning"]
+        done = subprocess.run(
+            [sys.executable, *warned, "-c", script], capture_output=True, text=True, timeout=50, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,329 @@
+"""Connections at their edges: what is left over, who has gone, what broke, and when the network is full."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from kit.raw import LIMITS, OK, OURS, WAITS, Caller, RawServer, answer_always, take_request
+from kit.tls import contexts
+from langchain_dbchat.transport import sockets
+from langchain_dbchat.transport.free_list import AsyncFreeList
+from langchain_dbchat.transport.http11 import Chunked
+from langchain_dbchat.transport.sockets import AsyncSocket, aconnect, connect
+
+
+@contextlib.contextmanager
+def serving(serve: Callable[[Any, int], None], tls: ssl.SSLContext | None) -> Any:
+    """Serve plainly or with TLS."""
+
+    def secured(connection: socket.socket, number: int) -> None:
+        if tls is None:
+            serve(connection, number)
+            return
+        with tls.wrap_socket(connection, server_side=True) as wrapped:
+            serve(wrapped, number)
+
+    with RawServer(secured) as server:
+        if tls is not None:
+            server.url = server.url.replace("http://127.0.0.1", "https://localhost")
+        yield server
+
+
+def run(main: Any, loop: str) -> Any:
+    """Run a coroutine on a loop of asyncio or uvloop."""
+    if loop == "asyncio":
+        return asyncio.run(main)
+    uvloop = pytest.importorskip("uvloop")
+    made = uvloop.new_event_loop()
+    try:
+        return made.run_until_complete(main)
+    finally:
+        made.close()
+
+
+LOOPS = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+SECURE = pytest.mark.parametrize("secure", [False, True])
+
+
+@LOOPS
+@SECURE
+def test_a_connection_with_bytes_left_is_stale(loop: str, secure: bool, tmp_path: Path) -> None:
+    """The loop has read them already, so that the socket itself has nothing more to tell."""
+    of_server, trusting = contexts(tmp_path)
+    said = threading.Event()
+
+    def serve(connection: Any, _: int) -> None:
+        take_request(connection)
+        connection.sendall(OK)
+        time.sleep(0.1)
+        connection.sendall(OK)
+        said.set()
+        connection.recv(1)
+
+    async def use(url: str) -> None:
+        parts = httpx.URL(url)
+        context = trusting if secure else None
+        made = await aconnect(parts.host, parts.port or 0, context, 2.0)
+        await made.write(b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n", 2.0)
+        assert await made.read(65536, 2.0) == OK
+        assert not made.is_stale()
+        await asyncio.sleep(0.3)
+        assert said.is_set()
+        number = made._transport.get_extra_info("socket").fileno()  # type: ignore[union-attr]  # it is open
+        assert not sockets._is_readable(_Numbered(number))  # type: ignore[arg-type]  # all that is asked of it
+        assert made.is_stale()
+        made.close()
+        await asyncio.sleep(0.05)
+
+    with serving(serve, of_server if secure else None) as server:
+        run(use(server.url), loop)
+
+
+class _Numbered:
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def fileno(self) -> int:
+        return self._number
+
+
+@SECURE
+def test_nobody_reads_so_the_server_is_slowed_down(secure: bool, tmp_path: Path) -> None:
+    of_server, trusting = contexts(tmp_path)
+    sent = 0
+
+    def serve(connection: Any, _: int) -> None:
+        nonlocal sent
+        take_request(connection)
+        while sent < 200_000_000:
+            connection.sendall(b"x" * 100_000)
+            sent += 100_000
+
+    async def use(url: str) -> None:
+        parts = httpx.URL(url)
+        made = await aconnect(parts.host, parts.port or 0, trusting if secure else None, 2.0)
+        await made.write(b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n", 2.0)
+        await asyncio.sleep(0.5)
+        assert made._size < 1_000_000
+        before = sent
+        assert before < 50_000_000
+        got = 0
+        while got < 60_000_000:
+            got += len(await made.read(65536, 5.0))
+        assert sent > before  # it goes on as soon as somebody reads
+        made.close()
+        await asyncio.sleep(0.05)
+
+    with serving(serve, of_server if secure else None) as server:
+        asyncio.run(use(server.url))
+
+
+@pytest.mark.parametrize("way", OURS)
+def test_a_reset_is_no_end(way: str) -> None:
+    def serve(connection: socket.socket, _: int) -> None:
+        take_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nhalf")
+        time.sleep(0.1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+    caller = Caller(way)
+    with RawServer(serve) as server, pytest.raises(httpx.ReadError):
+        caller.send(server.url)
+    caller.close()
+
+
+@LOOPS
+def test_who_has_gone_leaves_no_connection(loop: str) -> None:
+    """The connection is made in the very moment in which its caller is cancelled."""
+
+    async def use(url: str) -> None:
+        parts = httpx.URL(url)
+        made: list[AsyncSocket] = []
+
+        async def make() -> Any:
+            transport, protocol = await asyncio.get_running_loop().create_connection(
+                AsyncSocket, parts.host, parts.port
+            )
+            made.append(protocol)
+            return transport, protocol
+
+        making = asyncio.ensure_future(make())
+        while not made:  # noqa: ASYNC110  # the very moment counts
+            await asyncio.sleep(0)
+        sockets._abandon(making)
+        await asyncio.wait({making})
+        await asyncio.sleep(0.05)
+        assert made[0]._transport is None
+
+    with RawServer(lambda connection, _: connection.recv(1)) as server:  # type: ignore[arg-type,return-value]
+        run(use(server.url), loop)
+
+
+@LOOPS
+@SECURE
+def test_a_closing_connection_takes_no_request(loop: str, secure: bool, tmp_path: Path) -> None:
+    of_server, trusting = contexts(tmp_path)
+
+    async def use(url: str) -> None:
+        parts = httpx.URL(url)
+        made = await aconnect(parts.host, parts.port or 0, trusting if secure else None, 2.0)
+        made.close()  # closed by the loop's next turn, not yet
+        with pytest.raises(httpx.WriteError):
+            await made.write(b"x", 1.0)
+        await asyncio.sleep(0.05)
+        with pytest.raises(httpx.WriteError):
+            await made.write(b"x", 1.0)
+
+    with serving(lambda connection, _: connection.recv(1), of_server if secure else None) as server:
+        run(use(server.url), loop)
+
+
+@LOOPS
+def test_a_server_that_ends_tls_leaves_no_warning(loop: str, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    of_server, trusting = contexts(tmp_path)
+
+    def serve(connection: Any, _: int) -> None:
+        take_request(connection)
+        connection.sendall(OK)
+
+    async def use(url: str) -> None:
+        pool = AsyncFreeList(lambda: trusting, LIMITS)
+        for _ in range(3):
+            request = httpx.Request("POST", url, content=b"{}", extensions={"timeout": WAITS})
+            async with contextlib.aclosing(await pool.handle_async_request(request)) as response:
+                assert b"".join([piece async for piece in response.stream]) == b"{}"  # type: ignore[union-attr]
+            await asyncio.sleep(0.05)
+        await pool.aclose()
+
+    with serving(serve, of_server) as server:
+        run(use(server.url), loop)
+    __import__("gc").collect()
+    assert [str(warning.message) for warning in recwarn if warning.category is ResourceWarning] == []
+
+
+def test_a_host_with_an_address_that_leads_nowhere_is_reached_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = socket.create_server(("127.0.0.1", 0), backlog=0)
+    fillers = [socket.socket() for _ in range(4)]  # the queue is full: further connections get no answer
+    for filler in fillers:
+        filler.setblocking(False)
+        filler.connect_ex(nowhere.getsockname())
+    with RawServer(answer_always(OK)) as server:
+        port = httpx.URL(server.url).port
+        infos = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", nowhere.getsockname()),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)),
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: infos)
+        began = time.monotonic()
+        connect("twofold", 80, None, 1.0).close()
+        assert time.monotonic() - began < 0.9
+        infos[1] = infos[0]
+        began = time.monotonic()
+        with pytest.raises(httpx.ConnectTimeout):
+            connect("twofold", 80, None, 0.6)
+        assert time.monotonic() - began < 1.0  # for all addresses together
+    for open_one in (nowhere, *fillers):
+        open_one.close()
+
+
+# Chunks
+
+
+def chunked(*pieces: bytes) -> Chunked:
+    body = Chunked()
+    for piece in pieces:
+        body.feed(piece)
+    return body
+
+
+@pytest.mark.parametrize("pieces", [(b"0\r\n\r\nx",), (b"0\r\n", b"\r\nx"), (b"1\r\na\r\n0\r\na: b\r\n\r\nx",)])
+def test_bytes_behind_the_last_chunk_are_noticed(pieces: tuple[bytes, ...]) -> None:
+    body = chunked(*pieces)
+    assert (body.done, body.excess) == (True, True)
+
+
+@pytest.mark.parametrize("way", OURS)
+def test_bytes_behind_the_last_chunk_are_nobodys_answer(way: str) -> None:
+    answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    caller = Caller(way)
+    with RawServer(answer_always(answer + OK.replace(b"{}", b"no"))) as server:
+        assert [caller.send(server.url) for _ in range(3)] == [(200, b"{}")] * 3
+        assert server.connections == 3
+    caller.close()
+
+
+def test_trailers_have_a_limit() -> None:
+    chunked(b"0\r\n", b"x: " + b"y" * 16_000)
+    with pytest.raises(httpx.RemoteProtocolError, match="too long"):
+        chunked(b"0\r\n", b"x: " + b"y" * 17_000)
+    with pytest.raises(httpx.RemoteProtocolError, match="too long"):
+        chunked(b"0\r\n", *[b"x: y\r\n"] * 3_000)
+
+
+@pytest.mark.parametrize(
+    "head", [b"5\n\n", b"5\nhello\r\n", b";\n\n", b"5;a\nb\n", b"5;" + b"x" * 17_000, b"5\r\r\n", b"\r\n\r\n"]
+)
+def test_a_chunks_header_is_one_line(head: bytes) -> None:
+    with pytest.raises(httpx.RemoteProtocolError, match="illegal chunk header"):
+        chunked(head)
+
+
+@pytest.mark.parametrize("digits", range(15, 21))
+def test_a_chunks_size_may_have_as_many_digits_as_h11_reads(digits: int) -> None:
+    body = Chunked()
+    assert body.feed(b"%0*x\r\nhello\r\n0\r\n\r\n" % (digits, 5)) == b"hello"
+    assert body.done
+    with pytest.raises(httpx.RemoteProtocolError):
+        Chunked().feed(b"%0*x\r\nhello\r\n0\r\n\r\n" % (digits + 21, 5))
+    assert Chunked().feed(b"f" * digits + b"\r\nhello") == b"hello"
+
+
+@pytest.mark.parametrize("end", [b"0\r\n\r\n", b"0\r\n\n", b"0\r\na: b\r\n\r\n", b"0\r\na: b\n\n", b"0\r\na: b\n\r\n"])
+def test_the_last_chunk_ends_as_h11_reads_it(end: bytes) -> None:
+    whole = b"5\r\nhello\r\n" + end
+    for cut in range(len(whole) + 1):
+        body = Chunked()
+        assert b"".join(body.feed(piece) for piece in (whole[:cut], whole[cut:]) if piece) == b"hello"
+        assert (body.done, body.excess) == (True, False)
+
+
+def test_what_came_before_a_malformed_chunk_is_kept_and_the_error_follows() -> None:
+    body = Chunked()
+    assert body.feed(b"5\r\nhello\r\nnonsense\r\n") == b"hello"
+    assert body.error is not None
+
+
+@pytest.mark.parametrize("way", OURS)
+@pytest.mark.parametrize("head", [b"content-length: " + b"9" * 5000, b"content-length: +2", b"content-length: 2, 3"])
+def test_lengths_that_are_none(way: str, head: bytes) -> None:
+    caller = Caller(way)
+    with RawServer(answer_always(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n{}")) as server:
+        with pytest.raises(httpx.RemoteProtocolError):
+            caller.send(server.url)
+    caller.close()
+
+
+@pytest.mark.parametrize("way", OURS)
+def test_a_body_is_framed_once(way: str) -> None:
+    caller = Caller(way)
+    with RawServer(answer_always(OK)) as server:
+        for value in ("chunked", "gzip"):
+            with pytest.raises(httpx.LocalProtocolError):
+                caller.send(server.url, **{"Transfer-Encoding": value})
+        with pytest.raises(httpx.LocalProtocolError):
+            caller.send(server.url, **{"Content-Length": "1"})
+        assert caller.send(server.url) == (200, b"{}")
+    caller.close()
