@@ -3,7 +3,7 @@
 #                    UNMERGED=1: with burst merging off; FAST=1: in event loops of uvloop)
 # make lint types    check style and types;  make format  repair what can be repaired
 # make soak          thousands of models, calls and event loops for three minutes; nothing may be left over (SECONDS=...)
-# make fuzz          the fuzz targets, a minute each (SECONDS=...)
+# make fuzz          the fuzz targets, a minute each (SECONDS=..., TARGET="http11 pool")
 # make bench         measure against peers (QUICK=1: less than a minute)
 
 PYTHON ?= python3
@@ -38,9 +38,11 @@ types: $(VENV)/.has-types
 soak: $(VENV)/.has-local
 	@$(BIN)/python soak/soak.py --seconds $(or $(SECONDS),180)
 
+FUZZ := sse dialects http11 pool calls
+
 fuzz: $(VENV)/.has-test
-	@$(BIN)/python fuzz/fuzz_sse.py --seconds $(or $(SECONDS),60)
-	@$(BIN)/python fuzz/fuzz_dialects.py --seconds $(or $(SECONDS),60)
+	@for target in $(or $(TARGET),$(FUZZ)); do \
+	  $(BIN)/python fuzz/fuzz_$$target.py --seconds $(or $(SECONDS),60) || exit 1; done
 
 # Every client is measured in an environment of its own; older versions of pip try databricks-langchain's dependencies
 # for an hour.

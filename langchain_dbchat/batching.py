@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from langchain_dbchat.notices import pointing_here
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
@@ -47,7 +49,8 @@ class BatchesInTurns(_Batches):
             The answers, in the order of the inputs.
         """
         turns = self._in_turns(kwargs)
-        return super().batch(inputs, config, return_exceptions=return_exceptions, **turns)
+        with pointing_here():
+            return super().batch(inputs, config, return_exceptions=return_exceptions, **turns)
 
     async def abatch(
         self, inputs: list[LanguageModelInput], config: Config = None, *, return_exceptions: bool = False, **kwargs: Any
@@ -64,7 +67,8 @@ class BatchesInTurns(_Batches):
             The answers, in the order of the inputs.
         """
         turns = self._in_turns(kwargs)
-        return await super().abatch(inputs, config, return_exceptions=return_exceptions, **turns)
+        with pointing_here():
+            return await super().abatch(inputs, config, return_exceptions=return_exceptions, **turns)
 
     if not TYPE_CHECKING:  # for type checkers core's own overloads stand, which know what return_exceptions means
 

@@ -7,17 +7,27 @@ optional field.
 
 from __future__ import annotations
 
-import hashlib
-import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_dbchat.chat_settings import ALIASES, WIRE_FIELDS
 from langchain_dbchat.dialects.chat_completions import StreamDecoder
+from langchain_dbchat.dialects.history import take_turns
+from langchain_dbchat.dialects.names import fit_body
 from langchain_dbchat.dialects.reasoning import Target
 from langchain_dbchat.dialects.request import Encoded, encode_request, merge_deep
 from langchain_dbchat.discovery import DISCOVER, discovered
-from langchain_dbchat.link import PER_CALL, WHO, endpoint_name
-from langchain_dbchat.models.learned import REPLACED, learn, lessons_of, refused_field, without
+from langchain_dbchat.link import endpoint_name
+from langchain_dbchat.marks import COMPLETION_LIMIT, QUERY, call_settings, marks_of
+from langchain_dbchat.models.learned import (
+    RENAMED,
+    REPLACED,
+    ROLES,
+    learn,
+    lessons_of,
+    refused_field,
+    renamed,
+    without,
+)
+from langchain_dbchat.notices import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,36 +37,15 @@ if TYPE_CHECKING:
     from langchain_dbchat.chat_settings import ChatSettings
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.link import Link
-    from langchain_dbchat.models.families import Family
     from langchain_dbchat.structured_output import Structured
     from langchain_dbchat.transport.channel import Channel
     from langchain_dbchat.transport.exchange import Request
     from langchain_dbchat.transport.limits import Gate
 
-SECRET_SETTINGS = frozenset({"extra_headers", "default_headers", "api_headers", *WHO})
-"""Settings of a call that may hold secrets and are kept out of traces."""
-
 REQUEST_ID = "x-request-id"
-
-_CALL_ALIASES = {**ALIASES, "endpoint": "model", "api_headers": "extra_headers", "default_headers": "extra_headers"}
 
 _REASONING = ("reasoning_effort", "thinking")
 """Two ways of saying one thing: a call that gives either means to replace both."""
-
-_PER_CALL_FIELDS = frozenset(
-    {
-        *WIRE_FIELDS,
-        *PER_CALL,
-        "model",
-        "family",
-        "extra_body",
-        "coalesce",
-        "stream_usage",
-        "strict_params",
-        "adaptive_limit",
-    }
-)
-"""Fields of the constructor that may be given for one call."""
 
 _told: set[tuple[str, str]] = set()
 
@@ -71,6 +60,7 @@ class Call(NamedTuple):
     usage: bool
     amend: Callable[[DatabricksError, Request], Request | None]
     gate: Gate | None
+    names: Mapping[str, str]
 
     def decoder(self, headers: Mapping[str, str]) -> StreamDecoder:
         """Make a reader for the stream that answers this call.
@@ -81,25 +71,24 @@ class Call(NamedTuple):
         Returns:
             A new reader.
         """
-        return StreamDecoder(self.target, headers.get(REQUEST_ID), coalesce=self.coalesce, usage=self.usage)
+        return StreamDecoder(
+            self.target, headers.get(REQUEST_ID), coalesce=self.coalesce, usage=self.usage, names=self.names
+        )
 
 
-def digest_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace what may be secret in the settings of a call by a digest that tells one secret from another.
+def shown_settings(model: ChatSettings, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a trace and a cache's key may show of a call: no secret, and nothing that changes no answer.
 
     Args:
-        settings: The settings.
+        model: The model.
+        kwargs: The settings of the call, under any of their names.
 
     Returns:
-        The settings without secrets, and without those that change no answer.
+        The settings by their fields' names.
     """
-
-    def digest(value: Any) -> str:
-        plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
-        return hashlib.sha256(repr(plain).encode()).hexdigest()
-
-    shaping = {key: value for key, value in settings.items() if key != "adaptive_limit"}
-    return {key: digest(value) if key in SECRET_SETTINGS else value for key, value in shaping.items()}
+    marks = marks_of(type(model))
+    hidden = {*marks.secret, QUERY, "adaptive_limit", "max_tokens_name"}
+    return {key: value for key, value in call_settings(type(model), kwargs).items() if key not in hidden}
 
 
 def merge_settings(model: ChatSettings, stop: list[str] | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,14 +106,8 @@ def merge_settings(model: ChatSettings, stop: list[str] | None, kwargs: Mapping[
     Raises:
         ValueError: If a setting can only be given to the constructor.
     """
-    settings: dict[str, Any] = {name: getattr(model, name) for name in WIRE_FIELDS}
-    called = {_CALL_ALIASES.get(key, key): value for key, value in kwargs.items()}
-    fixed = sorted(name for name in called if name in type(model).model_fields and name not in _PER_CALL_FIELDS)
-    if fixed:
-        raise ValueError(
-            f"{', '.join(fixed)} cannot be given for one call: give it to the constructor, or call "
-            "model_copy(update={...}) for a model that differs in it."
-        )
+    settings: dict[str, Any] = {name: getattr(model, name) for name in marks_of(type(model)).wire}
+    called = call_settings(type(model), kwargs)
     if called.keys() & _REASONING:
         settings.update(dict.fromkeys(_REASONING))
     settings.update(called)
@@ -154,7 +137,8 @@ def write_call(
         ValueError: If a setting asks for what the endpoint's family cannot do.
         UnsupportedContentError: If a message cannot be represented.
     """
-    for key in ("stream", *PER_CALL):
+    marks = marks_of(type(model))
+    for key in ("stream", "token", "user_session_token", *marks.how):
         settings.pop(key, None)
     name = endpoint_name(settings.pop("model", None) or model.model)
     family = settings.pop("family", model.family)
@@ -162,11 +146,13 @@ def write_call(
         family = discovered(link.workspace.host, name)
     target = Target(name, model.family_row(name, family))
     extra = _extra_body(model, settings)
-    headers = settings.pop("extra_headers", None)
+    headers, query = settings.pop("default_headers", None), settings.pop(QUERY, None)
     coalesce = settings.pop("coalesce", model.coalesce)
     usage = settings.pop("stream_usage", model.stream_usage)
     strict = settings.pop("strict_params", model.strict_params)
     structured: Structured | None = settings.pop("structured", None)
+    limit = target.family.max_tokens_name or settings.pop("max_tokens_name", None) or model.max_tokens_name
+    settings.pop("max_tokens_name", None)
     turns = settings.pop("adaptive_limit", model.adaptive_limit) == "always"
     if stream and (settings.get("n") or 1) > 1:
         raise ValueError(f"n={settings['n']} answers cannot be streamed; call invoke, or leave n out.")
@@ -176,27 +162,39 @@ def write_call(
     if encoded.closed:
         target = target._replace(closed=encoded.closed)
     _tell(encoded, name, strict=strict)
-    body = _heed(merge_deep(encoded.body, extra), lessons_of(link.workspace.host, name), structured, target.family)
+    written = merge_deep(encoded.body, extra)
+    if limit == COMPLETION_LIMIT:
+        written = renamed(written, "max_tokens")
+    body = _heed(written, lessons_of(link.workspace.host, name), structured, target)
+    names = encoded.names
 
     def write(body: dict[str, Any]) -> Request:
-        return model.write_request(link, "chat", name, body, headers=headers, streaming=stream)
+        if structured is not None:
+            names.update(fit_body(body, target.family))  # it may be asked for as a tool by now
+        return model.write_request(link, "chat", name, body, headers=headers, query=query, streaming=stream)
 
     def amend(error: DatabricksError, request: Request) -> Request | None:
         del request
-        amended = None if strict else _amended(error, body, link.workspace.host, target, structured)
+        amended = _amended(error, body, link.workspace.host, target, structured, strict=strict)
         return None if amended is None else write(amended)
 
     gate = _gate(link.workspace.host, name) if turns else None
-    return Call(link.channel, write(body), target, coalesce, bool(usage), amend, gate)
+    return Call(link.channel, write(body), target, coalesce, bool(usage), amend, gate, names)
 
 
 def _extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str, Any]:
-    """Merge the extra fields of a call over the constructor's; what they say of reasoning has to fit the family too."""
+    """Merge the extra fields of a call over the constructor's.
+
+    What they say of reasoning and of the answer's length becomes a setting, because it has to fit the family too.
+    """
     given = settings.pop("extra_body", {})
     extra = {} if given is None else merge_deep(model.extra_body or {}, given, keep_none=True)
     for key in _REASONING:
         if extra.get(key) is not None:
             settings[key] = extra.pop(key)
+    for key in RENAMED:
+        if extra.get(key) is not None:
+            settings["max_tokens"], settings["max_tokens_name"] = extra.pop(key), key
     return extra
 
 
@@ -207,30 +205,45 @@ def _gate(host: str, model: str) -> Gate:
 
 
 def _heed(
-    body: dict[str, Any], lessons: frozenset[str], structured: Structured | None, family: Family
+    body: dict[str, Any], lessons: frozenset[str], structured: Structured | None, target: Target
 ) -> dict[str, Any]:
     """Write a body as an endpoint has taught; what the meaning hangs on is put in another way, or stays."""
     for field in lessons:
-        if field not in REPLACED:
+        if field in RENAMED:
+            body = renamed(body, field)
+        elif field == ROLES:
+            body = {**body, "messages": take_turns(body["messages"])}
+        elif field not in REPLACED:
             body = without(body, field)
         elif structured is not None:
-            body = structured.put_otherwise(body, field, family) or body
+            body = structured.put_otherwise(body, field, target) or body
     return body
 
 
-def _amended(
-    error: DatabricksError, body: dict[str, Any], host: str, target: Target, structured: Structured | None
+def _amended(  # noqa: PLR0913  # what a refusal is judged by, the last by keyword
+    error: DatabricksError,
+    body: dict[str, Any],
+    host: str,
+    target: Target,
+    structured: Structured | None,
+    *,
+    strict: bool,
 ) -> dict[str, Any] | None:
-    """Answer a 400 that names a field: write the body without it, or ask in the other way; remember, and say so."""
+    """Answer a 400 that names a field: write the body without it, or ask in the other way; remember, and say so.
+
+    A value that only goes under another name is not lost, so nothing is said of that.
+    """
     field = refused_field(error.detail or error.message, body)
-    if field is None:
+    if field is None or (strict and field not in RENAMED):
         return None
-    amended = _heed(body, frozenset({field}), structured, target.family)
+    amended = _heed(body, frozenset({field}), structured, target)
     if amended == body:
         return None
     learn(host, target.model, field)
-    done = "asked for in another way" if field in REPLACED else "left out"
-    warnings.warn(f"{target.model!r} refused {field!r}, so it is {done} from now on: {error.detail}", stacklevel=2)
+    if field in RENAMED:
+        return amended
+    done = "asked for in another way" if field in REPLACED else "made to alternate" if field == ROLES else "left out"
+    warn(f"{target.model!r} refused {field!r}, so it is {done} from now on: {error.detail}")
     return amended
 
 
@@ -244,4 +257,4 @@ def _tell(encoded: Encoded, model: str, *, strict: bool) -> None:
     for key, text in notes.items():
         if (model, key) not in _told:
             _told.add((model, key))
-            warnings.warn(text, stacklevel=2)
+            warn(text)

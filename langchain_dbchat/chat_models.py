@@ -7,26 +7,32 @@ here settings are merged (call over constructor), and the four ways of calling a
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
+import uuid
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.caches import BaseCache
+from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages.utils import count_tokens_approximately
-from pydantic import ConfigDict, model_validator
+from pydantic import ConfigDict, PrivateAttr, model_validator
 
 from langchain_dbchat._version import __version__
 from langchain_dbchat.batching import BatchesInTurns
-from langchain_dbchat.calling import REQUEST_ID, SECRET_SETTINGS, digest_secrets, merge_settings, write_call
-from langchain_dbchat.chat_settings import WIRE_FIELDS, ChatSettings
+from langchain_dbchat.calling import REQUEST_ID, merge_settings, shown_settings, write_call
+from langchain_dbchat.chat_settings import ChatSettings
 from langchain_dbchat.dialects import blocks
 from langchain_dbchat.dialects.chat_completions import decode_answer
 from langchain_dbchat.dialects.reasoning import PROVIDER
 from langchain_dbchat.dialects.thinking import encode_thinking, is_thinking
 from langchain_dbchat.dialects.tools import convert_tool, convert_tool_choice
 from langchain_dbchat.dialects.usage import add_usage
-from langchain_dbchat.discovery import DISCOVER, discover, discovered
+from langchain_dbchat.discovery import DISCOVER, adiscover, discover, discovered
 from langchain_dbchat.link import endpoint_name
+from langchain_dbchat.marks import call_settings, field_named, hidden, marks_of
 from langchain_dbchat.models.profiles import profile_of
+from langchain_dbchat.notices import pointing_here
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -35,7 +41,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import LanguageModelInput, ModelProfile
     from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
-    from langchain_core.runnables import Runnable
+    from langchain_core.runnables import Runnable, RunnableConfig
     from langchain_core.tools import BaseTool
     from typing_extensions import Self
 
@@ -45,8 +51,7 @@ if TYPE_CHECKING:
 
 blocks.register()
 
-# What a trace need not or must not show: secrets, and our own note of how a structured answer could be asked for.
-_UNTRACED = SECRET_SETTINGS | {"structured", "adaptive_limit"}
+_log = logging.getLogger(__name__)
 
 
 class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
@@ -125,6 +130,9 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         arbitrary_types_allowed=True, protected_namespaces=(), hide_input_in_errors=True, defer_build=False
     )
 
+    _caller: str | None = PrivateAttr(default=None)
+    """Who makes the call that this copy of a model was made for, as a cache's key names them."""
+
     @model_validator(mode="after")
     def _note_dbchat_version(self) -> Self:
         self._add_version("langchain-dbchat", __version__)
@@ -151,7 +159,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """Everything that shapes an answer, for the cache's key and for traces; no secret."""
-        shaping = ("base_url", "host", "family", "extra_body", "output_version", *WIRE_FIELDS)
+        shaping = ("base_url", "host", "family", "extra_body", "output_version", *marks_of(type(self)).wire)
         given = {name: getattr(self, name) for name in shaping}
         return {
             "model": self.model,
@@ -170,14 +178,57 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         return {"token": "DATABRICKS_TOKEN", "client_secret": "DATABRICKS_CLIENT_SECRET"}
 
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
-        visible = {key: value for key, value in kwargs.items() if key not in _UNTRACED}
+        visible = shown_settings(self, kwargs)
+        visible.pop("structured", None)  # our own note of how a structured answer could be asked for otherwise
         return {**self._identifying_params, "_type": self._llm_type, "stop": stop, **visible}
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         # The key of a cache, which may be a file: who calls, and where, stand in it as a digest, so that users and
         # workspaces do not share answers and nobody reads a token there.
-        who = digest_secrets({"token": repr(self.identity())})
-        return f"{super()._get_llm_string(stop=stop, **digest_secrets(kwargs))}---{who['token']}"
+        caller = self._caller or self._caller_now(kwargs) or f"unknown {uuid.uuid4()}"
+        return f"{super()._get_llm_string(stop=stop, **shown_settings(self, kwargs))}---{caller}"
+
+    def _caller_now(self, kwargs: Mapping[str, Any]) -> str | None:
+        return self.caller_of(super().link(kwargs), kwargs)
+
+    def _generate_with_cache(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        if not self._is_cached():
+            return super()._generate_with_cache(messages, stop, run_manager, **kwargs)
+        model = self._for_caller(self._caller_now(kwargs))
+        return BaseChatModel._generate_with_cache(model, messages, stop, run_manager, **kwargs)  # noqa: SLF001  # super()
+
+    async def _agenerate_with_cache(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        if not self._is_cached():
+            return await super()._agenerate_with_cache(messages, stop, run_manager, **kwargs)
+        model = self._for_caller(await asyncio.to_thread(self._caller_now, kwargs))  # it may read a file
+        return await BaseChatModel._agenerate_with_cache(  # noqa: SLF001  # super()
+            model, messages, stop, run_manager, **kwargs
+        )
+
+    def _is_cached(self) -> bool:
+        """Tell whether langchain-core would look into a cache of answers."""
+        return self.cache is not False and (isinstance(self.cache, BaseCache) or get_llm_cache() is not None)
+
+    def _for_caller(self, caller: str | None) -> Self:
+        """Return this model for one call: its cache keeps answers for this caller alone, or none if nobody is known."""
+        model = super().__copy__() if caller is not None else super().model_copy(update={"cache": False})
+        model._caller = caller  # noqa: SLF001  # the copy is one of us
+        model._holder = self._holder  # noqa: SLF001  # the same connection
+        if caller is None:
+            _log.debug("An answer of %r is not cached, because who calls is known only when a request is signed.", self)
+        return model
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         settings = merge_settings(self, stop, kwargs)
@@ -211,15 +262,37 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         link = await super().alink(call)
         endpoint = self._undiscovered(link, call)
         if endpoint is not None:
-            await asyncio.to_thread(discover, link, endpoint)
+            await adiscover(link, endpoint)
         return link
 
     def _undiscovered(self, link: Link, call: Mapping[str, Any] | None) -> str | None:
         """Return the endpoint whose family has to be asked for, if any."""
-        called = call or {}
+        called = call_settings(type(self), call or {})
         endpoint = endpoint_name(str(called.get("model") or self.model))
         wanted = called.get("family", self.family) == DISCOVER
         return endpoint if wanted and discovered(link.workspace.host, endpoint) is None else None
+
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002  # langchain-core's name
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Answer an input without blocking the event loop.
+
+        Args:
+            input: The input.
+            config: The config of the run.
+            stop: Texts at which the answer ends.
+            **kwargs: Settings of this call.
+
+        Returns:
+            The answer.
+        """
+        with pointing_here():
+            return await super().ainvoke(input, config, stop=stop, **kwargs)
 
     def _generate(
         self,
@@ -231,7 +304,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         del run_manager
         call = write_call(self, self.link(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
         reply = call.channel.post(call.request, call.amend, call.gate)
-        return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID))
+        return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID), call.names)
 
     async def _agenerate(
         self,
@@ -243,7 +316,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         del run_manager
         call = write_call(self, await self.alink(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
         reply = await call.channel.apost(call.request, call.amend, call.gate)
-        return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID))
+        return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID), call.names)
 
     def _stream(
         self,
@@ -287,6 +360,23 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
                         await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                     yield chunk
 
+    def bind(self, **kwargs: Any) -> Any:  # langchain-core has a class of its own for it since 1.7
+        """Bind settings for every call of the runnable that is returned; secrets among them are shown nowhere.
+
+        Args:
+            **kwargs: Settings of a call, under any of their names.
+
+        Returns:
+            The model with the settings bound.
+        """
+        marks = marks_of(type(self))
+        return super().bind(
+            **{
+                key: hidden(value) if field_named(marks, key, value, call=True) in marks.secret else value
+                for key, value in kwargs.items()
+            }
+        )
+
     def bind_tools(
         self,
         tools: Sequence[Mapping[str, Any] | type | Callable[..., Any] | BaseTool],
@@ -314,11 +404,12 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         choice = convert_tool_choice(tool_choice, converted)
         if choice is not None:
             kwargs["tool_choice"] = choice
-        return self.bind(tools=converted, **kwargs)
+        bound: Runnable[LanguageModelInput, AIMessage] = self.bind(tools=converted, **kwargs)
+        return bound
 
     def with_structured_output(
         self,
-        schema: Mapping[str, Any] | type | None = None,
+        schema: Any = None,
         *,
         method: StructuredMethod | None = None,
         include_raw: bool = False,
@@ -329,32 +420,34 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         """Make the model answer in a schema.
 
         Args:
-            schema: A Pydantic class, TypedDict, JSON schema or OpenAI tool; ``method="json_mode"`` needs none.
+            schema: A Pydantic class or any other type (``list[int]``, a union, a dataclass, a ``TypeAdapter``), a JSON
+                schema, or OpenAI's response format or tool; ``method="json_mode"`` needs none.
             method: ``"json_schema"`` (the endpoint constrains the answer), ``"function_calling"`` (the schema is a
                 tool) or ``"json_mode"`` (any JSON; the prompt has to describe it). Left out, what suits the family.
             include_raw: Whether to return ``{"raw": message, "parsed": ..., "parsing_error": ...}`` instead of raising.
-            strict: Whether the answer has to follow the schema exactly.
+            strict: Whether the answer has to follow the schema exactly; goes before a ``strict`` within the schema.
             tools: Further tools that the model may call instead; the parsed answer is None if it does.
             **kwargs: Further settings to bind.
 
         Returns:
-            A runnable that gives an instance of the class, or a dict for any other schema.
+            A runnable that gives an instance of the type, or a dict for a TypedDict and for a schema that is a dict.
+            Called, it raises `ModelRefusalError` if the model refuses, and `OutputParserException` if the answer does
+            not fit.
 
         Raises:
-            ValueError: If the method is unknown or the schema is missing.
+            ValueError: If the method is unknown, or the schema is missing or says nothing.
+            TypeError: If the schema is a value, such as text.
         """
-        from langchain_dbchat.structured_output import (  # noqa: PLC0415  # loads parsers, which few programs need
-            ask_for,
-            choose_method,
-            with_raw,
-        )
+        from langchain_dbchat.structured_answers import WithRaw  # noqa: PLC0415  # loads parsers, which few programs need
+        from langchain_dbchat.structured_output import ask_for, choose_method  # noqa: PLC0415  # the same
 
         if method is None:
             family, thinks = self._outlook(kwargs)
             method = choose_method(family, thinks=thinks, tools=bool(tools))
         bound, parser = ask_for(schema, method, strict, tools or ())
         model = self.bind(**bound, **kwargs)
-        return with_raw(model, parser) if include_raw else model | parser
+        structured: Runnable[LanguageModelInput, Any] = model | (WithRaw(parser) if include_raw else parser)
+        return structured
 
     def _outlook(self, kwargs: Mapping[str, Any]) -> tuple[Family, bool]:
         """Return the row of the model that calls with these settings would reach, and whether it will think."""
@@ -365,7 +458,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         extra = self.extra_body or {}
         effort = settings["reasoning_effort"] or extra.get("reasoning_effort")
         thinking = settings["thinking"] or extra.get("thinking")
-        fields, _ = encode_thinking(effort, thinking, settings["max_tokens"], family, tools=True)
+        fields, _ = encode_thinking(effort, thinking, settings["max_tokens"], family, tools=True, model=name)
         return family, is_thinking(fields, family)
 
     def get_num_tokens(self, text: str) -> int:

@@ -8,23 +8,37 @@ and the environment second, and found out again in whatever process the model is
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 from pydantic_core import PydanticSerializationError, to_json
 
 from langchain_dbchat.errors import ConfigurationError
-from langchain_dbchat.link import Holder, Link, endpoint_name, of_call, route
+from langchain_dbchat.link import Holder, Link, call_overrides, caller_digest, endpoint_name, route
+from langchain_dbchat.marks import (
+    COMPLETION_LIMIT,
+    ELSEWHERE,
+    QUERY,
+    Mark,
+    call_settings,
+    check_params,
+    field_named,
+    marks_of,
+    refuse_elsewhere,
+    split_extra,
+    unknown_field,
+)
 from langchain_dbchat.models.families import OPENAI_COMPATIBLE, Family, family_of
+from langchain_dbchat.notices import warn
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from langchain_dbchat.auth.settings import AuthSettings
     from langchain_dbchat.auth.workspace import Workspace
+    from langchain_dbchat.marks import Marks
     from langchain_dbchat.transport.exchange import Request
 
 DEFAULT_MODEL = "databricks-claude-sonnet-4-6"
@@ -32,33 +46,6 @@ DEFAULT_MODEL = "databricks-claude-sonnet-4-6"
 
 Token = SecretStr | Callable[[], str] | Callable[[], Awaitable[str]]
 
-_ALIASES = {
-    "endpoint": "model",
-    "workspace": "host",
-    "workspace_url": "host",
-    "api_key": "token",
-    "api_base": "base_url",
-    "api_headers": "default_headers",
-}
-_IDENTITY = (
-    "token",
-    "client_id",
-    "client_secret",
-    "config_file",
-    "auth_type",
-    "workspace_client",
-    "credentials",
-    "user_session_token",
-    "audience",
-)
-_ENVIRONMENT = (
-    "DATABRICKS_HOST",
-    "DATABRICKS_API_BASE",
-    "DATABRICKS_TOKEN",
-    "DATABRICKS_API_KEY",
-    "DATABRICKS_CLIENT_ID",
-    "DATABRICKS_CONFIG_PROFILE",
-)
 _MEASURED = ("workspace", "gateway")  # what has a documented limit of a request's size
 
 
@@ -67,68 +54,70 @@ class DatabricksConnection(BaseModel):
 
     model_config = ConfigDict(defer_build=True)  # only what inherits from it is made
 
-    model: str = Field(default="")
+    model: Annotated[str, Mark(("endpoint",), per_call=True)] = Field(default="")
     """Name of the serving endpoint (alias ``endpoint``), or of a model service (``system.ai.<model>``)."""
 
-    host: str | None = None
+    host: Annotated[str | None, Mark(("workspace", "workspace_url"), "where")] = None
     """The workspace (aliases ``workspace``, ``workspace_url``); unset, ``DATABRICKS_HOST`` or a profile's host."""
 
-    token: Token | None = None
+    token: Annotated[Token | None, Mark(("api_key",), "who", per_call=True, secret=True)] = None
     """A token (alias ``api_key``), or a callable, sync or async, that is asked for one for every request; unset, the
     way to sign in is found in the environment."""
 
-    base_url: str | None = None
+    base_url: Annotated[str | None, Mark(("api_base",), "where")] = None
     """Base URL of any OpenAI-compatible server, instead of a workspace (alias ``api_base``)."""
 
-    client_id: str | None = None
+    client_id: Annotated[str | None, Mark((), "who")] = None
     """A service principal's application id, for OAuth machine-to-machine."""
 
-    client_secret: SecretStr | None = None
+    client_secret: Annotated[SecretStr | None, Mark((), "who", secret=True)] = None
     """The service principal's secret."""
 
-    config_profile: str | None = None
+    config_profile: Annotated[str | None, Mark((), "who")] = None
     """A profile of ``~/.databrickscfg`` (alias ``profile``, if it is a string: LangChain's own ``profile`` is a dict of
     what a model can do)."""
 
-    config_file: str | None = None
+    config_file: Annotated[str | None, Mark((), "who")] = None
     """The file of profiles, if it is not ``~/.databrickscfg``."""
 
-    auth_type: str | None = None
+    auth_type: Annotated[str | None, Mark((), "who")] = None
     """The one way of signing in to use, such as ``"pat"``, ``"oauth-m2m"`` or ``"databricks-cli"``."""
 
-    workspace_client: Any = Field(default=None, exclude=True, repr=False)
+    workspace_client: Annotated[Any, Mark((), "who", secret=True)] = Field(default=None, exclude=True, repr=False)
     """A ``databricks.sdk.WorkspaceClient`` or a ``databricks.sdk.core.Config`` whose credentials are used."""
 
-    credentials: Any = Field(default=None, exclude=True, repr=False)
+    credentials: Annotated[Any, Mark((), "who", secret=True)] = Field(default=None, exclude=True, repr=False)
     """An object of your own that signs requests (`langchain_dbchat.auth.credentials.Credentials`)."""
 
-    user_session_token: Token | None = Field(default=None, exclude=True, repr=False)
+    user_session_token: Annotated[Token | None, Mark((), "who", per_call=True, secret=True)] = Field(
+        default=None, exclude=True, repr=False
+    )
     """The viewer's session token on Posit Connect, or a callable that gives the one of this request."""
 
-    audience: str | None = None
+    audience: Annotated[str | None, Mark((), "who")] = None
     """The Posit Connect OAuth integration to use, if the content has several."""
 
-    workspace_id: str | None = None
+    workspace_id: Annotated[str | None, Mark((), "where")] = None
     """The workspace's id on a host that fronts several; also read from ``?o=`` in the host."""
 
-    allow_http: bool = False
+    allow_http: Annotated[bool, Mark((), "where")] = False
     """Whether a token may travel unencrypted (``http://``) to a host that is not this machine."""
 
-    timeout: Any = None
+    timeout: Annotated[Any, Mark((), "how", per_call=True)] = None
     """Seconds, an ``httpx.Timeout``, or `langchain_dbchat.transport.channel.Timeouts`; unset, 10 s to connect, 300 s
     to the first event and 120 s between events."""
 
-    max_retries: int = Field(default=5, ge=0)
+    max_retries: Annotated[int, Mark((), "how", per_call=True)] = Field(default=5, ge=0)
     """How often a request that failed for a reason that passes is sent again."""
 
-    retry_deadline: float = Field(default=120.0, gt=0)
+    retry_deadline: Annotated[float, Mark((), "how", per_call=True)] = Field(default=120.0, gt=0)
     """Seconds after which nothing is sent again."""
 
-    resend_after_loss: bool = False
+    resend_after_loss: Annotated[bool, Mark((), "how", per_call=True)] = False
     """Whether a request is also sent again where its answer was lost and the server may have executed it: tokens may
     be paid for twice, and an agent behind the endpoint may act twice."""
 
-    adaptive_limit: bool | Literal["always"] = True
+    adaptive_limit: Annotated[bool | Literal["always"], Mark(per_call=True)] = True
     """Whether many calls of one endpoint take turns once it complains of overload: in batches and embeddings (True),
     in every call (``"always"``), or never (False)."""
 
@@ -136,20 +125,24 @@ class DatabricksConnection(BaseModel):
     """The largest request that is sent: Databricks takes 4 MiB, custom models on CPU or GPU 16 MiB. None for any; other
     servers than Databricks (``base_url=``) are not measured by it."""
 
-    default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
+    default_headers: Annotated[Mapping[str, str] | None, Mark(("api_headers",), "how", per_call=True, secret=True)] = (
+        Field(default=None, exclude=True, repr=False)
+    )
     """Headers for every request (alias ``api_headers``)."""
 
-    default_query: Mapping[str, str] | None = None
+    default_query: Annotated[Mapping[str, str] | None, Mark((), "how", secret=True)] = Field(
+        default=None, exclude=True, repr=False
+    )
     """Query parameters for every request."""
 
     user_agent: str | None = None
     """What goes before our own words in the header ``User-Agent``, such as ``"acme-rag/2.1"``; unset,
     ``DATABRICKS_USER_AGENT``."""
 
-    http_client: Any = Field(default=None, exclude=True, repr=False)
+    http_client: Annotated[Any, Mark((), "how", secret=True)] = Field(default=None, exclude=True, repr=False)
     """An ``httpx.Client`` to use for sync calls."""
 
-    http_async_client: Any = Field(default=None, exclude=True, repr=False)
+    http_async_client: Annotated[Any, Mark((), "how", secret=True)] = Field(default=None, exclude=True, repr=False)
     """An ``httpx.AsyncClient`` to use for async calls."""
 
     _repeatable: ClassVar[bool] = False
@@ -157,29 +150,35 @@ class DatabricksConnection(BaseModel):
 
     _holder: Holder = PrivateAttr(default_factory=Holder)
 
+    def model_post_init(self, context: Any, /) -> None:
+        """Let every class behind this one finish too: pydantic's own hook for private attributes stops there."""
+        super().model_post_init(context)
+
     @model_validator(mode="before")
     @classmethod
     def _accept_aliases(cls, values: Any) -> Any:
         """Rename the aliases of fields, and refuse a field that is given twice or does not exist."""
         if not isinstance(values, dict):
             return values
-        aliases = {**_ALIASES, **cls._own_aliases()}
+        marks = marks_of(cls)
         named: dict[str, Any] = {}
+        if COMPLETION_LIMIT in values and "max_tokens_name" in marks.fields:
+            values = {"max_tokens_name": COMPLETION_LIMIT, **values}
         for key, value in values.items():
-            name = "config_profile" if key == "profile" and isinstance(value, str) else aliases.get(key, key)
+            name = field_named(marks, key, value, call=False)
             if name in named:
                 raise ValueError(f"{name!r} is given twice: as {key!r} and under another name.")
-            if name not in cls.model_fields:
-                raise ValueError(
-                    f"{cls.__name__} has no field {key!r}. A field of the request that has no setting of its own goes "
-                    "into extra_body={...}, a header into default_headers={...}."
-                )
-            named[name] = value
-        return named
-
-    @classmethod
-    def _own_aliases(cls) -> dict[str, str]:
-        return {}
+            if name in marks.fields:
+                named[name] = value
+            elif name in ELSEWHERE:
+                refuse_elsewhere(name, value)
+            else:
+                raise unknown_field(cls, key)
+        _take_from_extra(marks, named)
+        for place in ("query_params", "documents_params"):
+            if isinstance(named.get(place), Mapping):
+                check_params(marks, place, named[place])
+        return {name: value for name, value in named.items() if value is not None or name not in marks.no_none}
 
     @model_validator(mode="after")
     def _settle_model(self) -> Self:
@@ -196,16 +195,15 @@ class DatabricksConnection(BaseModel):
 
     def _endpoint_of_address(self) -> str | None:
         address = self.base_url or self.host
-        return _parse(address, plain=self.base_url is not None).endpoint if address else None
+        return self._parse(address).endpoint if address else None
 
     def _default_model(self) -> str:
         name = os.environ.get("DATABRICKS_MODEL")
         if name:
             return name
-        warnings.warn(
+        warn(
             f"No model given, so {DEFAULT_MODEL!r} is used. This default will move as models are retired: name the "
-            "serving endpoint with model=... or DATABRICKS_MODEL.",
-            stacklevel=5,
+            "serving endpoint with model=... or DATABRICKS_MODEL."
         )
         return DEFAULT_MODEL
 
@@ -257,41 +255,18 @@ class DatabricksConnection(BaseModel):
             >>> llm.with_credentials(token="the-token-of-this-request").token
             SecretStr('**********')
         """
-        settings = self._auth_settings().with_identity(**identity)
-        fields = {name: getattr(settings, name) for name in _IDENTITY}
-        fields["config_profile"] = settings.profile
+        marks = marks_of(type(self))
+        names = {
+            "config_profile": "profile"
+        }  # AuthSettings, which has no part of LangChain, calls it by its usual name
+        given = {field_named(marks, key, value, call=False): value for key, value in identity.items()}
+        settings = self._auth_settings().with_identity(**{names.get(key, key): value for key, value in given.items()})
+        fields = {name: getattr(settings, names.get(name, name)) for name in marks.who}
         fields["workspace_client"] = settings.workspace_client or settings.config
         return self.model_copy(update=fields)
 
-    def identity(self) -> tuple[Any, ...]:
-        """Return what tells callers and workspaces apart, secrets in clear: to be digested, never shown."""
-        given = (getattr(self, name) for name in (*_IDENTITY, "config_profile", "host", "base_url", "workspace_id"))
-        plain = (value.get_secret_value() if isinstance(value, SecretStr) else value for value in given)
-        return (*plain, *(os.environ.get(name) for name in _ENVIRONMENT))
-
     def _key(self) -> tuple[Any, ...]:
-        return (
-            self.host,
-            self.base_url,
-            self.token,
-            self.client_id,
-            self.client_secret,
-            self.config_profile,
-            self.auth_type,
-            self.workspace_client,
-            self.credentials,
-            self.user_session_token,
-            self.config_file,
-            self.audience,
-            self.workspace_id,
-            self.allow_http,
-            self.timeout,
-            self.max_retries,
-            self.retry_deadline,
-            self.resend_after_loss,
-            self.http_client,
-            self.http_async_client,
-        )
+        return tuple(getattr(self, name) for name in marks_of(type(self)).link)
 
     def link(self, call: Mapping[str, Any] | None = None) -> Link:
         """Work out where requests go and who signs them, once; may read files, so async code calls `alink`.
@@ -305,10 +280,14 @@ class DatabricksConnection(BaseModel):
         Raises:
             ConfigurationError: If there is no host or no way to sign in.
         """
-        identity, travel = of_call(call)
-        if identity or travel:
+        identity, how = call_overrides(marks_of(type(self)), call_settings(type(self), call or {}))
+        if identity or how:
             model = self.with_credentials(**identity) if identity else self
-            return model.model_copy(update=travel).link()
+            return model.model_copy(update=how)._settled_link()  # noqa: SLF001  # the copy is one of us
+        return self._settled_link()
+
+    def _settled_link(self) -> Link:
+        """Return the link for the fields as they are, from the holder if they have not changed."""
         key = self._key()
         return self._holder.get(key) or self._holder.put(key, self._connect())
 
@@ -325,11 +304,13 @@ class DatabricksConnection(BaseModel):
             ConfigurationError: If there is no host or no way to sign in.
         """
         link = self._holder.get(self._key())
-        if link is not None and not any(of_call(call)):
+        if link is not None and not (
+            call and any(call_overrides(marks_of(type(self)), call_settings(type(self), call)))
+        ):
             return link
         import asyncio  # noqa: PLC0415  # sync programs never load it for us
 
-        return await asyncio.to_thread(self.link, call)
+        return await asyncio.to_thread(DatabricksConnection.link, self, call)
 
     def _connect(self) -> Link:
         from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # loads the way of signing in: first call only
@@ -348,7 +329,25 @@ class DatabricksConnection(BaseModel):
             http_client=self.http_client,
             http_async_client=self.http_async_client,
         )
-        return Link(signed.workspace, channel)
+        return Link(signed.workspace, channel, signed.credentials, signed.variables)
+
+    def caller_of(self, link: Link, call: Mapping[str, Any]) -> str | None:
+        """Name who a call is made by, and where it goes, for a cache of answers; may read a file.
+
+        Args:
+            link: The call's connection.
+            call: The settings of the call.
+
+        Returns:
+            A digest that no other caller and no other workspace has, or None where the caller is known only when a
+            request is signed: then nothing may be cached.
+        """
+        if self.http_client is not None or self.http_async_client is not None:
+            return None  # a client of the user's may sign by itself
+        given = call_settings(type(self), call)
+        headers = {**(self.default_headers or {}), **(given.get("default_headers") or {})}
+        query = {**(self.default_query or {}), **(given.get(QUERY) or {})}
+        return caller_digest(link, headers, query)
 
     def family_row(self, model: str, override: str | None = None) -> Family:
         """Pick the row of the model that is called.
@@ -368,7 +367,12 @@ class DatabricksConnection(BaseModel):
         return family_of(model, override)
 
     def _plain_server(self) -> bool:
-        return _parse(self.base_url or "", plain=True).kind == "openai"
+        return self._parse(self.base_url or "").kind == "openai"
+
+    def _parse(self, address: str) -> Workspace:
+        from langchain_dbchat.auth.workspace import parse_workspace  # noqa: PLC0415  # where a model is made
+
+        return parse_workspace(address, allow_http=self.allow_http, plain=self.base_url is not None)
 
     def write_request(  # noqa: PLR0913  # one request's parts, the last two by keyword
         self,
@@ -378,6 +382,7 @@ class DatabricksConnection(BaseModel):
         body: dict[str, Any],
         *,
         headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
         streaming: bool = False,
     ) -> Request:
         """Address and write a request.
@@ -388,6 +393,7 @@ class DatabricksConnection(BaseModel):
             model: The endpoint's name.
             body: The body.
             headers: Headers of this call, over those of the constructor.
+            query: Query parameters of this call, over those of the constructor.
             streaming: Whether the answer is read as a stream.
 
         Returns:
@@ -404,8 +410,8 @@ class DatabricksConnection(BaseModel):
         url, named = route(link.workspace, operation, model)
         if named:
             body = {"model": model, **body}
-        if self.default_query:
-            url = f"{url}?{urlencode(self.default_query)}"
+        if self.default_query or query:
+            url = f"{url}?{urlencode({**(self.default_query or {}), **(query or {})})}"
         ours = {"user-agent": user_agent(self.user_agent)} if self.user_agent else {}
         try:
             written = to_json(body)
@@ -423,7 +429,12 @@ class DatabricksConnection(BaseModel):
         )
 
 
-def _parse(address: str, *, plain: bool) -> Workspace:
-    from langchain_dbchat.auth.workspace import parse_workspace  # noqa: PLC0415  # where a model is made, not imported
-
-    return parse_workspace(address, plain=plain)
+def _take_from_extra(marks: Marks, named: dict[str, Any]) -> None:
+    """Take the settings that stand inside ``extra_body`` out of it; those of the constructor go over them."""
+    if not isinstance(named.get("extra_body"), Mapping):
+        return
+    named["extra_body"], beside = split_extra(marks, named["extra_body"])
+    for name, inside in (("default_headers", "default_headers"), ("default_query", QUERY)):
+        if inside in beside:
+            named[name] = {**beside.pop(inside), **(named.get(name) or {})}
+    named.update({name: value for name, value in beside.items() if named.get(name) is None})

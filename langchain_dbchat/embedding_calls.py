@@ -8,7 +8,7 @@ server than a workspace nothing is assumed.
 from __future__ import annotations
 
 import threading
-import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,25 +16,26 @@ from pydantic_core import to_json
 
 from langchain_dbchat.dialects.embedding_plan import Plan, Rules
 from langchain_dbchat.dialects.embedding_rows import Shape
-from langchain_dbchat.dialects.embeddings import decode_embeddings, encode_embedding_request
+from langchain_dbchat.dialects.embeddings import encode_embedding_request, read_rows
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.models.embedding_models import UNKNOWN, EmbeddingModel, embedding_model_of
 from langchain_dbchat.models.learned import learn, lessons_of, refused_field
+from langchain_dbchat.notices import warn
 
 if TYPE_CHECKING:
     from asyncio import Task
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Future
 
     from langchain_dbchat.dialects.embedding_plan import Batch
     from langchain_dbchat.dialects.embedding_rows import RowArray, RowList
     from langchain_dbchat.dialects.embeddings import Row
     from langchain_dbchat.embeddings import DatabricksEmbeddings
-    from langchain_dbchat.errors import DatabricksError
+    from langchain_dbchat.errors import DatabricksError, MalformedResponseError
     from langchain_dbchat.link import Link
     from langchain_dbchat.transport.exchange import Reply, Request
 
-    Answer = tuple[Sequence[Row], Mapping[str, Any]]
+    Answer = tuple[Sequence[Row | MalformedResponseError], Mapping[str, Any]]
 
 _SPARE = 4  # batches that are written, and wait until one of those that travel has ended or pauses
 _FRAME = 64  # bytes of a request's body around its fields
@@ -140,6 +141,36 @@ def facts_of(model: DatabricksEmbeddings, *, plain: bool) -> Facts:
     return Facts(row, model.window or row.window, wanted, shape)
 
 
+def listed(texts: Iterable[str]) -> list[str]:
+    """List texts by position, whatever holds them.
+
+    A pandas Series is indexed by labels, and a column of pyarrow gives scalars of its own; both know how to become a
+    list.
+
+    Args:
+        texts: The texts, in any iterable.
+
+    Returns:
+        A new list.
+
+    Raises:
+        TypeError: If this is one text, a mapping or a table, or a text is not a string.
+    """
+    if isinstance(texts, (str, bytes, Mapping)) or hasattr(texts, "columns"):
+        what = "one text" if isinstance(texts, str) else f"a {type(texts).__name__}"
+        raise TypeError(f"The texts are {what}; give a list of strings, or one column of them.")
+    convert = next(filter(None, (getattr(texts, name, None) for name in ("to_pylist", "tolist", "to_list"))), None)
+    found: Any = convert() if callable(convert) else list(texts)
+    if not isinstance(found, list):
+        raise TypeError(f"The texts are a single {type(found).__name__}; give a list of strings.")
+    for index, text in enumerate(found):
+        if not isinstance(text, str):
+            missing = text is None or type(text).__name__ == "NAType" or text != text  # noqa: PLR0124 - NaN
+            kind = f"missing ({text!r})" if missing else f"a {type(text).__name__}, not a string"
+            raise TypeError(f"Text {index} is {kind}. Leave it out, or give a string in its place.")
+    return found
+
+
 class Run:
     """One run of an instance over some texts.
 
@@ -160,6 +191,7 @@ class Run:
         facts = model.facts()
         is_query = kind == "query"
         said = model.query_instruction if is_query else model.document_instruction
+        said = model.instruction if said is None else said
         default = facts.row.query_instruction if is_query else ""
         params = {"instruction": default if said is None else said, "dimensions": facts.dimensions}
         given = model.query_params if is_query else model.documents_params
@@ -204,9 +236,7 @@ class Run:
             if field not in self._optional or field is None:
                 return None
             learn(self._link.workspace.host, self._model.model, field)
-            warnings.warn(
-                f"{self._model.model!r} refused {field!r}, so it is left out from now on: {error.detail}", stacklevel=2
-            )
+            warn(f"{self._model.model!r} refused {field!r}, so it is left out from now on: {error.detail}")
             return write()
 
         return Ask(batch, write(), amend)
@@ -219,9 +249,10 @@ class Run:
             reply: The answer.
 
         Returns:
-            Its rows and its usage.
+            Its rows, or what is wrong with them, and its usage.
         """
-        return decode_embeddings(reply.body or b"", len(ask.batch.items), self._model.model)
+        packed = self._params.get("encoding_format") == "base64"
+        return read_rows(reply.body or b"", len(ask.batch.items), self._model.model, packed=packed)
 
     def take(self, batch: Batch, done: Future[Answer] | Task[Answer]) -> None:
         """Take what came of a batch.
@@ -274,4 +305,4 @@ def _progress_bar(total: int) -> Any:
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) else 0
+    return max(0, value) if type(value) is int else 0

@@ -22,11 +22,12 @@ from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 from langchain_dbchat.connection import DatabricksConnection
 from langchain_dbchat.dialects.embedding_rows import RowArray, RowList
 from langchain_dbchat.dialects.embeddings import MAX_INPUTS
-from langchain_dbchat.embedding_calls import EmbeddingUsage, Facts, Meter, Run, facts_of
+from langchain_dbchat.embedding_calls import EmbeddingUsage, Facts, Meter, Run, facts_of, listed
 from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.notices import pointing_here
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from typing_extensions import Self
 
@@ -46,6 +47,7 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
         query_instruction: What the server puts before a query; unset, what Databricks documents for the model (BGE and
             Qwen3 have one, GTE has none); ``""`` for none.
         document_instruction: The same for documents; unset, none.
+        instruction: The same for both sides, under LiteLLM's name; the two above go over it.
         dimensions: Numbers in a row, where the model lets one choose (Qwen3).
         normalize: Whether rows are scaled to length 1 (GTE's are about 24 long).
         too_long: ``"raise"`` or ``"cut"`` texts that are longer than the model reads.
@@ -83,6 +85,9 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
 
     max_concurrency: int = Field(default=8, ge=1)
     """Requests that travel at once at the most."""
+
+    instruction: str | None = None
+    """What the server puts before queries and documents alike (LiteLLM's name); the two fields below go over it."""
 
     query_instruction: str | None = None
     """What the server puts before a query; unset, what is documented for the model; ``""`` for none."""
@@ -144,11 +149,12 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
         """
         return facts_of(self, plain=self.base_url is not None and self._plain_server())
 
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+    def embed_documents(self, texts: Iterable[str]) -> list[list[float]]:
         """Embed texts that are to be found.
 
         Args:
-            texts: The texts. Those that are empty or hold whitespace alone all get the embedding of a single space.
+            texts: The texts, in any iterable (a list, a generator, a pandas or polars Series, a numpy or arrow array),
+                by position. Those that are empty or hold whitespace alone all get the embedding of a single space.
 
         Returns:
             One row of floats for each text, in their order.
@@ -157,12 +163,13 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
             EmbeddingsIncompleteError: If some texts have no embedding; it names them and carries the other rows.
             DatabricksError: If nothing could be embedded.
         """
+        texts = listed(texts)
         rows = RowList(len(texts), self.facts().shape)
         self._embed(texts, rows)
         return cast("list[list[float]]", rows.rows)  # no row is missing, or _embed would have raised
 
     def embed_documents_or_none(
-        self, texts: list[str], failures: dict[int, Exception] | None = None
+        self, texts: Iterable[str], failures: dict[int, Exception] | None = None
     ) -> list[list[float] | None]:
         """Embed texts that are to be found; a text that cannot be embedded gets None.
 
@@ -176,11 +183,12 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
         Raises:
             DatabricksError: If it is not the texts that are at fault: no permission, no such endpoint, an outage.
         """
+        texts = listed(texts)
         rows = RowList(len(texts), self.facts().shape)
         self._embed(texts, rows, {} if failures is None else failures)
         return rows.rows
 
-    def embed_array(self, texts: Sequence[str], failures: dict[int, Exception] | None = None) -> Any:
+    def embed_array(self, texts: Iterable[str], failures: dict[int, Exception] | None = None) -> Any:
         """Embed texts that are to be found, into one numpy array (extra ``numpy``).
 
         Args:
@@ -195,6 +203,7 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
             EmbeddingsIncompleteError: If some texts have no embedding and `failures` is None.
             DatabricksError: If nothing could be embedded.
         """
+        texts = listed(texts)
         rows = RowArray(len(texts), self.facts().shape)
         self._embed(texts, rows, failures)
         return rows.rows
@@ -215,22 +224,25 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
         self._embed([text], rows, kind="query")
         return cast("list[float]", rows.rows[0])  # as in embed_documents
 
-    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+    async def aembed_documents(self, texts: Iterable[str]) -> list[list[float]]:
         """Do the same as `embed_documents` without blocking the event loop."""
+        texts = listed(texts)
         rows = RowList(len(texts), self.facts().shape)
         await self._aembed(texts, rows)
         return cast("list[list[float]]", rows.rows)  # as in embed_documents
 
     async def aembed_documents_or_none(
-        self, texts: list[str], failures: dict[int, Exception] | None = None
+        self, texts: Iterable[str], failures: dict[int, Exception] | None = None
     ) -> list[list[float] | None]:
         """Do the same as `embed_documents_or_none` without blocking the event loop."""
+        texts = listed(texts)
         rows = RowList(len(texts), self.facts().shape)
         await self._aembed(texts, rows, {} if failures is None else failures)
         return rows.rows
 
-    async def aembed_array(self, texts: Sequence[str], failures: dict[int, Exception] | None = None) -> Any:
+    async def aembed_array(self, texts: Iterable[str], failures: dict[int, Exception] | None = None) -> Any:
         """Do the same as `embed_array` without blocking the event loop."""
+        texts = listed(texts)
         rows = RowArray(len(texts), self.facts().shape)
         await self._aembed(texts, rows, failures)
         return rows.rows
@@ -264,7 +276,7 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
         kind: str = "document",
     ) -> None:
         link = self.link()
-        with closing(Run(self, link, texts, rows, kind)) as run:
+        with pointing_here(), closing(Run(self, link, texts, rows, kind)) as run:
             self._obey(run, link)
             run.plan.finish(failures)
 
@@ -276,7 +288,7 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
         kind: str = "document",
     ) -> None:
         link = await self.alink()
-        with closing(Run(self, link, texts, rows, kind)) as run:
+        with pointing_here(), closing(Run(self, link, texts, rows, kind)) as run:
             await self._aobey(run, link)
             run.plan.finish(failures)
 

@@ -18,7 +18,9 @@ from langchain_dbchat.errors import (
     DatabricksInvalidRequestError,
     DatabricksNotFoundError,
     DatabricksPermissionDeniedError,
+    DatabricksProviderAuthenticationError,
     DatabricksRateLimitError,
+    DatabricksRefusalError,
     DatabricksTimeoutError,
     ErrorResponse,
     MalformedResponseError,
@@ -32,9 +34,11 @@ __all__ = ["error_from_event", "error_from_response", "malformed_response"]
 
 _LEAVES: dict[Leaf, type[DatabricksError]] = {
     Leaf.AUTHENTICATION: DatabricksAuthenticationError,
+    Leaf.PROVIDER_AUTHENTICATION: DatabricksProviderAuthenticationError,
     Leaf.PERMISSION_DENIED: DatabricksPermissionDeniedError,
     Leaf.INVALID_REQUEST: DatabricksInvalidRequestError,
     Leaf.CONTEXT_OVERFLOW: DatabricksContextOverflowError,
+    Leaf.REFUSAL: DatabricksRefusalError,
     Leaf.NOT_FOUND: DatabricksNotFoundError,
     Leaf.RATE_LIMIT: DatabricksRateLimitError,
     Leaf.API: DatabricksAPIError,
@@ -44,7 +48,6 @@ _LEAVES: dict[Leaf, type[DatabricksError]] = {
 _SECRET_HEADER = re.compile(r"authori[sz]ation|cookie|-token$|-secret$|api-?key|authenticate")
 _TEXT_LIMIT = 65_536  # characters of a body that an error keeps
 _QUOTED = 2_000  # bytes of an unreadable answer that an error quotes
-_NOT_OFFERED = 501
 
 
 def error_from_response(  # noqa: PLR0913 - the answer has three parts and the call three names
@@ -85,13 +88,11 @@ def error_from_response(  # noqa: PLR0913 - the answer has three parts and the c
     )
     error.retry_after = read_retry_after(lower, said)
     error.response = _keep(status, lower, body)
-    if status == _NOT_OFFERED and isinstance(error, DatabricksAPIError):
-        error.is_retryable = False
     return error
 
 
 def error_from_event(
-    payload: Mapping[str, Any],
+    payload: Any,
     *,
     endpoint: str | None = None,
     host: str | None = None,
@@ -101,7 +102,8 @@ def error_from_event(
     """Find the error in an event of a stream, or in a whole answer that came with status 200.
 
     Args:
-        payload: The decoded event.
+        payload: The decoded event. What is not an object, such as the text of an event that is called an error, is an
+            error as a whole.
         endpoint: The serving endpoint that was called.
         host: The host that was called.
         request_id: The request id from the response's headers.
@@ -172,8 +174,11 @@ def _error(  # noqa: PLR0913 - what _row found and where it happened
     auth: str | None,
 ) -> DatabricksError:
     named = f"the endpoint {endpoint!r}" if endpoint else "the endpoint"
-    advice = row.advice.format(endpoint=named, host=host or "the host", auth=auth or "unknown")
-    return _LEAVES[row.leaf](
+    advice = row.advice.format(
+        endpoint=named, host=host or "the host", auth=auth or "unknown", provider=scrub(said.provider or "")
+    )
+    advice = advice[:1].upper() + advice[1:]
+    error = _LEAVES[row.leaf](
         compose(what, endpoint=endpoint, host=host, auth=auth, request_id=request_id, advice=advice),
         status_code=status,
         error_code=said.code,
@@ -185,6 +190,13 @@ def _error(  # noqa: PLR0913 - what _row found and where it happened
         auth=auth,
         detail=scrub(said.message),
     )
+    if said.provider:
+        error.provider = scrub(said.provider)
+    if isinstance(error, DatabricksRefusalError) and said.guardrail is not None:
+        error.side, error.guardrail, error.categories = said.guardrail[:3]
+    if row.lasting:
+        error.__dict__["is_retryable"] = False  # of this one; the class may be tried again
+    return error
 
 
 def _keep(status: int, headers: Mapping[str, str], body: bytes) -> ErrorResponse:

@@ -1,8 +1,14 @@
 """What a refusal means: codes, statuses and words, each with the leaf of the error tree and the advice that go with it.
 
-All of it is data, so that a new code is a new line. Three tables are asked in this order: codes that say more than a
-status (`_BY_CODE`), the status (`_BY_STATUS`), and, in a stream, where there is no status, codes that are vague. Words
-are looked at for three things only that no code tells: an expired token, a login page, and an input that is too long.
+Rule 1. All of it is data, so that a new code is a new line. Asked in this order: codes that say more than a status
+(`_BY_CODE`); of an external model's error the provider's own status; the HTTP status (`_BY_STATUS`); and in a stream,
+where there is no status, codes that are vague.
+
+Rule 2. Words decide what no code tells: an expired token, a network that refuses the caller's machine, a login page,
+and an input that is too long (`error_overflow`). What a refusal is about beyond its leaf is `error_advice`.
+
+Rule 3. A provider that refuses the key of an external model does not refuse the caller: this is a leaf of its own, and
+never a reason to ask for another token.
 """
 
 from __future__ import annotations
@@ -11,7 +17,10 @@ import re
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_dbchat.error_bodies import ErrorBody, read_error_value
+from langchain_dbchat.error_advice import PROVIDER_ADVICE, QUOTA, special_advice
+from langchain_dbchat.error_bodies import VAGUE_CODES, ErrorBody, read_error_value
+from langchain_dbchat.error_guardrails import FILTER_CODES, Guardrail, blocks, finish_reason_of
+from langchain_dbchat.error_overflow import is_overflow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,9 +32,11 @@ class Leaf(Enum):
     """The leaves of the error tree that a server's answer can lead to."""
 
     AUTHENTICATION = "authentication"
+    PROVIDER_AUTHENTICATION = "provider authentication"
     PERMISSION_DENIED = "permission denied"
     INVALID_REQUEST = "invalid request"
     CONTEXT_OVERFLOW = "context overflow"
+    REFUSAL = "refusal"
     NOT_FOUND = "not found"
     RATE_LIMIT = "rate limit"
     API = "api"
@@ -34,10 +45,11 @@ class Leaf(Enum):
 
 
 class Row(NamedTuple):
-    """One kind of refusal: the error it becomes, and what the caller can do about it."""
+    """One kind of refusal: the error it becomes, what the caller can do about it, and whether it stays as it is."""
 
     leaf: Leaf
     advice: str
+    lasting: bool = False
 
 
 _LIST = "`databricks serving-endpoints list` and the Serving page of the workspace show the names that exist"
@@ -60,6 +72,11 @@ _BY_STATUS: dict[int, Row] = {
         Leaf.NOT_FOUND,
         f"Check the name of {{endpoint}}; {_LIST}. Names with dots (system.ai.*) are served by the AI gateway only.",
     ),
+    407: Row(
+        Leaf.INVALID_REQUEST,
+        "A proxy between here and {host} asks for a user name and a password: put them into its address, "
+        "HTTPS_PROXY=http://user:password@proxy:port, or let NO_PROXY name the host.",
+    ),
     408: Row(Leaf.TIMEOUT, "Try again, stream the answer, or ask for a shorter one."),
     413: Row(
         Leaf.INVALID_REQUEST,
@@ -72,7 +89,12 @@ _BY_STATUS: dict[int, Row] = {
         "asks, or use an endpoint with provisioned throughput.",
     ),
     500: Row(Leaf.API, _SERVER),
-    501: Row(Leaf.API, "This workspace does not offer this API; use the serving endpoint's own URL."),
+    501: Row(
+        Leaf.API,
+        "This workspace does not offer this API, such as the AI gateway: name a serving endpoint (databricks-...) "
+        "instead of system.ai.*, or ask an administrator to enable the gateway.",
+        lasting=True,
+    ),
     503: Row(
         Leaf.API,
         "The endpoint has no free capacity or is starting up. Try again later, or see its state on the Serving page.",
@@ -99,10 +121,17 @@ _OVERFLOW = Row(
 
 # Codes that say more than a status: the row of the status that they stand for.
 _BY_CODE: dict[str, int] = {
+    "UNSUPPORTED_PARAMETER": 400,
+    "UNKNOWN_PARAMETER": 400,
+    "UNSUPPORTED_VALUE": 400,
+    "INVALID_VALUE": 400,
+    "INVALID_TYPE": 400,
+    "MISSING_REQUIRED_PARAMETER": 400,
     "UNAUTHENTICATED": 401,
     "CUSTOMER_UNAUTHORIZED": 401,
     "AUTHENTICATION_ERROR": 401,
     "INVALID_API_KEY": 401,
+    "API_KEY_INVALID": 401,  # Google
     "PERMISSION_DENIED": 403,
     "PERMISSION_ERROR": 403,
     "ENDPOINT_NOT_FOUND": 404,
@@ -116,28 +145,53 @@ _BY_CODE: dict[str, int] = {
     "TEMPORARILY_UNAVAILABLE": 503,
     "OVERLOADED_ERROR": 503,
     "DEADLINE_EXCEEDED": 504,
+    # Google, Azure and AWS behind external models.
+    "UNAVAILABLE": 503,
+    "DEPLOYMENTNOTFOUND": 404,
+    "RATELIMITREACHED": 429,
+    "TOO_MANY_REQUESTS": 429,
+    "REQUEST_TOO_LARGE": 413,
+    "THROTTLINGEXCEPTION": 429,
+    "SERVICEUNAVAILABLEEXCEPTION": 503,
+    "MODELNOTREADYEXCEPTION": 503,
+    "MODELTIMEOUTEXCEPTION": 504,
+    "ACCESSDENIEDEXCEPTION": 403,
+    "RESOURCENOTFOUNDEXCEPTION": 404,
+    "UNRECOGNIZEDCLIENTEXCEPTION": 401,
+    "EXPIREDTOKENEXCEPTION": 401,
 }
-# Codes that say no more than a status does; they count only where there is no status, in a stream.
-_VAGUE_CODES: dict[str, int] = {
-    "BAD_REQUEST": 400,
-    "INVALID_PARAMETER_VALUE": 400,
-    "INVALID_REQUEST_ERROR": 400,
-    "INVALID_ARGUMENT": 400,
-    "INVALID_PROMPT": 400,
-    "INVALID_STATE": 400,
-    "NOT_FOUND": 404,
-    "INTERNAL_ERROR": 500,
-}
-_OVERFLOW_WORDS = re.compile(
-    # As Claude, Gemini, GPT, Llama and the gateway say it. max_tokens is about the output and does not count.
-    r"prompt is too long|(?:prompt|input) token count|(?<!max_)tokens > |maximum context length|input is too long"
-    r"|exceeds? (?:the )?token limit|context_length_exceeded|exceeds? (?:the )?(?:model's )?context (?:window|length)",
+_REFUSAL = Row(
+    Leaf.REFUSAL,
+    "Sending the same again will not help: change the messages, or ask whoever configures the guardrail of {endpoint}.",
+)
+_FILTER = Row(
+    Leaf.REFUSAL,
+    "The provider's content filter refused. Sending the same again will not help: change the messages.",
+)
+_NO_VERDICT = Row(
+    Leaf.REFUSAL,
+    "The guardrail itself failed, and it blocks what it cannot judge. Tell whoever configures the guardrail of "
+    "{endpoint}.",
+)
+_FAILED_GUARDRAIL = re.compile(r"failed to evaluate", re.IGNORECASE)
+_QUOTA_CODES = frozenset(
+    {"INSUFFICIENT_QUOTA", "BILLING_ERROR", "BILLING_HARD_LIMIT_REACHED", "BILLING_NOT_ACTIVE", "QUOTA_EXCEEDED"}
+)
+# A provider that refuses the endpoint's key with a 400.
+_KEY_WORDS = re.compile(
+    r"\bapi[ _-]?key\b.{0,40}(?:not valid|invalid|incorrect|expired|revoked)"
+    r"|(?:invalid|incorrect|expired) (?:x-)?api[ _-]?key",
     re.IGNORECASE,
 )
+# A network that refuses the machine, whoever calls: no other token will help.
+_NETWORK_WORDS = re.compile(r"\bip (?:access list|acl|address)|network policy|private link", re.IGNORECASE)
 # An OAuth token that has expired: Databricks says 403 "Invalid Token" where others say 401.
 _STALE_TOKEN_WORDS = re.compile(
     r"\binvalid (?:access )?token\b|\btoken (?:has |is )?expired\b|\bexpired token\b", re.IGNORECASE
 )
+_ERROR_KEYS = ("error", "error_code", "external_model_error", "external_model_message")
+# An event with nothing but these is an error too: {"detail": "..."}, {"status": 500, "message": "..."}.
+_BARE_KEYS = frozenset({"message", "detail", "msg", "status", "status_code", "code", "type", "title", "request_id"})
 _LOGIN_WORDS = re.compile(r"log[-_]?in|sign[-_]?in|oidc|oauth|saml|/aad/", re.IGNORECASE)
 _LIMITS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"input tokens per minute|\bITPM\b", re.IGNORECASE), "input_tokens_per_minute"),
@@ -150,8 +204,12 @@ _LIMITS: tuple[tuple[re.Pattern[str], str], ...] = (
 _QUOTED = 2_000  # characters of the server's words that a message quotes
 
 
-def read_event(payload: Mapping[str, Any]) -> ErrorBody | None:
-    """Take the error out of an event: MLflow's and FMAPI's top-level keys, and the two error events of Responses.
+def read_event(payload: Any) -> ErrorBody | None:
+    """Take the error out of an event.
+
+    These are errors: MLflow's and FMAPI's top-level keys, the two error events of Responses, an external model's error,
+    an object with nothing but words and a code, a finish reason that says that a guardrail blocked, and anything that
+    is not an object.
 
     Args:
         payload: The decoded event, or a whole answer.
@@ -159,12 +217,31 @@ def read_event(payload: Mapping[str, Any]) -> ErrorBody | None:
     Returns:
         What the error says; None if the event is no error.
     """
+    if not isinstance(payload, dict):
+        return read_error_value(payload)
     kind = payload.get("type")
     if kind == "response.failed":
         response = payload.get("response")
         return read_error_value(response.get("error") if isinstance(response, dict) else None)
-    if kind == "error" or payload.get("object") == "error" or payload.get("error") or payload.get("error_code"):
+    if kind == "error" or payload.get("object") == "error" or any(payload.get(key) for key in _ERROR_KEYS):
         return read_error_value(payload)
+    if payload.keys() <= _BARE_KEYS and any(isinstance(payload.get(key), (str, list)) for key in ("message", "detail")):
+        return read_error_value(payload)
+    if blocks(finish_reason_of(payload)):
+        return read_error_value({key: value for key, value in payload.items() if key != "choices"})
+    return _blocked_choice(payload)
+
+
+def _blocked_choice(payload: Mapping[str, Any]) -> ErrorBody | None:
+    """Find a choice that a guardrail ended; what it found stands in the choice or beside the choices."""
+    choices = payload.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        reason = finish_reason_of(choice) if isinstance(choice, dict) else None
+        if blocks(reason):
+            facts = {key: value for key, value in payload.items() if key != "choices"}
+            facts |= {key: value for key, value in choice.items() if key not in {"message", "delta", "index"}}
+            said = read_error_value(facts)
+            return said if said.guardrail else said._replace(guardrail=Guardrail())
     return None
 
 
@@ -177,24 +254,64 @@ def find_row(status: int | None, said: ErrorBody, location: str) -> Row:
         location: Where a redirect leads, else empty.
 
     Returns:
-        The leaf of the error tree, and the advice.
+        The leaf of the error tree, the advice, and whether the same request will always fail.
     """
-    code = (said.code or "").upper()
-    found = _BY_CODE.get(code) or status or _VAGUE_CODES.get(code, 500)
-    if found == 403 and _STALE_TOKEN_WORDS.search(said.message):  # noqa: PLR2004 - the status by its number
-        found = 401
-    if status is not None and 300 <= status < 400:  # noqa: PLR2004 - the same
+    if status is not None and 300 <= status < 400:  # noqa: PLR2004 - the statuses by their numbers
         return _LOGIN if _LOGIN_WORDS.search(location) else _REDIRECT
     if status is not None and status < 300:  # noqa: PLR2004 - the same
         return _PAGE if said.page else GARBLED
+    return _refused_row(_status_meant(status, said), said)
+
+
+def _refused_row(found: int, said: ErrorBody) -> Row:
+    """Find what a refusal with a status of 400 or more means."""
+    codes = {code.upper() for code in said.codes}
     row = _BY_STATUS.get(found) or _BY_STATUS[400 if found < 500 else 500]  # noqa: PLR2004 - the same
-    if row.leaf in {Leaf.INVALID_REQUEST, Leaf.API} and (
-        _OVERFLOW_WORDS.search(said.message) or _OVERFLOW_WORDS.search(code)
-    ):
-        return _OVERFLOW
-    if said.page and found in {400, 404, 405}:
-        return Row(row.leaf, _PAGE.advice)
-    return row
+    if not codes.isdisjoint(_QUOTA_CODES):
+        return Row(Leaf.RATE_LIMIT, QUOTA, lasting=True)
+    if row.leaf in {Leaf.INVALID_REQUEST, Leaf.PERMISSION_DENIED, Leaf.API}:
+        if said.guardrail is not None or not codes.isdisjoint(FILTER_CODES):
+            return _refusal(said)
+        if row.leaf is not Leaf.PERMISSION_DENIED and is_overflow(said.message, codes):
+            return _OVERFLOW
+    if said.page and not said.provider:
+        return Row(row.leaf, _PAGE.advice) if found in {400, 404, 405} else row
+    return _advised(row, said)
+
+
+def _status_meant(status: int | None, said: ErrorBody) -> int:
+    """Choose the status that an answer stands for."""
+    codes = [code.upper() for code in said.codes]
+    found = next((_BY_CODE[code] for code in codes if code in _BY_CODE), None)
+    found = found or (said.status if said.provider else None) or status
+    found = found or next((VAGUE_CODES[code] for code in codes if code in VAGUE_CODES), 500)
+    if said.provider and found == 400 and _KEY_WORDS.search(said.message):  # noqa: PLR2004 - the same
+        return 401
+    if found == 403 and _STALE_TOKEN_WORDS.search(said.message):  # noqa: PLR2004 - the statuses by their numbers
+        return 401
+    if found == 401 and _NETWORK_WORDS.search(said.message):  # noqa: PLR2004 - the same
+        return 403
+    return found
+
+
+def _advised(row: Row, said: ErrorBody) -> Row:
+    """Give a row the advice that fits the words and who said them."""
+    leaf = row.leaf
+    if said.provider and leaf is Leaf.AUTHENTICATION:
+        leaf = Leaf.PROVIDER_AUTHENTICATION
+    special = special_advice(leaf.value, said.message, said.field)
+    if said.provider:
+        special = (
+            special if leaf in {Leaf.INVALID_REQUEST, Leaf.NOT_FOUND} and special else PROVIDER_ADVICE.get(leaf.value)
+        )
+    return Row(leaf, special or row.advice, row.lasting)
+
+
+def _refusal(said: ErrorBody) -> Row:
+    if _FAILED_GUARDRAIL.search(said.message):
+        return _NO_VERDICT
+    filtered = {code.upper() for code in said.codes} & FILTER_CODES
+    return _FILTER if filtered else _REFUSAL
 
 
 def find_limit(said: ErrorBody) -> str | None:
@@ -222,9 +339,13 @@ def describe(start: str, said: ErrorBody, location: str) -> str:
     """
     name = f" {said.code}" if said.code else ""
     to = f", a redirect to {location}" if location else ""
+    by = f" from the provider {said.provider}" if said.provider else ""
     page = " (a web page)" if said.page else ""
+    verdict = said.guardrail.describe() if said.guardrail else ""
     words = said.message if len(said.message) <= _QUOTED else said.message[:_QUOTED] + "..."
-    return f"{start}{name}{to}{page}: {words}" if words else f"{start}{name}{to}{page}, with no explanation"
+    words = f"{verdict}. {words}" if verdict and verdict not in words and said.guardrail != Guardrail() else words
+    start = f"{start}{name}{by}{to}{page}"
+    return f"{start}: {words or verdict}" if words or verdict else f"{start}, with no explanation"
 
 
 def compose(  # noqa: PLR0913 - the parts of one sentence

@@ -4,9 +4,11 @@
 
     DatabricksError                     with status_code, error_code, request_id, endpoint, ...
       DatabricksAuthenticationError     401, 403 "Invalid Token", login page  ModelAuthenticationError
+      DatabricksProviderAuthenticationError  a provider refuses the endpoint's key  ModelAuthenticationError
       DatabricksPermissionDeniedError   403                                   ModelPermissionDeniedError
       DatabricksInvalidRequestError     400, 409, 413, 422, other 4xx         ModelInvalidRequestError
         DatabricksContextOverflowError  the input is too long                 ContextOverflowError
+        DatabricksRefusalError          a guardrail or content filter blocked ModelRefusalError (core 1.7.5 and later)
       DatabricksNotFoundError           404                                   ModelNotFoundError
       DatabricksRateLimitError          429                                   ModelRateLimitError
       DatabricksAPIError                5xx                                   ModelAPIError
@@ -21,14 +23,16 @@
 The right column is what each leaf also is: langchain-core's own tree, so that ``except ModelRateLimitError`` works for
 any provider, and `is_retryable` comes from there. A leaf is chosen by the error code first and by the status second,
 because proxies change statuses more often than codes; a code that says nothing (``BAD_REQUEST``) gives way to the
-status. All errors pickle.
+status. `DatabricksError.provider` names the provider if the words are those of an external model's provider. All errors
+pickle.
 """
 
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from langchain_core import exceptions
 from langchain_core.exceptions import (
     ContextOverflowError,
     ModelAPIError,
@@ -46,7 +50,10 @@ from pydantic_core import from_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_core.messages import AIMessage
+    from langchain_core.exceptions import ModelRefusalError
+    from langchain_core.messages import AIMessage, BaseMessage
+else:  # langchain-core before 1.7.5 does not have it
+    ModelRefusalError = getattr(exceptions, "ModelRefusalError", ModelError)
 
 __all__ = [
     "ConfigurationError",
@@ -58,7 +65,9 @@ __all__ = [
     "DatabricksInvalidRequestError",
     "DatabricksNotFoundError",
     "DatabricksPermissionDeniedError",
+    "DatabricksProviderAuthenticationError",
     "DatabricksRateLimitError",
+    "DatabricksRefusalError",
     "DatabricksTimeoutError",
     "EmbeddingsIncompleteError",
     "ErrorResponse",
@@ -110,7 +119,12 @@ class DatabricksError(Exception):
         auth: The way of signing in that was used, such as ``DATABRICKS_TOKEN``; never the secret.
         partial: The message as far as it had arrived, if a stream broke.
         detail: The server's own words alone, scrubbed.
+
+    Attributes:
+        provider: The external model's provider, such as ``openai``, if the words are the provider's; else None.
     """
+
+    provider: str | None = None
 
     def __init__(  # noqa: PLR0913 - one record of independent facts, all optional, all by keyword
         self,
@@ -150,6 +164,10 @@ class DatabricksAuthenticationError(DatabricksError, ModelAuthenticationError):
     """The server does not know who is calling: HTTP 401, 403 "Invalid Token", or a redirect to a login page."""
 
 
+class DatabricksProviderAuthenticationError(DatabricksError, ModelAuthenticationError):
+    """The provider behind an external model refuses the endpoint's key; the caller's own sign-in is not concerned."""
+
+
 class DatabricksPermissionDeniedError(DatabricksError, ModelPermissionDeniedError):
     """The caller is known and may not do this: HTTP 403."""
 
@@ -160,6 +178,29 @@ class DatabricksInvalidRequestError(DatabricksError, ModelInvalidRequestError):
 
 class DatabricksContextOverflowError(DatabricksInvalidRequestError, ContextOverflowError):
     """The input is longer than the model's context."""
+
+
+class DatabricksRefusalError(DatabricksInvalidRequestError, ModelRefusalError):
+    """A guardrail of the endpoint or a content filter of the provider blocked the call.
+
+    Attributes:
+        side: ``input`` or ``output``; None if it is not known.
+        guardrail: The guardrail's own name, if it has one.
+        categories: What was found, such as ``violent-crimes`` or ``pii``.
+    """
+
+    side: str | None = None
+    guardrail: str | None = None
+    categories: tuple[str, ...] = ()
+
+    @property
+    def raw_message(self) -> AIMessage | None:
+        """The answer as far as it had arrived, which is what langchain-core calls the raw message."""
+        return self.partial
+
+    @raw_message.setter
+    def raw_message(self, message: BaseMessage | None) -> None:
+        self.partial = cast("AIMessage | None", message)
 
 
 class DatabricksNotFoundError(DatabricksError, ModelNotFoundError):

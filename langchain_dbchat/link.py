@@ -1,7 +1,14 @@
-"""A connection that has been worked out: the address, the channel to it, and how a request finds its path."""
+"""A connection that has been worked out: the address, the channel to it, how a request finds its path, and who calls.
+
+Rule 1. Answers in a cache are never shared between callers or workspaces. Where the caller is not known before a
+request is signed (a callable token, the Databricks CLI, the SDK, credentials of the user's own), nothing is cached.
+Rule 2. A cache may be a file: its key holds a digest of the caller and never a secret.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
@@ -10,26 +17,23 @@ from langchain_dbchat.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from langchain_dbchat.auth.credentials import Credentials
     from langchain_dbchat.auth.workspace import Workspace
+    from langchain_dbchat.marks import Marks
     from langchain_dbchat.transport.channel import Channel
-
-WHO = ("token", "user_session_token")
-"""Arguments that say who calls and may be given for one call."""
-
-TRAVEL = ("timeout", "max_retries", "retry_deadline", "resend_after_loss")
-"""Arguments that say how a request travels and may be given for one call."""
-
-PER_CALL = (*WHO, *TRAVEL)
 
 _UC_NAME_DOTS = 2
 _OPERATIONS = {"chat": "chat/completions", "embeddings": "embeddings"}
 
 
 class Link(NamedTuple):
-    """A connection that has been worked out: the address, and the channel to it."""
+    """A connection that has been worked out: the address, the channel to it, and who signs."""
 
     workspace: Workspace
     channel: Channel
+    credentials: Credentials
+    variables: tuple[str, ...] = ()
+    """The variables of the environment that were read to find them."""
 
 
 class Holder:
@@ -80,28 +84,58 @@ def endpoint_name(name: str) -> str:
     return name
 
 
-def of_call(call: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+def call_overrides(marks: Marks, call: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Find what a call says of its connection.
 
     What was given and is None is a user who could not be told (a header that was missing); going on without it would
     sign in as somebody else.
 
     Args:
-        call: The settings of the call.
+        marks: The marks of the model's class.
+        call: The settings of the call, by their fields' names.
 
     Returns:
-        Who makes it and how it travels; each is empty where the model's own fields count.
+        Who makes it and how it is sent; each is empty where the model's own fields count.
 
     Raises:
         ConfigurationError: If who makes it was given and says nobody.
     """
-    identity = {name: call[name] for name in WHO if call and name in call}
+    if not call:
+        return {}, {}
+    identity = {name: call[name] for name in marks.who if name in call}
     if identity and all(value is None for value in identity.values()):
         raise ConfigurationError(
             f"{' and '.join(identity)} of this call: None was given, so nobody is known to sign it. Check where it "
             "comes from, or leave it out to sign as the model does."
         )
-    return identity, {name: call[name] for name in TRAVEL if call and name in call}
+    return identity, {name: call[name] for name in marks.how if name in call}
+
+
+def caller_digest(link: Link, headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
+    """Name a caller and a workspace for a cache of answers; may read a file.
+
+    Args:
+        link: The connection.
+        headers: Headers that the user gave; one of them may say who calls.
+        query: Query parameters that the user gave.
+
+    Returns:
+        A digest, or None if the caller is not known before a request is signed.
+    """
+    name_caller = getattr(link.credentials, "cache_identity", None)
+    caller = name_caller() if callable(name_caller) else None
+    if caller is None:
+        return None
+    workspace = link.workspace
+    parts = (
+        caller,
+        (workspace.kind, workspace.base_url, workspace.workspace_id),
+        sorted((str(key).lower(), str(value)) for key, value in headers.items()),
+        sorted((str(key), str(value)) for key, value in query.items()),
+        # Where a variable has changed since, another model that is made now would call as somebody else.
+        [(name, os.environ.get(name)) for name in link.variables],
+    )
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def route(workspace: Workspace, operation: str, model: str) -> tuple[str, bool]:

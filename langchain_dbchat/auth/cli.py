@@ -145,6 +145,6 @@ def parse_expiry(text: str) -> float | None:
         zone = f"{zone[:3]}:{zone[3:]}"
     try:
         moment = datetime.fromisoformat(f"{match[1]}T{match[2]}{zone}")
-    except ValueError:
+        return moment.astimezone(timezone.utc).timestamp()
+    except (ValueError, OverflowError):  # OverflowError: the first or the last day of the calendar, in another zone
         return None
-    return moment.astimezone(timezone.utc).timestamp()

@@ -5,6 +5,10 @@ token, and a callable token must see the user of this request. `refresh=True` is
 gave me was refused". A sync call asks `headers`, an async call `aheaders`; the latter never blocks the event loop.
 
 What is returned is a new dict each time, for callers add to it.
+
+Credentials that know before they sign whom they stand for have a method `cache_identity`, which names the caller for a
+cache of answers; it gives None, or is missing, where only a signed request tells. An object of the user's own may have
+one too.
 """
 
 from __future__ import annotations
@@ -118,6 +122,10 @@ class StaticToken:
             return await asyncio.to_thread(self.headers, refresh=refresh)
         return self.headers(refresh=refresh)
 
+    def cache_identity(self) -> str | None:
+        """Name the caller for a cache of answers: a digest of the token."""
+        return f"token {self.secret.digest()}"
+
 
 @dataclass(frozen=True)
 class CallableToken:
@@ -184,6 +192,10 @@ class Nobody:
         """
         return self.headers(refresh=refresh)
 
+    def cache_identity(self) -> str | None:
+        """Name the caller for a cache of answers: nobody in particular."""
+        return "nobody"
+
 
 @dataclass(frozen=True)
 class ForWorkspace:
@@ -220,6 +232,12 @@ class ForWorkspace:
         """
         return {WORKSPACE_HEADER: self.workspace_id, **await self.credentials.aheaders(refresh=refresh)}
 
+    def cache_identity(self) -> str | None:
+        """Name the caller for a cache of answers: who signs, in this workspace."""
+        name_caller = getattr(self.credentials, "cache_identity", None)
+        caller = name_caller() if callable(name_caller) else None
+        return None if caller is None else f"{caller} in {self.workspace_id}"
+
 
 def signed(answer: object, source: str) -> dict[str, str]:
     """Turn what a token callable said into headers.
@@ -237,7 +255,12 @@ def signed(answer: object, source: str) -> dict[str, str]:
     if isinstance(answer, (str, SecretStr)):
         return bearer(answer, source)
     if isinstance(answer, Mapping) and answer:
-        return {str(key): str(value) for key, value in answer.items()}
+        wrong = [key for key, value in answer.items() if not (isinstance(key, str) and isinstance(value, str))]
+        if wrong:
+            raise ConfigurationError(
+                f"The {source} returned headers of which {wrong[0]!r} is not a string; a header's name and value are."
+            )
+        return dict(answer)
     raise ConfigurationError(
         f"The {source} returned {type(answer).__name__}; it must return a token (str or SecretStr) or the headers "
         "that sign the request. In a web application, check that the request really carries the user's token."

@@ -19,13 +19,17 @@ import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pydantic_core
 from pydantic import SecretStr
 
+from langchain_dbchat.auth.tls import tls_context
 from langchain_dbchat.auth.tokens import Grant
+from langchain_dbchat.auth.workspace import is_loopback
 from langchain_dbchat.error_bodies import scrub
 from langchain_dbchat.errors import (
+    ConfigurationError,
     DatabricksAPIError,
     DatabricksAuthenticationError,
     DatabricksConnectionError,
@@ -35,6 +39,7 @@ from langchain_dbchat.errors import (
     DatabricksTimeoutError,
     MalformedResponseError,
 )
+from langchain_dbchat.proxies import has_proxy, proxy_error, proxy_for
 
 if TYPE_CHECKING:
     import ssl
@@ -166,7 +171,7 @@ def fetch_grant(request: TokenRequest) -> Grant:
 
     plan = negotiate(request, wall=time.time())
     effect = next(plan)
-    with httpx.Client(**_client_options()) as client:
+    with httpx.Client(**_client_options(request.url)) as client:
         try:
             while True:
                 if isinstance(effect, Pause):
@@ -175,7 +180,7 @@ def fetch_grant(request: TokenRequest) -> Grant:
                     continue
                 try:
                     response = client.post(request.url, **_post_options(request))
-                except httpx.HTTPError as error:
+                except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
                     effect = plan.send(_failure(error))
                 else:
                     effect = plan.send(_answer(response))
@@ -193,7 +198,7 @@ async def afetch_grant(request: TokenRequest) -> Grant:
         DatabricksError: See `negotiate`.
     """
     # The client is made and closed here: it belongs to this event loop, and a token is fetched about once an hour.
-    options = await asyncio.to_thread(_client_options)
+    options = await asyncio.to_thread(_client_options, request.url)
     import httpx  # noqa: PLC0415 - loaded by the thread above
 
     plan = negotiate(request, wall=time.time())
@@ -207,7 +212,7 @@ async def afetch_grant(request: TokenRequest) -> Grant:
                     continue
                 try:
                     response = await client.post(request.url, **_post_options(request))
-                except httpx.HTTPError as error:
+                except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
                     effect = plan.send(_failure(error))
                 else:
                     effect = plan.send(_answer(response))
@@ -221,8 +226,16 @@ def basic(user: str, password: str) -> SecretStr:
     Args:
         user: The user, or a client's id.
         password: The password, or a client's secret.
+
+    Raises:
+        ConfigurationError: One of them is not text, as bytes of the environment that are not UTF-8 are.
     """
-    return SecretStr("Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
+    try:
+        return SecretStr("Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            "The client id or the client secret holds a character that is not Unicode. Check where it comes from."
+        ) from None
 
 
 def jwt_expiry(token: str) -> float | None:
@@ -244,18 +257,34 @@ def jwt_expiry(token: str) -> float | None:
 @functools.lru_cache(maxsize=1)
 def _tls() -> ssl.SSLContext:
     """The TLS context of all token requests of this process."""
-    import httpx  # noqa: PLC0415 - importing the package must not load httpx
-
-    return httpx.create_ssl_context()
+    return tls_context()
 
 
-def _client_options() -> dict[str, Any]:
-    """How both clients are made."""
+def _client_options(url: str = "") -> dict[str, Any]:
+    """How both clients are made for a request to a URL."""
     import httpx  # noqa: PLC0415 - importing the package must not load httpx
 
     timeout = httpx.Timeout(TIMEOUT, connect=CONNECT_TIMEOUT)
     # A redirect could carry the secret to another host; it is an answer like any other here, and never followed.
-    return {"verify": _tls(), "timeout": timeout, "follow_redirects": False}
+    return {"verify": _tls(), "timeout": timeout, "follow_redirects": False, **(_proxy_options(url) if url else {})}
+
+
+def _proxy_options(url: str) -> dict[str, Any]:
+    """The proxy that the environment means for a URL, looked up here so that one that cannot be used is named."""
+    if is_loopback(urlsplit(url).hostname or ""):
+        return {"trust_env": False}  # it may be http, and holds the secret, which a proxy would see
+    if not has_proxy():
+        return {}
+    import httpx  # noqa: PLC0415 - importing the package must not load httpx
+
+    setting = proxy_for(url)
+    if setting is None:
+        return {"trust_env": False}
+    try:
+        httpx.HTTPTransport(proxy=setting.address, verify=_tls()).close()
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise proxy_error(error, setting) from None
+    return {"trust_env": False, "proxy": setting.address}
 
 
 def _post_options(request: TokenRequest) -> dict[str, Any]:
@@ -269,7 +298,7 @@ def _answer(response: httpx.Response) -> Answer:
     return Answer(response.status_code, response.headers, response.content)
 
 
-def _failure(error: httpx.HTTPError) -> Unanswered:
+def _failure(error: Exception) -> Unanswered:
     """Take out of a failure what is decided on."""
     import httpx  # noqa: PLC0415 - importing the package must not load httpx
 
@@ -318,6 +347,8 @@ def _refused(request: TokenRequest, answer: Answer) -> DatabricksError:
 def _unanswered(request: TokenRequest, answer: Unanswered | None) -> DatabricksError:
     """The error for no answer."""
     reason = answer.reason if answer else "no answer"
+    proxy = proxy_for(request.url)
+    reason = f"{reason}; through the proxy {proxy}" if proxy else reason
     if answer and answer.timed_out:
         return DatabricksTimeoutError(
             f"{request.purpose} to {request.url} had no answer within {TIMEOUT:.0f} s ({reason}). Check the host, and "
@@ -352,6 +383,6 @@ def _seconds(value: object) -> float | None:
         return None
     try:
         seconds = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # OverflowError: a whole number of hundreds of digits
         return None
     return seconds if math.isfinite(seconds) and seconds >= 0 else None

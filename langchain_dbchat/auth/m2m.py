@@ -44,6 +44,10 @@ class ClientCredentials(LeasedToken):
     def _cell(self) -> TokenCell:
         return CELLS.cell((self.origin, self.client_id, self.client_secret.digest()))
 
+    def cache_identity(self) -> str | None:
+        """Name the caller for a cache of answers: the service principal, and a digest of its secret."""
+        return f"service principal {self.client_id} of {self.origin} {self.client_secret.digest()}"
+
     @property
     def _at_hand(self) -> bool:
         return self.client_secret.is_at_hand

@@ -71,13 +71,23 @@ class ConnectServer:
             subject: The session token.
             kind: `VIEWER_TYPE` or `CONTENT_TYPE`.
             step: The way of signing in, for errors.
+
+        Raises:
+            ConfigurationError: The API key or the session token cannot be sent.
         """
+        key = self.api_key.reveal()
+        for name, text in (("CONNECT_API_KEY", key), ("The session token", subject)):
+            if not text.isascii() or not text.isprintable():
+                raise ConfigurationError(
+                    f"{name} holds a character that no token has (a line break or a letter outside ASCII). Check where "
+                    "it comes from."
+                )
         form = {"grant_type": _GRANT_TYPE, "subject_token_type": kind, "subject_token": subject}
         if self.audience:
             form["audience"] = self.audience
         return TokenRequest(
             url=self.url.rstrip("/").removesuffix("/__api__") + _PATH,
-            authorization=SecretStr(f"Key {self.api_key.reveal()}"),
+            authorization=SecretStr(f"Key {key}"),
             form=form,
             purpose="Posit Connect's exchange of the session token",
             step=step,
@@ -91,7 +101,8 @@ class ConnectServer:
             subject: The session token.
             kind: `VIEWER_TYPE` or `CONTENT_TYPE`.
         """
-        return self.url, kind, self.audience or "", hashlib.sha256(subject.encode()).hexdigest()
+        digest = hashlib.sha256(subject.encode(errors="surrogatepass")).hexdigest()
+        return self.url, kind, self.audience or "", digest
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,10 @@ class ConnectSession(LeasedToken):
 
     def _cell(self) -> TokenCell:
         return CELLS.cell(self.server.key(self.subject.get_secret_value(), self.kind))
+
+    def cache_identity(self) -> str | None:
+        """Name the caller for a cache of answers: this session."""
+        return f"session {self.server.key(self.subject.get_secret_value(), self.kind)}"
 
     def _request(self) -> TokenRequest:
         return self.server.exchange(self.subject.get_secret_value(), self.kind, self.name)
@@ -241,6 +256,10 @@ class FileToken:
             refresh: The last token was refused.
         """
         return await asyncio.to_thread(self.headers, refresh=refresh)
+
+    def cache_identity(self) -> str | None:
+        """Name the caller for a cache of answers: a digest of the token that the file holds now."""
+        return f"token {hashlib.sha256(self.headers()['Authorization'].encode()).hexdigest()}"
 
     def _read(self, *, again: bool) -> SecretStr:
         """The token in the file."""

@@ -70,9 +70,14 @@ def config_path(text: str | None) -> Path:
     """Where the configuration file is.
 
     Args:
-        text: The path as the user or `DATABRICKS_CONFIG_FILE` gives it; None for `~/.databrickscfg`.
+        text: The path as the user or `DATABRICKS_CONFIG_FILE` gives it; None for `~/.databrickscfg`. A home directory
+            that is not known (a container without HOME and without its user) stays a `~`, where no file is.
     """
-    return Path(text or "~/.databrickscfg").expanduser()
+    path = Path(text or "~/.databrickscfg")
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def read_profiles(path: Path, *, again: bool = False) -> ConfigFile:
@@ -94,6 +99,8 @@ def read_profiles(path: Path, *, again: bool = False) -> ConfigFile:
         return ConfigFile(path, exists=False)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError:
+        raise ConfigurationError(f"{str(path)!r} is not the path of a file: it holds a NUL character.") from None
     stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
     with _parsed_lock:
         known = _parsed.get(path)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_dbchat.auth.chain import FirstThatWorks, Skipped
 from langchain_dbchat.auth.credentials import Credentials, ForWorkspace, Nobody
+from langchain_dbchat.auth.destinations import ADVICE, withheld
 from langchain_dbchat.auth.search import Search
 from langchain_dbchat.auth.steps import FOREIGN, STEPS, Step
 from langchain_dbchat.errors import ConfigurationError
@@ -34,6 +35,7 @@ class Signed(NamedTuple):
         step: The way of signing in that applied.
         host_source: What named the host.
         skipped: The ways before it, and why each did not apply.
+        variables: The variables of the environment that were read, whether they are set or not.
     """
 
     workspace: Workspace
@@ -41,6 +43,7 @@ class Signed(NamedTuple):
     step: str
     host_source: str
     skipped: tuple[Skipped, ...] = ()
+    variables: tuple[str, ...] = ()
 
 
 def resolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) -> Signed:
@@ -69,11 +72,10 @@ def resolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) ->
         found.append((step, answer))
         if not step.is_tentative:
             break
-    withheld = search.env("DATABRICKS_TOKEN") or search.env("DATABRICKS_API_KEY")
-    if not found and workspace.kind == "openai" and search.wanted is None and not withheld:
+    if not found and workspace.kind == "openai" and search.wanted is None and not _withheld(search):
         # A server of one's own (vLLM, llama.cpp) need not ask who calls; one that does answers 401 and says so. Where
         # a token stands in the environment that does not belong there, the user decides.
-        return Signed(workspace, Nobody(), "nobody", search.host.source, tuple(skipped))
+        return Signed(workspace, Nobody(), "nobody", search.host.source, tuple(skipped), tuple(search.variables))
     if not found:
         raise _nobody(search, skipped)
     is_open = found[0][0].is_tentative and search.wanted is None
@@ -85,7 +87,12 @@ def resolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) ->
     if search.workspace_id:
         credentials = ForWorkspace(credentials, search.workspace_id)
     logger.debug("Calls to %s (%s) are signed by %s", workspace.host, search.host.source, credentials.name)
-    return Signed(workspace, credentials, chosen.name, search.host.source, tuple(skipped))
+    return Signed(workspace, credentials, chosen.name, search.host.source, tuple(skipped), tuple(search.variables))
+
+
+def _withheld(search: Search) -> bool:
+    """Whether the environment holds a token that is not sent to a foreign server."""
+    return bool(search.env("DATABRICKS_TOKEN") or search.env("DATABRICKS_API_KEY"))
 
 
 def _rows(search: Search) -> tuple[Step, ...]:
@@ -98,10 +105,21 @@ def _rows(search: Search) -> tuple[Step, ...]:
 
 
 def _attempt(step: Step, search: Search) -> Credentials | str:
-    """Ask a row, unless its secret would go to a stranger."""
+    """Ask a row, and refuse its answer if its secret would be sent to a host that it does not belong to."""
     if search.workspace.kind == "openai" and not (step.is_argument or step.is_for_any_host):
         return FOREIGN
-    return step.attempt(search)
+    answer = step.attempt(search)
+    if isinstance(answer, str) or step.is_given:
+        return answer
+    reason = withheld(search, step.owner(search))
+    if reason is None:
+        return answer
+    if step.is_argument:
+        raise ConfigurationError(
+            f"The {step.name} cannot be used: {reason}. {ADVICE}.", host=search.workspace.host, auth=answer.name
+        )
+    search.is_withheld = True
+    return reason
 
 
 def _nobody(search: Search, skipped: list[Skipped]) -> ConfigurationError:
@@ -109,8 +127,10 @@ def _nobody(search: Search, skipped: list[Skipped]) -> ConfigurationError:
     wanted = search.wanted
     asked = f" with auth_type {wanted!r}" if wanted else ""
     lines = "\n".join(map(str, skipped))
+    is_stranger = search.is_withheld or search.workspace.kind == "openai"
+    advice = ADVICE if is_stranger else "Pass token=..., or set DATABRICKS_TOKEN, or run `databricks auth login`"
     return ConfigurationError(
         f"No credentials for {search.workspace.host} (from {search.host.source}){asked}. Looked at, in this "
-        f"order:\n{lines}\nPass token=..., or set DATABRICKS_TOKEN, or run `databricks auth login`.",
+        f"order:\n{lines}\n{advice}.",
         host=search.workspace.host,
     )

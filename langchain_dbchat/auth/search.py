@@ -50,6 +50,10 @@ class Search:
     def __init__(self, settings: AuthSettings, environ: Mapping[str, str]) -> None:
         self.settings = settings
         self.environ = environ
+        self.variables: dict[str, None] = {}
+        """The variables that were asked for, in order, whether they are set or not."""
+        self.is_withheld = False
+        """Whether something was found that may not be sent to the host."""
 
     def env(self, name: str) -> str | None:
         """A variable of the environment; None where it is missing or empty.
@@ -57,6 +61,7 @@ class Search:
         Args:
             name: The variable.
         """
+        self.variables[name] = None
         return self.environ.get(name, "").strip() or None
 
     @property
@@ -139,13 +144,39 @@ class Search:
         return self.host.workspace
 
     @cached_property
-    def login_origin(self) -> str | None:
-        """The origin that issues tokens for the workspace.
+    def login(self) -> HostFound | None:
+        """The host that issues tokens for the workspace.
 
         An app, a route-optimized endpoint and a foreign server issue none: then the next host that is named, in the
         usual order, is taken for the workspace they belong to.
         """
-        return next((found.workspace.origin for found in self._hosts() if found.workspace.issues_tokens), None)
+        return next((found for found in self._hosts() if found.workspace.issues_tokens), None)
+
+    @property
+    def login_origin(self) -> str | None:
+        """The origin of `login`."""
+        return self.login.workspace.origin if self.login else None
+
+    @cached_property
+    def environment_origins(self) -> list[str]:
+        """The hosts that the environment names; see rule 1 of `destinations`."""
+        variables = ("DATABRICKS_API_BASE", "DATABRICKS_HOST")
+        named = [text for name in variables if (text := self.env(name))]
+        if not named:
+            found = (text for _, text, from_environment in self._host_texts() if from_environment and text)
+            named = [text for text in (next(found, None),) if text]
+        return [self.origin_of(text) for text in named]
+
+    def origin_of(self, host: str) -> str:
+        """The origin of a host that is only compared; empty if it is not an address (which could be a token).
+
+        Args:
+            host: The address.
+        """
+        try:
+            return self.parse(host).origin
+        except ConfigurationError:
+            return ""
 
     def belongs(self, host: str | None) -> bool:
         """Whether a token issued by one host may sign requests to the workspace.

@@ -82,7 +82,7 @@ class Secret:
         Returns:
             The SHA-256 of the secret, in hex.
         """
-        return hashlib.sha256(self.reveal().encode()).hexdigest()
+        return hashlib.sha256(self.reveal().encode(errors="surrogatepass")).hexdigest()
 
     def __getstate__(self) -> dict[str, object]:
         found = self.variable is not None or self.file is not None

@@ -70,6 +70,8 @@ class Step(NamedTuple):
         is_object: It is an object of the user's own, in which `auth_type` has no say.
         is_for_any_host: It looks itself whether its secret may go to a host that is no Databricks workspace.
         is_tentative: Only the first request tells whether it works.
+        is_given: The user passed the secret itself, so it is sent to the host that the user names.
+        owner: Gives the host that the source of the secret names; None where the environment is the source.
     """
 
     name: str
@@ -79,6 +81,29 @@ class Step(NamedTuple):
     is_object: bool = False
     is_for_any_host: bool = False
     is_tentative: bool = False
+    is_given: bool = False
+    owner: Callable[[Search], str | None] = lambda _: None
+
+
+def _profile_host(search: Search) -> str | None:
+    return search.config_file.option(search.profile[0], "host")
+
+
+def _workbench_host(search: Search) -> str | None:
+    return search.config_file.option(WORKBENCH_SECTION, "host")
+
+
+def _host_of_asked_profile(search: Search) -> str | None:
+    """The host of the profile that `auth_type` uses; None if it uses none."""
+    name = _asked_profile(search)
+    return search.config_file.option(name, "host") if name else None
+
+
+def _asked_profile(search: Search) -> str | None:
+    """The profile that a way of signing in uses which was asked for by its name."""
+    if search.wanted is None:
+        return search.settings.profile
+    return search.settings.profile or search.env("DATABRICKS_CONFIG_PROFILE")
 
 
 def _credentials_argument(search: Search) -> Attempt:
@@ -250,8 +275,7 @@ def _cli(search: Search) -> Attempt:
     executable = find_cli(search.environ)
     if executable is None:
         return "no command `databricks` on PATH, and DATABRICKS_CLI_PATH names none"
-    profile = search.settings.profile or (search.env("DATABRICKS_CONFIG_PROFILE") if search.wanted else None)
-    return CommandLine(executable, profile, search.login_origin, search.settings.config_file)
+    return CommandLine(executable, _asked_profile(search), search.login_origin, search.settings.config_file)
 
 
 def _sdk_chain(search: Search) -> Attempt:
@@ -262,8 +286,7 @@ def _sdk_chain(search: Search) -> Attempt:
     if not sdk.is_installed():
         return "the package databricks-sdk is not installed"
     if wanted is not None:
-        profile = settings.profile or search.env("DATABRICKS_CONFIG_PROFILE")
-        host = search.login_origin
+        profile, host = _asked_profile(search), search.login_origin
         return sdk.SdkSignIn(f"auth_type {wanted!r}", host, wanted, profile, settings.config_file, settings.client_id)
     hint = next((name for name in SDK_HINTS if search.env(name)), None)
     if hint is None and not _has_azure_cli(search):
@@ -286,7 +309,10 @@ def _connect_server(search: Search) -> ConnectServer | str:
     url, key = search.env("CONNECT_SERVER"), search.env("CONNECT_API_KEY")
     if not url or not key:
         return f"{'CONNECT_SERVER' if not url else 'CONNECT_API_KEY'} is not set"
-    server = urlsplit(url)
+    try:
+        server = urlsplit(url)
+    except ValueError:
+        return "CONNECT_SERVER is not an address"
     if server.scheme == "http" and not search.settings.allow_http and not is_loopback(server.hostname or ""):
         return "CONNECT_SERVER is http:// and would see the session unencrypted; pass allow_http=True to permit it"
     from langchain_dbchat.auth.posit import ConnectServer
@@ -306,28 +332,41 @@ def _login_origin(search: Search) -> str:
 
 
 STEPS: tuple[Step, ...] = (
-    Step("credentials argument", _credentials_argument, is_argument=True, is_object=True),
-    Step("token argument", _token_argument, frozenset({"pat"}), is_argument=True),
+    Step("credentials argument", _credentials_argument, is_argument=True, is_object=True, is_given=True),
+    Step("token argument", _token_argument, frozenset({"pat"}), is_argument=True, is_given=True),
     Step(
         "Posit Connect viewer",
         _viewer,
         frozenset({"posit-oauth-integration", "posit-connect-viewer"}),
         is_argument=True,
+        is_given=True,
     ),
-    Step("client_id and client_secret arguments", _client_argument, frozenset({"oauth-m2m"}), is_argument=True),
-    Step("workspace_client or config argument", _sdk_argument, is_argument=True, is_object=True),
-    Step("profile argument", _profile_argument, frozenset({"pat", "oauth-m2m"}), is_argument=True),
+    Step(
+        "client_id and client_secret arguments",
+        _client_argument,
+        frozenset({"oauth-m2m"}),
+        is_argument=True,
+        is_given=True,
+    ),
+    Step("workspace_client or config argument", _sdk_argument, is_argument=True, is_object=True, is_given=True),
+    Step(
+        "profile argument",
+        _profile_argument,
+        frozenset({"pat", "oauth-m2m"}),
+        is_argument=True,
+        owner=_profile_host,
+    ),
     Step("DATABRICKS_TOKEN or DATABRICKS_API_KEY", _env_token, frozenset({"pat"}), is_for_any_host=True),
     Step("DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET", _env_client, frozenset({"oauth-m2m"})),
-    Step("Posit Workbench", _workbench, frozenset({"posit-workbench"})),
+    Step("Posit Workbench", _workbench, frozenset({"posit-workbench"}), owner=_workbench_host),
     Step(
         "Posit Connect service account",
         _service_account,
         frozenset({"posit-oauth-integration", "posit-connect-service-account"}),
     ),
-    Step("configuration file", _profile, frozenset({"pat", "oauth-m2m"})),
+    Step("configuration file", _profile, frozenset({"pat", "oauth-m2m"}), owner=_profile_host),
     Step("Databricks model serving", _model_serving, frozenset({"model-serving"}) | ON_BEHALF),
     Step("Databricks runtime", _runtime, frozenset({"runtime"})),
-    Step("Databricks CLI", _cli, frozenset({"databricks-cli"}), is_tentative=True),
-    Step("Databricks SDK", _sdk_chain, is_tentative=True),
+    Step("Databricks CLI", _cli, frozenset({"databricks-cli"}), is_tentative=True, owner=_host_of_asked_profile),
+    Step("Databricks SDK", _sdk_chain, is_tentative=True, owner=_host_of_asked_profile),
 )

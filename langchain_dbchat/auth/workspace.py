@@ -4,6 +4,15 @@ People paste the host, the address bar of the browser (`?o=123`), the `base_url`
 serving endpoint's page, or that of some other OpenAI-compatible server. Each becomes the same small value. Nothing here
 touches the network, and no error repeats an address that may hold a secret.
 
+Rule 1. On a host of Databricks, a path that is no address of the API is a page of the workspace: it is dropped, and the
+`o=` in its query, its fragment or its `next_url` is kept.
+Rule 2. On any other host that was given as a workspace, an `o=` or a path that begins as the workspace's pages do says
+the same (a vanity name, a private link); another path is that of an OpenAI-compatible server.
+Rule 3. A model server on a cluster's driver (`/driver-proxy-api/o/<id>/<cluster>/<port>/v1`) is a server of its own:
+its path stays.
+Rule 4. Surfaces that speak another dialect than chat completions (`/serving-endpoints/anthropic`, `/ai-gateway/codex`)
+stand for the place that they belong to.
+
 Kinds:
     workspace: a Databricks workspace; requests go to `{base_url}/{endpoint}/invocations` and its siblings.
     gateway: the AI gateway's unified path, `/ai-gateway/mlflow/v1`.
@@ -29,6 +38,8 @@ Kind = Literal["workspace", "gateway", "app", "openai"]
 
 _HINT = "Give the workspace's address, such as 'https://adb-1234567890123456.7.azuredatabricks.net'."
 
+_LONGEST_NAME = 253
+
 _DATABRICKS = re.compile(
     r"(?:^|\.)(?:databricks\.(?:com|us|mil)|azuredatabricks\.net|databricks\.azure\.(?:us|cn)|databricksapps\.com)$"
 )
@@ -41,14 +52,38 @@ _SATELLITE = re.compile(
 _GATEWAY_HOST = re.compile(r"\.ai-gateway\.")
 
 _OPERATION = r"(?:/(?:chat/completions|completions|embeddings|responses|open-responses))?"
+_OTHER_DIALECTS = r"(?:anthropic|codex|cursor|gemini)(?!/invocations)(?:/.*)?"
 # First match wins. `base` is kept as the base path where the row names none.
-_PATHS: tuple[tuple[re.Pattern[str], Kind, str | None], ...] = (
-    (re.compile(rf"(?P<base>(?:/.+)?/serving-endpoints){_OPERATION}"), "workspace", None),
-    (re.compile(r"(?P<base>(?:/.+)?/serving-endpoints)/(?P<endpoint>[^/]+)(?:/invocations)?"), "workspace", None),
-    (re.compile(rf"/ai-gateway(?:/mlflow(?:/v1)?{_OPERATION})?"), "gateway", "/ai-gateway/mlflow/v1"),
-    (re.compile(rf"(?P<base>/ai-gateway/.+?){_OPERATION}"), "gateway", None),
-    # The address bar of the page that shows an endpoint, or all of them.
-    (re.compile(r"/ml/endpoints(?:/(?P<endpoint>[^/]+))?"), "workspace", "/serving-endpoints"),
+_ROWS: tuple[tuple[str, Kind, str | None], ...] = (
+    (r"/driver-proxy(?:-api)?/.+", "openai", None),
+    # The REST API that shows and changes endpoints.
+    (r"/api/2\.[01]/serving-endpoints(?:/(?P<endpoint>[^/]+)(?:/.*)?)?", "workspace", "/serving-endpoints"),
+    (r"(?P<base>(?:/.+)?/serving-endpoints)/gemini/v1beta/models/(?P<endpoint>[^/:]+).*", "workspace", None),
+    (rf"(?P<base>(?:/.+)?/serving-endpoints)/{_OTHER_DIALECTS}", "workspace", None),
+    (rf"(?P<base>(?:/.+)?/serving-endpoints)(?:(?:/openai)?/v1)?{_OPERATION}", "workspace", None),
+    (
+        rf"(?P<base>(?:/.+)?/serving-endpoints)/(?P<endpoint>[^/]+)(?:/served-models/.+|(?:/invocations|/v1)?{_OPERATION})",
+        "workspace",
+        None,
+    ),
+    (r"/ai-gateway/gemini/v1beta/models/(?P<endpoint>[^/:]+).*", "gateway", "/ai-gateway/mlflow/v1"),
+    (rf"/ai-gateway/{_OTHER_DIALECTS}", "gateway", "/ai-gateway/mlflow/v1"),
+    (rf"/ai-gateway(?:/mlflow(?:/v1)?{_OPERATION})?", "gateway", "/ai-gateway/mlflow/v1"),
+    (rf"(?P<base>/ai-gateway/.+?){_OPERATION}", "gateway", None),
+    # The page that shows an endpoint, or all of them; older workspaces have it in the fragment.
+    (
+        r"/(?:ml|mlflow|machine-learning)/endpoints(?:/(?P<endpoint>[^/]+)(?:/.*)?)?",
+        "workspace",
+        "/serving-endpoints",
+    ),
+)
+_PATHS = tuple((re.compile(pattern, re.IGNORECASE), kind, base) for pattern, kind, base in _ROWS)
+# Where the pages of a workspace are, for hosts whose name does not say that they are Databricks'.
+_PAGE = re.compile(
+    r"(?!.*/v\d+(?:/|$))/(?:browse|explore|sql|ml|mlflow|editor|jobs|workflows|compute|settings|dashboards?|dashboardsv3|genie|onboarding|"
+    r"notebooks?|pipelines|marketplace|login(?:\.html)?|workspace|recents|getting-started|setting|"
+    r"machine-learning|ai-ml|query-history|queries|alerts)(?:/.*)?",
+    re.IGNORECASE,
 )
 _PLAIN_PATH = re.compile(rf"(?P<base>.*?)(?:/invocations|{_OPERATION})")
 
@@ -126,9 +161,8 @@ def parse_workspace(text: str, *, allow_http: bool = False, plain: bool = False)
     netloc = f"[{host}]" if ":" in host else host
     if port is not None and port != {"https": 443, "http": 80}[parts.scheme]:
         netloc = f"{netloc}:{port}"
-    kind, base_path, endpoint = _classify(host, re.sub(r"/+", "/", parts.path).rstrip("/"), plain=plain)
-    query = parse_qs(parts.query)
-    workspace_id = next(iter(query.pop("o", ())), None)
+    path, query, workspace_id = _page(parts)
+    kind, base_path, endpoint = _classify(host, path, plain=plain, is_page=workspace_id is not None)
     if query and kind == "openai":
         raise ConfigurationError(
             f"The address of {host} has a query ({', '.join(sorted(query))}). Leave it out, and pass what the server "
@@ -184,6 +218,8 @@ def _check_host(parts: SplitResult) -> tuple[str, int | None]:
         _refuse(address, "its port is no number")
     if not re.fullmatch(r"[\w.-]+|[0-9a-fA-F:.]+", host) or not re.search(r"\w", host):
         _refuse(address, "it has no host name")
+    if not is_host_name(host):
+        _refuse(address, "its host is not a name that DNS can hold (an empty label, or more than 63 letters in one)")
     if host.startswith("accounts."):
         raise ConfigurationError(
             f"{host} is the account console; models are served by workspaces. Open the workspace in the browser and "
@@ -192,25 +228,63 @@ def _check_host(parts: SplitResult) -> tuple[str, int | None]:
     return host, port
 
 
-def _classify(host: str, path: str, *, plain: bool) -> tuple[Kind, str, str | None]:
+def _page(parts: SplitResult) -> tuple[str, dict[str, list[str]], str | None]:
+    """Path, query and workspace id of an address: of the page that it shows, wherever the address says so."""
+    path = re.sub(r"/+", "/", parts.path).rstrip("/")
+    query = _query(parts.query)
+    workspace_id = _take_id(query)
+    inner = parts.fragment if not path else ""
+    if re.fullmatch(r"/login(?:\.html)?", path, re.IGNORECASE) and "next_url" in query:
+        inner = query["next_url"][0]
+    for part in filter(None, (inner, parts.fragment)):
+        hidden_path, _, hidden_query = part.partition("?")
+        workspace_id = workspace_id or _take_id(_query(hidden_query))
+        if part is inner and (found := "/" + hidden_path.partition("#")[0].strip("!/")) != "/":
+            path = found
+    return path, query, workspace_id
+
+
+def _query(text: str) -> dict[str, list[str]]:
+    return {key.lower(): values for key, values in parse_qs(text).items()}
+
+
+def _take_id(query: dict[str, list[str]]) -> str | None:
+    """Take the workspace's id out of a query; what follows it when an address is cut and pasted is not part of it."""
+    text = next(iter(query.pop("o", ())), "")
+    return text.partition("#")[0].rstrip("/") or None
+
+
+def _classify(host: str, path: str, *, plain: bool, is_page: bool) -> tuple[Kind, str, str | None]:
     """Kind, base path and endpoint of an address."""
+    is_databricks = _DATABRICKS.search(host) is not None
     if _APP.search(host):
         kind: Kind = "app"
     else:
-        for pattern, row_kind, row_base in _PATHS:
-            match = pattern.fullmatch(path)
-            if match:
-                found = match.groupdict()
-                endpoint = found.get("endpoint")
-                return row_kind, row_base or found["base"], unquote(endpoint) if endpoint else None
-        if _GATEWAY_HOST.search(host) and _DATABRICKS.search(host):
+        for spelled in dict.fromkeys((path, unquote(path))):
+            for pattern, row_kind, row_base in _PATHS:
+                match = pattern.fullmatch(spelled)
+                if match and not (row_kind == "openai" and not is_databricks):
+                    return _as_row_says(match, row_kind, row_base)
+        if _GATEWAY_HOST.search(host) and is_databricks:
             kind = "gateway"
-        elif not path and (not plain or _DATABRICKS.search(host)):
+        elif is_databricks or (not plain and (not path or is_page or _PAGE.fullmatch(path))):
             return "workspace", "/serving-endpoints", None
         else:
             kind = "openai"
     match = _PLAIN_PATH.fullmatch(path)
     return kind, match["base"] if match else path, None
+
+
+def _as_row_says(match: re.Match[str], kind: Kind, base: str | None) -> tuple[Kind, str, str | None]:
+    found = match.groupdict()
+    if kind == "openai":
+        server = _PLAIN_PATH.fullmatch(match.string)
+        return kind, server["base"] if server else match.string, None
+    if base is None:
+        kept = found["base"]
+        base = re.sub(r"/serving-endpoints$", "/serving-endpoints", kept, flags=re.IGNORECASE)
+    endpoint = found.get("endpoint")
+    return kind, base, unquote(endpoint) if endpoint else None
 
 
 def check_workspace_id(workspace_id: str) -> str:
@@ -225,6 +299,29 @@ def check_workspace_id(workspace_id: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", workspace_id):
         raise ConfigurationError("The workspace id holds characters that no id has. It is usually a number.")
     return workspace_id
+
+
+def is_host_name(host: str) -> bool:
+    """Whether a resolver can be asked for a host at all (RFC 1035, 2.3.4; RFC 3490 for other alphabets).
+
+    Args:
+        host: The name, or an IP address.
+    """
+    if ":" in host:
+        try:
+            return bool(ip_address(host))
+        except ValueError:
+            return False
+    try:
+        if len(host.encode("idna")) > _LONGEST_NAME:
+            return False
+        if "xn--" in host:
+            import httpx  # noqa: PLC0415  # a name in another alphabet is rare, and httpx decides whether it is one
+
+            return bool(httpx.URL(f"https://{host}").host)
+    except UnicodeError:
+        return False
+    return True
 
 
 def is_loopback(host: str) -> bool:

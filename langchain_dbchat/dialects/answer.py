@@ -1,4 +1,4 @@
-"""One answer as it grows: content blocks and tool calls, put together from parts.
+"""One answer as it grows: content blocks, tool calls and what stands beside them, put together from parts.
 
 The state of a stream lives here, in an object born for that stream. Each part that is added gives the delta that a
 streamed chunk carries, and the sum of all parts is the whole message; the two are one set of rules, so a streamed
@@ -7,29 +7,33 @@ answer and a whole one cannot disagree.
 Shapes: content is a plain string unless the answer holds more than text. Streamed blocks carry string indices
 (``lc_txt_0``, ``lc_rs_0``) and tool calls integer ones, because langchain-core merges blocks by index and would
 otherwise merge a text block 0 with a tool call 0 under ``output_version="v1"``.
+
+A field of a message or a delta that this package does not read is kept in ``additional_kwargs`` under its own name
+(``custom_outputs``, ``reasoning_details``), or with the prefix ``server_`` where LangChain or this package gives that
+name a meaning of its own. It is given once, at the end.
 """
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages.tool import invalid_tool_call, tool_call
-from langchain_core.utils.json import parse_partial_json
-from pydantic_core import to_json
-
-from langchain_dbchat.dialects.parts import Call, Other, Part, Reasoning, Refusal, Text
+from langchain_dbchat.dialects.beside import Beside, Cited, Other, Spoken
+from langchain_dbchat.dialects.calls import Calls
+from langchain_dbchat.dialects.citations import sources_of
+from langchain_dbchat.dialects.fields import Fields
+from langchain_dbchat.dialects.parts import Call, Part, Reasoning, Refusal, Text
 from langchain_dbchat.dialects.reasoning import CALL_EXTRAS
-from langchain_dbchat.dialects.schemas import drop_nulls
-from langchain_dbchat.dialects.tools import UNNAMED, parse_arguments
+from langchain_dbchat.dialects.spoken import read_audio
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from langchain_core.messages import InvalidToolCall, ToolCall
 
 Block = dict[str, Any]
+
+_OURS = frozenset({CALL_EXTRAS, "refusal", "tool_calls", "function_call", "parsed", "lc_source", "lc_data"})
+"""Names in ``additional_kwargs`` that this package or LangChain gives a meaning of its own."""
 
 
 @dataclass(slots=True)
@@ -78,30 +82,6 @@ class _Entry:
         return entry if self.signature is None else {**entry, "signature": self.signature}
 
 
-@dataclass(slots=True)
-class _CallState:
-    """A tool call in the making."""
-
-    index: int
-    sent_id: str | None = None
-    id: str | None = None
-    name: str = ""
-    arguments: list[str] = field(default_factory=list)
-    held: str = ""
-    withheld: bool = False
-    extras: Block = field(default_factory=dict)
-
-    def is_other_than(self, part: Call) -> bool:
-        """Tell whether a fragment that names a tool is another call, in spite of its index or the lack of one."""
-        if not part.name:
-            return False
-        if part.id and self.sent_id:
-            return part.id != self.sent_id
-        if not (self.arguments or self.held):
-            return False
-        return part.name != self.name or (bool(self.arguments) and parse_arguments("".join(self.arguments))[1] is None)
-
-
 class Answer:
     """One choice of an answer.
 
@@ -110,18 +90,27 @@ class Answer:
         blocks: Whether content that came as a list stays one even if it is plain text.
         closed: The parameters of strict tools, by name, of whose calls the nulls are dropped that the parameters do not
             allow. The arguments of such a call are held back until they are whole.
+        names: The caller's name of each tool that was sent, if any differs.
     """
 
-    __slots__ = ("_blocks", "_by_index", "_calls", "_closed", "_refusal", "_segments", "_whole")
+    __slots__ = ("_audio", "_beside", "_blocks", "_calls", "_cited", "_refusal", "_segments", "_whole")
 
-    def __init__(self, *, whole: bool = False, blocks: bool = False, closed: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        whole: bool = False,
+        blocks: bool = False,
+        closed: Mapping[str, Any] | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
         self._whole = whole
-        self._closed = closed or {}
         self._blocks = blocks
         self._segments: list[_Segment] = []
-        self._calls: list[_CallState] = []
-        self._by_index: dict[int, _CallState] = {}
+        self._calls = Calls(whole=whole, names=names or {}, closed=closed or {})
         self._refusal: list[str] = []
+        self._cited: dict[str, list[Any]] = {}
+        self._audio: list[Mapping[str, Any]] = []
+        self._beside = Fields(fragments=True)
 
     def add(self, part: Part) -> Delta | None:
         """Add a part.
@@ -147,15 +136,25 @@ class Answer:
             return self._add_reasoning(part)
         if type(part) is Call:
             return self._add_call(part)
-        if type(part) is Refusal:
-            self._refusal.append(part.text)  # told at the end: v3 events keep the last piece of one that comes in many
-            return None
         if type(part) is Other:
-            self._blocks = True
-            segment = self._open(str(part.block.get("type")), "lc_blk_")
-            segment.extras = part.block
-            return Delta([{**part.block, "index": segment.index}])
+            return self._add_other(part.block)
+        # The rest is given at the end: v3 events keep the last piece of what comes in many.
+        if type(part) is Refusal:
+            self._refusal.append(part.text)
+        elif type(part) is Cited:
+            known = self._cited.setdefault(part.key, [])
+            known.extend(citation for citation in part.citations if citation not in known)
+        elif type(part) is Spoken:
+            self._audio.append(part.audio)
+        elif type(part) is Beside:
+            self._beside.add(part.fields)
         return None
+
+    def _add_other(self, block: Block) -> Delta:
+        self._blocks = True
+        segment = self._open(str(block.get("type")), "lc_blk_")
+        segment.extras = block
+        return Delta([{**block, "index": segment.index}])
 
     def empty_content(self) -> str | list[Block]:
         """Return empty content of this answer's kind: a string after a list, or the reverse, makes a stray block."""
@@ -214,108 +213,78 @@ class Answer:
         return Delta([{"type": "reasoning", "summary": [said], "index": last.index}])
 
     def _add_call(self, part: Call) -> Delta | None:
-        state = self._state_of(part)
-        chunk: Block = {"type": "tool_call_chunk", "name": None, "args": "", "id": None, "index": state.index}
-        if part.id and state.id is None:
-            taken = {call.id for call in self._calls}
-            state.sent_id = part.id
-            state.id = chunk["id"] = f"{part.id}-{state.index}" if part.id in taken else part.id
-        if part.name and part.name != state.name:
-            state.name += part.name
-            chunk["name"] = part.name
-        chunk["args"] = self._arguments(state, part.arguments)
-        news = {key: value for key, value in (part.extras or {}).items() if key not in state.extras}
-        state.extras.update(news)
-        untold = state.extras if chunk["id"] else news
-        additional = {CALL_EXTRAS: {state.id: dict(untold)}} if untold and state.id is not None else None
-        if chunk["args"] or chunk["id"] or chunk["name"] or additional:
-            return Delta(self.empty_content(), call=chunk, additional=additional)
+        chunk, extras = self._calls.add(part)
+        if chunk["args"] or chunk["id"] or chunk["name"] or extras:
+            return self._call_delta(chunk, extras)
         return None
 
-    def _state_of(self, part: Call) -> _CallState:
-        """Find the call that a fragment belongs to: by its index, else by its id, else the last one."""
-        state = None
-        last = self._calls[-1] if self._calls else None
-        if self._whole:
-            pass  # every call of a whole answer is its own, whatever its id
-        elif part.index is not None:
-            state = self._by_index.get(part.index, None if part.id or part.name else last)
-        elif part.id:
-            state = next((call for call in self._calls if call.sent_id == part.id), None)
-        else:
-            state = last
-        if state is None or state.is_other_than(part):
-            state = _CallState(len(self._calls))
-            self._calls.append(state)
-        if part.index is not None:
-            self._by_index[part.index] = state
-        return state
+    def _call_delta(self, chunk: Block, extras: Block | None) -> Delta:
+        return Delta(self.empty_content(), call=chunk, additional={CALL_EXTRAS: extras} if extras else None)
 
-    def _arguments(self, state: _CallState, text: str) -> str:
-        """Take a fragment of arguments; an empty object before the real ones (seen on Claude) is held back."""
-        if not self._whole:
-            if text == "{}" and not state.arguments and not state.held:
-                state.held = text
-                return ""
-            if text:
-                state.held = ""
-        if text:
-            state.arguments.append(text)
-        state.withheld |= state.name in self._closed
-        return "" if state.withheld else text
-
-    def finish(self, *, cut: bool = False) -> list[Delta]:
-        """End a stream: give what was held back, name calls without an id, spoil arguments that were cut off.
-
-        langchain-core completes streamed arguments as far as it can, so that cut-off arguments would become a valid
-        call; a closing bracket that matches nothing makes it file the call under ``invalid_tool_calls``.
+    def conclude(self, said: Mapping[str, Any]) -> list[Delta]:
+        """End the content: give the text its citations, and the answer its audio.
 
         Args:
+            said: What the server said beside the choices and in the choice, where sources may stand.
+
+        Returns:
+            What that adds to the message.
+        """
+        deltas = []
+        for fields in (said, self._beside.whole(), self._beside.whole().get("provider_specific_fields")):
+            if isinstance(fields, Mapping):
+                known = [citation for citations in self._cited.values() for citation in citations]
+                found = sources_of(fields, self._text(), known)
+                if found:
+                    self._cited.setdefault("citations", []).extend(found)
+        cited = {key: citations for key, citations in self._cited.items() if citations}
+        self._cited = {}
+        if cited:
+            deltas.append(self._cite(cited))
+        tail = self._segments[-1].settle() if self._segments else []
+        if tail:
+            deltas.append(Delta(tail))
+        audio, left = read_audio(self._audio)
+        self._audio = []
+        self._beside.add(left)
+        if audio:
+            deltas.append(self._add_other(audio))
+        return deltas
+
+    def _cite(self, cited: Block) -> Delta:
+        """Give citations to the last text that can still take them: langchain-core keeps what a text said last."""
+        self._blocks = True
+        segment = next((segment for segment in reversed(self._segments) if segment.kind == "text"), None)
+        if segment is None or segment.settled:
+            segment = self._open("text", "lc_txt_")
+        segment.extras.update(_merged(segment.extras, cited))
+        segment.settled = True
+        return Delta([{"type": "text", "text": "", "index": segment.index, **segment.extras}])
+
+    def _text(self) -> str:
+        return "".join(text for segment in self._segments if segment.kind == "text" for text in segment.texts)
+
+    def finish(self, said: Mapping[str, Any], *, cut: bool = False) -> list[Delta]:
+        """End a stream: give what was held back, and settle the tool calls.
+
+        Args:
+            said: What the server said beside the choices and in the choice.
             cut: Whether a limit ended the answer.
 
         Returns:
             The last deltas, if any.
         """
-        deltas = [Delta(tail) for tail in [self._segments[-1].settle()] if tail] if self._segments else []
-        if self._refusal:
-            deltas.append(Delta(self.empty_content(), additional={"refusal": "".join(self._refusal)}))
-        for state in self._calls:
-            tail = state.held
-            if state.held:
-                state.arguments.append(state.held)
-                state.held = ""
-            arguments, error = self._read_arguments(state, cut=cut)
-            if state.withheld:
-                tail = "".join(state.arguments)
-                if error is None and arguments != parse_arguments(tail)[0]:
-                    tail = to_json(arguments).decode()
-            if error is not None:
-                tail += _spoiler("".join(state.arguments))
-            call_id = name = None
-            if state.id is None:
-                state.id = call_id = _new_id()
-            if not state.name:
-                state.name = name = UNNAMED
-            if tail or call_id or name:
-                chunk: Block = {
-                    "type": "tool_call_chunk",
-                    "name": name,
-                    "args": tail,
-                    "id": call_id,
-                    "index": state.index,
-                }
-                extras = {CALL_EXTRAS: {call_id: state.extras}} if call_id and state.extras else None
-                deltas.append(Delta(self.empty_content(), call=chunk, additional=extras))
+        deltas = self.conclude(said)
+        beside = self._told()
+        if beside:
+            deltas.append(Delta(self.empty_content(), additional=beside))
+        deltas.extend(self._call_delta(*end) for end in self._calls.finish(cut=cut))
         return deltas
 
-    def _read_arguments(self, state: _CallState, *, cut: bool) -> tuple[Block, str | None]:
-        """Read a call's arguments; none at all are an error where a limit may have come before them."""
-        arguments, error = parse_arguments("".join(state.arguments) or state.held)
-        if error is None and not arguments and cut:
-            error = "The answer was cut off before the arguments."
-        if error is None and state.withheld:
-            arguments = drop_nulls(arguments, self._closed[state.name])
-        return arguments, error
+    def _told(self) -> dict[str, Any]:
+        """Return what stands beside the content, for ``additional_kwargs``."""
+        beside = {f"server_{key}" if key in _OURS else key: value for key, value in self._beside.whole().items()}
+        return {**({"refusal": "".join(self._refusal)} if self._refusal else {}), **beside}
 
     def content(self) -> str | list[Block]:
         """Return the whole content."""
@@ -340,28 +309,12 @@ class Answer:
         Returns:
             The valid calls and the invalid ones.
         """
-        valid: list[ToolCall] = []
-        invalid: list[InvalidToolCall] = []
-        for state in self._calls:
-            if state.id is None:
-                state.id = _new_id()
-            arguments, error = self._read_arguments(state, cut=cut)
-            if error is None:
-                valid.append(tool_call(name=state.name or UNNAMED, args=arguments, id=state.id))
-            else:
-                text = "".join(state.arguments)
-                invalid.append(invalid_tool_call(name=state.name or UNNAMED, args=text, id=state.id, error=error))
-        return valid, invalid
+        return self._calls.whole(cut=cut)
 
     def additional(self) -> dict[str, Any]:
         """Return what goes into ``additional_kwargs``; call it after `calls`, which gives every call its id."""
-        additional: dict[str, Any] = {}
-        extras = {state.id: state.extras for state in self._calls if state.extras}
-        if extras:
-            additional[CALL_EXTRAS] = extras
-        if self._refusal:
-            additional["refusal"] = "".join(self._refusal)
-        return additional
+        extras = self._calls.extras()
+        return {**({CALL_EXTRAS: extras} if extras else {}), **self._told()}
 
 
 def _merged(left: Block, right: Block) -> Block:
@@ -370,20 +323,3 @@ def _merged(left: Block, right: Block) -> Block:
         key: [*left[key], *value] if isinstance(value, list) and isinstance(left.get(key), list) else value
         for key, value in right.items()
     }
-
-
-def _spoiler(arguments: str) -> str:
-    """Find what, appended, makes langchain-core's lenient parser refuse arguments instead of completing them."""
-    return next((tail for tail in ("]", "}", '"]', '"}', '""]', '""}') if not _completes(arguments + tail)), "")
-
-
-def _completes(arguments: str) -> bool:
-    """Tell whether langchain-core would make a valid call of these arguments."""
-    try:
-        return isinstance(parse_partial_json(arguments), dict)
-    except ValueError:
-        return False
-
-
-def _new_id() -> str:
-    return f"call_{uuid.uuid4().hex}"

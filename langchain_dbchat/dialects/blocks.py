@@ -15,6 +15,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages import content as types
 from langchain_core.messages.block_translators import register_translator
 
+from langchain_dbchat.dialects.citations import flat, read_citation
 from langchain_dbchat.dialects.reasoning import CALL_EXTRAS, PROVIDER
 
 Block = dict[str, Any]
@@ -98,24 +99,12 @@ def _text(block: Block) -> Block:
     if "index" in block:
         text["index"] = block["index"]
     extras = {key: value for key, value in block.items() if key not in {"type", "text", "index", "annotations"}}
-    citations = extras.pop("citations", None)
-    annotations = list(block.get("annotations") or [])
-    annotations.extend(map(_citation, citations if isinstance(citations, list) else []))
+    annotations = [*flat(block.get("annotations")), *flat(extras.pop("citations", None))]
     if annotations:
-        text["annotations"] = annotations
+        text["annotations"] = [read_citation(annotation) for annotation in annotations]
     if extras:
         text["extras"] = extras
     return text
-
-
-def _citation(citation: Any) -> Block:
-    """Translate a citation; what the standard has no word for stays in ``extras``, and nothing is lost."""
-    if not isinstance(citation, Mapping):
-        return {"type": "non_standard_annotation", "value": {"citation": citation}}
-    known = {"url": "url", "title": "title", "document_title": "title", "cited_text": "cited_text"}
-    said = {standard: citation[key] for key, standard in known.items() if isinstance(citation.get(key), str)}
-    rest = {key: value for key, value in citation.items() if key not in known and key != "type"}
-    return {"type": "citation", **said, **({"extras": rest} if rest else {})}
 
 
 def _reasoning(entry: Any, block: Block, number: int) -> Block:

@@ -14,11 +14,12 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.tool import invalid_tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from langchain_dbchat.dialects.answer import Answer, Delta
-from langchain_dbchat.dialects.errors_within import raise_error_within
-from langchain_dbchat.dialects.parts import Part, Text, join_parts, read_parts
+from langchain_dbchat.dialects.errors_within import is_blocked, raise_error_within
+from langchain_dbchat.dialects.facts import ANSWER_KEYS, CHOICE_KEYS, Facts
+from langchain_dbchat.dialects.parts import SILENT, Part, Text, join_parts, read_parts
 from langchain_dbchat.dialects.reasoning import PROVIDER, Target
 from langchain_dbchat.dialects.usage import decode_usage
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterrupted
@@ -28,68 +29,10 @@ DONE = b"[DONE]"
 _TAG = {"model_provider": PROVIDER}
 _PLAIN_DELTA = frozenset({"role", "content"})
 _JSON_SPACE = " \t\n\r"
-_CUT = frozenset({"length", "max_tokens", "content_filter"})
-"""Finish reasons of an answer that something other than the model ended."""
-
-_KEPT = frozenset({"system_fingerprint", "service_tier", "custom_outputs", "databricks_output"})
 
 
-class _Facts:
-    """What an answer says about itself, besides what it says."""
-
-    __slots__ = ("finish_reason", "id", "kept", "request_id", "served_model", "target", "usage")
-
-    def __init__(self, target: Target, request_id: str | None) -> None:
-        self.target = target
-        self.id: str | None = None
-        self.request_id = request_id
-        self.served_model: str | None = None
-        self.finish_reason: str | None = None
-        self.usage: Mapping[str, Any] | None = None
-        self.kept: dict[str, Any] = {}
-
-    def note(self, payload: Mapping[str, Any]) -> None:
-        """Take what an event or a whole answer says about itself; of repeated usage the last that counts anything."""
-        usage = payload.get("usage")
-        if usage and isinstance(usage, dict):
-            known = self.usage
-            if known is None or usage.get("completion_tokens") is not None or known.get("completion_tokens") is None:
-                self.usage = usage
-        model = payload.get("model")
-        if model:
-            self.served_model = str(model)
-        if not _KEPT.isdisjoint(payload):
-            self.kept |= {key: value for key, value in payload.items() if key in _KEPT and value is not None}
-
-    def name(self, payload: Mapping[str, Any]) -> None:
-        """Take the answer's id; Databricks and MLflow may send null, Azure an empty one in an event of its own."""
-        said = payload.get("id")
-        self.id = said if said and isinstance(said, str) else None
-
-    @property
-    def cut(self) -> bool:
-        """Whether the answer was ended by a limit."""
-        return self.finish_reason in _CUT
-
-    def metadata(self) -> dict[str, Any]:
-        """Return the ``response_metadata`` of the whole message."""
-        metadata: dict[str, Any] = {
-            "model_provider": PROVIDER,
-            "model_name": self.target.model,
-            "model_family": self.target.family.name,
-        }
-        if self.finish_reason is not None:
-            metadata["finish_reason"] = self.finish_reason
-        if self.served_model is not None:
-            metadata["served_model"] = self.served_model
-        if self.request_id is not None:
-            metadata["request_id"] = self.request_id
-        if self.usage is not None:
-            metadata["token_usage"] = dict(self.usage)
-        return {**metadata, **self.kept}
-
-
-def _message(answer: Answer, facts: _Facts, *, cut: bool) -> AIMessage:
+def _message(answer: Answer, facts: Facts, *, cut: bool) -> AIMessage:
+    answer.conclude(facts.kept.whole())
     content: Any = answer.content()
     calls, invalid = answer.calls(cut=cut)
     return AIMessage(
@@ -99,7 +42,6 @@ def _message(answer: Answer, facts: _Facts, *, cut: bool) -> AIMessage:
         additional_kwargs=answer.additional(),
         response_metadata=facts.metadata(),
         usage_metadata=decode_usage(facts.usage) if facts.usage else None,
-        id=facts.id,
     )
 
 
@@ -123,13 +65,16 @@ def bytes_start(raw: bytes | str, limit: int = 200) -> str:
     return text if len(text) <= limit else text[:limit] + "..."
 
 
-def decode_answer(body: bytes, target: Target, request_id: str | None) -> ChatResult:
+def decode_answer(
+    body: bytes, target: Target, request_id: str | None, names: Mapping[str, str] | None = None
+) -> ChatResult:
     """Read a whole answer.
 
     Args:
         body: The response body.
         target: The model that was called.
         request_id: The response's ``x-request-id``.
+        names: The caller's name of each tool that was sent, if any differs.
 
     Returns:
         One generation for each choice.
@@ -144,24 +89,25 @@ def decode_answer(body: bytes, target: Target, request_id: str | None) -> ChatRe
     if not isinstance(choices, list) or not choices:
         raise _no_choices(payload, target, request_id)
     generations: list[ChatGeneration] = []
-    facts = _Facts(target, request_id)
-    facts.note(payload)
+    said = Facts(target, request_id)
+    said.note(payload)
+    said.keep(payload)
     for choice in choices:
         says = choice.get("message") if isinstance(choice, Mapping) else None
         if not isinstance(says, Mapping):
             raise MalformedResponseError("A choice of the answer has no message.", request_id=request_id)
-        answer = Answer(whole=True, blocks=target.family.signed_text, closed=target.closed)
+        answer = Answer(whole=True, blocks=target.family.signed_text, closed=target.closed, names=names)
         for part in read_parts(says):
             answer.add(part)
+        facts = said.copy()
+        facts.keep_choice(choice)
         facts.finish_reason = _reason_of(choice)
         info: dict[str, Any] = {"finish_reason": facts.finish_reason} if facts.finish_reason else {}
         if choice.get("logprobs") is not None:
             info["logprobs"] = choice["logprobs"]
-        if len(choices) == 1:
-            facts.name(payload)
         message = _message(answer, facts, cut=facts.cut)
         generations.append(ChatGeneration(message=message, generation_info=info or None))
-    usage = dict(facts.usage) if facts.usage else {}
+    usage = dict(said.usage) if said.usage else {}
     return ChatResult(generations=generations, llm_output={"token_usage": usage, "model_name": target.model})
 
 
@@ -173,9 +119,16 @@ def _reason_of(choice: Mapping[str, Any]) -> str | None:
 def _no_choices(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
     return MalformedResponseError(
         f"The endpoint {target.model!r} answered with {sorted(payload)} instead of 'choices': it does not speak "
-        "chat completions. Agent and custom model endpoints have other shapes; check the endpoint's task.",
+        "chat completions. Agent and custom model endpoints have other shapes; check the endpoint's task."
+        + (f" It said: {_words(payload)}" if payload.get("message") else ""),
         request_id=request_id,
     )
+
+
+def _words(payload: Mapping[str, Any]) -> str:
+    """Return what an event says that is neither an answer nor known to be an error."""
+    message = payload.get("message")
+    return bytes_start(message if isinstance(message, str) else to_json(payload, serialize_unknown=True), 2_000)
 
 
 def call_chunk(call: Mapping[str, Any], fields: Mapping[str, Any]) -> AIMessageChunk:
@@ -212,6 +165,7 @@ class StreamDecoder:
         coalesce: Whether deltas of one kind that arrived together become one chunk. It never waits for more, so a slow
             model still gives a chunk for each of its tokens.
         usage: Whether the last chunk carries the token usage.
+        names: The caller's name of each tool that was sent, if any differs.
     """
 
     __slots__ = (
@@ -222,21 +176,27 @@ class StreamDecoder:
         "_facts",
         "_logprobs",
         "_pending",
-        "_started",
+        "_shape",
         "_strange",
         "_texts",
         "_usage",
     )
 
     def __init__(
-        self, target: Target, request_id: str | None = None, *, coalesce: bool = True, usage: bool = True
+        self,
+        target: Target,
+        request_id: str | None = None,
+        *,
+        coalesce: bool = True,
+        usage: bool = True,
+        names: Mapping[str, str] | None = None,
     ) -> None:
         self._usage = usage
-        self._answer = Answer(blocks=target.family.signed_text, closed=target.closed)
-        self._facts = _Facts(target, request_id)
+        self._answer = Answer(blocks=target.family.signed_text, closed=target.closed, names=names)
+        self._facts = Facts(target, request_id)
         self._coalesce = coalesce
         self._done = False
-        self._started = False  # a chunk has left, with the id that all have to carry
+        self._shape: list[str] | None = None  # the fields of the last event that has none besides those that are read
         self._answered = False  # a choice was seen
         self._strange: dict[str, Any] | None = None  # the last event without choices
         self._pending: Part | None = None  # what may still grow by what arrived with it
@@ -286,15 +246,16 @@ class StreamDecoder:
         if not self._answered and self._strange is not None:
             raise _no_choices(self._strange, self._facts.target, self._facts.request_id)
         if self._facts.finish_reason is None and not (self._done and self._answered):
+            words = "" if self._strange is None else f" Before that, the server sent: {_words(self._strange)}"
             raise StreamInterrupted(
                 "The stream ended before the answer did: there was no finish reason, and no answer before [DONE]. What "
-                "had arrived is in the error's `partial`."
+                f"had arrived is in the error's `partial`.{words}"
             )
-        chunks = [self._chunk(delta) for delta in self._answer.finish(cut=self._facts.cut)]
+        said = self._facts.kept.whole()
+        chunks = [self._chunk(delta) for delta in self._answer.finish(said, cut=self._facts.cut)]
         usage = decode_usage(self._facts.usage) if self._facts.usage and self._usage else None
         message = AIMessageChunk(
             content=self._answer.empty_content(),
-            id=self._facts.id,
             response_metadata=self._facts.metadata(),
             usage_metadata=usage,
             chunk_position="last",
@@ -315,13 +276,20 @@ class StreamDecoder:
             raise
 
     def _read(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
-        if "error" in payload or "error_code" in payload:
-            raise_error_within(payload, "choices", request_id=self._facts.request_id)
         facts = self._facts
-        if facts.id is None and not self._started:
-            facts.name(payload)
+        shape = list(payload)
+        if shape == self._shape:
+            pass  # the fields of most events are those of the event before
+        elif ANSWER_KEYS.issuperset(shape):
+            self._shape = shape
+        else:
+            if "error" in payload or "error_code" in payload:
+                raise_error_within(payload, "choices", request_id=facts.request_id)
+            facts.keep(payload)
         facts.note(payload)
         choices = payload.get("choices")
+        if not choices:  # nothing, or the event of the usage, or a guardrail's verdict
+            raise_error_within(payload, "choices", request_id=facts.request_id)
         if choices is None:
             self._strange = payload
             return
@@ -332,20 +300,26 @@ class StreamDecoder:
                 raise MalformedResponseError(f"The stream holds a choice that was not asked for: {choice!r:.200}")
             self._answered = True
             self._read_choice(choice, chunks)
+        if facts.finish_reason is not None and is_blocked(facts.finish_reason):
+            raise_error_within(payload, "choices", request_id=facts.request_id)
 
     def _read_choice(self, choice: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         if choice.get("finish_reason"):
             self._facts.finish_reason = _reason_of(choice)
+        if not CHOICE_KEYS.issuperset(choice):
+            self._facts.keep_choice(choice)
         if isinstance(choice.get("logprobs"), dict):
             self._note_logprobs(choice["logprobs"])
         says = choice.get("delta") or choice.get("message")
         if not says:
+            self._note_reason(choice)
             return
         if not isinstance(says, dict):
             raise MalformedResponseError(f"A delta of the stream is a {type(says).__name__}, not an object.")
         content = says.get("content")
-        if type(content) is str and says.keys() <= _PLAIN_DELTA:
+        if type(content) is str and _PLAIN_DELTA.issuperset(says):
             if not content:
+                self._note_reason(choice)
                 return
             if self._pending is None:
                 self._texts.append(content)
@@ -354,6 +328,11 @@ class StreamDecoder:
             return
         for part in read_parts(says):
             self._add(part, chunks)
+
+    def _note_reason(self, choice: Mapping[str, Any]) -> None:
+        """Take the finish reason of an event without words as the AI gateway spells it."""
+        if isinstance(choice.get("finishReason"), str):
+            self._facts.finish_reason = choice["finishReason"]
 
     def _note_logprobs(self, logprobs: Mapping[str, Any]) -> None:
         known = self._logprobs
@@ -365,6 +344,9 @@ class StreamDecoder:
             known[key] = [*below, *value] if isinstance(below, list) and isinstance(value, list) else value
 
     def _add(self, part: Part, chunks: list[ChatGenerationChunk]) -> None:
+        if type(part) in SILENT:
+            self._answer.add(part)
+            return
         pending = self._take_texts()
         if pending is None:
             self._pending = part
@@ -396,8 +378,7 @@ class StreamDecoder:
             chunks.append(self._chunk(delta))
 
     def _chunk(self, delta: Delta) -> ChatGenerationChunk:
-        self._started = True
-        fields: dict[str, Any] = {"content": delta.content, "id": self._facts.id, "response_metadata": _TAG}
+        fields: dict[str, Any] = {"content": delta.content, "response_metadata": _TAG}
         if delta.additional is not None:
             fields["additional_kwargs"] = delta.additional
         message = AIMessageChunk(**fields) if delta.call is None else call_chunk(delta.call, fields)

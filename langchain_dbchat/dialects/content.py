@@ -1,17 +1,24 @@
 """Content blocks on the way in: what LangChain calls them, what the serving endpoint calls them.
 
 A message's content is a string or a list of blocks in any of the spellings that LangChain users meet: LangChain's own
-standard blocks, the parts of OpenAI's chat completions, Anthropic's blocks. Each becomes one part of the wire
-(``text``, ``image_url``, ``file``, ``audio_url``, ``input_audio``, ``video_url``). A block that cannot be said on the
-wire raises and is named; nothing is dropped in silence, and the caller's blocks are never changed.
+standard blocks, the parts of OpenAI's chat completions, Anthropic's and MCP's blocks. Each becomes one part of the wire
+(``text``, ``image_url``, ``file``, ``audio_url``, ``input_audio``, ``video_url``).
+
+Rule 1. A block that cannot be said on the wire raises and is named; the caller's blocks are never changed.
+Rule 2. What a model left in an answer besides the answer (reasoning, tool calls, the work of its provider's own tools)
+is left out where somebody else says it: ``HumanMessage(content=answer.content)``.
+Rule 3. Text that the family refuses, empty or blank, is left out (opencode #31259); its cache mark moves to the part
+before it, because a mark caches all that stands before it.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
+from langchain_dbchat.dialects.json_text import write_json
+from langchain_dbchat.dialects.reasoning import REASONING_BLOCKS
 from langchain_dbchat.errors import UnsupportedContentError
 
 if TYPE_CHECKING:
@@ -27,6 +34,12 @@ CALL_BLOCKS = frozenset(
 
 _MARKS = ("cache_control",)
 
+_SERVER_TOOL = re.compile(r"^server_tool_|_tool_result$|_call$|^mcp_(?!approval_response)")
+"""Blocks of a provider's own tools, such as a web search and its results. An approval is the user's own word."""
+
+_IDS = frozenset({"id", "call_id", "tool_call_id", "tool_use_id"})
+"""What a server names its tool's work by; a block without any is nobody's."""
+
 
 def encode_parts(content: str | Sequence[str | Block], family: Family, where: str) -> list[Part]:
     """Turn a message's content into wire parts.
@@ -37,23 +50,100 @@ def encode_parts(content: str | Sequence[str | Block], family: Family, where: st
         where: What to call the message in an error, such as ``"message 3 (human)"``.
 
     Returns:
-        The parts, in order. Text is empty only where the family accepts that.
+        The parts, in order, without text that the family refuses and without what another speaker's answer left.
 
     Raises:
         UnsupportedContentError: If a block cannot be represented; the text names it.
     """
     if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content or family.empty_text else []
+        return [encode_text(content)] if _is_taken(content, family) else []
     parts: list[Part] = []
     for number, block in enumerate(content):
         if isinstance(block, str):
-            parts.extend(encode_parts(block, family, where))
-        else:
-            parts.extend(encode_block(block, family, f"{where}, block {number}"))
-    return parts
+            parts.append(encode_text(block))
+        elif block_role(block) == "content":
+            parts.append(encode_block(block, family, f"{where}, block {number}"))
+    return keep_text(parts, family)
 
 
-def encode_block(block: Block, family: Family, where: str) -> Iterator[Part]:
+def block_role(block: Any) -> Literal["content", "reasoning", "call", "server_tool"]:
+    """Tell what a block is in an answer: something said, reasoning, a tool call, or the work of a provider's own tool.
+
+    Args:
+        block: A block, or a string.
+
+    Returns:
+        The role.
+    """
+    if not isinstance(block, Mapping):
+        return "content"
+    kind = _unwrapped(block).get("type")
+    if not isinstance(kind, str):
+        return "content"
+    if kind in REASONING_BLOCKS:
+        return "reasoning"
+    if kind in CALL_BLOCKS:
+        return "call"
+    return "server_tool" if _SERVER_TOOL.search(kind) and not _IDS.isdisjoint(block) else "content"
+
+
+def _unwrapped(block: Block) -> Block:
+    """Find the block that LangChain wrapped because it has no standard form."""
+    value = block.get("value")
+    return value if block.get("type") == "non_standard" and isinstance(value, Mapping) else block
+
+
+def is_known(block: Block) -> bool:
+    """Tell whether a block's type is one that some endpoint takes.
+
+    Args:
+        block: The block.
+
+    Returns:
+        True if so.
+    """
+    kind = _unwrapped(block).get("type")
+    return isinstance(kind, str) and kind in _ENCODERS
+
+
+def encode_text(text: str) -> Part:
+    """Write text as a part.
+
+    Args:
+        text: The text.
+
+    Returns:
+        The part.
+    """
+    return {"type": "text", "text": text}
+
+
+def keep_text(parts: Iterable[Part], family: Family) -> list[Part]:
+    """Leave out text that the family refuses.
+
+    Args:
+        parts: The parts of one message.
+        family: The row of the model that is called.
+
+    Returns:
+        The other parts, in order.
+    """
+    kept: list[Part] = []
+    for part in parts:
+        if part["type"] != "text" or _is_taken(part["text"], family):
+            kept.append(part)
+        elif kept:
+            kept[-1] = {**{mark: part[mark] for mark in _MARKS if mark in part}, **kept[-1]}
+    return kept
+
+
+def _is_taken(text: str, family: Family) -> bool:
+    if not text:
+        return family.empty_text
+    return family.blank_text or not text.isspace()
+
+
+def encode_block(block: Block, family: Family, where: str) -> Part:
     """Turn one block into the part that says it.
 
     Args:
@@ -61,8 +151,8 @@ def encode_block(block: Block, family: Family, where: str) -> Iterator[Part]:
         family: The row of the model that is called.
         where: What to call the block in an error.
 
-    Yields:
-        One part, or none for empty text that the family refuses.
+    Returns:
+        The part.
 
     Raises:
         UnsupportedContentError: If the block cannot be represented.
@@ -76,10 +166,7 @@ def encode_block(block: Block, family: Family, where: str) -> Iterator[Part]:
         )
     part = encode(block, where)
     media = part["type"]
-    if media == "text":
-        if not part["text"] and not family.empty_text:
-            return
-    elif family.media is not None and media not in family.media:
+    if media != "text" and family.media is not None and media not in family.media:
         raise UnsupportedContentError(
             f"{where}: models of the family {family.name!r} take no {media!r} content. They take text"
             + "".join(f", {name}" for name in sorted(family.media))
@@ -90,6 +177,8 @@ def encode_block(block: Block, family: Family, where: str) -> Iterator[Part]:
             f"{where}: models of the family {family.name!r} refuse image URLs. Send the image itself: "
             '{"type": "image", "base64": ..., "mime_type": "image/png"}.'
         )
+    if media == "file" and family.media is not None and not part["file"].get("file_data"):
+        raise UnsupportedContentError(f"{where}: {_NO_FILES}")
     if media == "input_audio" and family.media is not None and "audio_url" in family.media:
         audio = part["input_audio"]
         part = {"type": "audio_url", "audio_url": {"url": f"data:audio/{audio['format']};base64,{audio['data']}"}}
@@ -99,7 +188,7 @@ def encode_block(block: Block, family: Family, where: str) -> Iterator[Part]:
             value = block.get(mark) or (extras.get(mark) if isinstance(extras, Mapping) else None)
             if value:
                 part[mark] = value
-    yield part
+    return part
 
 
 def collapse(parts: list[Part]) -> str | list[Part]:
@@ -123,11 +212,24 @@ def _text(block: Block, where: str) -> Part:
     text = block.get("text")
     if not isinstance(text, str):
         raise UnsupportedContentError(f"{where}: a text block needs a string under 'text', not {type(text).__name__}.")
-    return {"type": "text", "text": text}
+    return encode_text(text)
 
 
 def _refusal(block: Block, where: str) -> Part:
     return _text({"text": block.get("refusal")}, where)
+
+
+def _resource(block: Block, where: str) -> Part:
+    """Write a resource that MCP embeds in a result: text with its address, or data."""
+    resource = block.get("resource")
+    if not isinstance(resource, Mapping):
+        raise UnsupportedContentError(f"{where}: a 'resource' block needs a mapping under 'resource'.")
+    if isinstance(resource.get("text"), str):
+        return encode_text(f"{resource['uri']}\n\n{resource['text']}" if resource.get("uri") else resource["text"])
+    mime_type = str(resource.get("mimeType") or resource.get("mime_type") or "")
+    held = {"base64": resource.get("blob"), "mime_type": mime_type, "name": resource.get("name")}
+    medium = {"image": _image, "audio": _audio, "video": _video}.get(mime_type.partition("/")[0], _file)
+    return medium({"type": "resource", **held}, where)
 
 
 def _plain_text(block: Block, where: str) -> Part:
@@ -138,8 +240,7 @@ def _plain_text(block: Block, where: str) -> Part:
 
 
 def _json(block: Block, where: str) -> Part:
-    del where
-    return {"type": "text", "text": json.dumps(block.get("json"), ensure_ascii=False)}
+    return encode_text(write_json(block.get("json"), f"{where}: the 'json' block"))
 
 
 def _source(block: Block, where: str) -> str:
@@ -152,14 +253,12 @@ def _source(block: Block, where: str) -> str:
         return str(block["url"])
     data = block.get("base64") or block.get("data")
     if isinstance(data, str):
-        mime_type = block.get("mime_type")
+        mime_type = block.get("mime_type") or block.get("mimeType")
         if not mime_type:
             raise UnsupportedContentError(f"{where}: base64 data needs its 'mime_type', for example 'image/png'.")
         return f"data:{mime_type};base64,{data}"
     if block.get("file_id"):
-        raise UnsupportedContentError(
-            f"{where}: Databricks stores no files, so a 'file_id' means nothing; send 'base64'."
-        )
+        raise UnsupportedContentError(f"{where}: {_NO_FILES}")
     raise UnsupportedContentError(f"{where}: a {block.get('type')!r} block needs a 'url', or 'base64' and 'mime_type'.")
 
 
@@ -242,6 +341,8 @@ def _non_standard(block: Block, where: str) -> Part:
     return encode(value, where)
 
 
+_NO_FILES = "Databricks stores no files, so a 'file_id' means nothing; send 'base64' and 'mime_type'."
+
 _AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav"}
 """Subtypes of audio MIME types that OpenAI's ``input_audio.format`` spells differently."""
 
@@ -251,6 +352,7 @@ _ENCODERS: dict[str, Callable[[Block, str], Part]] = {
     "refusal": _refusal,
     "json": _json,
     "search_result": _search_result,
+    "resource": _resource,
     "image": _image,
     "image_url": _image_url,
     "file": _file,

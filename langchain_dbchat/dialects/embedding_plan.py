@@ -13,7 +13,9 @@ give each outcome to `take`, in whatever order they come. `finish` says how it e
 5. Overload that outlasted its retries is tried again as long as other batches come through; if none did meanwhile, the
    run stops. Other failures of the server are narrowed down like rule 3, in case a text causes them; after the third in
    a row the run stops.
-6. Whatever else goes wrong (no permission, no such endpoint, an answer that is none) stops the run. What has succeeded
+6. A row that is not an embedding (NaN, another length) is the failure of its text; the other rows of the answer are
+   kept. After three answers in a row without a single embedding the run stops.
+7. Whatever else goes wrong (no permission, no such endpoint, an answer that is none) stops the run. What has succeeded
    until then is in the error.
 """
 
@@ -26,13 +28,13 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic_core import PydanticSerializationError, to_json
 
+from langchain_dbchat.dialects.embedding_incomplete import incomplete
 from langchain_dbchat.dialects.embedding_lengths import cut_to_words, least_tokens, most_tokens, shorten
 from langchain_dbchat.dialects.embedding_refusals import About, about, named_limit
 from langchain_dbchat.errors import (
     DatabricksContextOverflowError,
     DatabricksError,
     DatabricksInvalidRequestError,
-    EmbeddingsIncompleteError,
     MalformedResponseError,
     UnsupportedContentError,
 )
@@ -52,7 +54,6 @@ logger = logging.getLogger(__name__)
 
 _HOPELESS = 3  # failures in a row, or bad texts without a good one, after which a run stops
 _MARGIN = 2.0  # how much more an estimate may be wrong for one text than for its batch
-_SHOWN = 3  # failures that an error's message tells of
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +168,14 @@ class Plan:
                 return Batch(items, self._answers)
         return None
 
-    def take(self, batch: Batch, outcome: tuple[Sequence[Row], Mapping[str, Any]] | Exception) -> None:
+    def take(
+        self, batch: Batch, outcome: tuple[Sequence[Row | MalformedResponseError], Mapping[str, Any]] | Exception
+    ) -> None:
         """Take what came of a batch.
 
         Args:
             batch: The batch.
-            outcome: Its rows and the usage; or the error, after all retries.
+            outcome: Its rows, or what is wrong with them, and the usage; or the error, after all retries.
         """
         if isinstance(outcome, DatabricksError):
             self._refused(batch, outcome)
@@ -201,7 +204,16 @@ class Plan:
         cause = self._stopped or self.failures[min(self.failures)]
         if len(self._texts) == 1:
             raise cause
-        raise self._incomplete(cause) from cause
+        raise incomplete(
+            cause,
+            self.failures,
+            self._rows.rows,
+            done=self.settled - len(self.failures),
+            total=len(self._texts),
+            stopped=self._stopped is not None,
+            endpoint=self._rules.endpoint,
+            host=self._rules.host,
+        ) from cause
 
     def _gather(self) -> list[_Item]:
         """Fill a batch with the texts at the cursor; those that have to go alone are put aside for the next ones."""
@@ -251,20 +263,31 @@ class Plan:
             return None
         return _Item(index, text, size, most, alone)
 
-    def _answered(self, batch: Batch, rows: Sequence[Row], usage: Mapping[str, Any]) -> None:
+    def _answered(self, batch: Batch, rows: Sequence[Row | MalformedResponseError], usage: Mapping[str, Any]) -> None:
+        refused = [error for index, row in zip(batch.indices, rows, strict=True) if (error := self._keep(index, row))]
+        if len(refused) == len(rows):
+            self._barren += 1
+            if self._barren >= _HOPELESS:
+                self._stop(refused[0])
+            return
         self._answers += 1
         self._barren = 0
         accepted, size = self._accepted
         self._accepted = max(accepted, len(batch.items)), max(size, batch.size)
-        try:
-            for index, row in zip(batch.indices, rows, strict=True):
-                self._rows.put(index, row)
-        except MalformedResponseError as error:
-            self._stop(error)
-            return
         tokens = usage.get("prompt_tokens")
         doubtful = self._doubtful(batch, tokens if isinstance(tokens, int) else None)
-        self.settled += len(batch.items) - doubtful
+        self.settled += len(batch.items) - len(refused) - doubtful
+
+    def _keep(self, index: int, row: Row | MalformedResponseError) -> MalformedResponseError | None:
+        """Keep a row, or note that its text failed."""
+        try:
+            if isinstance(row, MalformedResponseError):
+                raise row
+            self._rows.put(index, row)
+        except MalformedResponseError as error:
+            self._fail(index, error)
+            return error
+        return None
 
     def _doubtful(self, batch: Batch, tokens: int | None) -> int:
         """Look whether the server cut a text without a word, and count the texts that are not settled for that."""
@@ -282,7 +305,8 @@ class Plan:
         if tokens is None or tokens <= estimated:
             return 0
         # The estimate was too low, so it may have hidden a text that was cut; for one text more than on average.
-        again = [item.index for item in batch.items if _MARGIN * item.most * tokens > window * estimated]
+        kept = [item for item in batch.items if item.index not in self.failures]
+        again = [item.index for item in kept if _MARGIN * item.most * tokens > window * estimated]
         self._weighed.update(again)
         self._again.extend([index] for index in again)
         return len(again)
@@ -369,28 +393,3 @@ class Plan:
             endpoint=rules.endpoint,
             host=rules.host,
         )
-
-    def _incomplete(self, cause: Exception) -> EmbeddingsIncompleteError:
-        total, told = len(self._texts), []
-        for index, failure in sorted(self.failures.items())[:_SHOWN]:
-            told.append(f"  Text {index}: {_first_line(failure)}")
-        if len(self.failures) > _SHOWN:
-            told.append(f"  ... and {len(self.failures) - _SHOWN} more.")
-        head = f"{len(self.failures)} of {total} texts have no embedding."
-        if self._stopped is not None:
-            done = self.settled - len(self.failures)
-            head = f"Stopped when {done} of {total} texts had an embedding: {_first_line(self._stopped)}"
-        error = EmbeddingsIncompleteError(
-            "\n".join([head, *told, "  What succeeded is in this error's `rows`, the reasons in its `failures`."]),
-            endpoint=self._rules.endpoint,
-            host=self._rules.host,
-        )
-        for name in ("status_code", "error_code", "request_id", "retry_after", "limit_type", "auth", "detail"):
-            setattr(error, name, getattr(cause, name, None))
-        error.is_retryable = bool(getattr(cause, "is_retryable", False))
-        error.failures, error.rows = dict(sorted(self.failures.items())), self._rows.rows
-        return error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).partition("\n")[0]

@@ -66,6 +66,7 @@ class RowList:
 
     def __init__(self, count: int, shape: Shape) -> None:
         self._shape = shape
+        self._width: int | None = None
         self.rows: list[list[float] | None] = [None] * count
 
     def put(self, index: int, row: Row) -> None:
@@ -76,9 +77,10 @@ class RowList:
             row: The row.
 
         Raises:
-            MalformedResponseError: If it has the wrong dimensions.
+            MalformedResponseError: If it has other dimensions than those asked for, or than the other rows.
         """
         row, normalize = self._shape.fit(row)
+        self._width = _same_width(self._width, row)
         values = row.tolist() if isinstance(row, array) else row
         self.rows[index] = _unit(values) if normalize else values
 
@@ -128,16 +130,18 @@ class RowArray:
             MalformedResponseError: If it has other dimensions than those asked for, or than the other rows.
         """
         row, normalize = self._shape.fit(row)
-        rows = self._array(len(row))
-        if rows.shape[1] != len(row):
-            raise MalformedResponseError(
-                f"The endpoint answered with rows of {rows.shape[1]} and of {len(row)} dimensions."
-            )
-        rows[index] = self._np.asarray(row, dtype=self._np.float32)
-        if normalize:
-            length = float(self._np.linalg.norm(rows[index]))
-            if length > 0:
-                rows[index] /= length
+        rows, np = self._array(len(row)), self._np
+        _same_width(rows.shape[1], row)
+        with np.errstate(over="ignore"):
+            if normalize:
+                wide = np.asarray(row, dtype=np.float64)
+                length = _finite(float(np.linalg.norm(wide)) or 1.0, row)
+                values = (wide / length).astype(np.float32)
+            else:
+                values = np.asarray(row, dtype=np.float32)
+        if not np.isfinite(values).all():
+            raise MalformedResponseError("The endpoint answered with a number that is too large for a 32-bit float.")
+        rows[index] = values
 
     def drop(self, index: int) -> None:
         """Take a row back.
@@ -153,9 +157,25 @@ class RowArray:
         return self._rows
 
 
+def _same_width(width: int | None, row: Row) -> int:
+    """Compare a row with those before it."""
+    if width is not None and width != len(row):
+        raise MalformedResponseError(f"The endpoint answered with rows of {width} and of {len(row)} dimensions.")
+    return len(row)
+
+
 def _unit(row: list[float]) -> list[float]:
     """Scale a row to length 1; a row of zeros has no direction and stays."""
     length = math.hypot(*row)
     if length == 0 or abs(length - 1) < _UNIT:
         return row
+    length = _finite(length, row)
     return [value / length for value in row]
+
+
+def _finite(length: float, row: Row) -> float:
+    """Check the length of a row; one that was computed as infinite is computed again, more slowly."""
+    length = length if math.isfinite(length) else math.hypot(*row)
+    if math.isinf(length):
+        raise MalformedResponseError("The endpoint answered with numbers too large for a row to be scaled to length 1.")
+    return length

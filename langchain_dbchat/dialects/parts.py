@@ -11,6 +11,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from langchain_dbchat.dialects.beside import (
+    PLAIN,
+    Beside,
+    Cited,
+    Other,
+    Spoken,
+    read_beside,
+    reasoning_key,
+    thinking_blocks,
+    words,
+)
+from langchain_dbchat.dialects.citations import flat
+from langchain_dbchat.dialects.fields import says_something
 from langchain_dbchat.errors import MalformedResponseError
 
 
@@ -30,12 +43,6 @@ class Reasoning(NamedTuple):
     opens: bool = True
 
 
-class Other(NamedTuple):
-    """A part of another kind, such as an image, kept as it came."""
-
-    block: dict[str, Any]
-
-
 @dataclass(slots=True)
 class Call:
     """A tool call or a fragment of one."""
@@ -53,10 +60,16 @@ class Refusal(NamedTuple):
     text: str
 
 
-Part = Text | Reasoning | Other | Call | Refusal
+Part = Text | Reasoning | Other | Call | Refusal | Cited | Spoken | Beside
+
+SILENT: frozenset[type[Part]] = frozenset({Refusal, Cited, Spoken, Beside})
+"""Kinds of parts that add nothing to a message before its end."""
 
 _TEXT_KEYS = frozenset({"type", "text", "index", "citation", "citations"})
 _CALL_KEYS = frozenset({"index", "id", "type", "function"})
+_FUNCTION_KEYS = frozenset({"name", "arguments"})
+FUNCTION_EXTRAS = "function_extras"
+"""Where what a call's ``function`` carried besides its name and arguments is kept, among the call's extras."""
 
 
 def read_parts(says: Mapping[str, Any]) -> Iterator[Part]:
@@ -66,7 +79,7 @@ def read_parts(says: Mapping[str, Any]) -> Iterator[Part]:
         says: The object as sent.
 
     Yields:
-        Its parts: reasoning first, then content in its order, a refusal, tool calls.
+        Its parts: reasoning first, then content in its order, what stands beside the content, a refusal, tool calls.
 
     Raises:
         MalformedResponseError: If content or tool calls are of no known shape.
@@ -83,15 +96,11 @@ def read_parts(says: Mapping[str, Any]) -> Iterator[Part]:
         raise MalformedResponseError(
             f"The answer's content is a {type(content).__name__}, not text or a list of parts."
         )
-    refusal = says.get("refusal")
-    if refusal and isinstance(refusal, str):
-        yield Refusal(refusal)
-    calls = says.get("tool_calls")
-    if calls:
-        if not isinstance(calls, list):
-            raise MalformedResponseError(f"The answer's tool calls are a {type(calls).__name__}, not a list.")
-        for call in calls:
-            yield _read_call(call)
+    if says.get("refusal"):
+        yield Refusal(_text_of(says["refusal"]))
+    if not says.keys() <= PLAIN:
+        yield from read_beside(says)
+    yield from _read_calls(says)
 
 
 def join_parts(left: Part, right: Part) -> Part | None:
@@ -119,15 +128,15 @@ def join_parts(left: Part, right: Part) -> Part | None:
 
 def _read_siblings(says: Mapping[str, Any]) -> Iterator[Part]:
     """Read reasoning that stands beside the content; a LiteLLM proxy sends it twice, signed in ``thinking_blocks``."""
-    blocks = says.get("thinking_blocks")
-    if isinstance(blocks, list) and blocks:
+    blocks = thinking_blocks(says)
+    if blocks:
         for block in blocks:
             if isinstance(block, Mapping):
                 yield _reasoning(block, "thinking")
         return
-    sibling = says.get("reasoning_content") or says.get("reasoning")
-    if sibling and isinstance(sibling, str):
-        yield Reasoning(sibling)
+    key = reasoning_key(says)
+    if key is not None:
+        yield Reasoning(says[key])
 
 
 def _read_block(block: Any) -> Iterator[Part]:
@@ -136,40 +145,37 @@ def _read_block(block: Any) -> Iterator[Part]:
     elif not isinstance(block, dict):
         raise MalformedResponseError(f"A part of the answer's content is a {type(block).__name__}, not an object.")
     elif (block.get("type") or ("text" if "text" in block else None)) == "text":  # langchain-core reads it so, too
-        extras = {key: value for key, value in block.items() if key not in _TEXT_KEYS and value is not None}
-        citations = list(_flat([block.get("citations"), block.get("citation")]))
+        extras = {key: value for key, value in block.items() if key not in _TEXT_KEYS and says_something(value)}
+        citations = list(flat([block.get("citations"), block.get("citation")]))
         if citations:
             extras["citations"] = citations
-        yield Text(_words(block, "text") or "", extras or None)
+        yield Text(words(block, "text") or "", extras or None)
     elif block.get("type") == "reasoning":
         entries = block.get("summary") or block.get("content") or []
         for number, entry in enumerate(entries if isinstance(entries, list) else [{"text": entries}]):
             said = entry if isinstance(entry, Mapping) else {"text": entry}
             yield _reasoning(said, "text", opens=number == 0)
+    elif block.get("type") == "refusal":  # where the Responses API puts it, and some servers after it
+        yield Refusal(words(block, "refusal") or "")
     else:
-        _words(block, "type")
+        words(block, "type")
         yield Other(block)
 
 
 def _reasoning(said: Mapping[str, Any], key: str, *, opens: bool = True) -> Reasoning:
-    return Reasoning(_words(said, key) or "", _words(said, "signature"), _words(said, "data"), opens)
+    return Reasoning(words(said, key) or "", words(said, "signature"), words(said, "data"), opens)
 
 
-def _flat(citations: Any) -> Iterator[Any]:
-    """Unpack citations: a list of them when whole, a list of lists or a single one in deltas."""
-    if isinstance(citations, list):
-        for citation in citations:
-            yield from _flat(citation)
-    elif citations is not None:
-        yield citations
-
-
-def _words(said: Mapping[str, Any], key: str) -> str | None:
-    """Read text that may be null or missing; empty text is none."""
-    value = said.get(key)
-    if value is not None and not isinstance(value, str):
-        raise MalformedResponseError(f"The answer's {key!r} is a {type(value).__name__}, not text.")
-    return value or None
+def _read_calls(says: Mapping[str, Any]) -> Iterator[Call]:
+    calls = says.get("tool_calls")
+    if calls:
+        if not isinstance(calls, list):
+            raise MalformedResponseError(f"The answer's tool calls are a {type(calls).__name__}, not a list.")
+        yield from map(_read_call, calls)
+        return
+    obsolete = says.get("function_call")  # how a call was written before there were several
+    if isinstance(obsolete, Mapping) and (obsolete.get("name") or obsolete.get("arguments")):
+        yield _read_call({"function": obsolete})
 
 
 def _read_call(call: Any) -> Call:
@@ -178,13 +184,20 @@ def _read_call(call: Any) -> Call:
     function = call.get("function")
     function = function if isinstance(function, Mapping) else {}
     index = call.get("index")
+    extras = {key: value for key, value in call.items() if key not in _CALL_KEYS and says_something(value)}
+    more = {key: value for key, value in function.items() if key not in _FUNCTION_KEYS and says_something(value)}
+    if more:
+        extras[FUNCTION_EXTRAS] = more
     arguments = function.get("arguments")
-    if not isinstance(arguments, str):
-        arguments = "" if arguments is None else json.dumps(arguments, ensure_ascii=False)
     return Call(
         index=index if isinstance(index, int) else None,
-        id=_words(call, "id"),
-        name=_words(function, "name"),
-        arguments=arguments,
-        extras={key: value for key, value in call.items() if key not in _CALL_KEYS and value is not None} or None,
+        id=words(call, "id"),
+        name=words(function, "name"),
+        arguments="" if arguments is None else _text_of(arguments),
+        extras=extras or None,
     )
+
+
+def _text_of(value: Any) -> str:
+    """Return text as it is, and any other value as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.dialects.messages import encode_messages
+from langchain_dbchat.dialects.messages import encode_conversation
+from langchain_dbchat.dialects.names import fit_body
 from langchain_dbchat.dialects.schemas import fit_answer
-from langchain_dbchat.dialects.thinking import encode_thinking, is_thinking
+from langchain_dbchat.dialects.thinking import encode_thinking, is_switched_off, is_thinking
 from langchain_dbchat.dialects.tools import convert_tool_choice, encode_format, encode_tools
 
 if TYPE_CHECKING:
@@ -25,18 +26,33 @@ if TYPE_CHECKING:
     from langchain_dbchat.models.families import Family
 
 _SAMPLING = ("temperature", "top_p", "top_k")
+_QUIET = frozenset({"temperature", "top_p"})
+"""What some families take while they do not reason."""
+
+_NO_CHANGE = {"n": 1, "logprobs": False, "frequency_penalty": 0, "presence_penalty": 0, "top_p": 1}
+"""Values that say what holds anyway (OpenAI's API reference): leaving them out changes nothing and is not said."""
+
+_REFUSED = "the endpoint refuses it"
 _OWN = frozenset({"tools", "tool_choice", "response_format", "thinking", "reasoning_effort", "stream_options"})
 
 
 @dataclass(slots=True)
 class Encoded:
-    """A request's body, what was left out of it (field: reason) and what else the user should know."""
+    """A request's body, and what has to be known besides.
+
+    Attributes:
+        body: The body.
+        dropped: What was left out of it (field: reason).
+        warnings: What else the user should know.
+        names: The caller's name of each tool by the name that is sent, if any of them differs.
+        closed: The parameters of strict tools, by name, whose calls may hold nulls that the parameters do not allow.
+    """
 
     body: dict[str, Any]
     dropped: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
     closed: dict[str, Any] = field(default_factory=dict)
-    """The parameters of strict tools, by name, whose calls may hold nulls that the parameters do not allow."""
 
 
 def encode_request(  # noqa: PLR0913  # each is a fact of its own
@@ -67,11 +83,17 @@ def encode_request(  # noqa: PLR0913  # each is a fact of its own
     """
     family = target.family
     asked = {key: value for key, value in settings.items() if value is not None}
-    encoded = Encoded({"messages": encode_messages(messages, target)})
+    conversation, changed = encode_conversation(messages, target)
+    encoded = Encoded({"messages": conversation}, warnings=changed)
     body = encoded.body
     tools = asked.get("tools") or []
     fields, notes = encode_thinking(
-        asked.get("reasoning_effort"), asked.get("thinking"), asked.get("max_tokens"), family, tools=bool(tools)
+        asked.get("reasoning_effort"),
+        asked.get("thinking"),
+        asked.get("max_tokens"),
+        family,
+        tools=bool(tools),
+        model=target.model,
     )
     encoded.warnings.extend(notes)
     _add_plain(asked, fields, encoded, target)
@@ -83,7 +105,7 @@ def encode_request(  # noqa: PLR0913  # each is a fact of its own
             body["tool_choice"] = _fit_choice(choice, encoded, target)
     if "response_format" in asked:
         body["response_format"] = fit_format(
-            asked["response_format"], family, tools=bool(tools), drops_nulls=drops_nulls
+            asked["response_format"], target, tools=bool(tools), drops_nulls=drops_nulls
         )
         # The answer then comes in one piece, which the reader of streams takes as a stream of one event.
         stream = stream and (family.format_with_stream or body["response_format"].get("type") == "text")
@@ -91,11 +113,12 @@ def encode_request(  # noqa: PLR0913  # each is a fact of its own
         body["stream"] = True
         options = asked.get("stream_options")
         if options is not None and not family.stream_options:
-            encoded.dropped["stream_options"] = f"models of the family {family.name!r} refuse it"
+            encoded.dropped["stream_options"] = _REFUSED
         elif options is not None or (usage and family.stream_options):
             body["stream_options"] = options or {"include_usage": True}
     for mark in _lost_marks(messages, tools, family):
-        encoded.dropped[mark] = f"models of the family {family.name!r} refuse it"
+        encoded.dropped[mark] = _REFUSED
+    encoded.names = fit_body(body, family)
     return encoded
 
 
@@ -145,14 +168,17 @@ def merge_deep(base: Mapping[str, Any], over: Mapping[str, Any], *, keep_none: b
 def _add_plain(asked: Mapping[str, Any], thinking: Mapping[str, Any], encoded: Encoded, target: Target) -> None:
     """Add the fields that are sent as they are, without those that the family refuses."""
     family = target.family
+    quiet = _QUIET if family.sampling_without_reasoning else frozenset()
+    off = bool(quiet) and is_switched_off(asked) and thinking.get("reasoning_effort") == "none"
     cool = not family.sampling_with_thinking and is_thinking({**asked, **thinking}, family)
     for key, value in asked.items():
         if key in _OWN or value in ([], {}):
             continue
-        if key in family.refuses:
-            encoded.dropped[key] = f"models of the family {family.name!r} refuse it"
+        if key in family.refuses and not (key in quiet and off):
+            if value != _NO_CHANGE.get(key):
+                encoded.dropped[key] = f"{_REFUSED} unless reasoning_effort is 'none'" if key in quiet else _REFUSED
         elif cool and key in _SAMPLING:
-            encoded.dropped[key] = f"models of the family {family.name!r} refuse it while they think"
+            encoded.dropped[key] = "the endpoint refuses it while the model thinks"
         else:
             encoded.body[key] = value
 
@@ -163,21 +189,21 @@ def _fit_choice(choice: Any, encoded: Encoded, target: Target) -> Any:
     if choice in ("auto", "none"):
         return choice
     if not family.forced_tool_choice:
-        reason = f"models of the family {family.name!r} cannot be forced to call a tool"
+        reason = f"{target.model!r} cannot be forced to call a tool"
     elif not family.forced_choice_with_thinking and is_thinking(encoded.body, family):
-        reason = f"models of the family {family.name!r} cannot be forced to call a tool while they think"
+        reason = f"{target.model!r} cannot be forced to call a tool while it thinks"
     else:
         return choice
     encoded.warnings.append(f"tool_choice={choice!r} was softened to 'auto', because {reason}")
     return "auto"
 
 
-def fit_format(asked: Any, family: Family, *, tools: bool, drops_nulls: bool) -> dict[str, Any]:
+def fit_format(asked: Any, target: Target, *, tools: bool, drops_nulls: bool) -> dict[str, Any]:
     """Fit a response format to a family.
 
     Args:
         asked: A ``response_format``, or a schema.
-        family: The row of the model that is called.
+        target: The model that is called.
         tools: Whether tools go with it.
         drops_nulls: Whether whoever reads the answer drops the nulls that only a closed schema allows.
 
@@ -187,18 +213,19 @@ def fit_format(asked: Any, family: Family, *, tools: bool, drops_nulls: bool) ->
     Raises:
         ValueError: If the family would refuse it.
     """
+    family = target.family
     wanted = encode_format(asked)
     kind = wanted.get("type")
     if kind == "json_object" and not family.json_object:
         raise ValueError(
-            f"Models of the family {family.name!r} have no JSON mode (response_format json_object). Give a schema: "
+            f"{target.model!r} has no JSON mode (response_format json_object). Give a schema: "
             "with_structured_output(schema), or response_format of type 'json_schema'."
         )
     if kind == "json_schema" and family.json_schema is False:
-        raise ValueError(f"Models of the family {family.name!r} take no JSON schema. Use method='function_calling'.")
+        raise ValueError(f"{target.model!r} takes no JSON schema. Use method='function_calling'.")
     if tools and kind != "text" and not family.format_with_tools:
         raise ValueError(
-            f"Models of the family {family.name!r} take either tools or a response format, not both in one request. "
+            f"{target.model!r} takes either tools or a response format, not both in one request. "
             "Use with_structured_output(schema, method='function_calling', tools=[...]), or ToolStrategy in an agent."
         )
     held = wanted.get("json_schema")

@@ -26,8 +26,14 @@ ANSWER_TOKENS = 4096
 _OFF = frozenset({"none", "disable", "disabled"})
 
 
-def encode_thinking(
-    effort: str | None, thinking: Mapping[str, Any] | None, max_tokens: int | None, family: Family, *, tools: bool
+def encode_thinking(  # noqa: PLR0913  # what the user said, and of which model, the last two by keyword
+    effort: str | None,
+    thinking: Mapping[str, Any] | None,
+    max_tokens: int | None,
+    family: Family,
+    *,
+    tools: bool,
+    model: str = "",
 ) -> tuple[dict[str, Any], list[str]]:
     """Write what was asked about reasoning as this family's request fields.
 
@@ -37,6 +43,7 @@ def encode_thinking(
         max_tokens: The user's limit on the answer, in tokens.
         family: The row of the model that is called.
         tools: Whether tools are bound in this request.
+        model: The name of the model as the user gave it, for errors; without it they name the family.
 
     Returns:
         The fields to send (``max_tokens`` too, where a budget decides it) and warnings for the user.
@@ -44,6 +51,7 @@ def encode_thinking(
     Raises:
         ValueError: If the family cannot do what was asked; the text says what it can.
     """
+    who = repr(model) if model else f"the family {family.name!r}"
     if effort is not None:
         effort = effort.lower()
         effort = "none" if effort in _OFF else effort
@@ -57,19 +65,19 @@ def encode_thinking(
             )
         if thinking is not None and family.reasoning == "effort" and not family.efforts:
             return {"thinking": dict(thinking)}, []  # nothing is known about the model: what was asked is sent
-        return _switch_off(family, tools=tools)
+        return _switch_off(family, who, tools=tools)
     if family.tools_need_effort_none and tools:
         if effort is not None:
             raise ValueError(
-                f"Models of the family {family.name!r} take tools on chat completions only with "
+                f"{who} takes tools on chat completions only with "
                 f"reasoning_effort='none'; leave reasoning_effort={effort!r} out, or call without tools."
             )
         return {"reasoning_effort": "none"}, []
     if effort is None and thinking is None:
         return {}, []
     if kind is None:
-        return _spell_effort(effort or "", max_tokens, family)
-    return _spell_thinking(dict(thinking or {}), effort, max_tokens, family)
+        return _spell_effort(effort or "", max_tokens, family, who)
+    return _spell_thinking(dict(thinking or {}), effort, max_tokens, family, who)
 
 
 def is_thinking(fields: Mapping[str, Any], family: Family) -> bool:
@@ -86,6 +94,21 @@ def is_thinking(fields: Mapping[str, Any], family: Family) -> bool:
     return family.thinks_always or (isinstance(thinking, Mapping) and thinking.get("type") in {"enabled", "adaptive"})
 
 
+def is_switched_off(asked: Mapping[str, Any]) -> bool:
+    """Tell whether the user said that nothing is to be reasoned.
+
+    Args:
+        asked: The settings of the call.
+
+    Returns:
+        True if an effort or ``thinking`` says so.
+    """
+    thinking = asked.get("thinking")
+    disabled = isinstance(thinking, Mapping) and thinking.get("type") == "disabled"
+    effort = asked.get("reasoning_effort")
+    return disabled or (isinstance(effort, str) and effort.lower() in _OFF)
+
+
 def _kind_of(thinking: Any) -> str | None:
     if thinking is None:
         return None
@@ -98,56 +121,50 @@ def _kind_of(thinking: Any) -> str | None:
     return str(kind)
 
 
-def _switch_off(family: Family, *, tools: bool) -> tuple[dict[str, Any], list[str]]:
+def _switch_off(family: Family, who: str, *, tools: bool) -> tuple[dict[str, Any], list[str]]:
     if family.thinks_always:
-        raise ValueError(
-            f"Models of the family {family.name!r} always reason; it cannot be switched off. {_what_goes(family)}"
-        )
+        raise ValueError(f"{who} always reasons; it cannot be switched off. {_what_goes(family)}")
     if "none" in family.efforts or (family.reasoning == "effort" and not family.efforts):
         return {"reasoning_effort": "none"}, []
     if family.reasoning == "effort":
-        raise ValueError(
-            f"Reasoning cannot be switched off for models of the family {family.name!r}. {_what_goes(family)}"
-        )
+        raise ValueError(f"Reasoning cannot be switched off for {who}. {_what_goes(family)}")
     if family.reasoning == "adaptive":
         if tools and not family.disabled_thinking_with_tools:
-            fields, _ = _spell_effort("low", None, family)
+            fields, _ = _spell_effort("low", None, family, who)
             kept = "so it stays on, with the lowest effort, while tools are bound"
-            return fields, [f"models of {family.name!r} write tool calls as text when thinking is disabled, {kept}"]
+            return fields, [f"it writes tool calls as text when thinking is disabled, {kept}"]
         return {"thinking": {"type": "disabled"}}, []
     if family.reasoning == "budget" and family.budget_range[0] == 0:
         return {"thinking": {"type": "enabled", "budget_tokens": 0}}, []
     return {}, []
 
 
-def _spell_effort(effort: str, max_tokens: int | None, family: Family) -> tuple[dict[str, Any], list[str]]:
+def _spell_effort(effort: str, max_tokens: int | None, family: Family, who: str) -> tuple[dict[str, Any], list[str]]:
     if family.reasoning in {"budget", "budget_or_adaptive"}:
         low, high = family.budget_range
-        return _with_budget(min(max(BUDGETS[effort], low), high), max_tokens, family), []
+        return _with_budget(min(max(BUDGETS[effort], low), high), max_tokens, family, who), []
     if family.reasoning == "adaptive":
-        config = {"effort": _adaptive_effort(effort, family)}
+        config = {"effort": _adaptive_effort(effort, family, who)}
         return {"thinking": {"type": "adaptive", "display": "summarized"}, "output_config": config}, []
     if family.reasoning == "none":
         if family.thinks_always:
             return {}, []
-        raise ValueError(
-            f"Models of the family {family.name!r} do not reason, so reasoning_effort={effort!r} asks for nothing."
-        )
+        raise ValueError(f"{who} does not reason, so reasoning_effort={effort!r} asks for nothing.")
     effort = dict(family.effort_aliases).get(effort, effort)
     if family.efforts and effort not in family.efforts:
-        raise ValueError(f"reasoning_effort={effort!r} is refused by the family {family.name!r}. {_what_goes(family)}")
+        raise ValueError(f"reasoning_effort={effort!r} is refused by {who}. {_what_goes(family)}")
     return {"reasoning_effort": effort}, []
 
 
-def _adaptive_effort(effort: str, family: Family) -> str:
+def _adaptive_effort(effort: str, family: Family, who: str) -> str:
     effort = "low" if effort == "minimal" else effort
     if effort not in family.efforts:
-        raise ValueError(f"reasoning_effort={effort!r} is refused by the family {family.name!r}. {_what_goes(family)}")
+        raise ValueError(f"reasoning_effort={effort!r} is refused by {who}. {_what_goes(family)}")
     return effort
 
 
 def _spell_thinking(
-    thinking: dict[str, Any], effort: str | None, max_tokens: int | None, family: Family
+    thinking: dict[str, Any], effort: str | None, max_tokens: int | None, family: Family, who: str
 ) -> tuple[dict[str, Any], list[str]]:
     kind = thinking["type"]
     if family.reasoning == "effort" and not family.efforts:
@@ -156,7 +173,7 @@ def _spell_thinking(
     if kind == "adaptive" and family.reasoning in {"adaptive", "budget_or_adaptive"}:
         fields = {"thinking": {"display": "summarized", **thinking}}
         if effort is not None:
-            fields["output_config"] = {"effort": _adaptive_effort(effort, family)}
+            fields["output_config"] = {"effort": _adaptive_effort(effort, family, who)}
         return fields, []
     if kind == "enabled" and family.reasoning in {"budget", "budget_or_adaptive"}:
         budget = thinking.get("budget_tokens")
@@ -164,15 +181,13 @@ def _spell_thinking(
         if effort is not None:
             raise ValueError("Give either reasoning_effort or thinking with a budget, not both.")
         if not isinstance(budget, int) or not low <= budget <= high:
-            raise ValueError(
-                f"thinking needs 'budget_tokens' from {low} to {high} for the family {family.name!r}, not {budget!r}."
-            )
-        fitted = _with_budget(budget, max_tokens, family)
+            raise ValueError(f"thinking needs 'budget_tokens' from {low} to {high} for {who}, not {budget!r}.")
+        fitted = _with_budget(budget, max_tokens, family, who)
         return {**fitted, "thinking": {**thinking, **fitted["thinking"]}}, []
-    raise ValueError(f"thinking of type {kind!r} is refused by the family {family.name!r}. {_what_goes(family)}")
+    raise ValueError(f"thinking of type {kind!r} is refused by {who}. {_what_goes(family)}")
 
 
-def _with_budget(budget: int, max_tokens: int | None, family: Family) -> dict[str, Any]:
+def _with_budget(budget: int, max_tokens: int | None, family: Family, who: str) -> dict[str, Any]:
     """Agree the budget and ``max_tokens``: Claude answers 400 unless ``max_tokens`` is greater."""
     if max_tokens is None:
         max_tokens = budget + ANSWER_TOKENS
@@ -180,7 +195,7 @@ def _with_budget(budget: int, max_tokens: int | None, family: Family) -> dict[st
         budget = max_tokens - 1
         if budget < family.budget_range[0]:
             raise ValueError(
-                f"max_tokens={max_tokens} leaves no room to think: the family {family.name!r} thinks with at least "
+                f"max_tokens={max_tokens} leaves no room to think: {who} thinks with at least "
                 f"{family.budget_range[0]} tokens and max_tokens has to be greater. Raise max_tokens or leave it out."
             )
     return {"thinking": {"type": "enabled", "budget_tokens": budget}, "max_tokens": max_tokens}

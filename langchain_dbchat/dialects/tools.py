@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,8 @@ def convert_tool(tool: Mapping[str, Any] | type | Callable[..., Any] | BaseTool,
     """
     # Strict schemas are closed for the family that is called, not here: elsewhere the open schema is sent.
     own = recursive_function(tool)
-    converted = {"type": "function", "function": own} if own else convert_to_openai_tool(tool)
+    plain = dict(tool) if isinstance(tool, Mapping) else tool  # langchain-core looks for a dict
+    converted = {"type": "function", "function": own} if own else _nested(convert_to_openai_tool(plain))
     function = converted.get("function")
     if isinstance(function, Mapping):
         converted = {**converted, "function": _completed(function, tool, strict)}
@@ -60,14 +62,16 @@ def _completed(function: Mapping[str, Any], tool: Any, strict: bool | None) -> d
         parameters = recursive_parameters(tool, whole.get("parameters"))
         if parameters is not None:
             whole["parameters"] = parameters
-    if strict is not None:
-        if whole.get("strict", strict) is not strict and tool is not None and "function" not in tool:
-            raise ValueError(
-                f"The tool {whole.get('name')!r} says strict={whole['strict']}, but it is bound with strict={strict}. "
-                "Leave one of them out."
-            )
-        whole.setdefault("strict", strict)
+    if strict is not None:  # what the caller asks of all tools goes before one's own
+        whole["strict"] = strict
     return whole
+
+
+def _nested(tool: dict[str, Any]) -> dict[str, Any]:
+    """Return a function in the shape of chat completions, if it came in the flat one of Responses."""
+    if tool.get("type") != "function" or "function" in tool or "name" not in tool:
+        return tool
+    return {"type": "function", "function": {key: value for key, value in tool.items() if key != "type"}}
 
 
 def convert_tool_choice(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
@@ -129,6 +133,7 @@ def encode_tools(
     for tool in tools:
         if not isinstance(tool, Mapping):
             raise TypeError(f"A tool has to be a dict in OpenAI's shape, not {tool!r}: bind it with bind_tools.")
+        tool = _nested(dict(tool))  # noqa: PLW2901  # the same tool in the shape that is sent
         function = tool.get("function")
         if not isinstance(function, Mapping):
             encoded.append(dict(tool))
@@ -149,52 +154,95 @@ def encode_format(response_format: Any) -> dict[str, Any]:
     """Turn a response format or a schema into the ``response_format`` of a request.
 
     Args:
-        response_format: A ``response_format`` as a dict, or a schema: Pydantic class, TypedDict or JSON schema.
+        response_format: A ``response_format`` as a dict, or a schema in any spelling.
 
     Returns:
         The request's ``response_format``.
 
     Raises:
-        TypeError: If it is a string.
+        TypeError: If it is a string or another value that is not a schema.
         ValueError: If its schema is missing.
     """
-    if isinstance(response_format, Mapping) and response_format.get("type") in {"text", "json_object"}:
-        return dict(response_format)
+    from langchain_dbchat.dialects.spellings import (  # noqa: PLC0415  # loads Pydantic's schemas: not with the package
+        UNTITLED,
+        read_schema,
+    )
+
     if isinstance(response_format, str):
         raise TypeError(f"response_format={response_format!r} is no dict: {{'type': 'json_object'}}, or a schema.")
-    if isinstance(response_format, Mapping) and response_format.get("type") == "json_schema":
-        if not isinstance(response_format.get("json_schema"), Mapping):
-            raise ValueError(
-                "A response_format of type 'json_schema' needs {'name': ..., 'schema': ...} under that name."
-            )
-        return {**response_format, "json_schema": dict(response_format["json_schema"])}
-    function = convert_tool(response_format, None)["function"]
-    schema = {"description": function["description"]} if function.get("description") else {}
-    return {
-        "type": "json_schema",
-        "json_schema": {"name": function["name"], "schema": {**schema, **function.get("parameters", NO_PARAMETERS)}},
-    }
+    if isinstance(response_format, Mapping):
+        if response_format.get("type") in ("text", "json_object"):
+            return dict(response_format)
+        held = response_format.get("json_schema")
+        if isinstance(held, Mapping) and isinstance(held.get("schema", {}), Mapping):
+            return {**response_format, "json_schema": {"name": UNTITLED, **held}}
+    wanted = read_schema(response_format)
+    return write_format(wanted.name, wanted.description, wanted.schema, wanted.strict)
+
+
+def write_format(name: str, description: str, schema: Mapping[str, Any], strict: bool | None) -> dict[str, Any]:
+    """Write a ``response_format`` of type ``json_schema``.
+
+    Args:
+        name: The schema's name.
+        description: What it stands for, which goes into the schema.
+        schema: The JSON schema.
+        strict: Whether the answer has to follow it exactly; None says nothing.
+
+    Returns:
+        The response format.
+    """
+    held: dict[str, Any] = {"name": name, "schema": {**({"description": description} if description else {}), **schema}}
+    if strict is not None:
+        held["strict"] = strict
+    return {"type": "json_schema", "json_schema": held}
+
+
+_NO_ARGUMENTS = frozenset({"", "null", "none", "undefined"})
+_FENCE = re.compile(r"```(?:json)?[ \t]*\r?\n?(\{.*\})\s*```", re.DOTALL | re.IGNORECASE)
+_LAYERS = 4  # two were seen: a server that encodes what the model has encoded already
 
 
 def parse_arguments(text: str) -> tuple[dict[str, Any], str | None]:
     """Read the arguments of a tool call.
 
+    Nothing, ``null`` and how Python and JavaScript write it mean no arguments (langchain #34123). A string that holds
+    one JSON object is that object: vLLM's Hermes parser encodes what Granite has encoded already (vllm #54964). A
+    Markdown fence around one object is left out. Raw control characters inside strings, which models write, are
+    accepted, as langchain-core accepts them. Everything else is not a call, and the model has to be told so: a list, a
+    number, an object that more text follows, single quotes.
+
     Args:
-        text: JSON text as the model wrote it. Empty means no arguments. Raw control characters inside strings, which
-            models write, are accepted, as langchain-core accepts them.
+        text: JSON text as the model wrote it.
 
     Returns:
         The arguments and None, or an empty dict and what is wrong with them.
     """
-    if not text.strip():
-        return {}, None
-    try:
-        value = from_json(text)
-    except ValueError:
+    value: Any = text
+    for _ in range(_LAYERS):
+        text = value.strip()
+        if text.lower() in _NO_ARGUMENTS:
+            return {}, None
+        fenced = _FENCE.fullmatch(text) if text.startswith("```") else None
         try:
-            value = json.loads(text, strict=False)
+            value = _decode(fenced[1] if fenced else text)
         except (ValueError, RecursionError) as error:
             return {}, f"The arguments are not valid JSON: {error}"
-    if not isinstance(value, dict):
-        return {}, f"The arguments are a JSON {type(value).__name__}, not an object."
-    return value, None
+        if isinstance(value, dict):
+            return value, None
+        if not isinstance(value, str) or not _may_hold_arguments(value):
+            break
+    return {}, f"The arguments are a JSON {type(value).__name__}, not an object."
+
+
+def _decode(text: str) -> Any:
+    try:
+        return from_json(text)
+    except ValueError:
+        return json.loads(text, strict=False)
+
+
+def _may_hold_arguments(text: str) -> bool:
+    """Tell whether text within JSON may be arguments that were encoded again, and not words."""
+    text = text.strip()
+    return text.startswith(("{", '"', "```")) or text.lower() in _NO_ARGUMENTS

@@ -50,6 +50,16 @@ class Family:
     """Whether images may be http links. Claude refuses them (wire facts 2.2)."""
     empty_text: bool = True
     """Whether empty text is accepted. Claude refuses it (wire facts 2.5)."""
+    blank_text: bool = True
+    """Whether text of nothing but white space is accepted. Claude refuses it (opencode #31259)."""
+    alternates: bool = False
+    """Whether user and assistant must take turns (wire facts 6.4)."""
+    call_ids: str = ""
+    """Pattern of the ids of tool calls; any will do where it is empty. Claude checks the letters (wire facts 6.4)."""
+    call_id_length: int | None = None
+    """Most characters of such an id. OpenAI takes 40 (dify #28987)."""
+    unique_call_ids: bool = False
+    """Whether no two calls of a conversation may have the same id. Claude: "`tool_use` ids must be unique"."""
     grouped_calls: bool = True
     """Whether several calls of one turn may be followed by their results. gpt-oss refuses it (wire facts 2.5)."""
     answers_all_calls: bool = False
@@ -93,6 +103,9 @@ CLAUDE = Family(
     stream_options=True,
     http_images=False,
     empty_text=False,
+    blank_text=False,
+    call_ids="^[a-zA-Z0-9_-]+$",
+    unique_call_ids=True,
     answers_all_calls=True,
     json_object=False,
     cache="marked",
@@ -113,6 +126,7 @@ GPT = Family(
     fields=frozenset({"n", "seed", "logprobs", "top_logprobs", "stream_options"}),
     stream_options=True,
     strict_tools=True,
+    call_id_length=40,
     answers_all_calls=True,
     cache="auto",
     tool_tokens=127,
@@ -132,6 +146,7 @@ EXTERNAL = Family(
     stream_options=True,
     strict_tools=True,
     message_name="yes",
+    call_id_length=40,
     answers_all_calls=True,
     cache="auto",
     tool_tokens=60,
@@ -174,6 +189,7 @@ LLAMA = Family(
     usage="plain",
     stream_usage="running",
     fields=SAMPLING,
+    alternates=True,
     grouped_calls=False,
     parameters_required=True,
     prefill=False,

@@ -1,14 +1,21 @@
-"""Values for a JSON schema, taken from a text where it has any, else made up so that they fit."""
+"""Values for a JSON schema, taken from a text where it has any, else made up so that they fit.
+
+What is filled is bounded: each step costs something, and a schema that refers to itself or multiplies its parts ends in
+`TooMuchError`. A pattern is only searched for where the search is quick (`patience`).
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+from pydantic_core import to_json
+
 from langchain_dbchat.local import found as patterns
+from langchain_dbchat.local.patience import search
 from langchain_dbchat.local.words import STOPWORDS, content_words
 
-DEEP, DEEPEST = 3, 6
+DEEP, DEEP_REQUIRED = 3, 6
 """Where optional parts of a schema that holds itself end, and where required ones do."""
 MISSING: Any = object()
 """No value: the text has nothing for an optional property."""
@@ -21,7 +28,16 @@ WHOLE = frozenset(content_words("query question search request prompt input inst
 PIECE = frozenset(content_words("text sentence message content phrase word string"))
 CODES = frozenset(content_words("currency currencies"))
 WAYS = {"origin": "from", "from": "from", "destination": "to", "to": "to"}
+LONGEST_NUMBER = 300  # digits
 SUMS = frozenset(content_words("expression formula equation calculation"))
+
+
+BUDGET = 20_000  # steps, or pieces of 64 characters
+DEEPEST = 60  # schemas within each other, by nesting or by reference
+
+
+class TooMuchError(ValueError):
+    """A schema whose values would be too many or too large."""
 
 
 class Filler:
@@ -36,6 +52,8 @@ class Filler:
     def __init__(self, text: str, root: dict[str, Any], focus: str = "") -> None:
         self.found = patterns.Found.of(text)
         self.root = root
+        self._left = BUDGET
+        self._level = 0
         keys = root.get("properties") or {}
         self.found.quoted = [quoted for quoted in self.found.quoted if quoted not in keys]
         first = patterns.Found.of(focus).numbers
@@ -50,7 +68,16 @@ class Filler:
             required: Whether there must be one; else `MISSING` where the text has nothing.
             depth: How deep in the whole schema this is; a recursive schema ends.
         """
+        self._level += 1
+        try:
+            return self._fill(schema, key, required=required, depth=depth)
+        finally:
+            self._level -= 1
+
+    def _fill(self, schema: dict[str, Any], key: str, *, required: bool, depth: int) -> Any:
         schema = self.resolve(schema)
+        for name in ("description", "title", "const", "default"):
+            self._pay(schema.get(name))
         if "const" in schema:
             return schema["const"]
         if isinstance(schema.get("enum"), list) and schema["enum"]:
@@ -72,8 +99,25 @@ class Filler:
     def _nothing(_schema: dict[str, Any], _key: str, *, required: bool) -> Any:
         return None if required else MISSING
 
+    def _pay(self, value: Any = None) -> None:
+        """Count a step, and a value that may come into the answer."""
+        size = len(value) if isinstance(value, str) else len(to_json(value)) if isinstance(value, dict | list) else 0
+        self._left -= 1 + size // 64
+        if self._left < 0:
+            raise TooMuchError("its values would be too many or too large")
+        if self._level > DEEPEST:
+            raise TooMuchError("it is nested too deeply, or refers to itself without end")
+
     def resolve(self, schema: dict[str, Any]) -> dict[str, Any]:
         """The schema with ``$ref`` followed and ``allOf`` merged."""
+        self._level += 1
+        try:
+            self._pay()
+            return self._resolve(schema)
+        finally:
+            self._level -= 1
+
+    def _resolve(self, schema: dict[str, Any]) -> dict[str, Any]:
         for _ in range(8):
             target = schema.get("$ref")
             if not isinstance(target, str):
@@ -99,6 +143,7 @@ class Filler:
 
     def _one_of(self, schema: dict[str, Any], key: str, *, required: bool) -> Any:
         values = schema["enum"]
+        self._left -= len(values) // 16
         words = {*content_words(self.found.text), self.found.text.lower()}
         said = self.found.after(key) if key else None
         for value in values:
@@ -129,7 +174,7 @@ class Filler:
         properties = schema.get("properties")
         needed = schema.get("required") or []
         filled: dict[str, Any] = {}
-        if not isinstance(properties, dict) or depth > DEEPEST:
+        if not isinstance(properties, dict) or depth > DEEP_REQUIRED:
             return filled if required else MISSING
         parts = {name: part for name, part in properties.items() if isinstance(part, dict)}
         # What is simple is filled first, so that what is nested does not use its values up.
@@ -148,14 +193,15 @@ class Filler:
     def _array(self, schema: dict[str, Any], key: str, *, required: bool, depth: int) -> Any:
         places = schema.get("prefixItems")
         if isinstance(places, list):
-            return [self.fill(place, key, required=True, depth=depth + 1) for place in places] if required else MISSING
+            parts = [place if isinstance(place, dict) else {} for place in places]
+            return [self.fill(part, key, required=True, depth=depth + 1) for part in parts] if required else MISSING
         items = schema.get("items")
         items = items if isinstance(items, dict) else {}
         # A list within a list within ... ends: a schema may hold itself.
         least = schema.get("minItems", 1 if required and depth < DEEP else 0)
-        most = schema.get("maxItems", 8)
+        most = schema.get("maxItems", max(8, least))
         values: list[Any] = []
-        while len(values) < most and depth <= DEEPEST and (least or depth < DEEP):
+        while len(values) < most and depth <= DEEP_REQUIRED and (least or depth < DEEP):
             value = self.fill(items, _singular(key), required=len(values) < least, depth=depth + 1)
             if value is MISSING or (value in values and len(values) >= least):
                 break
@@ -167,6 +213,8 @@ class Filler:
     def _number(self, schema: dict[str, Any], _key: str, *, required: bool) -> Any:
         kind = _kind(schema)
         for text in self.found.numbers:
+            if len(text) > LONGEST_NUMBER:
+                continue
             number: float = float(text) if kind == "number" and "." in text else int(float(text))
             whole = kind == "number" or "." not in text
             if whole and f"#{text}" not in self.found.used and _within(number, schema):
@@ -201,7 +249,9 @@ class Filler:
         if value is None:
             value = f"{key.replace('_', ' ').capitalize() or 'Something'} about {self.found.topic}"
         least, most = schema.get("minLength", 0), schema.get("maxLength", 10_000)
-        return value.ljust(least, ".")[:most]
+        value = value.ljust(least, ".")[:most]
+        self._pay(value)
+        return value
 
     def _said(self, schema: dict[str, Any], key: str) -> str | None:
         """What the text says for a string property; by its format, its name, its description."""
@@ -215,7 +265,7 @@ class Filler:
         if schema.get("format") in formats:
             pattern, otherwise = formats[schema["format"]]
             return found.take(pattern.findall(text)) or otherwise
-        match = _search(schema.get("pattern"), text)
+        match = search(schema.get("pattern"), text)
         if match:
             return match.group()
         said = found.after(key) if key else None
@@ -242,16 +292,6 @@ class Filler:
         if words & PIECE:
             return found.take(found.quoted) or after_colon(found.text)
         return found.take([*found.quoted, *found.names] if words & WHO else found.quoted)
-
-
-def _search(pattern: Any, text: str) -> re.Match[str] | None:
-    """Where a text fits a schema's pattern; JSON schema's patterns are JavaScript's, and some are none of Python's."""
-    if not isinstance(pattern, str):
-        return None
-    try:
-        return re.search(pattern.removeprefix("^").removesuffix("$"), text)
-    except re.error:
-        return None
 
 
 def after_colon(text: str) -> str | None:

@@ -15,6 +15,8 @@ from pydantic_core import from_json, to_json
 from langchain_dbchat.local import speech
 from langchain_dbchat.local.answer import Answer, Call, cut, stop_at
 from langchain_dbchat.local.asked import text_of
+from langchain_dbchat.local.checks.schemas import fault_in
+from langchain_dbchat.local.checks.sizes import excess_in
 from langchain_dbchat.local.filling import Filler, is_place
 from langchain_dbchat.local.found import Found
 from langchain_dbchat.local.relevance import clause_for, likeliest, relevant
@@ -174,7 +176,9 @@ def _schema_in(text: str) -> dict[str, Any] | None:
             value = from_json(text[match.start() :].partition("\n```")[0].strip())
         except ValueError:
             continue
-        if isinstance(value, dict) and isinstance(value.get("properties"), dict):
+        if not isinstance(value, dict) or not isinstance(value.get("properties"), dict):
+            continue
+        if fault_in(value) is None and excess_in(value) is None:
             return value
     return None
 

@@ -40,6 +40,8 @@ class Model:
     """Whether it thinks when nothing is said about it (wire facts 2.3)."""
     sampling: bool = True
     """Whether it takes ``temperature``, ``top_p`` and ``top_k`` (wire facts 2.2)."""
+    limit_name: str = ""
+    """The one field that takes the token limit: OpenAI's reasoning models refuse ``max_tokens`` (pydantic-ai #1205)."""
     stop: bool = True
     """Whether it takes ``stop`` (wire facts 2.2)."""
     tools: bool = True
@@ -197,6 +199,8 @@ CHAT: tuple[Model, ...] = (
           retired="2026-02-15"),
     Model("gemma-3-12b", families.GEMMA, 128 * K, 32 * K),
     Model("gpt-4o", families.EXTERNAL, 128 * K, 16_384),
+    Model("o4-mini", families.EXTERNAL, 200 * K, 100_000, sampling=False, stop=False, efforts=("low", "medium", "high"),
+          limit_name="max_completion_tokens"),
 )  # fmt: skip
 
 

@@ -17,8 +17,9 @@ from starlette.routing import Route
 from langchain_dbchat.local import checks, mind, vectors
 from langchain_dbchat.local.answer import Answer, pieces
 from langchain_dbchat.local.asked import Asked
+from langchain_dbchat.local.filling import TooMuchError
 from langchain_dbchat.local.models import Embedder, Model
-from langchain_dbchat.local.refusals import Refused, endpoint_not_found, plain
+from langchain_dbchat.local.refusals import Refused, endpoint_not_found, invalid, plain
 from langchain_dbchat.local.seal import Seal
 from langchain_dbchat.local.shapes import Stream, whole
 from langchain_dbchat.local.usage import Cache
@@ -127,7 +128,11 @@ class Site:
             async for piece in self.backend.pieces(asked):
                 yield piece
             return
-        for piece in pieces(mind.think(asked, choice)):
+        try:
+            answer = mind.think(asked, choice)
+        except TooMuchError as error:
+            raise invalid(asked, f"JSON schema is too large: {error}") from None
+        for piece in pieces(answer):
             yield piece
 
     async def _events(self, asked: Asked, prompt: Prompt, choices: list[AsyncIterator[Piece]]) -> AsyncIterator[bytes]:

@@ -15,6 +15,7 @@ from langchain_dbchat.local.catalogue import Catalogue
 from langchain_dbchat.local.faults import Fault, Faults, Recorded
 from langchain_dbchat.local.front import Front
 from langchain_dbchat.local.identity import Identity
+from langchain_dbchat.local.named_faults import NAMED
 from langchain_dbchat.local.server import Site
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class LocalWorkspace:
 
     def fail_next(  # noqa: PLR0913  # what may go wrong, all by name
         self,
-        status: int = 503,
+        status: int | str = 503,
         *,
         body: dict[str, Any] | str | None = None,
         headers: Mapping[str, str] | None = None,
@@ -107,14 +108,23 @@ class LocalWorkspace:
         """Let the next requests fail; several calls queue up.
 
         Args:
-            status: The HTTP status.
-            body: The body; None for the one that Databricks sends with that status.
+            status: The HTTP status, or the name of a fault such as ``input_guardrail`` or
+                ``external_model_rate_limit``; `named_faults.NAMED` lists them.
+            body: The body; None for the one that Databricks sends with that status, or that the named fault has.
             headers: Extra headers, e.g. ``{"retry-after": "1"}``.
             times: How many requests fail.
             path: Only requests whose path holds this.
             drop: Close the connection without an answer instead.
             drop_after: Answer as usual, but close the connection after so many pieces of the body instead.
+
+        Raises:
+            ValueError: There is no fault of that name.
         """
+        if isinstance(status, str):
+            if status not in NAMED:
+                raise ValueError(f"There is no fault named {status!r}. There are: {', '.join(NAMED)}.")
+            status, named = NAMED[status]
+            body = named if body is None else body
         self._faults.waiting.append(Fault(status, body, dict(headers or {}), times, path, drop, drop_after))
 
     def start(self) -> Self:

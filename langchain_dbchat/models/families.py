@@ -44,6 +44,14 @@ class Family(NamedTuple):
     """Whether empty text is accepted. Claude: `messages: text content blocks must be non-empty`, also for an
     assistant turn that only calls tools, which Databricks itself returns with `content: ""`."""
 
+    blank_text: bool = True
+    """Whether text of nothing but white space is accepted. Claude: `messages: text content blocks must contain
+    non-whitespace text` (opencode #31259)."""
+
+    final_space: bool = True
+    """Whether a last message of the assistant's, which the model continues, may end with white space. Claude:
+    `final assistant content cannot end with trailing whitespace` (langchain #35071)."""
+
     image_urls: bool = True
     """Whether an image may be an http(s) URL. Claude: `Http data URLs are not supported by Claude`; it takes data
     URLs."""
@@ -51,6 +59,23 @@ class Family(NamedTuple):
     system: Literal["first", "anywhere"] = "anywhere"
     """Where system messages may stand. Databricks documents `system` as usable once, as the first message; Gemini
     refuses a second one."""
+
+    alternating_roles: bool = False
+    """Whether user and assistant have to take turns, the user first. Llama, DBRX and Mixtral: `Chat message input roles
+    must alternate (user -> assistant -> u -> a -> ...) with an optional system at the start` (aider #1920,
+    crewAI #1454)."""
+
+    call_ids: str = ""
+    """The pattern of the ids of tool calls, as a regular expression for the whole id; empty where any id will do.
+    Claude: `tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'` (langchain #37756), 64 characters at most on
+    Bedrock; OpenAI: `string too long. Expected a string with maximum length 40` (dify #28987); Mixtral: `must be a-z,
+    A-Z, 0-9, with a length of 9` (magentic #276; the other models of its row take any id). An endpoint of an unknown
+    model gets ids that all of these but Mixtral take; a server behind `base_url=` gets each id as it is, because
+    LiteLLM keeps Gemini's signatures in them."""
+
+    orphan_results: bool = False
+    """Whether a tool result may be sent whose call is not in the conversation. Databricks' models answer 400; some
+    servers behind `base_url=` do not check."""
 
     tool_history: Literal["grouped", "split"] = "grouped"
     """How several tool calls of one past turn are sent. Claude wants all results after the one turn that called;
@@ -62,6 +87,10 @@ class Family(NamedTuple):
 
     tool_result_media: bool = True
     """Whether images and files may stand in a tool message. Where not, they follow in a user message."""
+
+    answer_media: bool = True
+    """Whether images may stand in an assistant's message, as Gemini's image models send them. Where not, they follow in
+    a user message: elsewhere they are documented for the user role alone."""
 
     schemas_checked: bool = True
     """Whether the server checks a schema before the model sees it (Claude: `JSON schema is invalid. It must match JSON
@@ -86,6 +115,11 @@ class Family(NamedTuple):
     `closed`: it is sent where the caller asks for it, beside a closed schema. `any`: the server takes it beside an open
     schema too (recorded on Claude 3.7), and a response format that the caller wrote stays as it is. `none`: it is left
     out, because the server enforces every schema and knows no closed ones (Gemini)."""
+
+    tool_names: str = "[a-zA-Z0-9_-]{1,64}"
+    """The pattern that names of tools and schemas match; others are a 400 and are rewritten (OpenAI: `string does not
+    match pattern '^[a-zA-Z0-9_-]+$'`, at most 64 characters; Anthropic: `String should match pattern`). Gemini's
+    `FunctionDeclaration.name` also has to start with a letter or an underscore."""
 
     json_schema: bool | None = True
     """Whether `response_format` of type `json_schema` works; None where nobody says, and it is sent only if asked for.
@@ -120,6 +154,12 @@ class Family(NamedTuple):
     effort_aliases: tuple[tuple[str, str], ...] = ()
     """Efforts that are documented to mean another one, as (asked, sent)."""
 
+    max_tokens_name: Literal["max_tokens", "max_completion_tokens", ""] = "max_tokens"
+    """The request field that limits an answer's length; empty where both are taken or nobody says, and the user's own
+    spelling goes out. Databricks documents `max_tokens` and its own models refuse or ignore the other (OpenHands
+    software-agent-sdk #2128); OpenAI's reasoning models, external or as GPT-5, answer `Unsupported parameter:
+    'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.` (pydantic-ai #1205)."""
+
     budget_range: tuple[int, int] = (1024, 131_072)
     """Smallest and largest `thinking.budget_tokens`, in tokens. Claude: at least 1024; Gemini 2.5 Flash 0 to 24576,
     Pro 128 to 32768."""
@@ -140,6 +180,11 @@ class Family(NamedTuple):
 
     sampling_with_thinking: bool = True
     """Whether `temperature`, `top_p` and `top_k` go with thinking. Claude wants none of them then."""
+
+    sampling_without_reasoning: bool = False
+    """Whether `temperature` and `top_p` are sent, although the family refuses them, where the user also said that
+    nothing is to be reasoned. OpenAI: supported by GPT-5.1 and later with effort none only
+    (developers.openai.com/api/docs/guides/latest-model). Nobody says it of Kimi; a 400 teaches."""
 
     signs: Literal["anthropic", "google", "own", ""] = ""
     """Whose signatures its reasoning carries: a maker's, which all of that maker's models read; the endpoint's own,
@@ -171,7 +216,10 @@ _OPENAI_ONLY = frozenset({"parallel_tool_calls", "store", "prompt_cache_key", "u
 
 GENERIC = Family(
     name="generic",
+    max_tokens_name="",
     strict_tools=True,
+    call_ids="[a-zA-Z0-9_-]{1,40}",
+    orphan_results=True,
     schemas_checked=False,
     json_schema=None,
     cache_control=True,
@@ -180,7 +228,7 @@ GENERIC = Family(
 )
 """An endpoint about which its name says nothing: what the user asked for is sent as it is."""
 
-OPENAI_COMPATIBLE = GENERIC._replace(name="openai-compatible", message_names=True, signs="")
+OPENAI_COMPATIBLE = GENERIC._replace(name="openai-compatible", message_names=True, call_ids="", signs="")
 """A server behind ``base_url=`` that is no Databricks workspace (a proxy, vLLM, llama.cpp)."""
 
 _CLAUDE = Family(
@@ -188,10 +236,14 @@ _CLAUDE = Family(
     refuses=_PENALTIES | _LOGPROBS | _OPENAI_ONLY | {"seed", "n", "reasoning_effort"},
     stream_options=False,
     empty_text=False,
+    blank_text=False,
+    final_space=False,
     image_urls=False,
     system="first",
+    call_ids="[a-zA-Z0-9_-]{1,64}",
     media=frozenset({"image_url", "file"}),
     tool_result_media=False,
+    answer_media=False,
     json_object=False,
     format_with_tools=False,
     format_with_stream=False,
@@ -216,11 +268,15 @@ _GPT = Family(
     refuses=_SAMPLING | _PENALTIES | _OPENAI_ONLY | {"stop", "thinking"},
     strict_tools=True,
     system="first",
+    call_ids="[!-~]{1,40}",
     media=frozenset({"image_url", "file"}),
     tool_result_media=False,
+    answer_media=False,
+    max_tokens_name="",
     reasoning="effort",
     efforts=("minimal", "low", "medium", "high"),
 )
+_GPT_1 = _GPT._replace(name="gpt-5-1", efforts=("none", "low", "medium", "high"), sampling_without_reasoning=True)
 _GEMINI = Family(
     name="gemini-3",
     refuses=_PENALTIES | _LOGPROBS | _OPENAI_ONLY | {"thinking"},
@@ -228,8 +284,10 @@ _GEMINI = Family(
     system="first",
     media=frozenset({"image_url", "file", "audio_url", "video_url", "input_audio"}),
     tool_result_media=False,
+    answer_media=False,
     schema_keywords=_GOOGLE_SCHEMA,
     strict_formats="none",
+    tool_names="[a-zA-Z_][a-zA-Z0-9_-]{0,63}",
     reasoning="effort",
     efforts=("low", "medium", "high"),
     signs="google",
@@ -243,8 +301,10 @@ _OPEN_WEIGHTS = Family(
     system="first",
     media=frozenset({"image_url"}),
     tool_result_media=False,
+    answer_media=False,
     tool_history="split",
 )
+_ALTERNATING = _OPEN_WEIGHTS._replace(alternating_roles=True)
 _GLM = _OPEN_WEIGHTS._replace(
     name="glm-5-2",
     refuses=_OPENAI_ONLY | {"thinking"},
@@ -291,10 +351,12 @@ FAMILIES: dict[str, Family] = {
         ),
         _CLAUDE_ADAPTIVE._replace(name="claude-opus-5-5", thinks_always=True, forced_tool_choice=False),
         _GPT,
-        _GPT._replace(name="gpt-5-1", efforts=("none", "low", "medium", "high")),
-        _GPT._replace(name="gpt-5-2", efforts=("none", "low", "medium", "high", "xhigh")),
+        _GPT_1,
+        _GPT_1._replace(name="gpt-5-2", efforts=("none", "low", "medium", "high", "xhigh")),
         _GPT._replace(name="gpt-5-pro", efforts=("medium", "high", "xhigh")),
-        _GPT._replace(name="gpt-5-6", efforts=("none", "low", "medium", "high", "xhigh"), tools_need_effort_none=True),
+        _GPT_1._replace(
+            name="gpt-5-6", efforts=("none", "low", "medium", "high", "xhigh"), tools_need_effort_none=True
+        ),
         _GPT._replace(name="gpt-6", efforts=("low", "medium", "high", "xhigh", "max")),
         _GEMINI_2,
         _GEMINI_2._replace(name="gemini-2-5-pro", budget_range=(128, 32_768), thinks_always=True),
@@ -303,6 +365,7 @@ FAMILIES: dict[str, Family] = {
         _GEMINI._replace(name="gemini-3-6", refuses=_GEMINI.refuses | _SAMPLING),
         _GEMINI._replace(
             name="gemini-image",
+            answer_media=True,
             refuses=_GEMINI.refuses | {"reasoning_effort"},
             reasoning="none",
             efforts=(),
@@ -321,6 +384,7 @@ FAMILIES: dict[str, Family] = {
             name="kimi-k3",
             refuses=_OPENAI_ONLY | _SAMPLING | {"thinking"},
             efforts=("none", "low", "high", "max"),
+            sampling_without_reasoning=True,
         ),
         _THINKING_WEIGHTS._replace(
             name="deepseek-v4",
@@ -334,11 +398,16 @@ FAMILIES: dict[str, Family] = {
             thinks_always=True,
         ),
         _THINKING_WEIGHTS._replace(name="grok", media=_TEXT_ONLY, efforts=("low", "medium", "high", "xhigh")),
-        _OPEN_WEIGHTS._replace(name="thinking-open-weights", json_schema=None, thinks_always=True),
-        _OPEN_WEIGHTS._replace(media=_TEXT_ONLY),
-        _OPEN_WEIGHTS._replace(name="open-weights-vision", json_schema=None),
-        _OPEN_WEIGHTS._replace(name="llama-4"),
-        _OPEN_WEIGHTS._replace(name="open-weights-unproven", media=_TEXT_ONLY, json_schema=None),
+        _OPEN_WEIGHTS._replace(name="thinking-open-weights", media=_TEXT_ONLY, json_schema=None, thinks_always=True),
+        _ALTERNATING._replace(media=_TEXT_ONLY),
+        _ALTERNATING._replace(name="open-weights-vision", json_schema=None),
+        _ALTERNATING._replace(name="llama-4"),
+        _ALTERNATING._replace(
+            name="open-weights-unproven",
+            media=_TEXT_ONLY,
+            json_schema=None,
+            call_ids="[a-zA-Z0-9]{9}",
+        ),
     )
 }
 """Every row by its name."""
@@ -375,7 +444,7 @@ _BY_NAME: tuple[tuple[str, str], ...] = (
     (r"llama-4", "llama-4"),
     (r"llama", "open-weights"),
     (r"gemma", "open-weights-vision"),
-    (r"qwen|mixtral|dbrx|mpt", "open-weights-unproven"),
+    (r"qwen|mi[sx]tral|dbrx|mpt", "open-weights-unproven"),
 )
 """Names of Databricks' own endpoints and services to rows; the first pattern that is found wins."""
 

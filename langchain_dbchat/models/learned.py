@@ -4,6 +4,9 @@ An endpoint's name is free text, and models change behind it. A 400 that names a
 the client: the field is dropped, the request sent once more, and the lesson kept for that endpoint by every model in
 the process. A field that changes what is asked is never dropped; the one thing that is put in another way is a
 structured answer that `with_structured_output` asked for, which can be had by a tool as well as by a response format.
+A 400 that wants roles to take turns teaches that too: it is how an endpoint of a free name says that it serves Llama.
+The limit of an answer's length has two names (`max_tokens`, and `max_completion_tokens` for OpenAI's reasoning models);
+an endpoint that refuses one gets the value under the other (pydantic-ai #1205, dify #24307).
 """
 
 from __future__ import annotations
@@ -53,6 +56,15 @@ _KEPT = frozenset(
 REPLACED = frozenset({"response_format", "tool_choice"})
 """Fields that are put in another way where the caller asked for a structured answer, and kept everywhere else."""
 
+ROLES = "roles"
+"""The lesson that user and assistant have to take turns; it is not a field, and no message is dropped for it."""
+
+_TURNS = re.compile(r"roles must alternate", re.IGNORECASE)
+"""The words of that lesson: Databricks' (aider #1920) and those of the chat templates of open models."""
+
+RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+"""Fields whose value goes under another name where an endpoint refuses this one."""
+
 _NESTED = ("strict", "cache_control", "name")
 """Optional keys below the top level: of a tool, of a content part, of a message."""
 
@@ -80,8 +92,10 @@ def learn(host: str, endpoint: str, field: str) -> None:
         endpoint: The endpoint's name.
         field: The field.
     """
+    # An endpoint that takes neither of two names is not believed: the last word counts.
+    known = lessons_of(host, endpoint) - {RENAMED.get(field, field)}
     # One assignment of a new value: threads may lose a lesson, which is then learned again, but never see half of one.
-    _lessons[host, endpoint] = lessons_of(host, endpoint) | {field}
+    _lessons[host, endpoint] = known | {field}
 
 
 def forget() -> None:
@@ -97,10 +111,16 @@ def refused_field(text: str, body: Mapping[str, Any]) -> str | None:
         body: The request's body.
 
     Returns:
-        A field that the body holds and that can be left out or put in another way, or None.
+        A field that the body holds and that can be left out or put in another way, `ROLES`, or None.
     """
+    if _TURNS.search(text):
+        return ROLES if "messages" in body else None
     if not _REFUSAL.search(text) or _RANGE.search(text):
         return None
+    for key, other in RENAMED.items():
+        # `max_tokens` is what Databricks documents, so it stays unless the server asks for the other.
+        if key in body and _names(text, key) and (other in text or key not in _KEPT):
+            return key
     named = {key for key in body if key not in _KEPT and _names(text, key)}
     named |= {key for key in REPLACED if key in body and _names(text, key)}
     named |= {key for key in _NESTED if _names(text, key) and _without_nested(dict(body), key) != body}
@@ -123,10 +143,28 @@ def without(body: Mapping[str, Any], field: str) -> Body:
     return _without_nested(dict(body), field)
 
 
+def renamed(body: Mapping[str, Any], field: str) -> Body:
+    """Write a body with the value of a field under the field's other name.
+
+    Args:
+        body: The body; it is not changed.
+        field: One of `RENAMED`.
+
+    Returns:
+        A new body, or an equal one if the field is not there. What stands under the other name already stays.
+    """
+    if field not in body:
+        return dict(body)
+    other = RENAMED[field]
+    rest = {key: value for key, value in body.items() if key != field}
+    return {other: body[field], **rest}
+
+
 def _names(text: str, key: str) -> bool:
     """Tell whether a text names a field: short words that are also English only where they stand like a field."""
     if "_" in key:
-        return re.search(rf"(?<![a-z_]){key}(?![a-z_]|\.\w)", text) is not None
+        return re.search(rf"(?<![a-z_]){re.escape(key)}(?![a-z_]|\.\w)", text) is not None
+    key = re.escape(key)
     return re.search(rf"[`'\"./\s]{key}[`'\"]?(?::| parameter)|[`'\"]{key}[`'\"]|^{key}:", text) is not None
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import os
 import platform
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -21,7 +22,7 @@ from langchain_dbchat.transport.exchange import Failure, Reply, Request
 from langchain_dbchat.transport.incoming import Pace, Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from langchain_dbchat.transport.timeouts import Timeouts
 
@@ -46,6 +47,7 @@ class Attempt:
     __slots__ = (
         "_answer",
         "_auth",
+        "_client",
         "_head",
         "_headers",
         "_open",
@@ -53,6 +55,7 @@ class Attempt:
         "_pieces",
         "_request",
         "_room",
+        "_signature",
         "_timeouts",
         "_waits",
         "is_plain",
@@ -70,6 +73,8 @@ class Attempt:
         self._request = request
         self._headers = _headers(request, signature, auth)
         self._auth = auth
+        self._signature = signature
+        self._client: httpx.Client | httpx.AsyncClient | None = None
         self._timeouts = timeouts
         self._waits = {
             "connect": timeouts.connect,
@@ -97,6 +102,7 @@ class Attempt:
         Raises:
             ConfigurationError: A header or the URL cannot be sent.
         """
+        self._client = client
         url, headers, body = self._request.url, self._headers, self._request.body or None
         extensions = {"timeout": self._waits}
         try:
@@ -161,7 +167,7 @@ class Attempt:
         if self._open:
             reading = Reading(self._request, self._head, self._answer, self._auth, self._pace)
             return Reply(self._head.status_code, self._answer, None, reading)
-        return Reply(self._head.status_code, self._answer, b"".join(self._pieces))
+        return Reply(self._head.status_code, self._answer, b"".join(self._pieces), signature=self._signature)
 
     def failed(self, error: Exception) -> Reply | Failure:
         """Say what an exception of httpx means here.
@@ -176,7 +182,7 @@ class Attempt:
             return self.reply()
         from langchain_dbchat.transport.failures import failure_of  # noqa: PLC0415  # where something went wrong
 
-        return failure_of(error, self._request, self._auth, self._timeouts)
+        return failure_of(error, self._request, self._auth, self._timeouts, self._client)
 
 
 @lru_cache(maxsize=128)
@@ -225,13 +231,26 @@ def user_agent(partner: str | None = None) -> str:
     return " ".join((*words, _USER_AGENT))
 
 
-def _headers(request: Request, signature: Mapping[str, str], auth: str) -> dict[str, str]:
+def _headers(request: Request, signature: Any, auth: str) -> dict[str, str]:
     headers = {"accept": "application/json", "content-type": "application/json", "user-agent": user_agent()}
     if request.streaming:
         # A compressing proxy holds events back until a block is full.
         headers |= {"accept": "text/event-stream", "accept-encoding": "identity"}
-    headers |= {name.lower(): value for name, value in request.headers.items()}
-    for name, value in signature.items():
+    given: Mapping[Any, Any] = request.headers
+    for name, value in given.items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            kind = type(name if isinstance(value, str) else value).__name__
+            raise ConfigurationError(
+                f"The header {name!r} holds {kind}; names and values of headers are strings. Look at default_headers "
+                "and extra_headers."
+            )
+        headers[name.lower()] = value
+    if not isinstance(signature, Mapping):
+        raise ConfigurationError(f"The credentials {auth} gave {type(signature).__name__}; headers are a mapping.")
+    signed: Mapping[Any, Any] = signature
+    for name, value in signed.items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            raise ConfigurationError(f"{name} (credentials from: {auth}) is {type(value).__name__}, not a string.")
         if not (value.isascii() and value.isprintable()):  # before a library quotes it in an exception
             raise ConfigurationError(
                 f"{name} (credentials from: {auth}) holds a character that cannot stand in a header, such as a line "

@@ -14,7 +14,7 @@ from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING, cast
 
 from langchain_dbchat.transport.attempt import Attempt
-from langchain_dbchat.transport.exchange import Failure, Pause, Reply, Request, RetryPolicy, exchange
+from langchain_dbchat.transport.exchange import Failure, Pause, Reply, Request, RetryPolicy, Unsent, exchange
 from langchain_dbchat.transport.incoming import NETWORK_ERRORS, AsyncIncoming, Incoming
 from langchain_dbchat.transport.limits import Turn
 from langchain_dbchat.transport.pools import async_client, sync_client
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.transport.limits import Gate
 
     Amend = Callable[[DatabricksError, Request], Request | None]
-    Steps = Generator[Send | Pause, Reply | Failure | None, Reply]
+    Steps = Generator[Send | Pause, Reply | Failure | Unsent | None, Reply]
 
 __all__ = ["AsyncIncoming", "Channel", "Incoming", "Timeouts"]
 
@@ -109,6 +109,11 @@ class Channel:
         self._dice = dice
         self._sleep = sleep
         self._asleep = asleep
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """How long a call of this channel waits for what."""
+        return self._timeouts
 
     def post(self, request: Request, amend: Amend | None = None, gate: Gate | None = None) -> Reply:
         """Send a request and read the whole answer.
@@ -196,7 +201,7 @@ class Channel:
         return Attempt(send.request, signature, self._credentials.name, self._timeouts, self._clock)
 
     def _obey(self, steps: Steps, queue: _Queue) -> Reply:
-        outcome: Reply | Failure | None = None
+        outcome: Reply | Failure | Unsent | None = None
         with closing(steps):
             while True:
                 try:
@@ -213,7 +218,7 @@ class Channel:
                         outcome = turn.outcome = self._send(wanted)
 
     async def _aobey(self, steps: Steps, queue: _Queue) -> Reply:
-        outcome: Reply | Failure | None = None
+        outcome: Reply | Failure | Unsent | None = None
         with closing(steps):
             while True:
                 try:
@@ -229,8 +234,11 @@ class Channel:
                         queue.is_served()
                         outcome = turn.outcome = await self._asend(wanted)
 
-    def _send(self, send: Send) -> Reply | Failure:
-        attempt = self._attempt(send, self._credentials.headers(refresh=send.refresh))
+    def _send(self, send: Send) -> Reply | Failure | Unsent:
+        signature = self._credentials.headers(refresh=send.refresh)
+        if send.is_vain(signature):
+            return Unsent()
+        attempt = self._attempt(send, signature)
         client = self._http_client or sync_client()
         request = attempt.build(client, ours=client is not self._http_client)
         try:
@@ -246,8 +254,11 @@ class Channel:
             return attempt.failed(error)
         return attempt.reply()
 
-    async def _asend(self, send: Send) -> Reply | Failure:
-        attempt = self._attempt(send, await self._credentials.aheaders(refresh=send.refresh))
+    async def _asend(self, send: Send) -> Reply | Failure | Unsent:
+        signature = await self._credentials.aheaders(refresh=send.refresh)
+        if send.is_vain(signature):
+            return Unsent()
+        attempt = self._attempt(send, signature)
         client = self._http_async_client or await async_client()
         request = attempt.build(client, ours=client is not self._http_async_client)
         try:

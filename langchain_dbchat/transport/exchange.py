@@ -7,15 +7,18 @@ nothing.
 The rules, in the order in which they are asked:
 
 1. 2xx is the answer, unless it is a web page: a login page also comes with 200.
-2. The server does not know the token (401, or Databricks' 403 "Invalid Token"): send again with a new token, once. A
-   request that carries its own ``Authorization`` has no other token to try.
-3. The server refuses the request as it is (400, 422): `amend` may give another request, once. That is how the client
-   learns which optional fields an endpoint does not take.
-4. Overload and failures of the server (408, 425, 429, 500, 502, 503, 504) and requests that never reached it: send
-   again after a pause, up to `max_retries` times and as long as the pause ends before the deadline. The server's own
-   Retry-After is obeyed; without one the pause is random between 0 and an exponential bound ("full jitter"), so that
-   many clients that failed together do not return together. Where there was no connection, or it broke before the
-   server could act (or may act twice: `retry_sent`), the next one usually holds: the first pause is short.
+2. The server does not know the token (401, or Databricks' 403 "Invalid Token"): ask the credentials for a new one,
+   once, and send again if they give another. Where there is no other token (a plain string; a callable that says the
+   same again; a request with an ``Authorization`` of its own), the refusal is final. A provider behind an external
+   model that refuses the endpoint's key says nothing about the caller's token.
+3. The server, or the provider of an external model, refuses the request as it is (400, 422): `amend` may give another
+   request, once. That is how the client learns which optional fields an endpoint does not take.
+4. Overload and failures of the server (408, 425, 429, 500, 502, 503, 504, or a code that stands for one of them, such
+   as a provider's 429 within a 400) and requests that never reached it: send again after a pause, up to `max_retries`
+   times and as long as the pause ends before the deadline. The server's own Retry-After is obeyed; without one the
+   pause is random between 0 and an exponential bound ("full jitter"), so that many clients that failed together do not
+   return together. Where there was no connection, or it broke before the server could act (or may act twice:
+   `retry_sent`), the next one usually holds: the first pause is short.
 5. The request was sent and no answer came: the server may be working on it, and an agent may act on the world. It is
    sent again only if the policy says so.
 6. Everything else is an error at once, redirects too. The error raised is the last one that happened, as it is, and its
@@ -24,7 +27,7 @@ The rules, in the order in which they are asked:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_dbchat.errors import (
@@ -32,12 +35,13 @@ from langchain_dbchat.errors import (
     DatabricksAuthenticationError,
     DatabricksConnectionError,
     DatabricksError,
+    DatabricksInvalidRequestError,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-__all__ = ["Failure", "Pause", "Reply", "Request", "RetryPolicy", "Send", "exchange"]
+__all__ = ["Failure", "Pause", "Reply", "Request", "RetryPolicy", "Send", "Unsent", "exchange"]
 
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _UNKNOWN_CALLER = frozenset({401, 403})
@@ -81,12 +85,14 @@ class Reply:
         headers: The headers with lower-case names.
         body: The body, decompressed; None while it is still open.
         source: The open body, for the loop that opened it; nobody else touches it.
+        signature: The credentials' headers with which the request was sent.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes | None = None
     source: Any = None
+    signature: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -102,16 +108,31 @@ class Failure:
     sent: bool
 
 
+@dataclass(slots=True)
+class Unsent:
+    """The request was not sent again, because the credentials gave the signature that had been refused."""
+
+
 class Send(NamedTuple):
     """Send this request and report a `Reply` or a `Failure`.
 
     Attributes:
         request: The request.
         refresh: The last signature was refused: ask the credentials for a new one.
+        refused: That signature. If the credentials give the same again, do not send, and report `Unsent`.
     """
 
     request: Request
     refresh: bool = False
+    refused: Mapping[str, str] | None = None
+
+    def is_vain(self, signature: Mapping[str, str]) -> bool:
+        """Say whether a signature is the one that was refused.
+
+        Args:
+            signature: The credentials' headers.
+        """
+        return self.refused is not None and signature == self.refused
 
 
 class Pause(NamedTuple):
@@ -209,7 +230,7 @@ def exchange(  # noqa: PLR0913 - the world's parts are arguments, so that no tes
     dice: Callable[[], float],
     auth: str,
     amend: Callable[[DatabricksError, Request], Request | None] | None = None,
-) -> Generator[Send | Pause, Reply | Failure | None, Reply]:
+) -> Generator[Send | Pause, Reply | Failure | Unsent | None, Reply]:
     """Conduct one call.
 
     Args:
@@ -230,35 +251,43 @@ def exchange(  # noqa: PLR0913 - the world's parts are arguments, so that no tes
         DatabricksError: The call failed.
     """
     ledger = _Ledger(policy, clock, dice)
+    refused: DatabricksError | None = None
     may_refresh = request.authorization is None
-    refresh = False
+    send = Send(request)
     while True:
-        outcome = yield Send(request, refresh=refresh)
+        outcome = yield send
+        if refused is not None:
+            if isinstance(outcome, Unsent):
+                ledger.note(refused, "not sent again: the credentials gave the same token")
+                raise ledger.tell(refused)
+            ledger.note(refused, "sent again with a new token")
+            refused = None
         error = _error_of(outcome, request, auth)
         if error is None:
             return outcome  # type: ignore[return-value]  # only a Reply is without an error
-        refresh = may_refresh and _is_unknown_caller(error)
-        if refresh:
-            may_refresh = False
-            ledger.note(error, "sent again with a new token")
+        if may_refresh and _is_unknown_caller(error):
+            may_refresh, refused = False, error
+            send = Send(request, refresh=True, refused=outcome.signature if isinstance(outcome, Reply) else None)
             continue
-        if amend is not None and error.status_code in _REFUSED:
+        if amend is not None and _is_refused(error):
             amended = amend(error, request)
             amend = None
             if amended is not None:
                 request = amended
                 ledger.note(error, "sent again without what was refused")
+                send = Send(request)
                 continue
         pause = ledger.pause(error) if _is_transient(outcome, error, policy) else None
         if pause is None:
             raise ledger.tell(error)
         yield Pause(pause)
+        send = Send(request)
 
 
-def _error_of(outcome: Reply | Failure | None, request: Request, auth: str) -> DatabricksError | None:
+def _error_of(outcome: Reply | Failure | Unsent | None, request: Request, auth: str) -> DatabricksError | None:
     if isinstance(outcome, Failure):
         return outcome.error
-    if outcome is None:
+    if not isinstance(outcome, Reply):
         raise TypeError("a Send is answered with a Reply or a Failure")
     if 200 <= outcome.status < 300 and not _is_page(outcome):  # noqa: PLR2004 - the range of statuses that mean yes
         return None
@@ -283,9 +312,16 @@ def _is_unknown_caller(error: DatabricksError) -> bool:
     return isinstance(error, DatabricksAuthenticationError) and error.status_code in _UNKNOWN_CALLER
 
 
-def _is_transient(outcome: Reply | Failure | None, error: DatabricksError, policy: RetryPolicy) -> bool:
+def _is_refused(error: DatabricksError) -> bool:
+    """Say whether the request as it is was refused, by the endpoint or by a provider behind it, whatever its status."""
+    behind = error.provider is not None and isinstance(error, DatabricksInvalidRequestError)
+    return behind or error.status_code in _REFUSED
+
+
+def _is_transient(outcome: Reply | Failure | Unsent | None, error: DatabricksError, policy: RetryPolicy) -> bool:
     if not getattr(error, "is_retryable", False):  # a ConfigurationError is no ModelError and does not have it
         return False
     if isinstance(outcome, Failure):
         return policy.retry_sent or not outcome.sent
-    return error.status_code in _RETRIED
+    status = error.status_code or 0
+    return status in _RETRIED or status < 500  # noqa: PLR2004 - below, only a code can have made it one that passes

@@ -22,6 +22,7 @@ from langchain_dbchat.errors import (
     StreamInterruptedError,
 )
 from langchain_dbchat.transport.exchange import Failure, Request
+from langchain_dbchat.transport.proxied import proxy_failure, proxy_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,7 +125,13 @@ _ROWS: tuple[tuple[type[Exception], _Row], ...] = (
 )
 
 
-def failure_of(error: Exception, request: Request, auth: str, timeouts: Timeouts) -> Failure:
+def failure_of(
+    error: Exception,
+    request: Request,
+    auth: str,
+    timeouts: Timeouts,
+    client: httpx.Client | httpx.AsyncClient | None = None,
+) -> Failure:
     """Find what an exception of httpx means for a request whose answer has not begun, or was to come whole.
 
     Args:
@@ -132,6 +139,7 @@ def failure_of(error: Exception, request: Request, auth: str, timeouts: Timeouts
         request: What was being sent.
         auth: The way of signing in, as errors name it.
         timeouts: The timeouts of the call.
+        client: The client that sent it, which knows of a proxy.
 
     Returns:
         The failure.
@@ -147,9 +155,15 @@ def failure_of(error: Exception, request: Request, auth: str, timeouts: Timeouts
         write=timeouts.write,
         first_event=timeouts.first_event,
     )
-    hopeless = _hopeless(error)
+    hopeless, advice = _hopeless(error), row.advice
+    proxy = None if issubclass(row.error, ConfigurationError) else proxy_of(client, request.url)
+    fault = proxy_failure(error, proxy, request.host) if proxy else None
+    if fault is not None:
+        what, advice, hopeless = fault.what, fault.advice, None if fault.passes else fault.advice
+    elif proxy:
+        what = f"{what} (through the proxy {proxy})"
     made = row.error(
-        compose(what, endpoint=request.endpoint, auth=auth, advice=hopeless or row.advice),
+        compose(what, endpoint=request.endpoint, auth=auth, advice=hopeless or advice),
         endpoint=request.endpoint,
         host=request.host,
         auth=auth,

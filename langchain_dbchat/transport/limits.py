@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from langchain_dbchat.transport.exchange import Unsent
+
 __all__ = ["Gate", "Lane", "Limit", "Turn", "gate_of"]
 
 logger = logging.getLogger(__name__)
@@ -87,7 +89,7 @@ class Limit:
         self.travelling += 1
         return self.round
 
-    def end(self, started: int, outcome: Reply | Failure | None, now: float) -> str | None:
+    def end(self, started: int, outcome: Reply | Failure | Unsent | None, now: float) -> str | None:
         """Take a request's end into account.
 
         Args:
@@ -229,7 +231,7 @@ class Gate:
             raise
         return waiter.started
 
-    def leave(self, started: int, outcome: Reply | Failure | None) -> None:
+    def leave(self, started: int, outcome: Reply | Failure | Unsent | None) -> None:
         """End a turn.
 
         Args:
@@ -318,7 +320,7 @@ class Lane(Gate):
             super().leave(own, None)
             raise
 
-    def leave(self, started: int, outcome: Reply | Failure | None) -> None:
+    def leave(self, started: int, outcome: Reply | Failure | Unsent | None) -> None:
         """End both turns; the lane learns nothing from the outcome."""
         if self._outer is not None:
             self._outer.leave(started, outcome)
@@ -337,7 +339,7 @@ class Turn:
     def __init__(self, gate: Gate | None) -> None:
         self._gate = gate
         self._started = 0
-        self.outcome: Reply | Failure | None = None
+        self.outcome: Reply | Failure | Unsent | None = None
 
     def __enter__(self) -> Self:
         if self._gate is not None:

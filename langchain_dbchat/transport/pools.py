@@ -15,7 +15,9 @@ copied and thrown away for nothing. These things make a shared client safe:
 - **Cookies.** None are kept: a cookie of one user's login must not travel with another user's token.
 
 The connections lie in a pool of our own (see `free_list`), and what httpx's client does around a pool is left out:
-redirects, cookies, authentication. Where a proxy is in the environment, it is httpx's own client with its own pool.
+redirects, cookies, authentication. Where a proxy is in the environment, it is httpx's own client with its own pool
+(see `proxied`); a request to this machine does not go through the proxy, because ``http://`` is allowed there and the
+proxy would see its token.
 """
 
 from __future__ import annotations
@@ -26,10 +28,11 @@ import os
 import threading
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
-from urllib.request import getproxies
 
 import httpx
 
+from langchain_dbchat.auth.tls import tls_context
+from langchain_dbchat.proxies import has_proxy
 from langchain_dbchat.transport.free_list import AsyncFreeList, FreeList
 
 if TYPE_CHECKING:
@@ -138,7 +141,7 @@ async def async_client() -> httpx.AsyncClient:
     if kept is not None:
         return kept.client
     context = _tls(state, key)
-    if _has_proxy():
+    if has_proxy():
         await asyncio.to_thread(context)
     with state.lock:
         for other in [other for other in state.async_clients if other.is_closed()]:
@@ -154,20 +157,19 @@ async def async_client() -> httpx.AsyncClient:
 
 
 def _new_client(context: Callable[[], ssl.SSLContext]) -> httpx.Client:
-    if _has_proxy():
-        return httpx.Client(verify=context(), limits=_PROXY_LIMITS, cookies=_no_cookies())
-    return _Client(context)
+    if not has_proxy():
+        return _Client(context)
+    from langchain_dbchat.transport.proxied import proxied_client  # noqa: PLC0415  # where there is a proxy
+
+    return proxied_client(_Client(context), context(), _PROXY_LIMITS, _no_cookies())
 
 
 def _new_async_client(context: Callable[[], ssl.SSLContext]) -> httpx.AsyncClient:
-    if _has_proxy():
-        return httpx.AsyncClient(verify=context(), limits=_PROXY_LIMITS, cookies=_no_cookies())
-    return _AsyncClient(context)
+    if not has_proxy():
+        return _AsyncClient(context)
+    from langchain_dbchat.transport.proxied import proxied_async_client  # noqa: PLC0415  # where there is a proxy
 
-
-def _has_proxy() -> bool:
-    """Say whether httpx would find a proxy in the environment, or in the settings of macOS or Windows."""
-    return not getproxies().keys().isdisjoint({"http", "https", "all"})
+    return proxied_async_client(_AsyncClient(context), context(), _PROXY_LIMITS, _no_cookies())
 
 
 async def _keep(
@@ -200,7 +202,7 @@ def _tls(state: _State, key: _Key) -> Callable[[], ssl.SSLContext]:
         with state.tls_lock:
             made = state.contexts.get(key[:2])
             if made is None:
-                made = httpx.create_ssl_context()
+                made = tls_context()
                 made.set_alpn_protocols(["http/1.1"])
                 if _key()[:2] == key[:2]:  # it was made of what the environment says now
                     state.contexts[key[:2]] = made

@@ -1,20 +1,30 @@
 """The event stream on the wire: bytes in, the payloads of complete events out.
 
-This is the part of the WHATWG event stream format that model serving uses: `data` lines, joined by line feeds, ended
-by an empty line. The names of events, ids and retry times say nothing here that the payloads do not say themselves
-(Databricks sends none of them in chat), so those fields are skipped, like comments.
+This is the part of the WHATWG event stream format that model serving uses
+(html.spec.whatwg.org/multipage/server-sent-events.html): `data` lines, joined by line feeds, ended by an empty line.
+Ids and retry times say nothing here, so those fields are skipped, like comments.
 
 Bytes may be cut anywhere: within a line end, within the byte order mark, within a character. Everything is done on
 bytes, because no UTF-8 sequence contains a line end, and because the JSON reader takes bytes. Lines are split by one
 call per read; a carriage return, which no known server sends, costs one pass more (raw ones cannot stand within
 JSON).
 
-An event without data, and an event whose data is empty, is no event for us: no dialect has a meaning for it.
+Rule 1. An event without data, and an event whose data is blank, is not an event.
+Rule 2. `[DONE]` ends a stream also with blanks around it, in quotes or in lower case.
+Rule 3. The name of an event counts where its data may not say the same. An event named `error` is an error, whatever
+    its data is: text and JSON without an error field become `{"error": ...}`. One named `ping` says nothing unless its
+    data is part of an answer. One named `done` or `end` is `[DONE]` if its data says nothing more.
+Rule 4. A line that is not a field is text that a server or a proxy has put into the stream. A JSON object on one line
+    is taken as an event. Other text (a web page, words, JSON over several lines) is given at the end, as
+    `{"message": ...}` or as the JSON that it is, unless `[DONE]` has said that the answer is complete.
 """
 
 from __future__ import annotations
 
-from pydantic_core import from_json
+import re
+from typing import Any
+
+from pydantic_core import from_json, to_json
 
 from langchain_dbchat.errors import MalformedResponseError
 
@@ -22,6 +32,21 @@ __all__ = ["EventStreamDecoder"]
 
 _BOM = b"\xef\xbb\xbf"
 _EVENT_LIMIT = 16 * 1024 * 1024  # bytes; the largest payload that model serving takes or gives
+_DONE = b"[DONE]"
+_BRACE = ord("{")
+_NAMES = {
+    **dict.fromkeys((b"error", b"exception"), "error"),
+    **dict.fromkeys((b"ping", b"heartbeat", b"keepalive", b"keep-alive"), "ping"),
+    **dict.fromkeys((b"done", b"end", b"close", b"complete", b"completed"), "done"),
+}
+"""Names of events that count, and what they mean; any other name says nothing."""
+
+_FIELDS = (b"event:", b"id:", b"retry:", b":")
+_ENDINGS = (b"", b"{}", b"null", b'""', b"done", b"end")
+"""Data of an event named `done` that says nothing more."""
+
+_STRAY = re.compile(rb"\s*[!-~]")  # stray text begins with a visible ASCII character
+_STRAY_LIMIT = 16 * 1024  # bytes of stray text that are kept
 
 
 class EventStreamDecoder:
@@ -31,12 +56,14 @@ class EventStreamDecoder:
         limit: The largest event in bytes, 16 MiB by default.
     """
 
-    __slots__ = ("_after_return", "_data", "_fresh", "_held", "_limit", "_pieces")
+    __slots__ = ("_after_return", "_data", "_fresh", "_held", "_limit", "_meaning", "_pieces", "_stray")
 
     def __init__(self, limit: int = _EVENT_LIMIT) -> None:
         self._limit = limit
         self._pieces: list[bytes] = []  # a line that has not ended yet
         self._data: list[bytes] = []  # the data lines of an event that has not ended yet
+        self._meaning = ""  # what the name of that event means
+        self._stray: list[bytes] | None = []  # lines that are no fields; None once the stream has said that it is done
         self._held = 0  # bytes in both
         self._after_return = False  # the last byte was a carriage return: a line feed now belongs to it
         self._fresh: bytes | None = b""  # what may become a byte order mark; None once that is settled
@@ -77,33 +104,83 @@ class EventStreamDecoder:
         Returns:
             The payload of a last event that no empty line ended, if it is complete: its last line has ended, or is a
             data line that is whole (JSON, or ``[DONE]``). A line that was cut off is left out; that the stream was
-            cut off is then for the dialect to notice, which knows how an answer ends.
+            cut off is then for the dialect to notice, which knows how an answer ends. Then the text that was put into
+            the stream, if any.
         """
         tail = b"".join(self._pieces)
-        data, self._data, self._pieces = self._data, [], []
+        self._pieces = []
+        payloads: list[bytes] = []
         if tail.startswith(b"data:"):
-            payload = b"\n".join([*data, _value(tail)])
-            return [payload] if _is_whole(payload) else []
-        payload = b"\n".join(data)
-        return [payload] if payload else []
+            data, self._data = [*self._data, _value(tail)], []
+            payload = self._finished(b"\n".join(data))
+            payloads.extend([payload] if payload and _is_whole(payload) else [])
+        else:
+            if tail and not any(field.startswith(tail) for field in (b"data", *_FIELDS)):
+                self._read_other(tail, payloads)
+            self._end_event(payloads)
+        stray = b"\n".join(self._stray or ()).strip()
+        self._stray = []
+        return [*payloads, _worded(stray)] if stray else payloads
 
     def _read(self, lines: list[bytes]) -> list[bytes]:
-        payloads = []
+        payloads: list[bytes] = []
         data = self._data
         for line in lines:
             if line:
                 if line.startswith(b"data:"):
                     data.append(_value(line))
-                elif line == b"data":  # the format allows a field without a colon: it is empty
-                    data.append(b"")
+                else:
+                    self._read_other(line, payloads)
             elif data:
                 payload = data[0] if len(data) == 1 else b"\n".join(data)
                 data.clear()
+                if self._meaning or (payload and payload[0] != _BRACE):
+                    payload = self._finished(payload)
                 if payload:
                     payloads.append(payload)
                     self._held = 0
                     self._hold(len(payload))
+            elif self._meaning:
+                self._end_event(payloads)
         return payloads
+
+    def _end_event(self, payloads: list[bytes]) -> None:
+        if self._data or self._meaning:
+            payload = b"\n".join(self._data)
+            self._data.clear()
+            payload = self._finished(payload)
+            payloads.extend([payload] if payload else [])
+
+    def _read_other(self, line: bytes, payloads: list[bytes]) -> None:
+        """Read a line that is not data: a name, a field that says nothing, or stray text."""
+        if line.startswith(b"event:"):
+            self._meaning = _NAMES.get(_value(line, len(b"event:")).strip().lower(), "")
+        elif line == b"data":  # the format allows a field without a colon: it is empty
+            self._data.append(b"")
+        elif not line.startswith(_FIELDS) and self._stray is not None:
+            self._read_stray(line, payloads)
+
+    def _read_stray(self, line: bytes, payloads: list[bytes]) -> None:
+        if not self._stray and line.lstrip().startswith(b"{") and _is_object(line):
+            if self._data and _is_whole(b"\n".join(self._data)):  # the event before it lacks its empty line
+                self._end_event(payloads)
+            payloads.append(line)
+        elif self._stray is not None and (self._stray or _STRAY.match(line)):
+            left = _STRAY_LIMIT - sum(map(len, self._stray))
+            self._stray.extend([line[:left]] if left > 0 else [])
+
+    def _finished(self, payload: bytes) -> bytes:
+        """Say what an event means whose data is no object, or whose name counts; empty if it says nothing."""
+        meaning, self._meaning = self._meaning, ""
+        bare = payload.strip()
+        if meaning == "error":
+            return _failed(bare)
+        if meaning == "ping" and not (b'"choices"' in bare or b'"error' in bare):
+            return b""
+        if (meaning == "done" and bare.lower() in _ENDINGS) or bare.strip(b'"').strip().upper() == _DONE:
+            self._stray = None
+            return _DONE
+        return payload if bare else b""
 
     def _hold(self, size: int) -> None:
         self._held += size
@@ -128,16 +205,35 @@ class EventStreamDecoder:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _value(line: bytes) -> bytes:
-    """What stands behind ``data:``, without the one space that may follow it."""
-    return line[6:] if line[5:6] == b" " else line[5:]
+def _value(line: bytes, start: int = 5) -> bytes:
+    """Return what stands behind a field's name and colon, without the one space that may follow them."""
+    return line[start + 1 :] if line[start : start + 1] == b" " else line[start:]
 
 
 def _is_whole(payload: bytes) -> bool:
-    if payload == b"[DONE]":
-        return True
+    return payload == _DONE or _decoded(payload) is not None or payload.strip() == b"null"
+
+
+def _is_object(line: bytes) -> bool:
+    return isinstance(_decoded(line), dict)
+
+
+def _decoded(payload: bytes) -> Any:
     try:
-        from_json(payload)
+        return from_json(payload)
     except ValueError:
-        return False
-    return True
+        return None
+
+
+def _failed(payload: bytes) -> bytes:
+    """Write the data of an event named ``error`` as an error, with all of its words."""
+    said = _decoded(payload)
+    if isinstance(said, dict) and (said.get("error") or said.get("error_code")):
+        return payload
+    words = payload.decode("utf-8", "replace") if said is None else said
+    return to_json({"error": words or "The server sent an error without words."})
+
+
+def _worded(stray: bytes) -> bytes:
+    """Write stray text as an event that says something and is no part of an answer."""
+    return stray if _is_object(stray) else to_json({"message": stray.decode("utf-8", "replace")})

@@ -42,10 +42,37 @@ def test_the_page_on_reasoning_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "It rains in Oslo." in capsys.readouterr().out
 
 
+def test_the_page_on_messages_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(ROOT / "docs" / "messages.md") == 2
+    assert "hello" in capsys.readouterr().out
+
+
+def test_the_page_on_settings_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(ROOT / "docs" / "settings.md") == 2
+    assert "'max_completion_tokens'" in capsys.readouterr().out
+
+
 def test_the_page_on_the_local_workspace_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run(ROOT / "docs" / "local-workspace.md") == 2
+    assert _run(ROOT / "docs" / "local-workspace.md") == 3
     printed = capsys.readouterr().out
+    assert "blocked: input ('violent-crimes',)" in printed
     assert "after 4 requests" in printed
     assert "'messages': [{'content': 'Hello!', 'role': 'user'}]" in printed.replace(
         "'role': 'user', 'content': 'Hello!'", "'content': 'Hello!', 'role': 'user'"
     )
+
+
+def test_the_page_on_errors_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(ROOT / "docs" / "errors.md") == 2
+    printed = capsys.readouterr().out
+    assert "too long, says anthropic" in printed
+    assert "input guardrail: ('pii',)" in printed
+
+
+def test_the_page_on_structured_output_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(ROOT / "docs" / "structured-output.md") == 1
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "name='Tom'"
+    assert printed[1] == "[7]"
+    assert printed[2] in {"Cat", "Dog"}
+    assert printed[3] == "{'name': 'Ada'}"

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
+from langchain.agents.structured_output import ProviderStrategy, StructuredOutputError, ToolStrategy
+from langchain_core import exceptions
 from langchain_core.exceptions import OutputParserException
 from langchain_core.tools import tool
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from kit.scripted import Scripted, ScriptedServer
+from kit.scripted import Scripted, ScriptedServer, sse
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.local import LocalWorkspace
 from langchain_dbchat.models.learned import forget
 
+ModelRefusalError: Any = getattr(exceptions, "ModelRefusalError", OutputParserException)  # since langchain-core 1.7.5
 ASK = "Tell me a joke about cats."
 
 
@@ -162,3 +168,121 @@ def test_a_refused_method_is_asked_for_in_the_other_way_once_and_remembered() ->
     assert ["response_format" in request.json for request in server.requests] == [True, False, False]
     assert server.requests[1].json["tool_choice"]["function"]["name"] == "Joke"
     forget()
+
+
+def _answers(message: dict[str, Any], reason: str | None) -> Any:
+    """Answer whole, and streamed in pieces of a few letters."""
+
+    def reply(request: Any) -> Scripted:
+        if not request.json.get("stream"):
+            return Scripted({"choices": [{"index": 0, "message": message, "finish_reason": reason}]})
+        deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+        for key in ("content", "refusal"):
+            said = message.get(key)
+            if isinstance(said, str):
+                deltas += [{key: said[start : start + 5]} for start in range(0, len(said), 5)]
+            elif said:
+                for part in said:
+                    words = part["refusal"]
+                    deltas += [{key: [{**part, "refusal": words[i : i + 5]}]} for i in range(0, len(words), 5)]
+        for index, one in enumerate(message.get("tool_calls") or []):
+            deltas.append({"tool_calls": [{"index": index, **one}]})
+        events: list[Any] = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+        return Scripted(sse(*events, {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}))
+
+    return reply
+
+
+def _called(arguments: str) -> dict[str, Any]:
+    call = {"id": "c", "type": "function", "function": {"name": "Joke", "arguments": arguments}}
+    return {"role": "assistant", "content": None, "tool_calls": [call]}
+
+
+WHOLE = '{"setup": "a", "punchline": "b"}'
+REFUSALS = [
+    ({"content": None, "refusal": "I cannot help with that."}, "stop", "I cannot help with that"),
+    ({"content": [{"type": "refusal", "refusal": "I cannot help."}]}, "stop", "I cannot help"),
+    ({"content": ""}, "content_filter", "content_filter"),
+    ({"content": '{"setup": "a", "pun'}, "content_filter", "content_filter"),
+    ({"content": WHOLE}, "content_filter", "content_filter"),
+    (_called('{"setup": "a'), "content_filter", "content_filter"),
+    (_called(""), "content_filter", "content_filter"),
+    ({"content": "No."}, "refusal", "No"),
+    ({"content": None}, "guardrail", "guardrail"),
+    ({"content": "Blocked."}, "input_guardrail_triggered", "Blocked"),
+    ({"content": "Blocked."}, "output_guardrail_triggered", "Blocked"),
+    ({"content": None}, "SAFETY", "SAFETY"),
+    ({"content": None}, "PROHIBITED_CONTENT", "PROHIBITED_CONTENT"),
+]
+
+
+def _outcomes(chain: Any) -> list[Exception]:
+    async def collect() -> list[Any]:
+        return [answer async for answer in chain.astream(ASK)]
+
+    calls: list[Callable[[], Any]] = [
+        lambda: chain.invoke(ASK),
+        lambda: asyncio.run(chain.ainvoke(ASK)),
+        lambda: list(chain.stream(ASK)),
+        lambda: asyncio.run(collect()),
+    ]
+    errors = []
+    for call in calls:
+        with pytest.raises((ModelRefusalError, OutputParserException)) as caught:
+            call()
+        errors.append(caught.value)
+    return errors
+
+
+@pytest.mark.parametrize(("message", "reason", "words"), REFUSALS)
+@pytest.mark.parametrize("method", ["function_calling", "json_schema", "json_mode"])
+@pytest.mark.parametrize("schema", [Joke, JokeDict, list[Joke]])
+def test_a_refusal_is_langchains(message: dict[str, Any], reason: str, words: str, method: Any, schema: Any) -> None:
+    with ScriptedServer(_answers(message, reason)) as server:
+        llm = ChatDatabricksCompat(model="my-own", host=server.url, token="dapi0")
+        for error in _outcomes(llm.with_structured_output(schema, method=method)):
+            assert isinstance(error, ModelRefusalError)
+            assert words in str(error)
+            assert error.raw_message is not None
+            assert error.raw_message.response_metadata["finish_reason"] == reason
+            assert pickle.loads(pickle.dumps(error)).raw_message == error.raw_message
+        raw: Any = llm.with_structured_output(schema, method=method, include_raw=True)
+        found = raw.invoke(ASK)
+        last = list(raw.stream(ASK))[-1]
+        assert found["parsed"] is None is last["parsed"]
+        assert isinstance(found["parsing_error"], ModelRefusalError)
+        assert isinstance(last["parsing_error"], ModelRefusalError)
+
+
+@pytest.mark.parametrize(
+    "message", [_called('{"setup": "a'), _called(""), {"content": '{"setup": "a'}, {"content": ""}, {"content": None}]
+)
+@pytest.mark.parametrize("method", ["function_calling", "json_schema"])
+@pytest.mark.parametrize("reason", ["length", "max_tokens"])
+def test_an_answer_that_was_cut_off_is_no_refusal_and_says_what_to_do(
+    message: dict[str, Any], method: Any, reason: str
+) -> None:
+    with ScriptedServer(_answers(message, reason)) as server:
+        llm = ChatDatabricksCompat(model="my-own", host=server.url, token="dapi0")
+        for error in _outcomes(llm.with_structured_output(Joke, method=method)):
+            assert isinstance(error, OutputParserException)
+            assert "cut off: raise max_tokens" in str(error)
+
+
+def test_a_plain_call_and_an_agent_give_the_refusal_as_a_message() -> None:
+    said = {"content": None, "refusal": "I cannot help with that."}
+    with ScriptedServer(_answers(said, "content_filter")) as server:
+        llm = ChatDatabricksCompat(model="my-own", host=server.url, token="dapi0")
+        assert llm.invoke(ASK).additional_kwargs["refusal"] == said["refusal"]
+
+        @tool
+        def get_weather(city: str) -> str:
+            """Get the current weather in a city."""
+            return city
+
+        agent: Any = create_agent(llm, [get_weather], response_format=ToolStrategy(Joke))
+        assert agent.invoke({"messages": [("human", ASK)]})["messages"][-1].additional_kwargs["refusal"]
+        native: Any = create_agent(llm, [], response_format=ProviderStrategy(Joke))
+        with pytest.raises(StructuredOutputError) as caught:
+            native.invoke({"messages": [("human", ASK)]})
+        assert caught.value.ai_message.additional_kwargs["refusal"] == said["refusal"]

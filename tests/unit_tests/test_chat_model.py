@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.messages import HumanMessage
+from langchain_core.version import VERSION
 from pydantic import SecretStr, ValidationError
 
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
+from langchain_dbchat._version import __version__
 from langchain_dbchat.connection import DEFAULT_MODEL
 
 TOKEN = "dapi0123456789abcdef0123456789abcdef"
@@ -208,3 +210,19 @@ def test_the_cache_tells_models_apart() -> None:
     cache = InMemoryCache()
     first, second = _model(cache=cache), _model(model="n", cache=cache)
     assert first._get_llm_string() != second._get_llm_string()
+
+
+@pytest.mark.parametrize(
+    "clone", [copy.copy, copy.deepcopy, _through_a_pickle, lambda m: m.with_credentials(token="b")]
+)
+def test_a_trace_names_the_versions_of_every_package(clone: Any) -> None:
+    given = {"team": "search"}
+    versions = {"langchain-core": VERSION, "langchain-dbchat": __version__}
+    plain = _model()
+    for model in (plain, clone(plain)):
+        assert model.metadata is not None
+        assert model.metadata["lc_versions"].items() >= versions.items()
+    metadata = _model(metadata=given).metadata
+    assert metadata is not None
+    assert metadata["team"] == "search"
+    assert given == {"team": "search"}

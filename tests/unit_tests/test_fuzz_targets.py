@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 FUZZ = Path(__file__).parents[2] / "fuzz"
-TARGETS = ["fuzz_sse", "fuzz_dialects"]
+TARGETS = ["fuzz_sse", "fuzz_dialects", "fuzz_http11", "fuzz_pool", "fuzz_calls"]
 
 
 @pytest.mark.parametrize("target", TARGETS)

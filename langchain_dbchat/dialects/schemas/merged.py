@@ -1,8 +1,8 @@
 """Schemas put together: two that both hold, and a root made one plain object.
 
 Rule 1  The root of a tool's parameters is one plain object. Claude: "input_schema does not support oneOf, allOf, or
-        anyOf at the top level"; GPT: "schema must have type 'object' and not have 'oneOf'/'anyOf'/'allOf'/'enum'/'not'
-        at the top level" (notion-mcp-server #340, langchainjs #9804).
+        anyOf at the top level"; GPT: "schema must have type 'object' and not have
+        'oneOf'/'anyOf'/'allOf'/'enum'/'not' at the top level" (notion-mcp-server #340, langchainjs #9804).
 Rule 2  What all branches hold together is kept as keywords: all properties; of the required ones those that every
         branch requires (``allOf``: that any requires). What each branch requires is told in the description.
 Rule 3  A branch that is not an object cannot be arguments and is left out; if none is an object, that is an error.

@@ -16,6 +16,7 @@ from langchain_dbchat.local.checks.inputs import window
 from langchain_dbchat.local.checks.messages import check_messages
 from langchain_dbchat.local.checks.order import check_order
 from langchain_dbchat.local.checks.replay import check_replay
+from langchain_dbchat.local.checks.sizes import check_sizes
 from langchain_dbchat.local.checks.thinking import check_thinking
 from langchain_dbchat.local.checks.tools import check_tools
 
@@ -26,6 +27,7 @@ __all__ = ["check", "embedding_window", "embeddings", "parse", "window"]
 
 CHECKS = (
     check_fields,
+    check_sizes,
     check_messages,
     check_tools,
     check_order,

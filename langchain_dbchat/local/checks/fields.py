@@ -102,6 +102,9 @@ def _check_sampling(asked: Asked) -> None:
         value = body.get(name)
         if value is None or model.sampling or (model.family.name == "kimi" and value == 1):
             continue
+        silent = model.family.voice == "gpt" and "none" in model.efforts and body.get("reasoning_effort") == "none"
+        if silent and name != "top_k":
+            continue  # OpenAI: GPT-5.1 and later take them with effort none only
         if model.family.voice == "claude":
             raise invalid(asked, f"`{name}` is deprecated for this model.")
         raise invalid(asked, f"Unsupported parameter: '{name}' is not supported with this model.")
@@ -115,6 +118,12 @@ def _check_limit(asked: Asked) -> None:
         limit = asked.body.get(name)
         if limit is None:
             continue
+        if asked.model.limit_name not in {"", name}:
+            raise invalid(
+                asked,
+                f"Unsupported parameter: '{name}' is not supported with this model. Use '{asked.model.limit_name}' "
+                "instead.",
+            )
         if limit < 1:
             raise invalid(asked, f"{name}: Input should be greater than or equal to 1")
         cap = asked.model.output

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.local.checks.schemas import NAME, check_schema, subschemas
+from langchain_dbchat.local.checks.schemas import check_schema, subschemas
+from langchain_dbchat.local.checks.tools import check_name
 from langchain_dbchat.local.refusals import invalid
 
 if TYPE_CHECKING:
@@ -49,12 +50,7 @@ def _check_schema(asked: Asked, wanted: dict[str, Any]) -> None:
         raise invalid(asked, "response_format.json_schema.schema: Field required")
     if not isinstance(held.get("name"), str) or not held["name"]:
         raise invalid(asked, "response_format.json_schema.name: Field required")
-    if not NAME.fullmatch(held["name"]):
-        raise invalid(
-            asked,
-            "Invalid 'response_format.json_schema.name': string does not match pattern. Expected a string that matches "
-            f"the pattern '{NAME.pattern}'.",
-        )
+    check_name(asked, "response_format.json_schema.name", held["name"])
     check_schema(asked, held["schema"], None, held["name"], strict=held.get("strict") is True)
     keys = sum(len(node.get("properties") or {}) for node in subschemas(held["schema"]))
     if keys > MOST_KEYS:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
+from langchain_dbchat.local.asked import parts_of
+from langchain_dbchat.local.checks.tools import check_name
 from langchain_dbchat.local.refusals import Refused, invalid, unknown_field
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ def check_messages(asked: Asked) -> None:
         _check_keys(asked, place, message)
         _check_content(asked, place, message)
         _check_calls(asked, place, message)
+        _check_ids(asked, place, message)
     if all(message["role"] in {"system", "developer"} for message in messages):
         raise invalid(asked, "messages: at least one message is required besides the system message")
     _check_breakpoints(asked)
@@ -83,6 +87,8 @@ def _check_content(asked: Asked, place: int, message: dict[str, Any]) -> None:
         if role == "tool" and content is not None and family.empty_text:
             return
         raise _empty(asked, place, role)
+    if isinstance(content, str):
+        _check_words(asked, role, content)
     if isinstance(content, list):
         if role == "tool" and family.voice == "open":
             raise invalid(asked, f"messages.{place}.content: tool messages must have string content")
@@ -108,7 +114,7 @@ def _check_part(asked: Asked, path: str, role: str, part: Any) -> None:
         if key not in known:
             raise unknown_field(asked, f"{path}.{key}")
     if kind == "text":
-        _check_text(asked, path, part)
+        _check_text(asked, path, role, part)
     elif kind != "reasoning":
         _check_medium(asked, path, role, part)
     elif role != "assistant" or asked.model.family.reasoning not in {"signed", "summary"}:
@@ -129,11 +135,19 @@ def _part_keys(asked: Asked, role: str, kind: str) -> frozenset[str]:
     return known
 
 
-def _check_text(asked: Asked, path: str, part: dict[str, Any]) -> None:
+def _check_text(asked: Asked, path: str, role: str, part: dict[str, Any]) -> None:
     if not isinstance(part.get("text"), str):
         raise invalid(asked, f"{path}.text: Field required")
     if not part["text"] and not asked.model.family.empty_text:
         raise invalid(asked, "messages: text content blocks must be non-empty")
+    _check_words(asked, role, part["text"])
+
+
+def _check_words(asked: Asked, role: str, text: str) -> None:
+    """Text of white space alone (opencode #31259); Claude has the system message in a field of its own."""
+    if text.isspace() and not asked.model.family.blank_text:
+        where = "system" if role == "system" else "messages"
+        raise invalid(asked, f"{where}: text content blocks must contain non-whitespace text")
 
 
 def _check_medium(asked: Asked, path: str, role: str, part: dict[str, Any]) -> None:
@@ -144,7 +158,8 @@ def _check_medium(asked: Asked, path: str, role: str, part: dict[str, Any]) -> N
     unheard = kind in {"video_url", "audio_url"} and not model.audio_video
     if unheard or (kind == "document" and model.family.voice != "claude"):
         raise invalid(asked, f"{path}: Unsupported content type: {kind}")
-    if role != "user":
+    drawn = kind == "image_url" and role == "assistant" and model.draws
+    if role != "user" and not drawn:
         raise invalid(asked, f"{path}: {kind} content is only supported in user messages")
     held = part.get(kind)
     if kind == "file":
@@ -187,9 +202,32 @@ def _check_call(asked: Asked, path: str, call: Any, known: set[str]) -> None:
     for name, value in (("id", call.get("id")), ("function.name", function.get("name"))):
         if not isinstance(value, str) or not value:
             raise invalid(asked, f"{path}.{name}: Field required")
+    check_name(asked, f"{path}.function.name", function["name"])
     if call.get("type") != "function":
         raise invalid(asked, f"{path}.type: Input should be 'function'")
     _check_arguments(asked, path, function.get("arguments"))
+
+
+def _check_ids(asked: Asked, place: int, message: dict[str, Any]) -> None:
+    """The ids of calls, in the calls and in the results (wire facts 6.4)."""
+    before = len(parts_of(message))
+    calls = message.get("tool_calls") or []
+    ids = [
+        (f"content.{before + index}.tool_use.id", f"tool_calls[{index}].id", call["id"])
+        for index, call in enumerate(calls)
+    ]
+    if message["role"] == "tool" and isinstance(message.get("tool_call_id"), str):
+        ids.append(("content.0.tool_result.tool_use_id", "tool_call_id", message["tool_call_id"]))
+    family = asked.model.family
+    for native, path, value in ids:
+        if family.call_ids and not re.search(family.call_ids, value):
+            raise invalid(asked, f"messages.{place}.{native}: String should match pattern '{family.call_ids}'")
+        if family.call_id_length is not None and len(value) > family.call_id_length:
+            raise invalid(
+                asked,
+                f"Invalid 'messages[{place}].{path}': string too long. Expected a string with maximum length "
+                f"{family.call_id_length}, but got a string with length {len(value)} instead.",
+            )
 
 
 def _check_arguments(asked: Asked, path: str, arguments: Any) -> None:

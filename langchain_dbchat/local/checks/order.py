@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.local.asked import parts_of
 from langchain_dbchat.local.refusals import invalid
 
 if TYPE_CHECKING:
@@ -14,11 +15,18 @@ KIMI = (
     "Kimi K3 tool messages need a resolvable tool name: carry `tool`/`name`, or match a preceding assistant tool_call "
     "by order."
 )
+ALTERNATE = (
+    "Bad request: Chat message input roles must alternate (user -> assistant -> u -> a -> ...) with an optional system "
+    "at the start. Tool messages are optional and must follow a preceding assistant message containing tool calls.\n"
+)
 
 
 def check_order(asked: Asked) -> None:
     """Refuse a history whose tool calls and results do not fit, and a last word that the model does not continue."""
+    if asked.model.family.alternates:
+        _check_turns(asked)
     open_calls: list[str] = []
+    seen: set[str] = set()
     after_turn = False
     for place, message in enumerate(asked.messages):
         if message["role"] == "tool":
@@ -30,8 +38,10 @@ def check_order(asked: Asked) -> None:
         if len(calls) > 1 and not asked.model.family.grouped_calls:
             raise invalid(asked, "Multiple tool calls are not supported.")
         open_calls = [call["id"] for call in calls]
-        if len(set(open_calls)) < len(open_calls):
+        taken = seen if asked.model.family.unique_call_ids else set()
+        if len(set(open_calls)) < len(open_calls) or taken.intersection(open_calls):
             raise invalid(asked, f"messages.{place}: `tool_use` ids must be unique")
+        seen.update(open_calls)
         after_turn = bool(calls)
     _check_answered(asked, len(asked.messages), open_calls)
     last = asked.messages[-1]
@@ -41,6 +51,28 @@ def check_order(asked: Asked) -> None:
             asked,
             "This model does not support assistant message prefill. The conversation must end with a user message.",
         )
+    if last["role"] == "assistant" and not last.get("tool_calls") and asked.model.family.voice == "claude":
+        _check_end(asked, parts_of(last))
+
+
+def _check_end(asked: Asked, parts: list[dict[str, Any]]) -> None:
+    """What Claude continues may not end with white space (langchain #35071)."""
+    if parts and parts[-1].get("type") == "text" and parts[-1]["text"] != parts[-1]["text"].rstrip():
+        raise invalid(asked, "messages: final assistant content cannot end with trailing whitespace")
+
+
+def _check_turns(asked: Asked) -> None:
+    """User and assistant take turns, the user first (aider #1920).
+
+    After the results of tools either may speak: the assistant sums up or calls again, the user may have stopped it.
+    """
+    last = "assistant"
+    for message in asked.messages:
+        role = message["role"]
+        if role in {"user", "assistant"} and role == last:
+            raise invalid(asked, ALTERNATE)
+        if role != "system":
+            last = role
 
 
 def _check_result(

@@ -48,6 +48,8 @@ def _check_signed(asked: Asked, place: int, message: dict[str, Any]) -> None:
             raise invalid(asked, f"{path}.summary: Field required")
         for item in items:
             _check_item(asked, place, path, item)
+    if parts and parts[-1].get("type") == "reasoning" and not message.get("tool_calls"):
+        raise invalid(asked, f"messages.{place}: The final block in an assistant message cannot be `thinking`.")
 
 
 def _check_item(asked: Asked, place: int, path: str, item: Any) -> None:

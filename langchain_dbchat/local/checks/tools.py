@@ -38,6 +38,18 @@ def check_tools(asked: Asked) -> None:
         )
 
 
+def check_name(asked: Asked, path: str, name: Any) -> None:
+    """Refuse a name of a tool or schema that does not match; Gemini's begin with a letter or an underscore."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise invalid(asked, f"{path}: String should match pattern '{NAME.pattern}'")
+    if asked.model.family.voice == "gemini" and name[0] in "0123456789-":
+        raise invalid(
+            asked,
+            f"{path}: Invalid function name. Must start with a letter or an underscore. Must be alphameric (a-z, A-Z, "
+            "0-9), underscores (_), dots (.) or dashes (-), with a maximum length of 64.",
+        )
+
+
 def _check_tool(asked: Asked, place: int, tool: Any) -> None:
     family = asked.model.family
     path = f"tools.{place}"
@@ -52,9 +64,7 @@ def _check_tool(asked: Asked, place: int, tool: Any) -> None:
     for key in function:
         if key not in {"name", "description", "parameters"} | marked | strict:
             raise unknown_field(asked, f"{path}.function.{key}")
-    name = function.get("name")
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise invalid(asked, f"{path}.function.name: String should match pattern '{NAME.pattern}'")
+    check_name(asked, f"{path}.function.name", function.get("name"))
     if not isinstance(function.get("description", ""), str):
         raise invalid(asked, f"{path}.function.description: Input should be a valid string")
     _check_parameters(asked, place, function)

@@ -75,8 +75,9 @@ def _models(server: Mirror) -> list[tuple[ChatDatabricksCompat, Act]]:
 
 
 def _was_refused_twice(error: DatabricksAuthenticationError) -> bool:
-    """Whether a user has to ask again: one refusal is mended in silence, the second is an error, and rightly."""
-    return any("sent again with a new token" in note for note in getattr(error, "__notes__", ()))
+    """Whether a user has to ask again: a new token is tried in silence, the same token is not tried again."""
+    notes = getattr(error, "__notes__", ())
+    return any("sent again with a new token" in note or "gave the same token" in note for note in notes)
 
 
 def _check(said: list[tuple[str, str]], server: Mirror) -> None:

@@ -108,7 +108,7 @@ def test_fifty_threads_make_one_post(server: TokenServer) -> None:
 
 async def test_fifty_tasks_make_one_post_and_the_loop_goes_on(server: TokenServer) -> None:
     server.delay = 0.3
-    await asyncio.to_thread(grants._client_options)
+    await asyncio.to_thread(grants._tls)
     beats = 0
 
     async def beat() -> None:

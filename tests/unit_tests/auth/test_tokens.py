@@ -318,3 +318,39 @@ def test_a_forked_child_waits_for_nothing_that_only_its_parent_can_finish(clock:
 
 def test_no_repr_shows_a_token() -> None:
     assert "hush" not in repr(Grant(SecretStr("hush"), 1))
+
+
+def test_who_was_refused_an_older_token_than_the_one_that_was_fetched_by_force_gets_that_one(clock: FakeClock) -> None:
+    cell, mint = TokenCell(clock), Mint()
+    mine, other = contextvars.Context(), contextvars.Context()
+    assert mine.run(lambda: show(cell.get(mint))) == "t1"
+    assert other.run(lambda: show(cell.get(mint))) == "t1"
+    assert other.run(lambda: show(cell.get(mint, refresh=True))) == "t2"
+    assert mine.run(lambda: show(cell.get(mint, refresh=True))) == "t2"  # t1 was refused, and t2 is newer
+    assert mint.count == 2
+    assert mine.run(lambda: show(cell.get(mint, refresh=True))) == "t3"  # t2 itself was refused
+    assert mint.count == 3
+
+
+def test_who_was_refused_an_older_token_than_one_that_was_renewed_for_its_age_forces_another(clock: FakeClock) -> None:
+    cell, mint = TokenCell(clock), Mint(3600)
+    mine = contextvars.Context()
+    assert mine.run(lambda: show(cell.get(mint))) == "t1"
+    clock.advance(3500)
+    assert elsewhere(cell, mint) == "t2"
+    assert mine.run(lambda: show(cell.get(mint, refresh=True))) == "t3"
+
+
+def test_a_token_of_another_cell_says_nothing_about_this_one(clock: FakeClock) -> None:
+    first, second, mint = TokenCell(clock), TokenCell(clock), Mint()
+    mine = contextvars.Context()
+    assert mine.run(lambda: show(first.get(mint))) == "t1"
+    assert elsewhere(second, mint) == "t2"
+    assert elsewhere(second, mint, refresh=True) == "t3"
+    assert mine.run(lambda: show(second.get(mint, refresh=True))) == "t4"
+
+
+def test_a_context_that_was_given_nothing_forces_a_fetch(clock: FakeClock) -> None:
+    cell, mint = TokenCell(clock), Mint()
+    assert elsewhere(cell, mint, refresh=True) == "t1"
+    assert elsewhere(cell, mint, refresh=True) == "t2"

@@ -148,11 +148,14 @@ def test_7_a_signature_that_comes_before_its_calls_id_is_kept() -> None:
     assert total.additional_kwargs == {"databricks_tool_call_extras": {"c1": {"thoughtSignature": "T"}}}
 
 
-def test_8_the_id_is_on_all_chunks_or_on_none() -> None:
-    body = b'{"id":null,"choices":[{"index":0,"delta":{"content":"a"}}]}'
-    assert {chunk.id for chunk in chunks_of(*TEXT_THEN_CALL)} == {"a1"}
-    assert {chunk.id for chunk in chunks_of(body, event({"content": "b"}), STOP)} == {None}
-    assert {chunk.id for chunk in chunks_of(b'{"id":"","choices":[]}', event({"content": "b"}), STOP)} == {"a1"}
+def test_8_no_chunk_has_an_id_of_the_servers() -> None:
+    """LangChain gives all chunks the id of the run; the server's own is a fact of the answer, told once."""
+    late = b'{"id":null,"choices":[{"index":0,"delta":{"content":"a"}}]}'
+    empty = b'{"id":"","choices":[]}'
+    for events in (TEXT_THEN_CALL, (late, event({"content": "b"}), STOP), (empty, event({"content": "b"}), STOP)):
+        chunks = chunks_of(*events)
+        assert {chunk.id for chunk in chunks} == {None}
+        assert [chunk.response_metadata.get("id") for chunk in chunks] == [None] * (len(chunks) - 1) + ["a1"]
 
 
 def test_9_calls_always_have_an_index_and_their_name_once() -> None:
@@ -253,3 +256,34 @@ def test_an_error_with_empty_choices_is_that_error(mark: dict[str, str], choices
 def test_a_whole_answer_instead_of_a_stream_is_read() -> None:
     body = b'{"id":"w","choices":[{"index":0,"message":{"content":"all"},"finish_reason":"stop"}]}'
     assert summed(body).text == "all"
+
+
+def test_an_answer_without_a_finish_reason_is_whole_if_the_stream_says_that_it_is_done() -> None:
+    """Inkling at the AI gateway sends no finish reason (unity-gateway #215), only [DONE]."""
+    decoder = StreamDecoder(target())
+    list(decoder.feed([event({"content": "a"}), DONE]))
+    (last,) = decoder.close()
+    assert last.generation_info is None
+    assert "finish_reason" not in last.message.response_metadata
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [event({"content": "a"})],  # neither a finish reason nor [DONE]
+        [DONE],  # done, but there was no answer
+        [b'{"choices": []}', DONE],
+        [],
+    ],
+)
+def test_a_stream_that_says_neither_is_interrupted(events: list[bytes]) -> None:
+    decoder = StreamDecoder(target())
+    list(decoder.feed(events))
+    with pytest.raises(StreamInterruptedError, match="no finish reason"):
+        decoder.close()
+
+
+def test_a_finish_reason_needs_no_done() -> None:
+    decoder = StreamDecoder(target())
+    list(decoder.feed([event({"content": "a"}), STOP]))
+    assert decoder.close()[-1].generation_info == {"finish_reason": "stop"}

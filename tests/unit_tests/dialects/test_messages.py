@@ -337,6 +337,7 @@ def test_several_calls_are_split_only_where_that_is_needed() -> None:
         ("assistant", ["c1"]),
         ("tool", "c1"),
         ("assistant", ["c2"]),
+        ("tool", "c2"),
         ("assistant", ["c3"]),
         ("tool", "c3"),
         ("user", []),

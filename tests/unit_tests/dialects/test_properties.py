@@ -156,12 +156,30 @@ def test_cut_off_arguments_are_never_a_call(value: dict[str, Any], at: int, fini
     assert read_whole(message, finish).tool_calls == []
 
 
+def stands_for_no_object(value: Any) -> bool:
+    """No object, nothing, or text that is neither."""
+    return isinstance(value, (bool, int, float, list)) or (isinstance(value, str) and value.strip()[:1] in set("abc[1"))
+
+
 @quick
-@given(json_values.filter(lambda value: not isinstance(value, dict)), st.sampled_from(["length", "stop"]))
+@given(json_values.filter(stands_for_no_object), st.sampled_from(["length", "stop"]))
 def test_arguments_that_are_json_but_no_object_are_never_a_call(value: Any, finish: str) -> None:
     text = json.dumps(value)
     total = summed(event(call_delta(text, "f", call_id="c1")), event({}, finish))
     assert (total.tool_calls, len(total.invalid_tool_calls)) == ([], 1)
+
+
+@quick
+@given(objects.filter(bool), st.integers(1, 3), cuts, st.booleans())
+def test_arguments_encoded_again_are_the_object(value: dict[str, Any], times: int, at: list[int], spaced: bool) -> None:
+    text = json.dumps(value)
+    for _ in range(times):
+        text = json.dumps(f" {text}\n" if spaced else text)
+    fragments = [event(call_delta(piece)) for piece in cut(text, at)]
+    for coalesce in (True, False):
+        total = summed(event(call_delta("", "f", call_id="c1")), *fragments, event({}, "tool_calls"), coalesce=coalesce)
+        assert [call["args"] for call in total.tool_calls] == [value]
+        assert total.invalid_tool_calls == []
 
 
 WHOLE: dict[str, Any] = {

@@ -9,6 +9,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from langchain_dbchat.dialects.reasoning import Target
+from langchain_dbchat.dialects.reasoning import Target
 from langchain_dbchat.dialects.request import fit_format
 from langchain_dbchat.dialects.tools import encode_tools
 from langchain_dbchat.local.asked import Asked
@@ -116,12 +118,12 @@ def test_any_object_as_an_answer_is_taken_or_raises(schema: dict[str, Any]) -> N
     whole["definitions"] = schema.pop("definitions")
     before = copy.deepcopy(whole)
     for model, strict in product(MODELS, (None, False, True)):
-        family = family_of(f"databricks-{model}")
+        target = Target(f"databricks-{model}", family_of(f"databricks-{model}"))
         held: dict[str, Any] = {"name": "Mine", "schema": whole}
         if strict is not None:
             held["strict"] = strict
         try:
-            fitted = fit_format({"type": "json_schema", "json_schema": held}, family, tools=False, drops_nulls=True)
+            fitted = fit_format({"type": "json_schema", "json_schema": held}, target, tools=False, drops_nulls=True)
         except ValueError as error:
             if "The schema 'Mine' cannot be sent: " not in str(error):
                 raise
@@ -129,4 +131,4 @@ def test_any_object_as_an_answer_is_taken_or_raises(schema: dict[str, Any]) -> N
         finally:
             assert whole == before
         check_format(asked(model, {"response_format": fitted}))
-        assert fit_format(fitted, family, tools=False, drops_nulls=True) == fitted
+        assert fit_format(fitted, target, tools=False, drops_nulls=True) == fitted

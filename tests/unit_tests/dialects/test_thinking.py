@@ -210,7 +210,7 @@ def test_tools_that_need_effort_none_get_it() -> None:
 def test_opus_5_goes_on_thinking_while_tools_are_bound() -> None:
     fields, (warning,) = ask("claude-opus-5", "none", tools=True)
     assert fields == adaptive("low")
-    assert "write tool calls as text" in warning
+    assert "writes tool calls as text" in warning
     assert ask("claude-adaptive", "none", tools=True) == (OFF, [])
 
 

@@ -278,16 +278,16 @@ def test_the_context_may_stand_in_the_system_message(say: Say) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "answer"),
+    ("model", "prompt", "answer"),
     [
-        ("Hello", "You said: Hello"),
-        ("Say hello", "hello"),
-        ("Reply with the word 'pong'", "pong"),
-        ("   ", "I received your message."),
+        (CLAUDE, "Hello", "You said: Hello"),
+        (CLAUDE, "Say hello", "hello"),
+        (CLAUDE, "Reply with the word 'pong'", "pong"),
+        (FREE, "   ", "I received your message."),
     ],
 )
-def test_it_echoes(say: Say, prompt: str, answer: str) -> None:
-    assert say(CLAUDE, prompt)["content"] == answer
+def test_it_echoes(say: Say, model: str, prompt: str, answer: str) -> None:
+    assert say(model, prompt)["content"] == answer
 
 
 def test_it_remembers_what_it_was_told(say: Say) -> None:

@@ -192,6 +192,15 @@ def test_reasoning_comes_first(ask: Ask, say: Callable[..., Body]) -> None:
     assert "Only place the block where the API allows it" in response.text
 
 
+def test_reasoning_is_not_the_last_word(ask: Ask, say: Callable[..., Body]) -> None:
+    # forgecode #2107
+    fields = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 2048}
+    content = say("claude-sonnet-4-5", "Hello", **fields)["content"]
+    alone = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": content[:1]}]
+    response = ask("claude-sonnet-4-5", [*alone, {"role": "user", "content": "So?"}], **fields)
+    assert "messages.1: The final block in an assistant message cannot be `thinking`." in response.text
+
+
 def test_a_signature_of_another_workspace_is_refused(ask: Ask, say: Callable[..., Body]) -> None:
     with LocalWorkspace() as other:
         import httpx

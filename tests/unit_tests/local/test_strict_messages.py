@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
     import httpx
 
+ALTERNATE = "Chat message input roles must alternate (user -> assistant -> u -> a -> ...) with an optional system"
+BLANK = "messages: text content blocks must contain non-whitespace text"
+SAID = {"role": "assistant", "content": "Hello."}
+
 TABLE: dict[str, Row] = {
     # -- messages: wire facts 2.2 (roles, parts), 2.5 (shapes)
     "no messages": Row(CLAUDE, {"messages": []}, "messages"),
@@ -139,6 +143,66 @@ TABLE: dict[str, Row] = {
     "unanswered call on gpt": Row(GPT, {"messages": [HI, called("a"), HI]}, "must be followed by tool messages"),
     "result of nothing on kimi": Row(
         "kimi-k3", {"messages": [HI, result("a")]}, "Kimi K3 tool messages need a resolvable tool name"
+    ),
+    # -- whose turn it is: wire facts 6.4
+    "two user messages on llama": Row(LLAMA, {"messages": [HI, HI]}, ALTERNATE),
+    "two user messages on llama 4": Row("llama-4-maverick", {"messages": [SYSTEM, HI, HI]}, ALTERNATE),
+    "two answers on llama": Row(LLAMA, {"messages": [HI, SAID, SAID, HI]}, ALTERNATE),
+    "a greeting on llama": Row(LLAMA, {"messages": [SAID, HI]}, ALTERNATE),
+    "a greeting after the system message on llama": Row(LLAMA, {"messages": [SYSTEM, SAID, HI]}, ALTERNATE),
+    "turns on llama": Row(LLAMA, {"messages": [SYSTEM, HI, SAID, HI]}),
+    "turns with a tool on llama": Row(LLAMA, {"messages": [HI, called("a"), result("a"), SAID, HI]}),
+    "tools one after the other on llama": Row(
+        LLAMA, {"messages": [HI, called("a"), result("a"), called("b"), result("b")]}
+    ),
+    "user after a tool on llama": Row(LLAMA, {"messages": [HI, called("a"), result("a"), HI]}),
+    "an unanswered call and an answer on llama": Row(LLAMA, {"messages": [HI, called("a"), SAID, HI]}, ALTERNATE),
+    "two user messages on gpt": Row(GPT, {"messages": [HI, HI]}),
+    # -- ids of calls: wire facts 6.4, dify #28987
+    "a colon in an id on claude": Row(
+        CLAUDE,
+        {"messages": [HI, called("functions.search:0"), result("functions.search:0")]},
+        "messages.1.content.0.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'",
+    ),
+    "a colon in an id after text on claude": Row(
+        CLAUDE,
+        {"messages": [HI, {**called("a:0"), "content": "Look:"}, result("a:0")]},
+        "messages.1.content.1.tool_use.id: String should match pattern",
+    ),
+    "a colon in a result's id on claude": Row(
+        CLAUDE, {"messages": [HI, called("a"), result("a:0")]}, "messages.2.content.0.tool_result.tool_use_id: String"
+    ),
+    "a colon in an id on kimi": Row("kimi-k3", {"messages": [HI, called("functions.f:0"), result("functions.f:0")]}),
+    "an id that comes again on claude": Row(
+        CLAUDE, {"messages": [HI, *[called("a"), result("a")] * 2]}, "`tool_use` ids must be unique"
+    ),
+    "an id that comes again on glm": Row(GLM, {"messages": [HI, *[called("a"), result("a")] * 2]}),
+    "a long id on gpt": Row(
+        GPT,
+        {"messages": [HI, called("x" * 41), result("x" * 41)]},
+        "Invalid 'messages[1].tool_calls[0].id': string too long. Expected a string with maximum length 40, but got a "
+        "string with length 41 instead.",
+    ),
+    "a long id of a result on gpt": Row(
+        GPT, {"messages": [HI, called("a"), result("x" * 41)]}, "Invalid 'messages[2].tool_call_id': string too"
+    ),
+    "a long id on gpt that is not too long": Row(GPT, {"messages": [HI, called("x" * 40), result("x" * 40)]}),
+    # -- white space: opencode #31259, langchain #35071, forgecode #2107
+    "blank text on claude": Row(CLAUDE, {"messages": [user({"type": "text", "text": " \n"})]}, BLANK),
+    "a blank string on claude": Row(CLAUDE, {"messages": [{"role": "user", "content": "\u3000"}]}, BLANK),
+    "a blank answer on claude": Row(CLAUDE, {"messages": [HI, {"role": "assistant", "content": " "}, HI]}, BLANK),
+    "a blank result on claude": Row(CLAUDE, {"messages": [HI, called("a"), result("a", " ")]}, BLANK),
+    "a blank system message on claude": Row(
+        CLAUDE, {"messages": [{"role": "system", "content": " "}, HI]}, "system: text content blocks must contain"
+    ),
+    "blank text on gpt": Row(GPT, {"messages": [user({"type": "text", "text": " "})]}),
+    "prefill that ends with a blank": Row(
+        BUDGET,
+        {"messages": [HI, {"role": "assistant", "content": "The "}]},
+        "messages: final assistant content cannot end with trailing whitespace",
+    ),
+    "an image of the assistant's on an image model": Row(
+        "gemini-3-pro-image", {"messages": [HI, {"role": "assistant", "content": [PNG]}, HI]}
     ),
     "no tool_call_id": Row(CLAUDE, {"messages": [HI, called("a"), {"role": "tool", "content": "x"}]}, "tool_call_id"),
 }

@@ -1,0 +1,157 @@
+"""Fuzz target: hostile answers over sockets, through our pool and through httpx's own, each with a probe behind it.
+
+Our sync pool, our async pool, httpx's sync and async pools and h11 alone get the same bytes and the same end of the
+connection (kept open, closed, reset, half closed). Ours have to read what h11 reads. The probe that follows on the same
+pool has to get its own answer, whatever stood behind the hostile one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sys
+from contextlib import aclosing, closing
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from answers import Outcome, answer, as_h11_reads
+from fuzz_http11 import _DECISIONS
+from hostile_server import HostileServer, Plan
+from running import pieces, run
+
+from langchain_dbchat.transport.free_list import AsyncFreeList, FreeList
+
+if TYPE_CHECKING:
+    import random
+
+_LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=4, keepalive_expiry=30)
+_WAITS = {"connect": 5.0, "read": 0.08, "write": 5.0, "pool": 5.0}
+_PATIENT = {**_WAITS, "read": 5.0}
+_BROKEN = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+_numbers = itertools.count(1)
+
+
+def _no_tls() -> Any:
+    raise AssertionError("nothing here speaks TLS")
+
+
+class Pools:
+    """The pools that are compared, and the server that they call."""
+
+    def __init__(self, server: HostileServer) -> None:
+        self.server = server
+        self.loop = asyncio.new_event_loop()
+        self.sync: dict[str, httpx.BaseTransport] = {
+            "sync": FreeList(_no_tls, _LIMITS),
+            "httpx sync": httpx.HTTPTransport(limits=_LIMITS),
+        }
+        self.asyncs: dict[str, httpx.AsyncBaseTransport] = {
+            "async": AsyncFreeList(_no_tls, _LIMITS),
+            "httpx async": httpx.AsyncHTTPTransport(limits=_LIMITS),
+        }
+
+    def send(self, way: str, path: str, waits: dict[str, float]) -> Outcome:
+        """Send a request by one of the pools, and say what became of it."""
+        request = httpx.Request("POST", self.server.url + path, content=b"{}", extensions={"timeout": waits})
+        if way in self.sync:
+            return self._send(self.sync[way], request)
+        return self.loop.run_until_complete(self._asend(self.asyncs[way], request))
+
+    def _send(self, pool: httpx.BaseTransport, request: httpx.Request) -> Outcome:
+        status: int | None = None
+        body = bytearray()
+        try:
+            with closing(pool.handle_request(request)) as response:
+                status = response.status_code
+                for piece in response.stream:  # type: ignore[union-attr]  # a sync pool's answer has a sync stream
+                    body += piece
+        except httpx.ReadTimeout:
+            return Outcome("waits", status, bytes(body))
+        except _BROKEN:
+            return Outcome("broken", status, bytes(body))
+        return Outcome("whole", status, bytes(body))
+
+    async def _asend(self, pool: httpx.AsyncBaseTransport, request: httpx.Request) -> Outcome:
+        status: int | None = None
+        body = bytearray()
+        try:
+            async with aclosing(await pool.handle_async_request(request)) as response:
+                status = response.status_code
+                async for piece in response.stream:  # type: ignore[union-attr]  # an async pool's has an async one
+                    body += piece
+        except httpx.ReadTimeout:
+            return Outcome("waits", status, bytes(body))
+        except _BROKEN:
+            return Outcome("broken", status, bytes(body))
+        return Outcome("whole", status, bytes(body))
+
+    def probe(self, way: str) -> bytes | None:
+        """Send an honest request on the same pool; None if the connection that it got had just ended."""
+        number = next(_numbers)
+        got = self.send(way, f"/probe/{number}", _PATIENT)
+        if got.kind == "broken" and got.status is None:
+            return None  # the server closed in the moment in which we wrote: the client sends again
+        return b"" if (got.kind, got.status, got.body) == ("whole", 200, b"probe-%d" % number) else repr(got).encode()
+
+
+def planned(dice: random.Random) -> tuple[bytes, Plan]:
+    """Plan a case: what is sent, in which pieces, and how it ends."""
+    said = answer(dice)
+    if dice.random() < 0.3:
+        said = said[: dice.randint(0, len(said))]
+    cut = [piece for piece in pieces(dice, said) if piece]
+    if len(cut) > 12:  # a piece for each byte takes too long over a socket
+        cut = [said]
+    end = dice.choice(("keep", "close", "close", "half", "reset"))
+    return said, Plan(cut, end, pause=0.0005 if dice.random() < 0.3 else 0.0)
+
+
+class Probing:
+    """The target: one case by each of our two pools.
+
+    Args:
+        pools: The pools.
+        ways: Which of them.
+    """
+
+    def __init__(self, pools: Pools, ways: tuple[str, ...] = ("sync", "async")) -> None:
+        self.pools = pools
+        self.ways = ways
+
+    def __call__(self, dice: random.Random) -> None:
+        """Answer one request with hostile bytes, by each way, and probe the pool."""
+        said, plan = planned(dice)
+        expected = as_h11_reads(said, ends=plan.end != "keep")
+        for way in self.ways:
+            number = next(_numbers)
+            self.pools.server.plans[number] = fresh = Plan(plan.pieces, plan.end, plan.pause)
+            got = self.pools.send(way, f"/case/{number}", _WAITS)
+            fresh.said.wait(2)
+            del self.pools.server.plans[number]
+            if not _agree(said, plan.end, got, expected):
+                raise AssertionError(f"{way}: {said!r}, then {plan.end}: {got} and not {expected}")
+            answers = [self.pools.probe(way), self.pools.probe(way)]
+            wrong = [got for got in answers if got]
+            if wrong or answers == [None, None]:
+                raise AssertionError(f"{way}: {said!r}, then {plan.end}: the probe got {wrong or 'no answer, twice'}")
+
+
+def _agree(said: bytes, end: str, got: Outcome, expected: Outcome) -> bool:
+    if any(is_meant(said, got, expected) for _, is_meant in _DECISIONS):
+        return True
+    if end == "reset" and got.kind == "broken":
+        return True  # a reset may overtake what was sent before it
+    if got.kind == expected.kind == "whole":
+        return (got.status, got.body) == (expected.status, expected.body)
+    # A server that keeps quiet is waited for; how long it takes to find the bytes broken is not compared.
+    return got.kind == expected.kind
+
+
+def main() -> int:
+    """Run the target as the command line says."""
+    with HostileServer() as server:
+        return run(Probing(Pools(server)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""Fit the names of tools and schemas to what servers take, and map them back in the answer.
+
+Rule 1. A name matches ``^[a-zA-Z0-9_-]{1,64}$`` (OpenAI API reference, "function.name" and "json_schema.name";
+Anthropic and Databricks refuse alike); Gemini's also starts with a letter or an underscore. A name that fits is never
+changed.
+Rule 2. In any other name accents are removed, and what is still not allowed becomes ``_``.
+Rule 3. A short hash of the name follows where the name was too long, where no letter or digit was left, and where
+two tools would come out alike or like another tool's own name. So each name depends on the tools alone, not on their
+order, and a prompt cache holds from turn to turn.
+Rule 4. The bound tools come first; a past call of a tool that is no longer bound is fitted around them.
+Rule 5. The answer's names are mapped back for its own request only. A name that was not sent, such as the original
+name that a model may have read elsewhere, stays as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from langchain_dbchat.models.families import Family
+
+_LONGEST = 64
+_HASH = 8
+_ALLOWED = re.compile(r"[^a-zA-Z0-9_-]")
+_WORD = re.compile(r"[a-zA-Z0-9]")
+
+
+def fit_name(name: str, family: Family) -> str:
+    """Fit one name by itself.
+
+    Args:
+        name: The caller's name.
+        family: The row of the model that is called.
+
+    Returns:
+        The name that is sent.
+    """
+    return name if re.fullmatch(family.tool_names, name) else _rewritten(name, family)
+
+
+def fit_names(names: Iterable[str], family: Family) -> dict[str, str]:
+    """Fit the names of tools that are bound together.
+
+    Args:
+        names: The callers' names.
+        family: The row of the model that is called.
+
+    Returns:
+        The sent name of each.
+    """
+    sent = {name: fit_name(name, family) for name in names}
+    uses = Counter(sent.values())
+    return {
+        name: _hashed(name, fitted, sent) if fitted != name and uses[fitted] > 1 else fitted
+        for name, fitted in sent.items()
+    }
+
+
+def fit_body(body: dict[str, Any], family: Family) -> dict[str, str]:
+    """Fit every name in a request's body: of tools, their choice, past calls and results, and the response format.
+
+    Args:
+        body: The body; its own keys are replaced where a name changes, and nothing below them is changed in place.
+        family: The row of the model that is called.
+
+    Returns:
+        The caller's name of each sent name; empty if every bound tool is sent under its own.
+
+    Raises:
+        ValueError: If a tool has no name, or two different tools have one name.
+    """
+    tools = body.get("tools") or []
+    functions = [function for tool in tools if (function := _function_of(tool)) is not None]
+    if _are_repeated(functions):
+        tools = body["tools"] = [tool for place, tool in enumerate(tools) if tool not in tools[:place]]
+    sent = fit_names([function["name"] for function in functions], family)
+    changed = {name: fitted for name, fitted in sent.items() if name != fitted}
+    if changed:
+        body["tools"] = [_renamed(tool, changed) for tool in tools]
+        if body.get("tool_choice") is not None:
+            body["tool_choice"] = _renamed(body["tool_choice"], changed)
+    past = _fit_past(body.get("messages") or [], sent, family)
+    if past:
+        body["messages"] = [_renamed_message(message, past) for message in body["messages"]]
+    wanted = body.get("response_format")
+    schema = wanted.get("json_schema") if isinstance(wanted, Mapping) else None
+    if isinstance(wanted, Mapping) and isinstance(schema, Mapping) and isinstance(schema.get("name"), str):
+        fitted = fit_name(schema["name"], family)
+        if fitted != schema["name"]:
+            body["response_format"] = {**wanted, "json_schema": {**schema, "name": fitted}}
+    return {fitted: name for name, fitted in sent.items()} if changed else {}
+
+
+def is_whole(name: str, names: Mapping[str, str]) -> bool:
+    """Tell whether a streamed name cannot become another one that was sent.
+
+    Args:
+        name: The name as far as it has arrived.
+        names: The caller's name of each sent name.
+
+    Returns:
+        True if it was sent, and does not begin a longer one that was sent.
+    """
+    return name in names and not any(other != name and other.startswith(name) for other in names)
+
+
+def _function_of(tool: Any) -> Mapping[str, Any] | None:
+    """Return the function of a tool, a choice or a call."""
+    function = tool.get("function") if isinstance(tool, Mapping) else None
+    return function if isinstance(function, Mapping) and isinstance(function.get("name"), str) else None
+
+
+def _are_repeated(functions: list[Mapping[str, Any]]) -> bool:
+    """Tell whether a tool is bound twice; refuse what servers refuse (Anthropic: ``Tool names must be unique.``)."""
+    known: dict[str, Mapping[str, Any]] = {}
+    for function in functions:
+        name = function["name"]
+        if not name.strip():
+            raise ValueError(f"A tool has an empty name (description: {function.get('description')!r}). Give it one.")
+        if known.setdefault(name, function) != function:
+            raise ValueError(
+                f"Two different tools are named {name!r}, and a call could not say which one it means. Rename one."
+            )
+    return len(known) < len(functions)
+
+
+def _renamed(tool: Any, names: Mapping[str, str]) -> Any:
+    """Return a tool, a choice or a call under its sent name."""
+    function = _function_of(tool)
+    if function is None or function["name"] not in names:
+        return tool
+    return {**tool, "function": {**function, "name": names[function["name"]]}}
+
+
+def _fit_past(messages: Iterable[Any], bound: Mapping[str, str], family: Family) -> dict[str, str]:
+    """Fit the names of past calls and results, and give those that change."""
+    sent = dict(bound)
+    for message in messages:
+        for name in _names_in(message):
+            if name not in sent:
+                fitted = fit_name(name, family)
+                taken = set(sent.values())
+                sent[name] = _hashed(name, fitted, taken) if fitted != name and fitted in taken else fitted
+    return {name: fitted for name, fitted in sent.items() if name != fitted}
+
+
+def _names_in(message: Any) -> Iterator[str]:
+    if not isinstance(message, Mapping):
+        return
+    for call in message.get("tool_calls") or ():
+        function = _function_of(call)
+        if function is not None:
+            yield function["name"]
+    if message.get("role") == "tool" and isinstance(message.get("name"), str):
+        yield message["name"]
+
+
+def _renamed_message(message: Any, names: Mapping[str, str]) -> Any:
+    if not any(name in names for name in _names_in(message)):
+        return message
+    renamed = dict(message)
+    if message.get("tool_calls"):
+        renamed["tool_calls"] = [_renamed(call, names) for call in message["tool_calls"]]
+    if message.get("role") == "tool" and "name" in message:
+        renamed["name"] = names.get(message["name"], message["name"])
+    return renamed
+
+
+def _rewritten(name: str, family: Family) -> str:
+    plain = "".join(char for char in unicodedata.normalize("NFKD", name) if not unicodedata.combining(char))
+    fitted = _ALLOWED.sub("_", plain)
+    if not _WORD.search(fitted):
+        return _hashed(name, "tool")
+    if not re.fullmatch(family.tool_names, fitted[:_LONGEST]):
+        fitted = f"_{fitted}"
+    return fitted if len(fitted) <= _LONGEST else _hashed(name, fitted)
+
+
+def _hashed(name: str, fitted: str, taken: Container[str] = ()) -> str:
+    """Add a short hash of the name; a longer one, should another tool have just that name."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    length = _HASH
+    while (hashed := f"{fitted[: _LONGEST - length - 1]}_{digest[:length]}") in taken and length < _LONGEST // 2:
+        length += 1
+    return hashed

@@ -1,0 +1,71 @@
+"""Audio in an answer: OpenAI's ``message.audio``, whole or in fragments, as LangChain's standard audio block.
+
+Source: platform.openai.com/docs/guides/audio. The answer does not say its format, which the request chose, so the
+format is read from the first bytes; raw samples (``pcm16``, what a stream sends) have no mark.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["read_audio"]
+
+_MARKS = {
+    b"RIFF": "audio/wav",
+    b"fLaC": "audio/flac",
+    b"OggS": "audio/ogg",
+    b"ID3": "audio/mpeg",
+    b"\xff\xfb": "audio/mpeg",
+    b"\xff\xf3": "audio/mpeg",
+    b"\xff\xf1": "audio/aac",
+}
+
+
+def read_audio(fragments: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Put audio together.
+
+    Args:
+        fragments: What the server sent under ``audio``, in order.
+
+    Returns:
+        A standard audio block, with the words that were spoken in ``extras["transcript"]``, and nothing; or no block,
+        because there is no sound, and what there is as ``{"audio": ...}``.
+    """
+    sounds = [fragment["data"] for fragment in fragments if isinstance(fragment.get("data"), str) and fragment["data"]]
+    words = "".join(fragment["transcript"] for fragment in fragments if isinstance(fragment.get("transcript"), str))
+    rest: dict[str, Any] = {"transcript": words} if words else {}
+    for fragment in fragments:
+        rest.update((key, value) for key, value in fragment.items() if key not in _PIECES and value is not None)
+    if not sounds:
+        return {}, {"audio": rest} if rest else {}
+    data = _joined(sounds)
+    block: dict[str, Any] = {"type": "audio", "base64": data, "mime_type": _mime_type(data)}
+    if isinstance(rest.get("id"), str):
+        block["id"] = rest.pop("id")
+    return ({**block, "extras": rest} if rest else block), {}
+
+
+_PIECES = frozenset({"data", "transcript"})
+
+
+def _joined(sounds: list[str]) -> str:
+    """Join pieces that were encoded each on its own: padding may stand at the end only."""
+    if len(sounds) == 1:
+        return sounds[0]
+    try:
+        return base64.b64encode(b"".join(base64.b64decode(sound, validate=True) for sound in sounds)).decode()
+    except binascii.Error:
+        return "".join(sounds)
+
+
+def _mime_type(data: str) -> str:
+    try:
+        start = base64.b64decode(data[:8])
+    except binascii.Error:
+        start = b""
+    return next((kind for mark, kind in _MARKS.items() if start.startswith(mark)), "audio/pcm")

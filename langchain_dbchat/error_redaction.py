@@ -1,0 +1,146 @@
+"""Replaces secrets in a text with ``***`` and leaves the words of the server as they are.
+
+Rule 1. What has the form of a token of a known issuer is a secret wherever it stands: Databricks personal access
+tokens and OAuth secrets, JSON Web Tokens, keys of OpenAI, Anthropic, Google, AWS, Groq, xAI and Hugging Face.
+
+Rule 2. The value of an ``Authorization`` header, a named secret (``api_key: ...``, ``"password": "..."``,
+``client_secret=...``) and the user part of a URL are secrets because of where they stand.
+
+Rule 3. Words are not secrets. Servers write ``invalid_api_key: Incorrect API key provided``, ``api_key: Field
+required``, ``client_secret: invalid`` and "Basic Authentication is disabled": codes and sentences survive. A value is a
+word if it has only letters (and hyphens between them) and stands in a sentence, or if it is one of the words with which
+servers judge a value (`_JUDGEMENTS`). A password that consists of letters only and stands in the middle of a sentence
+is not recognised by its form.
+
+Rule 4. Masking a text twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+
+__all__ = ["MASK", "scrub"]
+
+MASK = "***"
+
+_ISSUED = re.compile(
+    # Databricks: personal access tokens (dapi + 32 hex digits, sometimes -N), and OAuth client secrets (dose...).
+    r"(?<![A-Za-z0-9])(?:dapi|dkea|dsapi)(?:[\w-]{8,}|[\w-]*\d[\w-]*)"
+    r"|(?<![A-Za-z0-9])dose(?=[A-Za-z]{0,60}\d)[0-9A-Za-z]{12,}"
+    # JSON Web Tokens: OAuth access tokens of Databricks and of the clouds.
+    r"|eyJ[\w-]{8,}(?:\.[\w-]*)*"
+    # OpenAI, Anthropic, LiteLLM (OpenAI shows the ends of a key itself: sk-ab***yz); Groq, xAI, Hugging Face.
+    r"|(?<![A-Za-z0-9])sk-(?![*.]*(?:\s|$))[\w*-]{6,}"
+    r"|(?<![A-Za-z0-9])(?:gsk_|xai-|hf_)(?=[\w-]{0,60}\d)[\w-]{16,}"
+    # Google API keys and AWS access key ids.
+    r"|(?<![A-Za-z0-9])AIza[\w-]{30,}|(?<![A-Za-z0-9])A[KS]IA[0-9A-Z]{16}(?![0-9A-Za-z])"
+)
+_USER_IN_URL = re.compile(r"(://)[^/\s:@\"']{0,200}:[^/\s\"'<>]{1,200}@")
+_HEADER = re.compile(
+    r"(?i)(\bauthorization[\"'\\]{0,4}\s{0,4}[:=]\s{0,4}[\"'\\]{0,4}(?:bearer|basic|token)\s+)([^\s\"'\\,;}{]+)"
+)
+_BEARER = re.compile(r"(?i)(\bbearer\s+)([\w.~+/=-]{5,})")
+_BASIC = re.compile(r"(?i)(\bbasic\s+)([A-Za-z0-9+/=]{8,})")
+_PROVIDED = re.compile(r"(?i)(\b(?:key|token|secret|password|credential)s? provided:\s{1,4}[\"'`]?)([^\s\"'`,;}{]{6,})")
+_NAME = (
+    r"(?:access_token|refresh_token|id_token|client[_-]?secret|secret[_-]?access[_-]?key|api[_-]?key|password|passwd)"
+)
+# Named in JSON (also escaped within a JSON string), in Python's repr, in forms, in query strings and in headers.
+_QUOTED = re.compile(rf"(?i)({_NAME}\\?[\"']?\s{{0,4}}[:=]\s{{0,4}}(\\?[\"']))((?:(?!\2)[^\n]){{3,2000}}?)(?=\2)")
+_PLAIN = re.compile(rf"(?i)({_NAME}\\?[\"']?\s{{0,4}}[:=]\s{{0,4}})([^\s\"'\\&,;}}{{]{{3,}})")
+_FORM = re.compile(r"(?i)((?<![\w-])(?:token|sig|signature)=)([^\s\"'\\&,;}{]{6,})")
+
+_WORD = re.compile(
+    r"[A-Za-z]?[a-z]+(?:[-/_'][A-Za-z]?[a-z]+){0,4}[.,:;!?)]*|[A-Z]{2,12}[.,:;!?)]*|O?Auth(?:[ -]?[12](?:\.0)?)?[.,]?"
+)
+_PLACEHOLDER = re.compile(r"(?i)your[_-]|<[a-z]|\$\{?[a-z]|\*+$")
+_SENTENCE = re.compile(r"\s+[(\"'`<\[]?[a-z]{2,}\b|\s+[(\"'`<\[]?[A-Z]{2,}\b|\s+[A-Z][a-z]+\b")
+_LONGEST_WORD = 24  # letters; what is longer without a digit is rather a key
+_JUDGEMENTS = re.compile(
+    r"(?i)(?:invalid|missing|required|expired|incorrect|wrong|unknown|empty|none|null|nil|true|false|undefined|unset"
+    r"|malformed|revoked|rejected|denied|disabled|unauthori[sz]ed|forbidden|unsupported|mismatch|bad|absent|deprecated"
+    r"|optional|redacted|hidden|masked|omitted|string|str|bytes|secret)[.,:;!?)]*"
+)
+
+
+def scrub(text: str) -> str:
+    """Take secrets out of a text: tokens, keys, Authorization values, passwords.
+
+    Args:
+        text: Any text that a server or a library wrote.
+
+    Returns:
+        The same text with ``***`` where a secret stood.
+    """
+    text = _ISSUED.sub(MASK, text)
+    text = _USER_IN_URL.sub(rf"\1{MASK}@", text)
+    text = _HEADER.sub(_mask_header, text)
+    text = _BEARER.sub(_mask_unless_a_word, text)
+    text = _BASIC.sub(_mask_basic, text)
+    text = _PROVIDED.sub(_mask_if_mixed, text)
+    text = _QUOTED.sub(_mask_quoted, text)
+    text = _PLAIN.sub(_mask_named, text)
+    return _FORM.sub(_mask_if_mixed, text)
+
+
+def _mask_header(match: re.Match[str]) -> str:
+    """Mask the value of an Authorization header, unless the text is a sentence about the header."""
+    prose = _is_word(match[2]) and (_is_in_sentence(match) or _PLACEHOLDER.match(match[2]))
+    return _keep(match) if prose else f"{match[1]}{MASK}"
+
+
+def _mask_unless_a_word(match: re.Match[str]) -> str:
+    """Mask what follows "Bearer" in a text, unless it is a word: a token has digits or odd capitals."""
+    return _keep(match) if _is_word(match[2]) else f"{match[1]}{MASK}"
+
+
+def _mask_basic(match: re.Match[str]) -> str:
+    """Mask what follows "Basic" in a text if it has more than letters, or is the Base64 of ``user:password``."""
+    value = match[2]
+    return f"{match[1]}{MASK}" if not value.isalpha() or b":" in _decoded(value) else _keep(match)
+
+
+def _decoded(value: str) -> bytes:
+    try:
+        return base64.b64decode(value)
+    except ValueError:
+        return b""
+
+
+def _mask_if_mixed(match: re.Match[str]) -> str:
+    """Mask what has digits and letters, or what is too long for a word."""
+    value = match[2]
+    mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
+    return f"{match[1]}{MASK}" if mixed or len(value) > _LONGEST_WORD else _keep(match)
+
+
+def _mask_quoted(match: re.Match[str]) -> str:
+    """Mask a quoted value with a secret's name, unless it is a sentence or a judgement about the value."""
+    value = match[3]
+    words = value.split()
+    sentence = len(words) > 1 and all(map(_is_word, words))
+    return _keep(match) if sentence or _judges(value) else f"{match[1]}{MASK}"
+
+
+def _mask_named(match: re.Match[str]) -> str:
+    """Mask an unquoted value with a secret's name, unless it is a judgement or begins a sentence."""
+    value = match[2]
+    prose = _is_word(value) and match[1][-1].isspace() and _is_in_sentence(match)
+    return _keep(match) if prose or _judges(value) else f"{match[1]}{MASK}"
+
+
+def _keep(match: re.Match[str]) -> str:
+    return match[0]
+
+
+def _judges(value: str) -> bool:
+    return _JUDGEMENTS.fullmatch(value) is not None
+
+
+def _is_word(value: str) -> bool:
+    return len(value) <= _LONGEST_WORD and bool(_WORD.fullmatch(value) or _PLACEHOLDER.match(value))
+
+
+def _is_in_sentence(match: re.Match[str]) -> bool:
+    return _SENTENCE.match(match.string, match.end()) is not None

@@ -1,0 +1,142 @@
+"""The faults that have a name: errors of external models and blocks of guardrails, as the real endpoints send them.
+
+Each row is a status and a body. Shapes: wire facts 6.4 (recorded bodies of AI gateway guardrails and of external
+models); the providers' own documentation for the objects within.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import to_json
+
+CATEGORIES = (
+    "violent-crimes", "non-violent-crimes", "sex-crimes", "child-exploitation", "specialized-advice", "privacy",
+    "intellectual-property", "indiscriminate-weapons", "hate", "self-harm", "sexual-content",
+)  # fmt: skip
+"""What the safety guardrail of the AI gateway looks for."""
+
+
+def _wrapped(code: str, inner: dict[str, Any]) -> dict[str, Any]:
+    """A body whose message is JSON text."""
+    return {"error_code": code, "message": to_json(inner).decode()}
+
+
+def _external(code: str, provider: str, error: Any) -> dict[str, Any]:
+    return _wrapped(code, {"external_model_provider": provider, "external_model_error": error})
+
+
+def _openai(message: str, kind: str, code: str, param: str | None = None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def _guardrail(side: str, *flagged: str, pii: bool = False) -> dict[str, Any]:
+    entry = {
+        "flagged": bool(flagged),
+        "categories": {name: name in flagged for name in CATEGORIES} if flagged else None,
+        "category_scores": None,
+        "pii_detection": True if pii else None,
+        "anonymized_input": [{"role": "user", "content": "Write to <EMAIL_ADDRESS>."}] if pii else None,
+    }
+    return _wrapped(
+        "BAD_REQUEST",
+        {
+            "usage": {"prompt_tokens": 196, "total_tokens": 201},
+            f"{side}_guardrail": [entry],
+            "finishReason": f"{side}_guardrail_triggered",
+        },
+    )
+
+
+_FILTERED = {
+    "error": {
+        "param": "prompt",
+        "code": "content_filter",
+        "innererror": {
+            "code": "ResponsibleAIPolicyViolation",
+            "content_filter_result": {
+                "hate": {"filtered": False, "severity": "safe"},
+                "jailbreak": {"filtered": False, "detected": False},
+                "violence": {"filtered": True, "severity": "medium"},
+            },
+        },
+        "status": 400,
+        "message": "The response was filtered due to the prompt triggering Azure OpenAI's content management policy.",
+    }
+}
+
+NAMED: dict[str, tuple[int, dict[str, Any]]] = {
+    "external_model_invalid_key": (
+        401,
+        _external(
+            "UNAUTHENTICATED",
+            "openai",
+            _openai("Incorrect API key provided: sk-ab********yz.", "invalid_request_error", "invalid_api_key"),
+        ),
+    ),
+    "external_model_invalid_request": (
+        400,
+        _external(
+            "BAD_REQUEST",
+            "openai",
+            _openai("Invalid value for tools[0]", "invalid_request_error", "invalid_value", "tools[0]"),
+        ),
+    ),
+    "external_model_context_overflow": (
+        400,
+        _external(
+            "BAD_REQUEST",
+            "anthropic",
+            {
+                "type": "error",
+                "error": {
+                    "type": "invalid_request_error",
+                    "message": "prompt is too long: 210000 tokens > 200000 maximum",
+                },
+            },
+        ),
+    ),
+    "external_model_content_filter": (400, _external("BAD_REQUEST", "openai", _FILTERED)),
+    "external_model_not_found": (
+        404,
+        _external(
+            "ENDPOINT_NOT_FOUND",
+            "openai",
+            _openai("The model `gpt-x` does not exist.", "invalid_request_error", "model_not_found"),
+        ),
+    ),
+    "external_model_rate_limit": (
+        429,
+        {
+            "error": "Received error from openai",
+            "external_model_message": {
+                "error": {"code": "429", "message": "Requests have exceeded token rate limit. Please retry after 1 "
+                                                    "second."}
+            },
+        },
+    ),
+    "external_model_quota": (
+        429,
+        _external(
+            "REQUEST_LIMIT_EXCEEDED",
+            "openai",
+            _openai("You exceeded your current quota.", "insufficient_quota", "insufficient_quota"),
+        ),
+    ),
+    "external_model_bad_gateway": (
+        502,
+        _external(
+            "INTERNAL_ERROR",
+            "custom",
+            "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>",
+        ),
+    ),
+    "input_guardrail": (400, _guardrail("input", "violent-crimes")),
+    "output_guardrail": (400, _guardrail("output", "privacy")),
+    "pii_guardrail": (400, _guardrail("input", pii=True)),
+    "named_guardrail": (
+        400,
+        {"error_code": "BAD_REQUEST", "message": "Request blocked by input guardrail 'no-secrets'."},
+    ),
+}  # fmt: skip
+"""Name to status and body."""

@@ -1,0 +1,431 @@
+"""What each setting is, marked once where the setting is declared; every list of settings is derived from the marks.
+
+Rule 1. A setting has one field and any number of other names. The constructor and a call take the same names.
+Rule 2. A setting of the connection that is not marked `per_call` raises when a call gives it, under each of its names.
+Rule 3. Keywords that the OpenAI client takes beside the body (``extra_headers``, ``extra_query``, ``extra_body``,
+``timeout``) are the same settings inside ``extra_body``, because databricks-langchain hands its ``extra_params`` to
+that client (databricks-langchain, ``chat_models.py``, ``_prepare_inputs``).
+Rule 4. A setting of the connection inside ``extra_body`` raises, because it would reach the request's body.
+Rule 5. None means the default, where a field takes no None (databricks-langchain's defaults are None).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from pydantic import Secret, SecretStr
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Kind = Literal["wire", "who", "where", "how", ""]
+"""What a setting is: a field of the request, who calls, where requests go, how they are sent, or none of these."""
+
+NAMED = {"extra_headers": "default_headers"}
+"""Names that a call alone has for a field."""
+
+COMPLETION_LIMIT = "max_completion_tokens"
+"""The other name of `max_tokens`. Which of the two a user gave is kept, because some endpoints take one alone."""
+
+QUERY = "extra_query"
+"""Query parameters of one call; `default_query` is the constructor's."""
+
+ELSEWHERE: dict[str, tuple[frozenset[Any], str]] = {
+    "use_responses_api": (frozenset({None, False}), "This class calls chat completions only."),
+    "use_ai_gateway": (
+        frozenset({None, False}),
+        "Give a model service (model='system.ai.<model>') or the gateway's address (host='https://.../ai-gateway').",
+    ),
+    "use_ai_gateway_native_api": (frozenset({None, False}), "This class calls chat completions only."),
+    "target_uri": (frozenset({None, "", "databricks"}), "Give profile=..., or workspace_client=..., instead."),
+}
+"""Settings of databricks-langchain without a field here: the values that change nothing, and what to do instead."""
+
+_WRITTEN = frozenset({"default_headers", "default_query"})
+"""Settings of the connection that go into each request and not into the way there."""
+
+_REQUEST = frozenset(
+    {
+        "tools",
+        "tool_choice",
+        "response_format",
+        "parallel_tool_calls",
+        "stream",
+        "stream_options",
+        "structured",
+        "functions",
+        "function_call",
+        "user",
+        "metadata",
+        "store",
+        "min_p",
+        "top_a",
+        "logit_bias",
+        "min_tokens",
+        "max_new_tokens",
+        "max_output_tokens",
+        "prompt_logprobs",
+        "custom_inputs",
+        "stop_token_ids",
+        "repetition_penalty",
+        QUERY,
+    }
+)
+"""Request fields that are known without being settings, so that none of them is taken for a misspelled setting."""
+
+_SECRET_NAMES = frozenset(
+    {
+        "accesstoken",
+        "authtoken",
+        "authorization",
+        "bearer",
+        "bearertoken",
+        "databrickstoken",
+        "pat",
+        "password",
+        "secret",
+    }
+)
+"""Names that other clients have for what signs a request, without their underscores."""
+
+_CLOSE = 0.9
+"""How alike a name in a call has to be to a setting's for a slip: 'temprature' is 0.95 like 'temperature', the request
+field 'speed' 0.89 like 'seed'."""
+
+_CLOSE_TO_CONNECTION = 0.82
+"""The same for settings of the connection, whose values must not reach a body: 'api_kye' is 0.83 like 'api_key'."""
+
+_GUESS = 0.7
+"""The same for the constructor, which refuses the name in any case."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a setting is.
+
+    Args:
+        *names: Other names of the field.
+        kind: What it is.
+        per_call: Whether it may be given for one call.
+        secret: Whether its value may be a secret, or hold one.
+    """
+
+    names: tuple[str, ...] = ()
+    kind: Kind = ""
+    per_call: bool = False
+    secret: bool = False
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The lists that the marks of a class make.
+
+    Attributes:
+        aliases: Other names of fields, for the constructor.
+        called: Other names of fields, for a call.
+        wire: Fields of the request.
+        who: Fields that say who calls.
+        connection: Fields that say who calls, where, and how.
+        link: Fields that a connection is made of.
+        how: Fields that say how a request is sent and may be given for one call.
+        per_call: Fields that may be given for one call.
+        secret: Fields whose value may be or hold a secret.
+        no_none: Fields for which None means the default.
+        fields: All fields.
+    """
+
+    aliases: Mapping[str, str]
+    called: Mapping[str, str]
+    wire: tuple[str, ...]
+    who: tuple[str, ...]
+    connection: frozenset[str]
+    link: tuple[str, ...]
+    how: tuple[str, ...]
+    per_call: frozenset[str]
+    secret: frozenset[str]
+    no_none: frozenset[str]
+    fields: frozenset[str]
+
+
+@lru_cache(maxsize=64)
+def marks_of(cls: type[BaseModel]) -> Marks:
+    """Read the marks of a class.
+
+    Args:
+        cls: A class whose fields are marked.
+
+    Returns:
+        The lists.
+    """
+    marks: dict[str, Mark] = {}
+    for name, field in cls.model_fields.items():
+        marks[name] = next((item for item in field.metadata if isinstance(item, Mark)), Mark())
+    aliases = {other: name for name, mark in marks.items() for other in mark.names}
+    named = {other: name for other, name in NAMED.items() if name in marks}
+
+    def having(*kinds: Kind) -> tuple[str, ...]:
+        return tuple(name for name, mark in marks.items() if mark.kind in kinds)
+
+    return Marks(
+        aliases=aliases,
+        called={**aliases, **named},
+        wire=having("wire"),
+        who=having("who"),
+        connection=frozenset(having("who", "where", "how")),
+        link=tuple(name for name in having("who", "where", "how") if name not in _WRITTEN),
+        how=tuple(name for name in having("how") if marks[name].per_call and not marks[name].secret),
+        per_call=frozenset(name for name, mark in marks.items() if mark.per_call),
+        secret=frozenset(name for name, mark in marks.items() if mark.secret),
+        no_none=frozenset(name for name, field in cls.model_fields.items() if _refuses_none(field.annotation)),
+        fields=frozenset(marks),
+    )
+
+
+def _refuses_none(annotation: Any) -> bool:
+    return annotation is not Any and annotation is not None and type(None) not in get_args(annotation)
+
+
+def field_named(marks: Marks, name: str, value: Any, *, call: bool) -> str:
+    """Find the field that a name stands for.
+
+    Args:
+        marks: The marks of the class.
+        name: The name, as the user gave it.
+        value: Its value: LangChain's own ``profile`` is a dict of what a model can do, a string names a profile of the
+            configuration file.
+        call: Whether it was given for a call.
+
+    Returns:
+        The field's name, or the name itself if it is none of a field.
+    """
+    if name == "profile" and isinstance(value, str):
+        return "config_profile"
+    return (marks.called if call else marks.aliases).get(name, name)
+
+
+def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the settings of a call: each by its field's name, none of the connection where it does not belong.
+
+    Args:
+        cls: The class of the model that is called.
+        called: The settings under any of their names; of two names of one field the later counts, because a call's
+            settings come after those that were bound.
+
+    Returns:
+        A new dict. What stood inside ``extra_body`` and is a setting stands beside it.
+
+    Raises:
+        ValueError: If a setting cannot be given for one call, or is misspelled.
+    """
+    if not called:
+        return {}
+    marks = marks_of(cls)
+    settings: dict[str, Any] = {}
+    fixed: list[str] = []
+    for key, value in called.items():
+        name = field_named(marks, key, value, call=True)
+        if name in ELSEWHERE:
+            refuse_elsewhere(name, value)
+            continue
+        if name not in marks.fields:
+            _refuse_misspelled(cls, name)
+        elif name not in marks.per_call:
+            fixed.append(key if name in {key, "config_profile"} else f"{key} (another name of {name})")
+        if name == "max_tokens":
+            settings.pop("max_tokens_name", None)
+            if key == COMPLETION_LIMIT:
+                settings["max_tokens_name"] = key
+        settings.pop(name, None)  # the later of two names of one field stands where it was given
+        settings[name] = _plain(value) if name in marks.secret else value
+    if fixed:
+        raise ValueError(
+            f"{', '.join(sorted(fixed))} cannot be given for one call: give it to the constructor, or call "
+            "model_copy(update={...}) for a model that differs in it."
+        )
+    return _with_beside(marks, settings) if isinstance(settings.get("extra_body"), Mapping) else settings
+
+
+def _with_beside(marks: Marks, settings: dict[str, Any]) -> dict[str, Any]:
+    """Take the settings out of ``extra_body``; those that stand beside it already go over them."""
+    extra, beside = split_extra(marks, settings["extra_body"])
+    if not beside:
+        return settings
+    merged = {**beside, **settings, "extra_body": extra}
+    for name in ("default_headers", QUERY):
+        if name in beside:
+            merged[name] = {**beside[name], **(merged[name] or {})}
+    return merged
+
+
+def split_extra(marks: Marks, extra: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split what was given as ``extra_body`` into request fields and the settings that stand among them.
+
+    Args:
+        marks: The marks of the class.
+        extra: The value of ``extra_body``.
+
+    Returns:
+        The request fields, and the settings by their fields' names.
+
+    Raises:
+        ValueError: If a setting of the connection stands there that does not belong to a request.
+    """
+    body: dict[str, Any] = {}
+    beside: dict[str, Any] = {}
+    for key, value in extra.items():
+        name = field_named(marks, key, value, call=True)
+        if name == "extra_body":
+            inner, also = split_extra(marks, value or {})
+            body.update(inner)
+            beside.update(also)
+        elif name in ("default_headers", QUERY):
+            beside[name] = {**beside.get(name, {}), **(value or {})}
+        elif name in marks.how:
+            if value is not None:
+                beside[name] = value
+        elif _is_of_connection(marks, name):
+            if value is not None:
+                raise _misplaced(marks, "extra_body", key, name)
+        else:
+            body[key] = value
+    return body, beside
+
+
+def check_params(marks: Marks, place: str, params: Mapping[str, Any]) -> None:
+    """Check that no setting of the connection stands among request fields.
+
+    Args:
+        marks: The marks of the class.
+        place: The field that holds them.
+        params: The request fields.
+
+    Raises:
+        ValueError: If one does.
+    """
+    for key, value in params.items():
+        name = field_named(marks, key, value, call=True)
+        if _is_of_connection(marks, name):
+            raise _misplaced(marks, place, key, name)
+
+
+def _is_of_connection(marks: Marks, name: str) -> bool:
+    return name in marks.connection or name == QUERY or _is_secret_name(name)
+
+
+def _misplaced(marks: Marks, place: str, key: str, name: str) -> ValueError:
+    or_call = " or to the call" if name in marks.per_call and place == "extra_body" else ""
+    return ValueError(
+        f"{place} holds {key!r}, which belongs to the connection and must not reach a request's body. Give it to the "
+        f"constructor{or_call}."
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Take a mapping out of the wrapping in which `bind` hides it."""
+    inner = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+    return value if isinstance(inner, str) else inner
+
+
+def hidden(value: Any) -> Any:
+    """Wrap a value that may be a secret, so that no repr and no dump shows it.
+
+    Args:
+        value: A string, or a mapping of headers; anything else stays as it is.
+
+    Returns:
+        The value, wrapped.
+    """
+    if isinstance(value, str):
+        return SecretStr(value)
+    return Secret(dict(value)) if isinstance(value, Mapping) else value
+
+
+def refuse_elsewhere(name: str, value: Any) -> None:
+    """Take a setting of databricks-langchain that changes nothing, and refuse one that would.
+
+    Args:
+        name: The setting.
+        value: Its value.
+
+    Raises:
+        ValueError: If it asks for what it would change there.
+    """
+    harmless, instead = ELSEWHERE[name]
+    if not isinstance(value, (str, bool, type(None))) or value not in harmless:
+        raise ValueError(f"{name}={value!r} is a setting of databricks-langchain that has no meaning here. {instead}")
+
+
+def unknown_field(cls: type[BaseModel], name: str) -> ValueError:
+    """Make the error for a field that a class does not have: what was meant, if that can be guessed, and what it has.
+
+    Args:
+        cls: The class.
+        name: What was given.
+
+    Returns:
+        The error.
+    """
+    marks = marks_of(cls)
+    meant = closest(cls, name, _GUESS)
+    hint = f" Did you mean {meant!r}?" if meant else ""
+    places = [place for place in ("extra_body", "query_params", "documents_params") if place in marks.fields]
+    request = " or ".join(f"{place}={{...}}" for place in places)
+    return ValueError(
+        f"{cls.__name__} has no field {name!r}.{hint} A field of the request that has no setting of its own goes into "
+        f"{request}, a header into default_headers={{...}}."
+    )
+
+
+def closest(cls: type[BaseModel], name: str, cutoff: float) -> str | None:
+    """Find the setting whose name is nearly this one.
+
+    Args:
+        cls: The class.
+        name: What was given.
+        cutoff: How alike they have to be, 0 to 1.
+
+    Returns:
+        One of the setting's names, or None.
+    """
+    marks = marks_of(cls)
+    names = {_squeezed(other): other for other in (*marks.fields, *marks.called, "profile")}
+    found = difflib.get_close_matches(_squeezed(name), names, n=1, cutoff=cutoff)
+    return names[found[0]] if found else None
+
+
+@lru_cache(maxsize=256)
+def _misspelled(cls: type[BaseModel], name: str) -> str | None:
+    meant = closest(cls, name, _CLOSE_TO_CONNECTION)
+    if meant is None:
+        return None
+    marks = marks_of(cls)
+    if marks.called.get(meant, meant) in marks.connection:
+        return meant
+    return closest(cls, name, _CLOSE)
+
+
+def _refuse_misspelled(cls: type[BaseModel], name: str) -> None:
+    if name in _REQUEST:
+        return
+    if _is_secret_name(name):
+        raise ValueError(
+            f"{name!r} would go into the body of the request, and it looks like a secret. A token is given as token."
+        )
+    meant = _misspelled(cls, name)
+    if meant is not None:
+        raise ValueError(
+            f"There is no setting {name!r}. Did you mean {meant!r}? A request field of that very name goes into "
+            f"extra_body={{{name!r}: ...}}."
+        )
+
+
+def _squeezed(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
+
+
+def _is_secret_name(name: str) -> bool:
+    return _squeezed(name) in _SECRET_NAMES

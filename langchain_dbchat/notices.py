@@ -1,0 +1,92 @@
+"""Warnings that point at the user's line.
+
+Rule 1. Frames of this package, of LangChain and of what runs their calls are skipped; the first other frame is the
+user's. Python has `skip_file_prefixes` for that since 3.12 only (docs.python.org/3/library/warnings.html).
+Rule 2. In a thread of a batch, or in a task (langchain-core runs each async call in one), the user's frame is not on
+the stack. There a warning points at the line that started the batch or awaits the call.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+__all__ = ["pointing_here", "warn"]
+
+_SKIPPED = frozenset(
+    {
+        "langchain_dbchat",
+        "langchain_core",
+        "langchain",
+        "langchain_classic",
+        "langgraph",
+        "langsmith",
+        "pydantic",
+        "asyncio",
+        "uvloop",
+        "concurrent",
+        "threading",
+        "contextlib",
+        "functools",
+    }
+)
+"""Top-level modules whose frames are not the user's."""
+
+
+class _Line(NamedTuple):
+    """A line of the user's, as `warnings.warn_explicit` wants it."""
+
+    filename: str
+    lineno: int
+    module: str
+    registry: dict[Any, Any]
+
+
+_started_at: ContextVar[_Line | None] = ContextVar("langchain_dbchat_started_at", default=None)
+
+
+def warn(text: str) -> None:
+    """Warn the user, at their own line.
+
+    Args:
+        text: What they should know, with the name of the model as they gave it.
+    """
+    line = _started_at.get() or _users_line()
+    if line is None:  # a thread of somebody else's, from top to bottom
+        warnings.warn(text, stacklevel=2)
+    else:
+        warnings.warn_explicit(
+            text, UserWarning, line.filename, line.lineno, module=line.module, registry=line.registry
+        )
+
+
+@contextmanager
+def pointing_here() -> Iterator[None]:
+    """Let warnings of the threads and tasks that are started inside point at the user's line."""
+    line = None if _started_at.get() else _users_line()
+    if line is None:
+        yield  # it is known already, or nobody can tell
+        return
+    token = _started_at.set(line)
+    try:
+        yield
+    finally:
+        _started_at.reset(token)
+
+
+def _users_line() -> _Line | None:
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # inspect.currentframe is the same and may be None
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name.partition(".")[0] not in _SKIPPED:
+            registry = frame.f_globals.setdefault("__warningregistry__", {})
+            return _Line(frame.f_code.co_filename, frame.f_lineno, name, registry)
+        frame = frame.f_back
+    return None

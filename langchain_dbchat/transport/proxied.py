@@ -1,0 +1,231 @@
+"""Clients that go through the proxies of the environment, and what their failures say about the proxy.
+
+Rule 1. A proxy that cannot be used raises when a request would go through it, with its name, its variable and what to
+do. A host that NO_PROXY names is called as if it did not exist.
+
+Rule 2. A proxy that cannot be reached, or that answers instead of opening a way (407, 403, 502), is named: the
+workspace is not what failed. A refusal that the next attempt meets too (407, 403) is not tried again.
+
+Rule 3. A request to this machine does not go through a proxy, whatever NO_PROXY says: it may be ``http://``, and the
+proxy would see its token.
+
+Rule 4. The proxy of a user's own client is named where httpx shows which transport it would choose.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import httpx
+
+from langchain_dbchat.auth.workspace import is_loopback
+from langchain_dbchat.proxies import proxy_error, proxy_patterns, show_address, variable_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from http.cookiejar import CookieJar
+
+    from langchain_dbchat.errors import ConfigurationError
+
+__all__ = ["ProxyFailure", "proxied_async_client", "proxied_client", "proxy_failure", "proxy_of"]
+
+_Transport = TypeVar("_Transport")
+_PORTS = {b"http": 80, b"https": 443, b"socks5": 1080, b"socks5h": 1080}
+_STATUS = re.compile(r"(\d{3})\b")
+_ANSWERS: dict[int, str] = {
+    407: "It asks for a user name and a password: write them into its address, http://user:password@proxy:port "
+    "(with %40 for @).",
+    403: "It does not allow {host}. Ask whoever runs it to allow that host, or let NO_PROXY name it if there is a "
+    "direct way.",
+}
+_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+_NO_WAY = "It found no way to {host}: check DATABRICKS_HOST, and whether the proxy may reach it."
+_DEAD = "Check {source}: the proxy may be off, or its address wrong. NO_PROXY names hosts that need no proxy."
+_NO_NAME = "The proxy's name does not exist in DNS. Check {source}."
+
+
+class ProxyFailure(NamedTuple):
+    """What a failure says about a proxy.
+
+    Attributes:
+        what: What happened, without a full stop.
+        advice: What to do.
+        passes: Whether the next attempt may succeed.
+    """
+
+    what: str
+    advice: str
+    passes: bool
+
+
+class _Unusable(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """Stands for a proxy that cannot be used, until somebody wants to."""
+
+    def __init__(self, error: ConfigurationError) -> None:
+        self._error = error
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Raise what is wrong with the proxy."""
+        del request
+        raise self._fresh()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Raise what is wrong with the proxy."""
+        del request
+        raise self._fresh()
+
+    def _fresh(self) -> ConfigurationError:
+        """Make a new error for each call, because a traceback belongs to one of them."""
+        return type(self._error)(self._error.message)
+
+
+class _Proxied(httpx.Client):
+    """A client that goes through the proxies of the environment, except to this machine."""
+
+    def __init__(self, direct: httpx.Client, **options: Any) -> None:
+        super().__init__(trust_env=False, **options)
+        self._direct = direct
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request through the proxy, or to this machine without it; options as in httpx."""
+        return self._direct.send(request) if is_loopback(request.url.host) else super().send(request, **options)
+
+    def close(self) -> None:
+        """Close both ways."""
+        self._direct.close()
+        super().close()
+
+
+class _AsyncProxied(httpx.AsyncClient):
+    """The same for an event loop."""
+
+    def __init__(self, direct: httpx.AsyncClient, **options: Any) -> None:
+        super().__init__(trust_env=False, **options)
+        self._direct = direct
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request; as in `_Proxied`."""
+        if is_loopback(request.url.host):
+            return await self._direct.send(request)
+        return await super().send(request, **options)
+
+    async def aclose(self) -> None:
+        """Close both ways."""
+        await self._direct.aclose()
+        await super().aclose()
+
+
+def proxied_client(
+    direct: httpx.Client, context: ssl.SSLContext, limits: httpx.Limits, cookies: CookieJar
+) -> httpx.Client:
+    """Make a client that goes through the proxies of the environment.
+
+    Args:
+        direct: The client for requests to this machine.
+        context: The TLS context.
+        limits: The limits of each pool.
+        cookies: The jar.
+    """
+    mounts = _mounts(lambda proxy: httpx.HTTPTransport(verify=context, limits=limits, proxy=proxy), _Unusable)
+    return _Proxied(direct, verify=context, limits=limits, cookies=cookies, mounts=mounts)
+
+
+def proxied_async_client(
+    direct: httpx.AsyncClient, context: ssl.SSLContext, limits: httpx.Limits, cookies: CookieJar
+) -> httpx.AsyncClient:
+    """Make the same for an event loop.
+
+    Args:
+        direct: The client for requests to this machine.
+        context: The TLS context.
+        limits: The limits of each pool.
+        cookies: The jar.
+    """
+    mounts = _mounts(lambda proxy: httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=proxy), _Unusable)
+    return _AsyncProxied(direct, verify=context, limits=limits, cookies=cookies, mounts=mounts)
+
+
+def _mounts(
+    make: Callable[[str], _Transport], refuse: Callable[[ConfigurationError], _Transport]
+) -> dict[str, _Transport | None]:
+    mounts: dict[str, _Transport | None] = {}
+    for pattern, setting in proxy_patterns():
+        if setting is None:
+            mounts[pattern] = None
+            continue
+        try:
+            if not httpx.URL(setting.address).host:
+                raise ValueError  # noqa: TRY301 - as httpx does for other addresses that it cannot read
+            mounts[pattern] = make(setting.address)
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            mounts[pattern] = refuse(proxy_error(error, setting))
+    return mounts
+
+
+def proxy_of(client: httpx.Client | httpx.AsyncClient | None, url: str) -> str | None:
+    """Find the proxy that a client uses for a URL.
+
+    Args:
+        client: The client; None if it is not known.
+        url: The URL.
+
+    Returns:
+        ``host:port``; None if there is no proxy, or if the client does not show it.
+    """
+    if isinstance(client, (_Proxied, _AsyncProxied)) and is_loopback(httpx.URL(url).host):
+        return None
+    choose = getattr(client, "_transport_for_url", None)  # httpx offers no other way to ask
+    transport = None if choose is None else choose(httpx.URL(url))
+    place = getattr(getattr(transport, "_pool", None), "_proxy_url", None)
+    if place is None:
+        return None
+    host = place.host.decode("ascii", "replace")
+    port = place.port or _PORTS.get(place.scheme, 0)
+    return show_address(f"{place.scheme.decode()}://{f'[{host}]' if ':' in host else host}:{port}")
+
+
+def proxy_failure(error: Exception, proxy: str, host: str) -> ProxyFailure | None:
+    """Find what a failure says about the proxy.
+
+    Args:
+        error: The exception of httpx.
+        proxy: The proxy, ``host:port``.
+        host: The host that was called.
+
+    Returns:
+        What happened; None if it is not the proxy that failed.
+    """
+    source = variable_of(proxy) or "http_client"
+    name, text = f"{proxy} ({source})", str(error) or type(error).__name__
+    causes = list(_causes(error))
+    if isinstance(error, httpx.ProxyError):
+        found = _STATUS.match(text)
+        status = int(found[1]) if found else 0
+        advice = _ANSWERS.get(status, _NO_WAY)
+        passes = not status or status in _PASSING
+        return ProxyFailure(
+            f"The proxy {name} answered {text!r} instead of opening a way to {host}", advice.format(host=host), passes
+        )
+    if not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)):
+        return None
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        return None
+    if any(isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME for cause in causes):
+        return ProxyFailure(f"The proxy {name} cannot be reached: {text}", _NO_NAME.format(source=source), False)
+    what = (
+        "gave no connection in time (timeout: connect)"
+        if isinstance(error, httpx.ConnectTimeout)
+        else f"cannot be reached: {text}"
+    )
+    return ProxyFailure(f"The proxy {name} on the way to {host} {what}", _DEAD.format(source=source), True)
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    causes = []
+    while error is not None:
+        causes.append(error)
+        error = error.__cause__ or error.__context__
+    return causes

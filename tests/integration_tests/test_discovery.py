@@ -1,0 +1,294 @@
+"""``family="discover"``: hosts and endpoints do not wait for each other, and every call's timeout holds."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+from kit.scripted import Received, Scripted, ScriptedServer, sse
+from kit.ways import Way, four_ways
+from langchain_dbchat import ChatDatabricksCompat, discovery
+
+TESTS = Path(__file__).parents[1]
+CLAUDE = {"config": {"served_entities": [{"foundation_model": {"name": "system.ai.claude-sonnet-4-5"}}]}}
+_names = itertools.count()
+
+
+class Serving(ScriptedServer):
+    """Answers questions at once, and describes its endpoints after `wait` seconds as `description`."""
+
+    def __init__(self, wait: float = 0.0, description: Scripted | None = None) -> None:
+        super().__init__(self._reply)
+        self.wait = wait
+        self.description = description or Scripted(CLAUDE, wait=wait)
+
+    def _reply(self, received: Received) -> Scripted:
+        if received.method == "GET":
+            return self.description
+        choice = {"index": 0, "finish_reason": "stop"}
+        head = {"id": "1", "created": 1, "model": "m"}
+        if received.json.get("stream"):
+            chunk = {**head, "object": "chat.completion.chunk"}
+            return Scripted(sse({**chunk, "choices": [{**choice, "delta": {"role": "assistant", "content": "Hi"}}]}))
+        message = {"role": "assistant", "content": "Hi"}
+        return Scripted({**head, "object": "chat.completion", "choices": [{**choice, "message": message}]})
+
+    @property
+    def asked(self) -> list[str]:
+        """The endpoints that were asked for."""
+        return [received.path.rpartition("/")[2] for received in self.requests if received.method == "GET"]
+
+
+@pytest.fixture
+def slow() -> Iterator[Serving]:
+    with Serving(wait=1.5) as server:
+        yield server
+
+
+@pytest.fixture
+def quick() -> Iterator[Serving]:
+    with Serving() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+def model(server: Serving, name: str | None = None, **settings: Any) -> ChatDatabricksCompat:
+    name = name or f"bot-{next(_names)}"
+    return ChatDatabricksCompat(model=name, family="discover", host=server.url, token="t", max_retries=0, **settings)
+
+
+def family(llm: ChatDatabricksCompat) -> str:
+    return str(llm.invoke("Hello!").response_metadata["model_family"])
+
+
+async def afamily(llm: ChatDatabricksCompat) -> str:
+    return str((await llm.ainvoke("Hello!")).response_metadata["model_family"])
+
+
+def timed(work: Callable[[], Any]) -> float:
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
+
+
+async def _until_asked(server: Serving) -> None:
+    while not server.asked:  # noqa: ASYNC110  # it changes in another thread
+        await asyncio.sleep(0.005)
+
+
+def _in_threads(works: list[Callable[[], Any]]) -> list[Any]:
+    with ThreadPoolExecutor(len(works)) as threads:
+        return [future.result() for future in [threads.submit(work) for work in works]]
+
+
+@four_ways
+def test_a_slow_host_does_not_hold_up_another(call: Way, slow: Serving, quick: Serving) -> None:
+    one = model(slow)
+    blocked = [threading.Thread(target=one.invoke, args=("Hello!",)) for _ in range(8)]
+    for thread in blocked:
+        thread.start()
+    while not slow.asked:
+        time.sleep(0.005)
+    assert timed(lambda: call(model(quick), "Hello!")) < 1.0
+    for thread in blocked:
+        thread.join()
+
+
+async def test_tasks_that_wait_for_a_slow_host_do_not_hold_up_another(slow: Serving, quick: Serving) -> None:
+    one = model(slow)
+    # More than the default executor has threads on any machine.
+    waiting = [asyncio.ensure_future(afamily(one)) for _ in range(40)]
+    await _until_asked(slow)
+    with blockbuster_ctx():
+        began = time.monotonic()
+        assert await afamily(model(quick)) == "claude"
+        assert time.monotonic() - began < 1.0
+    assert set(await asyncio.gather(*waiting)) == {"claude"}
+    assert len(slow.asked) == 1
+
+
+def test_a_slow_endpoint_does_not_hold_up_another_of_its_host(quick: Serving) -> None:
+    quick._choose = lambda received: (
+        Scripted(CLAUDE, wait=1.5 if "slow" in received.path else 0)
+        if received.method == "GET"
+        else quick._reply(received)
+    )
+    slow = threading.Thread(target=model(quick, "slow-bot").invoke, args=("Hello!",))
+    slow.start()
+    while not quick.asked:
+        time.sleep(0.005)
+    assert timed(lambda: family(model(quick, "other-bot"))) < 1.0
+    slow.join()
+
+
+def test_one_question_is_under_way_for_all_threads_and_loops(slow: Serving) -> None:
+    llm = model(slow)
+    works = [lambda: family(llm)] * 4 + [lambda: asyncio.run(afamily(llm))] * 4
+    assert _in_threads(works) == ["claude"] * 8
+    assert len(slow.asked) == 1
+    assert family(llm) == "claude"
+    assert len(slow.asked) == 1
+
+
+@pytest.mark.parametrize("kind", ["threads", "tasks", "tasks for a thread", "threads for a task"])
+def test_the_timeout_holds_for_those_that_wait_too(kind: str, slow: Serving) -> None:
+    patient = model(slow, timeout=20)
+    hasty = patient.model_copy(update={"timeout": 0.3})
+    first: Callable[[], Any] = lambda: asyncio.run(afamily(patient))  # noqa: E731  # one of two, by name
+    if kind in {"threads", "tasks for a thread"}:
+        first = lambda: family(patient)  # noqa: E731  # the same
+    asker = threading.Thread(target=first)
+    asker.start()
+    while not slow.asked:
+        time.sleep(0.005)
+
+    async def together() -> None:
+        assert await asyncio.gather(*(afamily(hasty) for _ in range(5))) == ["generic"] * 5
+
+    if kind.startswith("tasks"):
+        assert timed(lambda: asyncio.run(together())) < 1.0
+    else:
+        assert timed(lambda: _in_threads([lambda: family(hasty)] * 5)) < 1.0
+    asker.join()
+    assert len(slow.asked) == 1
+    assert family(hasty) == "claude"
+
+
+def test_calls_that_waited_for_a_question_that_failed_do_not_ask_one_after_the_other(slow: Serving) -> None:
+    hasty = model(slow, timeout=0.4)
+    assert timed(lambda: _in_threads([lambda: family(hasty)] * 6)) < 1.4
+    assert len(slow.asked) <= 2
+
+
+@pytest.mark.parametrize("waiter", ["task", "thread"])
+async def test_a_task_that_is_cancelled_while_it_asks_leaves_the_question_to_another(
+    waiter: str, slow: Serving
+) -> None:
+    llm = model(slow, timeout=20)
+    asker = asyncio.ensure_future(afamily(llm))
+    await _until_asked(slow)
+    others = [afamily(llm) if waiter == "task" else asyncio.to_thread(family, llm) for _ in range(3)]
+    waiting = [asyncio.ensure_future(other) for other in others]
+    await asyncio.sleep(0.2)
+    asker.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asker
+    assert await asyncio.gather(*waiting) == ["claude"] * 3
+    assert len(slow.asked) == 2
+
+
+async def test_a_task_that_is_cancelled_while_it_waits_takes_nobody_with_it(slow: Serving) -> None:
+    llm = model(slow, timeout=20)
+    asker = asyncio.ensure_future(afamily(llm))
+    await _until_asked(slow)
+    waiting = [asyncio.ensure_future(afamily(llm)) for _ in range(3)]
+    await asyncio.sleep(0.2)
+    waiting[0].cancel()
+    assert await asyncio.gather(asker, *waiting[1:]) == ["claude"] * 3
+    assert len(slow.asked) == 1
+
+
+async def test_a_sync_call_in_the_loop_that_asks_does_not_wait_for_itself(slow: Serving) -> None:
+    llm = model(slow, timeout=20)
+    asker = asyncio.ensure_future(afamily(llm))
+    await _until_asked(slow)
+    slow.description = Scripted(CLAUDE)
+    assert family(llm) == "claude"
+    assert await asker == "claude"
+
+
+def test_a_loop_that_died_while_it_asked_holds_nobody_up(slow: Serving) -> None:
+    llm = model(slow, timeout=20)
+    loop = asyncio.new_event_loop()
+    asker = loop.create_task(afamily(llm))
+    while not slow.asked:
+        loop.run_until_complete(asyncio.sleep(0.01))
+    kept = next(iter(discovery._asking))
+    asker._log_destroy_pending = False  # type: ignore[attr-defined]  # it is what this test does
+    loop.close()
+    slow.description = Scripted(CLAUDE)
+    assert timed(lambda: family(llm)) < 1.0
+    assert kept not in discovery._asking
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        del asker, loop
+        gc.collect()
+
+
+def test_a_caller_whom_nobody_knows_leaves_the_question_to_another(quick: Serving) -> None:
+    quick._choose = lambda received: (
+        Scripted(CLAUDE, wait=0.3)
+        if received.method == "GET" and "good" in received.headers["authorization"]
+        else Scripted({"error_code": "401", "message": "no"}, 401, wait=0.3)
+        if received.method == "GET"
+        else quick._reply(received)
+    )
+    bad = model(quick)
+    good = bad.model_copy(update={"token": "good"})
+    asker = threading.Thread(target=bad.invoke, args=("Hello!",))
+    asker.start()
+    while not quick.asked:
+        time.sleep(0.005)
+    assert family(good.with_credentials(token="good")) == "claude"
+    asker.join()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "not JSON", "", "null", "[]", "1", '{"config": null}', '{"config": []}', '{"config": {"served_entities": {}}}',
+        '{"config": {"served_entities": [null, 1, "x", [], {"foundation_model": [], "name": 5, "entity_name": null}]}}',
+    ],
+)  # fmt: skip
+@four_ways
+def test_a_description_that_is_not_understood_hurts_nobody(call: Way, body: str, quick: Serving) -> None:
+    quick.description = Scripted(body, headers={"content-type": "application/json"})
+    assert call(model(quick), "Hello!").text == "Hi"
+
+
+FORK = """
+import os, sys, threading, time, warnings
+sys.path.insert(0, {tests!r})
+warnings.simplefilter("ignore")
+from langchain_dbchat import ChatDatabricksCompat, discovery
+llm = ChatDatabricksCompat(model="forked", family="discover", host={url!r}, token="t", max_retries=0)
+asker = threading.Thread(target=llm.invoke, args=("Hello!",))
+asker.start()
+while not discovery._asking:
+    time.sleep(0.005)
+time.sleep(0.1)
+child = os.fork()
+if child == 0:
+    assert llm.invoke("Hello!").response_metadata["model_family"] == "claude"
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+asker.join()
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system does not fork")
+def test_a_forked_child_asks_for_itself(slow: Serving) -> None:
+    script = FORK.format(tests=str(TESTS), url=slow.url)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr
+    assert slow.asked == ["forked", "forked"]

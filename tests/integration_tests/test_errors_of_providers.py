@@ -1,0 +1,196 @@
+"""External models and guardrails, over a socket, in all four ways of calling."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from langchain_core import exceptions as core
+from pydantic_core import to_json
+
+from kit.scripted import Received, Scripted, ScriptedServer, sse
+from kit.ways import Way, four_ways
+from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings, errors
+from langchain_dbchat.local import LocalWorkspace
+from langchain_dbchat.local.named_faults import NAMED
+from langchain_dbchat.models.learned import forget
+
+MODEL = "databricks-gemini-3-5-flash"
+WORDS = {"choices": [{"index": 0, "delta": {"content": "Hi."}, "finish_reason": "stop"}]}
+ANSWER = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}]}
+FLAGGED = [{"flagged": True, "categories": {"hate": True, "privacy": False}}]
+
+FAULTS: dict[str, tuple[type[errors.DatabricksError], str]] = {
+    "external_model_invalid_key": (errors.DatabricksProviderAuthenticationError, "owner has to renew that key"),
+    "external_model_invalid_request": (errors.DatabricksInvalidRequestError, "Invalid value for tools[0]"),
+    "external_model_context_overflow": (errors.DatabricksContextOverflowError, "prompt is too long"),
+    "external_model_content_filter": (errors.DatabricksRefusalError, "violence"),
+    "external_model_not_found": (errors.DatabricksNotFoundError, "The model `gpt-x` does not exist."),
+    "external_model_rate_limit": (errors.DatabricksRateLimitError, "exceeded token rate limit"),
+    "external_model_quota": (errors.DatabricksRateLimitError, "You exceeded your current quota."),
+    "external_model_bad_gateway": (errors.DatabricksAPIError, "502 Bad Gateway"),
+    "input_guardrail": (errors.DatabricksRefusalError, "Input guardrail triggered: violent-crimes"),
+    "output_guardrail": (errors.DatabricksRefusalError, "Output guardrail triggered: privacy"),
+    "pii_guardrail": (errors.DatabricksRefusalError, "Input guardrail triggered: pii"),
+    "named_guardrail": (errors.DatabricksRefusalError, "blocked by input guardrail 'no-secrets'"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _unlearned() -> Iterator[None]:
+    forget()
+    yield
+    forget()
+
+
+def _answer(received: Received) -> Scripted:
+    return Scripted(sse(WORDS)) if received.json.get("stream") else Scripted(ANSWER)
+
+
+@four_ways
+@pytest.mark.parametrize("name", NAMED)
+def test_every_named_fault_is_understood(call: Way, name: str, workspace: LocalWorkspace) -> None:
+    kind, words = FAULTS[name]
+    llm = ChatDatabricksCompat(model=MODEL, host=workspace.host, token=workspace.token, max_retries=0)
+    workspace.fail_next(name)
+    with pytest.raises(kind) as caught:
+        call(llm, "Hello!")
+    assert type(caught.value) is kind
+    assert words in caught.value.message
+    assert call(llm, "Hello!").text
+
+
+def test_a_fault_without_a_name(workspace: LocalWorkspace) -> None:
+    with pytest.raises(ValueError, match="input_guardrail"):
+        workspace.fail_next("no-such-fault")
+
+
+@four_ways
+@pytest.mark.parametrize("name", NAMED)
+def test_only_what_passes_is_sent_again(call: Way, name: str, workspace: LocalWorkspace) -> None:
+    llm = ChatDatabricksCompat(model=MODEL, host=workspace.host, token=workspace.token)
+    passes = name in {"external_model_rate_limit", "external_model_bad_gateway"}
+    workspace.requests.clear()
+    workspace.fail_next(name)
+    if passes:
+        assert call(llm, "Hello!").text
+    else:
+        with pytest.raises(errors.DatabricksError):
+            call(llm, "Hello!")
+    assert len(workspace.requests) == 1 + passes
+
+
+@four_ways
+@pytest.mark.parametrize("status", [400, 500])
+def test_the_providers_status_decides_about_retries(call: Way, status: int) -> None:
+    limited = {"external_model_provider": "x", "external_model_error": {"error": {"message": "slow", "code": "429"}}}
+    wrong = {"external_model_provider": "x", "external_model_error": {"error_code": 400, "message": "wrong"}}
+    replies = [Scripted(limited, status, {"retry-after": "0"})]
+    with ScriptedServer(lambda received: replies.pop() if replies else _answer(received)) as server:
+        assert call(ChatDatabricksCompat(model="e", host=server.url, token="t"), "Hello!").text == "Hi."
+        replies.append(Scripted(wrong, status))
+        with pytest.raises(errors.DatabricksInvalidRequestError):
+            call(ChatDatabricksCompat(model="e", host=server.url, token="t"), "Hello!")
+    assert len(server.requests) == 3
+
+
+@four_ways
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_field_is_learned_from_the_provider(call: Way, status: int) -> None:
+    error = {
+        "message": "Unsupported parameter: 'seed' is not supported with this model.",
+        "code": "unsupported_parameter",
+    }
+    body = {"external_model_provider": "openai", "external_model_error": {"error": error}}
+    refusal = Scripted({"error_code": "BAD_REQUEST", "message": to_json(body).decode()}, status)
+
+    def reply(received: Received) -> Scripted:
+        return refusal if "seed" in received.json else _answer(received)
+
+    with ScriptedServer(reply) as server:
+        llm = ChatDatabricksCompat(model="e", host=server.url, token="t", seed=1)
+        with pytest.warns(UserWarning, match="refused 'seed'"):
+            assert call(llm, "Hello!").text == "Hi."
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert call(llm, "Hello!").text == "Hi."
+    assert len(server.requests) == 3
+
+
+@four_ways
+@pytest.mark.parametrize("reason", ["finish_reason", "finishReason"])
+@pytest.mark.parametrize("side", ["input", "output"])
+@pytest.mark.parametrize("place", ["event", "choice", "empty choices"])
+def test_a_guardrail_in_an_answer_with_status_200(call: Way, side: str, reason: str, place: str) -> None:
+    facts: dict[str, Any] = {f"{side}_guardrail": FLAGGED}
+    named = {reason: f"{side}_guardrail_triggered"}
+    if place == "choice":
+        choice = {"index": 0, "delta": {"content": ""}, "message": {"role": "assistant", "content": ""}, **named}
+        blocked = {"choices": [choice], **facts}
+    else:
+        blocked = {**({"choices": []} if place == "empty choices" else {}), **facts, **named}
+
+    def reply(received: Received) -> Scripted:
+        if received.json.get("stream"):
+            return Scripted(sse({"choices": [{"index": 0, "delta": {"content": "So far"}}]}, blocked))
+        return Scripted(blocked)
+
+    with ScriptedServer(reply) as server:
+        with pytest.raises(errors.DatabricksRefusalError) as caught:
+            call(ChatDatabricksCompat(model="e", host=server.url, token="t"), "Hello!")
+    assert isinstance(caught.value, getattr(core, "ModelRefusalError", core.ModelError))
+    assert (caught.value.side, caught.value.categories) == (side, ("hate",))
+    assert not caught.value.is_retryable
+    assert len(server.requests) == 1
+    if server.requests[0].json.get("stream"):
+        assert caught.value.partial is not None
+        assert caught.value.partial.text == "So far"
+        assert caught.value.raw_message is caught.value.partial
+
+
+@four_ways
+def test_what_a_guardrail_let_through_is_an_answer(call: Way) -> None:
+    facts = {"input_guardrail": [{"flagged": False, "pii_detection": True}]}
+
+    def reply(received: Received) -> Scripted:
+        return Scripted(sse({**WORDS, **facts}) if received.json.get("stream") else {**ANSWER, **facts})
+
+    with ScriptedServer(reply) as server:
+        assert call(ChatDatabricksCompat(model="e", host=server.url, token="t"), "Hello!").text == "Hi."
+
+
+@four_ways
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"error": {"external_model_provider": "openai", "external_model_error": {"message": "the words"}}},
+        {"external_model_provider": "openai", "external_model_error": "the words"},
+        {"error_code": "INTERNAL_ERROR", "message": '{"external_model_error": {"say": "the words"}}'},
+        {"error": "Received error from openai", "external_model_message": {"error": {"message": "the words"}}},
+        {"type": "error", "error": {"type": "overloaded_error", "message": "the words"}},
+        {"error": {"unheard_of": {"text": "the words"}}},
+        {"detail": "the words"},
+        {"detail": [{"loc": ["body"], "msg": "the words"}]},
+        {"status": 500, "message": "the words"},
+    ],
+)
+def test_an_error_within_an_answer_tells_its_words(call: Way, event: dict[str, Any]) -> None:
+    def reply(received: Received) -> Scripted:
+        return Scripted(sse(event) if received.json.get("stream") else event)
+
+    with ScriptedServer(reply) as server:
+        with pytest.raises(errors.DatabricksError, match="the words"):
+            call(ChatDatabricksCompat(model="e", host=server.url, token="t"), "Hello!")
+
+
+def test_embeddings_hear_the_provider(workspace: LocalWorkspace) -> None:
+    embeddings = DatabricksEmbeddings(model="databricks-gte-large-en", host=workspace.host, token=workspace.token)
+    workspace.fail_next("external_model_invalid_key")
+    with pytest.raises(errors.DatabricksProviderAuthenticationError, match="openai"):
+        embeddings.embed_query("x")
+    workspace.fail_next("pii_guardrail")
+    with pytest.raises(errors.DatabricksRefusalError, match="pii"):
+        asyncio.run(embeddings.aembed_query("x"))
