@@ -1,4 +1,4 @@
-"""Schemas of tools and answers on every family, in four ways of calling: what is sent is taken, and comes back whole."""
+"""Schemas of tools and answers on every family, in four ways of calling: the server takes what is sent."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class NodeV1(BaseModelV1):
     """A node of a tree."""
 
     name: str
-    children: list["NodeV1"] = []
+    children: list[NodeV1] = []
 
 
 NodeV1.update_forward_refs()
@@ -59,7 +59,7 @@ class NodeDict(TypedDict):
     """A node of a tree."""
 
     name: str
-    children: NotRequired[list["NodeDict"]]
+    children: NotRequired[list[NodeDict]]
 
 
 class Left(BaseModel):

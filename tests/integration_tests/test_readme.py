@@ -76,3 +76,9 @@ def test_the_page_on_structured_output_runs(capsys: pytest.CaptureFixture[str]) 
     assert printed[1] == "[7]"
     assert printed[2] in {"Cat", "Dog"}
     assert printed[3] == "{'name': 'Ada'}"
+
+
+def test_the_page_on_schemas_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(ROOT / "docs" / "schemas.md") == 1
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.partition(" ")[2] for line in printed] == ["Tree True", "Tree False", "Tree False"]

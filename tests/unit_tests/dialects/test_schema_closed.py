@@ -61,7 +61,10 @@ def closed(prop: Any, *, required: bool = True, **root: Any) -> Any:
         ),
         (
             {"type": "array", "items": {"type": "object", "properties": {}}},
-            {"type": "array", "items": {"type": "object", "properties": {}, "required": [], "additionalProperties": False}},
+            {
+                "type": "array",
+                "items": {"type": "object", "properties": {}, "required": [], "additionalProperties": False},
+            },
         ),
         ({"oneOf": [TEXT, {"type": "null"}]}, {"anyOf": [TEXT, {"type": "null"}]}),
         ({"allOf": [TEXT, {"pattern": "^a"}]}, {**TEXT, "pattern": "^a"}),
@@ -80,11 +83,17 @@ def closed(prop: Any, *, required: bool = True, **root: Any) -> Any:
         ),
         ({**TEXT, "default": "x", "description": "D."}, {**TEXT, "description": 'D. (default: "x")'}),
         ({**TEXT, "minLength": 1, "format": "uri"}, {**TEXT, "description": '(minLength: 1, format: "uri")'}),
-        ({**TEXT, "format": "date", "pattern": "(?!a)b"}, {**TEXT, "format": "date", "description": '(pattern: "(?!a)b")'}),
-        ({"type": "array", "items": TEXT, "uniqueItems": True}, {"type": "array", "items": TEXT, "description": "(uniqueItems: true)"}),
+        (
+            {**TEXT, "format": "date", "pattern": "(?!a)b"},
+            {**TEXT, "format": "date", "description": '(pattern: "(?!a)b")'},
+        ),
+        (
+            {"type": "array", "items": TEXT, "uniqueItems": True},
+            {"type": "array", "items": TEXT, "description": "(uniqueItems: true)"},
+        ),
         ({**TEXT, "not": {"const": "x"}}, {**TEXT, "description": '(not: {"const": "x"})'}),
     ],
-)  # fmt: skip
+)
 def test_closing(prop: dict[str, Any], sent: dict[str, Any]) -> None:
     assert closed(prop) == sent
 
@@ -96,9 +105,12 @@ def test_closing(prop: dict[str, Any], sent: dict[str, Any]) -> None:
         ({"type": ["string", "null"]}, {"type": ["string", "null"]}),
         ({"enum": ["a"]}, {"type": ["string", "null"], "enum": ["a", None]}),
         ({"anyOf": [TEXT, {"type": "integer"}]}, {"anyOf": [TEXT, {"type": "integer"}, {"type": "null"}]}),
-        ({"anyOf": [TEXT, {"type": "null"}], "default": None}, {"anyOf": [TEXT, {"type": "null"}], "description": "(default: null)"}),
+        (
+            {"anyOf": [TEXT, {"type": "null"}], "default": None},
+            {"anyOf": [TEXT, {"type": "null"}], "description": "(default: null)"},
+        ),
     ],
-)  # fmt: skip
+)
 def test_optional_properties_allow_null(prop: dict[str, Any], sent: dict[str, Any]) -> None:
     assert closed(prop, required=False) == sent
 
@@ -283,10 +295,13 @@ OBJECT = {
     },
     "required": ["need"],
     "$defs": {
-        "In": {"type": "object", "properties": {"a": TEXT, "n": {"type": ["integer", "null"]}, "in": {"$ref": "#/$defs/In"}}},
+        "In": {
+            "type": "object",
+            "properties": {"a": TEXT, "n": {"type": ["integer", "null"]}, "in": {"$ref": "#/$defs/In"}},
+        },
         "Out": {"type": "object", "properties": {"kind": {"const": "out"}, "b": TEXT, "n": TEXT}, "required": ["b"]},
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(

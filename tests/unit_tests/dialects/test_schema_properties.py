@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from langchain_dbchat.dialects.reasoning import Target
-from langchain_dbchat.dialects.reasoning import Target
 from langchain_dbchat.dialects.request import fit_format
 from langchain_dbchat.dialects.tools import encode_tools
 from langchain_dbchat.local.asked import Asked
