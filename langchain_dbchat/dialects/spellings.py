@@ -23,6 +23,8 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
 from typing_extensions import is_typeddict
 
+from langchain_dbchat.dialects.schemas.recursive import recursive_function, recursive_parameters
+
 UNTITLED = "answer"
 """The name of a schema that has none."""
 
@@ -232,9 +234,10 @@ def _json_schema_of(kind: Any, write: Callable[[], dict[str, Any]]) -> dict[str,
 
 
 def _converted(schema: Any) -> Wanted:
-    """Read what langchain-core knows how to write as a function."""
-    function = convert_to_openai_function(schema)
-    parameters = function.get("parameters") or {"type": "object", "properties": {}}
+    """Read what langchain-core knows how to write as a function; it cuts schemas that hold themselves."""
+    function = recursive_function(schema) or convert_to_openai_function(schema)
+    whole = recursive_parameters(schema, function.get("parameters"))
+    parameters = whole or function.get("parameters") or {"type": "object", "properties": {}}
     kind = schema if is_typeddict(schema) else None
     return Wanted(function["name"], function.get("description") or "", dict(parameters), None, kind)
 

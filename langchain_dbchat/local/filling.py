@@ -15,7 +15,7 @@ from langchain_dbchat.local import found as patterns
 from langchain_dbchat.local.patience import search
 from langchain_dbchat.local.words import STOPWORDS, content_words
 
-DEEP, DEEPEST = 3, 6
+DEEP, DEEP_REQUIRED = 3, 6
 """Where optional parts of a schema that holds itself end, and where required ones do."""
 MISSING: Any = object()
 """No value: the text has nothing for an optional property."""
@@ -174,7 +174,7 @@ class Filler:
         properties = schema.get("properties")
         needed = schema.get("required") or []
         filled: dict[str, Any] = {}
-        if not isinstance(properties, dict) or depth > DEEPEST:
+        if not isinstance(properties, dict) or depth > DEEP_REQUIRED:
             return filled if required else MISSING
         parts = {name: part for name, part in properties.items() if isinstance(part, dict)}
         # What is simple is filled first, so that what is nested does not use its values up.
@@ -201,7 +201,7 @@ class Filler:
         least = schema.get("minItems", 1 if required and depth < DEEP else 0)
         most = schema.get("maxItems", max(8, least))
         values: list[Any] = []
-        while len(values) < most and depth <= DEEPEST and (least or depth < DEEP):
+        while len(values) < most and depth <= DEEP_REQUIRED and (least or depth < DEEP):
             value = self.fill(items, _singular(key), required=len(values) < least, depth=depth + 1)
             if value is MISSING or (value in values and len(values) >= least):
                 break

@@ -81,3 +81,9 @@ def test_the_page_on_structured_output_runs(capsys: pytest.CaptureFixture[str]) 
 def test_the_page_on_answers_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(ROOT / "docs" / "answers.md") == 1
     assert "You said: Hello! msg_bdrk_" in capsys.readouterr().out
+
+
+def test_the_page_on_schemas_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(ROOT / "docs" / "schemas.md") == 1
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.partition(" ")[2] for line in printed] == ["Tree True", "Tree False", "Tree False"]

@@ -116,6 +116,8 @@ class _Closing:
             return told(self._referring(fitted), said)
         if "prefixItems" in fitted:
             flatten_tuple(fitted, said)
+            if not self._willing and "anyOf" in fitted["items"]:
+                raise UnfitSchema("it is a tuple of several types, whose order a strict schema cannot enforce")
         _type(fitted)
         kinds = kinds_of(fitted)
         if "array" in kinds and "items" not in fitted:

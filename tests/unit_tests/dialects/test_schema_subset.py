@@ -183,7 +183,7 @@ class Odd(BaseModel):
     mixed: Literal["a", 1]
     kind: Kind
     level: Level = Level.LOW
-    several: list
+    several: list[Any]
     anything: Any
     word: str | int = Field(default="x", description="A word.")
     counts: dict[str, int] = {}
