@@ -175,7 +175,7 @@ class EventStreamDecoder:
             payloads.append(line)
         elif self._stray is not None and (self._stray or _STRAY.match(line)):
             self._stray.extend([line[: self._room]] if self._room > 0 else [])
-            self._room -= len(line) + _LINE
+            self._room -= len(line) + 1
 
     def _finished(self, payload: bytes) -> bytes:
         """Say what an event means whose data is no object, or whose name counts; empty if it says nothing."""
