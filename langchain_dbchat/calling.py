@@ -143,7 +143,7 @@ def write_call(
     name = endpoint_name(settings.pop("model", None) or model.model)
     family = settings.pop("family", model.family)
     if family == DISCOVER:
-        family = discovered(link.workspace.host, name)
+        family = discovered(link.address, name)
     target = Target(name, model.family_row(name, family))
     extra = _extra_body(model, settings)
     headers, query = settings.pop("default_headers", None), settings.pop(QUERY, None)
@@ -165,8 +165,8 @@ def write_call(
     written = merge_deep(encoded.body, extra)
     if limit == COMPLETION_LIMIT:
         written = renamed(written, "max_tokens")
-    body = _heed(written, lessons_of(link.workspace.host, name), structured, target)
-    names = encoded.names
+    body = _heed(written, lessons_of(link.address, name), structured, target)
+    names, sent = encoded.names, [body]
 
     def write(body: dict[str, Any]) -> Request:
         if structured is not None:
@@ -175,10 +175,13 @@ def write_call(
 
     def amend(error: DatabricksError, request: Request) -> Request | None:
         del request
-        amended = _amended(error, body, link.workspace.host, target, structured, strict=strict)
-        return None if amended is None else write(amended)
+        amended = _amended(error, sent, link.address, target, structured, strict=strict)
+        if amended is None:
+            return None
+        sent.append(amended)
+        return write(amended)
 
-    gate = _gate(link.workspace.host, name) if turns else None
+    gate = _gate(link.address, name) if turns else None
     return Call(link.channel, write(body), target, coalesce, bool(usage), amend, gate, names)
 
 
@@ -198,10 +201,10 @@ def _extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str, Any]
     return extra
 
 
-def _gate(host: str, model: str) -> Gate:
+def _gate(address: str, model: str) -> Gate:
     from langchain_dbchat.transport.limits import gate_of  # noqa: PLC0415  # loads asyncio: not with the package
 
-    return gate_of(host, model)
+    return gate_of(address, model)
 
 
 def _heed(
@@ -222,8 +225,8 @@ def _heed(
 
 def _amended(  # noqa: PLR0913  # what a refusal is judged by, the last by keyword
     error: DatabricksError,
-    body: dict[str, Any],
-    host: str,
+    sent: list[dict[str, Any]],
+    address: str,
     target: Target,
     structured: Structured | None,
     *,
@@ -233,14 +236,14 @@ def _amended(  # noqa: PLR0913  # what a refusal is judged by, the last by keywo
 
     A value that only goes under another name is not lost, so nothing is said of that.
     """
+    body = sent[-1]
     field = refused_field(error.detail or error.message, body)
     if field is None or (strict and field not in RENAMED):
         return None
     amended = _heed(body, frozenset({field}), structured, target)
-    if amended == body:
-        return None
-    learn(host, target.model, field)
-    if field in RENAMED:
+    if amended in sent:
+        return None  # the endpoint takes neither way
+    if not learn(address, target.model, field) or field in RENAMED:
         return amended
     done = "asked for in another way" if field in REPLACED else "made to alternate" if field == ROLES else "left out"
     warn(f"{target.model!r} refused {field!r}, so it is {done} from now on: {error.detail}")

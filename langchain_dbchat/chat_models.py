@@ -30,7 +30,8 @@ from langchain_dbchat.dialects.thinking import encode_thinking, is_thinking
 from langchain_dbchat.dialects.tools import convert_tool, convert_tool_choice
 from langchain_dbchat.dialects.usage import add_usage
 from langchain_dbchat.discovery import DISCOVER, adiscover, discover, discovered
-from langchain_dbchat.link import endpoint_name
+from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.link import Holder, endpoint_name
 from langchain_dbchat.marks import call_settings, field_named, hidden, marks_of
 from langchain_dbchat.models.profiles import profile_of
 from langchain_dbchat.notices import pointing_here
@@ -131,6 +132,8 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         arbitrary_types_allowed=True, protected_namespaces=(), hide_input_in_errors=True, defer_build=False
     )
 
+    _holder: Holder = PrivateAttr(default_factory=Holder)
+
     _caller: str | None = PrivateAttr(default=None)
     """Who makes the call that this copy of a model was made for, as a cache's key names them."""
 
@@ -190,7 +193,11 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         return f"{super()._get_llm_string(stop=stop, **shown_settings(self, kwargs))}---{caller}"
 
     def _caller_now(self, kwargs: Mapping[str, Any]) -> str | None:
-        return self.caller_of(super().link(kwargs), kwargs)
+        try:
+            return self.caller_of(super().link(kwargs), kwargs)
+        except ConfigurationError as error:
+            _log.debug("Who calls %r is not known, so no cache is used: %s", self.model, error)
+            return None  # the call itself raises it
 
     def _generate_with_cache(
         self,
@@ -279,7 +286,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         called = call_settings(type(self), call or {})
         endpoint = endpoint_name(str(called.get("model") or self.model))
         wanted = called.get("family", self.family) == DISCOVER
-        return endpoint if wanted and discovered(link.workspace.host, endpoint) is None else None
+        return endpoint if wanted and discovered(link.address, endpoint) is None else None
 
     async def ainvoke(
         self,

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticSerializationError, to_json
 
 from langchain_dbchat.errors import ConfigurationError
@@ -151,11 +151,10 @@ class DatabricksConnection(BaseModel):
     _repeatable: ClassVar[bool] = False
     """Whether a request that may have been executed does no harm when it is sent again."""
 
-    _holder: Holder = PrivateAttr(default_factory=Holder)
-
-    def model_post_init(self, context: Any, /) -> None:
-        """Let every class behind this one finish too: pydantic's own hook for private attributes stops there."""
-        super().model_post_init(context)
+    if TYPE_CHECKING:
+        # The classes that inherit declare it. With a private attribute here, pydantic would give this class a
+        # `model_post_init` of its own, which ends the chain before langchain-core's, where versions are noted.
+        _holder: Holder
 
     @model_validator(mode="before")
     @classmethod

@@ -87,17 +87,17 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
     os.register_at_fork(after_in_child=_asking.clear)  # nobody in the child will end the parent's questions
 
 
-def discovered(host: str, endpoint: str) -> str | None:
+def discovered(address: str, endpoint: str) -> str | None:
     """Return the family that was found behind an endpoint.
 
     Args:
-        host: The host.
+        address: Where it is, as `Link.address` writes it.
         endpoint: The endpoint's name.
 
     Returns:
         The row's name, or None if nobody has asked yet.
     """
-    return _found.get((host, endpoint))
+    return _found.get((address, endpoint))
 
 
 def discover(link: Link, endpoint: str) -> None:
@@ -138,7 +138,7 @@ def _next(plan: Steps, outcome: Reply | _End | DatabricksError | None) -> Reques
 
 def _plan(link: Link, endpoint: str, loop: AbstractEventLoop | None) -> Steps:
     """Decide who asks and who waits, and for how long."""
-    key = (link.workspace.host, endpoint)
+    key = (link.address, endpoint)
     own = _Question(threading.get_ident(), loop)
     own.ended.set_running_or_notify_cancel()  # a waiting task that is cancelled must not cancel it
     patience = link.channel.timeouts.first_event
@@ -174,7 +174,7 @@ def _join(key: _Key, own: _Question) -> _Question | None:
 
 def _ask(link: Link, endpoint: str, own: _Question) -> Steps:
     """Ask, keep the answer, and wake those who wait."""
-    key, end = (link.workspace.host, endpoint), _End(is_abandoned=True)
+    key, end = (link.address, endpoint), _End(is_abandoned=True)
     try:
         if key not in _found:  # otherwise another question has ended since the caller looked
             reply: Reply = yield _question(link.workspace, endpoint)

@@ -19,7 +19,7 @@ from langchain_dbchat.dialects.embedding_rows import Shape
 from langchain_dbchat.dialects.embeddings import encode_embedding_request, read_rows
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.models.embedding_models import UNKNOWN, EmbeddingModel, embedding_model_of
-from langchain_dbchat.models.learned import learn, lessons_of, refused_field
+from langchain_dbchat.models.learned import learn, lessons_of, named_field
 from langchain_dbchat.notices import warn
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class Run:
         self.width = min(model.max_concurrency, len(texts))
         # A request that pauses before it is sent again leaves its place to one of these.
         self.ahead = self.width + _SPARE if self.width > 1 else 1
-        shared = gate_of(link.workspace.host, model.model) if model.adaptive_limit else None
+        shared = gate_of(link.address, model.model) if model.adaptive_limit else None
         self.gate = Lane(max(1, self.width), shared)
         self._bar = _progress_bar(len(texts)) if model.show_progress and len(texts) > 1 else None
 
@@ -225,18 +225,18 @@ class Run:
         """
 
         def write() -> Request:
-            lessons = lessons_of(self._link.workspace.host, self._model.model) & self._optional
+            lessons = lessons_of(self._link.address, self._model.model) & self._optional
             params = {key: value for key, value in self._params.items() if key not in lessons}
             body = encode_embedding_request(batch.texts, params)
             return self._model.write_request(self._link, "embeddings", self._model.model, body)
 
         def amend(error: DatabricksError, request: Request) -> Request | None:
             del request
-            field = refused_field(error.detail or error.message, self._params)
+            field = named_field(error.detail or error.message, {**self._params, "input": batch.texts})
             if field not in self._optional or field is None:
                 return None
-            learn(self._link.workspace.host, self._model.model, field)
-            warn(f"{self._model.model!r} refused {field!r}, so it is left out from now on: {error.detail}")
+            if learn(self._link.address, self._model.model, field):
+                warn(f"{self._model.model!r} refused {field!r}, so it is left out from now on: {error.detail}")
             return write()
 
         return Ask(batch, write(), amend)
@@ -283,6 +283,7 @@ class Run:
         model, params = self._model, self._params
         instruction = params.get("instruction")
         return Rules(
+            address=self._link.address,
             host=self._link.workspace.host,
             endpoint=model.model,
             batch_size=model.batch_size,

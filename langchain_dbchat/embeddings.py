@@ -24,6 +24,7 @@ from langchain_dbchat.dialects.embedding_rows import RowArray, RowList
 from langchain_dbchat.dialects.embeddings import MAX_INPUTS
 from langchain_dbchat.embedding_calls import EmbeddingUsage, Facts, Meter, Run, facts_of, listed
 from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.link import Holder
 from langchain_dbchat.notices import pointing_here
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
     """LangChain's rate limiter; asked before each request, not before each text."""
 
     _repeatable: ClassVar[bool] = True
+    _holder: Holder = PrivateAttr(default_factory=Holder)
+
     _meter: Meter = PrivateAttr(default_factory=Meter)
 
     @model_validator(mode="after")

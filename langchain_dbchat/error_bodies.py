@@ -302,9 +302,9 @@ def _provider(value: Mapping[str, Any]) -> str:
 
 
 def _read_item(item: Any, depth: int) -> ErrorBody:
-    """Read one entry of a list of errors; FastAPI sends ``{"loc": ["body", "n"], "msg": "..."}``."""
+    """Read one entry of a list of errors; FastAPI sends ``{"loc": ["body", "n"], "msg": "..."}``, vLLM its repr."""
     said = read_error_value(item, depth)
-    if isinstance(item, dict) and isinstance(item.get("loc"), list):
+    if isinstance(item, dict) and isinstance(item.get("loc"), (list, tuple)):
         return ErrorBody(message=f"{'.'.join(map(str, item['loc']))}: {said.message}")
     return said
 

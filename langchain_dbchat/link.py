@@ -35,6 +35,14 @@ class Link(NamedTuple):
     variables: tuple[str, ...] = ()
     """The variables of the environment that were read to find them."""
 
+    @property
+    def address(self) -> str:
+        """The address with its path, and the workspace where a host fronts several: what an endpoint's name is for."""
+        workspace = self.workspace
+        return (
+            workspace.base_url if workspace.workspace_id is None else f"{workspace.base_url}?o={workspace.workspace_id}"
+        )
+
 
 class Holder:
     """Keeps the link of a model for as long as the fields that it came from stay the same; never copied or pickled."""

@@ -39,7 +39,7 @@ from langchain_dbchat.errors import (
     UnsupportedContentError,
 )
 from langchain_dbchat.models.embedding_models import learn_limit, limit_of
-from langchain_dbchat.models.learned import refused_field
+from langchain_dbchat.models.learned import named_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +61,7 @@ class Rules:
     """What a run has to keep to.
 
     Attributes:
-        host: The host, for what its endpoint has taught.
+        host: The host, for errors.
         endpoint: The endpoint's name.
         batch_size: Texts in one request.
         max_bytes: Bytes of the texts of one request, as JSON.
@@ -71,6 +71,7 @@ class Rules:
         too_long: What to do with them.
         instruction: What the server puts before every text.
         fields: Names of the request's fields besides the texts.
+        address: Where the endpoint is, with its path, for what it has taught; unset, the host.
     """
 
     host: str
@@ -83,6 +84,12 @@ class Rules:
     too_long: Literal["raise", "cut"] = "raise"
     instruction: str = ""
     fields: frozenset[str] = frozenset()
+    address: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What the endpoint's lessons are kept under."""
+        return self.address or self.host, self.endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +224,7 @@ class Plan:
 
     def _gather(self) -> list[_Item]:
         """Fill a batch with the texts at the cursor; those that have to go alone are put aside for the next ones."""
-        rules, known = self._rules, limit_of(self._rules.host, self._rules.endpoint)
+        rules, known = self._rules, limit_of(*self._rules.key)
         count = min(rules.batch_size, known.inputs or rules.batch_size)
         room = min(rules.max_bytes, known.size or rules.max_bytes)
         tokens = rules.max_tokens
@@ -313,7 +320,8 @@ class Plan:
 
     def _refused(self, batch: Batch, error: DatabricksError) -> None:
         subject, count = about(error), len(batch.items)
-        if subject is About.TEXT and refused_field(error.detail or error.message, dict.fromkeys(self._rules.fields)):
+        fields = {"input": batch.texts, **dict.fromkeys(self._rules.fields)}
+        if subject is About.TEXT and named_field(error.detail or error.message, fields) not in {None, "input"}:
             subject = About.CALL
         if subject is About.CALL or (subject is About.LOAD and self._answers == batch.began):
             self._stop(error)
@@ -365,8 +373,8 @@ class Plan:
         """
         rules, (accepted, accepted_size) = self._rules, self._accepted
         if inputs > accepted or size > accepted_size:
-            learn_limit(rules.host, rules.endpoint, inputs=inputs or None, size=size or None)
-            logger.info("%s: takes at most %s in one request", rules.endpoint, limit_of(rules.host, rules.endpoint))
+            learn_limit(*rules.key, inputs=inputs or None, size=size or None)
+            logger.info("%s: takes at most %s in one request", rules.endpoint, limit_of(*rules.key))
         return inputs
 
     def _fail(self, index: int, error: Exception) -> None:

@@ -112,31 +112,31 @@ class RequestLimit:
 _limits: dict[tuple[str, str], RequestLimit] = {}
 
 
-def limit_of(host: str, endpoint: str) -> RequestLimit:
+def limit_of(address: str, endpoint: str) -> RequestLimit:
     """Return what an endpoint has taught about the size of a request.
 
     Args:
-        host: The host.
+        address: Where it is, as `Link.address` writes it.
         endpoint: The endpoint's name.
 
     Returns:
         The limits, as far as they are known in this process.
     """
-    return _limits.get((host, endpoint), RequestLimit())
+    return _limits.get((address, endpoint), RequestLimit())
 
 
-def learn_limit(host: str, endpoint: str, *, inputs: int | None = None, size: int | None = None) -> None:
+def learn_limit(address: str, endpoint: str, *, inputs: int | None = None, size: int | None = None) -> None:
     """Remember that an endpoint takes no more; a limit is only ever lowered.
 
     Args:
-        host: The host.
+        address: Where it is, as `Link.address` writes it.
         endpoint: The endpoint's name.
         inputs: Texts in one request.
         size: Bytes of one request.
     """
-    known = limit_of(host, endpoint)
+    known = limit_of(address, endpoint)
     # One assignment of a new value: threads may lose a lesson, which is then learned again, but never see half of one.
-    _limits[host, endpoint] = replace(
+    _limits[address, endpoint] = replace(
         known,
         inputs=min(filter(None, (known.inputs, inputs)), default=None),
         size=min(filter(None, (known.size, size)), default=None),

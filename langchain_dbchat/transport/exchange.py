@@ -12,7 +12,8 @@ The rules, in the order in which they are asked:
    same again; a request with an ``Authorization`` of its own), the refusal is final. A provider behind an external
    model that refuses the endpoint's key says nothing about the caller's token.
 3. The server, or the provider of an external model, refuses the request as it is (400, 422): `amend` may give another
-   request, once. That is how the client learns which optional fields an endpoint does not take.
+   request, up to `LESSONS` times, as long as it is one that has not been sent yet. That is how the client learns which
+   optional fields an endpoint does not take; servers name one at a time.
 4. Overload and failures of the server (408, 425, 429, 500, 502, 503, 504, or a code that stands for one of them, such
    as a provider's 429 within a 400) and requests that never reached it: send again after a pause, up to `max_retries`
    times and as long as the pause ends before the deadline. The server's own Retry-After is obeyed; without one the
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
 __all__ = ["Failure", "Pause", "Reply", "Request", "RetryPolicy", "Send", "Unsent", "exchange"]
+
+LESSONS = 4
+"""How many refusals of one call may be answered with another request."""
 
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _UNKNOWN_CALLER = frozenset({401, 403})
@@ -239,7 +243,8 @@ def exchange(  # noqa: PLR0913 - the world's parts are arguments, so that no tes
         clock: Seconds of a clock that never goes back.
         dice: A random number from 0 up to 1.
         auth: The way of signing in, as errors name it.
-        amend: Given the refusal and the request, another request to send instead, or None. Asked once.
+        amend: Given the refusal and the request, another request to send instead, or None. Asked about
+            `LESSONS` refusals at most.
 
     Yields:
         `Send` and `Pause`.
@@ -253,6 +258,7 @@ def exchange(  # noqa: PLR0913 - the world's parts are arguments, so that no tes
     ledger = _Ledger(policy, clock, dice)
     refused: DatabricksError | None = None
     may_refresh = request.authorization is None
+    tried: list[bytes] = []
     send = Send(request)
     while True:
         outcome = yield send
@@ -269,10 +275,10 @@ def exchange(  # noqa: PLR0913 - the world's parts are arguments, so that no tes
             may_refresh, refused = False, error
             send = Send(request, refresh=True, refused=outcome.signature if isinstance(outcome, Reply) else None)
             continue
-        if amend is not None and _is_refused(error):
+        if amend is not None and len(tried) < LESSONS and _is_refused(error):
+            tried.append(request.body)
             amended = amend(error, request)
-            amend = None
-            if amended is not None:
+            if amended is not None and amended.body not in tried:
                 request = amended
                 ledger.note(error, "sent again without what was refused")
                 send = Send(request)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from langchain_dbchat.models.learned import refused_field
+from langchain_dbchat.models.learned import LIFETIME, forget, learn, lessons_of, named_field, refused_field
 
 
 @pytest.mark.parametrize(
@@ -27,5 +29,68 @@ def test_words_that_are_only_similar_do_not(words: str) -> None:
 
 @pytest.mark.parametrize("field", ["x_(", "x(", "x_[", "a.b_c", "*_", "x_\\"])
 def test_a_field_is_not_a_pattern(field: str) -> None:
-    assert refused_field(f"Unknown field: '{field}'", {field: 1}) == field
-    assert refused_field("Unknown field: 'aXb_c'", {field: 1}) is None
+    assert named_field(f"Unknown field: '{field}'", {field: 1}) == field
+    assert named_field("Unknown field: 'aXb_c'", {field: 1}) is None
+
+
+BODY = {
+    "messages": [{"role": "user", "content": "Hello!", "name": "bo"}],
+    "temperature": 0.2, "top_p": 1, "top_k": 3, "seed": 3, "logprobs": True, "user": "u", "metadata": {"a": "b"},
+    "stream_options": {}, "parallel_tool_calls": False, "max_tokens": 4, "filters": {}, "system": "x", "stop": ["a"],
+    "tools": [{"type": "function", "function": {"name": "f", "strict": True, "parameters": {"properties": {}}}}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        ("body.seed: Extra inputs are not permitted", "seed"),
+        ("1 validation error for Request\nseed\n  Extra inputs are not permitted [type=extra_forbidden]", "seed"),
+        ("Unknown parameter: 'tools[0].function.strict'.", "strict"),
+        ("Unrecognized request argument supplied: seed", "seed"),
+        ("Unsupported value: 'temperature' does not support 0.2 with this model.", "temperature"),
+        ("This model does not support the temperature parameter.", "temperature"),
+        ("databricks does not support parameters: ['seed', 'top_p'], for model=x", "top_p"),
+        ("create() got an unexpected keyword argument 'user'", "user"),
+        ("Additional properties are not allowed ('seed' was unexpected)", "seed"),
+        ("Unknown name \"topP\" at 'generation_config': Cannot find field.", "top_p"),
+        ("Model Llama does not support top_k", "top_k"),
+        ("Argument not supported on this model: logprobs", "logprobs"),
+        ("extraneous key [top_k] is not permitted", "top_k"),
+        ("parallel_tool_calls not supported", "parallel_tool_calls"),
+        ("metadata: Extra inputs are not permitted", "metadata"),
+        ("User is not permitted to use this endpoint", None),
+        ("The user is not allowed to see it", None),
+        ("metadata.user: Extra inputs are not permitted", None),
+        ("custom_inputs.seed: Extra inputs are not permitted", None),
+        ("tools.0.function.parameters.properties.temperature: Extra inputs are not permitted", None),
+        ("tools.0.function.name: Extra inputs are not permitted", None),
+        ("filters: Extra inputs are not permitted", None),
+        ("Unknown field: system", None),
+        ("Something about temperature, which is not supported", None),
+    ],
+)
+def test_a_field_is_named_in_the_place_of_a_field(words: str, field: str | None) -> None:
+    assert refused_field(words, BODY) == field
+
+
+def test_a_lesson_ends() -> None:
+    forget()
+    now = [100.0]
+    assert learn("https://h/a", "e", "seed", lambda: now[0])
+    assert not learn("https://h/a", "e", "seed", lambda: now[0])
+    assert lessons_of("https://h/a", "e", lambda: now[0]) == {"seed"}
+    assert lessons_of("https://h/b", "e", lambda: now[0]) == frozenset()
+    now[0] += LIFETIME / 2
+    learn("https://h/a", "e", "top_p", lambda: now[0])
+    now[0] += LIFETIME / 2
+    assert lessons_of("https://h/a", "e", lambda: now[0]) == {"top_p"}
+    assert learn("https://h/a", "e", "seed", lambda: now[0])
+    forget()
+
+
+def test_hostile_words_are_searched_quickly() -> None:
+    began = time.process_time()
+    for piece in ("a", "a.", "a, ", "a and ", "parameter ", "[", '"', " ", ": ", "does not support "):
+        refused_field(piece * 20_000, BODY)
+    assert time.process_time() - began < 5

@@ -22,7 +22,7 @@ from langchain_dbchat.errors import (
     DatabricksTimeoutError,
     MalformedResponseError,
 )
-from langchain_dbchat.transport.exchange import Failure, Pause, Reply, Request, RetryPolicy, Send, exchange
+from langchain_dbchat.transport.exchange import LESSONS, Failure, Pause, Reply, Request, RetryPolicy, Send, exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,7 +240,7 @@ def test_a_request_that_the_user_signed_has_no_other_token() -> None:
     assert len(drive.sends) == 1
 
 
-def test_amend_gives_another_request_once() -> None:
+def test_amend_gives_another_request() -> None:
     seen: list[DatabricksError] = []
     other = REQUEST._replace(body=b'{"a":1}')
 
@@ -255,11 +255,40 @@ def test_amend_gives_another_request_once() -> None:
     assert [send.request for send in drive.sends] == [REQUEST, other, other]
     assert seen[0].detail == "b: Extra inputs are not permitted"
 
-    seen.clear()
-    drive = Drive([refusal, refusal, OK], amend=amend)
+
+def test_amend_is_asked_about_several_refusals_up_to_a_bound() -> None:
+    asked: list[Request] = []
+
+    def amend(error: DatabricksError, request: Request) -> Request:
+        del error
+        asked.append(request)
+        return request._replace(body=b"%d" % len(asked))
+
+    assert Drive([reply(400)] * LESSONS + [OK], amend=amend).run() is OK
+    assert [request.body for request in asked] == [REQUEST.body, b"1", b"2", b"3"]
+    asked.clear()
+    drive = Drive([reply(400)] * (LESSONS + 1), amend=amend)
     error = drive.fails(DatabricksInvalidRequestError)
-    assert (len(seen), len(drive.sends)) == (1, 2)
+    assert (len(asked), len(drive.sends)) == (LESSONS, LESSONS + 1)
     assert "without what was refused" in error.__dict__["__notes__"][0]
+
+
+def test_what_was_sent_already_is_not_sent_again() -> None:
+    bodies = [b"1", REQUEST.body]
+
+    def amend(error: DatabricksError, request: Request) -> Request:
+        del error
+        return request._replace(body=bodies.pop(0))
+
+    drive = Drive([reply(400)] * 2, amend=amend)
+    drive.fails(DatabricksInvalidRequestError)
+    assert len(drive.sends) == 2
+
+
+def test_an_amendment_that_changes_nothing_is_not_sent() -> None:
+    drive = Drive([reply(400)], amend=lambda _, request: request)
+    drive.fails(DatabricksInvalidRequestError)
+    assert len(drive.sends) == 1
 
 
 def test_amend_may_decline_and_is_asked_only_about_refusals() -> None:
