@@ -7,6 +7,7 @@ behind whose answer something stands is never used again.
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,29 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.transport.http11 import Head
 
-_DECISIONS: tuple[tuple[str, Callable[[bytes, Outcome, Outcome], bool]], ...] = ()
+_RETURN_IN_EXTENSION = re.compile(rb"[0-9A-Fa-f];[^\n]*\r[^\n]")
+_SPACE_BEFORE_EXTENSION = re.compile(rb"[0-9A-Fa-f][ \t]+;")
+_DECISIONS: tuple[tuple[str, Callable[[bytes, Outcome, Outcome], bool]], ...] = (
+    (
+        "RFC 9112 7.1.1 lets a recipient take white space before a chunk's extension; h11 does not",
+        lambda said, ours, theirs: (
+            theirs.kind == "broken" and ours.status == theirs.status and bool(_SPACE_BEFORE_EXTENSION.search(said))
+        ),
+    ),
+    (
+        "bytes that can no longer become a chunk are refused at once; h11 waits for the end of their line",
+        lambda said, ours, theirs: (
+            (ours.kind, theirs.kind) == ("broken", "waits")
+            and as_h11_reads(said + b"\r\n\r\n", ends=True).kind == "broken"
+        ),
+    ),
+    (
+        "RFC 9112 2.2 lets a recipient refuse a return without a line feed; h11 takes one in a chunk's extension",
+        lambda said, ours, theirs: (
+            ours.kind == "broken" and ours.status == theirs.status and bool(_RETURN_IN_EXTENSION.search(said))
+        ),
+    ),
+)
 """Differences that are meant: why, and how to recognise them from the bytes, our outcome and h11's."""
 
 
@@ -52,6 +75,8 @@ def _take(head: Head, piece: bytes, read: list[bytes], *, first: bool = False) -
     if not head.body.done:
         if piece or not first:  # an empty piece is the end of the connection, but not behind a head
             read.append(head.body.feed(piece))
+            if head.body.error is not None:
+                raise head.body.error
     elif piece:
         head.body.excess = True
 
@@ -62,12 +87,14 @@ def reading(dice: random.Random) -> None:
     ends = dice.random() < 0.5
     theirs = as_h11_reads(said, ends=ends)
     ours = as_we_read(dice, said, ends=ends)
+    if any(is_meant(said, ours, theirs) for _, is_meant in _DECISIONS):
+        return
     if ours.keeps and not theirs.keeps:
         raise AssertionError(f"{said!r}: we would use the connection again, h11 would not")
     same = ours.kind == theirs.kind
     if same and ours.kind == "whole":
         same = (ours.status, ours.body) == (theirs.status, theirs.body)
-    if not same and not any(is_meant(said, ours, theirs) for _, is_meant in _DECISIONS):
+    if not same:
         raise AssertionError(f"{said!r} (ends: {ends}): {ours} and not {theirs}")
 
 

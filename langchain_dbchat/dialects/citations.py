@@ -64,7 +64,7 @@ def read_citation(citation: Any) -> dict[str, Any]:
             return {"type": "citation", "url": citation}
         return {"type": "non_standard_annotation", "value": {"citation": citation}}
     kind = citation.get("type")
-    if kind in _STANDARD:
+    if isinstance(kind, str) and kind in _STANDARD:
         return dict(citation)
     said = _unnested(citation)
     standard: dict[str, Any] = {}
@@ -106,9 +106,14 @@ def sources_of(said: Mapping[str, Any], text: str, cited: Iterable[Any]) -> list
     Returns:
         Citations, none twice.
     """
-    urls = {read_citation(citation).get("url") for citation in cited} - {None}
+    urls = {url for citation in cited if (url := _url_of(citation)) is not None}
     found = [*_listed(said), *_grounded(said, text)]
-    return [source for source in found if read_citation(source).get("url") not in urls]
+    return [source for source in found if _url_of(source) not in urls]
+
+
+def _url_of(citation: Any) -> str | None:
+    url = read_citation(citation).get("url")
+    return url if isinstance(url, str) else None
 
 
 def _listed(said: Mapping[str, Any]) -> Iterator[Any]:

@@ -179,6 +179,7 @@ class FreeList(httpx.BaseTransport):
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._shelf: Shelf[Socket] = Shelf(self._limits)
+        self._is_closing = False  # somebody wanted to close the pool while it was busy
         self._pid = os.getpid()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -214,6 +215,8 @@ class FreeList(httpx.BaseTransport):
             self._begin()
         with self._lock:
             slot = self._shelf.take(origin)
+        if self._is_closing:
+            self.close()
         return self._wait(origin, timeout) if slot is None else slot
 
     def _look(self, slot: Slot[Socket]) -> None:
@@ -238,6 +241,8 @@ class FreeList(httpx.BaseTransport):
         finally:
             with self._lock:
                 self._shelf.leave(ticket)
+            if self._is_closing:
+                self.close()
             while not inbox.empty():
                 unused = inbox.get_nowait()
                 if unused is not None:
@@ -252,10 +257,17 @@ class FreeList(httpx.BaseTransport):
             slot.close()  # this process's end of the parent's socket; nothing is sent
 
     def close(self) -> None:
-        """Close the idle connections; those in use are closed by whoever uses them."""
-        if self._pid == os.getpid():
-            with self._lock:
+        """Close the idle connections; those in use are closed by whoever uses them.
+
+        A signal handler may call it while its own thread holds the lock: then that thread does it after it has let go.
+        """
+        self._is_closing = self._pid == os.getpid()
+        if self._is_closing and self._lock.acquire(blocking=False):
+            try:
+                self._is_closing = False
                 self._shelf.clear()
+            finally:
+                self._lock.release()
 
 
 def _next_in(inbox: queue.SimpleQueue[Slot[Socket] | None], until: float) -> Slot[Socket] | None:

@@ -193,6 +193,8 @@ class Chunked:
         """Skip the headers after the last chunk."""
         found = _BLANK.search(data, position)
         if found is not None:
+            if found.start() > position:
+                _check_trailers(data[position : found.end()])
             self.done = True
             self.excess = found.end() < len(data)
         elif len(data) - position > _LINE_LIMIT:
@@ -205,6 +207,18 @@ class Chunked:
         self._held = held = data[position:]
         if not b"\r\n".startswith(held[:2]) or held.count(b"\n") > 1 or len(held) > _LINE_LIMIT:
             raise httpx.RemoteProtocolError(f"illegal chunk header: {held[:40]!r}")
+
+
+def _check_trailers(block: bytes) -> None:
+    """Refuse headers after the last chunk that h11 refuses: what they are is not sure, so neither is where they end."""
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_LIMIT)
+    connection.send(h11.Request(method="GET", target="/", headers=[("host", "x")]))
+    connection.send(_END)
+    try:
+        connection.receive_data(b"HTTP/1.1 200 " + block)
+        connection.next_event()
+    except h11.RemoteProtocolError as error:
+        raise httpx.RemoteProtocolError(f"malformed headers after the last chunk: {error}") from error
 
 
 def write_request(request: httpx.Request) -> tuple[HeadReader, bytes]:

@@ -315,3 +315,13 @@ def test_a_head_that_almost_fits_takes_no_time() -> None:
     for filler in (b" " * 60_000, b"a" * 60_000, b"a " * 30_000, b"a:b\r\n" * 10_000, b"\t \t" * 20_000):
         assert http11._plain_head(b"HTTP/1.1 200 OK\r\nx:" + filler + b"\0\r\n\r\n", "POST") is None
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("trailers", [b"x\r\n", b"a b: c\r\n", b": y\r\n", b"x: a\x00b\r\n", b"content-length: -1\r\n"])
+def test_malformed_headers_after_the_last_chunk_are_refused(caller: Caller, trailers: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+    with (
+        RawServer(answer_always(head + trailers + b"\r\n")) as server,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        caller.send(server.url)

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from kit.raw import OURS, RawServer
+from kit.raw import OK, OURS, RawServer, answer_always
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
 from langchain_dbchat.transport import pools
@@ -475,3 +475,21 @@ def test_a_forked_child_that_drops_a_stream_neither_hangs_nor_hurts_its_parent()
             [sys.executable, *warned, "-c", script], capture_output=True, text=True, timeout=50, check=False
         )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.timeout(20)
+def test_a_pool_may_be_closed_by_the_thread_that_holds_its_lock() -> None:
+    with RawServer(answer_always(OK)) as server:
+        pool = FreeList(ssl.create_default_context, LIMITS)
+        held = pool.handle_request(_request(server.url))
+        assert _call(pool, server.url) == b"{}"
+        with pool._lock:
+            pool.close()  # as a signal handler would
+        assert pool._shelf.idle == 1
+        again = pool.handle_request(_request(server.url))
+        with pool._lock:
+            held.close()
+        assert not pool._is_closing
+        assert pool._shelf.idle == 0
+        again.close()
+        pool.close()
