@@ -92,6 +92,9 @@ _SECRET_NAMES = frozenset(
 )
 """Names that other clients have for what signs a request, without their underscores."""
 
+_SECRET_ENDS = ("apikey", "accesstoken", "authtoken", "clientsecret", "secretkey", "databrickstoken")
+"""How such names end with a vendor's before them: ``openai_api_key``, ``azure_client_secret``."""
+
 _CLOSE = 0.9
 """How alike a name in a call has to be to a setting's for a slip: 'temprature' is 0.95 like 'temperature', the request
 field 'speed' 0.89 like 'seed'."""
@@ -393,8 +396,12 @@ def closest(cls: type[BaseModel], name: str, cutoff: float) -> str | None:
     """
     marks = marks_of(cls)
     names = {_squeezed(other): other for other in (*marks.fields, *marks.called, "profile")}
-    found = difflib.get_close_matches(_squeezed(name), names, n=1, cutoff=cutoff)
-    return names[found[0]] if found else None
+    plain = _squeezed(name)
+    for spelled in dict.fromkeys((plain, plain.removeprefix("databricks"))):  # DATABRICKS_HOST is `host`
+        found = difflib.get_close_matches(spelled, names, n=1, cutoff=cutoff)
+        if found:
+            return names[found[0]]
+    return None
 
 
 @lru_cache(maxsize=256)
@@ -411,15 +418,15 @@ def _misspelled(cls: type[BaseModel], name: str) -> str | None:
 def _refuse_misspelled(cls: type[BaseModel], name: str) -> None:
     if name in _REQUEST:
         return
-    if _is_secret_name(name):
-        raise ValueError(
-            f"{name!r} would go into the body of the request, and it looks like a secret. A token is given as token."
-        )
-    meant = _misspelled(cls, name)
+    meant = None if _squeezed(name) in _SECRET_NAMES else _misspelled(cls, name)
     if meant is not None:
         raise ValueError(
             f"There is no setting {name!r}. Did you mean {meant!r}? A request field of that very name goes into "
             f"extra_body={{{name!r}: ...}}."
+        )
+    if _is_secret_name(name):
+        raise ValueError(
+            f"{name!r} would go into the body of the request, and it looks like a secret. A token is given as token."
         )
 
 
@@ -428,4 +435,5 @@ def _squeezed(name: str) -> str:
 
 
 def _is_secret_name(name: str) -> bool:
-    return _squeezed(name) in _SECRET_NAMES
+    plain = _squeezed(name)
+    return plain in _SECRET_NAMES or plain.endswith(_SECRET_ENDS)

@@ -4,11 +4,14 @@ Rule 1. Frames of this package, of LangChain and of what runs their calls are sk
 user's. Python has `skip_file_prefixes` for that since 3.12 only (docs.python.org/3/library/warnings.html).
 Rule 2. In a thread of a batch, or in a task (langchain-core runs each async call in one), the user's frame is not on
 the stack. There a warning points at the line that started the batch or awaits the call.
+Rule 3. In any other thread, such as those of langchain-core's `RunnableParallel` or of a pool of the user's, a warning
+points at the user's line in the main thread, which waits for that thread in most programs.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
 import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -58,8 +61,8 @@ def warn(text: str) -> None:
     Args:
         text: What they should know, with the name of the model as they gave it.
     """
-    line = _started_at.get() or _users_line()
-    if line is None:  # a thread of somebody else's, from top to bottom
+    line = _started_at.get() or _users_line(sys._getframe()) or _users_line(_frame_of_main_thread())  # noqa: SLF001  # inspect.currentframe is the same and may be None
+    if line is None:  # no code of the user's runs in this thread or in the main thread
         warnings.warn(text, stacklevel=2)
     else:
         warnings.warn_explicit(
@@ -70,7 +73,7 @@ def warn(text: str) -> None:
 @contextmanager
 def pointing_here() -> Iterator[None]:
     """Let warnings of the threads and tasks that are started inside point at the user's line."""
-    line = None if _started_at.get() else _users_line()
+    line = None if _started_at.get() else _users_line(sys._getframe())  # noqa: SLF001  # as above
     if line is None:
         yield  # it is known already, or nobody can tell
         return
@@ -81,8 +84,11 @@ def pointing_here() -> Iterator[None]:
         _started_at.reset(token)
 
 
-def _users_line() -> _Line | None:
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # inspect.currentframe is the same and may be None
+def _frame_of_main_thread() -> FrameType | None:
+    return sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001  # nothing else gives it
+
+
+def _users_line(frame: FrameType | None) -> _Line | None:
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
         if name.partition(".")[0] not in _SKIPPED:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_core.runnables import RunnableParallel
 
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
@@ -271,6 +273,25 @@ def test_a_warning_points_at_the_users_line() -> None:
     assert [(warning.filename, warning.lineno) for warning in caught] == [(__file__, line) for line in lines]
     assert all("'external-" in str(warning.message) for warning in caught)
     assert not any("claude" in str(warning.message) for warning in caught)
+
+
+def test_a_warning_of_a_thread_points_at_the_users_line_in_the_main_thread() -> None:
+    with ScriptedServer(_answer) as server, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        llm = _llm(server, family="claude-adaptive", temperature=0.5)
+        lines = [_next_line()]
+        list(llm.batch_as_completed(["hi", "hello"]))
+        both = RunnableParallel(a=_llm(server, family="claude-adaptive", temperature=0.5), b=lambda x: x)
+        lines.append(_next_line())
+        both.invoke("hi")
+        llm = _llm(server, family="claude-adaptive", temperature=0.5)
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(llm.invoke, "hi")
+            lines.append(_next_line())
+            future.result()
+    places = [(warning.filename, warning.lineno) for warning in caught]
+    assert places[:2] == [(__file__, line) for line in lines[:2]]
+    assert places[2][0] == __file__
 
 
 async def test_a_warning_of_async_code_points_at_the_users_line() -> None:

@@ -195,6 +195,8 @@ def test_a_setting_of_the_connection_is_refused_among_extra_fields(call: Way, pl
         ("apikey", "api_key"),
         ("api_kye", "api_key"),
         ("tokn", "token"),
+        ("databricks_host", "host"),
+        ("DATABRICKS_CONFIG_FILE", "config_file"),
         ("reasoning_efort", "reasoning_effort"),
     ],
 )
@@ -205,7 +207,19 @@ def test_a_slip_in_the_name_of_a_setting_is_refused_in_a_call(call: Way, name: s
     assert not server.requests
 
 
-@pytest.mark.parametrize("name", ["access_token", "password", "Authorization", "DATABRICKS_TOKEN", "bearer"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "access_token",
+        "password",
+        "Authorization",
+        "DATABRICKS_TOKEN",
+        "bearer",
+        "openai_api_key",
+        "databricks_api_key",
+        "x-api-key",
+    ],
+)
 def test_what_looks_like_a_secret_is_no_request_field(name: str) -> None:
     with ScriptedServer(_answer) as server:
         with pytest.raises(ValueError, match="looks like a secret") as caught:
