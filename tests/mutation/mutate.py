@@ -59,6 +59,11 @@ def main() -> int:
     changes = [change for path in _files(options.files) for change in _changes(path)]
     random.Random(options.seed).shuffle(changes)  # noqa: S311  # a sample, not a secret
     listed = _listed()
+    for room in {change.file.partition("/")[0] for change in changes}:
+        untouched = next(PACKAGE.joinpath(room).glob("*.py"))
+        if _is_noticed(str(untouched.relative_to(PACKAGE)), untouched.read_text("utf-8")):
+            print(f"The tests of {room} fail without any change; run them first.")
+            return 1
     end = time.monotonic() + options.seconds
     tried = killed = known = 0
     survivors: list[Change] = []
@@ -68,7 +73,7 @@ def main() -> int:
         tried += 1
         if (change.file, change.before, change.after) in listed:
             known += 1
-        elif _is_noticed(change):
+        elif _is_noticed(change.file, change.code):
             killed += 1
         else:
             survivors.append(change)
@@ -165,18 +170,20 @@ class _Stripped(ast.NodeTransformer):
         return ast.copy_location(ast.Constant("text"), node)
 
 
-def _is_noticed(change: Change) -> bool:
-    """Run the tests on a copy of the package with the change."""
+def _is_noticed(file: str, code: str) -> bool:
+    """Run the tests on a copy of the package with a file of this content; those that are about that file come first."""
+    room, _, name = file.partition("/")
+    nearest = [path for path in (f"{TESTS[room][0]}/test_{name}",) if Path(ROOT, path).exists()]
     with tempfile.TemporaryDirectory(prefix="mutated-") as folder:
         copy = Path(folder, PACKAGE.name)
         shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-        (copy / change.file).write_text(change.code, "utf-8")
-        return any(_fails(tests, folder) for tests in TESTS[change.file.partition("/")[0]])
+        (copy / file).write_text(code, "utf-8")
+        return any(_fails(tests, folder) for tests in (*nearest, *TESTS[room]))
 
 
 def _fails(tests: str, folder: str) -> bool:
-    # Not `python -m pytest`, which puts the working directory, and with it the package as it is, before the copy.
-    command = [str(Path(sys.executable).with_name("pytest")), "-q", "-x", tests]
+    # -P, because the working directory would come before the copy, and with it the package as it is.
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "-x", tests]
     environ = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, timeout=PATIENCE, check=False)

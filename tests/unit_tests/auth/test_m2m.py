@@ -276,3 +276,11 @@ def test_a_pickle_leaves_the_environments_secret_behind(server: TokenServer, mon
     elsewhere: ClientCredentials = pickle.loads(data)
     with pytest.raises(ConfigurationError, match="DATABRICKS_CLIENT_SECRET is not set in this process"):
         elsewhere.headers()
+
+
+@pytest.mark.parametrize("status", [201, 302, 400, 403, 404])
+def test_a_token_in_an_answer_that_is_not_200_is_not_used(server: TokenServer, status: int) -> None:
+    server.faults.append(Fault(status, b'{"access_token": "t", "expires_in": 60}'))
+    credentials = ClientCredentials(server.origin, "id", Secret(SecretStr(SECRET)))
+    with pytest.raises(DatabricksError, match=f" {status} "):
+        credentials.headers()
