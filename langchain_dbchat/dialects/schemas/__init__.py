@@ -110,14 +110,14 @@ def fit_answer(  # noqa: PLR0913  # each is a fact of its own
 def _settled(schema: Mapping[str, Any], family: Family, *, of_tool: bool) -> Schema:
     """Do what all families need: a schema of today's draft, a plain root, references that name something."""
     checked = family.schemas_checked
-    settled: Schema = modernise(schema, checked=checked)
+    references: set[str] = set()
+    settled: Schema = modernise(schema, checked=checked, references=references)
     document = Document(settled)
     if of_tool:
         settled = plain_object(settled, document)
     elif _is_object_in_disguise(settled):
         with suppress(NotAnObject):  # then it is an answer of another kind, and stays as it is
             settled = plain_object(settled, document)
-    references = {node["$ref"] for node in subschemas(settled) if isinstance(node.get("$ref"), str)}
     if references:
         settled = _referring(settled, document, references, checked=checked)
     return settled

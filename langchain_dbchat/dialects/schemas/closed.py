@@ -126,9 +126,8 @@ class _Closing:
             value = fitted.pop(key)
             if key not in _SILENT:
                 said.append(f"{key}: {in_json(value)}")
-        closed = map_schemas(fitted, lambda inner: inner if isinstance(inner, bool) else self._closed(inner))
-        if isinstance(fitted.get("items"), bool):
-            raise UnfitSchema("it is an array whose items have no type")
+        fitted.pop("additionalProperties", None)
+        closed = map_schemas(fitted, self._closed)
         return told(self._required(closed) if "object" in kinds else closed, said)
 
     def _combined(self, node: Schema, said: list[str]) -> Schema:
@@ -191,7 +190,6 @@ class _Closing:
             raise UnfitSchema("it is an object that does not name its properties")
         if (further is True or further == {}) and not self._willing:
             raise UnfitSchema("it allows further properties")
-        node["additionalProperties"] = False
 
     def _required(self, node: Schema) -> Schema:
         properties: Schema = node.get("properties") or {}
@@ -201,7 +199,7 @@ class _Closing:
             raise UnfitSchema(f"it requires {', '.join(sorted(missing))} without naming a property of that name")
         filled = {name: inner if name in needed else or_null(inner) for name, inner in properties.items()}
         self.added_nulls |= any(filled[name] is not inner for name, inner in properties.items())
-        return {**node, "properties": filled, "required": list(filled)}
+        return {**node, "properties": filled, "required": list(filled), "additionalProperties": False}
 
 
 def _type(node: Schema) -> None:

@@ -51,15 +51,18 @@ _MUST_BE: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "minLength": ((int,), "a whole number"),
     "maxLength": ((int,), "a whole number"),
 }
+_PLAIN: Final = frozenset({"type", "description"})
+"""The keywords of most parts of most schemas, which no draft spelled otherwise."""
 _COMBINED: Final = ("anyOf", "oneOf", "allOf")
 
 
-def modernise(schema: Any, *, checked: bool) -> Any:
+def modernise(schema: Any, *, checked: bool, references: set[str] | None = None) -> Any:
     """Write a schema as draft 2020-12 has it.
 
     Args:
         schema: A schema of any draft.
         checked: Whether what is not a schema raises; else it is left as it is.
+        references: Where all references that it holds are added.
 
     Returns:
         The schema itself where nothing is old, else a new one.
@@ -67,10 +70,13 @@ def modernise(schema: Any, *, checked: bool) -> Any:
     Raises:
         UnfitSchema: If it is not a schema.
     """
-    if not isinstance(schema, Mapping):
+    if type(schema) is not dict and not isinstance(schema, Mapping):
         if checked and not isinstance(schema, bool):
             raise UnfitSchema(f"{schema!r} is not a JSON schema")
         return schema
+    kind = schema.get("type")
+    if type(kind) is str and kind in TYPES and _PLAIN.issuperset(schema) and type(schema.get("description", "")) is str:
+        return schema  # most parts of most schemas
     node: Schema = schema if type(schema) is dict else dict(schema)
     if any(value is None for value in node.values()):
         node = {key: value for key, value in node.items() if value is not None or key in _NULL_IS_A_VALUE}
@@ -83,7 +89,9 @@ def modernise(schema: Any, *, checked: bool) -> Any:
     node = _required(node)
     if checked:
         _check(node)
-    node = map_schemas(node, lambda inner: modernise(inner, checked=checked))
+    if references is not None and isinstance(node.get("$ref"), str):
+        references.add(node["$ref"])
+    node = map_schemas(node, lambda inner: modernise(inner, checked=checked, references=references))
     return _nullable(node) if "nullable" in node else node
 
 

@@ -63,6 +63,10 @@ _OF_TYPE: Final[Mapping[str, frozenset[str]]] = {
 }  # fmt: skip
 """Which keywords belong to which type."""
 
+_PLAIN: Final = frozenset({"type", "description"})
+_SCALARS: Final = ("string", "integer", "number", "boolean")
+"""Most parts of most schemas have these keywords and one of these types, and need no fitting."""
+
 _ANY: Final = ({"type": "string"}, {"type": "number"}, {"type": "boolean"}, {"type": "object"})
 """What stands for a schema that allows any value."""
 
@@ -117,6 +121,8 @@ class _Subset:
         self._document.spend()
         if not isinstance(node, Mapping):
             return {} if node is True else {"not": {}} if node is False else node
+        if _PLAIN.issuperset(node):
+            return node
         rest = {key: value for key, value in node.items() if key not in {"$ref", "$defs", "definitions"}}
         rest = map_schemas(rest, lambda inner: inner if isinstance(inner, bool) else self._inlined(inner, above))
         reference = node.get("$ref")
@@ -149,6 +155,8 @@ class _Subset:
         self._document.spend()
         if not isinstance(node, Mapping):
             return self._translated({} if node is not False else {"not": {}})
+        if _PLAIN.issuperset(node) and node.get("type") in _SCALARS:
+            return node
         said: list[str] = []
         nullable = node.get("nullable") is True
         fitted = self._combined(dict(node), said)
