@@ -33,7 +33,7 @@ SUMS = frozenset(content_words("expression formula equation calculation"))
 
 
 BUDGET = 20_000  # steps, or pieces of 64 characters
-DEEPEST = 60  # schemas within each other, by nesting or by reference
+MOST_LEVELS = 60  # schemas within each other, by nesting or by reference
 
 
 class TooMuchError(ValueError):
@@ -105,7 +105,7 @@ class Filler:
         self._left -= 1 + size // 64
         if self._left < 0:
             raise TooMuchError("its values would be too many or too large")
-        if self._level > DEEPEST:
+        if self._level > MOST_LEVELS:
             raise TooMuchError("it is nested too deeply, or refers to itself without end")
 
     def resolve(self, schema: dict[str, Any]) -> dict[str, Any]:
