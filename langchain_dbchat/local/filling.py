@@ -176,7 +176,7 @@ class Filler:
         filled: dict[str, Any] = {}
         if not isinstance(properties, dict) or depth > DEEPEST:
             return filled if required else MISSING
-        parts = {name: part for name, part in properties.items() if isinstance(part, dict)}
+        parts = {name: part if isinstance(part, dict) else {} for name, part in properties.items() if part is not False}
         # What is simple is filled first, so that what is nested does not use its values up.
         for name, part in sorted(parts.items(), key=lambda one: _kind(self.resolve(one[1])) in {"object", "array"}):
             value = self.fill(part, name, required=name in needed and required, depth=depth + 1)

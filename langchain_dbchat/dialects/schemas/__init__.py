@@ -7,7 +7,8 @@ Rule 2  The root of a tool's parameters is one plain object with explicit ``prop
 Rule 3  Where the server has a list of keywords, the rest is translated or told in the description (`subset`).
 Rule 4  ``strict: true`` stands beside a closed schema and nowhere else (`closed`); nulls that only this closing allowed
         are dropped from the answer (`nulls`).
-Rule 5  What cannot be sent raises before the request, naming the tool and the property.
+Rule 5  References are pointers into the schema (`references`).
+Rule 6  What cannot be sent raises before the request, naming the tool and the property.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from langchain_dbchat.dialects.schemas.closed import close
 from langchain_dbchat.dialects.schemas.merged import NotAnObject, plain_object
 from langchain_dbchat.dialects.schemas.modern import modernise
 from langchain_dbchat.dialects.schemas.nulls import drop_nulls
-from langchain_dbchat.dialects.schemas.parts import Document, Schema, UnfitSchema, map_schemas, subschemas
+from langchain_dbchat.dialects.schemas.parts import Document, Schema, UnfitSchema, map_schemas
+from langchain_dbchat.dialects.schemas.references import settle_references
 from langchain_dbchat.dialects.schemas.subset import fit_subset
 
 if TYPE_CHECKING:
@@ -119,7 +121,7 @@ def _settled(schema: Mapping[str, Any], family: Family, *, of_tool: bool) -> Sch
         with suppress(NotAnObject):  # then it is an answer of another kind, and stays as it is
             settled = plain_object(settled, document)
     if references:
-        settled = _referring(settled, document, references, checked=checked)
+        settled = settle_references(settled, document, references, checked=checked)
     return settled
 
 
@@ -129,47 +131,7 @@ def _is_object_in_disguise(schema: Schema) -> bool:
         return False
     if "$ref" in schema or "allOf" in schema:
         return True
-    return "properties" in schema and "type" not in schema
-
-
-def _referring(schema: Schema, document: Document, references: set[str], *, checked: bool) -> Schema:
-    """Give a place to what is referred to where the root was rewritten; raise for what refers to nothing."""
-    moved: dict[str, str] = {}
-    now = Document(schema)
-    for reference in sorted(references):
-        if now.holds(reference):
-            continue
-        if document.holds(reference):
-            moved[reference] = f"moved_{len(moved)}"
-        elif checked:
-            document.resolve(reference)  # raises, in words
-    if not moved:
-        return schema
-    # What is moved may refer to further parts that were moved too.
-    added: dict[str, Any] = {}
-    waiting = list(moved)
-    for reference in waiting:
-        target = document.resolve(reference)
-        added[moved[reference]] = target
-        for node in subschemas(target):
-            inner = node.get("$ref")
-            if isinstance(inner, str) and inner not in moved and not inner.startswith(("#/$defs/", "#/definitions/")):
-                if inner == "#":
-                    continue
-                moved[inner] = f"moved_{len(moved)}"
-                waiting.append(inner)
-    names = {reference: f"#/$defs/{name}" for reference, name in moved.items()}
-    whole = {**schema, "$defs": {**schema.get("$defs", {}), **added}}
-    renamed: Schema = _renamed(whole, names)
-    return renamed
-
-
-def _renamed(node: Any, names: Mapping[str, str]) -> Any:
-    if not isinstance(node, Mapping):
-        return node
-    if node.get("$ref") in names:
-        node = {**node, "$ref": names[node["$ref"]]}
-    return map_schemas(dict(node), lambda inner: _renamed(inner, names))
+    return schema.get("type") == "object" if "properties" not in schema else "type" not in schema
 
 
 def _for_family(schema: Schema, family: Family) -> Schema:

@@ -6,6 +6,7 @@ The rules of ``strict`` are those of platform.openai.com/docs/guides/structured-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from langchain_dbchat.local.refusals import Refused, invalid
 
@@ -40,6 +41,7 @@ class OpenAISchema:
         self.asked = asked
         self.owner = owner
         self.strict = strict
+        self.root: dict[str, Any] = {}
 
     def check(self, schema: dict[str, Any]) -> None:
         """Refuse what OpenAI refuses."""
@@ -51,6 +53,7 @@ class OpenAISchema:
             raise self._refused(f"schema must have type 'object' and not have {named} at the top level.")
         if "properties" not in schema:
             raise self._refused("In context=(), object schema missing properties.")
+        self.root = schema
         self._walk(schema, ())
 
     def _refused(self, text: str) -> Refused:
@@ -64,6 +67,8 @@ class OpenAISchema:
             if self.strict:
                 raise self._wrong(context, f"{schema!r} is not of type 'object'.")
             return
+        if "$ref" in schema and not self._holds(schema["$ref"]):
+            raise self._wrong(context, f"reference to component '{schema['$ref']}' which was not found in the schema.")
         kinds = schema.get("type")
         kinds = kinds if isinstance(kinds, list) else [kinds]
         if "array" in kinds and "items" not in schema:
@@ -78,6 +83,17 @@ class OpenAISchema:
                 self._walk(inner, (*context, key, str(place)))
         if isinstance(schema.get("items"), dict):
             self._walk(schema["items"], (*context, "items"))
+
+    def _holds(self, reference: str) -> bool:
+        """Whether a reference is a pointer to a part of the schema (openai-node #970)."""
+        node: Any = self.root
+        for step in unquote(reference).split("/")[1:]:
+            name = step.replace("~1", "/").replace("~0", "~")
+            if isinstance(node, list):
+                node = node[int(name)] if name.isdigit() and int(name) < len(node) else None
+            else:
+                node = node.get(name) if isinstance(node, dict) else None
+        return reference.startswith("#") and (reference == "#" or "/" in reference) and isinstance(node, dict | bool)
 
     def _check_closed(self, schema: dict[str, Any], kinds: list[Any], context: Context) -> None:
         if "$ref" in schema:
