@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from langchain_dbchat.chat_settings import ChatSettings
+    from langchain_dbchat.dialects.sent import SentTools
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.link import Link
     from langchain_dbchat.structured_output import Structured
@@ -60,7 +61,7 @@ class Call(NamedTuple):
     usage: bool
     amend: Callable[[DatabricksError, Request], Request | None]
     gate: Gate | None
-    names: Mapping[str, str]
+    sent: SentTools
 
     def decoder(self, headers: Mapping[str, str]) -> StreamDecoder:
         """Make a reader for the stream that answers this call.
@@ -72,7 +73,7 @@ class Call(NamedTuple):
             A new reader.
         """
         return StreamDecoder(
-            self.target, headers.get(REQUEST_ID), coalesce=self.coalesce, usage=self.usage, names=self.names
+            self.target, headers.get(REQUEST_ID), coalesce=self.coalesce, usage=self.usage, sent=self.sent
         )
 
 
@@ -159,27 +160,25 @@ def write_call(
     encoded = encode_request(
         messages, settings, target, stream=stream, usage=bool(usage), drops_nulls=structured is not None
     )
-    if encoded.closed:
-        target = target._replace(closed=encoded.closed)
     _tell(encoded, name, strict=strict)
     written = merge_deep(encoded.body, extra)
     if limit == COMPLETION_LIMIT:
         written = renamed(written, "max_tokens")
-    body = _heed(written, lessons_of(link.workspace.host, name), structured, target)
-    names = encoded.names
+    sent = encoded.sent
+    body = _heed(written, lessons_of(link.workspace.host, name), structured, target, sent)
 
     def write(body: dict[str, Any]) -> Request:
         if structured is not None:
-            names.update(fit_body(body, target.family))  # it may be asked for as a tool by now
+            sent.names.update(fit_body(body, target.family))  # it may be asked for as a tool by now
         return model.write_request(link, "chat", name, body, headers=headers, query=query, streaming=stream)
 
     def amend(error: DatabricksError, request: Request) -> Request | None:
         del request
-        amended = _amended(error, body, link.workspace.host, target, structured, strict=strict)
+        amended = _amended(error, body, link.workspace.host, target, structured, sent=sent, strict=strict)
         return None if amended is None else write(amended)
 
     gate = _gate(link.workspace.host, name) if turns else None
-    return Call(link.channel, write(body), target, coalesce, bool(usage), amend, gate, names)
+    return Call(link.channel, write(body), target, coalesce, bool(usage), amend, gate, sent)
 
 
 def _extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str, Any]:
@@ -205,7 +204,7 @@ def _gate(host: str, model: str) -> Gate:
 
 
 def _heed(
-    body: dict[str, Any], lessons: frozenset[str], structured: Structured | None, target: Target
+    body: dict[str, Any], lessons: frozenset[str], structured: Structured | None, target: Target, sent: SentTools
 ) -> dict[str, Any]:
     """Write a body as an endpoint has taught; what the meaning hangs on is put in another way, or stays."""
     for field in lessons:
@@ -216,7 +215,7 @@ def _heed(
         elif field not in REPLACED:
             body = without(body, field)
         elif structured is not None:
-            body = structured.put_otherwise(body, field, target) or body
+            body = structured.put_otherwise(body, field, target, sent) or body
     return body
 
 
@@ -227,6 +226,7 @@ def _amended(  # noqa: PLR0913  # what a refusal is judged by, the last by keywo
     target: Target,
     structured: Structured | None,
     *,
+    sent: SentTools,
     strict: bool,
 ) -> dict[str, Any] | None:
     """Answer a 400 that names a field: write the body without it, or ask in the other way; remember, and say so.
@@ -236,7 +236,7 @@ def _amended(  # noqa: PLR0913  # what a refusal is judged by, the last by keywo
     field = refused_field(error.detail or error.message, body)
     if field is None or (strict and field not in RENAMED):
         return None
-    amended = _heed(body, frozenset({field}), structured, target)
+    amended = _heed(body, frozenset({field}), structured, target, sent)
     if amended == body:
         return None
     learn(host, target.model, field)

@@ -14,7 +14,6 @@ Rule 6  What cannot be sent raises before the request, naming the tool and the p
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,8 @@ from langchain_dbchat.dialects.schemas.references import settle_references
 from langchain_dbchat.dialects.schemas.subset import fit_subset
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from langchain_dbchat.models.families import Family
 
 __all__ = ["drop_nulls", "fit_answer", "fit_parameters", "fit_schema"]
@@ -51,7 +52,7 @@ def fit_schema(schema: Mapping[str, Any], family: Family, *, what: str = "The sc
 
 
 def fit_parameters(
-    parameters: Mapping[str, Any] | None, family: Family, tool: str, *, strict: bool = False
+    parameters: Mapping[str, Any] | None, family: Family, tool: str, *, strict: bool = False, model: str = ""
 ) -> tuple[Schema, bool]:
     """Fit the parameters of a tool to a family.
 
@@ -60,6 +61,7 @@ def fit_parameters(
         family: The row of the model that is called.
         tool: The tool's name, for errors.
         strict: Whether the schema is sent beside ``strict: true``.
+        model: The endpoint's name, for errors.
 
     Returns:
         One plain object with explicit properties, and whether it allows nulls that the caller's schema does not: those
@@ -73,11 +75,18 @@ def fit_parameters(
         added_nulls = False
         if strict:
             whole, added_nulls = _closed(whole)
-        return _for_family(whole, family), added_nulls
+        return _for_family(whole, family, model), added_nulls
 
 
 def fit_answer(  # noqa: PLR0913  # each is a fact of its own
-    schema: Mapping[str, Any], family: Family, name: str, *, strict: bool | None, written: bool, drops_nulls: bool
+    schema: Mapping[str, Any],
+    family: Family,
+    name: str,
+    *,
+    strict: bool | None,
+    written: bool,
+    drops_nulls: bool,
+    model: str = "",
 ) -> tuple[Schema, bool | None]:
     """Fit the schema of a structured answer to a family, and decide whether it is sent as a strict one.
 
@@ -88,6 +97,7 @@ def fit_answer(  # noqa: PLR0913  # each is a fact of its own
         strict: What the caller said: True, False, or None for the family's default.
         written: Whether the caller wrote the response format, and may have left ``strict`` out on purpose.
         drops_nulls: Whether whoever reads the answer drops the nulls that only a closed schema allows.
+        model: The endpoint's name, for errors.
 
     Returns:
         The schema, and the value of ``strict``, None if it is not sent.
@@ -99,14 +109,14 @@ def fit_answer(  # noqa: PLR0913  # each is a fact of its own
     with _Naming(f"The schema {name!r}"):
         whole = _settled(schema, family, of_tool=False)
         if family.strict_formats == "none":
-            return _for_family(whole, family), None
+            return _for_family(whole, family, model), None
         if strict and not (written and family.strict_formats == "any"):
-            return _for_family(_closed(whole)[0], family), True
+            return _for_family(_closed(whole)[0], family, model), True
         if strict is None and family.strict_formats == "default" and not written:
             closed = _if_closable(whole, nulls=drops_nulls)
             if closed is not None:
-                return _for_family(closed, family), True
-        return _for_family(whole, family), strict
+                return _for_family(closed, family, model), True
+        return _for_family(whole, family, model), strict
 
 
 def _settled(schema: Mapping[str, Any], family: Family, *, of_tool: bool) -> Schema:
@@ -134,14 +144,15 @@ def _is_object_in_disguise(schema: Schema) -> bool:
     return schema.get("type") == "object" if "properties" not in schema else "type" not in schema
 
 
-def _for_family(schema: Schema, family: Family) -> Schema:
+def _for_family(schema: Schema, family: Family, model: str = "") -> Schema:
     if family.property_names:
         pattern = re.compile(family.property_names)
+        who = repr(model) if model else "the endpoint"
         for name in schema.get("properties", ()):
             if not pattern.fullmatch(name):
                 raise UnfitSchema(
-                    f"its property {name!r} has a name that models of the family {family.name!r} do not take: names "
-                    f"match {family.property_names}. Rename it (in Pydantic, give the field an alias that matches)"
+                    f"its property {name!r} has a name that {who} does not take: names match "
+                    f"{family.property_names}. Rename it (in Pydantic, give the field an alias that matches)"
                 )
     if family.schema_keywords is not None:
         return fit_subset(schema, family.schema_keywords)

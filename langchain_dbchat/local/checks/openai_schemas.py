@@ -67,8 +67,7 @@ class OpenAISchema:
             if self.strict:
                 raise self._wrong(context, f"{schema!r} is not of type 'object'.")
             return
-        if "$ref" in schema and not self._holds(schema["$ref"]):
-            raise self._wrong(context, f"reference to component '{schema['$ref']}' which was not found in the schema.")
+        self._check_reference(schema.get("$ref", "#"), context)
         kinds = schema.get("type")
         kinds = kinds if isinstance(kinds, list) else [kinds]
         if "array" in kinds and "items" not in schema:
@@ -84,16 +83,17 @@ class OpenAISchema:
         if isinstance(schema.get("items"), dict):
             self._walk(schema["items"], (*context, "items"))
 
-    def _holds(self, reference: str) -> bool:
-        """Whether a reference is a pointer to a part of the schema (openai-node #970)."""
-        node: Any = self.root
+    def _check_reference(self, reference: str, context: Context) -> None:
+        """Refuse what is not a pointer to a part of the schema (openai-node #970)."""
+        node: Any = self.root if reference == "#" or reference.startswith("#/") else None
         for step in unquote(reference).split("/")[1:]:
             name = step.replace("~1", "/").replace("~0", "~")
             if isinstance(node, list):
-                node = node[int(name)] if name.isdigit() and int(name) < len(node) else None
+                node = dict(enumerate(node)).get(int(name) if name.isdigit() else -1)
             else:
                 node = node.get(name) if isinstance(node, dict) else None
-        return reference.startswith("#") and (reference == "#" or "/" in reference) and isinstance(node, dict | bool)
+        if not isinstance(node, dict | bool):
+            raise self._wrong(context, f"reference to component '{reference}' which was not found in the schema.")
 
     def _check_closed(self, schema: dict[str, Any], kinds: list[Any], context: Context) -> None:
         if "$ref" in schema:

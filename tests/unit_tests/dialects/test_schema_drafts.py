@@ -1,4 +1,4 @@
-"""Older drafts and OpenAPI's spellings, written as draft 2020-12; what is still not a schema names tool and property."""
+"""Older drafts and OpenAPI, written as draft 2020-12; what is still not a schema names tool and property."""
 
 from __future__ import annotations
 

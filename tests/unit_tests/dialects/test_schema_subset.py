@@ -56,14 +56,20 @@ def fitted(prop: Any, **root: Any) -> dict[str, Any]:
         (
             {"type": "array", "prefixItems": [WHOLE, WHOLE], "minItems": 2, "maxItems": 2},
             {
-                "type": "array", "items": WHOLE, "minItems": 2, "maxItems": 2,
+                "type": "array",
+                "items": WHOLE,
+                "minItems": 2,
+                "maxItems": 2,
                 "description": "(in this order: integer, integer)",
             },
         ),
         (
             {"type": "array", "prefixItems": [{**TEXT, "title": "Name"}, WHOLE], "description": "A pair."},
             {
-                "type": "array", "items": {"anyOf": [TEXT, WHOLE]}, "minItems": 2, "maxItems": 2,
+                "type": "array",
+                "items": {"anyOf": [TEXT, WHOLE]},
+                "minItems": 2,
+                "maxItems": 2,
                 "description": "A pair. (in this order: Name (string), integer)",
             },
         ),
@@ -74,7 +80,10 @@ def fitted(prop: Any, **root: Any) -> dict[str, Any]:
         ({"oneOf": [TEXT, WHOLE]}, {"anyOf": [TEXT, WHOLE]}),
         ({"anyOf": [TEXT, {"type": "null"}], "default": None}, {"anyOf": [TEXT, {"type": "null"}], "default": None}),
         ({"allOf": [TEXT, {"minLength": 2}], "description": "x"}, {**TEXT, "minLength": 2, "description": "x"}),
-        ({**TEXT, "anyOf": [{"minLength": 3}, {"enum": ["a"]}]}, {"anyOf": [{**TEXT, "minLength": 3}, {**TEXT, "enum": ["a"]}]}),
+        (
+            {**TEXT, "anyOf": [{"minLength": 3}, {"enum": ["a"]}]},
+            {"anyOf": [{**TEXT, "minLength": 3}, {**TEXT, "enum": ["a"]}]},
+        ),
         ({"type": "object", "additionalProperties": False}, {"type": "object"}),
         (
             {"type": "object", "additionalProperties": WHOLE},
@@ -85,11 +94,23 @@ def fitted(prop: Any, **root: Any) -> dict[str, Any]:
             {"type": "object", "description": '(properties by pattern: {"^a": {"type": "integer"}})'},
         ),
         ({**TEXT, "not": {"enum": ["x"]}}, {**TEXT, "description": '(not: {"enum": ["x"]})'}),
-        ({**WHOLE, "multipleOf": 5, "exclusiveMinimum": 0}, {**WHOLE, "description": "(multipleOf: 5, exclusiveMinimum: 0)"}),
-        ({"type": "array", "items": TEXT, "uniqueItems": True}, {"type": "array", "items": TEXT, "description": "(uniqueItems: true)"}),
+        (
+            {**WHOLE, "multipleOf": 5, "exclusiveMinimum": 0},
+            {**WHOLE, "description": "(multipleOf: 5, exclusiveMinimum: 0)"},
+        ),
+        (
+            {"type": "array", "items": TEXT, "uniqueItems": True},
+            {"type": "array", "items": TEXT, "description": "(uniqueItems: true)"},
+        ),
         ({**TEXT, "examples": ["a"], "$comment": "x", "readOnly": True}, {**TEXT, "description": '(examples: ["a"])'}),
-        ({**TEXT, "example": "a", "title": "T", "format": "uri"}, {**TEXT, "example": "a", "title": "T", "format": "uri"}),
-        ({**TEXT, "x-order": 3, "contentEncoding": "base64"}, {**TEXT, "description": '(x-order: 3, contentEncoding: "base64")'}),
+        (
+            {**TEXT, "example": "a", "title": "T", "format": "uri"},
+            {**TEXT, "example": "a", "title": "T", "format": "uri"},
+        ),
+        (
+            {**TEXT, "x-order": 3, "contentEncoding": "base64"},
+            {**TEXT, "description": '(x-order: 3, contentEncoding: "base64")'},
+        ),
         ({"properties": {"a": TEXT}}, {"type": "object", "properties": {"a": TEXT}}),
         ({"minimum": 3}, {"type": "number", "minimum": 3}),
         (
@@ -99,12 +120,13 @@ def fitted(prop: Any, **root: Any) -> dict[str, Any]:
         (
             {"if": {"required": ["a"]}, "then": {"required": ["b"]}, "type": "object", "properties": {"a": TEXT}},
             {
-                "type": "object", "properties": {"a": TEXT},
+                "type": "object",
+                "properties": {"a": TEXT},
                 "description": '(if: {"required": ["a"]}, then: {"required": ["b"]})',
             },
         ),
     ],
-)  # fmt: skip
+)
 def test_translations(prop: dict[str, Any], sent: dict[str, Any]) -> None:
     assert fitted(prop) == sent
 
@@ -161,7 +183,7 @@ class Odd(BaseModel):
     mixed: Literal["a", 1]
     kind: Kind
     level: Level = Level.LOW
-    several: list
+    several: list[Any]
     anything: Any
     word: str | int = Field(default="x", description="A word.")
     counts: dict[str, int] = {}

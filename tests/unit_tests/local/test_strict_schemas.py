@@ -22,7 +22,7 @@ def tools(parameters: Any, **function: Any) -> dict[str, Any]:
 
 
 def one(prop: Any, **function: Any) -> dict[str, Any]:
-    whole = {"type": "object", "properties": {"a": TEXT, "it": prop}}
+    whole: dict[str, Any] = {"type": "object", "properties": {"a": TEXT, "it": prop}}
     if function.get("strict"):
         whole |= {"required": ["a", "it"], "additionalProperties": False}
     return tools(whole, **function)
@@ -47,7 +47,9 @@ TABLE: dict[str, Row] = {
     "oneOf at the root on claude": Row(CLAUDE, tools({"type": "object", "oneOf": [CLOSED]}), TOP),
     "allOf at the root on claude": Row(CLAUDE, tools({"type": "object", "allOf": [CLOSED]}), TOP),
     "anyOf inside on claude": Row(CLAUDE, one({"anyOf": [TEXT, {"type": "null"}]})),
-    "an array on claude": Row(CLAUDE, tools({"type": "array"}), "tools.1.custom.input_schema.type: Input should be 'object'"),
+    "an array on claude": Row(
+        CLAUDE, tools({"type": "array"}), "tools.1.custom.input_schema.type: Input should be 'object'"
+    ),
     "two types on claude": Row(CLAUDE, tools({"type": ["object", "null"]}), "Input should be 'object'"),
     "a name on claude": Row(
         CLAUDE,
@@ -69,15 +71,21 @@ TABLE: dict[str, Row] = {
     "draft 4 on glm": Row(GLM, one({"type": "integer", "minimum": 0, "exclusiveMinimum": True})),
     "strict beside an open schema on claude": Row(CLAUDE, answer({"type": "object", "properties": {}}, strict=True)),
     # -- OpenAI: wire facts 6.4
-    "anyOf at the root on gpt": Row(GPT, tools({"type": "object", "properties": {}, "anyOf": [CLOSED]}), NOT_AT_THE_TOP),
+    "anyOf at the root on gpt": Row(
+        GPT, tools({"type": "object", "properties": {}, "anyOf": [CLOSED]}), NOT_AT_THE_TOP
+    ),
     "enum at the root on gpt": Row(GPT, tools({"type": "object", "properties": {}, "enum": [{}]}), NOT_AT_THE_TOP),
     "not at the root on gpt": Row(GPT, tools({"type": "object", "properties": {}, "not": {}}), NOT_AT_THE_TOP),
     "no type on gpt": Row(
-        GPT, tools({"anyOf": [CLOSED]}), "schema must be a JSON Schema of 'type: \\\"object\\\"', got 'type: \\\"None\\\"'."
+        GPT,
+        tools({"anyOf": [CLOSED]}),
+        "schema must be a JSON Schema of 'type: \\\"object\\\"', got 'type: \\\"None\\\"'.",
     ),
     "an array on gpt": Row(GPT, tools({"type": "array", "items": TEXT}), "got 'type: \\\"array\\\"'."),
     "no properties on gpt": Row(
-        GPT, tools({"type": "object"}), "Invalid schema for function 'b': In context=(), object schema missing properties."
+        GPT,
+        tools({"type": "object"}),
+        "Invalid schema for function 'b': In context=(), object schema missing properties.",
     ),
     "nothing on gpt": Row(GPT, tools({})),
     "no items on gpt": Row(GPT, one({"type": "array"}), "In context=('properties', 'it'), array schema missing items."),
@@ -85,14 +93,16 @@ TABLE: dict[str, Row] = {
     "an array as an answer on gpt": Row(
         GPT, answer({"type": "array", "items": TEXT}), "Invalid schema for response_format 'Out': schema must be a JSON"
     ),
-    "anyOf as an answer on gpt": Row(GPT, answer({"type": "object", "properties": {}, "anyOf": [CLOSED]}), "at the top level."),
+    "anyOf as an answer on gpt": Row(
+        GPT, answer({"type": "object", "properties": {}, "anyOf": [CLOSED]}), "at the top level."
+    ),
     "open on gpt": Row(GPT, answer({"type": "object", "properties": {"q": TEXT}})),
     "strict and closed on gpt": Row(GPT, answer(CLOSED, strict=True)),
     "strict and open on gpt": Row(
         GPT,
         answer({"type": "object", "properties": {"q": TEXT}, "required": ["q"]}, strict=True),
-        "Invalid schema for response_format 'Out': In context=(), 'additionalProperties' is required to be supplied and "
-        "to be false.",
+        "Invalid schema for response_format 'Out': In context=(), 'additionalProperties' is required to be supplied "
+        "and to be false.",
     ),
     "strict and optional on gpt": Row(
         GPT,
@@ -100,9 +110,13 @@ TABLE: dict[str, Row] = {
         "In context=(), 'required' is required to be supplied and to be an array including every key in properties. "
         "Missing 'q'.",
     ),
-    "strict and a missing property on gpt": Row(GPT, answer({**CLOSED, "required": ["q", "x"]}, strict=True), "extra keys: x"),
+    "strict and a missing property on gpt": Row(
+        GPT, answer({**CLOSED, "required": ["q", "x"]}, strict=True), "extra keys: x"
+    ),
     "strict and open inside on gpt": Row(
-        GPT, one({"type": "object", "properties": {}}, strict=True), "In context=('properties', 'it'), 'additionalProperties'"
+        GPT,
+        one({"type": "object", "properties": {}}, strict=True),
+        "In context=('properties', 'it'), 'additionalProperties'",
     ),
     "strict and open in items on gpt": Row(
         GPT,
@@ -110,7 +124,9 @@ TABLE: dict[str, Row] = {
         "In context=('properties', 'it', 'items'), 'additionalProperties'",
     ),
     "strict and open in anyOf on gpt": Row(
-        GPT, one({"anyOf": [TEXT, {"type": "object", "properties": {}}]}, strict=True), "'anyOf', '1'), 'additionalProperties'"
+        GPT,
+        one({"anyOf": [TEXT, {"type": "object", "properties": {}}]}, strict=True),
+        "'anyOf', '1'), 'additionalProperties'",
     ),
     "strict and open in $defs on gpt": Row(
         GPT,
@@ -118,23 +134,39 @@ TABLE: dict[str, Row] = {
         "In context=('$defs', 'A'), 'additionalProperties'",
     ),
     "strict and oneOf on gpt": Row(GPT, one({"oneOf": [TEXT]}, strict=True), "'oneOf' is not permitted."),
-    "strict and allOf on gpt": Row(GPT, one({"allOf": [TEXT]}, strict=True), "In context=('properties', 'it'), 'allOf' is not"),
+    "strict and allOf on gpt": Row(
+        GPT, one({"allOf": [TEXT]}, strict=True), "In context=('properties', 'it'), 'allOf' is not"
+    ),
     "strict and default on gpt": Row(GPT, one({**TEXT, "default": "x"}, strict=True), "'default' is not permitted."),
     "strict and words beside $ref on gpt": Row(
         GPT, one({"$ref": "#", "description": "x"}, strict=True), "$ref cannot have keywords {'description'}."
     ),
     "strict and no type on gpt": Row(GPT, one({"description": "x"}, strict=True), "schema must have a 'type' key."),
-    "strict and any items on gpt": Row(GPT, one({"type": "array", "items": {}}, strict=True), "schema must have a 'type' key."),
+    "strict and any items on gpt": Row(
+        GPT, one({"type": "array", "items": {}}, strict=True), "schema must have a 'type' key."
+    ),
     "strict and a format on gpt": Row(GPT, one({**TEXT, "format": "uri"}, strict=True), "'uri' is not a valid format"),
     # -- Google: wire facts 6.4
     "oneOf on gemini": Row(
-        GEMINI, one({"oneOf": [TEXT]}), f"Unknown name \\\\\\\"oneOf\\\\\\\" at '{PLACE}.properties[1].value': {NO_FIELD}"
+        GEMINI,
+        one({"oneOf": [TEXT]}),
+        f"Unknown name \\\\\\\"oneOf\\\\\\\" at '{PLACE}.properties[1].value': {NO_FIELD}",
     ),
     **{
         f"{name} on gemini": Row(GEMINI, one({**TEXT, name: value}), NO_FIELD)
         for name, value in {
-            "const": "a", "prefixItems": [TEXT], "not": TEXT, "examples": ["a"], "multipleOf": 2, "uniqueItems": True,
-            "patternProperties": {}, "additionalProperties": False, "allOf": [TEXT], "x-mine": 1, "$defs": {}, "if": TEXT,
+            "const": "a",
+            "prefixItems": [TEXT],
+            "not": TEXT,
+            "examples": ["a"],
+            "multipleOf": 2,
+            "uniqueItems": True,
+            "patternProperties": {},
+            "additionalProperties": False,
+            "allOf": [TEXT],
+            "x-mine": 1,
+            "$defs": {},
+            "if": TEXT,
         }.items()
     },
     "an unknown name in items on gemini": Row(
@@ -145,14 +177,20 @@ TABLE: dict[str, Row] = {
         GEMINI, answer({"type": "object", "properties": {"a": {"const": "a"}}}), NO_FIELD
     ),
     "an array on gemini": Row(GEMINI, tools({"type": "array", "items": TEXT}), "should be of type OBJECT"),
-    "two types on gemini": Row(GEMINI, one({"type": ["string", "null"]}), "Proto field is not repeating, cannot start list."),
+    "two types on gemini": Row(
+        GEMINI, one({"type": ["string", "null"]}), "Proto field is not repeating, cannot start list."
+    ),
     "numbers in an enum on gemini": Row(
-        GEMINI, one({"type": "integer", "enum": [1, 2]}), f"Invalid value at '{PLACE}.properties[1].value.enum[0]' (TYPE_STRING), 1"
+        GEMINI,
+        one({"type": "integer", "enum": [1, 2]}),
+        f"Invalid value at '{PLACE}.properties[1].value.enum[0]' (TYPE_STRING), 1",
     ),
     "true in an enum on gemini": Row(GEMINI, one({"enum": ["a", True]}), "enum[1]' (TYPE_STRING), true"),
     "an empty text in an enum on gemini": Row(GEMINI, one({**TEXT, "enum": [""]}), "enum[0]: cannot be empty"),
     "an enum of no type on gemini": Row(GEMINI, one({"enum": ["a"]}), "only allowed for STRING type"),
-    "no items on gemini": Row(GEMINI, one({"type": "array"}), f"* GenerateContentRequest.{PLACE}.properties[1].value.items: missing field."),
+    "no items on gemini": Row(
+        GEMINI, one({"type": "array"}), f"* GenerateContentRequest.{PLACE}.properties[1].value.items: missing field."
+    ),
     "required of what is not there on gemini": Row(
         GEMINI, one({"type": "object", "required": ["a"]}), "required[0]: property is not defined"
     ),
@@ -160,8 +198,16 @@ TABLE: dict[str, Row] = {
         GEMINI,
         one(
             {
-                "type": "object", "title": "T", "description": "D", "nullable": True, "minProperties": 1,
-                "maxProperties": 2, "propertyOrdering": ["a"], "required": ["a"], "default": {}, "example": {},
+                "type": "object",
+                "title": "T",
+                "description": "D",
+                "nullable": True,
+                "minProperties": 1,
+                "maxProperties": 2,
+                "propertyOrdering": ["a"],
+                "required": ["a"],
+                "default": {},
+                "example": {},
                 "properties": {
                     "a": {"type": "array", "items": TEXT, "minItems": 1, "maxItems": 2},
                     "b": {**TEXT, "enum": ["a"], "format": "enum"},
@@ -172,11 +218,13 @@ TABLE: dict[str, Row] = {
         ),
     ),
     # -- everywhere
-    "a name of an answer on llama": Row(LLAMA, answer(CLOSED, "Box[int]"), "does not match pattern"),
+    "a name of an answer on llama": Row(LLAMA, answer(CLOSED, "Box[int]"), "should match pattern"),
     "a long name of an answer on gpt": Row(GPT, answer(CLOSED, "x" * 65), "^[a-zA-Z0-9_-]{1,64}$"),
-    "a name of an answer on gemini": Row(GEMINI, answer({"type": "object"}, "a.b"), "does not match pattern"),
-    "anything on llama": Row(LLAMA, tools({"type": "object", "anyOf": [CLOSED], "properties": {"$filter": {"const": 1}}})),
-}  # fmt: skip
+    "a name of an answer on gemini": Row(GEMINI, answer({"type": "object"}, "a.b"), "should match pattern"),
+    "anything on llama": Row(
+        LLAMA, tools({"type": "object", "anyOf": [CLOSED], "properties": {"$filter": {"const": 1}}})
+    ),
+}
 
 
 @pytest.mark.parametrize("name", TABLE)
