@@ -141,7 +141,7 @@ def _is_object_in_disguise(schema: Schema) -> bool:
         return False
     if "$ref" in schema or "allOf" in schema:
         return True
-    return schema.get("type") == "object" if "properties" not in schema else "type" not in schema
+    return "properties" in schema and "type" not in schema
 
 
 def _for_family(schema: Schema, family: Family, model: str = "") -> Schema:
@@ -154,6 +154,8 @@ def _for_family(schema: Schema, family: Family, model: str = "") -> Schema:
                     f"its property {name!r} has a name that {who} does not take: names match "
                     f"{family.property_names}. Rename it (in Pydantic, give the field an alias that matches)"
                 )
+    if schema.get("type") == "object" and "properties" not in schema:
+        schema = {**schema, "properties": {}}  # GPT: "object schema missing properties"
     if family.schema_keywords is not None:
         return fit_subset(schema, family.schema_keywords)
     return dict(_with_items(schema) if family.schema_array_items else schema)

@@ -35,7 +35,7 @@ def settle_references(schema: Schema, document: Document, references: set[str], 
     waiting = sorted(references)
     for reference in waiting:
         pointer = document.pointer(reference)
-        if pointer is None:
+        if pointer is None or not document.holds(pointer):
             if checked:
                 _follow(schema, document)
             continue
