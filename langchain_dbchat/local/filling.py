@@ -262,8 +262,10 @@ class Filler:
             "email": (patterns.EMAIL, "someone@example.com"),
             "uri": (patterns.LINK, "https://example.com"),
         }
-        if schema.get("format") in formats:
-            pattern, otherwise = formats[schema["format"]]
+        told = re.search(r'format: "([a-z-]+)"', str(schema.get("description", "")))  # as Google's schemas say it
+        name = schema.get("format") or (told and told[1])
+        if name in formats:
+            pattern, otherwise = formats[name]
             return found.take(pattern.findall(text)) or otherwise
         match = search(schema.get("pattern"), text)
         if match:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from langchain.agents import create_agent
+from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from pydantic import BaseModel
+from typing_extensions import NotRequired, TypedDict
 
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
@@ -91,7 +94,7 @@ def test_what_holds_itself_or_refers_anywhere_is_taken(
         assert found["parsing_error"] is None
         assert isinstance(found["parsed"], schema if schema in (Link, Step) else dict)
     bound = llm.bind_tools([Link, Step, POINTS, LISTED], strict=strict, tool_choice="Step")
-    assert Step.model_validate(call(bound, "Ada").tool_calls[0]["args"])
+    assert Step.model_validate(call(bound, "Ada").tool_calls[0]["args"]).name
 
 
 @four_ways
@@ -132,3 +135,50 @@ def test_an_error_names_the_model_that_the_user_named(workspace: LocalWorkspace,
         with pytest.raises(ValueError, match=r"'Find' .*'\$filter'.*'databricks-claude-sonnet-4-6'") as caught:
             call(made, "x")
         assert "family" not in str(caught.value)
+
+
+CHOICE = {
+    "title": "Choice",
+    "description": "A note or a link.",
+    "anyOf": [
+        {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+        {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+    ],
+}
+
+
+@pytest.mark.parametrize("strategy", [ProviderStrategy, ToolStrategy, lambda schema: schema])
+@pytest.mark.parametrize("schema", [CHOICE, Step, {"type": "object", "title": "my.note", "additionalProperties": True}])
+@pytest.mark.parametrize("model", ["databricks-gpt-5-2", "databricks-gemini-3-5-flash", "databricks-gpt-oss-120b"])
+def test_an_agent_answers_in_any_schema(workspace: LocalWorkspace, model: str, schema: Any, strategy: Any) -> None:
+    agent: Any = create_agent(_llm(workspace, model), [], response_format=strategy(schema))
+    assert agent.invoke({"messages": [("human", "Ada")]})["structured_response"] is not None
+
+
+def test_a_list_as_a_written_response_format_is_refused_in_words(workspace: LocalWorkspace) -> None:
+    held = {"name": "Names", "schema": {"type": "array", "items": {"type": "string"}}}
+    llm = _llm(workspace, "databricks-gpt-5-2").bind(response_format={"type": "json_schema", "json_schema": held})
+    with pytest.raises(ValueError, match="The schema 'Names' cannot be sent: at the root, it is of type array"):
+        llm.invoke("x")
+
+
+class Trip(TypedDict):
+    """A trip."""
+
+    city: str
+    days: NotRequired[int]
+    note: NotRequired[Annotated[str, ..., "Anything else."]]
+
+
+@four_ways
+@pytest.mark.parametrize("model", MODELS)
+def test_keys_of_a_typed_dict_that_are_not_required(workspace: LocalWorkspace, model: str, call: Way) -> None:
+    llm = _llm(workspace, model)
+    found: Any = call(llm.with_structured_output(Trip, include_raw=True), "Oslo")
+    assert found["parsed"]["city"]
+    assert None not in found["parsed"].values()
+    made = call(llm.bind_tools([Trip], tool_choice="Trip"), "Oslo").tool_calls[0]
+    assert made["args"]["city"]
+    function = workspace.requests[-1].json["tools"][0]["function"]
+    assert function["parameters"]["required"] == ["city"]
+    assert function["parameters"]["properties"]["note"]["description"] == "Anything else."

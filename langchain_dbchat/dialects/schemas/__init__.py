@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.schemas.closed import close
-from langchain_dbchat.dialects.schemas.merged import NotAnObject, plain_object
+from langchain_dbchat.dialects.schemas.merged import NotAnObject, is_plain, plain_object
 from langchain_dbchat.dialects.schemas.modern import modernise
 from langchain_dbchat.dialects.schemas.nulls import drop_nulls
 from langchain_dbchat.dialects.schemas.parts import Document, Schema, UnfitSchema, map_schemas
@@ -130,6 +130,8 @@ def _settled(schema: Mapping[str, Any], family: Family, *, of_tool: bool) -> Sch
     elif _is_object_in_disguise(settled):
         with suppress(NotAnObject):  # then it is an answer of another kind, and stays as it is
             settled = plain_object(settled, document)
+    elif family.plain_format_root and not is_plain(settled):
+        settled = plain_object(settled, document)
     if references:
         settled = settle_references(settled, document, references, checked=checked)
     return settled

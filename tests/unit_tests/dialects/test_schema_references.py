@@ -39,9 +39,10 @@ SPELLINGS = {
         {"$ref": "https://example.com/s#/$defs/A"}, **{"$id": "https://example.com/s", "$defs": {"A": NAMED}}
     ),
     "relative to the id of the root": root(
-        {"$ref": "other"}, **{"$id": "https://example.com/s", "$defs": {"A": {"$id": "https://example.com/other", **NAMED}}}
+        {"$ref": "other"},
+        **{"$id": "https://example.com/s", "$defs": {"A": {"$id": "https://example.com/other", **NAMED}}},
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("schema", SPELLINGS.values(), ids=SPELLINGS)
@@ -98,9 +99,8 @@ def test_a_reference_to_nothing_names_the_tool_and_the_place(family: str, refere
 
 
 def test_references_cost_as_much_as_the_schema_is_long() -> None:
-    definitions = {f"A{n}": root({"$ref": f"#/$defs/A{n + 1}"}, properties={"a": {"$ref": f"#/$defs/A{n + 1}"}}) for n in range(200)}  # fmt: skip
-    for one in definitions.values():
-        one["properties"]["it"] = one["properties"]["a"]
+    twice = [{"$ref": f"#/$defs/A{n + 1}"} for n in range(200)]
+    definitions = {f"A{n}": {"type": "object", "properties": {"a": one, "b": one}} for n, one in enumerate(twice)}
     schema = root({"$ref": "#/$defs/A0"}, **{"$defs": {**definitions, "A200": NAMED}})
     start = time.perf_counter()
     for family in ("claude", "gpt-5"):
