@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from langchain_dbchat.chat_settings import ChatSettings
+    from langchain_dbchat.dialects.sent import SentTools
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.link import Link
     from langchain_dbchat.structured_output import Structured
@@ -60,7 +61,7 @@ class Call(NamedTuple):
     usage: bool
     amend: Callable[[DatabricksError, Request], Request | None]
     gate: Gate | None
-    names: Mapping[str, str]
+    sent: SentTools
 
     def decoder(self, headers: Mapping[str, str]) -> StreamDecoder:
         """Make a reader for the stream that answers this call.
@@ -72,7 +73,7 @@ class Call(NamedTuple):
             A new reader.
         """
         return StreamDecoder(
-            self.target, headers.get(REQUEST_ID), coalesce=self.coalesce, usage=self.usage, names=self.names
+            self.target, headers.get(REQUEST_ID), coalesce=self.coalesce, usage=self.usage, sent=self.sent
         )
 
 
@@ -159,30 +160,29 @@ def write_call(
     encoded = encode_request(
         messages, settings, target, stream=stream, usage=bool(usage), drops_nulls=structured is not None
     )
-    if encoded.closed:
-        target = target._replace(closed=encoded.closed)
     _tell(encoded, name, strict=strict)
     written = merge_deep(encoded.body, extra)
     if limit == COMPLETION_LIMIT:
         written = renamed(written, "max_tokens")
-    body = _heed(written, lessons_of(link.address, name), structured, target)
-    names, sent = encoded.names, [body]
+    sent = encoded.sent
+    body = _heed(written, lessons_of(link.address, name), structured, target, sent)
+    bodies = [body]
 
     def write(body: dict[str, Any]) -> Request:
         if structured is not None:
-            names.update(fit_body(body, target.family))  # it may be asked for as a tool by now
+            sent.names.update(fit_body(body, target.family))  # it may be asked for as a tool by now
         return model.write_request(link, "chat", name, body, headers=headers, query=query, streaming=stream)
 
     def amend(error: DatabricksError, request: Request) -> Request | None:
         del request
-        amended = _amended(error, sent, link.address, target, structured, strict=strict)
+        amended = _amended(error, bodies, link.address, target, structured, sent=sent, strict=strict)
         if amended is None:
             return None
-        sent.append(amended)
+        bodies.append(amended)
         return write(amended)
 
     gate = _gate(link.address, name) if turns else None
-    return Call(link.channel, write(body), target, coalesce, bool(usage), amend, gate, names)
+    return Call(link.channel, write(body), target, coalesce, bool(usage), amend, gate, sent)
 
 
 def _extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def _gate(address: str, model: str) -> Gate:
 
 
 def _heed(
-    body: dict[str, Any], lessons: frozenset[str], structured: Structured | None, target: Target
+    body: dict[str, Any], lessons: frozenset[str], structured: Structured | None, target: Target, sent: SentTools
 ) -> dict[str, Any]:
     """Write a body as an endpoint has taught; what the meaning hangs on is put in another way, or stays."""
     for field in lessons:
@@ -219,29 +219,30 @@ def _heed(
         elif field not in REPLACED:
             body = without(body, field)
         elif structured is not None:
-            body = structured.put_otherwise(body, field, target) or body
+            body = structured.put_otherwise(body, field, target, sent) or body
     return body
 
 
 def _amended(  # noqa: PLR0913  # what a refusal is judged by, the last by keyword
     error: DatabricksError,
-    sent: list[dict[str, Any]],
+    bodies: list[dict[str, Any]],
     address: str,
     target: Target,
     structured: Structured | None,
     *,
+    sent: SentTools,
     strict: bool,
 ) -> dict[str, Any] | None:
     """Answer a 400 that names a field: write the body without it, or ask in the other way; remember, and say so.
 
     A value that only goes under another name is not lost, so nothing is said of that.
     """
-    body = sent[-1]
+    body = bodies[-1]
     field = refused_field(error.detail or error.message, body)
     if field is None or (strict and field not in RENAMED):
         return None
-    amended = _heed(body, frozenset({field}), structured, target)
-    if amended in sent:
+    amended = _heed(body, frozenset({field}), structured, target, sent)
+    if amended in bodies:
         return None  # the endpoint takes neither way
     if not learn(address, target.model, field) or field in RENAMED:
         return amended

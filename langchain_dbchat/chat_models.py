@@ -320,7 +320,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         del run_manager
         call = write_call(self, self.link(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
         reply = call.channel.post(call.request, call.amend, call.gate)
-        return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID), call.names)
+        return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID), call.sent)
 
     async def _agenerate(
         self,
@@ -332,7 +332,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         del run_manager
         call = write_call(self, await self.alink(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
         reply = await call.channel.apost(call.request, call.amend, call.gate)
-        return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID), call.names)
+        return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID), call.sent)
 
     def _stream(
         self,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from langchain_dbchat.dialects.reasoning import Target
+    from langchain_dbchat.dialects.sent import SentTools
     from langchain_dbchat.models.families import Family
 
 StructuredMethod = Literal["function_calling", "json_schema", "json_mode"]
@@ -39,13 +40,16 @@ class Structured:
     response_format: dict[str, Any]
     alone: bool
 
-    def put_otherwise(self, body: Mapping[str, Any], refused: str, target: Target) -> dict[str, Any] | None:
+    def put_otherwise(
+        self, body: Mapping[str, Any], refused: str, target: Target, sent: SentTools
+    ) -> dict[str, Any] | None:
         """Write the request the other way.
 
         Args:
             body: The request's body.
             refused: ``"response_format"`` or ``"tool_choice"``.
             target: The model that is called.
+            sent: What the request changes in its tools; what this changes is added.
 
         Returns:
             A new body; None if there is no other way, because other tools are bound.
@@ -57,7 +61,8 @@ class Structured:
             fitted = fit_format(self.response_format, target, tools=False, drops_nulls=True)
             return {**rest, "response_format": fitted}
         choice = {"type": "function", "function": {"name": self.tool["function"]["name"]}}
-        return {**rest, "tools": encode_tools([self.tool], target.family), "tool_choice": choice}
+        tools = encode_tools([self.tool], target.family, sent, model=target.model)
+        return {**rest, "tools": tools, "tool_choice": choice}
 
 
 def choose_method(family: Family, *, thinks: bool, tools: bool) -> StructuredMethod:

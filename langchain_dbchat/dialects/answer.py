@@ -25,6 +25,7 @@ from langchain_dbchat.dialects.citations import sources_of
 from langchain_dbchat.dialects.fields import Fields
 from langchain_dbchat.dialects.parts import Call, Part, Reasoning, Refusal, Text
 from langchain_dbchat.dialects.reasoning import CALL_EXTRAS
+from langchain_dbchat.dialects.sent import SentTools
 from langchain_dbchat.dialects.spoken import read_audio
 
 if TYPE_CHECKING:
@@ -88,9 +89,7 @@ class Answer:
     Args:
         whole: Whether parts come from a whole message, where a reasoning part's end is real, or from deltas.
         blocks: Whether content that came as a list stays one even if it is plain text.
-        closed: The parameters of strict tools, by name, of whose calls the nulls are dropped that the parameters do not
-            allow. The arguments of such a call are held back until they are whole.
-        names: The caller's name of each tool that was sent, if any differs.
+        sent: What the request changed in its tools, which is undone; None for nothing.
     """
 
     __slots__ = ("_audio", "_beside", "_blocks", "_calls", "_cited", "_refusal", "_segments", "_whole")
@@ -100,13 +99,12 @@ class Answer:
         *,
         whole: bool = False,
         blocks: bool = False,
-        closed: Mapping[str, Any] | None = None,
-        names: Mapping[str, str] | None = None,
+        sent: SentTools | None = None,
     ) -> None:
         self._whole = whole
         self._blocks = blocks
         self._segments: list[_Segment] = []
-        self._calls = Calls(whole=whole, names=names or {}, closed=closed or {})
+        self._calls = Calls(whole=whole, sent=sent or SentTools())
         self._refusal: list[str] = []
         self._cited: dict[str, list[Any]] = {}
         self._audio: list[Mapping[str, Any]] = []

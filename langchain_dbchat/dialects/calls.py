@@ -29,11 +29,10 @@ from langchain_dbchat.dialects.schemas import drop_nulls
 from langchain_dbchat.dialects.tools import UNNAMED, parse_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from langchain_core.messages import InvalidToolCall, ToolCall
 
     from langchain_dbchat.dialects.parts import Call
+    from langchain_dbchat.dialects.sent import SentTools
 
 __all__ = ["Calls"]
 
@@ -78,16 +77,15 @@ class Calls:
 
     Args:
         whole: Whether parts are whole calls, each its own, or fragments.
-        names: The caller's name of each tool that was sent; empty if none differs.
-        closed: The parameters of strict tools, by the caller's name, whose calls may hold nulls that they do not allow.
+        sent: What the request changed in its tools, which is undone.
     """
 
     __slots__ = ("_by_index", "_closed", "_names", "_states", "_whole")
 
-    def __init__(self, *, whole: bool, names: Mapping[str, str], closed: Mapping[str, Any]) -> None:
+    def __init__(self, *, whole: bool, sent: SentTools) -> None:
         self._whole = whole
-        self._names = names
-        self._closed = closed
+        self._names = sent.names
+        self._closed = sent.closed
         self._states: list[_State] = []
         self._by_index: dict[int, _State] = {}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.tool import invalid_tool_call, tool_call_chunk
@@ -23,6 +23,9 @@ from langchain_dbchat.dialects.parts import SILENT, Part, Text, join_parts, read
 from langchain_dbchat.dialects.reasoning import PROVIDER, Target
 from langchain_dbchat.dialects.usage import decode_usage
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterrupted
+
+if TYPE_CHECKING:
+    from langchain_dbchat.dialects.sent import SentTools
 
 DONE = b"[DONE]"
 
@@ -69,16 +72,14 @@ def bytes_start(raw: bytes | str, limit: int = 200) -> str:
     return text if len(text) <= limit else text[:limit] + "..."
 
 
-def decode_answer(
-    body: bytes, target: Target, request_id: str | None, names: Mapping[str, str] | None = None
-) -> ChatResult:
+def decode_answer(body: bytes, target: Target, request_id: str | None, sent: SentTools | None = None) -> ChatResult:
     """Read a whole answer.
 
     Args:
         body: The response body.
         target: The model that was called.
         request_id: The response's ``x-request-id``.
-        names: The caller's name of each tool that was sent, if any differs.
+        sent: What the request changed in its tools, which is undone; None for nothing.
 
     Returns:
         One generation for each choice.
@@ -100,7 +101,7 @@ def decode_answer(
         says = choice.get("message") if isinstance(choice, Mapping) else None
         if not isinstance(says, Mapping):
             raise MalformedResponseError("A choice of the answer has no message.", request_id=request_id)
-        answer = Answer(whole=True, blocks=target.family.signed_text, closed=target.closed, names=names)
+        answer = Answer(whole=True, blocks=target.family.signed_text, sent=sent)
         for part in read_parts(says):
             answer.add(part)
         facts = said.copy()
@@ -169,7 +170,7 @@ class StreamDecoder:
         coalesce: Whether deltas of one kind that arrived together become one chunk. It never waits for more, so a slow
             model still gives a chunk for each of its tokens.
         usage: Whether the last chunk carries the token usage.
-        names: The caller's name of each tool that was sent, if any differs.
+        sent: What the request changed in its tools, which is undone; None for nothing.
     """
 
     __slots__ = (
@@ -193,10 +194,10 @@ class StreamDecoder:
         *,
         coalesce: bool = True,
         usage: bool = True,
-        names: Mapping[str, str] | None = None,
+        sent: SentTools | None = None,
     ) -> None:
         self._usage = usage
-        self._answer = Answer(blocks=target.family.signed_text, closed=target.closed, names=names)
+        self._answer = Answer(blocks=target.family.signed_text, sent=sent)
         self._facts = Facts(target, request_id)
         self._coalesce = coalesce
         self._done = False

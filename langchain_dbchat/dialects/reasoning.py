@@ -34,12 +34,10 @@ FUNCTION_EXTRAS = "function_extras"
 
 
 class Target(NamedTuple):
-    """The model that is called: its endpoint's name, its row, and what was changed in its tools."""
+    """The model that is called: its endpoint's name and its row."""
 
     model: str
     family: Family
-    closed: Mapping[str, Any] | None = None
-    """The parameters of strict tools, by name, whose calls may hold nulls that the parameters do not allow."""
 
 
 def may_replay(message: AIMessage, target: Target) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_dbchat.dialects.messages import encode_conversation
 from langchain_dbchat.dialects.names import fit_body
 from langchain_dbchat.dialects.schemas import fit_answer
+from langchain_dbchat.dialects.sent import SentTools
 from langchain_dbchat.dialects.thinking import encode_thinking, is_switched_off, is_thinking
 from langchain_dbchat.dialects.tools import convert_tool_choice, encode_format, encode_tools
 
@@ -44,15 +45,13 @@ class Encoded:
         body: The body.
         dropped: What was left out of it (field: reason).
         warnings: What else the user should know.
-        names: The caller's name of each tool by the name that is sent, if any of them differs.
-        closed: The parameters of strict tools, by name, whose calls may hold nulls that the parameters do not allow.
+        sent: What was changed in the tools.
     """
 
     body: dict[str, Any]
     dropped: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    names: dict[str, str] = field(default_factory=dict)
-    closed: dict[str, Any] = field(default_factory=dict)
+    sent: SentTools = field(default_factory=SentTools)
 
 
 def encode_request(  # noqa: PLR0913  # each is a fact of its own
@@ -99,7 +98,7 @@ def encode_request(  # noqa: PLR0913  # each is a fact of its own
     _add_plain(asked, fields, encoded, target)
     body.update(fields)
     if tools:
-        body["tools"] = encode_tools(tools, family, encoded.closed)
+        body["tools"] = encode_tools(tools, family, encoded.sent, model=target.model)
         choice = convert_tool_choice(asked.get("tool_choice"), tools)
         if choice is not None:
             body["tool_choice"] = _fit_choice(choice, encoded, target)
@@ -118,7 +117,7 @@ def encode_request(  # noqa: PLR0913  # each is a fact of its own
             body["stream_options"] = options or {"include_usage": True}
     for mark in _lost_marks(messages, tools, family):
         encoded.dropped[mark] = _REFUSED
-    encoded.names = fit_body(body, family)
+    encoded.sent.names = fit_body(body, family)
     return encoded
 
 
@@ -237,6 +236,7 @@ def fit_format(asked: Any, target: Target, *, tools: bool, drops_nulls: bool) ->
             strict=held.get("strict"),
             written=isinstance(asked, Mapping) and asked.get("type") == "json_schema",
             drops_nulls=drops_nulls,
+            model=target.model,
         )
         held.pop("strict", None)
         if strict is not None:

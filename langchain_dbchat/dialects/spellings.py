@@ -17,13 +17,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, get_origin
 
 from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_function
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, TypeAdapter
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
 from typing_extensions import is_typeddict
 
-from langchain_dbchat.dialects.schemas.recursive import recursive_function, recursive_parameters
+from langchain_dbchat.dialects.tools import convert_tool
 
 UNTITLED = "answer"
 """The name of a schema that has none."""
@@ -234,10 +233,9 @@ def _json_schema_of(kind: Any, write: Callable[[], dict[str, Any]]) -> dict[str,
 
 
 def _converted(schema: Any) -> Wanted:
-    """Read what langchain-core knows how to write as a function; it cuts schemas that hold themselves."""
-    function = recursive_function(schema) or convert_to_openai_function(schema)
-    whole = recursive_parameters(schema, function.get("parameters"))
-    parameters = whole or function.get("parameters") or {"type": "object", "properties": {}}
+    """Read what LangChain knows how to write as a tool."""
+    function = convert_tool(schema, None)["function"]
+    parameters = function.get("parameters") or {"type": "object", "properties": {}}
     kind = schema if is_typeddict(schema) else None
     return Wanted(function["name"], function.get("description") or "", dict(parameters), None, kind)
 

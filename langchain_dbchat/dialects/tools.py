@@ -17,6 +17,7 @@ from langchain_dbchat.dialects.schemas.recursive import recursive_function, recu
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
+    from langchain_dbchat.dialects.sent import SentTools
     from langchain_dbchat.models.families import Family
 
 UNNAMED = "unnamed_tool"
@@ -112,15 +113,15 @@ def convert_tool_choice(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
 
 
 def encode_tools(
-    tools: Sequence[Mapping[str, Any]], family: Family, closed: dict[str, Any] | None = None
+    tools: Sequence[Mapping[str, Any]], family: Family, sent: SentTools | None = None, *, model: str = ""
 ) -> list[dict[str, Any]]:
     """Fit bound tools to a family.
 
     Args:
         tools: Tools in OpenAI's shape.
         family: The row of the model that is called.
-        closed: Where the parameters of strict tools are added, by the tool's name, if the model may now write nulls
-            that those parameters do not allow.
+        sent: Where the parameters of closed tools are added whose calls may now hold nulls.
+        model: The endpoint's name, for errors.
 
     Returns:
         New tools with explicit parameters, without what the family refuses.
@@ -140,9 +141,10 @@ def encode_tools(
             continue
         fitted = {key: value for key, value in function.items() if key != "strict" or family.strict_tools}
         name, parameters = str(function.get("name")), function.get("parameters")
-        fitted["parameters"], nulls = fit_parameters(parameters, family, name, strict=fitted.get("strict") is True)
-        if nulls and closed is not None:
-            closed[name] = parameters
+        strict = fitted.get("strict") is True
+        fitted["parameters"], nulls = fit_parameters(parameters, family, name, strict=strict, model=model)
+        if nulls and sent is not None:
+            sent.closed[name] = parameters or {}
         entry = {"type": "function", "function": fitted}
         if family.cache_control and tool.get("cache_control"):
             entry["cache_control"] = tool["cache_control"]

@@ -33,7 +33,7 @@ SUMS = frozenset(content_words("expression formula equation calculation"))
 
 
 BUDGET = 20_000  # steps, or pieces of 64 characters
-DEEPEST = 60  # schemas within each other, by nesting or by reference
+MOST_LEVELS = 60  # schemas within each other, by nesting or by reference
 
 
 class TooMuchError(ValueError):
@@ -105,7 +105,7 @@ class Filler:
         self._left -= 1 + size // 64
         if self._left < 0:
             raise TooMuchError("its values would be too many or too large")
-        if self._level > DEEPEST:
+        if self._level > MOST_LEVELS:
             raise TooMuchError("it is nested too deeply, or refers to itself without end")
 
     def resolve(self, schema: dict[str, Any]) -> dict[str, Any]:
@@ -176,7 +176,7 @@ class Filler:
         filled: dict[str, Any] = {}
         if not isinstance(properties, dict) or depth > DEEP_REQUIRED:
             return filled if required else MISSING
-        parts = {name: part for name, part in properties.items() if isinstance(part, dict)}
+        parts = {name: part if isinstance(part, dict) else {} for name, part in properties.items() if part is not False}
         # What is simple is filled first, so that what is nested does not use its values up.
         for name, part in sorted(parts.items(), key=lambda one: _kind(self.resolve(one[1])) in {"object", "array"}):
             value = self.fill(part, name, required=name in needed and required, depth=depth + 1)
@@ -262,8 +262,10 @@ class Filler:
             "email": (patterns.EMAIL, "someone@example.com"),
             "uri": (patterns.LINK, "https://example.com"),
         }
-        if schema.get("format") in formats:
-            pattern, otherwise = formats[schema["format"]]
+        told = re.search(r'format: "([a-z-]+)"', str(schema.get("description", "")))  # as Google's schemas say it
+        name = schema.get("format") or (told and told[1])
+        if name in formats:
+            pattern, otherwise = formats[name]
             return found.take(pattern.findall(text)) or otherwise
         match = search(schema.get("pattern"), text)
         if match:

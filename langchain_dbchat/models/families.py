@@ -105,6 +105,10 @@ class Family(NamedTuple):
     schema_array_items: bool = False
     """Whether every array needs `items`. GPT: `In context=('properties', 'x'), array schema missing items`."""
 
+    plain_format_root: bool = False
+    """Whether the root of a response format has to be one plain object, as the parameters of a tool everywhere. GPT:
+    `schema must be a JSON Schema of 'type: "object"', got 'type: "None"'`."""
+
     property_names: str = ""
     """What the names of a tool's own properties match. Claude: `Property keys should match pattern`; names further
     inside are not checked (aws-solutions-library-samples #709)."""
@@ -264,6 +268,7 @@ _CLAUDE_ADAPTIVE = _CLAUDE._replace(
 _GPT = Family(
     name="gpt-5",
     schema_array_items=True,
+    plain_format_root=True,
     strict_formats="default",
     refuses=_SAMPLING | _PENALTIES | _OPENAI_ONLY | {"stop", "thinking"},
     strict_tools=True,

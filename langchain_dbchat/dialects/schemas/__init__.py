@@ -7,24 +7,27 @@ Rule 2  The root of a tool's parameters is one plain object with explicit ``prop
 Rule 3  Where the server has a list of keywords, the rest is translated or told in the description (`subset`).
 Rule 4  ``strict: true`` stands beside a closed schema and nowhere else (`closed`); nulls that only this closing allowed
         are dropped from the answer (`nulls`).
-Rule 5  What cannot be sent raises before the request, naming the tool and the property.
+Rule 5  References are pointers into the schema (`references`).
+Rule 6  What cannot be sent raises before the request, naming the tool and the property.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.schemas.closed import close
-from langchain_dbchat.dialects.schemas.merged import NotAnObject, plain_object
+from langchain_dbchat.dialects.schemas.merged import NotAnObject, is_plain, plain_object
 from langchain_dbchat.dialects.schemas.modern import modernise
 from langchain_dbchat.dialects.schemas.nulls import drop_nulls
-from langchain_dbchat.dialects.schemas.parts import Document, Schema, UnfitSchema, map_schemas, subschemas
+from langchain_dbchat.dialects.schemas.parts import Document, Schema, UnfitSchema, map_schemas
+from langchain_dbchat.dialects.schemas.references import settle_references
 from langchain_dbchat.dialects.schemas.subset import fit_subset
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from langchain_dbchat.models.families import Family
 
 __all__ = ["drop_nulls", "fit_answer", "fit_parameters", "fit_schema"]
@@ -49,7 +52,7 @@ def fit_schema(schema: Mapping[str, Any], family: Family, *, what: str = "The sc
 
 
 def fit_parameters(
-    parameters: Mapping[str, Any] | None, family: Family, tool: str, *, strict: bool = False
+    parameters: Mapping[str, Any] | None, family: Family, tool: str, *, strict: bool = False, model: str = ""
 ) -> tuple[Schema, bool]:
     """Fit the parameters of a tool to a family.
 
@@ -58,6 +61,7 @@ def fit_parameters(
         family: The row of the model that is called.
         tool: The tool's name, for errors.
         strict: Whether the schema is sent beside ``strict: true``.
+        model: The endpoint's name, for errors.
 
     Returns:
         One plain object with explicit properties, and whether it allows nulls that the caller's schema does not: those
@@ -71,11 +75,18 @@ def fit_parameters(
         added_nulls = False
         if strict:
             whole, added_nulls = _closed(whole)
-        return _for_family(whole, family), added_nulls
+        return _for_family(whole, family, model), added_nulls
 
 
 def fit_answer(  # noqa: PLR0913  # each is a fact of its own
-    schema: Mapping[str, Any], family: Family, name: str, *, strict: bool | None, written: bool, drops_nulls: bool
+    schema: Mapping[str, Any],
+    family: Family,
+    name: str,
+    *,
+    strict: bool | None,
+    written: bool,
+    drops_nulls: bool,
+    model: str = "",
 ) -> tuple[Schema, bool | None]:
     """Fit the schema of a structured answer to a family, and decide whether it is sent as a strict one.
 
@@ -86,6 +97,7 @@ def fit_answer(  # noqa: PLR0913  # each is a fact of its own
         strict: What the caller said: True, False, or None for the family's default.
         written: Whether the caller wrote the response format, and may have left ``strict`` out on purpose.
         drops_nulls: Whether whoever reads the answer drops the nulls that only a closed schema allows.
+        model: The endpoint's name, for errors.
 
     Returns:
         The schema, and the value of ``strict``, None if it is not sent.
@@ -97,14 +109,14 @@ def fit_answer(  # noqa: PLR0913  # each is a fact of its own
     with _Naming(f"The schema {name!r}"):
         whole = _settled(schema, family, of_tool=False)
         if family.strict_formats == "none":
-            return _for_family(whole, family), None
+            return _for_family(whole, family, model), None
         if strict and not (written and family.strict_formats == "any"):
-            return _for_family(_closed(whole)[0], family), True
+            return _for_family(_closed(whole)[0], family, model), True
         if strict is None and family.strict_formats == "default" and not written:
             closed = _if_closable(whole, nulls=drops_nulls)
             if closed is not None:
-                return _for_family(closed, family), True
-        return _for_family(whole, family), strict
+                return _for_family(closed, family, model), True
+        return _for_family(whole, family, model), strict
 
 
 def _settled(schema: Mapping[str, Any], family: Family, *, of_tool: bool) -> Schema:
@@ -118,8 +130,10 @@ def _settled(schema: Mapping[str, Any], family: Family, *, of_tool: bool) -> Sch
     elif _is_object_in_disguise(settled):
         with suppress(NotAnObject):  # then it is an answer of another kind, and stays as it is
             settled = plain_object(settled, document)
+    elif family.plain_format_root and not is_plain(settled):
+        settled = plain_object(settled, document)
     if references:
-        settled = _referring(settled, document, references, checked=checked)
+        settled = settle_references(settled, document, references, checked=checked)
     return settled
 
 
@@ -132,55 +146,18 @@ def _is_object_in_disguise(schema: Schema) -> bool:
     return "properties" in schema and "type" not in schema
 
 
-def _referring(schema: Schema, document: Document, references: set[str], *, checked: bool) -> Schema:
-    """Give a place to what is referred to where the root was rewritten; raise for what refers to nothing."""
-    moved: dict[str, str] = {}
-    now = Document(schema)
-    for reference in sorted(references):
-        if now.holds(reference):
-            continue
-        if document.holds(reference):
-            moved[reference] = f"moved_{len(moved)}"
-        elif checked:
-            document.resolve(reference)  # raises, in words
-    if not moved:
-        return schema
-    # What is moved may refer to further parts that were moved too.
-    added: dict[str, Any] = {}
-    waiting = list(moved)
-    for reference in waiting:
-        target = document.resolve(reference)
-        added[moved[reference]] = target
-        for node in subschemas(target):
-            inner = node.get("$ref")
-            if isinstance(inner, str) and inner not in moved and not inner.startswith(("#/$defs/", "#/definitions/")):
-                if inner == "#":
-                    continue
-                moved[inner] = f"moved_{len(moved)}"
-                waiting.append(inner)
-    names = {reference: f"#/$defs/{name}" for reference, name in moved.items()}
-    whole = {**schema, "$defs": {**schema.get("$defs", {}), **added}}
-    renamed: Schema = _renamed(whole, names)
-    return renamed
-
-
-def _renamed(node: Any, names: Mapping[str, str]) -> Any:
-    if not isinstance(node, Mapping):
-        return node
-    if node.get("$ref") in names:
-        node = {**node, "$ref": names[node["$ref"]]}
-    return map_schemas(dict(node), lambda inner: _renamed(inner, names))
-
-
-def _for_family(schema: Schema, family: Family) -> Schema:
+def _for_family(schema: Schema, family: Family, model: str = "") -> Schema:
     if family.property_names:
         pattern = re.compile(family.property_names)
+        who = repr(model) if model else "the endpoint"
         for name in schema.get("properties", ()):
             if not pattern.fullmatch(name):
                 raise UnfitSchema(
-                    f"its property {name!r} has a name that models of the family {family.name!r} do not take: names "
-                    f"match {family.property_names}. Rename it (in Pydantic, give the field an alias that matches)"
+                    f"its property {name!r} has a name that {who} does not take: names match "
+                    f"{family.property_names}. Rename it (in Pydantic, give the field an alias that matches)"
                 )
+    if schema.get("type") == "object" and "properties" not in schema:
+        schema = {**schema, "properties": {}}  # GPT: "object schema missing properties"
     if family.schema_keywords is not None:
         return fit_subset(schema, family.schema_keywords)
     return dict(_with_items(schema) if family.schema_array_items else schema)

@@ -16,12 +16,14 @@ Rule 4  What cannot be closed raises and names the place: a map (``dict[str, int
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count as count_from
 from typing import Any, Final
 
 from langchain_dbchat.dialects.schemas.merged import merge, merge_branches, plain_object
 from langchain_dbchat.dialects.schemas.modern import or_null
 from langchain_dbchat.dialects.schemas.parts import (
     ANNOTATIONS,
+    DEFINED,
     Document,
     Schema,
     UnfitSchema,
@@ -31,6 +33,7 @@ from langchain_dbchat.dialects.schemas.parts import (
     subschemas,
     told,
 )
+from langchain_dbchat.dialects.schemas.references import definition_of
 from langchain_dbchat.dialects.schemas.subset import flatten_tuple, type_of
 
 _KEYWORDS: Final = frozenset(
@@ -50,7 +53,6 @@ _SILENT: Final = frozenset(
 _MOST_PROPERTIES, _MOST_LEVELS, _MOST_VALUES = 5_000, 10, 1_000
 _DEEPEST = 8
 """How many combinations are looked through to find out what is combined."""
-_DEFINED: Final = ("$defs", "definitions")
 
 
 def close(schema: Schema, *, willing: bool) -> tuple[Schema, bool]:
@@ -77,10 +79,11 @@ class _Closing:
         self._document = Document(schema)
         self._willing = willing
         self._wanted: list[str] = []
+        self._places: dict[str, tuple[str, str]] = {}
         self.added_nulls = False
 
     def whole(self) -> Schema:
-        root = {key: value for key, value in self._schema.items() if key not in _DEFINED}
+        root = {key: value for key, value in self._schema.items() if key not in DEFINED}
         if "anyOf" in root or "oneOf" in root:
             raise UnfitSchema("the root of a strict schema cannot be a choice (anyOf)")
         closed = self._closed(root)
@@ -89,16 +92,11 @@ class _Closing:
         # Definitions are closed as they are referred to: one that nobody uses must not be in the way.
         defined: dict[str, dict[str, Any]] = {}
         for reference in self._wanted:
-            if reference == "#":
-                continue
-            _, where, name = [*reference.split("/", 2), "", ""][:3]
-            if where not in _DEFINED or "/" in name:
-                raise UnfitSchema(f"it refers to {reference!r}; a strict schema refers to '#/$defs/...' alone")
-            key = name.replace("~1", "/").replace("~0", "~")
+            where, name = self._places[reference]
             try:
-                defined.setdefault(where, {})[key] = self._closed(self._document.resolve(reference))
+                defined.setdefault(where, {})[name] = self._closed(self._document.resolve(reference))
             except UnfitSchema as unfit:
-                unfit.path[:0] = [where, key]
+                unfit.path[:0] = [where, name]
                 raise
         whole = {**closed, **defined}
         _measure(whole)
@@ -146,7 +144,7 @@ class _Closing:
             return self._combined({**parts[0], **node}, said) if isinstance(parts[0], Mapping) else node
         if self._is_object(node, 0):
             whole = plain_object(node, self._document)
-            return {key: value for key, value in whole.items() if key not in _DEFINED}
+            return {key: value for key, value in whole.items() if key not in DEFINED}
         branches = node.pop("anyOf", None)
         merged: Any = {key: value for key, value in node.items() if key not in {"allOf", "oneOf", "$ref"}}
         for part in [*parts, *([self._document.resolve(node["$ref"])] if "$ref" in node else [])]:
@@ -176,11 +174,20 @@ class _Closing:
     def _referring(self, node: Schema) -> Schema:
         reference = node["$ref"]
         self._document.resolve(reference)
-        if reference not in self._wanted:
+        if reference != "#" and reference not in self._places:
             self._wanted.append(reference)
+            self._places[reference] = definition_of(reference) or ("$defs", self._unused(reference))
+        where, name = self._places.get(reference, ("", ""))
+        reference = f"#/{where}/{name.replace('~', '~0').replace('/', '~1')}" if where else reference
         description = node.get("description")
         only = {"$ref": reference}
         return {"description": description, "anyOf": [only]} if description else only
+
+    def _unused(self, reference: str) -> str:
+        """Name a part that is not a definition yet: a strict schema refers to definitions and its root alone."""
+        last = Document.steps(reference)[-1]
+        taken = {*self._schema.get("$defs", ()), *(name for _, name in self._places.values())}
+        return next(name for count in count_from(1) if (name := last if count == 1 else f"{last}_{count}") not in taken)
 
     def _open(self, node: Schema) -> None:
         """Raise where an object allows properties that it does not name."""
@@ -235,7 +242,7 @@ def _measure(schema: Schema) -> None:
             f"it has {properties} properties and {values} values of enums; a strict schema has at most "
             f"{_MOST_PROPERTIES} and {_MOST_VALUES}"
         )
-    level = [schema, *(inner for key in _DEFINED for inner in schema.get(key, {}).values())]
+    level = [schema, *(inner for key in DEFINED for inner in schema.get(key, {}).values())]
     depth = 0
     while level:
         level = [inner for node in level for inner in _below(node) if isinstance(inner, Mapping)]

@@ -171,6 +171,18 @@ class _Shape:
         return " ".join(filter(None, [*words, *self.said]))
 
 
+def is_plain(schema: Schema) -> bool:
+    """Tell whether a schema is an object that combines nothing.
+
+    Args:
+        schema: A schema of draft 2020-12.
+
+    Returns:
+        True if servers take it as a root, but for missing ``properties``.
+    """
+    return schema.get("type") == "object" and _COMBINING.isdisjoint(schema)
+
+
 def plain_object(schema: Schema, document: Document) -> Schema:
     """Make a root one plain object.
 
@@ -185,7 +197,7 @@ def plain_object(schema: Schema, document: Document) -> Schema:
         NotAnObject: If no object fits it.
         UnfitSchema: If its parts exclude one another.
     """
-    if schema.get("type") == "object" and _COMBINING.isdisjoint(schema):
+    if is_plain(schema):
         return schema if "properties" in schema else {**schema, "properties": {}}
     shape = _shape(schema, document, ())
     rest = {key: value for key, value in shape.rest.items() if key not in _AS_OBJECT}

@@ -24,7 +24,7 @@ _NULL_IS_A_VALUE: Final = frozenset({"const", "default", "example"})
 _OLD: Final = frozenset(
     {
         "id", "nullable", "additionalItems", "dependencies", "divisibleBy", "disallow", "extends", "$recursiveRef",
-        "$dynamicRef", "$schema",
+        "$dynamicRef", "$recursiveAnchor", "$dynamicAnchor", "$schema",
     }
 )  # fmt: skip
 """Keywords that were renamed or left the language."""
@@ -145,6 +145,8 @@ def _rename_combinations(node: Schema, new: Schema) -> None:
     for key in ("$recursiveRef", "$dynamicRef"):
         if isinstance(node.get(key), str):
             new.setdefault("$ref", node[key])
+    if isinstance(node.get("$dynamicAnchor"), str):
+        new.setdefault("$anchor", node["$dynamicAnchor"])
     if "disallow" in node:
         kinds = node["disallow"]
         new.setdefault("not", {"type": kinds} if isinstance(kinds, (str, list)) else kinds)

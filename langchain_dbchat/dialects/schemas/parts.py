@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote, urljoin
 
 Schema = dict[str, Any]
 
@@ -20,6 +20,9 @@ TYPES: Final = frozenset({"object", "array", "string", "integer", "number", "boo
 
 NAMED: Final = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 """Keywords whose values are schemas by names of the user's."""
+
+DEFINED: Final = ("$defs", "definitions")
+"""Keywords of definitions, which references name."""
 
 LISTED: Final = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 """Keywords whose values are lists of schemas."""
@@ -181,6 +184,24 @@ def in_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
+def _inside(node: Schema) -> Iterator[tuple[str, Schema]]:
+    """Give the schemas right below a schema, each with the steps of a pointer to it."""
+    for key, value in node.items():
+        if key in NAMED and isinstance(value, Mapping):
+            below = [(f"{key}/{_step(name)}", inner) for name, inner in value.items()]
+        elif key in LISTED and isinstance(value, list):
+            below = [(f"{key}/{place}", inner) for place, inner in enumerate(value)]
+        elif key in SINGLE:
+            below = [(key, value)]
+        else:
+            continue
+        yield from ((steps, inner) for steps, inner in below if isinstance(inner, dict))
+
+
+def _step(name: Any) -> str:
+    return quote(str(name).replace("~", "~0").replace("/", "~1"), safe="~$")
+
+
 class Document:
     """A whole schema, where references are looked up.
 
@@ -191,7 +212,7 @@ class Document:
     def __init__(self, root: Schema) -> None:
         self.root = root
         self._left = _BUDGET
-        self._names: dict[str, Any] | None = None
+        self._names: dict[str, str] | None = None
 
     def spend(self) -> None:
         """Count one more part.
@@ -217,20 +238,48 @@ class Document:
         Raises:
             UnfitSchema: If there is none.
         """
-        if reference == "#" or reference.startswith("#/"):
-            return self._point(reference)
-        if self._names is None:
-            self._names = {}
-            for node in subschemas(self.root):
-                if isinstance(node.get("$anchor"), str):
-                    self._names["#" + node["$anchor"]] = node
-                if isinstance(node.get("$id"), str):
-                    self._names[node["$id"]] = node
-        if reference in self._names:
-            return self._names[reference]
+        pointer = self.pointer(reference)
+        if pointer is not None:
+            return self._point(pointer)
         if reference.startswith("#"):
             raise UnfitSchema(f"it refers to {reference!r}, which it does not hold")
         raise UnfitSchema(f"it refers to {reference!r}, outside of itself, which this server cannot follow")
+
+    def pointer(self, reference: str) -> str | None:
+        """Write a reference as a pointer from the root.
+
+        Args:
+            reference: A pointer, an anchor or an ``$id``, with or without a pointer behind it.
+
+        Returns:
+            The pointer, whether it names something or not; None for an anchor or an ``$id`` that there is not.
+        """
+        if reference == "#" or reference.startswith("#/"):
+            return reference
+        if self._names is None:
+            self._names = self._named()
+        base = str(self.root.get("$id", ""))
+        for name in (reference, urljoin(base, reference)):
+            if name in self._names:
+                return self._names[name]
+            address, _, below = name.partition("#")
+            if address in self._names and below.startswith("/"):
+                return self._names[address] + below
+        return None
+
+    def _named(self) -> dict[str, str]:
+        """Find the pointers of what has a name of its own."""
+        base = str(self.root.get("$id", ""))
+        names: dict[str, str] = {}
+        waiting: list[tuple[Any, str]] = [(self.root, "#")]
+        while waiting:
+            node, pointer = waiting.pop()
+            if isinstance(node.get("$anchor"), str):
+                names["#" + node["$anchor"]] = pointer
+            if isinstance(node.get("$id"), str):
+                names[node["$id"]] = names[urljoin(base, node["$id"])] = pointer
+            waiting.extend((inner, f"{pointer}/{steps}") for steps, inner in _inside(node))
+        return names
 
     def holds(self, reference: str) -> bool:
         """Tell whether a reference names a part of the document."""
@@ -240,10 +289,14 @@ class Document:
             return False
         return True
 
+    @staticmethod
+    def steps(pointer: str) -> list[str]:
+        """Return the keywords, names and positions that a pointer leads through."""
+        return [step.replace("~1", "/").replace("~0", "~") for step in unquote(pointer).split("/")[1:]]
+
     def _point(self, reference: str) -> Any:
         node: Any = self.root
-        for step in unquote(reference).split("/")[1:]:
-            name = step.replace("~1", "/").replace("~0", "~")
+        for name in self.steps(reference):
             if isinstance(node, list) and name.isdigit() and int(name) < len(node):
                 node = node[int(name)]
             elif isinstance(node, Mapping) and name in node:

@@ -1,9 +1,9 @@
 """Schemas of Python types that hold themselves, kept whole.
 
 langchain-core inlines references and cuts what holds itself to ``{}``, which any value fits: the children of a tree are
-lost. A TypedDict that holds itself ends in a RecursionError.
+lost. A TypedDict that holds itself ends in a RecursionError, and ``NotRequired`` and ``Required`` in a TypeError.
 
-Rule 1  Only a schema that holds itself is made here, with ``$ref`` and ``$defs``; every other one is langchain-core's.
+Rule 1  Only what langchain-core cuts or refuses is made here, with ``$ref`` and ``$defs``; the rest is its own.
 Rule 2  Name and description stay langchain-core's, and titles are left out as it leaves them out.
 """
 
@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from langchain_core.utils.pydantic import is_basemodel_subclass
-from typing_extensions import is_typeddict
+from typing_extensions import NotRequired, Required, is_typeddict
 
 from langchain_dbchat.dialects.schemas.parts import (
     Document,
@@ -23,6 +23,8 @@ from langchain_dbchat.dialects.schemas.parts import (
     map_schemas,
     subschemas,
 )
+
+_QUALIFIERS = frozenset({Required, NotRequired})
 
 
 def recursive_parameters(tool: Any, converted: Any) -> Schema | None:
@@ -44,7 +46,7 @@ def recursive_parameters(tool: Any, converted: Any) -> Schema | None:
 
 
 def recursive_function(tool: Any) -> dict[str, Any] | None:
-    """Make the function of a TypedDict that holds itself, which langchain-core cannot convert.
+    """Make the function of a TypedDict that langchain-core cannot convert.
 
     Args:
         tool: Anything.
@@ -55,7 +57,7 @@ def recursive_function(tool: Any) -> dict[str, Any] | None:
     Raises:
         TypeError: If it is a ``typing.TypedDict`` and Python is older than 3.12.
     """
-    if not is_typeddict(tool) or not _is_recursive(tool):
+    if not is_typeddict(tool) or not _is_too_much(tool):
         return None
     from pydantic import PydanticUserError, TypeAdapter  # noqa: PLC0415  # few tools need it
 
@@ -63,8 +65,8 @@ def recursive_function(tool: Any) -> dict[str, Any] | None:
         schema = TypeAdapter(tool).json_schema()
     except PydanticUserError as error:
         raise TypeError(
-            f"{tool.__name__} is a TypedDict that contains itself: take TypedDict from typing_extensions instead of "
-            f"typing, or use a Pydantic class ({error.message})"
+            f"{tool.__name__} is a TypedDict that contains itself or NotRequired: take TypedDict from "
+            f"typing_extensions instead of typing, or use a Pydantic class ({error.message})"
         ) from error
     parameters = _plain(schema)
     for name, described in _descriptions(tool):
@@ -79,15 +81,18 @@ def recursive_function(tool: Any) -> dict[str, Any] | None:
 def _descriptions(typed_dict: Any) -> Iterator[tuple[str, str]]:
     """Read LangChain's way to describe a key: ``Annotated[type, default, "description"]``."""
     for name, hint in get_type_hints(typed_dict, include_extras=True).items():
-        said = [one for one in getattr(hint, "__metadata__", ())[1:2] if isinstance(one, str)]
+        bare = get_args(hint)[0] if get_origin(hint) in _QUALIFIERS else hint
+        said = [one for one in getattr(bare, "__metadata__", ())[1:2] if isinstance(one, str)]
         yield from ((name, one) for one in said)
 
 
-def _is_recursive(typed_dict: Any) -> bool:
-    """Tell whether a TypedDict contains itself, or another one that contains itself."""
+def _is_too_much(typed_dict: Any) -> bool:
+    """Tell whether a TypedDict, or one inside of it, contains itself or says what is required key by key."""
     done: set[Any] = set()
 
     def loops(kind: Any, above: tuple[Any, ...]) -> bool:
+        if get_origin(kind) in _QUALIFIERS:
+            return True
         if not is_typeddict(kind):
             return any(loops(inner, above) for inner in get_args(kind))
         if kind in above:

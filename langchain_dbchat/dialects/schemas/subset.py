@@ -10,7 +10,9 @@ Rule 3  ``type`` is one name: a list of types becomes ``anyOf``, and null ``null
 Rule 4  ``enum`` holds texts ("Invalid value ... (TYPE_STRING), 1"); other values are told in the description. An empty
         text is refused too ("enum[0]: cannot be empty").
 Rule 5  Arrays need ``items``; ``prefixItems`` becomes the kinds of its places and the length.
-Rule 6  ``required`` names properties that there are ("required[0]: property is not defined").
+Rule 6  ``format`` of a text is told too, but for two ("only 'enum' and 'date-time' are supported for STRING type",
+        gemini-cli #3178).
+Rule 7  ``required`` names properties that there are ("required[0]: property is not defined").
 """
 
 from __future__ import annotations
@@ -149,7 +151,7 @@ class _Subset:
             return {"type": "array", "items": {"type": "object"}, "description": f"({said})"}
         return {"type": "object", "description": f"({said})"}
 
-    # -- Rules 1 and 3 to 6
+    # -- Rules 1 and 3 to 7
 
     def _translated(self, node: Any) -> Any:
         self._document.spend()
@@ -169,7 +171,9 @@ class _Subset:
         _array(fitted, said)
         _object(fitted, said)
         said.extend(self._rest(fitted))
-        fitted = {key: value for key, value in fitted.items() if key in self._keywords}
+        fitted = {
+            key: value for key, value in fitted.items() if key in self._keywords and not _strange_format(fitted, key)
+        }
         if not fitted.keys() & {"type", "anyOf"}:
             fitted["anyOf"] = [dict(kind) for kind in _ANY]
         if nullable and fitted.get("type") != "null":
@@ -224,7 +228,7 @@ class _Subset:
         """Say what the keywords say that are going to be left out."""
         said = []
         for key, value in node.items():
-            if key in self._keywords or key in _SILENT:
+            if key in _SILENT or (key in self._keywords and not _strange_format(node, key)):
                 continue
             if key in _OPEN_OR_CLOSED:
                 if isinstance(value, Mapping) and value:
@@ -237,6 +241,11 @@ class _Subset:
 
 
 _NULL: Final[Schema] = {"type": "null"}
+_TEXT_FORMATS: Final = frozenset({"enum", "date-time"})
+
+
+def _strange_format(node: Schema, key: str) -> bool:
+    return key == "format" and node.get("type", "string") == "string" and node["format"] not in _TEXT_FORMATS
 
 
 def _implied(node: Schema) -> str | None:

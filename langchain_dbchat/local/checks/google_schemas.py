@@ -19,6 +19,8 @@ FIELDS = frozenset(
     }
 )  # fmt: skip
 TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
+TEXT_FORMATS = frozenset({"enum", "date-time"})
+"""For any other format of a text see gemini-cli #3178."""
 TYPE = "type.googleapis.com/google.ai.generativelanguage.v1beta.Type"
 
 
@@ -56,6 +58,8 @@ def _check_type(asked: Asked, schema: dict[str, Any], path: str) -> None:
         raise invalid(asked, f"Proto field is not repeating, cannot start list. at '{path}.type'")
     if not isinstance(kind, str) or kind.lower() not in TYPES:
         raise invalid(asked, f"Invalid value at '{path}.type' ({TYPE}), \"{kind}\"")
+    if kind.lower() == "string" and schema.get("format", "enum") not in TEXT_FORMATS:
+        raise _missing(asked, f"{path}.format: only 'enum' and 'date-time' are supported for STRING type")
     if kind.lower() == "array" and "items" not in schema:
         raise invalid(asked, f"* GenerateContentRequest.{path}.items: missing field.")
 

@@ -6,6 +6,7 @@ The rules of ``strict`` are those of platform.openai.com/docs/guides/structured-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from langchain_dbchat.local.refusals import Refused, invalid
 
@@ -40,6 +41,7 @@ class OpenAISchema:
         self.asked = asked
         self.owner = owner
         self.strict = strict
+        self.root: dict[str, Any] = {}
 
     def check(self, schema: dict[str, Any]) -> None:
         """Refuse what OpenAI refuses."""
@@ -51,6 +53,7 @@ class OpenAISchema:
             raise self._refused(f"schema must have type 'object' and not have {named} at the top level.")
         if "properties" not in schema:
             raise self._refused("In context=(), object schema missing properties.")
+        self.root = schema
         self._walk(schema, ())
 
     def _refused(self, text: str) -> Refused:
@@ -64,6 +67,7 @@ class OpenAISchema:
             if self.strict:
                 raise self._wrong(context, f"{schema!r} is not of type 'object'.")
             return
+        self._check_reference(schema.get("$ref", "#"), context)
         kinds = schema.get("type")
         kinds = kinds if isinstance(kinds, list) else [kinds]
         if "array" in kinds and "items" not in schema:
@@ -78,6 +82,18 @@ class OpenAISchema:
                 self._walk(inner, (*context, key, str(place)))
         if isinstance(schema.get("items"), dict):
             self._walk(schema["items"], (*context, "items"))
+
+    def _check_reference(self, reference: str, context: Context) -> None:
+        """Refuse what is not a pointer to a part of the schema (openai-node #970)."""
+        node: Any = self.root if reference == "#" or reference.startswith("#/") else None
+        for step in unquote(reference).split("/")[1:]:
+            name = step.replace("~1", "/").replace("~0", "~")
+            if isinstance(node, list):
+                node = dict(enumerate(node)).get(int(name) if name.isdigit() else -1)
+            else:
+                node = node.get(name) if isinstance(node, dict) else None
+        if not isinstance(node, dict | bool):
+            raise self._wrong(context, f"reference to component '{reference}' which was not found in the schema.")
 
     def _check_closed(self, schema: dict[str, Any], kinds: list[Any], context: Context) -> None:
         if "$ref" in schema:

@@ -15,6 +15,7 @@ from langchain_dbchat.dialects.chat_completions import StreamDecoder, decode_ans
 from langchain_dbchat.dialects.names import fit_body, fit_name, fit_names, is_whole
 from langchain_dbchat.dialects.reasoning import Target
 from langchain_dbchat.dialects.request import encode_request
+from langchain_dbchat.dialects.sent import SentTools
 from langchain_dbchat.models.families import FAMILIES, GENERIC
 
 PATTERN = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -111,7 +112,7 @@ def test_every_place_of_a_request_has_the_same_name_and_the_callers_objects_stay
     assert encoded.body["tool_choice"]["function"]["name"] == names[0]
     calls = [call["function"]["name"] for message in encoded.body["messages"] for call in message.get("tool_calls", [])]
     assert calls == [names[0], "old_tool", names[0]]
-    assert encoded.names == {names[0]: "weather.get", "weather_get": "weather_get", "right": "right"}
+    assert encoded.sent.names == {names[0]: "weather.get", "weather_get": "weather_get", "right": "right"}
 
 
 def test_the_bound_tools_keep_their_names_whatever_the_history_holds() -> None:
@@ -192,7 +193,7 @@ def _events(*pieces: tuple[str | None, str]) -> list[bytes]:
 def test_a_streamed_name_is_mapped_when_it_is_whole(
     pieces: list[tuple[str | None, str]], name: str, coalesce: bool
 ) -> None:
-    decoder = StreamDecoder(Target("m", GENERIC), coalesce=coalesce, names=SENT)
+    decoder = StreamDecoder(Target("m", GENERIC), coalesce=coalesce, sent=SentTools(SENT))
     chunks: list[Any] = []
     for event in _events(*pieces):
         chunks.extend(decoder.feed([event]))
@@ -215,6 +216,6 @@ def test_a_whole_answer_and_a_broken_call_are_mapped() -> None:
         {"id": "4", "type": "function", "function": {"name": "weather.get", "arguments": "{}"}},
     ]
     body = {"choices": [{"index": 0, "message": {"tool_calls": calls}, "finish_reason": "tool_calls"}]}
-    message: Any = decode_answer(to_json(body), Target("m", GENERIC), None, SENT).generations[0].message
+    message: Any = decode_answer(to_json(body), Target("m", GENERIC), None, SentTools(SENT)).generations[0].message
     assert [call["name"] for call in message.tool_calls] == ["weather.get", "weather_get", "weather.get"]
     assert [call["name"] for call in message.invalid_tool_calls] == ["weather.get"]

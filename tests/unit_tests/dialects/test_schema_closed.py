@@ -275,6 +275,7 @@ def test_strict_is_taken_for_tools_in_openais_shape_too() -> None:
     assert convert_tool(own, True)["function"]["strict"] is True
     assert convert_tool(own, None)["function"]["strict"] is False
     assert given == before
+    assert convert_tool({"name": "f", "description": "F.", "strict": False}, True)["function"]["strict"] is True
 
 
 OBJECT = {

@@ -93,6 +93,9 @@ def fitted(prop: Any, **root: Any) -> dict[str, Any]:
             {"type": "object", "patternProperties": {"^a": WHOLE}},
             {"type": "object", "description": '(properties by pattern: {"^a": {"type": "integer"}})'},
         ),
+        ({**TEXT, "format": "uri"}, {**TEXT, "description": '(format: "uri")'}),
+        ({"format": "email"}, {**TEXT, "description": '(format: "email")'}),
+        ({**WHOLE, "format": "int64"}, {**WHOLE, "format": "int64"}),
         ({**TEXT, "not": {"enum": ["x"]}}, {**TEXT, "description": '(not: {"enum": ["x"]})'}),
         (
             {**WHOLE, "multipleOf": 5, "exclusiveMinimum": 0},
@@ -104,8 +107,8 @@ def fitted(prop: Any, **root: Any) -> dict[str, Any]:
         ),
         ({**TEXT, "examples": ["a"], "$comment": "x", "readOnly": True}, {**TEXT, "description": '(examples: ["a"])'}),
         (
-            {**TEXT, "example": "a", "title": "T", "format": "uri"},
-            {**TEXT, "example": "a", "title": "T", "format": "uri"},
+            {**TEXT, "example": "a", "title": "T", "format": "date-time"},
+            {**TEXT, "example": "a", "title": "T", "format": "date-time"},
         ),
         (
             {**TEXT, "x-order": 3, "contentEncoding": "base64"},

@@ -186,6 +186,9 @@ TABLE: dict[str, Row] = {
         f"Invalid value at '{PLACE}.properties[1].value.enum[0]' (TYPE_STRING), 1",
     ),
     "true in an enum on gemini": Row(GEMINI, one({"enum": ["a", True]}), "enum[1]' (TYPE_STRING), true"),
+    "a format of texts on gemini": Row(
+        GEMINI, one({**TEXT, "format": "uri"}), ".format: only 'enum' and 'date-time' are supported for STRING type"
+    ),
     "an empty text in an enum on gemini": Row(GEMINI, one({**TEXT, "enum": [""]}), "enum[0]: cannot be empty"),
     "an enum of no type on gemini": Row(GEMINI, one({"enum": ["a"]}), "only allowed for STRING type"),
     "no items on gemini": Row(
