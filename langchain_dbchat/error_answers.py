@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from langchain_core.messages import AIMessage
+
 __all__ = ["error_from_event", "error_from_response", "malformed_response"]
 
 _LEAVES: dict[Leaf, type[DatabricksError]] = {
@@ -91,13 +93,14 @@ def error_from_response(  # noqa: PLR0913 - the answer has three parts and the c
     return error
 
 
-def error_from_event(
+def error_from_event(  # noqa: PLR0913 - as error_from_response
     payload: Any,
     *,
     endpoint: str | None = None,
     host: str | None = None,
     request_id: str | None = None,
     auth: str | None = None,
+    answer: AIMessage | None = None,
 ) -> DatabricksError | None:
     """Find the error in an event of a stream, or in a whole answer that came with status 200.
 
@@ -108,6 +111,7 @@ def error_from_event(
         host: The host that was called.
         request_id: The request id from the response's headers.
         auth: The way of signing in that was used, never the secret.
+        answer: The answer that the event ends, whose words belong to those of the error.
 
     Returns:
         The error, to be raised by the caller; None if the event is no error.
@@ -116,9 +120,13 @@ def error_from_event(
     if said is None:
         return None
     request_id = request_id or said.request_id
-    row = find_row(said.status, said, "")
+    row = find_row(said.status, said, "")  # before the words of a model, which are not about the error
+    if answer is not None:
+        said = _with_words(said, answer)
     what = describe("The endpoint reported an error in its answer", said, "")
-    return _error(row, said, what, status=said.status, request_id=request_id, endpoint=endpoint, host=host, auth=auth)
+    error = _error(row, said, what, status=said.status, request_id=request_id, endpoint=endpoint, host=host, auth=auth)
+    error.partial = answer
+    return error
 
 
 def malformed_response(  # noqa: PLR0913 - as error_from_response, and why
@@ -160,6 +168,13 @@ def malformed_response(  # noqa: PLR0913 - as error_from_response, and why
         auth=auth,
         detail=quoted,
     )
+
+
+def _with_words(said: ErrorBody, answer: AIMessage) -> ErrorBody:
+    """Add the words of an answer that was ended: a refusal, or its text."""
+    words = answer.additional_kwargs.get("refusal") or answer.text
+    own = "" if said.guardrail is not None and said.message == said.guardrail.describe() else said.message
+    return said._replace(message=". ".join(filter(None, (own, words)))) if words else said
 
 
 def _error(  # noqa: PLR0913 - what _row found and where it happened

@@ -17,7 +17,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic_core import from_json, to_json
 
 from langchain_dbchat.dialects.answer import Answer, Delta
-from langchain_dbchat.dialects.errors_within import is_blocked, raise_error_within
+from langchain_dbchat.dialects.errors_within import may_be_blocked, raise_blocked, raise_error_within
 from langchain_dbchat.dialects.facts import ANSWER_KEYS, CHOICE_KEYS, Facts
 from langchain_dbchat.dialects.parts import SILENT, Part, Text, join_parts, read_parts
 from langchain_dbchat.dialects.reasoning import PROVIDER, Target
@@ -92,8 +92,12 @@ def decode_answer(
     said = Facts(target, request_id)
     said.note(payload)
     said.keep(payload)
+    blocked: AIMessage | None = None
+    is_blocked = may_be_blocked(payload)
     for choice in choices:
         says = choice.get("message") if isinstance(choice, Mapping) else None
+        if says is None and is_blocked:
+            says = {}
         if not isinstance(says, Mapping):
             raise MalformedResponseError("A choice of the answer has no message.", request_id=request_id)
         answer = Answer(whole=True, blocks=target.family.signed_text, closed=target.closed, names=names)
@@ -106,13 +110,17 @@ def decode_answer(
         if choice.get("logprobs") is not None:
             info["logprobs"] = choice["logprobs"]
         message = _message(answer, facts, cut=facts.cut)
+        if is_blocked and (blocked is None or may_be_blocked(choice)):
+            blocked = message
         generations.append(ChatGeneration(message=message, generation_info=info or None))
+    if blocked is not None:
+        raise_blocked(payload, blocked, request_id=request_id)
     usage = dict(said.usage) if said.usage else {}
     return ChatResult(generations=generations, llm_output={"token_usage": usage, "model_name": target.model})
 
 
 def _reason_of(choice: Mapping[str, Any]) -> str | None:
-    reason = choice.get("finish_reason")
+    reason = choice.get("finish_reason") or choice.get("finishReason")  # the AI gateway's spelling
     return str(reason) if reason else None
 
 
@@ -270,14 +278,19 @@ class StreamDecoder:
         try:
             yield
         except DatabricksError as error:
-            error.partial = _message(self._answer, self._facts, cut=True)
+            error.partial = self.partial()
             error.request_id = error.request_id or self._facts.request_id
             error.endpoint = error.endpoint or self._facts.target.model
             raise
 
+    def partial(self) -> AIMessage:
+        """Return the message as far as it has arrived."""
+        return _message(self._answer, self._facts, cut=True)
+
     def _read(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         facts = self._facts
         shape = list(payload)
+        blocked = False
         if shape == self._shape:
             pass  # the fields of most events are those of the event before
         elif ANSWER_KEYS.issuperset(shape):
@@ -286,6 +299,7 @@ class StreamDecoder:
             if "error" in payload or "error_code" in payload:
                 raise_error_within(payload, "choices", request_id=facts.request_id)
             facts.keep(payload)
+            blocked = may_be_blocked(payload)
         facts.note(payload)
         choices = payload.get("choices")
         if not choices:  # nothing, or the event of the usage, or a guardrail's verdict
@@ -300,26 +314,26 @@ class StreamDecoder:
                 raise MalformedResponseError(f"The stream holds a choice that was not asked for: {choice!r:.200}")
             self._answered = True
             self._read_choice(choice, chunks)
-        if facts.finish_reason is not None and is_blocked(facts.finish_reason):
-            raise_error_within(payload, "choices", request_id=facts.request_id)
+        if blocked or (facts.finish_reason is not None and may_be_blocked(payload)):
+            self._flush(chunks)
+            raise_blocked({**facts.kept.whole(), **payload}, self.partial(), request_id=facts.request_id)
 
     def _read_choice(self, choice: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         if choice.get("finish_reason"):
             self._facts.finish_reason = _reason_of(choice)
         if not CHOICE_KEYS.issuperset(choice):
             self._facts.keep_choice(choice)
+            self._facts.finish_reason = _reason_of(choice) or self._facts.finish_reason
         if isinstance(choice.get("logprobs"), dict):
             self._note_logprobs(choice["logprobs"])
         says = choice.get("delta") or choice.get("message")
         if not says:
-            self._note_reason(choice)
             return
         if not isinstance(says, dict):
             raise MalformedResponseError(f"A delta of the stream is a {type(says).__name__}, not an object.")
         content = says.get("content")
         if type(content) is str and _PLAIN_DELTA.issuperset(says):
             if not content:
-                self._note_reason(choice)
                 return
             if self._pending is None:
                 self._texts.append(content)
@@ -328,11 +342,6 @@ class StreamDecoder:
             return
         for part in read_parts(says):
             self._add(part, chunks)
-
-    def _note_reason(self, choice: Mapping[str, Any]) -> None:
-        """Take the finish reason of an event without words as the AI gateway spells it."""
-        if isinstance(choice.get("finishReason"), str):
-            self._facts.finish_reason = choice["finishReason"]
 
     def _note_logprobs(self, logprobs: Mapping[str, Any]) -> None:
         known = self._logprobs
