@@ -330,7 +330,7 @@ def _is_code(value: str) -> bool:
 
 def _status(value: Any) -> int | None:
     """Read a status that a body gives as a number or, as LiteLLM does, as a string of digits."""
-    if isinstance(value, str) and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value[:4])
     return value if isinstance(value, int) and value in _STATUSES else None
 
@@ -344,7 +344,7 @@ def _seconds(value: Any) -> float | None:
         return None
     try:
         seconds = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # OverflowError: a whole number of hundreds of digits
         return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
 

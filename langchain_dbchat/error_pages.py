@@ -28,7 +28,7 @@ def page_words(page: str) -> str:
     headings: list[str] = []
     everything: list[str] = []
     inside = hidden = ""
-    start = 0
+    start = since = 0
     text = _without_comments(page[:_LIMIT])
     for tag in _TAG.finditer(text):
         end, name = tag[1], (tag[2] or "").lower()

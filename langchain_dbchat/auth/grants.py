@@ -16,7 +16,7 @@ import base64
 import functools
 import math
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ from langchain_dbchat.auth.tls import tls_context
 from langchain_dbchat.auth.tokens import Grant
 from langchain_dbchat.auth.workspace import is_loopback
 from langchain_dbchat.error_bodies import scrub
+from langchain_dbchat.error_sent import hide_causes, hide_in_bytes, hider
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksAPIError,
@@ -181,7 +182,7 @@ def fetch_grant(request: TokenRequest) -> Grant:
                 try:
                     response = client.post(request.url, **_post_options(request))
                 except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-                    effect = plan.send(_failure(error))
+                    effect = plan.send(_failure(error, request))
                 else:
                     effect = plan.send(_answer(response))
         except StopIteration as end:
@@ -213,7 +214,7 @@ async def afetch_grant(request: TokenRequest) -> Grant:
                 try:
                     response = await client.post(request.url, **_post_options(request))
                 except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-                    effect = plan.send(_failure(error))
+                    effect = plan.send(_failure(error, request))
                 else:
                     effect = plan.send(_answer(response))
         except StopIteration as end:
@@ -293,15 +294,21 @@ def _post_options(request: TokenRequest) -> dict[str, Any]:
     return {"headers": headers, "data": dict(request.form)}
 
 
+def _hider(request: TokenRequest) -> Callable[[str], str]:
+    """What masks the secrets of a request in its answer."""
+    return hider({"Authorization": request.authorization.get_secret_value()}, request.url, request.form)
+
+
 def _answer(response: httpx.Response) -> Answer:
     """Take out of a response what is decided on."""
     return Answer(response.status_code, response.headers, response.content)
 
 
-def _failure(error: Exception) -> Unanswered:
+def _failure(error: Exception, request: TokenRequest) -> Unanswered:
     """Take out of a failure what is decided on."""
     import httpx  # noqa: PLC0415 - importing the package must not load httpx
 
+    hide_causes(error, _hider(request))
     return Unanswered(f"{type(error).__name__}: {scrub(str(error))}", isinstance(error, httpx.TimeoutException))
 
 
@@ -328,6 +335,7 @@ def _read(request: TokenRequest, answer: Answer, wall: float) -> Grant:
 
 def _refused(request: TokenRequest, answer: Answer) -> DatabricksError:
     """The error for an answer without a token."""
+    answer = Answer(answer.status, answer.headers, hide_in_bytes(_hider(request), answer.body))
     payload = _payload(answer)
     status = answer.status
     code = payload.get("error") or payload.get("error_code") or payload.get("code")

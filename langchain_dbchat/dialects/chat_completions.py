@@ -7,7 +7,7 @@ name, finish reason, usage) stands on the last chunk, because langchain-core add
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -174,6 +174,7 @@ class StreamDecoder:
             model still gives a chunk for each of its tokens.
         usage: Whether the last chunk carries the token usage.
         names: The caller's name of each tool that was sent, if any differs.
+        hide: What masks the secrets that were sent, in a text of the server; only errors hold such texts.
     """
 
     __slots__ = (
@@ -182,6 +183,7 @@ class StreamDecoder:
         "_coalesce",
         "_done",
         "_facts",
+        "_hide",
         "_logprobs",
         "_pending",
         "_shape",
@@ -190,7 +192,7 @@ class StreamDecoder:
         "_usage",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - how an answer is read, all but two by keyword
         self,
         target: Target,
         request_id: str | None = None,
@@ -198,8 +200,10 @@ class StreamDecoder:
         coalesce: bool = True,
         usage: bool = True,
         names: Mapping[str, str] | None = None,
+        hide: Callable[[str], str] | None = None,
     ) -> None:
         self._usage = usage
+        self._hide = hide
         self._answer = Answer(blocks=target.family.signed_text, closed=target.closed, names=names)
         self._facts = Facts(target, request_id)
         self._coalesce = coalesce
@@ -226,6 +230,7 @@ class StreamDecoder:
         """
         chunks: list[ChatGenerationChunk] = []
         broken: DatabricksError | None = None
+        raw = b""
         try:
             for raw in events:
                 if raw == DONE:
@@ -239,7 +244,7 @@ class StreamDecoder:
         self._flush(chunks)
         yield from chunks
         if broken is not None:
-            raise broken
+            raise self._without_secrets(broken, raw)
 
     def close(self) -> list[ChatGenerationChunk]:
         """End the stream.
@@ -251,10 +256,13 @@ class StreamDecoder:
             MalformedResponseError: If the stream was none of chat completions.
             StreamInterrupted: If the answer did not say that it had ended.
         """
-        if not self._answered and self._strange is not None:
-            raise _no_choices(self._strange, self._facts.target, self._facts.request_id)
+        strange = self._strange
+        if strange is not None and self._hide is not None and (self._facts.finish_reason is None or not self._answered):
+            strange = _parse(self._hide(to_json(strange, serialize_unknown=True).decode()))
+        if not self._answered and strange is not None:
+            raise _no_choices(strange, self._facts.target, self._facts.request_id)
         if self._facts.finish_reason is None and not (self._done and self._answered):
-            words = "" if self._strange is None else f" Before that, the server sent: {_words(self._strange)}"
+            words = "" if strange is None else f" Before that, the server sent: {_words(strange)}"
             raise StreamInterrupted(
                 "The stream ended before the answer did: there was no finish reason, and no answer before [DONE]. What "
                 f"had arrived is in the error's `partial`.{words}"
@@ -272,13 +280,34 @@ class StreamDecoder:
         chunks.append(ChatGenerationChunk(message=message, generation_info=info))
         return chunks
 
+    def _partial_without_secrets(self) -> AIMessage:
+        message = self.partial()
+        if self._hide is None or self._hide(str(message)) == str(message):
+            return message
+        from langchain_dbchat.error_answers import hide_in_values  # noqa: PLC0415  # where something went wrong
+
+        return AIMessage(**hide_in_values(self._hide, dict(message)))
+
+    def _without_secrets(self, error: DatabricksError, raw: bytes) -> DatabricksError:
+        """Read the event that is an error again, without the secrets in it, if there are any."""
+        hide, text = self._hide, raw.decode("utf-8", "replace")
+        masked = text if hide is None else hide(text)
+        if hide is None or masked == text:
+            return error
+        again = StreamDecoder(self._facts.target, self._facts.request_id)
+        try:
+            again._read(_parse(masked), [])
+        except DatabricksError as other:
+            return other
+        return type(error)(hide(error.message))
+
     @contextmanager
     def keeping_partial(self) -> Iterator[None]:
         """Give an error that breaks the stream, whatever raised it, the message as far as it had arrived."""
         try:
             yield
         except DatabricksError as error:
-            error.partial = self.partial()
+            error.partial = self._partial_without_secrets()
             error.request_id = error.request_id or self._facts.request_id
             error.endpoint = error.endpoint or self._facts.target.model
             raise

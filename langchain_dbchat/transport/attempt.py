@@ -47,9 +47,11 @@ class Attempt:
     __slots__ = (
         "_answer",
         "_auth",
+        "_built",
         "_client",
         "_head",
         "_headers",
+        "_hide",
         "_open",
         "_pace",
         "_pieces",
@@ -75,6 +77,7 @@ class Attempt:
         self._auth = auth
         self._signature = signature
         self._client: httpx.Client | httpx.AsyncClient | None = None
+        self._built: httpx.Request | None = None
         self._timeouts = timeouts
         self._waits = {
             "connect": timeouts.connect,
@@ -82,6 +85,7 @@ class Attempt:
             "write": timeouts.write,
             "pool": timeouts.pool,
         }
+        self._hide: Callable[[str], str] | None = None
         self._head: httpx.Response | None = None
         self._answer: dict[str, str] = {}  # the headers of the answer, in lower case
         self.is_plain = False  # the body needs no decompression, and nobody has read it
@@ -105,20 +109,22 @@ class Attempt:
         self._client = client
         url, headers, body = self._request.url, self._headers, self._request.body or None
         extensions = {"timeout": self._waits}
+        method = self._request.method
         try:
-            if not ours:
-                return client.build_request(
-                    self._request.method, url, headers=headers, content=body, extensions=extensions
-                )
-            # By hand, because build_request merges headers, cookies and parameters that our clients do not have.
-            headers = {"accept-encoding": client.headers["accept-encoding"], **headers}
-            return httpx.Request(self._request.method, _url(url), headers=headers, content=body, extensions=extensions)
+            if ours:
+                # By hand, because build_request merges headers, cookies and parameters that our clients do not have.
+                headers = {"accept-encoding": client.headers["accept-encoding"], **headers}
+                built = httpx.Request(method, _url(url), headers=headers, content=body, extensions=extensions)
+            else:
+                built = client.build_request(method, url, headers=headers, content=body, extensions=extensions)
         except httpx.InvalidURL as error:
             from langchain_dbchat.transport.failures import failure_of  # noqa: PLC0415  # where something went wrong
 
             raise failure_of(error, self._request, self._auth, self._timeouts).error from None
         except UnicodeEncodeError:
             raise ConfigurationError("A header holds a letter outside ASCII. Look at default_headers.") from None
+        self._built = built
+        return built
 
     def opened(self, response: httpx.Response) -> bool:
         """Take the head of the answer.
@@ -165,9 +171,27 @@ class Attempt:
         if self._head is None:
             raise TypeError("no answer has begun")
         if self._open:
-            reading = Reading(self._request, self._head, self._answer, self._auth, self._pace)
-            return Reply(self._head.status_code, self._answer, None, reading)
-        return Reply(self._head.status_code, self._answer, b"".join(self._pieces), signature=self._signature)
+            reading = Reading(self._request, self._head, self._answer, self._auth, self._pace, hide=self.hide)
+            return Reply(self._head.status_code, self._answer, None, reading, hide=self.hide)
+        body = b"".join(self._pieces)
+        return Reply(self._head.status_code, self._answer, body, signature=self._signature, hide=self.hide)
+
+    def hide(self, text: str) -> str:
+        """Mask the secrets of this attempt in a text of the server.
+
+        Args:
+            text: Any text.
+
+        Returns:
+            The same with ``***`` where a secret stood.
+        """
+        from langchain_dbchat.error_sent import hider  # noqa: PLC0415  # where something went wrong
+
+        if self._hide is None:
+            sent = self._built  # the headers of a user's client and its authentication stand in what was built
+            headers = self._headers if sent is None else {**self._headers, **sent.headers}
+            self._hide = hider(headers, self._request.url if sent is None else str(sent.url))
+        return self._hide(text)
 
     def failed(self, error: Exception) -> Reply | Failure:
         """Say what an exception of httpx means here.
@@ -182,7 +206,7 @@ class Attempt:
             return self.reply()
         from langchain_dbchat.transport.failures import failure_of  # noqa: PLC0415  # where something went wrong
 
-        return failure_of(error, self._request, self._auth, self._timeouts, self._client)
+        return failure_of(error, self._request, self._auth, self._timeouts, self._client, hide=self.hide)
 
 
 @lru_cache(maxsize=128)

@@ -92,6 +92,7 @@ class Reading:
         headers: Its headers with lower-case names.
         auth: The way of signing in, as errors name it.
         pace: The time for the next event.
+        hide: What masks the secrets that were sent, in a text of the server.
     """
 
     __slots__ = (
@@ -103,14 +104,23 @@ class Reading:
         "_whole",
         "direct",
         "headers",
+        "hide",
         "pace",
         "response",
     )
 
-    def __init__(
-        self, request: Request, response: httpx.Response, headers: Mapping[str, str], auth: str, pace: Pace
+    def __init__(  # noqa: PLR0913 - what was sent and what came
+        self,
+        request: Request,
+        response: httpx.Response,
+        headers: Mapping[str, str],
+        auth: str,
+        pace: Pace,
+        *,
+        hide: Callable[[str], str] = str,
     ) -> None:
         self._request = request
+        self.hide = hide
         self._auth = auth
         self.response = response
         self.headers = headers
@@ -177,7 +187,7 @@ class Reading:
             return self._silence()
         from langchain_dbchat.transport.failures import interruption_of  # noqa: PLC0415  # where something went wrong
 
-        return interruption_of(error, self._request, self._auth, self.headers)
+        return interruption_of(error, self._request, self._auth, self.headers, self.hide)
 
     def release(self) -> None:
         """Give the connection its own `read` back, before the response is closed and the connection reused."""
@@ -227,6 +237,7 @@ class Reading:
             endpoint=self._request.endpoint,
             host=self._request.host,
             auth=self._auth,
+            hide=self.hide,
         )
 
 
@@ -237,7 +248,7 @@ class Incoming:
         reading: What the bytes mean, and the response they come from.
     """
 
-    __slots__ = ("_over", "_pieces", "_reading", "_response", "headers")
+    __slots__ = ("_over", "_pieces", "_reading", "_response", "headers", "hide")
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
@@ -246,6 +257,7 @@ class Incoming:
         body = reading.response.stream if reading.direct else reading.response.iter_bytes()
         self._pieces = iter(cast("Iterable[bytes]", body))  # a sync client's response has a sync stream
         self.headers = reading.headers
+        self.hide = reading.hide
 
     def __iter__(self) -> Self:
         """Iterate over lists of payloads; no list is empty."""
@@ -286,7 +298,7 @@ class AsyncIncoming:
         reading: What the bytes mean, and the response they come from.
     """
 
-    __slots__ = ("_over", "_pieces", "_reading", "_response", "headers")
+    __slots__ = ("_over", "_pieces", "_reading", "_response", "headers", "hide")
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
@@ -295,6 +307,7 @@ class AsyncIncoming:
         body = reading.response.stream if reading.direct else reading.response.aiter_bytes()
         self._pieces = aiter(cast("AsyncIterable[bytes]", body))  # an async client's response has an async stream
         self.headers = reading.headers
+        self.hide = reading.hide
 
     def __aiter__(self) -> Self:
         """Iterate over lists of payloads; no list is empty."""

@@ -249,6 +249,7 @@ def test_a_refusal_is_langchains(message: dict[str, Any], reason: str, words: st
         raw: Any = llm.with_structured_output(schema, method=method, include_raw=True)
         if "guardrail_triggered" in reason:  # Databricks' own: an error of the call, as it is with status 400
             for error in _outcomes(raw):
+                assert isinstance(error, ModelRefusalError)
                 assert error.raw_message.text == words + "."
             return
         found = raw.invoke(ASK)

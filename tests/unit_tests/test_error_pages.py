@@ -23,7 +23,10 @@ def test_a_page_is_searched_for_its_title_as_far_as_the_limit_only() -> None:
 @pytest.mark.parametrize(
     ("page", "words"),
     [
-        ("<html><title>A &amp; B</title><h1 class='x'>C\n D</h1><p>not this</p><pre>E</pre><h1>F</h1>", "A & B - C D - E"),
+        (
+            "<html><title>A &amp; B</title><h1 class='x'>C\n D</h1><p>not this</p><pre>E</pre><h1>F</h1>",
+            "A & B - C D - E",
+        ),
         ("<html><h1>never closed<title>502</title>", "502"),
         ("<html><h1>never closed", "never closed"),
         ("<html><TITLE>a</TITLE ><h1>a</h1>", "a"),
@@ -38,7 +41,9 @@ def test_the_words_of_a_page(page: str, words: str) -> None:
     assert page_words(page) == words
 
 
-@pytest.mark.parametrize("piece", ["<h1>", "<title><h1>", "<script>", "<", "<!--", "<h1 ", "</h1>", "<h1>x</h1>", "<h1>&"])
+@pytest.mark.parametrize(
+    "piece", ["<h1>", "<title><h1>", "<script>", "<", "<!--", "<h1 ", "</h1>", "<h1>x</h1>", "<h1>&"]
+)
 def test_a_page_is_read_once_whatever_is_not_closed(piece: str) -> None:
     """Counted in calls of Python and C functions, not in seconds."""
 
