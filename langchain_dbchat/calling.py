@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_dbchat.dialects.chat_completions import StreamDecoder
+from langchain_dbchat.dialects.chat_completions import StreamDecoder, decode_answer
 from langchain_dbchat.dialects.history import take_turns
 from langchain_dbchat.dialects.names import fit_body
 from langchain_dbchat.dialects.reasoning import Target
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from langchain_core.messages import BaseMessage
+    from langchain_core.outputs import ChatResult
 
     from langchain_dbchat.chat_settings import ChatSettings
     from langchain_dbchat.dialects.sent import SentTools
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.link import Link
     from langchain_dbchat.structured_output import Structured
     from langchain_dbchat.transport.channel import Channel
-    from langchain_dbchat.transport.exchange import Request
+    from langchain_dbchat.transport.exchange import Reply, Request
     from langchain_dbchat.transport.limits import Gate
 
 REQUEST_ID = "x-request-id"
@@ -63,17 +64,33 @@ class Call(NamedTuple):
     gate: Gate | None
     sent: SentTools
 
-    def decoder(self, headers: Mapping[str, str]) -> StreamDecoder:
+    def read(self, reply: Reply) -> ChatResult:
+        """Read the whole answer to this call.
+
+        Args:
+            reply: The answer.
+
+        Returns:
+            One generation for each choice.
+
+        Raises:
+            DatabricksError: If the answer is an error, or none of chat completions.
+        """
+        request_id = reply.headers.get(REQUEST_ID)
+        return reply.understood(lambda body: decode_answer(body, self.target, request_id, self.sent))
+
+    def decoder(self, headers: Mapping[str, str], hide: Callable[[str], str]) -> StreamDecoder:
         """Make a reader for the stream that answers this call.
 
         Args:
             headers: The response's headers.
+            hide: What masks the secrets that were sent.
 
         Returns:
             A new reader.
         """
         return StreamDecoder(
-            self.target, headers.get(REQUEST_ID), coalesce=self.coalesce, usage=self.usage, sent=self.sent
+            self.target, headers.get(REQUEST_ID), coalesce=self.coalesce, usage=self.usage, sent=self.sent, hide=hide
         )
 
 

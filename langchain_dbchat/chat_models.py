@@ -21,10 +21,9 @@ from pydantic import ConfigDict, PrivateAttr, model_validator
 
 from langchain_dbchat._version import __version__
 from langchain_dbchat.batching import BatchesInTurns
-from langchain_dbchat.calling import REQUEST_ID, merge_settings, shown_settings, write_call
+from langchain_dbchat.calling import merge_settings, shown_settings, write_call
 from langchain_dbchat.chat_settings import ChatSettings
 from langchain_dbchat.dialects import blocks
-from langchain_dbchat.dialects.chat_completions import decode_answer
 from langchain_dbchat.dialects.reasoning import PROVIDER
 from langchain_dbchat.dialects.thinking import encode_thinking, is_thinking
 from langchain_dbchat.dialects.tools import convert_tool, convert_tool_choice
@@ -320,7 +319,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         del run_manager
         call = write_call(self, self.link(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
         reply = call.channel.post(call.request, call.amend, call.gate)
-        return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID), call.sent)
+        return call.read(reply)
 
     async def _agenerate(
         self,
@@ -332,7 +331,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         del run_manager
         call = write_call(self, await self.alink(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
         reply = await call.channel.apost(call.request, call.amend, call.gate)
-        return decode_answer(reply.body or b"", call.target, reply.headers.get(REQUEST_ID), call.sent)
+        return call.read(reply)
 
     def _stream(
         self,
@@ -343,7 +342,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         call = write_call(self, self.link(kwargs), messages, merge_settings(self, stop, kwargs), stream=True)
         with call.channel.stream(call.request, call.amend, call.gate) as incoming:
-            decoder = call.decoder(incoming.headers)
+            decoder = call.decoder(incoming.headers, incoming.hide)
             with decoder.keeping_partial():
                 for events in incoming:
                     for chunk in decoder.feed(events):
@@ -364,7 +363,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         call = write_call(self, await self.alink(kwargs), messages, merge_settings(self, stop, kwargs), stream=True)
         async with call.channel.astream(call.request, call.amend, call.gate) as incoming:
-            decoder = call.decoder(incoming.headers)
+            decoder = call.decoder(incoming.headers, incoming.hide)
             with decoder.keeping_partial():
                 async for events in incoming:
                     for chunk in decoder.feed(events):

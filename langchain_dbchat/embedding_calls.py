@@ -252,7 +252,8 @@ class Run:
             Its rows, or what is wrong with them, and its usage.
         """
         packed = self._params.get("encoding_format") == "base64"
-        return read_rows(reply.body or b"", len(ask.batch.items), self._model.model, packed=packed)
+        count, endpoint = len(ask.batch.items), self._model.model
+        return reply.understood(lambda body: read_rows(body, count, endpoint, packed=packed))
 
     def take(self, batch: Batch, done: Future[Answer] | Task[Answer]) -> None:
         """Take what came of a batch.

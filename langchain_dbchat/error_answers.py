@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from langchain_dbchat.error_bodies import ErrorBody, read_error_body, read_retry_after, scrub
 from langchain_dbchat.error_meanings import GARBLED, Leaf, Row, compose, describe, find_limit, find_row, read_event
+from langchain_dbchat.error_sent import hide_in_bytes, hide_in_values
 from langchain_dbchat.errors import (
     DatabricksAPIError,
     DatabricksAuthenticationError,
@@ -27,10 +28,12 @@ from langchain_dbchat.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
-__all__ = ["error_from_event", "error_from_response", "malformed_response"]
+    from langchain_core.messages import AIMessage
+
+__all__ = ["error_from_event", "error_from_response", "hide_in_values", "malformed_response"]
 
 _LEAVES: dict[Leaf, type[DatabricksError]] = {
     Leaf.AUTHENTICATION: DatabricksAuthenticationError,
@@ -58,6 +61,7 @@ def error_from_response(  # noqa: PLR0913 - the answer has three parts and the c
     endpoint: str | None = None,
     host: str | None = None,
     auth: str | None = None,
+    hide: Callable[[str], str] | None = None,
 ) -> DatabricksError:
     """Turn an answer that is not 2xx, or a page, into the error that says what happened.
 
@@ -68,11 +72,12 @@ def error_from_response(  # noqa: PLR0913 - the answer has three parts and the c
         endpoint: The serving endpoint that was called.
         host: The host that was called.
         auth: The way of signing in that was used, never the secret.
+        hide: What masks the secrets that were sent.
 
     Returns:
         An error of the leaf that fits, to be raised by the caller.
     """
-    lower = {name.lower(): value for name, value in headers.items()}
+    lower, body = _hidden(headers, body, hide)
     said = read_error_body(body)
     location = lower.get("location", "").partition("?")[0]
     row = find_row(status, said, location)
@@ -91,13 +96,14 @@ def error_from_response(  # noqa: PLR0913 - the answer has three parts and the c
     return error
 
 
-def error_from_event(
+def error_from_event(  # noqa: PLR0913 - as error_from_response
     payload: Any,
     *,
     endpoint: str | None = None,
     host: str | None = None,
     request_id: str | None = None,
     auth: str | None = None,
+    answer: AIMessage | None = None,
 ) -> DatabricksError | None:
     """Find the error in an event of a stream, or in a whole answer that came with status 200.
 
@@ -108,6 +114,7 @@ def error_from_event(
         host: The host that was called.
         request_id: The request id from the response's headers.
         auth: The way of signing in that was used, never the secret.
+        answer: The answer that the event ends, whose words belong to those of the error.
 
     Returns:
         The error, to be raised by the caller; None if the event is no error.
@@ -116,9 +123,13 @@ def error_from_event(
     if said is None:
         return None
     request_id = request_id or said.request_id
-    row = find_row(said.status, said, "")
+    row = find_row(said.status, said, "")  # before the words of a model, which are not about the error
+    if answer is not None:
+        said = _with_words(said, answer)
     what = describe("The endpoint reported an error in its answer", said, "")
-    return _error(row, said, what, status=said.status, request_id=request_id, endpoint=endpoint, host=host, auth=auth)
+    error = _error(row, said, what, status=said.status, request_id=request_id, endpoint=endpoint, host=host, auth=auth)
+    error.partial = answer
+    return error
 
 
 def malformed_response(  # noqa: PLR0913 - as error_from_response, and why
@@ -130,6 +141,7 @@ def malformed_response(  # noqa: PLR0913 - as error_from_response, and why
     endpoint: str | None = None,
     host: str | None = None,
     auth: str | None = None,
+    hide: Callable[[str], str] | None = None,
 ) -> MalformedResponseError:
     """Make the error for an answer that was accepted by its status and is not one of the API.
 
@@ -141,11 +153,12 @@ def malformed_response(  # noqa: PLR0913 - as error_from_response, and why
         endpoint: The serving endpoint that was called.
         host: The host that was called.
         auth: The way of signing in that was used, never the secret.
+        hide: What masks the secrets that were sent.
 
     Returns:
         The error, to be raised by the caller.
     """
-    lower = {name.lower(): value for name, value in (headers or {}).items()}
+    lower, body = _hidden(headers or {}, body, hide)
     request_id = lower.get("x-request-id")
     quoted = scrub(body[:_QUOTED].decode("utf-8", "replace"))
     advice = GARBLED.advice.format(host=host or "the host")
@@ -160,6 +173,21 @@ def malformed_response(  # noqa: PLR0913 - as error_from_response, and why
         auth=auth,
         detail=quoted,
     )
+
+
+def _hidden(headers: Mapping[str, str], body: bytes, hide: Callable[[str], str] | None) -> tuple[dict[str, str], bytes]:
+    """Return headers with lower-case names and a body, both without the secrets that were sent."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    if hide is None:
+        return lower, body
+    return {name: hide(value) for name, value in lower.items()}, hide_in_bytes(hide, body)
+
+
+def _with_words(said: ErrorBody, answer: AIMessage) -> ErrorBody:
+    """Add the words of an answer that was ended: a refusal, or its text."""
+    words = answer.additional_kwargs.get("refusal") or answer.text
+    own = "" if said.guardrail is not None and said.message == said.guardrail.describe() else said.message
+    return said._replace(message=". ".join(filter(None, (own, words)))) if words else said
 
 
 def _error(  # noqa: PLR0913 - what _row found and where it happened

@@ -27,7 +27,6 @@ wrapper's code can be wrong (wire facts 6.4; databricks-ai-bridge #211).
 from __future__ import annotations
 
 import ast
-import html
 import math
 import re
 import time
@@ -37,6 +36,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic_core import from_json, to_json
 
 from langchain_dbchat.error_guardrails import Guardrail, blocks, finish_reason_of, guardrail_in_words, read_guardrail
+from langchain_dbchat.error_pages import page_words
 from langchain_dbchat.error_redaction import scrub
 
 if TYPE_CHECKING:
@@ -105,9 +105,6 @@ _DEPTH = 6  # JSON text within JSON text: three layers were seen (workspace, gat
 _CODED_TEXT = re.compile(r"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+):\s*(?=\S)")
 _PAGE_START = re.compile(r"\s*<(?:!doctype\s+html|html|head|body|title)\b", re.IGNORECASE)
 _PAGE_WITHIN = re.compile(r"<(?:!doctype\s+html|html)\b", re.IGNORECASE)
-_PAGE_PARTS = re.compile(r"<(title|h1|pre)\b[^>]*>(.*?)</\1\s*>", re.IGNORECASE | re.DOTALL)
-_TAG = re.compile(r"<(?:script|style)\b.*?</(?:script|style)\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
-_PAGE_LIMIT = 65_536  # characters of a page that are searched for its title
 _WORDS_LIMIT = 8_000  # characters in which a guardrail's words are looked for
 _LITERAL_LIMIT = 20_000  # characters of a Python dict that is read
 _STATUSES = range(400, 600)
@@ -324,14 +321,7 @@ def _read_event_stream(text: str) -> ErrorBody:
 
 
 def _read_page(text: str) -> ErrorBody:
-    text = text[:_PAGE_LIMIT]
-    parts = [_plain_text(part) for _, part in _PAGE_PARTS.findall(text)]
-    words = list(dict.fromkeys(part[:300] for part in parts if part))
-    return ErrorBody(message=" - ".join(words[:3]) or _plain_text(text)[:300], page=True)
-
-
-def _plain_text(markup: str) -> str:
-    return " ".join(html.unescape(_TAG.sub(" ", markup)).split())
+    return ErrorBody(message=page_words(text), page=True)
 
 
 def _is_code(value: str) -> bool:
@@ -340,7 +330,7 @@ def _is_code(value: str) -> bool:
 
 def _status(value: Any) -> int | None:
     """Read a status that a body gives as a number or, as LiteLLM does, as a string of digits."""
-    if isinstance(value, str) and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value[:4])
     return value if isinstance(value, int) and value in _STATUSES else None
 
@@ -354,7 +344,7 @@ def _seconds(value: Any) -> float | None:
         return None
     try:
         seconds = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # OverflowError: a whole number of hundreds of digits
         return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
 

@@ -20,21 +20,25 @@ from __future__ import annotations
 import base64
 import re
 
-__all__ = ["MASK", "scrub"]
+__all__ = ["MASK", "is_word", "scrub"]
 
 MASK = "***"
 
+# No letter or digit stands before a token, except those of an escape: a text may be JSON (\n, \u003c) or a URL (%3D).
+_EDGE = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4})|(?<=\\x[0-9A-Fa-f]{2})|(?<=%[0-9A-Fa-f]{2}))"
 _ISSUED = re.compile(
+    rf"(?=[dgshxA]){_EDGE}(?:"
     # Databricks: personal access tokens (dapi + 32 hex digits, sometimes -N), and OAuth client secrets (dose...).
-    r"(?<![A-Za-z0-9])(?:dapi|dkea|dsapi)(?:[\w-]{8,}|[\w-]*\d[\w-]*)"
-    r"|(?<![A-Za-z0-9])dose(?=[A-Za-z]{0,60}\d)[0-9A-Za-z]{12,}"
+    r"(?:dapi|dkea|dsapi)(?:[\w-]{8,}|[\w-]*\d[\w-]*)"
+    r"|dose(?=[A-Za-z]{0,60}\d)[0-9A-Za-z]{12,}"
+    # OpenAI, Anthropic, LiteLLM (OpenAI shows the ends of a key itself: sk-ab***yz); Groq, xAI, Hugging Face.
+    r"|sk-(?![*.]*(?:\s|$))[\w*-]{6,}"
+    r"|(?:gsk_|xai-|hf_)(?=[\w-]{0,60}\d)[\w-]{16,}"
+    # Google API keys and AWS access key ids.
+    r"|AIza[\w-]{30,}|A[KS]IA[0-9A-Z]{16}(?![0-9A-Za-z])"
+    r")"
     # JSON Web Tokens: OAuth access tokens of Databricks and of the clouds.
     r"|eyJ[\w-]{8,}(?:\.[\w-]*)*"
-    # OpenAI, Anthropic, LiteLLM (OpenAI shows the ends of a key itself: sk-ab***yz); Groq, xAI, Hugging Face.
-    r"|(?<![A-Za-z0-9])sk-(?![*.]*(?:\s|$))[\w*-]{6,}"
-    r"|(?<![A-Za-z0-9])(?:gsk_|xai-|hf_)(?=[\w-]{0,60}\d)[\w-]{16,}"
-    # Google API keys and AWS access key ids.
-    r"|(?<![A-Za-z0-9])AIza[\w-]{30,}|(?<![A-Za-z0-9])A[KS]IA[0-9A-Z]{16}(?![0-9A-Za-z])"
 )
 _USER_IN_URL = re.compile(r"(://)[^/\s:@\"']{0,200}:[^/\s\"'<>]{1,200}@")
 _HEADER = re.compile(
@@ -86,13 +90,13 @@ def scrub(text: str) -> str:
 
 def _mask_header(match: re.Match[str]) -> str:
     """Mask the value of an Authorization header, unless the text is a sentence about the header."""
-    prose = _is_word(match[2]) and (_is_in_sentence(match) or _PLACEHOLDER.match(match[2]))
+    prose = is_word(match[2]) and (_is_in_sentence(match) or _PLACEHOLDER.match(match[2]))
     return _keep(match) if prose else f"{match[1]}{MASK}"
 
 
 def _mask_unless_a_word(match: re.Match[str]) -> str:
     """Mask what follows "Bearer" in a text, unless it is a word: a token has digits or odd capitals."""
-    return _keep(match) if _is_word(match[2]) else f"{match[1]}{MASK}"
+    return _keep(match) if is_word(match[2]) else f"{match[1]}{MASK}"
 
 
 def _mask_basic(match: re.Match[str]) -> str:
@@ -119,14 +123,14 @@ def _mask_quoted(match: re.Match[str]) -> str:
     """Mask a quoted value with a secret's name, unless it is a sentence or a judgement about the value."""
     value = match[3]
     words = value.split()
-    sentence = len(words) > 1 and all(map(_is_word, words))
+    sentence = len(words) > 1 and all(map(is_word, words))
     return _keep(match) if sentence or _judges(value) else f"{match[1]}{MASK}"
 
 
 def _mask_named(match: re.Match[str]) -> str:
     """Mask an unquoted value with a secret's name, unless it is a judgement or begins a sentence."""
     value = match[2]
-    prose = _is_word(value) and match[1][-1].isspace() and _is_in_sentence(match)
+    prose = is_word(value) and match[1][-1].isspace() and _is_in_sentence(match)
     return _keep(match) if prose or _judges(value) else f"{match[1]}{MASK}"
 
 
@@ -138,7 +142,12 @@ def _judges(value: str) -> bool:
     return _JUDGEMENTS.fullmatch(value) is not None
 
 
-def _is_word(value: str) -> bool:
+def is_word(value: str) -> bool:
+    """Say whether a value could be a word of a sentence, or a placeholder for a secret.
+
+    Args:
+        value: The value, without spaces.
+    """
     return len(value) <= _LONGEST_WORD and bool(_WORD.fullmatch(value) or _PLACEHOLDER.match(value))
 
 

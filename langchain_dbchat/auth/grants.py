@@ -16,7 +16,7 @@ import base64
 import functools
 import math
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -29,6 +29,7 @@ from langchain_dbchat.auth.token_requests import Answer, aask, ask
 from langchain_dbchat.auth.tokens import Grant
 from langchain_dbchat.auth.workspace import is_loopback
 from langchain_dbchat.error_bodies import scrub
+from langchain_dbchat.error_sent import hide_causes, hide_in_bytes, hider
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksAPIError,
@@ -171,7 +172,7 @@ def fetch_grant(request: TokenRequest) -> Grant:
                 try:
                     answer = ask(client, request, TIMEOUT)
                 except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-                    effect = plan.send(_failure(error))
+                    effect = plan.send(_failure(error, request))
                 else:
                     effect = plan.send(answer)
         except StopIteration as end:
@@ -205,7 +206,7 @@ async def afetch_grant(request: TokenRequest) -> Grant:
                 except asyncio.TimeoutError:
                     effect = plan.send(Unanswered("the answer did not end", timed_out=True))
                 except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-                    effect = plan.send(_failure(error))
+                    effect = plan.send(_failure(error, request))
                 else:
                     effect = plan.send(answer)
         except StopIteration as end:
@@ -279,10 +280,16 @@ def _proxy_options(url: str) -> dict[str, Any]:
     return {"trust_env": False, "proxy": setting.address}
 
 
-def _failure(error: Exception) -> Unanswered:
+def _hider(request: TokenRequest) -> Callable[[str], str]:
+    """What masks the secrets of a request in its answer."""
+    return hider({"Authorization": request.authorization.get_secret_value()}, request.url, request.form)
+
+
+def _failure(error: Exception, request: TokenRequest) -> Unanswered:
     """Take out of a failure what is decided on."""
     import httpx  # noqa: PLC0415 - importing the package must not load httpx
 
+    hide_causes(error, _hider(request))
     return Unanswered(f"{type(error).__name__}: {scrub(str(error))}", isinstance(error, httpx.TimeoutException))
 
 
@@ -309,6 +316,7 @@ def _read(request: TokenRequest, answer: Answer, wall: float) -> Grant:
 
 def _refused(request: TokenRequest, answer: Answer) -> DatabricksError:
     """The error for an answer without a token."""
+    answer = Answer(answer.status, answer.headers, hide_in_bytes(_hider(request), answer.body))
     payload = _payload(answer)
     status = answer.status
     code = payload.get("error") or payload.get("error_code") or payload.get("code")

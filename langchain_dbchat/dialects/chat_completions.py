@@ -7,7 +7,7 @@ name, finish reason, usage) stands on the last chunk, because langchain-core add
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic_core import from_json, to_json
 
 from langchain_dbchat.dialects.answer import Answer, Delta
-from langchain_dbchat.dialects.errors_within import is_blocked, raise_error_within
+from langchain_dbchat.dialects.errors_within import may_be_blocked, raise_blocked, raise_error_within
 from langchain_dbchat.dialects.facts import ANSWER_KEYS, CHOICE_KEYS, Facts
 from langchain_dbchat.dialects.parts import SILENT, Part, Text, join_parts, read_parts
 from langchain_dbchat.dialects.reasoning import PROVIDER, Target
@@ -97,8 +97,12 @@ def decode_answer(body: bytes, target: Target, request_id: str | None, sent: Sen
     said = Facts(target, request_id)
     said.note(payload)
     said.keep(payload)
+    blocked: AIMessage | None = None
+    is_blocked = may_be_blocked(payload)
     for choice in choices:
         says = choice.get("message") if isinstance(choice, Mapping) else None
+        if says is None and is_blocked:
+            says = {}
         if not isinstance(says, Mapping):
             raise MalformedResponseError("A choice of the answer has no message.", request_id=request_id)
         answer = Answer(whole=True, blocks=target.family.signed_text, sent=sent)
@@ -111,13 +115,17 @@ def decode_answer(body: bytes, target: Target, request_id: str | None, sent: Sen
         if choice.get("logprobs") is not None:
             info["logprobs"] = choice["logprobs"]
         message = _message(answer, facts, cut=facts.cut)
+        if is_blocked and (blocked is None or may_be_blocked(choice)):
+            blocked = message
         generations.append(ChatGeneration(message=message, generation_info=info or None))
+    if blocked is not None:
+        raise_blocked(payload, blocked, request_id=request_id)
     usage = dict(said.usage) if said.usage else {}
     return ChatResult(generations=generations, llm_output={"token_usage": usage, "model_name": target.model})
 
 
 def _reason_of(choice: Mapping[str, Any]) -> str | None:
-    reason = choice.get("finish_reason")
+    reason = choice.get("finish_reason") or choice.get("finishReason")  # the AI gateway's spelling
     return str(reason) if reason else None
 
 
@@ -171,6 +179,7 @@ class StreamDecoder:
             model still gives a chunk for each of its tokens.
         usage: Whether the last chunk carries the token usage.
         sent: What the request changed in its tools, which is undone; None for nothing.
+        hide: What masks the secrets that were sent, in a text of the server; only errors hold such texts.
     """
 
     __slots__ = (
@@ -179,6 +188,7 @@ class StreamDecoder:
         "_coalesce",
         "_done",
         "_facts",
+        "_hide",
         "_logprobs",
         "_pending",
         "_shape",
@@ -187,7 +197,7 @@ class StreamDecoder:
         "_usage",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - how an answer is read, all but two by keyword
         self,
         target: Target,
         request_id: str | None = None,
@@ -195,8 +205,10 @@ class StreamDecoder:
         coalesce: bool = True,
         usage: bool = True,
         sent: SentTools | None = None,
+        hide: Callable[[str], str] | None = None,
     ) -> None:
         self._usage = usage
+        self._hide = hide
         self._answer = Answer(blocks=target.family.signed_text, sent=sent)
         self._facts = Facts(target, request_id)
         self._coalesce = coalesce
@@ -223,6 +235,7 @@ class StreamDecoder:
         """
         chunks: list[ChatGenerationChunk] = []
         broken: DatabricksError | None = None
+        raw = b""
         try:
             for raw in events:
                 if raw == DONE:
@@ -236,7 +249,7 @@ class StreamDecoder:
         self._flush(chunks)
         yield from chunks
         if broken is not None:
-            raise broken
+            raise self._without_secrets(broken, raw)
 
     def close(self) -> list[ChatGenerationChunk]:
         """End the stream.
@@ -248,10 +261,13 @@ class StreamDecoder:
             MalformedResponseError: If the stream was none of chat completions.
             StreamInterrupted: If the answer did not say that it had ended.
         """
-        if not self._answered and self._strange is not None:
-            raise _no_choices(self._strange, self._facts.target, self._facts.request_id)
+        strange = self._strange
+        if strange is not None and self._hide is not None and (self._facts.finish_reason is None or not self._answered):
+            strange = _parse(self._hide(to_json(strange, serialize_unknown=True).decode()))
+        if not self._answered and strange is not None:
+            raise _no_choices(strange, self._facts.target, self._facts.request_id)
         if self._facts.finish_reason is None and not (self._done and self._answered):
-            words = "" if self._strange is None else f" Before that, the server sent: {_words(self._strange)}"
+            words = "" if strange is None else f" Before that, the server sent: {_words(strange)}"
             raise StreamInterrupted(
                 "The stream ended before the answer did: there was no finish reason, and no answer before [DONE]. What "
                 f"had arrived is in the error's `partial`.{words}"
@@ -269,20 +285,46 @@ class StreamDecoder:
         chunks.append(ChatGenerationChunk(message=message, generation_info=info))
         return chunks
 
+    def _partial_without_secrets(self) -> AIMessage:
+        message = self.partial()
+        if self._hide is None or self._hide(str(message)) == str(message):
+            return message
+        from langchain_dbchat.error_answers import hide_in_values  # noqa: PLC0415  # where something went wrong
+
+        return AIMessage(**hide_in_values(self._hide, dict(message)))
+
+    def _without_secrets(self, error: DatabricksError, raw: bytes) -> DatabricksError:
+        """Read the event that is an error again, without the secrets in it, if there are any."""
+        hide, text = self._hide, raw.decode("utf-8", "replace")
+        masked = text if hide is None else hide(text)
+        if hide is None or masked == text:
+            return error
+        again = StreamDecoder(self._facts.target, self._facts.request_id)
+        try:
+            again._read(_parse(masked), [])
+        except DatabricksError as other:
+            return other
+        return type(error)(hide(error.message))
+
     @contextmanager
     def keeping_partial(self) -> Iterator[None]:
         """Give an error that breaks the stream, whatever raised it, the message as far as it had arrived."""
         try:
             yield
         except DatabricksError as error:
-            error.partial = _message(self._answer, self._facts, cut=True)
+            error.partial = self._partial_without_secrets()
             error.request_id = error.request_id or self._facts.request_id
             error.endpoint = error.endpoint or self._facts.target.model
             raise
 
+    def partial(self) -> AIMessage:
+        """Return the message as far as it has arrived."""
+        return _message(self._answer, self._facts, cut=True)
+
     def _read(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         facts = self._facts
         shape = list(payload)
+        blocked = False
         if shape == self._shape:
             pass  # the fields of most events are those of the event before
         elif ANSWER_KEYS.issuperset(shape):
@@ -291,6 +333,7 @@ class StreamDecoder:
             if "error" in payload or "error_code" in payload:
                 raise_error_within(payload, "choices", request_id=facts.request_id)
             facts.keep(payload)
+            blocked = may_be_blocked(payload)
         facts.note(payload)
         choices = payload.get("choices")
         if not choices:  # nothing, or the event of the usage, or a guardrail's verdict
@@ -305,26 +348,26 @@ class StreamDecoder:
                 raise MalformedResponseError(f"The stream holds a choice that was not asked for: {choice!r:.200}")
             self._answered = True
             self._read_choice(choice, chunks)
-        if facts.finish_reason is not None and is_blocked(facts.finish_reason):
-            raise_error_within(payload, "choices", request_id=facts.request_id)
+        if blocked or (facts.finish_reason is not None and may_be_blocked(payload)):
+            self._flush(chunks)
+            raise_blocked({**facts.kept.whole(), **payload}, self.partial(), request_id=facts.request_id)
 
     def _read_choice(self, choice: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         if choice.get("finish_reason"):
             self._facts.finish_reason = _reason_of(choice)
         if not CHOICE_KEYS.issuperset(choice):
             self._facts.keep_choice(choice)
+            self._facts.finish_reason = _reason_of(choice) or self._facts.finish_reason
         if isinstance(choice.get("logprobs"), dict):
             self._note_logprobs(choice["logprobs"])
         says = choice.get("delta") or choice.get("message")
         if not says:
-            self._note_reason(choice)
             return
         if not isinstance(says, dict):
             raise MalformedResponseError(f"A delta of the stream is a {type(says).__name__}, not an object.")
         content = says.get("content")
         if type(content) is str and _PLAIN_DELTA.issuperset(says):
             if not content:
-                self._note_reason(choice)
                 return
             if self._pending is None:
                 self._texts.append(content)
@@ -333,11 +376,6 @@ class StreamDecoder:
             return
         for part in read_parts(says):
             self._add(part, chunks)
-
-    def _note_reason(self, choice: Mapping[str, Any]) -> None:
-        """Take the finish reason of an event without words as the AI gateway spells it."""
-        if isinstance(choice.get("finishReason"), str):
-            self._facts.finish_reason = choice["finishReason"]
 
     def _note_logprobs(self, logprobs: Mapping[str, Any]) -> None:
         known = self._logprobs

@@ -3,6 +3,8 @@
 Rule 1. An ``error`` or an ``error_code`` is an error, whatever stands beside it.
 Rule 2. Without the field that an answer fills, so is what FastAPI and proxies say without either: a ``detail``, or a
     ``message`` with a status or a code.
+Rule 3. An answer that a guardrail ended is a refusal. Its error has the words of the answer and the message itself, so
+    it is raised when the answer has been read.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from langchain_core.messages import AIMessage
 
 
 def raise_error_within(
@@ -27,7 +31,7 @@ def raise_error_within(
     Raises:
         DatabricksError: The answer is an error.
     """
-    if payload.get(wanted) and "error" not in payload and "error_code" not in payload and not _may_be_blocked(payload):
+    if payload.get(wanted) and "error" not in payload and "error_code" not in payload:
         return
     from langchain_dbchat.error_answers import error_from_event  # noqa: PLC0415  # most answers are none
 
@@ -38,23 +42,35 @@ def raise_error_within(
         raise error
 
 
-def is_blocked(reason: Any) -> bool:
-    """Say whether a finish reason may mean that a guardrail blocked the answer; `error_from_event` knows for certain.
+def raise_blocked(payload: Mapping[str, Any], message: AIMessage, *, request_id: str | None = None) -> None:
+    """Raise the refusal that an answer is, if a guardrail ended it.
 
     Args:
-        reason: A choice's finish reason, such as ``input_guardrail_triggered``.
+        payload: The decoded answer or event.
+        message: The answer as far as it was read; its words are told in the error, and it is the error's `partial`.
+        request_id: The request id from the response's headers.
+
+    Raises:
+        DatabricksRefusalError: A guardrail ended the answer.
     """
-    return isinstance(reason, str) and "guardrail" in reason
+    from langchain_dbchat.error_answers import error_from_event  # noqa: PLC0415  # most answers are none
+
+    error = error_from_event(payload, request_id=request_id, answer=message)
+    if error is not None:
+        raise error
 
 
-def _may_be_blocked(payload: Mapping[str, Any]) -> bool:
-    if "finishReason" in payload or "finish_reason" in payload:
+def may_be_blocked(said: Mapping[str, Any]) -> bool:
+    """Say whether a guardrail may have ended an answer or one of its choices; `error_from_event` knows for certain.
+
+    Args:
+        said: The answer, an event or a choice, in which a finish reason such as ``input_guardrail_triggered`` stands.
+    """
+    reason = said.get("finish_reason") or said.get("finishReason")
+    if isinstance(reason, str) and "guardrail" in reason.lower():
         return True
-    choices = payload.get("choices")
-    return isinstance(choices, list) and any(
-        isinstance(choice, dict) and is_blocked(choice.get("finish_reason") or choice.get("finishReason"))
-        for choice in choices
-    )
+    choices = said.get("choices")
+    return isinstance(choices, list) and any(isinstance(choice, dict) and may_be_blocked(choice) for choice in choices)
 
 
 def _is_complaint(payload: Mapping[str, Any]) -> bool:

@@ -68,11 +68,13 @@ class Attempt:
     __slots__ = (
         "_answer",
         "_auth",
+        "_built",
         "_client",
         "_clock",
         "_error",
         "_head",
         "_headers",
+        "_hide",
         "_is_foreign",
         "_is_unwatched",
         "_limit",
@@ -105,6 +107,7 @@ class Attempt:
         self._auth = auth
         self._signature = signature
         self._client: httpx.Client | httpx.AsyncClient | None = None
+        self._built: httpx.Request | None = None
         self._timeouts = timeouts
         self._waits = {
             "connect": timeouts.connect,
@@ -112,6 +115,7 @@ class Attempt:
             "write": timeouts.write,
             "pool": timeouts.pool,
         }
+        self._hide: Callable[[str], str] | None = None
         self._head: httpx.Response | None = None
         self._answer: dict[str, str] = {}  # the headers of the answer, in lower case
         self._open = False
@@ -147,19 +151,21 @@ class Attempt:
             self._pace = Pace(self._timeouts, self._clock, sum(math.inf if wait is None else wait for wait in waits))
             extensions["trace"] = self._atrace if isinstance(client, httpx.AsyncClient) else self._trace
         extensions["pace"] = self._pace
+        method = self._request.method
         try:
-            if not ours:
-                return client.build_request(
-                    self._request.method, url, headers=headers, content=body, extensions=extensions
-                )
-            # By hand, because build_request merges headers, cookies and parameters that our clients do not have.
-            return httpx.Request(self._request.method, _url(url), headers=headers, content=body, extensions=extensions)
+            if ours:
+                # By hand, because build_request merges headers, cookies and parameters that our clients do not have.
+                built = httpx.Request(method, _url(url), headers=headers, content=body, extensions=extensions)
+            else:
+                built = client.build_request(method, url, headers=headers, content=body, extensions=extensions)
         except httpx.InvalidURL as error:
             from langchain_dbchat.transport.failures import failure_of  # noqa: PLC0415  # where something went wrong
 
             raise failure_of(error, self._request, self._auth, self._timeouts).error from None
         except UnicodeEncodeError:
             raise ConfigurationError("A header holds a letter outside ASCII. Look at default_headers.") from None
+        self._built = built
+        return built
 
     def opened(self, response: httpx.Response) -> bool:
         """Take the head of the answer.
@@ -258,6 +264,7 @@ class Attempt:
                 endpoint=self._request.endpoint,
                 host=self._request.host,
                 auth=self._auth,
+                hide=self.hide,
             )
         return False
 
@@ -278,9 +285,29 @@ class Attempt:
             return Failure(self._error, sent=True)
         if self._open:
             self.is_handed_on = True
-            reading = Reading(self._request, self._head, self._answer, self._auth, self._pace, self._limit)
-            return Reply(self._head.status_code, self._answer, None, reading)
-        return Reply(self._head.status_code, self._answer, bytes(self._text), signature=self._signature)
+            reading = Reading(
+                self._request, self._head, self._answer, self._auth, self._pace, self._limit, hide=self.hide
+            )
+            return Reply(self._head.status_code, self._answer, None, reading, hide=self.hide)
+        body = bytes(self._text)
+        return Reply(self._head.status_code, self._answer, body, signature=self._signature, hide=self.hide)
+
+    def hide(self, text: str) -> str:
+        """Mask the secrets of this attempt in a text of the server.
+
+        Args:
+            text: Any text.
+
+        Returns:
+            The same with ``***`` where a secret stood.
+        """
+        from langchain_dbchat.error_sent import hider  # noqa: PLC0415  # where something went wrong
+
+        if self._hide is None:
+            sent = self._built  # the headers of a user's client and its authentication stand in what was built
+            headers = self._headers if sent is None else {**self._headers, **sent.headers}
+            self._hide = hider(headers, self._request.url if sent is None else str(sent.url))
+        return self._hide(text)
 
     def failed(self, error: Exception) -> Reply | Failure:
         """Say what an exception of httpx means here.
@@ -295,7 +322,7 @@ class Attempt:
             return self.reply()
         from langchain_dbchat.transport.failures import failure_of  # noqa: PLC0415  # where something went wrong
 
-        return failure_of(error, self._request, self._auth, self._timeouts, self._client)
+        return failure_of(error, self._request, self._auth, self._timeouts, self._client, hide=self.hide)
 
 
 @lru_cache(maxsize=128)

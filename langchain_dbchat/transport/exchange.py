@@ -29,7 +29,7 @@ The rules, in the order in which they are asked:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from langchain_dbchat.errors import (
     ConfigurationError,
@@ -46,6 +46,8 @@ __all__ = ["Failure", "Pause", "Reply", "Request", "RetryPolicy", "Send", "Unsen
 
 LESSONS = 4
 """How many refusals of one call may be answered with another request."""
+
+_Read = TypeVar("_Read")
 
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _UNKNOWN_CALLER = frozenset({401, 403})
@@ -90,6 +92,7 @@ class Reply:
         body: The body, decompressed; None while it is still open.
         source: The open body, for the loop that opened it; nobody else touches it.
         signature: The credentials' headers with which the request was sent.
+        hide: What masks the secrets that were sent, in a text of the server.
     """
 
     status: int
@@ -97,6 +100,30 @@ class Reply:
     body: bytes | None = None
     source: Any = None
     signature: Mapping[str, str] | None = field(default=None, repr=False)
+    hide: Callable[[str], str] | None = field(default=None, repr=False)
+
+    def understood(self, read: Callable[[bytes], _Read]) -> _Read:
+        """Read the body; an error about it holds no secret that was sent.
+
+        Args:
+            read: Reads a body, or raises.
+
+        Returns:
+            What `read` returns.
+
+        Raises:
+            DatabricksError: What `read` raises.
+        """
+        body = self.body or b""
+        try:
+            return read(body)
+        except DatabricksError:
+            from langchain_dbchat.error_sent import hide_in_bytes  # noqa: PLC0415  # where something went wrong
+
+            masked = body if self.hide is None else hide_in_bytes(self.hide, body)
+            if masked is body:
+                raise
+        return read(masked)
 
 
 @dataclass(slots=True)
@@ -306,6 +333,7 @@ def _error_of(outcome: Reply | Failure | Unsent | None, request: Request, auth: 
         endpoint=request.endpoint,
         host=request.host,
         auth=auth,
+        hide=outcome.hide,
     )
 
 

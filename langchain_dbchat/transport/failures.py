@@ -14,6 +14,7 @@ import httpx
 
 from langchain_dbchat.error_answers import malformed_response
 from langchain_dbchat.error_meanings import compose
+from langchain_dbchat.error_sent import hide_causes
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksConnectionError,
@@ -25,7 +26,7 @@ from langchain_dbchat.transport.exchange import Failure, Request
 from langchain_dbchat.transport.proxied import proxy_failure, proxy_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from langchain_dbchat.transport.timeouts import Timeouts
 
@@ -125,12 +126,14 @@ _ROWS: tuple[tuple[type[Exception], _Row], ...] = (
 )
 
 
-def failure_of(
+def failure_of(  # noqa: PLR0913 - what was sent, how, and by whom
     error: Exception,
     request: Request,
     auth: str,
     timeouts: Timeouts,
     client: httpx.Client | httpx.AsyncClient | None = None,
+    *,
+    hide: Callable[[str], str] = str,
 ) -> Failure:
     """Find what an exception of httpx means for a request whose answer has not begun, or was to come whole.
 
@@ -140,10 +143,12 @@ def failure_of(
         auth: The way of signing in, as errors name it.
         timeouts: The timeouts of the call.
         client: The client that sent it, which knows of a proxy.
+        hide: What masks the secrets that were sent.
 
     Returns:
         The failure.
     """
+    hide_causes(error, hide)
     if isinstance(error, httpx.DecodingError):
         return Failure(_undecodable(error, request, auth), sent=True)
     row = next(row for kind, row in _ROWS if isinstance(error, kind))
@@ -176,7 +181,9 @@ def failure_of(
     return Failure(made, sent=row.sent)
 
 
-def interruption_of(error: Exception, request: Request, auth: str, headers: Mapping[str, str]) -> DatabricksError:
+def interruption_of(
+    error: Exception, request: Request, auth: str, headers: Mapping[str, str], hide: Callable[[str], str] = str
+) -> DatabricksError:
     """Find what an exception of httpx means within an open stream; its timeouts are `silence`.
 
     Args:
@@ -184,10 +191,12 @@ def interruption_of(error: Exception, request: Request, auth: str, headers: Mapp
         request: What was sent.
         auth: The way of signing in, as errors name it.
         headers: The headers of the answer.
+        hide: What masks the secrets that were sent.
 
     Returns:
         The error, to be raised by the caller.
     """
+    hide_causes(error, hide)
     if isinstance(error, httpx.DecodingError):
         return _undecodable(error, request, auth)
     request_id = headers.get("x-request-id")

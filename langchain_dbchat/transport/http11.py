@@ -206,7 +206,7 @@ class Chunked:
         """Keep the beginning of a chunk's first line, if it can still become one."""
         self._held = held = data[position:]
         if not b"\r\n".startswith(held[:2]) or held.count(b"\n") > 1 or len(held) > _LINE_LIMIT:
-            raise httpx.RemoteProtocolError(f"illegal chunk header: {held[:40]!r}")
+            raise httpx.RemoteProtocolError(f"illegal chunk header of {len(held)} bytes")
 
 
 def _check_trailers(block: bytes) -> None:

@@ -174,6 +174,7 @@ class Reading:
         auth: The way of signing in, as errors name it.
         pace: The time for the next event.
         limit: The largest answer in bytes, decompressed.
+        hide: What masks the secrets that were sent, in a text of the server.
     """
 
     __slots__ = (
@@ -187,6 +188,7 @@ class Reading:
         "_whole",
         "direct",
         "headers",
+        "hide",
         "is_packed",
         "pace",
         "response",
@@ -200,8 +202,11 @@ class Reading:
         auth: str,
         pace: Pace,
         limit: float = math.inf,
+        *,
+        hide: Callable[[str], str] = str,
     ) -> None:
         self._request = request
+        self.hide = hide
         self._auth = auth
         self._limit = self._room = limit
         self.response = response
@@ -294,7 +299,7 @@ class Reading:
             return self._silence()
         from langchain_dbchat.transport.failures import interruption_of  # noqa: PLC0415  # where something went wrong
 
-        return interruption_of(error, self._request, self._auth, self.headers)
+        return interruption_of(error, self._request, self._auth, self.headers, self.hide)
 
     def release(self) -> None:
         """Leave the connection as it was, before the response is closed and the connection reused."""
@@ -316,6 +321,7 @@ class Reading:
             endpoint=self._request.endpoint,
             host=self._request.host,
             auth=self._auth,
+            hide=self.hide,
         )
 
 
@@ -326,7 +332,7 @@ class Incoming:
         reading: What the bytes mean, and the response they come from.
     """
 
-    __slots__ = ("_over", "_pieces", "_reading", "_response", "headers")
+    __slots__ = ("_over", "_pieces", "_reading", "_response", "headers", "hide")
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
@@ -335,6 +341,7 @@ class Incoming:
         body = reading.response.stream if reading.direct else reading.response.iter_bytes()
         self._pieces = iter(cast("Iterable[bytes]", body))  # a sync client's response has a sync stream
         self.headers = reading.headers
+        self.hide = reading.hide
 
     def __iter__(self) -> Self:
         """Iterate over lists of payloads; no list is empty."""
@@ -383,7 +390,7 @@ class AsyncIncoming:
         reading: What the bytes mean, and the response they come from.
     """
 
-    __slots__ = ("_over", "_pieces", "_reading", "_response", "headers")
+    __slots__ = ("_over", "_pieces", "_reading", "_response", "headers", "hide")
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
@@ -392,6 +399,7 @@ class AsyncIncoming:
         body = reading.response.stream if reading.direct else reading.response.aiter_bytes()
         self._pieces = aiter(cast("AsyncIterable[bytes]", body))  # an async client's response has an async stream
         self.headers = reading.headers
+        self.hide = reading.hide
 
     def __aiter__(self) -> Self:
         """Iterate over lists of payloads; no list is empty."""

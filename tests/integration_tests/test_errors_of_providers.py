@@ -152,6 +152,37 @@ def test_a_guardrail_in_an_answer_with_status_200(call: Way, side: str, reason: 
 
 
 @four_ways
+@pytest.mark.parametrize("said", [{"content": "Not this one."}, {"refusal": "Not this one.", "content": None}])
+@pytest.mark.parametrize("place", ["choice", "answer", "event before"])
+@pytest.mark.parametrize("reason", ["finish_reason", "finishReason"])
+def test_the_words_of_an_answer_that_a_guardrail_ended_are_told(
+    call: Way, said: dict[str, Any], place: str, reason: str
+) -> None:
+    facts = {"output_guardrail": FLAGGED}
+    named = {reason: "output_guardrail_triggered"}
+
+    def reply(received: Received) -> Scripted:
+        choice: dict[str, Any] = {"index": 0, "delta": said, "message": said}
+        if not received.json.get("stream"):
+            return Scripted({"choices": [choice if place == "answer" else {**choice, **named}], **facts, **named})
+        last: dict[str, Any] = {"index": 0, "delta": {}}
+        if place == "choice":
+            return Scripted(sse({"choices": [{**choice, **named}], **facts}))
+        if place == "answer":
+            return Scripted(sse({"choices": [choice], **facts, **named}))
+        return Scripted(sse({"choices": [choice], **facts}, {"choices": [{**last, **named}]}))
+
+    with ScriptedServer(reply) as server, pytest.raises(errors.DatabricksRefusalError) as caught:
+        call(ChatDatabricksCompat(model="e", host=server.url, token="t"), "Hello!")
+    assert "Output guardrail triggered: hate. Not this one." in caught.value.message
+    assert caught.value.detail == "Not this one."
+    assert caught.value.categories == ("hate",)
+    raw = caught.value.raw_message
+    assert raw is not None
+    assert "Not this one." in (raw.text, raw.additional_kwargs.get("refusal"))
+
+
+@four_ways
 def test_what_a_guardrail_let_through_is_an_answer(call: Way) -> None:
     facts = {"input_guardrail": [{"flagged": False, "pii_detection": True}]}
 

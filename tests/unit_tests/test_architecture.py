@@ -16,19 +16,24 @@ OURS = "langchain_dbchat"
 # For each room: the rooms of ours, and the packages of others, that it may import.
 MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "errors": ({"error_bodies"}, {"langchain_core", "pydantic_core"}),
-    "error_answers": ({"error_bodies", "error_meanings", "errors"}, set()),
-    "error_bodies": ({"error_guardrails", "error_redaction"}, {"pydantic_core"}),
+    "error_answers": ({"error_bodies", "error_meanings", "error_sent", "errors"}, {"langchain_core"}),
+    "error_bodies": ({"error_guardrails", "error_pages", "error_redaction"}, {"pydantic_core"}),
     "error_guardrails": (set(), set()),
     "error_advice": (set(), set()),
     "error_redaction": (set(), set()),
     "error_meanings": ({"error_advice", "error_bodies", "error_guardrails", "error_overflow"}, set()),
+    "error_pages": (set(), set()),
+    "error_sent": ({"error_redaction"}, set()),
     "error_overflow": ({"error_advice"}, set()),
     "proxies": ({"errors"}, set()),
     "models": (set(), {"langchain_core"}),
-    "auth": ({"errors", "error_bodies", "proxies", "_version"}, {"pydantic", "pydantic_core", "httpx", "databricks"}),
+    "auth": (
+        {"errors", "error_bodies", "error_sent", "proxies", "_version"},
+        {"pydantic", "pydantic_core", "httpx", "databricks"},
+    ),
     "dialects": ({"models", "errors", "error_answers"}, {"langchain_core", "pydantic", "pydantic_core", "numpy"}),
     "transport": (
-        {"auth", "errors", "error_answers", "error_bodies", "error_meanings", "proxies", "_version"},
+        {"auth", "errors", "error_answers", "error_bodies", "error_meanings", "error_sent", "proxies", "_version"},
         {"httpx", "h11", "langchain_core", "pydantic_core"},
     ),
     "local": ({"_version"}, {"starlette", "uvicorn", "pydantic_core", "httpx"}),

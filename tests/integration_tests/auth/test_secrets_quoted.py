@@ -1,0 +1,179 @@
+"""A server quotes the token that it got, of no known form: it stands in nothing that an error shows."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import pickle
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from langchain_core.tracers import BaseTracer
+from langchain_core.tracers.schemas import Run
+
+from kit.scripted import Received, Scripted, ScriptedServer, sse
+from kit.ways import Way, four_ways
+from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
+from langchain_dbchat.errors import DatabricksError, ErrorResponse
+
+TOKEN = "zq7-PLAIN-secret/with+odd=chars"
+FORMS = {
+    "as it is": TOKEN,
+    "JSON": TOKEN.replace("/", "\\/").replace("+", "\\u002b"),
+    "code points": "".join(f"\\u{ord(letter):04x}" for letter in TOKEN),
+    "URL": quote(TOKEN, safe=""),
+    "HTML": "".join(f"&#{ord(letter)};" for letter in TOKEN),
+    "Base64": base64.b64encode(f"Bearer {TOKEN}".encode()).decode(),
+}
+BEFORE = ["", "\\n", "\\u003c", "\\u0027", "\\t", "%3D", "%20"]
+
+Reply = Callable[[str], Scripted]
+
+
+class _Traced(BaseTracer):
+    """What a tracer keeps of a run that failed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors: list[str] = []
+
+    def _persist_run(self, run: Run) -> None:
+        self.errors.append(str(run.error))
+
+
+def _shown(error: BaseException) -> str:
+    """Everything that an error shows: its text, fields, traceback, causes and notes, and what a pickle holds."""
+    pieces = ["".join(traceback.format_exception(error)), repr(error.__dict__), repr(error.args)]
+    at: BaseException | None = error
+    while at is not None:
+        pieces += [str(at), repr(at)]
+        at = at.__cause__ or at.__context__
+    response = getattr(error, "response", None)
+    pieces.append(response.text if isinstance(response, ErrorResponse) else "")
+    return "\n".join(pieces) + pickle.dumps(error).decode("latin-1")
+
+
+@contextmanager
+def _raises_without_the_token(*quoted: str) -> Iterator[None]:
+    with pytest.raises(DatabricksError) as caught:
+        yield
+    shown = _shown(caught.value)
+    for form in (TOKEN, *quoted):
+        assert form[3:-5] not in shown, shown
+
+
+def _ask(call: Way, server: ScriptedServer, **settings: Any) -> None:
+    tracer = _Traced()
+    llm = ChatDatabricksCompat(model="e", host=server.url, max_retries=0, **{"token": TOKEN, **settings})
+    try:
+        call(llm.with_config(callbacks=[tracer]), "Hello!")
+    finally:
+        assert not any(TOKEN in error for error in tracer.errors)
+
+
+@four_ways
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("before", BEFORE)
+def test_in_a_refusal_and_in_an_error_within_an_answer(call: Way, form: str, before: str) -> None:
+    words = f'{{"message": "You sent {before}{FORMS[form]}.", "code": "{before}{FORMS[form]}"}}'.encode()
+    within = b'{"error": ' + words + b"}"
+
+    def reply(received: Received) -> Scripted:
+        return Scripted(sse(within.decode()) if received.json.get("stream") else within)
+
+    with ScriptedServer(Scripted(words, 401, {"x-request-id": FORMS[form]})) as server:
+        with _raises_without_the_token(FORMS[form]):
+            _ask(call, server)
+    with ScriptedServer(reply) as server, _raises_without_the_token(FORMS[form]):
+        _ask(call, server)
+
+
+_PLACES: dict[str, Reply] = {
+    "a header": lambda form: Scripted({"message": "x"}, 400, {"x-echo": form, "www-authenticate": form}),
+    "a login page": lambda form: Scripted(
+        f"<html><title>Hello {form}</title></html>", 200, {"content-type": "text/html"}
+    ),
+    "a redirect": lambda form: Scripted("", 302, {"location": f"https://h/login/{form}"}),
+    "the edge of what is quoted": lambda form: Scripted("x" * 1_985 + " " + form, 400),
+    "the edge of what is quoted of no answer": lambda form: Scripted("x" * 185 + form),
+    "a nested text": lambda form: Scripted({"error": {"message": f'{{"message": "\\"{form}\\""}}'}}, 500),
+    "no answer": lambda form: Scripted({"message": "y" * 1_985 + form, "a": {"b": [form]}}),
+    "an event that is called an error": lambda form: Scripted(f"event: error\ndata: You sent {form}.\n\n"),
+    "an event of no known shape": lambda form: Scripted(
+        sse({"strange": ["y" * 1_980 + form]}, {"message": form}, done=False)
+    ),
+    "a choice": lambda form: Scripted(sse({"choices": [{"index": 7, "delta": {"content": form}}]})),
+    "a guardrail": lambda form: Scripted(
+        {"choices": [{"message": {"content": form}, "finish_reason": "input_guardrail_triggered"}]}
+    ),
+    "an illegal head": lambda form: Scripted(b"", 200, {f"no header {form}": "x"}),
+    "an illegal first chunk": lambda form: Scripted(f"{form}\r\n".encode(), 200, {"transfer-encoding": "chunked"}),
+    "an illegal chunk": lambda form: Scripted(
+        b"d\r\ndata: x\n\ndata:\r\n" + f"{form}\r\n".encode(), 200, {"transfer-encoding": "chunked"}
+    ),
+}
+
+
+@four_ways
+@pytest.mark.parametrize("form", ["as it is", "URL", "Base64"])
+@pytest.mark.parametrize("place", _PLACES)
+def test_wherever_it_stands(call: Way, form: str, place: str) -> None:
+    with ScriptedServer(_PLACES[place](FORMS[form])) as server, _raises_without_the_token(FORMS[form]):
+        _ask(call, server)
+
+
+@four_ways
+@pytest.mark.parametrize(
+    "headers",
+    [{"X-Api-Key": TOKEN}, {"Authorization": "Basic " + base64.b64encode(f"me:{TOKEN}".encode()).decode()}],
+    ids=str,
+)
+def test_in_a_header_of_the_user(call: Way, headers: dict[str, str]) -> None:
+    with ScriptedServer(lambda _: Scripted({"message": f"You sent {TOKEN}."}, 400)) as server:
+        with _raises_without_the_token():
+            _ask(call, server, token="other", default_headers=headers)
+
+
+@pytest.mark.parametrize("options", [{"headers": {"X-Api-Key": TOKEN}}, {"auth": ("me", TOKEN)}], ids=str)
+def test_in_what_a_client_of_the_user_adds(options: dict[str, Any]) -> None:
+    async def ask(url: str) -> None:
+        async with httpx.AsyncClient(**options) as client:
+            await ChatDatabricksCompat(model="e", host=url, token="other", http_async_client=client).ainvoke("Hello!")
+
+    with ScriptedServer(lambda _: Scripted({"message": f"You sent {TOKEN}."}, 400)) as server:
+        with httpx.Client(**options) as client, _raises_without_the_token():
+            ChatDatabricksCompat(model="e", host=server.url, token="other", http_client=client).invoke("Hello!")
+        with _raises_without_the_token():
+            asyncio.run(ask(server.url))
+
+
+def test_embeddings() -> None:
+    for reply in (Scripted({"message": TOKEN}, 400), Scripted({"error": f"You sent {TOKEN}"})):
+        with ScriptedServer(lambda _, reply=reply: reply) as server:
+            embeddings = DatabricksEmbeddings(model="e", host=server.url, token=TOKEN, max_retries=0)
+            with _raises_without_the_token():
+                embeddings.embed_query("x")
+            with _raises_without_the_token():
+                asyncio.run(embeddings.aembed_documents(["x", "y"]))
+
+
+@four_ways
+@pytest.mark.parametrize("form", FORMS)
+def test_a_sign_in(call: Way, form: str) -> None:
+    refusal = f'{{"error": "invalid_client", "error_description": "Not\\n{FORMS[form]}"}}'.encode()
+    with ScriptedServer(lambda _: Scripted(refusal, 401)) as server, _raises_without_the_token(FORMS[form]):
+        _ask(call, server, token=None, client_id="me", client_secret=TOKEN)
+
+
+@four_ways
+def test_words_that_only_look_like_it_are_told(call: Way) -> None:
+    said = {"error_code": "invalid_api_key", "message": "The secret/with+odd=chars is zq7-PLAIN: Incorrect API key."}
+    with ScriptedServer(Scripted(said, 401)) as server, pytest.raises(DatabricksError) as caught:
+        _ask(call, server)
+    assert said["message"] in caught.value.message
+    assert caught.value.error_code == "invalid_api_key"
