@@ -172,7 +172,7 @@ def clock() -> str:
         {"title": "read", "description": "Reads."},
         clock,
     ],
-    ids=str,
+    ids=lambda given: given.name if isinstance(given, BaseTool) else str(given),
 )
 def test_every_spelling_of_a_tool_without_arguments(given: Any, family: str, strict: bool | None) -> None:
     (wire,) = encode_tools([convert_tool(given, strict)], FAMILIES[family])
