@@ -1,7 +1,7 @@
 """Break transport and auth, one small change at a time, and see that a test fails: `make mutate`.
 
 Rule 1. The changes are cosmic-ray's (https://cosmic-ray.readthedocs.io); those that only change an annotation, a
-docstring or a message of an error are left out, because no behaviour hangs on them.
+docstring, a message of an error or how an argument may be passed are left out, because no behaviour hangs on them.
 Rule 2. A random sample with a seed is tried, within a number of seconds. The repository is not changed: a copy of the
 package goes before it on the path.
 Rule 3. A change that no test notices is a survivor. It has to be listed in `survivors.toml` with the reason why it
@@ -140,6 +140,15 @@ def _meaning(code: str) -> str | None:
 
 class _Stripped(ast.NodeTransformer):
     """Takes out what nobody can see at run time."""
+
+    def visit_arguments(self, node: ast.arguments) -> ast.AST:
+        # "*" becomes "/": more ways of passing an argument, and no other behaviour.
+        self.generic_visit(node)
+        given = [default for default in node.kw_defaults if default is not None]
+        node.args = [*node.posonlyargs, *node.args, *node.kwonlyargs]
+        node.defaults = [*node.defaults, *given]
+        node.posonlyargs, node.kwonlyargs, node.kw_defaults = [], [], []
+        return node
 
     def visit_arg(self, node: ast.arg) -> ast.arg:
         node.annotation = None
