@@ -210,7 +210,7 @@ class Run:
         self.width = min(model.max_concurrency, len(texts))
         # A request that pauses before it is sent again leaves its place to one of these.
         self.ahead = self.width + _SPARE if self.width > 1 else 1
-        shared = gate_of(link.address, model.model) if model.adaptive_limit else None
+        shared = gate_of(link.workspace.host, model.model) if model.adaptive_limit else None
         self.gate = Lane(max(1, self.width), shared)
         self._bar = _progress_bar(len(texts)) if model.show_progress and len(texts) > 1 else None
 
