@@ -198,7 +198,7 @@ def write_call(
         bodies.append(amended)
         return write(amended)
 
-    gate = _gate(link.address, name) if turns else None
+    gate = _gate(link.workspace.host, name) if turns else None
     return Call(link.channel, write(body), target, coalesce, bool(usage), amend, gate, sent)
 
 
@@ -218,10 +218,10 @@ def _extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str, Any]
     return extra
 
 
-def _gate(address: str, model: str) -> Gate:
+def _gate(host: str, model: str) -> Gate:
     from langchain_dbchat.transport.limits import gate_of  # noqa: PLC0415  # loads asyncio: not with the package
 
-    return gate_of(address, model)
+    return gate_of(host, model)
 
 
 def _heed(

@@ -154,9 +154,9 @@ def listed(texts: Iterable[str]) -> list[str]:
         A new list.
 
     Raises:
-        TypeError: If this is one text, a mapping or a table, or a text is not a string.
+        TypeError: If this is one text, a mapping, a table or nothing to list, or a text is not a string.
     """
-    if isinstance(texts, (str, bytes, Mapping)) or hasattr(texts, "columns"):
+    if isinstance(texts, (str, bytes, Mapping, int, float, type(None))) or hasattr(texts, "columns"):
         what = "one text" if isinstance(texts, str) else f"a {type(texts).__name__}"
         raise TypeError(f"The texts are {what}; give a list of strings, or one column of them.")
     convert = next(filter(None, (getattr(texts, name, None) for name in ("to_pylist", "tolist", "to_list"))), None)
@@ -210,7 +210,7 @@ class Run:
         self.width = min(model.max_concurrency, len(texts))
         # A request that pauses before it is sent again leaves its place to one of these.
         self.ahead = self.width + _SPARE if self.width > 1 else 1
-        shared = gate_of(link.address, model.model) if model.adaptive_limit else None
+        shared = gate_of(link.workspace.host, model.model) if model.adaptive_limit else None
         self.gate = Lane(max(1, self.width), shared)
         self._bar = _progress_bar(len(texts)) if model.show_progress and len(texts) > 1 else None
 

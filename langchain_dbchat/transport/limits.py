@@ -366,20 +366,20 @@ class Turn:
 _gates: dict[tuple[str, str], Gate] = {}
 
 
-def gate_of(address: str, endpoint: str) -> Gate:
+def gate_of(host: str, endpoint: str) -> Gate:
     """Get the process's gate for an endpoint.
 
     Args:
-        address: Where it is, as `Link.address` writes it.
+        host: The host.
         endpoint: The endpoint's name.
 
     Returns:
         The gate.
     """
-    key = (address, endpoint)
+    key = (host, endpoint)
     gate = _gates.get(key)
     # setdefault is atomic: of two threads that come first, both get the same gate.
-    return gate if gate is not None else _gates.setdefault(key, Gate(f"{address.partition('://')[2]} {endpoint}"))
+    return gate if gate is not None else _gates.setdefault(key, Gate(f"{host} {endpoint}"))
 
 
 if hasattr(os, "register_at_fork"):  # there are no forks on Windows

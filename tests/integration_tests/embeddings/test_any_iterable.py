@@ -107,6 +107,8 @@ def test_nothing_to_embed_is_nothing(embed: Callable[..., Any], embeddings: Data
     [
         ("one text", "are one text; give a list"),
         (b"bytes", "are a bytes"),
+        (None, "are a NoneType; give a list of strings"),
+        (3, "are a int"),
         ({"a": "b"}, "are a dict"),
         (FRAME, "are a DataFrame; give a list of strings, or one column"),
         (pa.table({"a": WORDS}), "are a Table"),
