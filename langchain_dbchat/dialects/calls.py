@@ -70,7 +70,12 @@ class _State:
             return part.id != self.sent_id
         if not (self.arguments or self.empty):
             return False
-        return part.name != self.name or (bool(self.arguments) and parse_arguments(self.text())[1] is None)
+        return part.name != self.name or self.is_complete()
+
+    def is_complete(self) -> bool:
+        """Tell whether the arguments stand for an object; what does not end with a brace is not parsed for it."""
+        last = next((text for text in map(str.rstrip, reversed(self.arguments)) if text), "")
+        return bool(last) and (not self.given or last.endswith("}")) and parse_arguments(self.text())[1] is None
 
 
 class Calls:
@@ -82,7 +87,7 @@ class Calls:
         closed: The parameters of strict tools, by the caller's name, whose calls may hold nulls that they do not allow.
     """
 
-    __slots__ = ("_by_index", "_closed", "_names", "_states", "_whole")
+    __slots__ = ("_by_index", "_by_sent_id", "_closed", "_ids", "_names", "_states", "_whole")
 
     def __init__(self, *, whole: bool, names: Mapping[str, str], closed: Mapping[str, Any]) -> None:
         self._whole = whole
@@ -90,6 +95,8 @@ class Calls:
         self._closed = closed
         self._states: list[_State] = []
         self._by_index: dict[int, _State] = {}
+        self._by_sent_id: dict[str, _State] = {}
+        self._ids: set[str] = set()
 
     def add(self, part: Call) -> tuple[Chunk, dict[str, Any] | None]:
         """Add a call or a fragment of one.
@@ -104,9 +111,12 @@ class Calls:
         state = self._state_of(part)
         call_id = name = None
         if part.id and state.id is None:
-            taken = {call.id for call in self._states}
-            state.sent_id = part.id
-            state.id = call_id = f"{part.id}-{state.index}" if part.id in taken else part.id
+            state.sent_id = call_id = part.id
+            self._by_sent_id.setdefault(part.id, state)
+            while call_id in self._ids:
+                call_id = f"{call_id}-{state.index}"
+            state.id = call_id
+            self._ids.add(call_id)
         if part.name and part.name != state.name:
             state.name += part.name
             name = part.name
@@ -138,7 +148,7 @@ class Calls:
         elif part.index is not None:
             state = self._by_index.get(part.index, None if part.id or part.name else last)
         elif part.id:
-            state = next((call for call in self._states if call.sent_id == part.id), None)
+            state = self._by_sent_id.get(part.id)
         else:
             state = last
         if state is None or state.is_other_than(part):
