@@ -255,7 +255,7 @@ def _completes(arguments: str) -> bool:
     """Tell whether langchain-core would make a valid call of these arguments."""
     try:
         return isinstance(parse_partial_json(arguments), dict)
-    except ValueError:
+    except (ValueError, RecursionError):  # langchain-core files such a call as invalid, too
         return False
 
 
