@@ -53,6 +53,8 @@ def _parse(raw: bytes | str) -> dict[str, Any]:
         raise MalformedResponseError(
             f"The server sent something that is not JSON ({error}): {bytes_start(raw)}"
         ) from error
+    if isinstance(payload, list) and any(isinstance(item, dict) and item.get("error") for item in payload):
+        raise_error_within({"error": payload}, "choices")  # as Google writes errors
     if not isinstance(payload, dict):
         raise MalformedResponseError(
             f"The server sent a JSON {type(payload).__name__} instead of an object: {bytes_start(raw)}"

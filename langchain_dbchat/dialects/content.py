@@ -168,13 +168,13 @@ def encode_block(block: Block, family: Family, where: str) -> Part:
     media = part["type"]
     if media != "text" and family.media is not None and media not in family.media:
         raise UnsupportedContentError(
-            f"{where}: models of the family {family.name!r} take no {media!r} content. They take text"
+            f"{where}: this model takes no {media!r} content. It takes text"
             + "".join(f", {name}" for name in sorted(family.media))
             + "."
         )
     if media == "image_url" and not family.image_urls and not part["image_url"]["url"].startswith("data:"):
         raise UnsupportedContentError(
-            f"{where}: models of the family {family.name!r} refuse image URLs. Send the image itself: "
+            f"{where}: this model refuses image URLs. Send the image itself: "
             '{"type": "image", "base64": ..., "mime_type": "image/png"}.'
         )
     if media == "file" and family.media is not None and not part["file"].get("file_data"):

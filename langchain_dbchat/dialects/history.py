@@ -141,8 +141,8 @@ def _orphan(entry: Entry, ids: CallIds, family: Family) -> Entry:
         raise UnsupportedContentError(f"{entry.where}: a tool result needs the id of the call that it answers.")
     if not family.orphan_results:
         raise UnsupportedContentError(
-            f"{entry.where}: no open tool call has the id {given!r}, so this result answers nothing, and models of the "
-            f"family {family.name!r} refuse that. Keep the AIMessage whose tool_calls hold this id, or leave the "
+            f"{entry.where}: no open tool call has the id {given!r}, so this result answers nothing, and this "
+            "model refuses that. Keep the AIMessage whose tool_calls hold this id, or leave the "
             "result out too: trim_messages(..., start_on='human') does that."
         )
     return _answering(entry, ids.of_result(given))

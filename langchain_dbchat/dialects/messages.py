@@ -75,10 +75,13 @@ def encode_conversation(messages: Sequence[BaseMessage], target: Target) -> tupl
     """
     replaced: set[str] = set()
     entries: list[Entry] = []
-    for number, message in enumerate(messages):
-        context = Context(target.family, f"message {number} ({message.type})", replaced)
-        entries.extend(_encode_message(message, target, context))
-    wire = order(entries, target.family)
+    try:
+        for number, message in enumerate(messages):
+            context = Context(target.family, f"message {number} ({message.type})", replaced)
+            entries.extend(_encode_message(message, target, context))
+        wire = order(entries, target.family)
+    except UnsupportedContentError as error:  # what cannot be represented depends on the model: name it
+        raise UnsupportedContentError(f"{target.model!r}: {error.message}") from error.__cause__
     if not any(message["role"] != "system" for message in wire):
         raise UnsupportedContentError(
             "There is nothing to answer: the conversation holds nothing besides system messages. Add a human message."
@@ -144,19 +147,19 @@ def _encode_prompt(message: HumanMessage, context: Context) -> list[Entry]:
     if parts:
         entries.append(Entry(_message("user", parts, message, family), where))
     elif not entries:
-        raise UnsupportedContentError(f"{where}: {_why_empty(content, family)}")
+        raise UnsupportedContentError(f"{where}: {_why_empty(content)}")
     return entries
 
 
-def _why_empty(content: Any, family: Family) -> str:
+def _why_empty(content: Any) -> str:
     if not content:
-        return f"the message is empty, and the family {family.name!r} refuses empty text."
+        return "the message is empty, and this model refuses empty text."
     if isinstance(content, list) and any(block_role(block) != "content" for block in content):
         return (
             "nothing is left of the message: reasoning and tool calls of an answer are not a user's to send. "
             "Send the answer's text: HumanMessage(answer.text)."
         )
-    return f"the message is empty but for white space, and the family {family.name!r} refuses text without words."
+    return "the message is empty but for white space, and this model refuses text without words."
 
 
 def _marked(result: Entry, block: Mapping[str, Any], family: Family) -> Entry:
