@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import to_json
+
 from langchain_dbchat.dialects.beside import Beside, Cited, Other, Spoken
 from langchain_dbchat.dialects.calls import Calls
 from langchain_dbchat.dialects.citations import sources_of
@@ -106,7 +108,7 @@ class Answer:
         self._segments: list[_Segment] = []
         self._calls = Calls(whole=whole, sent=sent or SentTools())
         self._refusal: list[str] = []
-        self._cited: dict[str, list[Any]] = {}
+        self._cited: dict[str, dict[bytes, Any]] = {}
         self._audio: list[Mapping[str, Any]] = []
         self._beside = Fields(fragments=True)
 
@@ -140,8 +142,9 @@ class Answer:
         if type(part) is Refusal:
             self._refusal.append(part.text)
         elif type(part) is Cited:
-            known = self._cited.setdefault(part.key, [])
-            known.extend(citation for citation in part.citations if citation not in known)
+            known = self._cited.setdefault(part.key, {})
+            for citation in part.citations:  # by their text, because a search among 10,000 would be slow
+                known.setdefault(to_json(citation, inf_nan_mode="constants"), citation)
         elif type(part) is Spoken:
             self._audio.append(part.audio)
         elif type(part) is Beside:
@@ -229,14 +232,14 @@ class Answer:
             What that adds to the message.
         """
         deltas = []
+        cited = {key: list(citations.values()) for key, citations in self._cited.items() if citations}
+        self._cited = {}
         for fields in (said, self._beside.whole(), self._beside.whole().get("provider_specific_fields")):
             if isinstance(fields, Mapping):
-                known = [citation for citations in self._cited.values() for citation in citations]
+                known = [citation for citations in cited.values() for citation in citations]
                 found = sources_of(fields, self._text(), known)
                 if found:
-                    self._cited.setdefault("citations", []).extend(found)
-        cited = {key: citations for key, citations in self._cited.items() if citations}
-        self._cited = {}
+                    cited.setdefault("citations", []).extend(found)
         if cited:
             deltas.append(self._cite(cited))
         tail = self._segments[-1].settle() if self._segments else []

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from langchain_dbchat.dialects.citations import flat
-from langchain_dbchat.dialects.fields import says_something
+from langchain_dbchat.dialects.fields import says_something, storable
 from langchain_dbchat.errors import MalformedResponseError
 
 PLAIN = frozenset({"role", "content", "refusal", "tool_calls", "reasoning_content", "thinking_blocks"})
@@ -103,25 +103,25 @@ def read_beside(says: Mapping[str, Any]) -> Iterator[Other | Spoken | Cited | Be
 def _images(value: Any) -> tuple[list[Other], Any]:
     if not isinstance(value, list) or not all(isinstance(image, Mapping) and words(image, "type") for image in value):
         return [], value
-    return [Other({key: below for key, below in image.items() if key != "index"}) for image in value], None
+    return [Other({key: storable(below) for key, below in image.items() if key != "index"}) for image in value], None
 
 
 def _audio(value: Any) -> tuple[list[Spoken], Any]:
-    return ([Spoken(value)], None) if isinstance(value, Mapping) else ([], value)
+    return ([Spoken(storable(value))], None) if isinstance(value, Mapping) else ([], value)
 
 
 def _annotations(value: Any) -> tuple[list[Cited], Any]:
-    return ([Cited("annotations", list(flat(value)))], None) if isinstance(value, list) else ([], value)
+    return ([Cited("annotations", list(flat(storable(value))))], None) if isinstance(value, list) else ([], value)
 
 
 def _citations(value: Any) -> tuple[list[Cited], Any]:
-    return [Cited("citations", list(flat(value)))], None
+    return [Cited("citations", list(flat(storable(value))))], None
 
 
 def _provided(value: Any) -> tuple[list[Cited], Any]:
     if not isinstance(value, Mapping):
         return [], value
-    citations = list(flat([value.get(key) for key in _CITING]))
+    citations = list(flat([storable(value.get(key)) for key in _CITING]))
     read = {*_CITING, "thinking_blocks"}
     left = {key: below for key, below in value.items() if key not in read and says_something(below)}
     return [Cited("citations", citations)] if citations else [], left

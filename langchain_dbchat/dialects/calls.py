@@ -69,7 +69,12 @@ class _State:
             return part.id != self.sent_id
         if not (self.arguments or self.empty):
             return False
-        return part.name != self.name or (bool(self.arguments) and parse_arguments(self.text())[1] is None)
+        return part.name != self.name or self.is_complete()
+
+    def is_complete(self) -> bool:
+        """Tell whether the arguments stand for an object; what does not end with a brace is not parsed for it."""
+        last = next((text for text in map(str.rstrip, reversed(self.arguments)) if text), "")
+        return bool(last) and (not self.given or last.endswith("}")) and parse_arguments(self.text())[1] is None
 
 
 class Calls:
@@ -80,7 +85,7 @@ class Calls:
         sent: What the request changed in its tools, which is undone.
     """
 
-    __slots__ = ("_by_index", "_closed", "_names", "_states", "_whole")
+    __slots__ = ("_by_index", "_by_sent_id", "_closed", "_ids", "_names", "_states", "_whole")
 
     def __init__(self, *, whole: bool, sent: SentTools) -> None:
         self._whole = whole
@@ -88,6 +93,8 @@ class Calls:
         self._closed = sent.closed
         self._states: list[_State] = []
         self._by_index: dict[int, _State] = {}
+        self._by_sent_id: dict[str, _State] = {}
+        self._ids: set[str] = set()
 
     def add(self, part: Call) -> tuple[Chunk, dict[str, Any] | None]:
         """Add a call or a fragment of one.
@@ -102,9 +109,12 @@ class Calls:
         state = self._state_of(part)
         call_id = name = None
         if part.id and state.id is None:
-            taken = {call.id for call in self._states}
-            state.sent_id = part.id
-            state.id = call_id = f"{part.id}-{state.index}" if part.id in taken else part.id
+            state.sent_id = call_id = part.id
+            self._by_sent_id.setdefault(part.id, state)
+            while call_id in self._ids:
+                call_id = f"{call_id}-{state.index}"
+            state.id = call_id
+            self._ids.add(call_id)
         if part.name and part.name != state.name:
             state.name += part.name
             name = part.name
@@ -136,7 +146,7 @@ class Calls:
         elif part.index is not None:
             state = self._by_index.get(part.index, None if part.id or part.name else last)
         elif part.id:
-            state = next((call for call in self._states if call.sent_id == part.id), None)
+            state = self._by_sent_id.get(part.id)
         else:
             state = last
         if state is None or state.is_other_than(part):
@@ -243,7 +253,7 @@ def _completes(arguments: str) -> bool:
     """Tell whether langchain-core would make a valid call of these arguments."""
     try:
         return isinstance(parse_partial_json(arguments), dict)
-    except ValueError:
+    except (ValueError, RecursionError):  # langchain-core files such a call as invalid, too
         return False
 
 

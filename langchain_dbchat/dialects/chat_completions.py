@@ -19,6 +19,7 @@ from pydantic_core import from_json, to_json
 from langchain_dbchat.dialects.answer import Answer, Delta
 from langchain_dbchat.dialects.errors_within import may_be_blocked, raise_blocked, raise_error_within
 from langchain_dbchat.dialects.facts import ANSWER_KEYS, CHOICE_KEYS, Facts
+from langchain_dbchat.dialects.fields import storable
 from langchain_dbchat.dialects.parts import SILENT, Part, Text, join_parts, read_parts
 from langchain_dbchat.dialects.reasoning import PROVIDER, Target
 from langchain_dbchat.dialects.usage import decode_usage
@@ -59,6 +60,8 @@ def _parse(raw: bytes | str) -> dict[str, Any]:
         raise MalformedResponseError(
             f"The server sent something that is not JSON ({error}): {bytes_start(raw)}"
         ) from error
+    if isinstance(payload, list) and any(isinstance(item, dict) and item.get("error") for item in payload):
+        raise_error_within({"error": payload}, "choices")  # as Google writes errors
     if not isinstance(payload, dict):
         raise MalformedResponseError(
             f"The server sent a JSON {type(payload).__name__} instead of an object: {bytes_start(raw)}"
@@ -113,14 +116,14 @@ def decode_answer(body: bytes, target: Target, request_id: str | None, sent: Sen
         facts.finish_reason = _reason_of(choice)
         info: dict[str, Any] = {"finish_reason": facts.finish_reason} if facts.finish_reason else {}
         if choice.get("logprobs") is not None:
-            info["logprobs"] = choice["logprobs"]
+            info["logprobs"] = storable(choice["logprobs"])
         message = _message(answer, facts, cut=facts.cut)
         if is_blocked and (blocked is None or may_be_blocked(choice)):
             blocked = message
         generations.append(ChatGeneration(message=message, generation_info=info or None))
     if blocked is not None:
         raise_blocked(payload, blocked, request_id=request_id)
-    usage = dict(said.usage) if said.usage else {}
+    usage = storable(dict(said.usage)) if said.usage else {}
     return ChatResult(generations=generations, llm_output={"token_usage": usage, "model_name": target.model})
 
 
@@ -359,7 +362,7 @@ class StreamDecoder:
             self._facts.keep_choice(choice)
             self._facts.finish_reason = _reason_of(choice) or self._facts.finish_reason
         if isinstance(choice.get("logprobs"), dict):
-            self._note_logprobs(choice["logprobs"])
+            self._note_logprobs(storable(choice["logprobs"]))
         says = choice.get("delta") or choice.get("message")
         if not says:
             return

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.dialects.fields import Fields
+from langchain_dbchat.dialects.fields import Fields, storable
 from langchain_dbchat.dialects.reasoning import PROVIDER, Target
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Facts:
         if self.request_id is not None:
             metadata["request_id"] = self.request_id
         if self.usage is not None:
-            metadata["token_usage"] = dict(self.usage)
+            metadata["token_usage"] = storable(dict(self.usage))
         for key, value in self.kept.whole().items():
             metadata[f"server_{key}" if key in _OURS else key] = value
         return metadata

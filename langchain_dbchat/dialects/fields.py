@@ -5,7 +5,8 @@ Rule 2. A field that has the same value in each event is that value: servers rep
 Rule 3. Otherwise objects are merged key by key. A list that begins with the one before it replaces it, other lists
     are joined. Text of a delta is joined, because a delta is a fragment; text beside ``choices`` is replaced. Of
     numbers and booleans the last one counts.
-Rule 4. A field is given once, when the answer has ended: langchain-core joins equal texts on two chunks to one text,
+Rule 4. A whole number that MessagePack, and with it a LangGraph checkpoint, cannot hold becomes text.
+Rule 5. A field is given once, when the answer has ended: langchain-core joins equal texts on two chunks to one text,
     adds up whole numbers and raises ``TypeError`` for booleans and values of two types.
 """
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
 
-__all__ = ["Fields", "says_something"]
+__all__ = ["Fields", "says_something", "storable"]
 
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1  # what MessagePack, and with it a LangGraph checkpoint, can hold
 
@@ -73,7 +74,7 @@ class Fields:
 
     def whole(self) -> dict[str, Any]:
         """Return each field once, in the order in which they came."""
-        return {key: _storable(values.whole(fragments=self._fragments)) for key, values in self._values.items()}
+        return {key: storable(values.whole(fragments=self._fragments)) for key, values in self._values.items()}
 
 
 class _Values:
@@ -113,12 +114,19 @@ class _Values:
         return values[-1]
 
 
-def _storable(value: Any) -> Any:
-    """Write whole numbers that no checkpoint can hold as text; return anything else as it is."""
+def storable(value: Any) -> Any:
+    """Write whole numbers that no checkpoint can hold as text.
+
+    Args:
+        value: Any JSON value.
+
+    Returns:
+        A copy, with text in place of numbers below -2**63 and above 2**64-1.
+    """
     if isinstance(value, dict):
-        return {key: _storable(below) for key, below in value.items()}
+        return {key: storable(below) for key, below in value.items()}
     if isinstance(value, list):
-        return [_storable(below) for below in value]
+        return [storable(below) for below in value]
     if isinstance(value, int) and not _SMALLEST <= value <= _LARGEST:
         return str(value)
     return value

@@ -23,7 +23,7 @@ from langchain_dbchat.dialects.beside import (
     words,
 )
 from langchain_dbchat.dialects.citations import flat
-from langchain_dbchat.dialects.fields import says_something
+from langchain_dbchat.dialects.fields import says_something, storable
 from langchain_dbchat.dialects.reasoning import FUNCTION_EXTRAS
 from langchain_dbchat.errors import MalformedResponseError
 
@@ -144,8 +144,10 @@ def _read_block(block: Any) -> Iterator[Part]:
     elif not isinstance(block, dict):
         raise MalformedResponseError(f"A part of the answer's content is a {type(block).__name__}, not an object.")
     elif (block.get("type") or ("text" if "text" in block else None)) == "text":  # langchain-core reads it so, too
-        extras = {key: value for key, value in block.items() if key not in _TEXT_KEYS and says_something(value)}
-        citations = list(flat([block.get("citations"), block.get("citation")]))
+        extras = {
+            key: storable(value) for key, value in block.items() if key not in _TEXT_KEYS and says_something(value)
+        }
+        citations = list(flat([storable(block.get("citations")), storable(block.get("citation"))]))
         if citations:
             extras["citations"] = citations
         yield Text(words(block, "text") or "", extras or None)
@@ -158,7 +160,7 @@ def _read_block(block: Any) -> Iterator[Part]:
         yield Refusal(words(block, "refusal") or "")
     else:
         words(block, "type")
-        yield Other(block)
+        yield Other(storable(block))
 
 
 def _reasoning(said: Mapping[str, Any], key: str, *, opens: bool = True) -> Reasoning:
@@ -193,7 +195,7 @@ def _read_call(call: Any) -> Call:
         id=words(call, "id"),
         name=words(function, "name"),
         arguments="" if arguments is None else _text_of(arguments),
-        extras=extras or None,
+        extras=storable(extras) if extras else None,
     )
 
 

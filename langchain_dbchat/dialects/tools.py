@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic_core import from_json
 
+from langchain_dbchat.dialects.json_text import clean_text
 from langchain_dbchat.dialects.schemas import fit_parameters
 from langchain_dbchat.dialects.schemas.parts import ANNOTATIONS
 from langchain_dbchat.dialects.schemas.recursive import recursive_function, recursive_parameters
@@ -212,7 +213,7 @@ def parse_arguments(text: str) -> tuple[dict[str, Any], str | None]:
     one JSON object is that object: vLLM's Hermes parser encodes what Granite has encoded already (vllm #54964). A
     Markdown fence around one object is left out. Raw control characters inside strings, which models write, are
     accepted, as langchain-core accepts them. Everything else is not a call, and the model has to be told so: a list, a
-    number, an object that more text follows, single quotes.
+    number, an object that more text follows, single quotes, half of a surrogate pair (nothing could store it).
 
     Args:
         text: JSON text as the model wrote it.
@@ -241,7 +242,11 @@ def _decode(text: str) -> Any:
     try:
         return from_json(text)
     except ValueError:
-        return json.loads(text, strict=False)
+        value = json.loads(text, strict=False)
+        text_of = json.dumps(value, ensure_ascii=False)
+        if clean_text(text_of) != text_of:
+            raise ValueError("it holds half of a surrogate pair, which is not a character") from None
+        return value
 
 
 def _may_hold_arguments(text: str) -> bool:

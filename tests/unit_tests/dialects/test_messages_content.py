@@ -392,3 +392,23 @@ def test_what_claude_continues_does_not_end_with_white_space(family: str) -> Non
     assert encode(HI, AIMessage([marked]), family=family)[-1]["content"] == [{**marked, "text": "The:"}]
     for other in ("generic", "gpt-5", "open-weights"):
         assert encode(HI, AIMessage("The: "), family=other)[-1]["content"] == "The: "
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [HumanMessage([{"type": "audio", "base64": "aGk=", "mime_type": "audio/wav"}])],
+        [HumanMessage([{"type": "image", "url": "https://example.com/a.png"}])],
+        [HumanMessage("")],
+        [HumanMessage("  ")],
+        [HumanMessage("a"), ToolMessage("b", tool_call_id="never called")],
+        [SystemMessage("a")],
+    ],
+    ids=lambda messages: str(messages[-1].content)[:20],
+)
+def test_an_error_names_the_model_as_the_user_named_it_and_no_family(messages: list[Any]) -> None:
+    with pytest.raises(UnsupportedContentError, match="^'my-claude'") as caught:
+        encode(*messages, family="claude", model="my-claude")
+    assert "family" not in caught.value.message
+    assert "'claude'" not in caught.value.message
+    assert caught.value.__suppress_context__

@@ -1,0 +1,140 @@
+"""Large answers: the work grows with their size, and not with its square. Operations are counted, not seconds."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from langchain_dbchat.dialects.answer import Answer
+from langchain_dbchat.dialects.beside import Cited
+from langchain_dbchat.dialects.chat_completions import StreamDecoder, decode_answer
+from langchain_dbchat.dialects.parts import Call
+from langchain_dbchat.dialects.reasoning import Target
+from langchain_dbchat.models.families import family_of
+
+TARGET = Target("my-own", family_of("my-own"))
+
+
+def _operations(work: Callable[[], Any]) -> int:
+    """Count the bytecode instructions of this package that a piece of work executes."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal count
+        if "langchain_dbchat" not in frame.f_code.co_filename:
+            return None
+        frame.f_trace_opcodes = True
+        count += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def _is_linear(work: Callable[[int], Callable[[], Any]]) -> bool:
+    work(20)()  # what is loaded once
+    return _operations(work(400)) <= 2.2 * _operations(work(200))
+
+
+def _calls(count: int, ids: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "index": number,
+            "id": {"distinct": f"call_{number}", "the same": "call_0", "none": None}[ids],
+            "type": "function",
+            "function": {"name": "f", "arguments": "{}"},
+        }
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("ids", ["distinct", "the same", "none"])
+def test_many_calls_of_a_whole_answer(ids: str) -> None:
+    def work(count: int) -> Callable[[], Any]:
+        choice = {"message": {"content": None, "tool_calls": _calls(count, ids)}, "finish_reason": "tool_calls"}
+        body = json.dumps({"choices": [choice]}).encode()
+        return lambda: decode_answer(body, TARGET, None)
+
+    assert _is_linear(work)
+
+
+@pytest.mark.parametrize("index", [True, False])
+@pytest.mark.parametrize("ids", ["distinct", "the same", "none"])
+def test_many_calls_of_a_stream(ids: str, index: bool) -> None:
+    def work(count: int) -> Callable[[], Any]:
+        events = []
+        for call in _calls(count, ids):
+            if not index:
+                del call["index"]
+            events.append(json.dumps({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}).encode())
+        events.append(b'{"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}')
+
+        def read() -> None:
+            decoder = StreamDecoder(TARGET)
+            for event in events:
+                list(decoder.feed([event]))
+            decoder.close()
+
+        return read
+
+    assert _is_linear(work)
+
+
+class _Counted(dict[str, Any]):
+    """A citation that counts with how many it is compared."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        type(self).compared += 1
+        return super().__eq__(other)
+
+    __hash__ = None
+
+
+def test_many_citations() -> None:
+    answer = Answer()
+    for number in range(300):
+        answer.add(Cited("annotations", [_Counted(url=f"https://example.com/{number}")]))
+    answer.add(Cited("annotations", [_Counted(url="https://example.com/7")]))
+    answer.conclude({"citations": ["https://example.com/8"]})
+    (block,) = [block for block in answer.content() if isinstance(block, dict)]
+    assert len(block["annotations"]) == 300
+    assert _Counted.compared <= 1_000
+
+
+def test_a_name_in_every_fragment() -> None:
+    """A server that repeats the name has the arguments parsed only where an object may end."""
+
+    def work(count: int) -> Callable[[], Any]:
+        pieces = ['{"a": [', *["1, "] * count, "1]}"]
+
+        def read() -> None:
+            answer = Answer()
+            for piece in pieces:
+                answer.add(Call(None, None, "f", piece))
+            ((call,), invalid) = answer.calls()
+            assert not invalid
+            assert len(call["args"]["a"]) == count + 1
+
+        return read
+
+    assert _is_linear(work)
+
+
+def test_white_space_after_an_object_does_not_hide_its_end() -> None:
+    answer = Answer()
+    for piece in ('{"a": 1}', "\n", '{"a": 2}'):
+        answer.add(Call(None, None, "f", piece))
+    calls, _ = answer.calls()
+    assert [call["args"] for call in calls] == [{"a": 1}, {"a": 2}]
