@@ -150,10 +150,10 @@ def test_a_stream_that_has_begun_ends_when_no_event_is_complete(call: Way) -> No
 def test_a_request_that_is_taken_slowly_is_a_timeout(way: str) -> None:
     def serve(connection: socket.socket, _: int) -> None:
         while connection.recv(65536):  # fast enough for each part of it, too slow for the whole
-            time.sleep(0.02)
+            time.sleep(0.004)
 
     with RawServer(serve) as server:
-        channel = Channel(Rotating(), timeouts=Timeouts(write=0.4), policy=RetryPolicy(max_retries=0))
+        channel = Channel(Rotating(), timeouts=Timeouts(write=0.4, first_event=5), policy=RetryPolicy(max_retries=0))
         request = request_to(server.url, {"x": "x" * 30_000_000})
         began = time.monotonic()
         with pytest.raises(DatabricksTimeoutError, match="timeout: write"):
