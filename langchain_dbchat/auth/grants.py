@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pydantic_core
 from pydantic import SecretStr
 
-from langchain_dbchat.auth.token_requests import Answer, aask, ask
+from langchain_dbchat.auth.token_requests import aask, ask
 from langchain_dbchat.auth.tokens import Grant
 from langchain_dbchat.error_bodies import scrub
 from langchain_dbchat.errors import (
@@ -90,6 +90,15 @@ class TokenRequest:
     purpose: str
     step: str
     advice: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the endpoint answered."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -166,7 +175,7 @@ def fetch_grant(request: TokenRequest) -> Grant:
                     effect = plan.send(None)
                     continue
                 try:
-                    answer = ask(client, request, TIMEOUT)
+                    answer = Answer(*ask(client, request, TIMEOUT))
                 except httpx.HTTPError as error:
                     effect = plan.send(_failure(error))
                 else:
@@ -198,7 +207,7 @@ async def afetch_grant(request: TokenRequest) -> Grant:
                     effect = plan.send(None)
                     continue
                 try:
-                    answer = await asyncio.wait_for(aask(client, request), TIMEOUT)
+                    answer = Answer(*await asyncio.wait_for(aask(client, request), TIMEOUT))
                 except asyncio.TimeoutError:
                     effect = plan.send(Unanswered("the answer did not end", timed_out=True))
                 except httpx.HTTPError as error:
