@@ -25,7 +25,7 @@ import pydantic_core
 from pydantic import SecretStr
 
 from langchain_dbchat.auth.tls import tls_context
-from langchain_dbchat.auth.token_requests import Answer, aask, ask
+from langchain_dbchat.auth.token_requests import aask, ask
 from langchain_dbchat.auth.tokens import Grant
 from langchain_dbchat.auth.workspace import is_loopback
 from langchain_dbchat.error_bodies import scrub
@@ -94,6 +94,15 @@ class TokenRequest:
     purpose: str
     step: str
     advice: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the endpoint answered."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -170,7 +179,7 @@ def fetch_grant(request: TokenRequest) -> Grant:
                     effect = plan.send(None)
                     continue
                 try:
-                    answer = ask(client, request, TIMEOUT)
+                    answer = Answer(*ask(client, request, TIMEOUT))
                 except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
                     effect = plan.send(_failure(error, request))
                 else:
@@ -202,7 +211,7 @@ async def afetch_grant(request: TokenRequest) -> Grant:
                     effect = plan.send(None)
                     continue
                 try:
-                    answer = await asyncio.wait_for(aask(client, request), TIMEOUT)
+                    answer = Answer(*await asyncio.wait_for(aask(client, request), TIMEOUT))
                 except asyncio.TimeoutError:
                     effect = plan.send(Unanswered("the answer did not end", timed_out=True))
                 except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:

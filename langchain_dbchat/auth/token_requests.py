@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 import zlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.errors import MalformedResponseError
@@ -24,14 +23,7 @@ if TYPE_CHECKING:
 # The largest answer that is read, in bytes.
 LARGEST = 1024 * 1024
 
-
-@dataclass(frozen=True)
-class Answer:
-    """What the endpoint answered."""
-
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+Raw = tuple[int, "Mapping[str, str]", bytes]  # status, headers, body
 
 
 def _post_options(request: TokenRequest) -> dict[str, Any]:
@@ -44,7 +36,7 @@ def _post_options(request: TokenRequest) -> dict[str, Any]:
     return {"headers": headers, "data": dict(request.form)}
 
 
-def ask(client: httpx.Client, request: TokenRequest, timeout: float) -> Answer:
+def ask(client: httpx.Client, request: TokenRequest, timeout: float) -> Raw:
     """Send the request, and read an answer that is neither too large nor too slow."""
     until = time.monotonic() + timeout
     options = {**_post_options(request), "extensions": {"trace": lambda event, info: _hurry(event, info, until)}}
@@ -54,10 +46,10 @@ def ask(client: httpx.Client, request: TokenRequest, timeout: float) -> Answer:
             raw += piece
             if len(raw) > LARGEST:
                 break
-    return _answer(request, response, bytes(raw))
+    return _checked(request, response, bytes(raw))
 
 
-async def aask(client: httpx.AsyncClient, request: TokenRequest) -> Answer:
+async def aask(client: httpx.AsyncClient, request: TokenRequest) -> Raw:
     """Do the same in a task, whose caller looks at the clock."""
     raw = bytearray()
     async with client.stream("POST", request.url, **_post_options(request)) as response:
@@ -65,7 +57,7 @@ async def aask(client: httpx.AsyncClient, request: TokenRequest) -> Answer:
             raw += piece
             if len(raw) > LARGEST:
                 break
-    return _answer(request, response, bytes(raw))
+    return _checked(request, response, bytes(raw))
 
 
 def _hurry(event: str, info: Mapping[str, Any], until: float) -> None:
@@ -90,7 +82,7 @@ def _hurry(event: str, info: Mapping[str, Any], until: float) -> None:
     stream.read = in_time
 
 
-def _answer(request: TokenRequest, response: httpx.Response, raw: bytes) -> Answer:
+def _checked(request: TokenRequest, response: httpx.Response, raw: bytes) -> Raw:
     """Take out of a response what is decided on."""
     if response.headers.get("content-encoding", "identity").lower() != "identity":  # not asked for
         try:
@@ -104,4 +96,4 @@ def _answer(request: TokenRequest, response: httpx.Response, raw: bytes) -> Answ
             status_code=response.status_code,
             auth=request.step,
         )
-    return Answer(response.status_code, response.headers, raw)
+    return response.status_code, response.headers, raw

@@ -1,17 +1,18 @@
 """The first of a host's addresses that answers (RFC 8305, "Happy Eyeballs"), for event loops.
 
 asyncio can do this itself, but loses a socket when it is cancelled at the moment in which it has connected. Here every
-socket has somebody who closes it.
+socket has somebody who closes it. Threads try one address after the other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections import Counter
 from typing import Any
 
-__all__ = ["first_to_answer"]
+__all__ = ["first_in_turn", "first_to_answer", "time_left"]
 
 _STAGGER = 0.25  # seconds until the next address is tried beside the first, as RFC 8305 advises
 
@@ -47,6 +48,40 @@ async def first_to_answer(host: str, port: int) -> socket.socket:
         for attempt in attempts:
             attempt.cancel()
             attempt.add_done_callback(lambda ended: _close_unless(ended, winner))
+
+
+def first_in_turn(host: str, port: int, until: float | None) -> socket.socket:
+    """Connect to one address of a host after the other, as `socket.create_connection`, but all by one deadline.
+
+    Each address has its share of the time that is left, so that one that leads nowhere does not use it up.
+    """
+    failed: OSError | None = None
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for number, (family, kind, protocol, _, address) in enumerate(infos):
+        made = socket.socket(family, kind, protocol)
+        try:
+            left = time_left(until)
+            made.settimeout(None if left is None else left / (len(infos) - number))
+            made.connect(address)
+        except OSError as error:
+            made.close()
+            failed = failed or error
+        except BaseException:
+            made.close()
+            raise
+        else:
+            return made
+    raise failed or OSError(f"{host} has no address")
+
+
+def time_left(until: float | None) -> float | None:
+    """Say how many seconds are left; raise TimeoutError if there are none."""
+    if until is None:
+        return None
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
 
 
 async def _resolve(host: str, port: int) -> list[Info]:

@@ -20,7 +20,8 @@ import httpx
 from langchain_dbchat._version import __version__
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.transport.exchange import Failure, Reply, Request
-from langchain_dbchat.transport.incoming import Pace, PacedStream, Reading, too_large
+from langchain_dbchat.transport.incoming import Reading, too_large
+from langchain_dbchat.transport.pace import Pace, PacedStream
 from langchain_dbchat.transport.unpacking import ACCEPTED, unpacker_for
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from typing import cast
 
 import httpx
 
-from langchain_dbchat.transport.addresses import first_to_answer
+from langchain_dbchat.transport.addresses import first_in_turn, first_to_answer, time_left
 
 __all__ = ["AsyncSocket", "Socket", "aconnect", "connect"]
 
@@ -81,7 +81,7 @@ class Socket:
             while view:
                 view = view[self._socket.send(view) :]
                 if view and until is not None:
-                    self._socket.settimeout(_left(until))
+                    self._socket.settimeout(time_left(until))
         except TimeoutError as error:
             raise httpx.WriteTimeout(str(error)) from error
         except OSError as error:
@@ -314,11 +314,11 @@ def connect(
     """
     until = None if timeout is None else time.monotonic() + timeout
     try:
-        made = _first_to_answer(host, port, until)
+        made = first_in_turn(host, port, until)
         try:
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if context is not None:
-                made.settimeout(_left(until))
+                made.settimeout(time_left(until))
                 made = context.wrap_socket(made, server_hostname=name or host)
         except BaseException:
             made.close()
@@ -328,40 +328,6 @@ def connect(
     except OSError as error:
         raise httpx.ConnectError(str(error)) from error
     return Socket(made)
-
-
-def _first_to_answer(host: str, port: int, until: float | None) -> socket.socket:
-    """Connect to one address of a host after the other, as `socket.create_connection`, but all by one deadline.
-
-    Each address has its share of the time that is left, so that one that leads nowhere does not use it up.
-    """
-    failed: OSError | None = None
-    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    for number, (family, kind, protocol, _, address) in enumerate(infos):
-        made = socket.socket(family, kind, protocol)
-        try:
-            left = _left(until)
-            made.settimeout(None if left is None else left / (len(infos) - number))
-            made.connect(address)
-        except OSError as error:
-            made.close()
-            failed = failed or error
-        except BaseException:
-            made.close()
-            raise
-        else:
-            return made
-    raise failed or OSError(f"{host} has no address")
-
-
-def _left(until: float | None) -> float | None:
-    """Say how many seconds are left; raise TimeoutError if there are none."""
-    if until is None:
-        return None
-    left = until - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("timed out")
-    return left
 
 
 async def aconnect(

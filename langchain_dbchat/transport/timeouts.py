@@ -2,8 +2,8 @@
 
 A chat answer is not like other HTTP answers: a reasoning model may think for minutes before its first event, and once
 events flow, a silence of two minutes means that something broke. So there are two read timeouts: `first_event` counts
-from the moment the request is sent to the first event (for an answer that is not streamed: the longest silence),
-`idle` counts between events. Comments that keep a connection alive are no events.
+from the moment the request is sent to the first event (for an answer that is not streamed: to its end), `idle` counts
+between events. Each is a deadline: comments that keep a connection alive are no events, and neither is half an event.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ class Timeouts:
 
     Attributes:
         connect: Seconds for a connection with its TLS handshake, 10 by default.
-        write: Seconds for the network to take a piece of the request, 60 by default.
+        write: Seconds for the network to take the request, 60 by default.
         pool: Seconds to wait for a free connection, 60 by default.
-        first_event: Seconds from sending to the first event, 300 by default.
+        first_event: Seconds from sending to the first event, or to the end of an answer that is not streamed, 300 by
+            default.
         idle: Seconds between two events, 120 by default.
     """
 

@@ -42,6 +42,7 @@ class Caller:
 
     def send(self, url: str, body: bytes = b"{}", method: str = "POST", **headers: str) -> Sent:
         extensions = {"timeout": WAITS}
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
         request = httpx.Request(method, url, content=body, headers=headers, extensions=extensions)
         if self.sync is not None:
             with contextlib.closing(self.sync.handle_request(request)) as response:

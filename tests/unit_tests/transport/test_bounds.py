@@ -21,7 +21,7 @@ from langchain_core.output_parsers import StrOutputParser
 from kit.raw import RawServer, take_request
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
-from kit.ways import Way, four_ways
+from kit.ways import Way, ainvoke, astream, four_ways
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.auth import token_requests
 from langchain_dbchat.auth.grants import TokenRequest, afetch_grant, fetch_grant
@@ -122,6 +122,16 @@ def test_the_same_with_a_client_of_the_users(call: Way, drip: str) -> None:
         assert 0.35 < time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("call", [ainvoke, astream])
+@pytest.mark.parametrize("drip", ["news before the head", "a head", "many headers"])
+def test_a_head_that_comes_drop_by_drop_to_an_async_client_of_the_users(call: Way, drip: str) -> None:
+    with RawServer(dripping(*DRIPS[drip])) as server:
+        began = time.monotonic()
+        with pytest.raises(DatabricksTimeoutError):
+            call(model(server.url, timeout=0.4, http_async_client=httpx.AsyncClient()), "hi")
+        assert 0.35 < time.monotonic() - began < 5
+
+
 @four_ways
 def test_a_stream_that_has_begun_ends_when_no_event_is_complete(call: Way) -> None:
     for drop in (chunk(b": ping\n\n"), chunk(b"data: "), b"5;" + b"x" * 100, chunk(b"event: x\n")):
@@ -139,12 +149,11 @@ def test_a_stream_that_has_begun_ends_when_no_event_is_complete(call: Way) -> No
 @pytest.mark.parametrize("way", ["sync", "async"])
 def test_a_request_that_is_taken_slowly_is_a_timeout(way: str) -> None:
     def serve(connection: socket.socket, _: int) -> None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        while connection.recv(4096):
-            time.sleep(0.02)
+        while connection.recv(65536):  # fast enough for each part of it, too slow for the whole
+            time.sleep(0.004)
 
     with RawServer(serve) as server:
-        channel = Channel(Rotating(), timeouts=Timeouts(write=0.4), policy=RetryPolicy(max_retries=0))
+        channel = Channel(Rotating(), timeouts=Timeouts(write=0.4, first_event=5), policy=RetryPolicy(max_retries=0))
         request = request_to(server.url, {"x": "x" * 30_000_000})
         began = time.monotonic()
         with pytest.raises(DatabricksTimeoutError, match="timeout: write"):

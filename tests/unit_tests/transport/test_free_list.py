@@ -241,6 +241,20 @@ def test_an_idle_connection_that_has_expired_is_closed_whoever_comes() -> None:
     assert (old.closed, young.closed, shelf.idle) == (True, False, 1)
 
 
+def test_an_expired_connection_under_a_fresh_one_is_not_given() -> None:
+    now = [0.0]
+    shelf: Shelf[Thing] = Shelf(httpx.Limits(keepalive_expiry=5.0), lambda: now[0])
+    things = [Thing() for _ in range(3)]
+    slots = [take(shelf, A), take(shelf, B), take(shelf, A)]
+    for slot, thing, moment in zip(slots, things, (0.0, 3.0, 4.0), strict=True):
+        now[0] = moment
+        give(shelf, slot, thing)
+    now[0] = 5.5
+    first, second = take(shelf, A), take(shelf, A)
+    assert (first.cell, second.cell) == ([things[2]], [])
+    assert things[0].closed
+
+
 def test_the_shelf_takes_the_place_of_an_idle_connection_to_another_server() -> None:
     shelf: Shelf[Thing] = Shelf(httpx.Limits(max_connections=1, max_keepalive_connections=1))
     thing = Thing()

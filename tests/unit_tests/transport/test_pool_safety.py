@@ -19,12 +19,13 @@ from typing import Any
 import httpx
 import pytest
 
-from kit.raw import OK, OURS, RawServer, answer_always
+from kit.raw import OK, OURS, Caller, RawServer, answer_always
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
 from langchain_dbchat.transport import pools
 from langchain_dbchat.transport.channel import Channel
 from langchain_dbchat.transport.free_list import AsyncFreeList, FreeList
+from langchain_dbchat.transport.limits import Gate
 from langchain_dbchat.transport.shelf import Shelf, Ticket
 
 TESTS = Path(__file__).parents[2]
@@ -130,6 +131,25 @@ def test_those_in_line_get_nobody_elses_answer(way: str, late: float | None) -> 
         assert call_all(way, server.url, bodies) == bodies
         # A server that was caught is not asked twice on one connection, even if that looks clean.
         assert server.connections > 140
+
+
+@pytest.mark.parametrize("way", OURS)
+def test_a_server_that_said_too_much_once_is_not_believed_the_next_time(way: str) -> None:
+    def serve(connection: socket.socket, number: int) -> None:
+        answer = _echo(connection)
+        connection.sendall(answer * 2 if number == 1 else answer)
+        connection.sendall(_echo(connection))
+
+    caller = Caller(way)
+    with RawServer(serve) as server:
+        assert [caller.send(server.url, b"%04d" % number)[1] for number in range(4)] == [
+            b"0000",
+            b"0001",
+            b"0002",
+            b"0003",
+        ]
+        assert server.connections == 4
+    caller.close()
 
 
 @pytest.mark.parametrize("way", OURS)
@@ -253,6 +273,40 @@ def test_interrupts_at_any_moment_lose_no_slot(streaming: bool, monkeypatch: pyt
         armed = False
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("way", OURS)
+def test_a_stream_that_an_exception_takes_from_its_caller_is_closed(way: str) -> None:
+    """Between its opening and its first event, also while somebody keeps the exception and with it the frames."""
+
+    class Leaving(Gate):
+        def leave(self, started: int, outcome: Any) -> None:
+            super().leave(started, outcome)
+            raise Interrupt
+
+    async def aread() -> None:
+        async with Channel(Rotating()).astream(request, gate=Leaving("g")):
+            pass
+
+    def read() -> None:
+        with Channel(Rotating()).stream(request, gate=Leaving("g")):
+            pass
+
+    async def use() -> None:
+        with pytest.raises(Interrupt) as caught:
+            await aread()
+        assert await server.await_open(0) == 0
+        assert caught.value.__traceback__ is not None
+
+    with ScriptedServer(lambda _: Scripted([b"data: 1\n\n"], stall=True)) as server:
+        request = request_to(server, streaming=True)
+        if way == "async":
+            asyncio.run(use())
+            return
+        with pytest.raises(Interrupt) as caught:
+            read()
+        assert server.wait_open(0) == 0
+        assert caught.value.__traceback__ is not None
 
 
 def _use(channel: Channel, request: Any, *, streaming: bool) -> None:
@@ -406,7 +460,7 @@ def test_a_stream_that_is_collected_calls_who_waits_in_line(monkeypatch: pytest.
 
 
 FORK = """
-import os, sys, gc, threading, asyncio, ssl
+import os, sys, gc, threading, asyncio, ssl, httpx
 sys.path.insert(0, {tests!r})
 from kit.signing import Rotating, request_to
 from langchain_dbchat.transport import pools
@@ -440,6 +494,9 @@ with lock:  # a thread of the parent might hold it
         del stream
         gc.collect()
         assert channel.post(request_to({url!r}, {{"n": 0}})).body == b"{{}}"
+        # The same for a pool in a client of the user's, which no other part of ours looks after.
+        with httpx.Client(transport=pool) as client:
+            assert client.post({url!r}, json={{"n": 0}}).content == b"{{}}"
         os._exit(7)
 assert last(child) == 7
 assert next(stream) == [b"2"]  # the parent's stream has not suffered
