@@ -26,7 +26,7 @@ from langchain_dbchat.transport.sse import EventStreamDecoder
 from langchain_dbchat.transport.unpacking import unpacker_for
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable, Mapping
+    from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 
     from typing_extensions import Self
 

@@ -55,7 +55,9 @@ def _same_headers() -> Mapping[str, str]:
 
 @four_ways
 @pytest.mark.parametrize("refusal", [UNKNOWN, EXPIRED], ids=["401", "403 Invalid Token"])
-@pytest.mark.parametrize("token", ["the-token", _same, _asame, _same_headers], ids=["text", "callable", "coroutine", "headers"])
+@pytest.mark.parametrize(
+    "token", ["the-token", _same, _asame, _same_headers], ids=["text", "callable", "coroutine", "headers"]
+)
 def test_the_same_token_is_not_sent_again(call: Way, token: Any, refusal: Scripted) -> None:
     with ScriptedServer(lambda _: refusal) as server:
         llm = ChatDatabricksCompat(model="e", host=server.url, token=token)

@@ -14,10 +14,9 @@ from blockbuster import blockbuster_ctx
 from pydantic import SecretStr
 
 from langchain_dbchat.auth import grants
-from langchain_dbchat.auth.grants import Ask, Pause, TokenRequest, Unanswered, negotiate
+from langchain_dbchat.auth.grants import Answer, Ask, Pause, TokenRequest, Unanswered, negotiate
 from langchain_dbchat.auth.m2m import ClientCredentials
 from langchain_dbchat.auth.secret import Secret
-from langchain_dbchat.auth.token_requests import Answer
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksAPIError,
