@@ -95,7 +95,7 @@ class Answer:
         names: The caller's name of each tool that was sent, if any differs.
     """
 
-    __slots__ = ("_audio", "_beside", "_blocks", "_calls", "_cited", "_refusal", "_segments", "_whole")
+    __slots__ = ("_audio", "_beside", "_blocks", "_calls", "_cited", "_concluded", "_refusal", "_segments", "_whole")
 
     def __init__(
         self,
@@ -107,6 +107,7 @@ class Answer:
     ) -> None:
         self._whole = whole
         self._blocks = blocks
+        self._concluded = False
         self._segments: list[_Segment] = []
         self._calls = Calls(whole=whole, names=names or {}, closed=closed or {})
         self._refusal: list[str] = []
@@ -231,8 +232,11 @@ class Answer:
             said: What the server said beside the choices and in the choice, where sources may stand.
 
         Returns:
-            What that adds to the message.
+            What that adds to the message; nothing if the content has ended already.
         """
+        if self._concluded:
+            return []
+        self._concluded = True
         deltas = []
         cited = {key: list(citations.values()) for key, citations in self._cited.items() if citations}
         self._cited = {}

@@ -84,7 +84,8 @@ def encode_conversation(messages: Sequence[BaseMessage], target: Target) -> tupl
         raise UnsupportedContentError(f"{target.model!r}: {error.message}") from error.__cause__
     if not any(message["role"] != "system" for message in wire):
         raise UnsupportedContentError(
-            "There is nothing to answer: the conversation holds nothing besides system messages. Add a human message."
+            f"{target.model!r}: there is nothing to answer: the conversation holds nothing besides system messages. "
+            "Add a human message."
         )
     if not replaced:
         return wire, []
