@@ -94,7 +94,7 @@ class Answer:
         sent: What the request changed in its tools, which is undone; None for nothing.
     """
 
-    __slots__ = ("_audio", "_beside", "_blocks", "_calls", "_cited", "_refusal", "_segments", "_whole")
+    __slots__ = ("_audio", "_beside", "_blocks", "_calls", "_cited", "_concluded", "_refusal", "_segments", "_whole")
 
     def __init__(
         self,
@@ -105,6 +105,7 @@ class Answer:
     ) -> None:
         self._whole = whole
         self._blocks = blocks
+        self._concluded = False
         self._segments: list[_Segment] = []
         self._calls = Calls(whole=whole, sent=sent or SentTools())
         self._refusal: list[str] = []
@@ -229,8 +230,11 @@ class Answer:
             said: What the server said beside the choices and in the choice, where sources may stand.
 
         Returns:
-            What that adds to the message.
+            What that adds to the message; nothing if the content has ended already.
         """
+        if self._concluded:
+            return []
+        self._concluded = True
         deltas = []
         cited = {key: list(citations.values()) for key, citations in self._cited.items() if citations}
         self._cited = {}

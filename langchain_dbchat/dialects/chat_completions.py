@@ -122,7 +122,8 @@ def decode_answer(body: bytes, target: Target, request_id: str | None, sent: Sen
             blocked = message
         generations.append(ChatGeneration(message=message, generation_info=info or None))
     if blocked is not None:
-        raise_blocked(payload, blocked, request_id=request_id)
+        refused = blocked
+        raise_blocked(payload, lambda: refused, request_id=request_id)
     usage = storable(dict(said.usage)) if said.usage else {}
     return ChatResult(generations=generations, llm_output={"token_usage": usage, "model_name": target.model})
 
@@ -353,7 +354,7 @@ class StreamDecoder:
             self._read_choice(choice, chunks)
         if blocked or (facts.finish_reason is not None and may_be_blocked(payload)):
             self._flush(chunks)
-            raise_blocked({**facts.kept.whole(), **payload}, self.partial(), request_id=facts.request_id)
+            raise_blocked({**facts.kept.whole(), **payload}, self.partial, request_id=facts.request_id)
 
     def _read_choice(self, choice: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         if choice.get("finish_reason"):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from langchain_core.messages import AIMessage
 
@@ -42,12 +42,14 @@ def raise_error_within(
         raise error
 
 
-def raise_blocked(payload: Mapping[str, Any], message: AIMessage, *, request_id: str | None = None) -> None:
+def raise_blocked(
+    payload: Mapping[str, Any], answer: Callable[[], AIMessage], *, request_id: str | None = None
+) -> None:
     """Raise the refusal that an answer is, if a guardrail ended it.
 
     Args:
         payload: The decoded answer or event.
-        message: The answer as far as it was read; its words are told in the error, and it is the error's `partial`.
+        answer: Makes the answer as far as it was read; the error has its words, and it as `partial`.
         request_id: The request id from the response's headers.
 
     Raises:
@@ -55,7 +57,9 @@ def raise_blocked(payload: Mapping[str, Any], message: AIMessage, *, request_id:
     """
     from langchain_dbchat.error_answers import error_from_event  # noqa: PLC0415  # most answers are none
 
-    error = error_from_event(payload, request_id=request_id, answer=message)
+    if error_from_event(payload) is None:
+        return
+    error = error_from_event(payload, request_id=request_id, answer=answer())
     if error is not None:
         raise error
 

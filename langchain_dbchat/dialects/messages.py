@@ -84,7 +84,8 @@ def encode_conversation(messages: Sequence[BaseMessage], target: Target) -> tupl
         raise UnsupportedContentError(f"This conversation cannot be sent to {target.model!r}. {error}") from None
     if not any(message["role"] != "system" for message in wire):
         raise UnsupportedContentError(
-            "There is nothing to answer: the conversation holds nothing besides system messages. Add a human message."
+            f"{target.model!r}: there is nothing to answer: the conversation holds nothing besides system messages. "
+            "Add a human message."
         )
     if not replaced:
         return wire, []

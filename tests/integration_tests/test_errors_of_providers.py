@@ -183,6 +183,26 @@ def test_the_words_of_an_answer_that_a_guardrail_ended_are_told(
 
 
 @four_ways
+@pytest.mark.parametrize("reason", ["guardrail", "output_guardrail_triggered"])
+def test_the_sources_of_such_an_answer_are_told_once(call: Way, reason: str) -> None:
+    facts = {"citations": ["https://example.com/a"]}
+
+    def reply(received: Received) -> Scripted:
+        choice = {"index": 0, "delta": {"content": "Yes."}, "message": {"content": "Yes."}, "finish_reason": reason}
+        body = {"choices": [choice], **facts}
+        return Scripted(sse(body) if received.json.get("stream") else body)
+
+    with ScriptedServer(reply) as server:
+        try:
+            message: Any = call(ChatDatabricksCompat(model="e", host=server.url, token="t"), "Hello!")
+        except errors.DatabricksRefusalError as error:
+            message = error.raw_message
+    cited = [block for block in message.content_blocks if block.get("annotations")]
+    assert [block["annotations"][0]["url"] for block in cited] == ["https://example.com/a"]
+    assert message.text == "Yes."
+
+
+@four_ways
 def test_what_a_guardrail_let_through_is_an_answer(call: Way) -> None:
     facts = {"input_guardrail": [{"flagged": False, "pii_detection": True}]}
 

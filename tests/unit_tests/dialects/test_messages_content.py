@@ -411,4 +411,4 @@ def test_an_error_names_the_model_as_the_user_named_it_and_no_family(messages: l
         encode(*messages, family="claude", model="my-claude")
     assert "family" not in caught.value.message
     assert "'claude'" not in caught.value.message
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
