@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -81,7 +81,9 @@ def pointing_here() -> Iterator[None]:
     try:
         yield
     finally:
-        _started_at.reset(token)
+        # A coroutine that nobody awaits any more is closed wherever the collector runs: there, nothing was set.
+        with suppress(ValueError):
+            _started_at.reset(token)
 
 
 def _frame_of_main_thread() -> FrameType | None:

@@ -39,6 +39,7 @@ with LocalWorkspace(pace=0.002) as workspace:
 """
 _QUESTION = "Please tell me about the wide blue sky over Oslo."
 _FDS = Path("/proc/self/fd")
+_LEAST_ROUNDS = 3  # on a machine that is busy, a leak needs them to be seen
 _MORE_SOCKETS = 8  # the pool keeps some connections for a while
 _MORE_MEMORY = 1_500_000  # bytes: what a run of any length may add
 
@@ -171,7 +172,9 @@ def main() -> int:
             soak.round()
         before = holdings()
         print(f"filled   {before}", flush=True)
-        while time.monotonic() - began < given.seconds:
+        for number in itertools.count():
+            if number >= _LEAST_ROUNDS and time.monotonic() - began >= given.seconds:
+                break
             soak.round()
             if given.leak:
                 kept.extend(soak.model().stream(_QUESTION) for _ in range(10))
