@@ -36,7 +36,7 @@ test: $(VENV)/.has-$(if $(ALL),test-all,test) $(if $(FAST),$(VENV)/.has-fast)
 
 # What differs between Pythons: sockets, TLS, event loops, files, and one call of each kind.
 PYTHONS := 3.10 3.12 3.13
-PART := tests/wire tests/unit_tests/auth tests/unit_tests/transport tests/integration_tests/test_calls.py \
+PART := -n 3 tests/wire tests/unit_tests/auth tests/unit_tests/transport tests/integration_tests/test_calls.py \
   --ignore=tests/unit_tests/transport/test_whole_path.py --ignore=tests/unit_tests/transport/test_http11.py \
   --ignore=tests/unit_tests/auth/test_sdk.py
 
