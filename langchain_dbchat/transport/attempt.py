@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from langchain_dbchat._version import __version__
-from langchain_dbchat.error_answers import malformed_response
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.transport.exchange import Failure, Reply, Request
 from langchain_dbchat.transport.incoming import Reading, too_large
@@ -245,6 +244,8 @@ class Attempt:
         if self._room >= 0 or self._head is None:
             return True
         if self._head.is_success:
+            from langchain_dbchat.error_answers import malformed_response  # noqa: PLC0415  # where something went wrong
+
             self._error = malformed_response(
                 too_large(self._limit),
                 status=self._head.status_code,
