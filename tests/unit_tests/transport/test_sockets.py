@@ -45,7 +45,11 @@ def run(main: Any, loop: str) -> Any:
     """Run a coroutine on a loop of asyncio or uvloop."""
     if loop == "asyncio":
         return asyncio.run(main)
-    uvloop = pytest.importorskip("uvloop")
+    try:
+        import uvloop
+    except ImportError:
+        main.close()
+        pytest.skip("uvloop is not installed")
     made = uvloop.new_event_loop()
     try:
         return made.run_until_complete(main)
