@@ -19,10 +19,10 @@ from langchain_core.outputs import ChatGenerationChunk
 from pydantic_core import from_json
 
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.dialects.chat_completions import DONE, StreamDecoder
-from langchain_dbchat.dialects.reasoning import Target
+from langchain_dbchat.dialects.chat_completions.decode import DONE, StreamDecoder
+from langchain_dbchat.dialects.shared.reasoning import Target
 from langchain_dbchat.models.families import family_of
-from langchain_dbchat.transport.pools import sync_client
+from langchain_dbchat.transport.clients import sync_client
 from langchain_dbchat.transport.sse import EventStreamDecoder
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from langchain_dbchat.errors import DatabricksError
 from langchain_dbchat.transport import channel as channel_module
 from langchain_dbchat.transport.channel import Channel, Timeouts
 from langchain_dbchat.transport.exchange import Request, RetryPolicy
-from langchain_dbchat.transport.free_list import AsyncFreeList, FreeList
+from langchain_dbchat.transport.http.free_list import AsyncFreeList, FreeList
 
 if TYPE_CHECKING:
     import random

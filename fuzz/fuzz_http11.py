@@ -15,13 +15,13 @@ import httpx
 from answers import Outcome, answer, as_h11_reads
 from running import pieces, run
 
-from langchain_dbchat.transport.http11 import write_request
+from langchain_dbchat.transport.http.http11 import write_request
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-    from langchain_dbchat.transport.http11 import Head
+    from langchain_dbchat.transport.http.http11 import Head
 
 _RETURN_IN_EXTENSION = re.compile(rb"[0-9A-Fa-f];[^\n]*\r[^\n]")
 _SPACE_BEFORE_EXTENSION = re.compile(rb"[0-9A-Fa-f][ \t]+;")

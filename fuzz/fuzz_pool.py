@@ -19,7 +19,7 @@ from fuzz_http11 import _DECISIONS
 from hostile_server import HostileServer, Plan
 from running import pieces, run
 
-from langchain_dbchat.transport.free_list import AsyncFreeList, FreeList
+from langchain_dbchat.transport.http.free_list import AsyncFreeList, FreeList
 
 if TYPE_CHECKING:
     import random

@@ -14,7 +14,7 @@ from langchain_dbchat.errors import ConfigurationError, DatabricksAuthentication
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
-    from langchain_dbchat.auth.credentials import Credentials
+    from langchain_dbchat.transport.signing import Credentials
 
 
 class Skipped(NamedTuple):

@@ -1,15 +1,4 @@
-"""Who calls: the protocol that every way of signing in fulfils, and its simplest ways.
-
-The transport asks for headers once per *attempt*, never once per client: an agent that runs for hours outlives its
-token, and a callable token must see the user of this request. `refresh=True` is said after a 401 and means "what you
-gave me was refused". A sync call asks `headers`, an async call `aheaders`; the latter never blocks the event loop.
-
-What is returned is a new dict each time, for callers add to it.
-
-Credentials that know before they sign whom they stand for have a method `cache_identity`, which names the caller for a
-cache of answers; it gives None, or is missing, where only a signed request tells. An object of the user's own may have
-one too.
-"""
+"""The simplest ways to sign a request: a token, a callable, nobody."""
 
 from __future__ import annotations
 
@@ -20,7 +9,7 @@ import inspect
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import SecretStr
 
@@ -28,6 +17,7 @@ from langchain_dbchat.errors import ConfigurationError, DatabricksTimeoutError
 
 if TYPE_CHECKING:
     from langchain_dbchat.auth.secret import Secret
+    from langchain_dbchat.transport.signing import Credentials
 
 WORKSPACE_HEADER = "X-Databricks-Workspace-Id"
 
@@ -37,32 +27,6 @@ TokenCallable = Callable[[], Signature | Awaitable[Signature]]
 
 # How long sync code waits for an async callable that had to run in a thread of its own, in seconds.
 _ASYNC_CALLABLE_PATIENCE = 60.0
-
-
-@runtime_checkable
-class Credentials(Protocol):
-    """Somebody who can sign requests."""
-
-    @property
-    def name(self) -> str:
-        """The way of signing in as errors show it ("DATABRICKS_TOKEN"); never a secret."""
-        ...
-
-    def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The headers that sign one attempt.
-
-        Args:
-            refresh: The last headers were refused: get new ones, whatever a cache says.
-        """
-        ...
-
-    async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The same for async code; never blocks the event loop.
-
-        Args:
-            refresh: The last headers were refused: get new ones, whatever a cache says.
-        """
-        ...
 
 
 def bearer(token: str | SecretStr, source: str) -> dict[str, str]:

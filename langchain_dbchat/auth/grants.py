@@ -24,12 +24,8 @@ from urllib.parse import urlsplit
 import pydantic_core
 from pydantic import SecretStr
 
-from langchain_dbchat.auth.tls import tls_context
 from langchain_dbchat.auth.token_requests import aask, ask
 from langchain_dbchat.auth.tokens import Grant
-from langchain_dbchat.auth.workspace import is_loopback
-from langchain_dbchat.error_bodies import scrub
-from langchain_dbchat.error_sent import hide_causes, hide_in_bytes, hider
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksAPIError,
@@ -41,7 +37,11 @@ from langchain_dbchat.errors import (
     DatabricksTimeoutError,
     MalformedResponseError,
 )
-from langchain_dbchat.proxies import has_proxy, proxy_error, proxy_for
+from langchain_dbchat.errors.bodies import scrub
+from langchain_dbchat.errors.sent import hide_causes, hide_in_bytes, hider
+from langchain_dbchat.routing.address import is_loopback
+from langchain_dbchat.transport.proxies import has_proxy, proxy_error, proxy_for
+from langchain_dbchat.transport.tls import tls_context
 
 if TYPE_CHECKING:
     import ssl

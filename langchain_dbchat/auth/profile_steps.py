@@ -19,8 +19,8 @@ from langchain_dbchat.auth.secret import Secret
 from langchain_dbchat.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from langchain_dbchat.auth.credentials import Credentials
     from langchain_dbchat.auth.search import Search
+    from langchain_dbchat.transport.signing import Credentials
 
 # Options that say where and how, but not who.
 _NOT_IDENTITY = frozenset({"host", "workspace_id", "account_id", "cluster_id", "warehouse_id", "serverless_compute_id"})

@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_dbchat.auth.chain import FirstThatWorks, Skipped
-from langchain_dbchat.auth.credentials import Credentials, ForWorkspace, Nobody
+from langchain_dbchat.auth.credentials import ForWorkspace, Nobody
 from langchain_dbchat.auth.destinations import ADVICE, withheld
 from langchain_dbchat.auth.search import Search
 from langchain_dbchat.auth.steps import FOREIGN, STEPS, Step
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from langchain_dbchat.auth.settings import AuthSettings
-    from langchain_dbchat.auth.workspace import Workspace
+    from langchain_dbchat.routing.address import Workspace
+    from langchain_dbchat.transport.signing import Credentials
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from langchain_dbchat.auth.workspace import Workspace, check_workspace_id, parse_workspace
 from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.routing.address import Workspace, check_workspace_id, parse_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,12 +7,15 @@ Strings that are secret become `SecretStr` here, at the door.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from langchain_dbchat.auth.credentials import Credentials, TokenCallable
+from langchain_dbchat.auth.credentials import TokenCallable
 from langchain_dbchat.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from langchain_dbchat.transport.signing import Credentials
 
 TokenArgument = str | SecretStr | TokenCallable
 

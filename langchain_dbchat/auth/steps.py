@@ -19,12 +19,13 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from langchain_dbchat.auth.credentials import CallableToken, Credentials, StaticToken
+from langchain_dbchat.auth.credentials import CallableToken, StaticToken
 from langchain_dbchat.auth.search import WORKBENCH_SECTION, Search
 from langchain_dbchat.auth.secret import Secret
 from langchain_dbchat.auth.settings import ON_BEHALF, as_secret
-from langchain_dbchat.auth.workspace import is_loopback
 from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.routing.address import is_loopback
+from langchain_dbchat.transport.signing import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -256,7 +256,7 @@ class Attempt:
         if self._room >= 0 or self._head is None:
             return True
         if self._head.is_success:
-            from langchain_dbchat.error_answers import malformed_response  # noqa: PLC0415  # where something went wrong
+            from langchain_dbchat.errors.answers import malformed_response  # noqa: PLC0415  # where something went wrong
 
             self._error = malformed_response(
                 too_large(self._limit),
@@ -302,7 +302,7 @@ class Attempt:
         Returns:
             The same with ``***`` where a secret stood.
         """
-        from langchain_dbchat.error_sent import hider  # noqa: PLC0415  # where something went wrong
+        from langchain_dbchat.errors.sent import hider  # noqa: PLC0415  # where something went wrong
 
         if self._hide is None:
             sent = self._built  # the headers of a user's client and its authentication stand in what was built

@@ -14,10 +14,10 @@ from contextlib import aclosing, closing, contextmanager
 from typing import TYPE_CHECKING, cast
 
 from langchain_dbchat.transport.attempt import Attempt
+from langchain_dbchat.transport.clients import async_client, sync_client
 from langchain_dbchat.transport.exchange import Failure, Pause, Reply, Request, RetryPolicy, Unsent, exchange
 from langchain_dbchat.transport.incoming import NETWORK_ERRORS, AsyncIncoming, Incoming
-from langchain_dbchat.transport.limits import Turn
-from langchain_dbchat.transport.pools import async_client, sync_client
+from langchain_dbchat.transport.limiter import Turn
 from langchain_dbchat.transport.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from langchain_dbchat.auth.credentials import Credentials
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.transport.exchange import Send
-    from langchain_dbchat.transport.limits import Gate
+    from langchain_dbchat.transport.limiter import Gate
+    from langchain_dbchat.transport.signing import Credentials
 
     Amend = Callable[[DatabricksError, Request], Request | None]
     Steps = Generator[Send | Pause, Reply | Failure | Unsent | None, Reply]

@@ -118,7 +118,7 @@ class Reply:
         try:
             return read(body)
         except DatabricksError:
-            from langchain_dbchat.error_sent import hide_in_bytes  # noqa: PLC0415  # where something went wrong
+            from langchain_dbchat.errors.sent import hide_in_bytes  # noqa: PLC0415  # where something went wrong
 
             masked = body if self.hide is None else hide_in_bytes(self.hide, body)
             if masked is body:
@@ -324,7 +324,7 @@ def _error_of(outcome: Reply | Failure | Unsent | None, request: Request, auth: 
         raise TypeError("a Send is answered with a Reply or a Failure")
     if 200 <= outcome.status < 300 and not _is_page(outcome):  # noqa: PLR2004 - the range of statuses that mean yes
         return None
-    from langchain_dbchat.error_answers import error_from_response  # noqa: PLC0415  # where something went wrong
+    from langchain_dbchat.errors.answers import error_from_response  # noqa: PLC0415  # where something went wrong
 
     return error_from_response(
         status=outcome.status,

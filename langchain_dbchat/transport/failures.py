@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 
-from langchain_dbchat.error_answers import malformed_response
-from langchain_dbchat.error_meanings import compose
-from langchain_dbchat.error_sent import hide_causes
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksConnectionError,
@@ -22,6 +19,9 @@ from langchain_dbchat.errors import (
     DatabricksTimeoutError,
     StreamInterruptedError,
 )
+from langchain_dbchat.errors.answers import malformed_response
+from langchain_dbchat.errors.meanings import compose
+from langchain_dbchat.errors.sent import hide_causes
 from langchain_dbchat.transport.exchange import Failure, Request
 from langchain_dbchat.transport.proxied import proxy_failure, proxy_of
 

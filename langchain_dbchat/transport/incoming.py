@@ -205,7 +205,7 @@ class Reading:
         return silence(self._request, self._auth, self.headers, which=pace.which, seconds=pace.seconds)
 
     def _malformed(self, why: str) -> DatabricksError:
-        from langchain_dbchat.error_answers import malformed_response  # noqa: PLC0415  # where something went wrong
+        from langchain_dbchat.errors.answers import malformed_response  # noqa: PLC0415  # where something went wrong
 
         return malformed_response(
             why,

@@ -9,7 +9,7 @@ import pytest
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
-from langchain_dbchat.auth.workspace import Workspace, parse_workspace
+from langchain_dbchat.routing.address import Workspace, parse_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,8 @@ from blockbuster import blockbuster_ctx
 
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
-from langchain_dbchat import ChatDatabricksCompat, discovery
+from langchain_dbchat import ChatDatabricksCompat
+from langchain_dbchat.connection import discovery
 
 TESTS = Path(__file__).parents[1]
 CLAUDE = {"config": {"served_entities": [{"foundation_model": {"name": "system.ai.claude-sonnet-4-5"}}]}}
@@ -269,7 +270,8 @@ FORK = """
 import os, sys, threading, time, warnings
 sys.path.insert(0, {tests!r})
 warnings.simplefilter("ignore")
-from langchain_dbchat import ChatDatabricksCompat, discovery
+from langchain_dbchat import ChatDatabricksCompat
+from langchain_dbchat.connection import discovery
 llm = ChatDatabricksCompat(model="forked", family="discover", host={url!r}, token="t", max_retries=0)
 asker = threading.Thread(target=llm.invoke, args=("Hello!",))
 asker.start()

@@ -13,7 +13,7 @@ from langchain_core.tools import tool
 from kit.scripted import Scripted, ScriptedServer
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.calling import _told
+from langchain_dbchat.chat_models.call import _told
 from langchain_dbchat.errors import DatabricksInvalidRequestError
 from langchain_dbchat.local import LocalWorkspace
 from langchain_dbchat.models.learned import forget, refused_field

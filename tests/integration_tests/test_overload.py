@@ -17,7 +17,7 @@ from langchain_core.messages import AIMessage
 from kit.scripted import Received, Scripted, ScriptedServer
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.errors import DatabricksRateLimitError
-from langchain_dbchat.transport import limits
+from langchain_dbchat.transport import limiter as limits
 
 ANSWER = {"choices": [{"index": 0, "message": {"content": "Hi."}, "finish_reason": "stop"}]}
 STREAMED = [

@@ -14,7 +14,7 @@ from kit.scripted import Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
 from langchain_dbchat.errors import ConfigurationError, DatabricksConnectionError, DatabricksError
-from langchain_dbchat.proxies import ProxySetting, proxy_error, proxy_for, proxy_patterns, show_address
+from langchain_dbchat.transport.proxies import ProxySetting, proxy_error, proxy_for, proxy_patterns, show_address
 
 HOST = "https://adb-1.azuredatabricks.net"
 PASSWORD = "pa55-word"

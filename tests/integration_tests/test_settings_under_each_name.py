@@ -16,8 +16,8 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
+from langchain_dbchat.connection.marks import marks_of
 from langchain_dbchat.errors import ConfigurationError
-from langchain_dbchat.marks import marks_of
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable

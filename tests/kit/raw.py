@@ -13,7 +13,7 @@ from collections.abc import Callable
 import httpx
 from typing_extensions import Self
 
-from langchain_dbchat.transport.free_list import AsyncFreeList, FreeList
+from langchain_dbchat.transport.http.free_list import AsyncFreeList, FreeList
 
 LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=2, keepalive_expiry=5.0)
 WAITS = {"connect": 2.0, "read": 2.0, "write": 2.0, "pool": 2.0}

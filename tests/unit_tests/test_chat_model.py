@@ -15,7 +15,7 @@ from pydantic import SecretStr, ValidationError
 
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
 from langchain_dbchat._version import __version__
-from langchain_dbchat.connection import DEFAULT_MODEL
+from langchain_dbchat.connection.settings import DEFAULT_MODEL
 
 TOKEN = "dapi0123456789abcdef0123456789abcdef"
 

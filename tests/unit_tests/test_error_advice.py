@@ -9,8 +9,8 @@ import pytest
 from pydantic_core import to_json
 
 from langchain_dbchat import errors
-from langchain_dbchat.error_answers import error_from_response
 from langchain_dbchat.errors import DatabricksError
+from langchain_dbchat.errors.answers import error_from_response
 
 OVERFLOWS = [
     # LiteLLM

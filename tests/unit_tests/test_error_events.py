@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from langchain_dbchat.error_answers import error_from_event
+from langchain_dbchat.errors.answers import error_from_event
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from langchain_dbchat.error_bodies import read_error_body
-from langchain_dbchat.error_pages import page_words
+from langchain_dbchat.errors.bodies import read_error_body
+from langchain_dbchat.errors.pages import page_words
 
 LIMIT = 65_536
 

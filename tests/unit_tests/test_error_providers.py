@@ -10,8 +10,8 @@ from langchain_core import exceptions as core
 from pydantic_core import to_json
 
 from langchain_dbchat import errors
-from langchain_dbchat.error_answers import error_from_event, error_from_response
 from langchain_dbchat.errors import DatabricksError
+from langchain_dbchat.errors.answers import error_from_event, error_from_response
 from langchain_dbchat.models.learned import refused_field
 
 

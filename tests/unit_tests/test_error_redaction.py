@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic_core import to_json
 
-from langchain_dbchat.error_answers import error_from_event, error_from_response, malformed_response
-from langchain_dbchat.error_bodies import scrub
 from langchain_dbchat.errors import DatabricksError
+from langchain_dbchat.errors.answers import error_from_event, error_from_response, malformed_response
+from langchain_dbchat.errors.bodies import scrub
 
 PAT = "dapi" + "0123456789abcdef" * 2
 JWT = "eyJraWQiOiJhYmMifQ.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl_-x"

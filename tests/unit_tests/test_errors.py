@@ -15,9 +15,9 @@ from langchain_core.messages import AIMessage
 from pydantic_core import to_json
 
 from langchain_dbchat import errors
-from langchain_dbchat.error_answers import error_from_response, malformed_response
-from langchain_dbchat.error_meanings import compose
 from langchain_dbchat.errors import DatabricksError, ErrorResponse
+from langchain_dbchat.errors.answers import error_from_response, malformed_response
+from langchain_dbchat.errors.meanings import compose
 
 PAT = "dapi" + "0123456789abcdef" * 2
 JWT = "eyJraWQiOiJhYmMifQ.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl_-x"

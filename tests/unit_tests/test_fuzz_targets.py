@@ -50,6 +50,8 @@ def test_a_decoder_that_forgets_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_dialect_that_stumbles_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     module = _load("fuzz_dialects", monkeypatch)
-    monkeypatch.setattr("langchain_dbchat.dialects.chat_completions.read_parts", lambda says: iter(says["content"]))
+    monkeypatch.setattr(
+        "langchain_dbchat.dialects.chat_completions.decode.read_parts", lambda says: iter(says["content"])
+    )
     with pytest.raises((KeyError, TypeError)):
         _search(module.reading)

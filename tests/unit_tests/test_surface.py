@@ -31,7 +31,10 @@ print(json.dumps(list(sys.modules)))
 """
 FOR_OTHERS = {
     *(f"langchain_dbchat.auth.{way}" for way in ("cli", "m2m", "posit", "profiles", "sdk")),
-    *(f"langchain_dbchat.{part}" for part in ("embeddings", "error_answers", "error_meanings", "structured_output")),
+    *(
+        f"langchain_dbchat.{part}"
+        for part in ("embeddings", "errors.answers", "errors.meanings", "chat_models.structured")
+    ),
     "databricks.sdk",
     "numpy",
 }

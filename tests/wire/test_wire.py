@@ -16,9 +16,9 @@ from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from kit.scripted import Scripted, ScriptedServer
-from langchain_dbchat.dialects.chat_completions import StreamDecoder
-from langchain_dbchat.dialects.messages import encode_messages
-from langchain_dbchat.dialects.request import encode_request
+from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder
+from langchain_dbchat.dialects.chat_completions.encode import encode_request
+from langchain_dbchat.dialects.chat_completions.messages import encode_messages
 from langchain_dbchat.errors import StreamInterruptedError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 from sign_in_kit import DENIED, MODEL, PAT, Mirror, on_connect, write_cli
 
 from kit.scripted import Scripted
-from langchain_dbchat.cli import main
+from langchain_dbchat.cli.main import main
 from langchain_dbchat.local import LocalWorkspace
 
 CLAUDE = "databricks-claude-sonnet-4-6"
@@ -199,7 +199,7 @@ class Absent:
         if name.partition(".")[0] in {"starlette", "uvicorn", "databricks"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Absent())
-from langchain_dbchat.cli import main
+from langchain_dbchat.cli.main import main
 sys.exit(main(["doctor", "--model", "databricks-claude-sonnet-4-6"]))
 """
 

@@ -20,7 +20,7 @@ from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
 from langchain_dbchat.auth import posit
 from langchain_dbchat.errors import ConfigurationError, DatabricksAuthenticationError
-from langchain_dbchat.transport import pools
+from langchain_dbchat.transport import clients as pools
 
 USERS = 210
 user: contextvars.ContextVar[str] = contextvars.ContextVar("user")

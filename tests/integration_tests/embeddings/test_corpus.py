@@ -14,7 +14,7 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_dbchat import DatabricksEmbeddings
 from langchain_dbchat.errors import DatabricksContextOverflowError, EmbeddingsIncompleteError
 from langchain_dbchat.local import LocalWorkspace, vectors
-from langchain_dbchat.transport import limits
+from langchain_dbchat.transport import limiter as limits
 
 GTE, BGE, QWEN = "databricks-gte-large-en", "databricks-bge-large-en", "databricks-qwen3-embedding-0-6b"
 COUNT, DIMENSIONS, POISONED = 20_000, 8, 13_131

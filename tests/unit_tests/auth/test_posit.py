@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from auth_kit import TokenServer
 
-    from langchain_dbchat.auth.credentials import Credentials
+    from langchain_dbchat.transport.signing import Credentials
 
 pytest_plugins = ("auth_fixtures",)
 pytestmark = pytest.mark.usefixtures("hermetic")

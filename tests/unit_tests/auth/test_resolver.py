@@ -14,10 +14,11 @@ from auth_kit import PAT, SECRET
 from pydantic import SecretStr
 
 from langchain_dbchat.auth import steps
-from langchain_dbchat.auth.credentials import Credentials, StaticToken
+from langchain_dbchat.auth.credentials import StaticToken
 from langchain_dbchat.auth.resolver import Signed, resolve
 from langchain_dbchat.auth.settings import IDENTITY, AuthSettings
 from langchain_dbchat.errors import ConfigurationError, DatabricksAuthenticationError
+from langchain_dbchat.transport.signing import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

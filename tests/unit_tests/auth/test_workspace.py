@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from langchain_dbchat.auth.workspace import Workspace, parse_workspace
 from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.routing.address import Workspace, parse_workspace
 
 AWS = "https://dbc-1.cloud.databricks.com"
 AZURE = "https://adb-12.3.azuredatabricks.net"

@@ -8,10 +8,10 @@ import pytest
 from pydantic_core import to_json
 
 from dialects.targets import event, summed, target
-from langchain_dbchat.dialects import blocks
-from langchain_dbchat.dialects.chat_completions import decode_answer
-from langchain_dbchat.dialects.citations import read_citation
-from langchain_dbchat.dialects.fields import Fields
+from langchain_dbchat.dialects.chat_completions.decode import decode_answer
+from langchain_dbchat.dialects.shared import blocks
+from langchain_dbchat.dialects.shared.citations import read_citation
+from langchain_dbchat.dialects.shared.fields import Fields
 
 blocks.register()
 STOP = event({}, "stop")

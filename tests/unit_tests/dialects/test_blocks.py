@@ -8,8 +8,8 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.block_translators import get_translator
 
-from langchain_dbchat.dialects import blocks
-from langchain_dbchat.dialects.reasoning import CALL_EXTRAS, PROVIDER
+from langchain_dbchat.dialects.shared import blocks
+from langchain_dbchat.dialects.shared.reasoning import CALL_EXTRAS, PROVIDER
 
 blocks.register()
 OURS = {"model_provider": PROVIDER}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic_core import to_json
 
-from langchain_dbchat.dialects.embeddings import Row, decode_embeddings, encode_embedding_request
+from langchain_dbchat.embeddings.wire import Row, decode_embeddings, encode_embedding_request
 from langchain_dbchat.errors import DatabricksError, DatabricksRateLimitError, MalformedResponseError
 
 

@@ -26,7 +26,7 @@ from langchain_core.messages import (
 )
 
 from dialects.targets import encode, target
-from langchain_dbchat.dialects.messages import NO_OUTPUT, encode_conversation
+from langchain_dbchat.dialects.chat_completions.messages import NO_OUTPUT, encode_conversation
 from langchain_dbchat.errors import UnsupportedContentError
 
 HI = HumanMessage("hi")

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from pydantic_core import to_json
 
 from dialects.targets import encode, event, summed, target
-from langchain_dbchat.dialects.chat_completions import decode_answer
+from langchain_dbchat.dialects.chat_completions.decode import decode_answer
 from langchain_dbchat.errors import MalformedResponseError
 
 

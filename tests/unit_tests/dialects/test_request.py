@@ -9,7 +9,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from dialects.targets import target
-from langchain_dbchat.dialects.request import Encoded, encode_request, merge_deep
+from langchain_dbchat.dialects.chat_completions.encode import Encoded, encode_request, merge_deep
 from langchain_dbchat.models.families import FAMILIES
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}

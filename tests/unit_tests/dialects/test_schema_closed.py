@@ -9,9 +9,9 @@ import pytest
 from pydantic import BaseModel, Field
 
 from dialects.targets import target
-from langchain_dbchat.dialects.request import fit_format
-from langchain_dbchat.dialects.schemas import drop_nulls
-from langchain_dbchat.dialects.tools import convert_tool, encode_tools
+from langchain_dbchat.dialects.chat_completions.encode import fit_format
+from langchain_dbchat.dialects.shared.schemas import drop_nulls
+from langchain_dbchat.dialects.shared.tools import convert_tool, encode_tools
 from langchain_dbchat.models.families import FAMILIES
 
 GPT = FAMILIES["gpt-5"]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from langchain_dbchat.dialects.schemas import fit_schema
-from langchain_dbchat.dialects.tools import encode_tools
+from langchain_dbchat.dialects.shared.schemas import fit_schema
+from langchain_dbchat.dialects.shared.tools import encode_tools
 from langchain_dbchat.models.families import FAMILIES
 
 NUMBER = {"type": "number"}

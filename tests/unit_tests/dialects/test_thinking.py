@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from langchain_dbchat.dialects.thinking import BUDGETS, EFFORTS, encode_thinking, is_thinking
+from langchain_dbchat.dialects.chat_completions.thinking import BUDGETS, EFFORTS, encode_thinking, is_thinking
 from langchain_dbchat.models.families import FAMILIES
 
 BUDGET = {

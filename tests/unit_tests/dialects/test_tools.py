@@ -11,7 +11,7 @@ from langchain_core.tools import tool
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from langchain_dbchat.dialects.tools import (
+from langchain_dbchat.dialects.shared.tools import (
     NO_PARAMETERS,
     convert_tool,
     convert_tool_choice,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_dbchat.dialects.embedding_lengths import cut_to_words, least_tokens, most_tokens, shorten
+from langchain_dbchat.embeddings.lengths import cut_to_words, least_tokens, most_tokens, shorten
 
 PROSE = (
     "Serving endpoints answer requests for chat completions and embeddings. A request that is too long is refused, or, "

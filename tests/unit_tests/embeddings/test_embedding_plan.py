@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.embedding import row_of
-from langchain_dbchat.dialects.embedding_plan import Batch, Plan, Rules
-from langchain_dbchat.dialects.embedding_rows import RowList, Shape
+from langchain_dbchat.embeddings.plan import Batch, Plan, Rules
+from langchain_dbchat.embeddings.rows import RowList, Shape
 from langchain_dbchat.errors import (
     DatabricksAPIError,
     DatabricksContextOverflowError,

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from pydantic_core import to_json
 
-from langchain_dbchat.dialects.embedding_refusals import About, about, named_limit
-from langchain_dbchat.error_answers import error_from_response
+from langchain_dbchat.embeddings.refusals import About, about, named_limit
 from langchain_dbchat.errors import (
     DatabricksConnectionError,
     DatabricksError,
     DatabricksTimeoutError,
     MalformedResponseError,
 )
+from langchain_dbchat.errors.answers import error_from_response
 
 GTE = "Bad request: Input embeddings size is too large, exceeding 150 limit for databricks-gte-large-en"
 

@@ -7,7 +7,7 @@ from array import array
 
 import pytest
 
-from langchain_dbchat.dialects.embedding_rows import RowArray, RowList, Shape
+from langchain_dbchat.embeddings.rows import RowArray, RowList, Shape
 from langchain_dbchat.errors import MalformedResponseError
 
 np = pytest.importorskip("numpy", reason='needs numpy: pip install "langchain-dbchat[numpy]"')

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from kit.embedding import Endpoint, refusal, row_of
 from kit.scripted import Received, Scripted, ScriptedServer
 from langchain_dbchat import DatabricksEmbeddings
-from langchain_dbchat.embedding_calls import EmbeddingUsage
+from langchain_dbchat.embeddings.run import EmbeddingUsage
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksError,
@@ -31,7 +31,7 @@ from langchain_dbchat.errors import (
     MalformedResponseError,
 )
 from langchain_dbchat.models import embedding_models, learned
-from langchain_dbchat.transport import limits
+from langchain_dbchat.transport import limiter as limits
 
 GTE, BGE, QWEN = "databricks-gte-large-en", "databricks-bge-large-en", "databricks-qwen3-embedding-0-6b"
 Embed = Callable[[DatabricksEmbeddings, Sequence[str]], Any]

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_dbchat.errors import DatabricksConnectionError
-from langchain_dbchat.transport import limits
+from langchain_dbchat.transport import limiter as limits
 from langchain_dbchat.transport.exchange import Failure, Reply
-from langchain_dbchat.transport.limits import Gate, Lane, Limit, Turn, gate_of
+from langchain_dbchat.transport.limiter import Gate, Lane, Limit, Turn, gate_of
 
 OK = Reply(200, {}, b"{}")
 FULL = Reply(429, {}, b"")
@@ -344,7 +344,7 @@ def test_one_gate_for_an_endpoint_of_a_process() -> None:
 FORK = """
 import os, sys, threading, warnings
 warnings.simplefilter("ignore")  # Python warns of forks with threads, which is what this is about
-from langchain_dbchat.transport.limits import Turn, gate_of
+from langchain_dbchat.transport.limiter import Turn, gate_of
 gate = gate_of("h", "e")
 gate.limit.bound = 1
 gate.enter()

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from langchain_dbchat import cli
+from langchain_dbchat.cli import main as cli
 from langchain_dbchat.local import LocalWorkspace
 
 HI = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -300,8 +300,8 @@ def test_it_says_what_to_install() -> None:
     script = (
         "import sys\n"
         "sys.modules['starlette'] = None\n"
-        "from langchain_dbchat import cli\n"
-        "raise SystemExit(cli.main(['local']))\n"
+        "from langchain_dbchat.cli.main import main\n"
+        "raise SystemExit(main(['local']))\n"
     )
     done = subprocess.run(  # our own script
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from langchain_dbchat.transport import addresses
-from langchain_dbchat.transport.addresses import first_to_answer
+from langchain_dbchat.transport.http import addresses
+from langchain_dbchat.transport.http.addresses import first_to_answer
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 Info = tuple[Any, ...]

@@ -27,8 +27,8 @@ from langchain_dbchat.errors import (
 )
 from langchain_dbchat.transport.attempt import _plain
 from langchain_dbchat.transport.channel import Channel, Timeouts
+from langchain_dbchat.transport.clients import async_client, sync_client
 from langchain_dbchat.transport.exchange import RetryPolicy
-from langchain_dbchat.transport.pools import async_client, sync_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable

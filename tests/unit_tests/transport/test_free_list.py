@@ -19,8 +19,8 @@ import pytest
 from kit.raw import LIMITS, OK, WAITS, WAYS, Caller, RawServer, answer_always, take_request
 from kit.scripted import Scripted, ScriptedServer
 from kit.tls import certificate
-from langchain_dbchat.transport.free_list import AsyncFreeList, FreeList
-from langchain_dbchat.transport.shelf import Shelf, Slot, Ticket
+from langchain_dbchat.transport.http.free_list import AsyncFreeList, FreeList
+from langchain_dbchat.transport.http.shelf import Shelf, Slot, Ticket
 
 
 @pytest.fixture(params=WAYS)

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from kit.raw import OK, OURS, WAITS, WAYS, Caller, RawServer, answer_always, take_request
-from langchain_dbchat.transport import http11
-from langchain_dbchat.transport.http11 import Chunked, Head, write_request
+from langchain_dbchat.transport.http import http11
+from langchain_dbchat.transport.http.http11 import Chunked, Head, write_request
 
 
 @pytest.fixture(params=WAYS)

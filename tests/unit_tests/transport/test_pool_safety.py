@@ -22,11 +22,11 @@ import pytest
 from kit.raw import OK, OURS, Caller, RawServer, answer_always
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
-from langchain_dbchat.transport import pools
+from langchain_dbchat.transport import clients as pools
 from langchain_dbchat.transport.channel import Channel
-from langchain_dbchat.transport.free_list import AsyncFreeList, FreeList
-from langchain_dbchat.transport.limits import Gate
-from langchain_dbchat.transport.shelf import Shelf, Ticket
+from langchain_dbchat.transport.http.free_list import AsyncFreeList, FreeList
+from langchain_dbchat.transport.http.shelf import Shelf, Ticket
+from langchain_dbchat.transport.limiter import Gate
 
 TESTS = Path(__file__).parents[2]
 LIMITS = httpx.Limits(max_connections=5, max_keepalive_connections=5, keepalive_expiry=5.0)
@@ -438,7 +438,7 @@ def test_a_stream_that_is_collected_waits_for_no_lock() -> None:
 
 
 def test_a_stream_that_is_collected_calls_who_waits_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("langchain_dbchat.transport.free_list._LOOK", 60.0)
+    monkeypatch.setattr("langchain_dbchat.transport.http.free_list._LOOK", 60.0)
     limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
     pool = FreeList(ssl.create_default_context, limits)
     gc.disable()
@@ -462,7 +462,7 @@ FORK = """
 import os, sys, gc, threading, asyncio, ssl, httpx
 sys.path.insert(0, {tests!r})
 from kit.signing import Rotating, request_to
-from langchain_dbchat.transport import pools
+from langchain_dbchat.transport import clients as pools
 from langchain_dbchat.transport.channel import Channel
 channel = Channel(Rotating())
 request = request_to({url!r}, {{"n": 1}}, streaming=True)

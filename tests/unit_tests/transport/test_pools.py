@@ -17,7 +17,7 @@ import pytest
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
 from langchain_dbchat.errors import DatabricksConnectionError
-from langchain_dbchat.transport import pools
+from langchain_dbchat.transport import clients as pools
 from langchain_dbchat.transport.channel import Channel
 from langchain_dbchat.transport.exchange import RetryPolicy
 

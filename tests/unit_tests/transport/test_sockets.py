@@ -18,10 +18,10 @@ import pytest
 
 from kit.raw import LIMITS, OK, OURS, WAITS, Caller, RawServer, answer_always, take_request
 from kit.tls import contexts
-from langchain_dbchat.transport import sockets
-from langchain_dbchat.transport.free_list import AsyncFreeList
-from langchain_dbchat.transport.http11 import Chunked
-from langchain_dbchat.transport.sockets import AsyncSocket, aconnect, connect
+from langchain_dbchat.transport.http import sockets
+from langchain_dbchat.transport.http.free_list import AsyncFreeList
+from langchain_dbchat.transport.http.http11 import Chunked
+from langchain_dbchat.transport.http.sockets import AsyncSocket, aconnect, connect
 
 
 @contextlib.contextmanager

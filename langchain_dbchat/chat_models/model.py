@@ -1,0 +1,527 @@
+"""The chat model: LangChain's hooks over the dialect and the transport.
+
+This file is thin on purpose. What is said is decided in `dialects`, how it travels in `transport`, who calls in `auth`;
+here settings are merged (call over constructor), and the four ways of calling are written down side by side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.caches import BaseCache
+from langchain_core.globals import get_llm_cache
+from langchain_core.language_models import BaseChatModel, LangSmithParams
+from langchain_core.messages.utils import count_tokens_approximately
+from langchain_core.utils.utils import ensure_id
+from pydantic import ConfigDict, PrivateAttr, model_validator
+
+from langchain_dbchat._version import __version__
+from langchain_dbchat.chat_models.batching import BatchesInTurns
+from langchain_dbchat.chat_models.call import merge_settings, shown_settings, write_call
+from langchain_dbchat.chat_models.settings import ChatSettings
+from langchain_dbchat.connection.discovery import DISCOVER, adiscover, discover, discovered
+from langchain_dbchat.connection.marks import call_settings, field_named, hidden, marks_of
+from langchain_dbchat.connection.session import Holder, endpoint_name
+from langchain_dbchat.dialects.chat_completions.thinking import encode_thinking, is_thinking
+from langchain_dbchat.dialects.shared import blocks
+from langchain_dbchat.dialects.shared.reasoning import PROVIDER
+from langchain_dbchat.dialects.shared.tools import convert_tool, convert_tool_choice
+from langchain_dbchat.dialects.shared.usage import add_usage
+from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.errors.notices import pointing_here
+from langchain_dbchat.models.profiles import profile_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.language_models import LanguageModelInput, ModelProfile
+    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, Generation
+    from langchain_core.runnables import Runnable, RunnableConfig
+    from langchain_core.tools import BaseTool
+    from typing_extensions import Self
+
+    from langchain_dbchat.chat_models.structured import StructuredMethod
+    from langchain_dbchat.connection.session import Link
+    from langchain_dbchat.models.families import Family
+
+blocks.register()
+
+_log = logging.getLogger(__name__)
+
+
+class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
+    """A chat model behind a Databricks serving endpoint.
+
+    Setup:
+        Set ``DATABRICKS_HOST`` and ``DATABRICKS_TOKEN``, or sign in in any other way that Databricks knows: OAuth
+        machine-to-machine, a profile, the CLI, Posit Workbench or Connect, the Databricks SDK.
+
+    Key init args, completion:
+        model: Name of the serving endpoint (alias ``endpoint``) or of a model service (``system.ai.<model>``).
+        temperature, top_p, top_k, max_tokens, stop, n, seed, frequency_penalty, presence_penalty, logprobs,
+            top_logprobs: As their names say; nothing is sent that is not set.
+        reasoning_effort, thinking: How much to reason, in one spelling for every model family.
+        extra_body: Further request fields.
+
+    Key init args, client:
+        host, token, base_url, client_id, client_secret, profile, auth_type, workspace_client, credentials: The
+            connection; what is not given is looked up in the environment at the first call.
+        timeout: Seconds, an ``httpx.Timeout``, or a `Timeouts`.
+        max_retries, retry_deadline: How often, and for how many seconds, to send again what failed for a while.
+        resend_after_loss: Whether to send again what the server may have executed already; False by default.
+        adaptive_limit: Whether the calls of a batch take turns once the endpoint complains of overload (True), or all
+            calls (``"always"``), or none (False).
+
+    Instantiate:
+        >>> from langchain_dbchat import ChatDatabricksCompat
+        >>> from langchain_dbchat.local import LocalWorkspace
+        >>> workspace = LocalWorkspace().start()
+        >>> llm = ChatDatabricksCompat(
+        ...     model="databricks-claude-sonnet-4-6", max_tokens=1000, host=workspace.host, token=workspace.token
+        ... )
+
+    Invoke:
+        >>> llm.invoke([("system", "You are terse."), ("human", "Hello!")]).text
+        'You said: Hello!'
+
+    Stream:
+        >>> "".join(chunk.text for chunk in llm.stream("Hello!"))
+        'You said: Hello!'
+
+    Async:
+        >>> import asyncio
+        >>> asyncio.run(llm.ainvoke("Hello!")).text
+        'You said: Hello!'
+
+    Tool calling:
+        >>> def get_weather(city: str) -> str:
+        ...     '''Get the current weather in a city.'''
+        >>> llm.bind_tools([get_weather]).invoke("What is the weather in Oslo?").tool_calls[0]["args"]
+        {'city': 'Oslo'}
+
+    Structured output:
+        >>> from pydantic import BaseModel
+        >>> class City(BaseModel):
+        ...     '''A city.'''
+        ...     name: str
+        >>> type(llm.with_structured_output(City).invoke("Name a city."))
+        <class 'langchain_dbchat.chat_models.model.City'>
+
+    Image input:
+        >>> image = {"type": "image", "base64": "iVBORw0KGgo=", "mime_type": "image/png"}
+        >>> message = llm.invoke([("human", [{"type": "text", "text": "What is this?"}, image])])
+
+    Token usage:
+        >>> message.usage_metadata["total_tokens"] > 0
+        True
+
+    Response metadata:
+        >>> message.response_metadata["model_name"], message.response_metadata["finish_reason"]
+        ('databricks-claude-sonnet-4-6', 'stop')
+        >>> workspace.stop()
+    """
+
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True, protected_namespaces=(), hide_input_in_errors=True, defer_build=False
+    )
+
+    _holder: Holder = PrivateAttr(default_factory=Holder)
+
+    _caller: str | None = PrivateAttr(default=None)
+    """Who makes the call that this copy of a model was made for, as a cache's key names them."""
+
+    @model_validator(mode="after")
+    def _note_dbchat_version(self) -> Self:
+        self._add_version("langchain-dbchat", __version__)
+        return self
+
+    @property
+    def model_name(self) -> str:
+        """The name by which LangChain's agents judge what a model can do, when no profile says.
+
+        They take ``claude-...`` in a name for Anthropic's own API, where tools and a response format go together;
+        a model service is therefore shown by the name of its serving endpoint.
+        """
+        return self.model.replace("system.ai.", "databricks-")
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        """Return what is known about the model, for agents and middleware; ``profile=`` overrides it."""
+        return profile_of(self.model)
+
+    @property
+    def _llm_type(self) -> str:
+        """Name of this kind of model in traces."""
+        return "databricks-chat"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        """Everything that shapes an answer, for the cache's key and for traces; no secret."""
+        shaping = ("base_url", "host", "family", "extra_body", "output_version", *marks_of(type(self)).wire)
+        given = {name: getattr(self, name) for name in shaping}
+        return {
+            "model": self.model,
+            "model_name": self.model,
+            **{name: value for name, value in given.items() if value is not None},
+        }
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Return True: the model can be dumped and loaded, its secrets left out."""
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Return where the class is found: the package's door, so that the file may move."""
+        return ["langchain_dbchat", "chat_models"]
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """Secret fields, and the environment variables that they are loaded from."""
+        return {"token": "DATABRICKS_TOKEN", "client_secret": "DATABRICKS_CLIENT_SECRET"}
+
+    def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        visible = shown_settings(self, kwargs)
+        visible.pop("structured", None)  # our own note of how a structured answer could be asked for otherwise
+        return {**self._identifying_params, "_type": self._llm_type, "stop": stop, **visible}
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        # The key of a cache, which may be a file: who calls, and where, stand in it as a digest, so that users and
+        # workspaces do not share answers and nobody reads a token there.
+        caller = self._caller or self._caller_now(kwargs) or f"unknown {uuid.uuid4()}"
+        return f"{super()._get_llm_string(stop=stop, **shown_settings(self, kwargs))}---{caller}"
+
+    def _caller_now(self, kwargs: Mapping[str, Any]) -> str | None:
+        try:
+            return self.caller_of(super().link(kwargs), kwargs)
+        except ConfigurationError as error:
+            _log.debug("Who calls %r is not known, so no cache is used: %s", self.model, error)
+            return None  # the call itself raises it
+
+    def _generate_with_cache(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        if not self._is_cached():
+            return super()._generate_with_cache(messages, stop, run_manager, **kwargs)
+        model = self._for_caller(self._caller_now(kwargs))
+        return BaseChatModel._generate_with_cache(model, messages, stop, run_manager, **kwargs)  # noqa: SLF001  # super()
+
+    async def _agenerate_with_cache(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        if not self._is_cached():
+            return await super()._agenerate_with_cache(messages, stop, run_manager, **kwargs)
+        model = self._for_caller(await asyncio.to_thread(self._caller_now, kwargs))  # it may read a file
+        return await BaseChatModel._agenerate_with_cache(  # noqa: SLF001  # super()
+            model, messages, stop, run_manager, **kwargs
+        )
+
+    def _is_cached(self) -> bool:
+        """Tell whether langchain-core would look into a cache of answers."""
+        return self.cache is not False and (isinstance(self.cache, BaseCache) or get_llm_cache() is not None)
+
+    def _for_caller(self, caller: str | None) -> Self:
+        """Return this model for one call: its cache keeps answers for this caller alone, or none if nobody is known."""
+        model = super().__copy__() if caller is not None else super().model_copy(update={"cache": False})
+        model._caller = caller  # noqa: SLF001  # the copy is one of us
+        model._holder = self._holder  # noqa: SLF001  # the same connection
+        if caller is None:
+            _log.debug("An answer of %r is not cached, because who calls is known only when a request is signed.", self)
+        return model
+
+    def _convert_cached_generations(self, cache_val: list[Generation]) -> list[ChatGeneration]:
+        # A cached answer is a new message each time it is given: with the id of the first one, LangGraph's add_messages
+        # would replace the first. The cache's own objects stay as they are, because other callers may hold them.
+        copies = super()._convert_cached_generations([generation.model_copy() for generation in cache_val])
+        for generation in copies:
+            generation.message = generation.message.model_copy(update={"id": ensure_id(None)})
+        return copies
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        settings = merge_settings(self, stop, kwargs)
+        params = LangSmithParams(
+            ls_provider=PROVIDER, ls_model_name=str(settings.get("model") or self.model), ls_model_type="chat"
+        )
+        if isinstance(settings.get("temperature"), (int, float)):
+            params["ls_temperature"] = settings["temperature"]
+        if isinstance(settings.get("max_tokens"), int):
+            params["ls_max_tokens"] = settings["max_tokens"]
+        if settings.get("stop"):
+            params["ls_stop"] = settings["stop"]
+        return params
+
+    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
+        usage: dict[str, Any] = {}
+        for output in llm_outputs:
+            usage = add_usage(usage, (output or {}).get("token_usage"))
+        return {"token_usage": usage, "model_name": self.model}
+
+    def link(self, call: Mapping[str, Any] | None = None) -> Link:
+        """Work out the connection, and ask the workspace for the model's family if that is wanted and not known."""
+        link = super().link(call)
+        endpoint = self._undiscovered(link, call)
+        if endpoint is not None:
+            discover(link, endpoint)
+        return link
+
+    async def alink(self, call: Mapping[str, Any] | None = None) -> Link:
+        """Do the same as `link` without blocking the event loop."""
+        link = await super().alink(call)
+        endpoint = self._undiscovered(link, call)
+        if endpoint is not None:
+            await adiscover(link, endpoint)
+        return link
+
+    def _undiscovered(self, link: Link, call: Mapping[str, Any] | None) -> str | None:
+        """Return the endpoint whose family has to be asked for, if any."""
+        called = call_settings(type(self), call or {})
+        endpoint = endpoint_name(str(called.get("model") or self.model))
+        wanted = called.get("family", self.family) == DISCOVER
+        return endpoint if wanted and discovered(link.address, endpoint) is None else None
+
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002  # langchain-core's name
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Answer an input without blocking the event loop.
+
+        Args:
+            input: The input.
+            config: The config of the run.
+            stop: Texts at which the answer ends.
+            **kwargs: Settings of this call.
+
+        Returns:
+            The answer.
+        """
+        with pointing_here():
+            return await super().ainvoke(input, config, stop=stop, **kwargs)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        del run_manager
+        call = write_call(self, self.link(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
+        reply = call.channel.post(call.request, call.amend, call.gate)
+        return call.read(reply)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        del run_manager
+        call = write_call(self, await self.alink(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
+        reply = await call.channel.apost(call.request, call.amend, call.gate)
+        return call.read(reply)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        call = write_call(self, self.link(kwargs), messages, merge_settings(self, stop, kwargs), stream=True)
+        with call.channel.stream(call.request, call.amend, call.gate) as incoming:
+            decoder = call.decoder(incoming.headers, incoming.hide)
+            with decoder.keeping_partial():
+                for events in incoming:
+                    for chunk in decoder.feed(events):
+                        if run_manager:
+                            run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                        yield chunk
+                for chunk in decoder.close():
+                    if run_manager:
+                        run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                    yield chunk
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        call = write_call(self, await self.alink(kwargs), messages, merge_settings(self, stop, kwargs), stream=True)
+        async with call.channel.astream(call.request, call.amend, call.gate) as incoming:
+            decoder = call.decoder(incoming.headers, incoming.hide)
+            with decoder.keeping_partial():
+                async for events in incoming:
+                    for chunk in decoder.feed(events):
+                        if run_manager:
+                            await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                        yield chunk
+                for chunk in decoder.close():
+                    if run_manager:
+                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                    yield chunk
+
+    def bind(self, **kwargs: Any) -> Any:  # langchain-core has a class of its own for it since 1.7
+        """Bind settings for every call of the runnable that is returned; secrets among them are shown nowhere.
+
+        Args:
+            **kwargs: Settings of a call, under any of their names.
+
+        Returns:
+            The model with the settings bound.
+        """
+        marks = marks_of(type(self))
+        return super().bind(
+            **{
+                key: hidden(value) if field_named(marks, key, value, call=True) in marks.secret else value
+                for key, value in kwargs.items()
+            }
+        )
+
+    def bind_tools(
+        self,
+        tools: Sequence[Mapping[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | bool | Mapping[str, Any] | None = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Bind tools that the model may call.
+
+        Args:
+            tools: Tools, functions, Pydantic classes, TypedDicts, JSON schemas, or tools in OpenAI's or Anthropic's
+                shape. An empty list binds nothing.
+            tool_choice: ``"auto"``, ``"none"``, ``"any"`` (or ``"required"``, True), a tool's name, or OpenAI's dict.
+            strict: Whether arguments have to follow the schema exactly; sent only to families that know it.
+            **kwargs: Further settings to bind, such as ``response_format``.
+
+        Returns:
+            The model with the tools bound.
+
+        Raises:
+            ValueError: If ``tool_choice`` names no bound tool.
+        """
+        converted = [convert_tool(tool, strict) for tool in tools]
+        choice = convert_tool_choice(tool_choice, converted)
+        if choice is not None:
+            kwargs["tool_choice"] = choice
+        bound: Runnable[LanguageModelInput, AIMessage] = self.bind(tools=converted, **kwargs)
+        return bound
+
+    def with_structured_output(
+        self,
+        schema: Any = None,
+        *,
+        method: StructuredMethod | None = None,
+        include_raw: bool = False,
+        strict: bool | None = None,
+        tools: Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Make the model answer in a schema.
+
+        Args:
+            schema: A Pydantic class or any other type (``list[int]``, a union, a dataclass, a ``TypeAdapter``), a JSON
+                schema, or OpenAI's response format or tool; ``method="json_mode"`` needs none.
+            method: ``"json_schema"`` (the endpoint constrains the answer), ``"function_calling"`` (the schema is a
+                tool) or ``"json_mode"`` (any JSON; the prompt has to describe it). Left out, what suits the family.
+            include_raw: Whether to return ``{"raw": message, "parsed": ..., "parsing_error": ...}`` instead of raising.
+            strict: Whether the answer has to follow the schema exactly; goes before a ``strict`` within the schema.
+            tools: Further tools that the model may call instead; the parsed answer is None if it does.
+            **kwargs: Further settings to bind.
+
+        Returns:
+            A runnable that gives an instance of the type, or a dict for a TypedDict and for a schema that is a dict.
+            Called, it raises `ModelRefusalError` if the model refuses, and `OutputParserException` if the answer does
+            not fit.
+
+        Raises:
+            ValueError: If the method is unknown, or the schema is missing or says nothing.
+            TypeError: If the schema is a value, such as text.
+        """
+        from langchain_dbchat.chat_models.structured import ask_for, choose_method  # noqa: PLC0415  # the same
+        from langchain_dbchat.chat_models.structured_answers import WithRaw  # noqa: PLC0415  # loads parsers, which few programs need
+
+        if method is None:
+            family, thinks = self._outlook(kwargs)
+            method = choose_method(family, thinks=thinks, tools=bool(tools))
+        bound, parser = ask_for(schema, method, strict, tools or ())
+        model = self.bind(**bound, **kwargs)
+        structured: Runnable[LanguageModelInput, Any] = model | (WithRaw(parser) if include_raw else parser)
+        return structured
+
+    def _outlook(self, kwargs: Mapping[str, Any]) -> tuple[Family, bool]:
+        """Return the row of the model that calls with these settings would reach, and whether it will think."""
+        settings = merge_settings(self, None, kwargs)
+        wanted = settings.get("family", self.family)
+        name = endpoint_name(str(settings.get("model") or self.model))
+        family = self.family_row(name, None if wanted == DISCOVER else wanted)
+        extra = self.extra_body or {}
+        effort = settings["reasoning_effort"] or extra.get("reasoning_effort")
+        thinking = settings["thinking"] or extra.get("thinking")
+        fields, _ = encode_thinking(effort, thinking, settings["max_tokens"], family, tools=True, model=name)
+        return family, is_thinking(fields, family)
+
+    def get_num_tokens(self, text: str) -> int:
+        """Estimate the tokens of a text, without a tokenizer: the endpoint's own is not known.
+
+        Args:
+            text: The text.
+
+        Returns:
+            About one token for four characters, or what ``custom_get_token_ids`` says.
+        """
+        return len(self.custom_get_token_ids(text)) if self.custom_get_token_ids else math.ceil(len(text) / 4)
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """Return the ids of a text's tokens, which only a tokenizer of yours can know.
+
+        Args:
+            text: The text.
+
+        Returns:
+            What ``custom_get_token_ids`` says.
+
+        Raises:
+            NotImplementedError: If there is none.
+        """
+        if self.custom_get_token_ids is None:
+            raise NotImplementedError(
+                "The tokenizer behind a serving endpoint is not known. Give custom_get_token_ids=..., or use "
+                "get_num_tokens, which estimates."
+            )
+        return self.custom_get_token_ids(text)
+
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
+        """Estimate the tokens of a conversation, without a download.
+
+        Args:
+            messages: The conversation.
+            tools: Tools that are bound along with it.
+
+        Returns:
+            The estimate.
+        """
+        count = count_tokens_approximately(messages)
+        for tool in tools or ():
+            count += self.get_num_tokens(str(convert_tool(tool, None)))
+        return count

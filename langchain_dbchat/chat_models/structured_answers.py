@@ -1,0 +1,311 @@
+"""Read structured answers: whole or partial, by a tool call or as text, with their errors and their output schema.
+
+Rule 1. An answer is our tool's call or the text's JSON; if other tools were called instead, there is none.
+Rule 2. A refusal is `ModelRefusalError` with the raw message, however the server says it: in ``refusal``, in a content
+part, or in the finish reason (OpenAI "content_filter", Anthropic "refusal", Gemini "SAFETY", guardrails).
+Rule 3. What was cut off by the token limit, and what does not fit the schema, is an `OutputParserException`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Union
+
+from langchain_core import exceptions
+from langchain_core.exceptions import OutputParserException
+from langchain_core.messages import AIMessage
+from langchain_core.output_parsers import BaseCumulativeTransformOutputParser, JsonOutputParser
+from langchain_core.outputs import ChatGeneration, Generation
+from langchain_core.runnables import RunnableGenerator
+from langchain_core.runnables.utils import AddableDict
+from langchain_core.utils.json import parse_json_markdown
+from pydantic import BaseModel, ValidationError, create_model
+from pydantic.v1 import ValidationError as ValidationErrorV1
+from typing_extensions import TypedDict
+
+from langchain_dbchat.chat_models.structured_shapes import NOTHING
+from langchain_dbchat.dialects.shared.schemas import drop_nulls
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from langchain_core.runnables import RunnableConfig
+
+_REFUSAL_ERROR: type[Exception] = getattr(exceptions, "ModelRefusalError", OutputParserException)
+"""langchain-core has an error for refusals since 1.7.5."""
+
+_REFUSED = frozenset(
+    {
+        "content_filter",
+        "content_filtered",
+        "refusal",
+        "safety",
+        "recitation",
+        "blocklist",
+        "prohibited_content",
+        "spii",
+        "image_safety",
+        "guardrail",
+        "guardrail_intervened",
+        "input_guardrail_triggered",
+        "output_guardrail_triggered",
+    }
+)
+"""Finish reasons of an answer that was withheld: OpenAI's, Anthropic's, Bedrock's, Gemini's and Databricks' guardrails
+(wire facts 3.6, 3.7; ai.google.dev/api/generate-content#FinishReason). Case does not matter."""
+
+_CUT = frozenset({"length", "max_tokens"})
+
+
+def refuse_refusal(message: AIMessage) -> None:
+    """Raise if the model or a guardrail refused to answer.
+
+    Args:
+        message: The whole answer.
+
+    Raises:
+        ModelRefusalError: With the message as ``raw_message``.
+    """
+    said = message.additional_kwargs.get("refusal", _refusal_part(message.content))
+    reason = message.response_metadata.get("finish_reason") or message.response_metadata.get("stop_reason")
+    withheld = isinstance(reason, str) and reason.lower() in _REFUSED
+    if said is None and not withheld:
+        return
+    words = said or message.text
+    why = f" (finish reason: {reason})" if withheld else ""
+    error: Any = _REFUSAL_ERROR(f"The model refused to answer{why}{f': {words}' if words else '.'}")
+    error.raw_message = message
+    raise error
+
+
+def _refusal_part(content: Any) -> str | None:
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    return next((str(part.get("refusal") or "") for part in parts if part.get("type") == "refusal"), None)
+
+
+class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
+    """Parse an answer into the schema that was asked for.
+
+    Args:
+        tool_name: Name of the tool that stands for the schema.
+        shape: What the answer is; None for JSON of any shape.
+    """
+
+    tool_name: str
+    shape: Any = None
+
+    @property
+    def OutputType(self) -> Any:  # noqa: N802  # core's name
+        """The type of the answers: the class or type that was given, else a dict."""
+        return dict[str, Any] if self.shape is None else self.shape.output_type
+
+    def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """Return a model of the answers.
+
+        Args:
+            config: Not used.
+
+        Returns:
+            The Pydantic class that was given, else a model with the JSON schema that was asked for.
+        """
+        schema: Any = super().get_output_schema(config) if self.shape is None else None
+        return schema or self.shape.output_schema(self.get_name("Output"))  # type: ignore[no-any-return]  # both models
+
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        """Parse an answer, or as much of one as has arrived.
+
+        Args:
+            result: The answer as a single generation.
+            partial: Whether the answer is still arriving.
+
+        Returns:
+            An instance of what was given, or a dict; None while nothing can be parsed yet, or if other tools were
+            called.
+
+        Raises:
+            ModelRefusalError: If the model refused to answer.
+            OutputParserException: If the answer does not fit the schema.
+        """
+        found = self.find(result[0], partial=partial)
+        return None if found is NOTHING else found
+
+    def find(self, generation: Generation, *, partial: bool) -> Any:
+        """Do the same as `parse_result`, but tell an answer that is null from none."""
+        message = generation.message if isinstance(generation, ChatGeneration) else AIMessage(generation.text)
+        calls = message.tool_calls if isinstance(message, AIMessage) else []
+        if isinstance(message, AIMessage) and not partial:
+            refuse_refusal(message)
+        ours = next((call for call in calls if call["name"] == self.tool_name), None)
+        if ours is not None:
+            return self._validated(ours["args"], partial=partial)
+        if calls:
+            return NOTHING
+        if partial:
+            parsed = JsonOutputParser().parse_result([ChatGeneration(message=AIMessage(message.text))], partial=True)
+            return NOTHING if parsed is None else self._validated(parsed, partial=True)
+        if isinstance(message, AIMessage):
+            _refuse_broken(message)
+        return self._validated(_read_json(message), partial=False)
+
+    def _transform(self, input: Iterator[Any]) -> Iterator[Any]:  # noqa: A002  # core's name
+        reading = _Reading(self)
+        for chunk in input:
+            yield from reading.add(chunk)
+        yield from reading.end()
+
+    async def _atransform(self, input: AsyncIterator[Any]) -> AsyncIterator[Any]:  # noqa: A002  # core's name
+        reading = _Reading(self)
+        async for chunk in input:
+            for parsed in reading.add(chunk):
+                yield parsed
+        for parsed in reading.end():
+            yield parsed
+
+    def parse(self, text: str) -> Any:
+        """Parse text.
+
+        Args:
+            text: JSON, alone or in a Markdown fence.
+
+        Returns:
+            An instance of what was given, or a dict.
+        """
+        return self.parse_result([Generation(text=text)])
+
+    def _validated(self, value: Any, *, partial: bool) -> Any:
+        if self.shape is None:
+            return value
+        try:
+            answer = self.shape.unwrapped(value)
+            if answer is NOTHING and not partial:
+                raise ValueError(f"{self.shape.key!r} is missing")  # noqa: TRY301  # reported as the others are
+            if answer is not NOTHING:
+                answer = drop_nulls(answer, self.shape.wanted.schema)
+            return answer if self.shape.build is None or answer is NOTHING else self.shape.build(answer)
+        except (ValidationError, ValidationErrorV1, TypeError, ValueError) as error:
+            if partial:
+                return NOTHING
+            raise OutputParserException(
+                f"The answer does not fit {self.shape.wanted.name}: {error}", llm_output=str(value)
+            ) from error
+
+
+class WithRaw(RunnableGenerator[Any, Any]):
+    """Give what was parsed beside the message: ``{"raw": ..., "parsed": ..., "parsing_error": ...}``.
+
+    Streamed, the raw chunks come as they arrive, and what was parsed from their sum at the end.
+
+    Args:
+        parser: The parser of the answer.
+    """
+
+    def __init__(self, parser: StructuredAnswerParser) -> None:
+        def judge(whole: Any) -> AddableDict:
+            try:
+                return AddableDict(parsed=parser.invoke(whole), parsing_error=None)
+            except Exception as error:  # noqa: BLE001  # whatever it is, it is reported beside the message
+                return AddableDict(parsed=None, parsing_error=error)
+
+        def transform(chunks: Iterator[Any]) -> Iterator[AddableDict]:
+            whole = None
+            for chunk in chunks:
+                whole = chunk if whole is None else whole + chunk
+                yield AddableDict(raw=chunk)
+            yield judge(whole)
+
+        async def atransform(chunks: AsyncIterator[Any]) -> AsyncIterator[AddableDict]:
+            whole = None
+            async for chunk in chunks:
+                whole = chunk if whole is None else whole + chunk
+                yield AddableDict(raw=chunk)
+            yield judge(whole)
+
+        super().__init__(transform, atransform)
+        self._parser = parser
+
+    @property
+    def OutputType(self) -> Any:  # noqa: N802  # core's name
+        """The type of what is given: a dict with the three keys."""
+        answer: Any = self._parser.OutputType
+        parsed = Union[answer, None]  # noqa: UP007  # `|` does not take every type
+        fields = {"raw": AIMessage, "parsed": parsed, "parsing_error": Exception | None}
+        return TypedDict("StructuredAnswer", fields)  # type: ignore[operator]  # mypy wants it to be assigned
+
+    def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """Return a model of what is given.
+
+        Args:
+            config: Not used.
+
+        Returns:
+            A model with the fields ``raw``, ``parsed`` and ``parsing_error``.
+        """
+        parsed: Any = self._parser.get_output_schema(config)
+        fields: dict[str, Any] = {
+            "raw": (AIMessage, ...),
+            "parsed": (Union[parsed, None], None),  # noqa: UP007  # the same
+            "parsing_error": (Any, None),
+        }
+        model: type[BaseModel] = create_model(self.get_name("Output"), **fields)
+        return model
+
+
+class _Reading:
+    """An answer that is parsed as it arrives, and judged when it has ended."""
+
+    def __init__(self, parser: StructuredAnswerParser) -> None:
+        self._parser = parser
+        self._whole: Any = None
+        self._last: Any = NOTHING
+
+    def add(self, chunk: Any) -> Iterator[Any]:
+        """Add a chunk, and give what can be parsed now if it is new."""
+        self._whole = chunk if self._whole is None else self._whole + chunk
+        yield from self._new(partial=True)
+
+    def end(self) -> Iterator[Any]:
+        """Parse the whole answer; what is wrong with it is raised here."""
+        if self._whole is not None:
+            yield from self._new(partial=False)
+
+    def _new(self, *, partial: bool) -> Iterator[Any]:
+        generation = ChatGeneration(message=self._whole) if isinstance(self._whole, AIMessage) else None
+        parsed = self._parser.find(generation or Generation(text=str(self._whole)), partial=partial)
+        if parsed is NOTHING or (parsed is None and partial):
+            return
+        if self._last is NOTHING or parsed != self._last:
+            self._last = parsed
+            yield parsed
+
+
+def _read_json(message: Any) -> Any:
+    """Read the whole answer's JSON as it is: unlike a partial one it is never completed."""
+    try:
+        return parse_json_markdown(message.text, parser=_strictly)
+    except ValueError as error:
+        raise OutputParserException(
+            f"The answer is not valid JSON{_if_cut(message)}: {error}", llm_output=message.text
+        ) from error
+
+
+def _strictly(text: str) -> Any:
+    """Parse JSON; raw control characters in strings, which models write, are let pass, as core lets them."""
+    return json.loads(text, strict=False)
+
+
+def _if_cut(message: AIMessage) -> str:
+    cut = message.response_metadata.get("finish_reason") in _CUT
+    return " (it was cut off: raise max_tokens)" if cut else ""
+
+
+def _refuse_broken(message: AIMessage) -> None:
+    for call in message.invalid_tool_calls:
+        cut = " (the answer was cut off: raise max_tokens)" if _if_cut(message) else ""
+        raise OutputParserException(
+            f"The model called {call['name']!r} with broken arguments{cut}: {call['error']}", llm_output=call["args"]
+        )
+    if not message.text:
+        reason = message.response_metadata.get("finish_reason")
+        raise OutputParserException(
+            f"The model gave no structured answer (finish reason: {reason}){_if_cut(message)}.", llm_output=""
+        )

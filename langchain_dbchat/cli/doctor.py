@@ -1,0 +1,244 @@
+"""``dbchat doctor``: who signs the calls, where they go, whether they arrive, and what to mend if they do not.
+
+It looks as a model looks, with the same search and the same transport, and tells what it saw on the way: the steps that
+were passed over with their reasons, the host and what named it. Then it asks for a signature, sends one ``GET`` and, if
+a model is named, one short question; each may fail on its own, and each failure comes with what to do about it.
+
+Nothing secret is printed. Variables are shown by their names, headers too, and what servers and tools say is scrubbed.
+A token is named by its variable, for one that is typed stays in the shell's history.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json
+
+from langchain_dbchat._version import __version__
+from langchain_dbchat.errors import (
+    ConfigurationError,
+    DatabricksAuthenticationError,
+    DatabricksConnectionError,
+    DatabricksError,
+    DatabricksNotFoundError,
+    DatabricksPermissionDeniedError,
+    DatabricksTimeoutError,
+    MalformedResponseError,
+)
+from langchain_dbchat.errors.bodies import scrub
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from langchain_dbchat.auth.resolver import Signed
+    from langchain_dbchat.routing.address import Workspace
+
+_PREFIXES = ("DATABRICKS_", "POSIT_PRODUCT", "RSTUDIO_PRODUCT", "CONNECT_", "ARM_", "GOOGLE_", "SSL_CERT_")
+_EMBEDDINGS = "llm/v1/embeddings"
+_SHOWN = 60  # characters of an answer
+_MARGIN = "\n          "
+
+# What to do, by the kind of failure; the first row that fits. A ConfigurationError says it itself.
+_MENDS: tuple[tuple[type[DatabricksError], str], ...] = (
+    (ConfigurationError, ""),
+    (
+        DatabricksAuthenticationError,
+        "Make a new token, sign in again (`databricks auth login --host {origin}`), or try --auth-type or --profile.",
+    ),
+    (
+        DatabricksPermissionDeniedError,
+        "The signature is good, but its owner may not do this. Name an endpoint with --model, or ask an admin.",
+    ),
+    (DatabricksNotFoundError, "{names}"),
+    (DatabricksTimeoutError, "Try again with a larger --timeout. {network}"),
+    (DatabricksConnectionError, "Open {origin} in a browser on this machine. {network}"),
+    (MalformedResponseError, "Open {origin} in a browser: the address of the workspace is what stays after login."),
+    (DatabricksError, "Try again; if it stays, give the request id to whoever runs the server."),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``dbchat doctor`` to a parser.
+
+    Args:
+        parser: The parser.
+    """
+    parser.add_argument("--host", help="the workspace (default: as the models find it)")
+    parser.add_argument("--base-url", help="base URL of an OpenAI-compatible server instead of a workspace")
+    parser.add_argument("--token-env", metavar="NAME", help="the variable that holds the token to use")
+    parser.add_argument("--profile", help="a profile of ~/.databrickscfg")
+    parser.add_argument("--auth-type", help="the one way of signing in to try, such as pat or databricks-cli")
+    parser.add_argument("--model", help="a serving endpoint to ask a short question")
+    parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="patience (default: 30)")
+    parser.add_argument("--allow-http", action="store_true", help="permit http:// to a host that is not this machine")
+
+
+def examine(options: argparse.Namespace) -> int:
+    """Show who signs the calls and where they go, try it, and say what to mend."""
+    _say("doctor", f"langchain-dbchat {__version__}, Python {platform.python_version()}")
+    _say("set", ", ".join(sorted(name for name in os.environ if name.startswith(_PREFIXES))) or "nothing of Databricks")
+    try:
+        signed = _resolved(options)
+    except ConfigurationError as error:
+        return _failed(error)
+    _introduce(signed)
+    try:
+        _say("ok", _signature(signed))
+    except DatabricksError as error:
+        return _failed(error, signed.workspace)
+    names: dict[str, str] = {}
+    listed = _attempt(signed, lambda: _list(signed, options.timeout, names))
+    answered = bool(options.model) and _attempt(signed, lambda: _ask(options, names), names, options.model)
+    if listed and not options.model:
+        _say("", "Name an endpoint with --model to ask it a question, too.")
+    return 0 if (answered if options.model else listed) else 1
+
+
+def _resolved(options: argparse.Namespace) -> Signed:
+    """Search for host and credentials as a model does."""
+    from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # `dbchat --help` needs none of it
+    from langchain_dbchat.auth.settings import AuthSettings  # noqa: PLC0415  # the same
+
+    return resolve(
+        AuthSettings(
+            host=options.host,
+            base_url=options.base_url,
+            token=_token(options),
+            profile=options.profile,
+            auth_type=options.auth_type,
+            allow_http=options.allow_http,
+        )
+    )
+
+
+def _token(options: argparse.Namespace) -> str | None:
+    """Look into the variable that holds the token, if one is named."""
+    if options.token_env is None:
+        return None
+    token = os.environ.get(options.token_env, "").strip()
+    if not token:
+        raise ConfigurationError(f"--token-env names {options.token_env}, which is not set.")
+    return token
+
+
+def _introduce(signed: Signed) -> None:
+    """Say where calls go, who signs them, and what was passed over."""
+    workspace = signed.workspace
+    _say("host", f"{workspace.base_url} ({workspace.kind}), from {signed.host_source}")
+    workspace_id = getattr(signed.credentials, "workspace_id", None)
+    if workspace_id:
+        _say("", f"workspace id {workspace_id}")
+    _say("sign-in", signed.credentials.name)
+    if signed.skipped:
+        _say("", "passed over before it:\n" + "\n".join(map(str, signed.skipped)))
+
+
+def _signature(signed: Signed) -> str:
+    """Ask for a signature."""
+    names = ", ".join(sorted(signed.credentials.headers()))
+    return f"signed by {signed.credentials.name} ({names})"
+
+
+def _list(signed: Signed, timeout: float, names: dict[str, str]) -> str:
+    """List the endpoints, or the models of another server; their names and tasks go into ``names``."""
+    from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx
+    from langchain_dbchat.transport.exchange import Request, RetryPolicy  # noqa: PLC0415  # the same
+
+    workspace = signed.workspace
+    is_openai = workspace.kind == "openai"
+    url = f"{workspace.base_url}/models" if is_openai else f"{workspace.origin}/api/2.0/serving-endpoints"
+    request = Request(url, {}, b"", url.rpartition("/")[2], workspace.host, method="GET")
+    channel = Channel(signed.credentials, timeouts=Timeouts.of(timeout), policy=RetryPolicy(max_retries=1))
+    body = channel.post(request).body or b""
+    names.update(_names(body, "data" if is_openai else "endpoints", "id" if is_openai else "name"))
+    embedders = sum(task == _EMBEDDINGS for task in names.values())
+    kinds = f", {embedders} of them for embeddings" if embedders else ""
+    return f"GET {url}: {len(names)} {'models' if is_openai else 'serving endpoints'}{kinds}"
+
+
+def _names(body: bytes, key: str, name: str) -> dict[str, str]:
+    """Read names and tasks out of a list; what is not understood is left out."""
+    try:
+        answer = from_json(body)
+    except ValueError:
+        return {}
+    entries: Any = answer.get(key) if isinstance(answer, Mapping) else None
+    rows = [entry for entry in entries if isinstance(entry, Mapping)] if isinstance(entries, list) else []
+    return {str(row[name]): str(row.get("task") or "") for row in rows if row.get(name)}
+
+
+def _ask(options: argparse.Namespace, names: Mapping[str, str]) -> str:
+    """Ask one endpoint a short question, as a user's program would."""
+    settings: dict[str, Any] = {
+        "model": options.model,
+        "host": options.host,
+        "base_url": options.base_url,
+        "token": _token(options),
+        "config_profile": options.profile,
+        "auth_type": options.auth_type,
+        "allow_http": options.allow_http,
+        "timeout": options.timeout,
+        "max_retries": 1,
+    }
+    began = time.monotonic()
+    if names.get(options.model) == _EMBEDDINGS:
+        from langchain_dbchat.embeddings import DatabricksEmbeddings  # noqa: PLC0415  # `--help` needs none of it
+
+        row = DatabricksEmbeddings(**settings).embed_query("OK")
+        said = f"a row of {len(row)} numbers"
+    else:
+        from langchain_dbchat.chat_models import ChatDatabricksCompat  # noqa: PLC0415  # the same
+
+        answer = ChatDatabricksCompat(**settings, max_tokens=64).invoke("Say OK.")
+        said = repr(scrub(str(answer.text))[:_SHOWN])
+    return f"{options.model} answered {said} in {time.monotonic() - began:.1f} s"
+
+
+def _attempt(signed: Signed, check: Any, names: Iterable[str] = (), model: str = "") -> bool:
+    """Make one check and say how it went."""
+    try:
+        _say("ok", check())
+    except DatabricksError as error:
+        _failed(error, signed.workspace, names, model)
+        return False
+    return True
+
+
+def _failed(
+    error: DatabricksError, workspace: Workspace | None = None, names: Iterable[str] = (), model: str = ""
+) -> int:
+    """Say what failed and what to do about it; gives the exit code."""
+    _say("FAILED", str(error))
+    for note in getattr(error, "__notes__", ()):
+        _say("", scrub(note))
+    mend = next(text for kind, text in _MENDS if isinstance(error, kind))
+    mend = mend.format(origin=workspace.origin if workspace else "", names=_similar(names, model), network=_network())
+    if mend:
+        _say("mend", mend)
+    return 1
+
+
+def _similar(names: Iterable[str], model: str) -> str:
+    """Advise on a name that does not exist."""
+    close = difflib.get_close_matches(model, names, n=3, cutoff=0.5)
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    return "Check the address and the name. Name an endpoint of the workspace's Serving page with --model."
+
+
+def _network() -> str:
+    """Name what the environment says about the way there."""
+    proxies = sorted(name for name in os.environ if name.lower().endswith("_proxy"))
+    return f"Proxy variables that are set: {', '.join(proxies) or 'none'}."
+
+
+def _say(label: str, text: str) -> None:
+    """Print a paragraph with its label in the margin."""
+    sys.stdout.write(f"{label:<8}  {_MARGIN.join(text.splitlines())}".rstrip() + "\n")

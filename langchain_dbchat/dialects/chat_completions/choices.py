@@ -1,0 +1,139 @@
+"""Read what a choice of an answer says into a few kinds of parts.
+
+A streamed ``delta`` and a whole ``message`` are read alike: both hold content (a string, a list of parts or null), tool
+calls, a refusal, and reasoning in one of five places, depending on the family behind the endpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from langchain_dbchat.dialects.shared.beside import (
+    PLAIN,
+    Other,
+    read_beside,
+    reasoning_key,
+    thinking_blocks,
+    words,
+)
+from langchain_dbchat.dialects.shared.citations import flat
+from langchain_dbchat.dialects.shared.fields import says_something, storable
+from langchain_dbchat.dialects.shared.parts import Call, Part, Reasoning, Refusal, Text
+from langchain_dbchat.dialects.shared.reasoning import FUNCTION_EXTRAS
+from langchain_dbchat.errors import MalformedResponseError
+
+_TEXT_KEYS = frozenset({"type", "text", "index", "citation", "citations"})
+_CALL_KEYS = frozenset({"index", "id", "type", "function"})
+_FUNCTION_KEYS = frozenset({"name", "arguments"})
+
+
+def read_parts(says: Mapping[str, Any]) -> Iterator[Part]:
+    """Read one ``delta`` or ``message``.
+
+    Args:
+        says: The object as sent.
+
+    Yields:
+        Its parts: reasoning first, then content in its order, what stands beside the content, a refusal, tool calls.
+
+    Raises:
+        MalformedResponseError: If content or tool calls are of no known shape.
+    """
+    yield from _read_siblings(says)
+    content = says.get("content")
+    if isinstance(content, str):
+        if content:
+            yield Text(content)
+    elif isinstance(content, list):
+        for block in content:
+            yield from _read_block(block)
+    elif content is not None:
+        raise MalformedResponseError(
+            f"The answer's content is a {type(content).__name__}, not text or a list of parts."
+        )
+    if says.get("refusal"):
+        yield Refusal(_text_of(says["refusal"]))
+    if not says.keys() <= PLAIN:
+        yield from read_beside(says)
+    yield from _read_calls(says)
+
+
+def _read_siblings(says: Mapping[str, Any]) -> Iterator[Part]:
+    """Read reasoning that stands beside the content; a LiteLLM proxy sends it twice, signed in ``thinking_blocks``."""
+    blocks = thinking_blocks(says)
+    if blocks:
+        for block in blocks:
+            if isinstance(block, Mapping):
+                yield _reasoning(block, "thinking")
+        return
+    key = reasoning_key(says)
+    if key is not None:
+        yield Reasoning(says[key])
+
+
+def _read_block(block: Any) -> Iterator[Part]:
+    if isinstance(block, str):
+        yield Text(block)
+    elif not isinstance(block, dict):
+        raise MalformedResponseError(f"A part of the answer's content is a {type(block).__name__}, not an object.")
+    elif (block.get("type") or ("text" if "text" in block else None)) == "text":  # langchain-core reads it so, too
+        extras = {
+            key: storable(value) for key, value in block.items() if key not in _TEXT_KEYS and says_something(value)
+        }
+        citations = list(flat([storable(block.get("citations")), storable(block.get("citation"))]))
+        if citations:
+            extras["citations"] = citations
+        yield Text(words(block, "text") or "", extras or None)
+    elif block.get("type") == "reasoning":
+        entries = block.get("summary") or block.get("content") or []
+        for number, entry in enumerate(entries if isinstance(entries, list) else [{"text": entries}]):
+            said = entry if isinstance(entry, Mapping) else {"text": entry}
+            yield _reasoning(said, "text", opens=number == 0)
+    elif block.get("type") == "refusal":  # where the Responses API puts it, and some servers after it
+        yield Refusal(words(block, "refusal") or "")
+    else:
+        words(block, "type")
+        yield Other(storable(block))
+
+
+def _reasoning(said: Mapping[str, Any], key: str, *, opens: bool = True) -> Reasoning:
+    return Reasoning(words(said, key) or "", words(said, "signature"), words(said, "data"), opens)
+
+
+def _read_calls(says: Mapping[str, Any]) -> Iterator[Call]:
+    calls = says.get("tool_calls")
+    if calls:
+        if not isinstance(calls, list):
+            raise MalformedResponseError(f"The answer's tool calls are a {type(calls).__name__}, not a list.")
+        yield from map(_read_call, calls)
+        return
+    obsolete = says.get("function_call")  # how a call was written before there were several
+    if isinstance(obsolete, Mapping) and (obsolete.get("name") or obsolete.get("arguments")):
+        yield _read_call({"function": obsolete})
+
+
+def _read_call(call: Any) -> Call:
+    if not isinstance(call, Mapping):
+        raise MalformedResponseError(f"A tool call of the answer is a {type(call).__name__}, not an object.")
+    function = call.get("function")
+    function = function if isinstance(function, Mapping) else {}
+    index = call.get("index")
+    extras = {key: value for key, value in call.items() if key not in _CALL_KEYS and says_something(value)}
+    more = {key: value for key, value in function.items() if key not in _FUNCTION_KEYS and says_something(value)}
+    if more:
+        extras[FUNCTION_EXTRAS] = more
+    arguments = function.get("arguments")
+    return Call(
+        index=index if isinstance(index, int) else None,
+        id=words(call, "id"),
+        name=words(function, "name"),
+        arguments="" if arguments is None else _text_of(arguments),
+        extras=storable(extras) if extras else None,
+    )
+
+
+def _text_of(value: Any) -> str:
+    """Return text as it is, and any other value as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

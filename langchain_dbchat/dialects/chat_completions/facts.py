@@ -1,0 +1,141 @@
+"""What an answer says about itself: its id, model, finish reason, usage, and every field that we have no name for.
+
+Rule 1. Nothing is lost. A field beside ``choices`` or in a choice that this package does not read is kept in
+    ``response_metadata`` under its own name (``custom_outputs``, ``search_results``, Azure's
+    ``content_filter_results``, vLLM's ``stop_reason``). Null, empty text, an empty list and an empty object say nothing
+    and are left out, and so are ``object`` and ``created``.
+Rule 2. The server's id is ``response_metadata["id"]`` and never the id of a message, because LangGraph's
+    ``add_messages`` replaces the message that has the same id, and some servers count their answers from 1 after each
+    restart. LangChain gives each message an id of its own.
+Rule 3. All of it is given once, on the last chunk of a stream. How the values of several events become one is told in
+    `fields`.
+Rule 4. A name that this package gives a meaning of its own cannot be taken by a server's field: such a field is kept
+    with the prefix ``server_``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_dbchat.dialects.shared.fields import Fields, storable
+from langchain_dbchat.dialects.shared.reasoning import PROVIDER, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ANSWER_KEYS", "CHOICE_KEYS", "Facts"]
+
+ANSWER_KEYS = frozenset({"id", "object", "created", "model", "choices", "usage"})
+"""The fields of an answer or an event that are read, or that say nothing."""
+
+CHOICE_KEYS = frozenset({"index", "delta", "message", "finish_reason", "logprobs"})
+"""The same of a choice."""
+
+_OURS = frozenset(
+    {
+        "model_provider",
+        "model_name",
+        "model_family",
+        "finish_reason",
+        "served_model",
+        "request_id",
+        "token_usage",
+        "id",
+        "logprobs",
+        "output_version",
+    }
+)
+_READ = ANSWER_KEYS | {"error", "error_code"}
+_ALIVE = ("ping", "heartbeat", "keepalive", "keep-alive", "keep_alive")
+"""Types of events that say nothing but that the connection is alive."""
+
+_CUT = frozenset({"length", "max_tokens", "content_filter"})
+"""Finish reasons of an answer that something other than the model ended."""
+
+
+class Facts:
+    """What one answer says about itself.
+
+    Args:
+        target: The model that was called.
+        request_id: The response's ``x-request-id``.
+    """
+
+    __slots__ = ("finish_reason", "id", "kept", "request_id", "served_model", "target", "usage")
+
+    def __init__(self, target: Target, request_id: str | None) -> None:
+        self.target = target
+        self.id: str | None = None
+        self.request_id = request_id
+        self.served_model: str | None = None
+        self.finish_reason: str | None = None
+        self.usage: Mapping[str, Any] | None = None
+        self.kept = Fields(fragments=False)
+
+    def note(self, payload: Mapping[str, Any]) -> None:
+        """Take what an event or a whole answer says about itself; of repeated usage the last that counts anything.
+
+        Args:
+            payload: The event or the answer.
+        """
+        usage = payload.get("usage")
+        if usage and isinstance(usage, dict):
+            known = self.usage
+            if known is None or usage.get("completion_tokens") is not None or known.get("completion_tokens") is None:
+                self.usage = usage
+        model = payload.get("model")
+        if model and model is not self.served_model:
+            self.served_model = str(model)
+        if self.id is None:  # Databricks and MLflow may send null, Azure an empty one in an event of its own
+            said = payload.get("id")
+            self.id = str(said) if said and isinstance(said, (str, int)) else None
+
+    def keep(self, payload: Mapping[str, Any]) -> None:
+        """Keep the fields of an event or a whole answer that nothing else reads.
+
+        Args:
+            payload: The event or the answer.
+        """
+        if payload.get("type") not in _ALIVE:
+            self.kept.add(payload, _READ)
+
+    def keep_choice(self, choice: Mapping[str, Any]) -> None:
+        """Keep the fields of a choice that nothing else reads.
+
+        Args:
+            choice: The choice.
+        """
+        self.kept.add(choice, CHOICE_KEYS)
+
+    def copy(self) -> Facts:
+        """Return facts that another choice of the same answer can add its own to."""
+        other = Facts(self.target, self.request_id)
+        other.id, other.served_model, other.usage = self.id, self.served_model, self.usage
+        other.kept = self.kept.copy()
+        return other
+
+    @property
+    def cut(self) -> bool:
+        """Whether the answer was ended by a limit."""
+        return self.finish_reason in _CUT
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the ``response_metadata`` of the whole message."""
+        metadata: dict[str, Any] = {
+            "model_provider": PROVIDER,
+            "model_name": self.target.model,
+            "model_family": self.target.family.name,
+        }
+        if self.finish_reason is not None:
+            metadata["finish_reason"] = self.finish_reason
+        if self.served_model is not None:
+            metadata["served_model"] = self.served_model
+        if self.id is not None:
+            metadata["id"] = self.id
+        if self.request_id is not None:
+            metadata["request_id"] = self.request_id
+        if self.usage is not None:
+            metadata["token_usage"] = storable(dict(self.usage))
+        for key, value in self.kept.whole().items():
+            metadata[f"server_{key}" if key in _OURS else key] = value
+        return metadata

@@ -1,0 +1,161 @@
+"""LangChain's standard content blocks for our messages.
+
+langchain-core asks the translator that is registered for a message's ``model_provider``; without one, reasoning in
+Databricks' shape would pass through untranslated. Text and reasoning of chunks carry string indices, tool calls
+integer ones, so that every assembly in langchain-core (v0, v1, v3) keeps them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from langchain_core import exceptions
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import content as types
+from langchain_core.messages.block_translators import register_translator
+
+from langchain_dbchat.dialects.shared.citations import flat, read_citation
+from langchain_dbchat.dialects.shared.reasoning import CALL_EXTRAS, PROVIDER
+
+Block = dict[str, Any]
+
+_KNOWS_REFUSALS = hasattr(exceptions, "ModelRefusalError")
+"""langchain-core has a refusal block since 1.7.5."""
+
+
+def translate_content(message: AIMessage) -> list[types.ContentBlock]:
+    """Translate a whole message.
+
+    Args:
+        message: A message of ours.
+
+    Returns:
+        Its standard blocks.
+    """
+    return cast("list[types.ContentBlock]", [*_content(message, chunk=False), *_calls(message)])
+
+
+def translate_content_chunk(message: AIMessageChunk) -> list[types.ContentBlock]:
+    """Translate a chunk.
+
+    Args:
+        message: A chunk of ours, or the sum of several.
+
+    Returns:
+        Its standard blocks, with indices.
+    """
+    calls = _calls(message) if message.chunk_position == "last" else _call_chunks(message)
+    return cast("list[types.ContentBlock]", [*_content(message, chunk=True), *calls])
+
+
+def register() -> None:
+    """Make the translators known to langchain-core."""
+    register_translator(PROVIDER, translate_content, translate_content_chunk)
+
+
+def _content(message: AIMessage, *, chunk: bool) -> Iterator[Block]:
+    content: Any = message.content
+    for block in [content] if isinstance(content, str) else _led(content):
+        if isinstance(block, str):
+            if block:
+                yield {"type": "text", "text": block, "index": "lc_txt_0"} if chunk else {"type": "text", "text": block}
+        else:
+            yield from _translate(block)
+    refusal = message.additional_kwargs.get("refusal")
+    if refusal:
+        block = {"type": "refusal", "refusal": refusal}
+        block = block if _KNOWS_REFUSALS else {"type": "non_standard", "value": block}
+        yield {**block, "index": "lc_refusal"} if chunk else block
+
+
+def _led(content: list[Any]) -> list[Any]:
+    """Join text that was streamed as a string to the block that the rest of it came in (a citation came late)."""
+    if len(content) > 1 and isinstance(content[0], str) and isinstance(content[1], Mapping):
+        lead, block, *rest = content
+        if block.get("index") == "lc_txt_0":
+            return [{**block, "text": lead + (block.get("text") or "")}, *rest]
+    return content
+
+
+def _translate(block: Block) -> Iterator[Block]:
+    kind = block.get("type")
+    index = {"index": block["index"]} if "index" in block else {}
+    if kind == "text":
+        yield _text(block)
+    elif kind == "reasoning" and isinstance(block.get("summary"), list):
+        for number, entry in enumerate(block["summary"]):
+            yield _reasoning(entry, block, number)
+    elif kind == "image_url":
+        yield {**_image(block), **index}
+    elif kind in types.KNOWN_BLOCK_TYPES:
+        yield dict(block)
+    else:
+        yield {"type": "non_standard", "value": {key: value for key, value in block.items() if key != "index"}, **index}
+
+
+def _text(block: Block) -> Block:
+    text: Block = {"type": "text", "text": block.get("text") or ""}
+    if "index" in block:
+        text["index"] = block["index"]
+    extras = {key: value for key, value in block.items() if key not in {"type", "text", "index", "annotations"}}
+    annotations = [*flat(block.get("annotations")), *flat(extras.pop("citations", None))]
+    if annotations:
+        text["annotations"] = [read_citation(annotation) for annotation in annotations]
+    if extras:
+        text["extras"] = extras
+    return text
+
+
+def _reasoning(entry: Any, block: Block, number: int) -> Block:
+    said = entry if isinstance(entry, Mapping) else {"text": str(entry)}
+    reasoning: Block = {"type": "reasoning", "reasoning": said.get("text") or ""}
+    extras: Block = {}
+    for key in ("signature", "data"):
+        if said.get(key):
+            extras[key] = said[key]
+    position = said.get("index", number)
+    if position:
+        extras["continues"] = True
+    if extras:
+        reasoning["extras"] = extras
+    if "index" in block:
+        reasoning["index"] = f"{block['index']}_{position}" if position else block["index"]
+    return reasoning
+
+
+def _image(block: Block) -> Block:
+    image = block.get("image_url")
+    url = image.get("url") if isinstance(image, Mapping) else image
+    if isinstance(url, str) and url.startswith("data:"):
+        mime_type, _, data = url[5:].partition(";base64,")
+        return {"type": "image", "mime_type": mime_type, "base64": data}
+    return {"type": "image", "url": url}
+
+
+def _calls(message: AIMessage) -> Iterator[Block]:
+    extras = _call_extras(message)
+    for call in message.tool_calls:
+        yield _with_extras({"type": "tool_call", **call}, extras)
+    for broken in message.invalid_tool_calls:
+        yield _with_extras({"type": "invalid_tool_call", **broken}, extras)
+
+
+def _call_chunks(message: AIMessageChunk) -> Iterator[Block]:
+    extras = _call_extras(message)
+    parts = message.tool_call_chunks
+    for part in parts:
+        block = _with_extras({"type": "tool_call_chunk", **part}, extras)
+        if part["id"] is None and len(parts) == len(extras) == 1:  # said by a later fragment than the id
+            block = {**block, "extras": dict(next(iter(extras.values())))}
+        yield block
+
+
+def _call_extras(message: AIMessage) -> Mapping[str, Any]:
+    extras = message.additional_kwargs.get(CALL_EXTRAS)
+    return extras if isinstance(extras, Mapping) else {}
+
+
+def _with_extras(call: Block, extras: Mapping[str, Any]) -> Block:
+    carried = extras.get(call.get("id") or "")
+    return {**call, "extras": dict(carried)} if isinstance(carried, Mapping) else call

@@ -1,0 +1,70 @@
+"""The kinds of parts that an answer is made of, whatever the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from langchain_dbchat.dialects.shared.beside import Beside, Cited, Other, Spoken
+
+
+class Text(NamedTuple):
+    """Text of the answer; what else its part carried (citations, a signature) is in ``extras``."""
+
+    text: str
+    extras: dict[str, Any] | None = None
+
+
+class Reasoning(NamedTuple):
+    """One entry of reasoning: its text and its signature, or encrypted data; ``opens`` where a new part begins."""
+
+    text: str
+    signature: str | None = None
+    data: str | None = None
+    opens: bool = True
+
+
+@dataclass(slots=True)
+class Call:
+    """A tool call or a fragment of one."""
+
+    index: int | None
+    id: str | None
+    name: str | None
+    arguments: str
+    extras: dict[str, Any] | None = None
+
+
+class Refusal(NamedTuple):
+    """The model's words on why it does not answer."""
+
+    text: str
+
+
+Part = Text | Reasoning | Other | Call | Refusal | Cited | Spoken | Beside
+
+SILENT: frozenset[type[Part]] = frozenset({Refusal, Cited, Spoken, Beside})
+"""Kinds of parts that add nothing to a message before its end."""
+
+
+def join_parts(left: Part, right: Part) -> Part | None:
+    """Join two parts that arrived together, if one part says the same.
+
+    Args:
+        left: The earlier part.
+        right: The later part.
+
+    Returns:
+        The one part, or None if they have to stay two.
+    """
+    if type(left) is Text and type(right) is Text:
+        return Text(left.text + right.text) if left.extras is None and right.extras is None else None
+    if type(left) is Reasoning and type(right) is Reasoning:
+        if left.signature is None and left.data is None and right.data is None and right.opens:
+            return Reasoning(left.text + right.text, right.signature, None, left.opens)
+        return None
+    if type(left) is Call and type(right) is Call:
+        same = left.index is not None and left.index == right.index
+        if same and right.id is None and right.name is None and right.extras is None and left.arguments != "{}":
+            return Call(left.index, left.id, left.name, left.arguments + right.arguments, left.extras)
+    return None

@@ -1,0 +1,96 @@
+"""Text in place of content that an endpoint does not take.
+
+Rule 1. The text names what it stands for: the kind, and the name, type, URL, file id and size as far as the block says
+them, in LangChain's, OpenAI's, Anthropic's and MCP's spellings (modelcontextprotocol.io, "Tools", "Tool Result").
+Rule 2. Data without a known shape is written as JSON as well, if it is short: a model can read that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_dbchat.dialects.shared.json_text import write_json
+from langchain_dbchat.errors import UnsupportedContentError
+
+_KINDS = {"image_url": "image", "audio_url": "audio", "input_audio": "audio", "video_url": "video"}
+_NAMES = ("name", "filename", "title")
+_TYPES = ("mime_type", "mimeType", "media_type", "format")
+_DATA = ("base64", "data", "blob", "file_data")
+_LONGEST = 4000  # characters of JSON that are still worth reading
+
+
+def kind_of_content(block: Mapping[str, Any]) -> str:
+    """Name the kind of a block in plain words.
+
+    Args:
+        block: The block.
+
+    Returns:
+        Its type, or the medium that the type stands for.
+    """
+    value = block.get("value")
+    if block.get("type") == "non_standard" and isinstance(value, Mapping):
+        block = value
+    kind = str(block.get("type"))
+    return _KINDS.get(kind, kind)
+
+
+def stand_in(block: Mapping[str, Any], *, known: bool) -> str:
+    """Write the text that stands for a block.
+
+    Args:
+        block: The block. It is not changed.
+        known: Whether its type is one that is sent to other endpoints; what another one holds is written as JSON.
+
+    Returns:
+        The text.
+    """
+    value = block.get("value")
+    inner = value if block.get("type") == "non_standard" and isinstance(value, Mapping) else block
+    named = [kind_of_content(block), *_details(inner)]
+    text = f"[Left out, because this model does not take it: {', '.join(named)}]"
+    if known:
+        return text
+    try:
+        written = write_json(inner, "a content block")
+    except UnsupportedContentError:
+        return text
+    return f"{text}\n{written}" if len(written) <= _LONGEST else text
+
+
+def _details(block: Mapping[str, Any]) -> list[str]:
+    fields: dict[str, Any] = {}
+    for holder in (block, *(block.get(key) for key in ("extras", "source", "resource", "file", "input_audio"))):
+        if isinstance(holder, Mapping):
+            fields.update({key: value for key, value in holder.items() if key not in fields and value})
+    link = next((block[key] for key in ("image_url", "audio_url", "video_url") if block.get(key)), None)
+    link = link.get("url") if isinstance(link, Mapping) else link
+    link = next((url for url in (link, fields.get("url"), fields.get("uri")) if isinstance(url, str)), "")
+    data = next((fields[key] for key in _DATA if isinstance(fields.get(key), (str, bytes))), "")
+    if link.startswith("data:"):
+        link, data = "", data or link
+    name = next((fields[key] for key in _NAMES if isinstance(fields.get(key), str)), "")
+    mime_type = next((fields[key] for key in _TYPES if isinstance(fields.get(key), str)), "")
+    if isinstance(data, str) and data.startswith("data:"):
+        mime_type = mime_type or data[5:].partition(";")[0]
+    file_id = fields.get("file_id")
+    size = fields.get("size") if isinstance(fields.get("size"), int) else _size(data)
+    description = fields.get("description")
+    details = [
+        f"name {name!r}" if name else "",
+        mime_type,
+        link,
+        f"file id {file_id!r}" if file_id else "",
+        f"{size} bytes" if size else "",
+        f"description {description!r}" if isinstance(description, str) else "",
+    ]
+    return [detail for detail in details if detail]
+
+
+def _size(data: str | bytes) -> int:
+    """Count the bytes that Base64 text stands for."""
+    if isinstance(data, bytes):
+        return len(data)
+    text = data.partition(",")[2] if data.startswith("data:") else data
+    return len(text) * 3 // 4 - text[-2:].count("=")

@@ -1,0 +1,255 @@
+"""Tools, tool choice and response format, as the serving endpoint wants them; and the arguments of its calls."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic_core import from_json
+
+from langchain_dbchat.dialects.shared.json_text import clean_text
+from langchain_dbchat.dialects.shared.schemas import fit_parameters
+from langchain_dbchat.dialects.shared.schemas.parts import ANNOTATIONS
+from langchain_dbchat.dialects.shared.schemas.recursive import recursive_function, recursive_parameters
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
+    from langchain_dbchat.dialects.shared.sent import SentTools
+    from langchain_dbchat.models.families import Family
+
+UNNAMED = "unnamed_tool"
+"""What a call without a name is called: servers refuse a blank one, and an agent is told that there is no such tool."""
+
+NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
+"""The parameters of a tool without arguments: left out they are a 400 on Llama, and ``{}`` is one on Claude."""
+
+
+def convert_tool(tool: Mapping[str, Any] | type | Callable[..., Any] | BaseTool, strict: bool | None) -> dict[str, Any]:
+    """Turn anything that LangChain calls a tool into OpenAI's shape.
+
+    Args:
+        tool: A tool, function, Pydantic class, TypedDict, JSON schema, or a tool in OpenAI's or Anthropic's shape.
+        strict: Whether to ask for arguments that follow the schema exactly; None says nothing.
+
+    Returns:
+        The tool, with `cache_control` kept where the caller set it.
+    """
+    # Strict schemas are closed for the family that is called, not here: elsewhere the open schema is sent.
+    own = recursive_function(tool)
+    plain = dict(tool) if isinstance(tool, Mapping) else tool  # langchain-core looks for a dict
+    converted = {"type": "function", "function": own} if own else _nested(convert_to_openai_tool(plain))
+    function = converted.get("function")
+    if isinstance(function, Mapping):
+        converted = {**converted, "function": _completed(function, tool, strict)}
+    if isinstance(tool, Mapping) and "cache_control" in tool:
+        converted = {**converted, "cache_control": tool["cache_control"]}
+    extras = getattr(tool, "extras", None)
+    if isinstance(extras, Mapping) and "cache_control" in extras:
+        converted = {**converted, "cache_control": extras["cache_control"]}
+    return converted
+
+
+def _completed(function: Mapping[str, Any], tool: Any, strict: bool | None) -> dict[str, Any]:
+    """Add what langchain-core loses: schemas that hold themselves, and a JSON schema's root without properties."""
+    whole = dict(function)
+    if isinstance(tool, Mapping):
+        rest = {key: value for key, value in tool.items() if key not in {"title", "description"}}
+        if "parameters" not in whole and "title" in tool and not ANNOTATIONS.issuperset(rest):
+            whole["parameters"] = rest
+    else:
+        parameters = recursive_parameters(tool, whole.get("parameters"))
+        if parameters is not None:
+            whole["parameters"] = parameters
+    if strict is not None:  # what the caller asks of all tools goes before one's own
+        whole["strict"] = strict
+    return whole
+
+
+def _nested(tool: dict[str, Any]) -> dict[str, Any]:
+    """Return a function in the shape of chat completions, if it came in the flat one of Responses."""
+    if tool.get("type") != "function" or "function" in tool or "name" not in tool:
+        return tool
+    return {"type": "function", "function": {key: value for key, value in tool.items() if key != "type"}}
+
+
+def convert_tool_choice(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
+    """Turn every spelling of a tool choice that LangChain knows into the endpoint's.
+
+    Args:
+        choice: ``"auto"``, ``"none"``, ``"any"``, ``"required"``, True, a tool's name, or a choice as a dict.
+        tools: The bound tools, in OpenAI's shape.
+
+    Returns:
+        The value of ``tool_choice``, or None if nothing is to be sent.
+
+    Raises:
+        ValueError: If a tool is named that is not bound, or if the choice is none of these.
+    """
+    if choice is None or choice is False:
+        return None
+    if choice is True or choice in {"any", "required"} if isinstance(choice, (bool, str)) else False:
+        return "required"
+    if choice in ("auto", "none"):
+        return choice
+    names = [str(tool["function"]["name"]) for tool in tools if isinstance(tool.get("function"), Mapping)]
+    if isinstance(choice, str):
+        name = choice
+    elif isinstance(choice, Mapping) and choice.get("type") in {"auto", "none", "any", "required"}:
+        return convert_tool_choice(choice["type"], tools)
+    elif (
+        isinstance(choice, Mapping) and choice.get("type") == "function" and isinstance(choice.get("function"), Mapping)
+    ):
+        name = str(choice["function"].get("name"))
+    elif isinstance(choice, Mapping) and choice.get("type") == "tool":
+        name = str(choice.get("name"))
+    else:
+        raise ValueError(f"tool_choice={choice!r} is not understood. Use 'auto', 'none', 'any' or a tool's name.")
+    if name not in names:
+        raise ValueError(f"tool_choice names the tool {name!r}, but the bound tools are: {', '.join(names) or 'none'}.")
+    return {"type": "function", "function": {"name": name}}
+
+
+def encode_tools(
+    tools: Sequence[Mapping[str, Any]], family: Family, sent: SentTools | None = None, *, model: str = ""
+) -> list[dict[str, Any]]:
+    """Fit bound tools to a family.
+
+    Args:
+        tools: Tools in OpenAI's shape.
+        family: The row of the model that is called.
+        sent: Where the parameters of closed tools are added whose calls may now hold nulls.
+        model: The endpoint's name, for errors.
+
+    Returns:
+        New tools with explicit parameters, without what the family refuses.
+
+    Raises:
+        TypeError: If a tool was not converted.
+        ValueError: If the parameters of a tool cannot be fitted.
+    """
+    encoded = []
+    for tool in tools:
+        if not isinstance(tool, Mapping):
+            raise TypeError(f"A tool has to be a dict in OpenAI's shape, not {tool!r}: bind it with bind_tools.")
+        tool = _nested(dict(tool))  # noqa: PLW2901  # the same tool in the shape that is sent
+        function = tool.get("function")
+        if not isinstance(function, Mapping):
+            encoded.append(dict(tool))
+            continue
+        fitted = {key: value for key, value in function.items() if key != "strict" or family.strict_tools}
+        name, parameters = str(function.get("name")), function.get("parameters")
+        strict = fitted.get("strict") is True
+        fitted["parameters"], nulls = fit_parameters(parameters, family, name, strict=strict, model=model)
+        if nulls and sent is not None:
+            sent.closed[name] = parameters or {}
+        entry = {"type": "function", "function": fitted}
+        if family.cache_control and tool.get("cache_control"):
+            entry["cache_control"] = tool["cache_control"]
+        encoded.append(entry)
+    return encoded
+
+
+def encode_format(response_format: Any) -> dict[str, Any]:
+    """Turn a response format or a schema into the ``response_format`` of a request.
+
+    Args:
+        response_format: A ``response_format`` as a dict, or a schema in any spelling.
+
+    Returns:
+        The request's ``response_format``.
+
+    Raises:
+        TypeError: If it is a string or another value that is not a schema.
+        ValueError: If its schema is missing.
+    """
+    from langchain_dbchat.dialects.shared.spellings import (  # noqa: PLC0415  # loads Pydantic's schemas: not with the package
+        UNTITLED,
+        read_schema,
+    )
+
+    if isinstance(response_format, str):
+        raise TypeError(f"response_format={response_format!r} is no dict: {{'type': 'json_object'}}, or a schema.")
+    if isinstance(response_format, Mapping):
+        if response_format.get("type") in ("text", "json_object"):
+            return dict(response_format)
+        held = response_format.get("json_schema")
+        if isinstance(held, Mapping) and isinstance(held.get("schema", {}), Mapping):
+            return {**response_format, "json_schema": {"name": UNTITLED, **held}}
+    wanted = read_schema(response_format)
+    return write_format(wanted.name, wanted.description, wanted.schema, wanted.strict)
+
+
+def write_format(name: str, description: str, schema: Mapping[str, Any], strict: bool | None) -> dict[str, Any]:
+    """Write a ``response_format`` of type ``json_schema``.
+
+    Args:
+        name: The schema's name.
+        description: What it stands for, which goes into the schema.
+        schema: The JSON schema.
+        strict: Whether the answer has to follow it exactly; None says nothing.
+
+    Returns:
+        The response format.
+    """
+    held: dict[str, Any] = {"name": name, "schema": {**({"description": description} if description else {}), **schema}}
+    if strict is not None:
+        held["strict"] = strict
+    return {"type": "json_schema", "json_schema": held}
+
+
+_NO_ARGUMENTS = frozenset({"", "null", "none", "undefined"})
+_FENCE = re.compile(r"```(?:json)?[ \t]*\r?\n?(\{.*\})\s*```", re.DOTALL | re.IGNORECASE)
+_LAYERS = 4  # two were seen: a server that encodes what the model has encoded already
+
+
+def parse_arguments(text: str) -> tuple[dict[str, Any], str | None]:
+    """Read the arguments of a tool call.
+
+    Nothing, ``null`` and how Python and JavaScript write it mean no arguments (langchain #34123). A string that holds
+    one JSON object is that object: vLLM's Hermes parser encodes what Granite has encoded already (vllm #54964). A
+    Markdown fence around one object is left out. Raw control characters inside strings, which models write, are
+    accepted, as langchain-core accepts them. Everything else is not a call, and the model has to be told so: a list, a
+    number, an object that more text follows, single quotes, half of a surrogate pair (nothing could store it).
+
+    Args:
+        text: JSON text as the model wrote it.
+
+    Returns:
+        The arguments and None, or an empty dict and what is wrong with them.
+    """
+    value: Any = text
+    for _ in range(_LAYERS):
+        text = value.strip()
+        if text.lower() in _NO_ARGUMENTS:
+            return {}, None
+        fenced = _FENCE.fullmatch(text) if text.startswith("```") else None
+        try:
+            value = _decode(fenced[1] if fenced else text)
+        except (ValueError, RecursionError) as error:
+            return {}, f"The arguments are not valid JSON: {error}"
+        if isinstance(value, dict):
+            return value, None
+        if not isinstance(value, str) or not _may_hold_arguments(value):
+            break
+    return {}, f"The arguments are a JSON {type(value).__name__}, not an object."
+
+
+def _decode(text: str) -> Any:
+    try:
+        return from_json(text)
+    except ValueError:
+        value = json.loads(text, strict=False)
+        text_of = json.dumps(value, ensure_ascii=False)
+        if clean_text(text_of) != text_of:
+            raise ValueError("it holds half of a surrogate pair, which is not a character") from None
+        return value
+
+
+def _may_hold_arguments(text: str) -> bool:
+    """Tell whether text within JSON may be arguments that were encoded again, and not words."""
+    text = text.strip()
+    return text.startswith(("{", '"', "```")) or text.lower() in _NO_ARGUMENTS

@@ -1,0 +1,403 @@
+"""An embedding run as a plan: which texts travel next, and what to do with what came back. No byte moves here.
+
+Two loops obey (`embeddings`), one sync and one async: they take batches from `next`, let them travel side by side, and
+give each outcome to `take`, in whatever order they come. `finish` says how it ended. The rules:
+
+1. A batch is as large as the caller, the byte budget, the token budget and what the endpoint has taught allow, in the
+   order of the texts. Batches are made one by one, when there is room for them, so a run holds no more than those that
+   travel.
+2. A refusal of the request's size splits the batch and is remembered for the endpoint, for all who use it.
+3. A refusal of something within is narrowed down by halves until one text is left, which fails; the others do not. If
+   nothing at all has succeeded by the third such text, the fault is in the call, and the run stops.
+4. A text that is too long is refused or cut, as the caller chose (`lengths` on how that is known).
+5. Overload that outlasted its retries is tried again as long as other batches come through; if none did meanwhile, the
+   run stops. Other failures of the server are narrowed down like rule 3, in case a text causes them; after the third in
+   a row the run stops.
+6. A row that is not an embedding (NaN, another length) is the failure of its text; the other rows of the answer are
+   kept. After three answers in a row without a single embedding the run stops.
+7. Whatever else goes wrong (no permission, no such endpoint, an answer that is none) stops the run. What has succeeded
+   until then is in the error.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pydantic_core import PydanticSerializationError, to_json
+
+from langchain_dbchat.embeddings.incomplete import incomplete
+from langchain_dbchat.embeddings.lengths import cut_to_words, least_tokens, most_tokens, shorten
+from langchain_dbchat.embeddings.refusals import About, about, named_limit
+from langchain_dbchat.errors import (
+    DatabricksContextOverflowError,
+    DatabricksError,
+    DatabricksInvalidRequestError,
+    MalformedResponseError,
+    UnsupportedContentError,
+)
+from langchain_dbchat.models.embedding_models import learn_limit, limit_of
+from langchain_dbchat.models.learned import named_field
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from langchain_dbchat.embeddings.rows import RowArray, RowList
+    from langchain_dbchat.embeddings.wire import Row
+
+__all__ = ["Batch", "Plan", "Rules"]
+
+logger = logging.getLogger(__name__)
+
+_HOPELESS = 3  # failures in a row, or bad texts without a good one, after which a run stops
+_MARGIN = 2.0  # how much more an estimate may be wrong for one text than for its batch
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a run has to keep to.
+
+    Attributes:
+        host: The host, for errors.
+        endpoint: The endpoint's name.
+        batch_size: Texts in one request.
+        max_bytes: Bytes of the texts of one request, as JSON.
+        max_tokens: Tokens of one request, as estimated; None for no budget.
+        window: Tokens that the model reads of one text; None if that is not known.
+        cuts_silently: Whether the server cuts longer texts without a word.
+        too_long: What to do with them.
+        instruction: What the server puts before every text.
+        fields: Names of the request's fields besides the texts.
+        address: Where the endpoint is, with its path, for what it has taught; unset, the host.
+    """
+
+    host: str
+    endpoint: str
+    batch_size: int
+    max_bytes: int
+    max_tokens: int | None = None
+    window: int | None = None
+    cuts_silently: bool = False
+    too_long: Literal["raise", "cut"] = "raise"
+    instruction: str = ""
+    fields: frozenset[str] = frozenset()
+    address: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What the endpoint's lessons are kept under."""
+        return self.address or self.host, self.endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One text, measured."""
+
+    index: int
+    text: str
+    size: int
+    most: int
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Texts that travel together."""
+
+    items: list[_Item]
+    began: int
+    """How many answers had come when it set out."""
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts in order."""
+        return [item.text for item in self.items]
+
+    @property
+    def indices(self) -> list[int]:
+        """Their places among all texts."""
+        return [item.index for item in self.items]
+
+    @property
+    def size(self) -> int:
+        """Their bytes."""
+        return sum(item.size for item in self.items)
+
+
+class Plan:
+    """One run over some texts.
+
+    Args:
+        texts: The texts.
+        rules: What to keep to.
+        rows: Where rows are kept.
+
+    Raises:
+        TypeError: If a text is no string.
+    """
+
+    def __init__(self, texts: Sequence[str], rules: Rules, rows: RowList | RowArray) -> None:
+        for index, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise TypeError(f"Text {index} is a {type(text).__name__}, not a string.")
+        self._texts = texts
+        self._rules = rules
+        self._rows = rows
+        self._cursor = 0
+        self._again: deque[list[int]] = deque()
+        self._cut: dict[int, str] = {}
+        self._weighed: set[int] = set()
+        self._stopped: Exception | None = None
+        self._answers = 0
+        self._barren = 0
+        self._lone_refusals = 0
+        self._accepted = (0, 0)
+        self.failures: dict[int, Exception] = {}
+        self.settled = 0
+
+    def next(self) -> Batch | None:
+        """Make the next batch.
+
+        Returns:
+            The batch; None if there is nothing to send, unless an outcome changes that.
+        """
+        while self._stopped is None:
+            if self._again:
+                items = [item for item in map(self._measure, self._again.popleft()) if item is not None]
+            elif self._cursor < len(self._texts):
+                items = self._gather()
+            else:
+                return None
+            if items:
+                return Batch(items, self._answers)
+        return None
+
+    def take(
+        self, batch: Batch, outcome: tuple[Sequence[Row | MalformedResponseError], Mapping[str, Any]] | Exception
+    ) -> None:
+        """Take what came of a batch.
+
+        Args:
+            batch: The batch.
+            outcome: Its rows, or what is wrong with them, and the usage; or the error, after all retries.
+        """
+        if isinstance(outcome, DatabricksError):
+            self._refused(batch, outcome)
+        elif isinstance(outcome, Exception):
+            self._stop(outcome)
+        else:
+            self._answered(batch, *outcome)
+
+    def finish(self, failures: dict[int, Exception] | None = None) -> None:
+        """End the run.
+
+        Args:
+            failures: Where to put the errors of texts that failed; None to raise them.
+
+        Raises:
+            DatabricksError: If the run was stopped, or texts failed.
+        """
+        if self._cut:
+            logger.warning("%s: cut %d texts that are too long", self._rules.endpoint, len(self._cut))
+        if self._stopped is not None and not self._answers:
+            raise self._stopped
+        if self._stopped is None and (failures is not None or not self.failures):
+            if failures is not None:
+                failures.update(sorted(self.failures.items()))
+            return
+        cause = self._stopped or self.failures[min(self.failures)]
+        if len(self._texts) == 1:
+            raise cause
+        raise incomplete(
+            cause,
+            self.failures,
+            self._rows.rows,
+            done=self.settled - len(self.failures),
+            total=len(self._texts),
+            stopped=self._stopped is not None,
+            endpoint=self._rules.endpoint,
+            host=self._rules.host,
+        ) from cause
+
+    def _gather(self) -> list[_Item]:
+        """Fill a batch with the texts at the cursor; those that have to go alone are put aside for the next ones."""
+        rules, known = self._rules, limit_of(*self._rules.key)
+        count = min(rules.batch_size, known.inputs or rules.batch_size)
+        room = min(rules.max_bytes, known.size or rules.max_bytes)
+        tokens = rules.max_tokens
+        items: list[_Item] = []
+        while self._cursor < len(self._texts) and len(items) < count:
+            item = self._measure(self._cursor)
+            if item is not None and item.alone:
+                self._again.append([item.index])
+            elif item is not None:
+                room -= item.size
+                tokens = None if tokens is None else tokens - item.most
+                if items and (room < 0 or (tokens is not None and tokens < 0)):
+                    break
+                items.append(item)
+            self._cursor += 1
+        return items
+
+    def _measure(self, index: int) -> _Item | None:
+        """Measure a text; None if it cannot be sent, which is then noted."""
+        rules, text = self._rules, self._cut.get(index, self._texts[index])
+        try:
+            size = len(to_json(text)) + 1
+        except PydanticSerializationError:
+            self._fail(index, UnsupportedContentError(f"Text {index} holds a character that is no Unicode."))
+            return None
+        # Every token has at least one byte, so most texts need no closer look.
+        most, window = size + 2 * len(rules.instruction), rules.window
+        if rules.max_tokens is not None or (window is not None and most > window):
+            most = most_tokens(text) + (most_tokens(rules.instruction) if rules.instruction else 0)
+        alone = index in self._weighed
+        if window is not None and most > window:
+            words = least_tokens(text)
+            if rules.too_long == "raise" and words > window:
+                self._fail(index, self._too_long(index, f"it has {words:,} words"))
+                return None
+            shorter = cut_to_words(text, window)
+            if rules.too_long == "cut" and len(shorter) < len(text):
+                self._cut[index] = shorter
+                return self._measure(index)
+            alone = rules.too_long == "raise" or not rules.cuts_silently
+        if size > rules.max_bytes:
+            self._fail(index, self._too_large(index, size))
+            return None
+        return _Item(index, text, size, most, alone)
+
+    def _answered(self, batch: Batch, rows: Sequence[Row | MalformedResponseError], usage: Mapping[str, Any]) -> None:
+        refused = [error for index, row in zip(batch.indices, rows, strict=True) if (error := self._keep(index, row))]
+        if len(refused) == len(rows):
+            self._barren += 1
+            if self._barren >= _HOPELESS:
+                self._stop(refused[0])
+            return
+        self._answers += 1
+        self._barren = 0
+        accepted, size = self._accepted
+        self._accepted = max(accepted, len(batch.items)), max(size, batch.size)
+        tokens = usage.get("prompt_tokens")
+        doubtful = self._doubtful(batch, tokens if isinstance(tokens, int) else None)
+        self.settled += len(batch.items) - len(refused) - doubtful
+
+    def _keep(self, index: int, row: Row | MalformedResponseError) -> MalformedResponseError | None:
+        """Keep a row, or note that its text failed."""
+        try:
+            if isinstance(row, MalformedResponseError):
+                raise row
+            self._rows.put(index, row)
+        except MalformedResponseError as error:
+            self._fail(index, error)
+            return error
+        return None
+
+    def _doubtful(self, batch: Batch, tokens: int | None) -> int:
+        """Look whether the server cut a text without a word, and count the texts that are not settled for that."""
+        rules, window = self._rules, self._rules.window
+        if window is None or not rules.cuts_silently or rules.too_long == "cut":
+            return 0
+        if len(batch.items) == 1 and batch.items[0].alone:
+            index, counted = batch.items[0].index, batch.items[0].most if tokens is None else tokens
+            if counted < window:
+                return 0
+            self._rows.drop(index)
+            self._fail(index, self._too_long(index, f"the endpoint counted {counted:,} tokens and read no further"))
+            return 1
+        estimated = sum(item.most for item in batch.items)
+        if tokens is None or tokens <= estimated:
+            return 0
+        # The estimate was too low, so it may have hidden a text that was cut; for one text more than on average.
+        kept = [item for item in batch.items if item.index not in self.failures]
+        again = [item.index for item in kept if _MARGIN * item.most * tokens > window * estimated]
+        self._weighed.update(again)
+        self._again.extend([index] for index in again)
+        return len(again)
+
+    def _refused(self, batch: Batch, error: DatabricksError) -> None:
+        subject, count = about(error), len(batch.items)
+        fields = {"input": batch.texts, **dict.fromkeys(self._rules.fields)}
+        if subject is About.TEXT and named_field(error.detail or error.message, fields) not in {None, "input"}:
+            subject = About.CALL
+        if subject is About.CALL or (subject is About.LOAD and self._answers == batch.began):
+            self._stop(error)
+        elif subject is About.LOAD:
+            self._again.append(batch.indices)
+        elif subject is About.SERVER:
+            self._narrow_down_failure(batch, error)
+        elif count == 1:
+            self._refused_alone(batch.items[0], error, subject)
+        elif subject is About.COUNT:
+            self._split(batch, self._learn(inputs=named_limit(error, count)))
+        else:
+            if subject is About.SIZE:
+                self._learn(size=named_limit(error, batch.size))
+            self._split(batch, (count + 1) // 2)
+
+    def _refused_alone(self, item: _Item, error: DatabricksError, subject: About) -> None:
+        if subject is About.LENGTH and self._rules.too_long == "cut":
+            shorter = shorten(item.text, error.detail or error.message)
+            if shorter:
+                self._cut[item.index] = shorter
+                self._again.appendleft([item.index])
+                return
+        self._lone_refusals += 1
+        self._fail(item.index, error)
+        if not self._answers and self._lone_refusals >= _HOPELESS:
+            self._stop(error)
+
+    def _narrow_down_failure(self, batch: Batch, error: DatabricksError) -> None:
+        self._barren += 1
+        if self._barren >= _HOPELESS:
+            self._stop(error)
+        elif len(batch.items) == 1:
+            self._fail(batch.items[0].index, error)
+        else:  # at the end of the queue, so that the good half shows that the server lives
+            middle = (len(batch.items) + 1) // 2
+            self._again.extend([batch.indices[:middle], batch.indices[middle:]])
+
+    def _split(self, batch: Batch, size: int) -> None:
+        indices = batch.indices
+        parts = [indices[start : start + size] for start in range(0, len(indices), size)]
+        self._again.extendleft(reversed(parts))
+
+    def _learn(self, *, inputs: int = 0, size: int = 0) -> int:
+        """Remember a limit, unless more than that was accepted in this run: then the refusal was about something else.
+
+        Returns:
+            The texts that the next requests may have.
+        """
+        rules, (accepted, accepted_size) = self._rules, self._accepted
+        if inputs > accepted or size > accepted_size:
+            learn_limit(*rules.key, inputs=inputs or None, size=size or None)
+            logger.info("%s: takes at most %s in one request", rules.endpoint, limit_of(*rules.key))
+        return inputs
+
+    def _fail(self, index: int, error: Exception) -> None:
+        self.failures[index] = error
+        self.settled += 1
+
+    def _stop(self, error: Exception) -> None:
+        self._stopped = self._stopped or error
+
+    def _too_long(self, index: int, why: str) -> DatabricksContextOverflowError:
+        rules = self._rules
+        return DatabricksContextOverflowError(
+            f"Text {index} is longer than what {rules.endpoint!r} reads, {rules.window:,} tokens: {why}.\n"
+            '  What to do: Split it (langchain-text-splitters), or let it be cut with too_long="cut".',
+            endpoint=rules.endpoint,
+            host=rules.host,
+        )
+
+    def _too_large(self, index: int, size: int) -> DatabricksInvalidRequestError:
+        rules = self._rules
+        return DatabricksInvalidRequestError(
+            f"Text {index} has {size:,} bytes, and a request to {rules.endpoint!r} takes {rules.max_bytes:,}.\n"
+            "  What to do: Split it; model serving takes 4 MB in one request (max_batch_bytes).",
+            endpoint=rules.endpoint,
+            host=rules.host,
+        )

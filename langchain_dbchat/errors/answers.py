@@ -1,0 +1,234 @@
+"""How a server's answer becomes an error: read, understood, scrubbed, and kept in the error for a support ticket.
+
+Imported where something went wrong, so that a program that starts cold does not load the tables of what can.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from langchain_dbchat.errors import (
+    DatabricksAPIError,
+    DatabricksAuthenticationError,
+    DatabricksContextOverflowError,
+    DatabricksError,
+    DatabricksInvalidRequestError,
+    DatabricksNotFoundError,
+    DatabricksPermissionDeniedError,
+    DatabricksProviderAuthenticationError,
+    DatabricksRateLimitError,
+    DatabricksRefusalError,
+    DatabricksTimeoutError,
+    ErrorResponse,
+    MalformedResponseError,
+)
+from langchain_dbchat.errors.bodies import ErrorBody, read_error_body, read_retry_after, scrub
+from langchain_dbchat.errors.meanings import GARBLED, Leaf, Row, compose, describe, find_limit, find_row, read_event
+from langchain_dbchat.errors.sent import hide_in_bytes, hide_in_values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from langchain_core.messages import AIMessage
+
+__all__ = ["error_from_event", "error_from_response", "hide_in_values", "malformed_response"]
+
+_LEAVES: dict[Leaf, type[DatabricksError]] = {
+    Leaf.AUTHENTICATION: DatabricksAuthenticationError,
+    Leaf.PROVIDER_AUTHENTICATION: DatabricksProviderAuthenticationError,
+    Leaf.PERMISSION_DENIED: DatabricksPermissionDeniedError,
+    Leaf.INVALID_REQUEST: DatabricksInvalidRequestError,
+    Leaf.CONTEXT_OVERFLOW: DatabricksContextOverflowError,
+    Leaf.REFUSAL: DatabricksRefusalError,
+    Leaf.NOT_FOUND: DatabricksNotFoundError,
+    Leaf.RATE_LIMIT: DatabricksRateLimitError,
+    Leaf.API: DatabricksAPIError,
+    Leaf.TIMEOUT: DatabricksTimeoutError,
+    Leaf.MALFORMED: MalformedResponseError,
+}
+_SECRET_HEADER = re.compile(r"authori[sz]ation|cookie|-token$|-secret$|api-?key|authenticate")
+_TEXT_LIMIT = 65_536  # characters of a body that an error keeps
+_QUOTED = 2_000  # bytes of an unreadable answer that an error quotes
+
+
+def error_from_response(  # noqa: PLR0913 - the answer has three parts and the call three names
+    *,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    endpoint: str | None = None,
+    host: str | None = None,
+    auth: str | None = None,
+    hide: Callable[[str], str] | None = None,
+) -> DatabricksError:
+    """Turn an answer that is not 2xx, or a page, into the error that says what happened.
+
+    Args:
+        status: The HTTP status.
+        headers: The response's headers; names in any case.
+        body: The body, decompressed.
+        endpoint: The serving endpoint that was called.
+        host: The host that was called.
+        auth: The way of signing in that was used, never the secret.
+        hide: What masks the secrets that were sent.
+
+    Returns:
+        An error of the leaf that fits, to be raised by the caller.
+    """
+    lower, body = _hidden(headers, body, hide)
+    said = read_error_body(body)
+    location = lower.get("location", "").partition("?")[0]
+    row = find_row(status, said, location)
+    error = _error(
+        row,
+        said,
+        describe(f"HTTP {status}", said, location),
+        status=status,
+        request_id=lower.get("x-request-id") or said.request_id,
+        endpoint=endpoint,
+        host=host,
+        auth=auth,
+    )
+    error.retry_after = read_retry_after(lower, said)
+    error.response = _keep(status, lower, body)
+    return error
+
+
+def error_from_event(  # noqa: PLR0913 - as error_from_response
+    payload: Any,
+    *,
+    endpoint: str | None = None,
+    host: str | None = None,
+    request_id: str | None = None,
+    auth: str | None = None,
+    answer: AIMessage | None = None,
+) -> DatabricksError | None:
+    """Find the error in an event of a stream, or in a whole answer that came with status 200.
+
+    Args:
+        payload: The decoded event. What is not an object, such as the text of an event that is called an error, is an
+            error as a whole.
+        endpoint: The serving endpoint that was called.
+        host: The host that was called.
+        request_id: The request id from the response's headers.
+        auth: The way of signing in that was used, never the secret.
+        answer: The answer that the event ends, whose words belong to those of the error.
+
+    Returns:
+        The error, to be raised by the caller; None if the event is no error.
+    """
+    said = read_event(payload)
+    if said is None:
+        return None
+    request_id = request_id or said.request_id
+    row = find_row(said.status, said, "")  # before the words of a model, which are not about the error
+    if answer is not None:
+        said = _with_words(said, answer)
+    what = describe("The endpoint reported an error in its answer", said, "")
+    error = _error(row, said, what, status=said.status, request_id=request_id, endpoint=endpoint, host=host, auth=auth)
+    error.partial = answer
+    return error
+
+
+def malformed_response(  # noqa: PLR0913 - as error_from_response, and why
+    why: str,
+    *,
+    status: int | None = None,
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    endpoint: str | None = None,
+    host: str | None = None,
+    auth: str | None = None,
+    hide: Callable[[str], str] | None = None,
+) -> MalformedResponseError:
+    """Make the error for an answer that was accepted by its status and is not one of the API.
+
+    Args:
+        why: What is wrong with it, without a full stop.
+        status: The HTTP status, if it is known.
+        headers: The response's headers; names in any case.
+        body: The body, as far as it was read.
+        endpoint: The serving endpoint that was called.
+        host: The host that was called.
+        auth: The way of signing in that was used, never the secret.
+        hide: What masks the secrets that were sent.
+
+    Returns:
+        The error, to be raised by the caller.
+    """
+    lower, body = _hidden(headers or {}, body, hide)
+    request_id = lower.get("x-request-id")
+    quoted = scrub(body[:_QUOTED].decode("utf-8", "replace"))
+    advice = GARBLED.advice.format(host=host or "the host")
+    what = f"{why}; it begins with {quoted[:200]!r}" if quoted else why
+    return MalformedResponseError(
+        compose(what, endpoint=endpoint, host=host, auth=auth, request_id=request_id, advice=advice),
+        status_code=status,
+        request_id=request_id,
+        endpoint=endpoint,
+        host=host,
+        response=None if status is None else _keep(status, lower, body),
+        auth=auth,
+        detail=quoted,
+    )
+
+
+def _hidden(headers: Mapping[str, str], body: bytes, hide: Callable[[str], str] | None) -> tuple[dict[str, str], bytes]:
+    """Return headers with lower-case names and a body, both without the secrets that were sent."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    if hide is None:
+        return lower, body
+    return {name: hide(value) for name, value in lower.items()}, hide_in_bytes(hide, body)
+
+
+def _with_words(said: ErrorBody, answer: AIMessage) -> ErrorBody:
+    """Add the words of an answer that was ended: a refusal, or its text."""
+    words = answer.additional_kwargs.get("refusal") or answer.text
+    own = "" if said.guardrail is not None and said.message == said.guardrail.describe() else said.message
+    return said._replace(message=". ".join(filter(None, (own, words)))) if words else said
+
+
+def _error(  # noqa: PLR0913 - what _row found and where it happened
+    row: Row,
+    said: ErrorBody,
+    what: str,
+    *,
+    status: int | None,
+    request_id: str | None,
+    endpoint: str | None,
+    host: str | None,
+    auth: str | None,
+) -> DatabricksError:
+    named = f"the endpoint {endpoint!r}" if endpoint else "the endpoint"
+    advice = row.advice.format(
+        endpoint=named, host=host or "the host", auth=auth or "unknown", provider=scrub(said.provider or "")
+    )
+    advice = advice[:1].upper() + advice[1:]
+    error = _LEAVES[row.leaf](
+        compose(what, endpoint=endpoint, host=host, auth=auth, request_id=request_id, advice=advice),
+        status_code=status,
+        error_code=said.code,
+        request_id=request_id,
+        endpoint=endpoint,
+        host=host,
+        retry_after=said.retry_after,
+        limit_type=find_limit(said) if row.leaf is Leaf.RATE_LIMIT else said.limit_type,
+        auth=auth,
+        detail=scrub(said.message),
+    )
+    if said.provider:
+        error.provider = scrub(said.provider)
+    if isinstance(error, DatabricksRefusalError) and said.guardrail is not None:
+        error.side, error.guardrail, error.categories = said.guardrail[:3]
+    if row.lasting:
+        error.__dict__["is_retryable"] = False  # of this one; the class may be tried again
+    return error
+
+
+def _keep(status: int, headers: Mapping[str, str], body: bytes) -> ErrorResponse:
+    kept = {name: scrub(value) for name, value in headers.items() if not _SECRET_HEADER.search(name)}
+    if "location" in kept:
+        kept["location"] = kept["location"].partition("?")[0]  # a login redirect carries one-time codes in its query
+    return ErrorResponse(status, kept, scrub(body.decode("utf-8", "replace"))[:_TEXT_LIMIT])

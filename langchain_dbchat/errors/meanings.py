@@ -1,0 +1,378 @@
+"""What a refusal means: codes, statuses and words, each with the leaf of the error tree and the advice that go with it.
+
+Rule 1. All of it is data, so that a new code is a new line. Asked in this order: codes that say more than a status
+(`_BY_CODE`); of an external model's error the provider's own status; the HTTP status (`_BY_STATUS`); and in a stream,
+where there is no status, codes that are vague.
+
+Rule 2. Words decide what no code tells: an expired token, a network that refuses the caller's machine, a login page,
+and an input that is too long (`overflow`). What a refusal is about beyond its leaf is `advice`.
+
+Rule 3. A provider that refuses the key of an external model does not refuse the caller: this is a leaf of its own, and
+never a reason to ask for another token.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from langchain_dbchat.errors.advice import PROVIDER_ADVICE, QUOTA, special_advice
+from langchain_dbchat.errors.bodies import VAGUE_CODES, ErrorBody, read_error_value
+from langchain_dbchat.errors.guardrails import FILTER_CODES, Guardrail, blocks, finish_reason_of
+from langchain_dbchat.errors.overflow import is_overflow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["GARBLED", "Leaf", "Row", "compose", "describe", "find_limit", "find_row", "read_event"]
+
+
+class Leaf(Enum):
+    """The leaves of the error tree that a server's answer can lead to."""
+
+    AUTHENTICATION = "authentication"
+    PROVIDER_AUTHENTICATION = "provider authentication"
+    PERMISSION_DENIED = "permission denied"
+    INVALID_REQUEST = "invalid request"
+    CONTEXT_OVERFLOW = "context overflow"
+    REFUSAL = "refusal"
+    NOT_FOUND = "not found"
+    RATE_LIMIT = "rate limit"
+    API = "api"
+    TIMEOUT = "timeout"
+    MALFORMED = "malformed"
+
+
+class Row(NamedTuple):
+    """One kind of refusal: the error it becomes, what the caller can do about it, and whether it stays as it is."""
+
+    leaf: Leaf
+    advice: str
+    lasting: bool = False
+
+
+_LIST = "`databricks serving-endpoints list` and the Serving page of the workspace show the names that exist"
+_SERVER = "This is a failure of the server. Try again later; if it stays, report the request id to Databricks."
+_BY_STATUS: dict[int, Row] = {
+    400: Row(
+        Leaf.INVALID_REQUEST,
+        "Change the request as the server says; if it names a parameter, this endpoint's model does not take it.",
+    ),
+    401: Row(
+        Leaf.AUTHENTICATION,
+        "The credentials came from: {auth}. Check that they belong to {host} and have not expired, or give others.",
+    ),
+    403: Row(
+        Leaf.PERMISSION_DENIED,
+        "The caller (credentials from: {auth}) needs CAN QUERY on {endpoint}; ask its owner. "
+        "An IP access list of the workspace may also refuse this machine.",
+    ),
+    404: Row(
+        Leaf.NOT_FOUND,
+        f"Check the name of {{endpoint}}; {_LIST}. Names with dots (system.ai.*) are served by the AI gateway only.",
+    ),
+    407: Row(
+        Leaf.INVALID_REQUEST,
+        "A proxy between here and {host} asks for a user name and a password: put them into its address, "
+        "HTTPS_PROXY=http://user:password@proxy:port, or let NO_PROXY name the host.",
+    ),
+    408: Row(Leaf.TIMEOUT, "Try again, stream the answer, or ask for a shorter one."),
+    413: Row(
+        Leaf.INVALID_REQUEST,
+        "The request is too large: model serving takes 4 MB (16 MB for custom models). Send fewer or smaller contents.",
+    ),
+    425: Row(Leaf.API, _SERVER),
+    429: Row(
+        Leaf.RATE_LIMIT,
+        "Send fewer requests at once (LangChain's rate_limiter and max_concurrency help), wait as long as the server "
+        "asks, or use an endpoint with provisioned throughput.",
+    ),
+    500: Row(Leaf.API, _SERVER),
+    501: Row(
+        Leaf.API,
+        "This workspace does not offer this API, such as the AI gateway: name a serving endpoint (databricks-...) "
+        "instead of system.ai.*, or ask an administrator to enable the gateway.",
+        lasting=True,
+    ),
+    503: Row(
+        Leaf.API,
+        "The endpoint has no free capacity or is starting up. Try again later, or see its state on the Serving page.",
+    ),
+    504: Row(Leaf.TIMEOUT, "The endpoint took too long. Stream the answer, or ask for a shorter one."),
+}
+_LOGIN = Row(
+    Leaf.AUTHENTICATION,
+    "The answer leads to a login page: the host is wrong, or the credentials (from: {auth}) do not sign in there. "
+    "Check DATABRICKS_HOST, here {host}.",
+)
+_PAGE = Row(
+    Leaf.MALFORMED,
+    "This is a web page and not the API: a login page, or a host that is not a Databricks workspace. "
+    "Check DATABRICKS_HOST, here {host}, and the credentials (from: {auth}).",
+)
+_REDIRECT = Row(Leaf.MALFORMED, "Redirects are not followed. Set DATABRICKS_HOST to the workspace's own URL.")
+GARBLED = Row(
+    Leaf.MALFORMED, "Check that {host} is a Databricks workspace and that no proxy in between changes answers."
+)
+_OVERFLOW = Row(
+    Leaf.CONTEXT_OVERFLOW, "Send fewer or shorter messages; trim_messages of langchain-core can cut a history."
+)
+
+# Codes that say more than a status: the row of the status that they stand for.
+_BY_CODE: dict[str, int] = {
+    "UNSUPPORTED_PARAMETER": 400,
+    "UNKNOWN_PARAMETER": 400,
+    "UNSUPPORTED_VALUE": 400,
+    "INVALID_VALUE": 400,
+    "INVALID_TYPE": 400,
+    "MISSING_REQUIRED_PARAMETER": 400,
+    "UNAUTHENTICATED": 401,
+    "CUSTOMER_UNAUTHORIZED": 401,
+    "AUTHENTICATION_ERROR": 401,
+    "INVALID_API_KEY": 401,
+    "API_KEY_INVALID": 401,  # Google
+    "PERMISSION_DENIED": 403,
+    "PERMISSION_ERROR": 403,
+    "ENDPOINT_NOT_FOUND": 404,
+    "RESOURCE_DOES_NOT_EXIST": 404,
+    "NOT_FOUND_ERROR": 404,
+    "MODEL_NOT_FOUND": 404,
+    "REQUEST_LIMIT_EXCEEDED": 429,
+    "RESOURCE_EXHAUSTED": 429,
+    "RATE_LIMIT_EXCEEDED": 429,
+    "RATE_LIMIT_ERROR": 429,
+    "TEMPORARILY_UNAVAILABLE": 503,
+    "OVERLOADED_ERROR": 503,
+    "DEADLINE_EXCEEDED": 504,
+    # Google, Azure and AWS behind external models.
+    "UNAVAILABLE": 503,
+    "DEPLOYMENTNOTFOUND": 404,
+    "RATELIMITREACHED": 429,
+    "TOO_MANY_REQUESTS": 429,
+    "REQUEST_TOO_LARGE": 413,
+    "THROTTLINGEXCEPTION": 429,
+    "SERVICEUNAVAILABLEEXCEPTION": 503,
+    "MODELNOTREADYEXCEPTION": 503,
+    "MODELTIMEOUTEXCEPTION": 504,
+    "ACCESSDENIEDEXCEPTION": 403,
+    "RESOURCENOTFOUNDEXCEPTION": 404,
+    "UNRECOGNIZEDCLIENTEXCEPTION": 401,
+    "EXPIREDTOKENEXCEPTION": 401,
+}
+_REFUSAL = Row(
+    Leaf.REFUSAL,
+    "Sending the same again will not help: change the messages, or ask whoever configures the guardrail of {endpoint}.",
+)
+_FILTER = Row(
+    Leaf.REFUSAL,
+    "The provider's content filter refused. Sending the same again will not help: change the messages.",
+)
+_NO_VERDICT = Row(
+    Leaf.REFUSAL,
+    "The guardrail itself failed, and it blocks what it cannot judge. Tell whoever configures the guardrail of "
+    "{endpoint}.",
+)
+_FAILED_GUARDRAIL = re.compile(r"failed to evaluate", re.IGNORECASE)
+_QUOTA_CODES = frozenset(
+    {"INSUFFICIENT_QUOTA", "BILLING_ERROR", "BILLING_HARD_LIMIT_REACHED", "BILLING_NOT_ACTIVE", "QUOTA_EXCEEDED"}
+)
+# A provider that refuses the endpoint's key with a 400.
+_KEY_WORDS = re.compile(
+    r"\bapi[ _-]?key\b.{0,40}(?:not valid|invalid|incorrect|expired|revoked)"
+    r"|(?:invalid|incorrect|expired) (?:x-)?api[ _-]?key",
+    re.IGNORECASE,
+)
+# A network that refuses the machine, whoever calls: no other token will help.
+_NETWORK_WORDS = re.compile(r"\bip (?:access list|acl|address)|network policy|private link", re.IGNORECASE)
+# An OAuth token that has expired: Databricks says 403 "Invalid Token" where others say 401.
+_STALE_TOKEN_WORDS = re.compile(
+    r"\binvalid (?:access )?token\b|\btoken (?:has |is )?expired\b|\bexpired token\b", re.IGNORECASE
+)
+_ERROR_KEYS = ("error", "error_code", "external_model_error", "external_model_message")
+# An event with nothing but these is an error too: {"detail": "..."}, {"status": 500, "message": "..."}.
+_BARE_KEYS = frozenset({"message", "detail", "msg", "status", "status_code", "code", "type", "title", "request_id"})
+_LOGIN_WORDS = re.compile(r"log[-_]?in|sign[-_]?in|oidc|oauth|saml|/aad/", re.IGNORECASE)
+_LIMITS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"input tokens per minute|\bITPM\b", re.IGNORECASE), "input_tokens_per_minute"),
+    (re.compile(r"output tokens per minute|\bOTPM\b", re.IGNORECASE), "output_tokens_per_minute"),
+    (re.compile(r"\bQPS\b|queries per second", re.IGNORECASE), "queries_per_second"),
+    (re.compile(r"\bQPM\b|queries per minute", re.IGNORECASE), "queries_per_minute"),
+    (re.compile(r"\bQPH\b|queries per hour", re.IGNORECASE), "queries_per_hour"),
+    (re.compile(r"parallel requests|concurrent requests", re.IGNORECASE), "concurrency"),
+)
+_QUOTED = 2_000  # characters of the server's words that a message quotes
+
+
+def read_event(payload: Any) -> ErrorBody | None:
+    """Take the error out of an event.
+
+    These are errors: MLflow's and FMAPI's top-level keys, the two error events of Responses, an external model's error,
+    an object with nothing but words and a code, a finish reason that says that a guardrail blocked, and anything that
+    is not an object.
+
+    Args:
+        payload: The decoded event, or a whole answer.
+
+    Returns:
+        What the error says; None if the event is no error.
+    """
+    if not isinstance(payload, dict):
+        return read_error_value(payload)
+    kind = payload.get("type")
+    if kind == "response.failed":
+        response = payload.get("response")
+        return read_error_value(response.get("error") if isinstance(response, dict) else None)
+    if kind == "error" or payload.get("object") == "error" or any(payload.get(key) for key in _ERROR_KEYS):
+        return read_error_value(payload)
+    if payload.keys() <= _BARE_KEYS and any(isinstance(payload.get(key), (str, list)) for key in ("message", "detail")):
+        return read_error_value(payload)
+    if blocks(finish_reason_of(payload)):
+        return read_error_value({key: value for key, value in payload.items() if key != "choices"})
+    return _blocked_choice(payload)
+
+
+def _blocked_choice(payload: Mapping[str, Any]) -> ErrorBody | None:
+    """Find a choice that a guardrail ended; what it found stands in the choice or beside the choices."""
+    choices = payload.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        reason = finish_reason_of(choice) if isinstance(choice, dict) else None
+        if blocks(reason):
+            facts = {key: value for key, value in payload.items() if key != "choices"}
+            facts |= {key: value for key, value in choice.items() if key not in {"message", "delta", "index"}}
+            said = read_error_value(facts)
+            return said if said.guardrail else said._replace(guardrail=Guardrail())
+    return None
+
+
+def find_row(status: int | None, said: ErrorBody, location: str) -> Row:
+    """Find what an answer means.
+
+    Args:
+        status: The HTTP status, or the one an event names; None if there is neither.
+        said: What the body or the event says.
+        location: Where a redirect leads, else empty.
+
+    Returns:
+        The leaf of the error tree, the advice, and whether the same request will always fail.
+    """
+    if status is not None and 300 <= status < 400:  # noqa: PLR2004 - the statuses by their numbers
+        return _LOGIN if _LOGIN_WORDS.search(location) else _REDIRECT
+    if status is not None and status < 300:  # noqa: PLR2004 - the same
+        return _PAGE if said.page else GARBLED
+    return _refused_row(_status_meant(status, said), said)
+
+
+def _refused_row(found: int, said: ErrorBody) -> Row:
+    """Find what a refusal with a status of 400 or more means."""
+    codes = {code.upper() for code in said.codes}
+    row = _BY_STATUS.get(found) or _BY_STATUS[400 if found < 500 else 500]  # noqa: PLR2004 - the same
+    if not codes.isdisjoint(_QUOTA_CODES):
+        return Row(Leaf.RATE_LIMIT, QUOTA, lasting=True)
+    if row.leaf in {Leaf.INVALID_REQUEST, Leaf.PERMISSION_DENIED, Leaf.API}:
+        if said.guardrail is not None or not codes.isdisjoint(FILTER_CODES):
+            return _refusal(said)
+        if row.leaf is not Leaf.PERMISSION_DENIED and is_overflow(said.message, codes):
+            return _OVERFLOW
+    if said.page and not said.provider:
+        return Row(row.leaf, _PAGE.advice) if found in {400, 404, 405} else row
+    return _advised(row, said)
+
+
+def _status_meant(status: int | None, said: ErrorBody) -> int:
+    """Choose the status that an answer stands for."""
+    codes = [code.upper() for code in said.codes]
+    found = next((_BY_CODE[code] for code in codes if code in _BY_CODE), None)
+    found = found or (said.status if said.provider else None) or status
+    found = found or next((VAGUE_CODES[code] for code in codes if code in VAGUE_CODES), 500)
+    if said.provider and found == 400 and _KEY_WORDS.search(said.message):  # noqa: PLR2004 - the same
+        return 401
+    if found == 403 and _STALE_TOKEN_WORDS.search(said.message):  # noqa: PLR2004 - the statuses by their numbers
+        return 401
+    if found == 401 and _NETWORK_WORDS.search(said.message):  # noqa: PLR2004 - the same
+        return 403
+    return found
+
+
+def _advised(row: Row, said: ErrorBody) -> Row:
+    """Give a row the advice that fits the words and who said them."""
+    leaf = row.leaf
+    if said.provider and leaf is Leaf.AUTHENTICATION:
+        leaf = Leaf.PROVIDER_AUTHENTICATION
+    special = special_advice(leaf.value, said.message, said.field)
+    if said.provider:
+        special = (
+            special if leaf in {Leaf.INVALID_REQUEST, Leaf.NOT_FOUND} and special else PROVIDER_ADVICE.get(leaf.value)
+        )
+    return Row(leaf, special or row.advice, row.lasting)
+
+
+def _refusal(said: ErrorBody) -> Row:
+    if _FAILED_GUARDRAIL.search(said.message):
+        return _NO_VERDICT
+    filtered = {code.upper() for code in said.codes} & FILTER_CODES
+    return _FILTER if filtered else _REFUSAL
+
+
+def find_limit(said: ErrorBody) -> str | None:
+    """Name the limit that a 429 is about.
+
+    Args:
+        said: What the body says.
+
+    Returns:
+        A name such as ``input_tokens_per_minute``; None if the body gives no hint.
+    """
+    return said.limit_type or next((name for words, name in _LIMITS if words.search(said.message)), None)
+
+
+def describe(start: str, said: ErrorBody, location: str) -> str:
+    """Write the first line of an error: where it came from, its code, and the server's own words.
+
+    Args:
+        start: How the sentence starts, such as ``HTTP 404``.
+        said: What the body or the event says.
+        location: Where a redirect leads, else empty.
+
+    Returns:
+        One line (more if the server wrote more), without a full stop of ours.
+    """
+    name = f" {said.code}" if said.code else ""
+    to = f", a redirect to {location}" if location else ""
+    by = f" from the provider {said.provider}" if said.provider else ""
+    page = " (a web page)" if said.page else ""
+    verdict = said.guardrail.describe() if said.guardrail else ""
+    words = said.message if len(said.message) <= _QUOTED else said.message[:_QUOTED] + "..."
+    words = f"{verdict}. {words}" if verdict and verdict not in words and said.guardrail != Guardrail() else words
+    start = f"{start}{name}{by}{to}{page}"
+    return f"{start}: {words or verdict}" if words or verdict else f"{start}, with no explanation"
+
+
+def compose(  # noqa: PLR0913 - the parts of one sentence
+    what: str,
+    *,
+    endpoint: str | None = None,
+    host: str | None = None,
+    auth: str | None = None,
+    request_id: str | None = None,
+    advice: str = "",
+) -> str:
+    """Write an error's message: what happened, where and as whom, and what to do next.
+
+    Args:
+        what: What happened, without a full stop.
+        endpoint: The serving endpoint.
+        host: The host.
+        auth: The way of signing in, never the secret.
+        request_id: The server's id of the request.
+        advice: What to do next, in whole sentences.
+
+    Returns:
+        One to three lines.
+    """
+    place = [f"endpoint {endpoint!r}"] if endpoint else []
+    place += [f"host {host}"] if host else []
+    place += [f"credentials from: {auth}"] if auth else []
+    place += [f"request id {request_id}"] if request_id else []
+    lines = (what, f"  Where: {', '.join(place)}" if place else "", f"  What to do: {advice}" if advice else "")
+    return "\n".join(filter(None, lines))

@@ -1,0 +1,1 @@
+"""Where: the addresses that users give, and the URLs that requests go to."""

@@ -1,0 +1,228 @@
+"""The connections: shared by every model of the process, because they carry no identity.
+
+Who is calling is said per attempt, in a header, so one client serves all tokens and hosts, and a model can be made,
+copied and thrown away for nothing. These things make a shared client safe:
+
+- **TLS.** Loading the certificate authorities takes 25 ms, so the context is built once, when a server needs it, in a
+  thread where an event loop would wait for it. SSL_CERT_FILE and SSL_CERT_DIR are honoured as httpx does, proxies come
+  from the environment. Whoever changes these variables gets a new client, because they are part of its key.
+- **Event loops.** A connection of asyncio belongs to the loop that opened it, and `asyncio.run` makes a new one each
+  time. So there is one async client per loop. A loop that is shut down properly closes it: an async generator of ours
+  waits in the loop, and `loop.shutdown_asyncgens`, which `asyncio.run` calls, runs the generator's `finally`. Clients
+  of loops that were closed without that are dropped when the next one is made.
+- **Forks.** A child must not write to its parent's sockets: the process id is part of the state, and a child begins
+  anew. It keeps what it inherited, untouched: a lock in there may have been held by a thread that the fork left behind.
+- **Cookies.** None are kept: a cookie of one user's login must not travel with another user's token.
+
+The connections lie in a pool of our own (see `free_list`), and what httpx's client does around a pool is left out:
+redirects, cookies, authentication. Where a proxy is in the environment, it is httpx's own client with its own pool
+(see `proxied`); a request to this machine does not go through the proxy, because ``http://`` is allowed there and the
+proxy would see its token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from langchain_dbchat.transport.http.free_list import AsyncFreeList, FreeList
+from langchain_dbchat.transport.proxies import has_proxy
+from langchain_dbchat.transport.tls import tls_context
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncGenerator, Callable
+
+__all__ = ["async_client", "sync_client"]
+
+# What httpx reads from the environment when a client is made, in the spellings that it knows.
+_VARIABLES = (
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    *(name for word in ("http", "https", "all", "no") for name in (f"{word}_proxy", f"{word}_proxy".upper())),
+)
+# Agents pause for longer than httpx's 5 s between calls, and load balancers keep idle connections for 60 s.
+_EXPIRY = 30.0
+_LIMITS = httpx.Limits(max_connections=500, max_keepalive_connections=100, keepalive_expiry=_EXPIRY)
+# For httpx's own pool, which is quadratic in its limits: its defaults.
+_PROXY_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=_EXPIRY)
+
+_Key = tuple[str | None, ...]
+
+
+class _Client(httpx.Client):
+    """A client that only sends: a request of ours has all its headers, and an answer is read by us."""
+
+    asks_pace = True  # before each read
+
+    def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
+        self._pool = FreeList(context, _LIMITS)
+        super().__init__(transport=self._pool, trust_env=False, cookies=_no_cookies())
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request, and leave the answer's body open.
+
+        Args:
+            request: The request.
+            **options: Of httpx, for redirects and authentication, of which there are none here.
+        """
+        del options
+        response = self._pool.handle_request(request)
+        response.request = request
+        return response
+
+
+class _AsyncClient(httpx.AsyncClient):
+    """The same for an event loop."""
+
+    asks_pace = True
+
+    def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
+        self._pool = AsyncFreeList(context, _LIMITS)
+        super().__init__(transport=self._pool, trust_env=False, cookies=_no_cookies())
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request, and leave the answer's body open; as in `_Client`."""
+        del options
+        response = await self._pool.handle_async_request(request)
+        response.request = request
+        return response
+
+
+class _State:
+    """What one process holds."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.lock = threading.Lock()
+        self.tls_lock = threading.Lock()
+        self.contexts: dict[_Key, ssl.SSLContext] = {}
+        self.clients: dict[_Key, httpx.Client] = {}
+        self.async_clients: dict[asyncio.AbstractEventLoop, dict[_Key, _Kept]] = {}
+
+
+class _Kept:
+    """An async client and the generator that closes it when its loop is shut down."""
+
+    def __init__(self, client: httpx.AsyncClient, keeper: AsyncGenerator[None, None]) -> None:
+        self.client = client
+        self.keeper = keeper
+
+
+_states = [_State()]  # the last one is this process's; those before were inherited
+
+
+def sync_client() -> httpx.Client:
+    """Get the process's client for sync calls; any thread may use it.
+
+    Returns:
+        The client, which the caller does not close.
+    """
+    state, key = _state(), _key()
+    client = state.clients.get(key)
+    if client is None:
+        with state.lock:
+            client = state.clients.get(key)
+            if client is None:
+                client = state.clients[key] = _new_client(_tls(state, key))
+    return client
+
+
+async def async_client() -> httpx.AsyncClient:
+    """Get the running event loop's client for async calls.
+
+    Returns:
+        The client, which the caller does not close.
+    """
+    state, key, loop = _state(), _key(), asyncio.get_running_loop()
+    kept = state.async_clients.get(loop, {}).get(key)
+    if kept is not None:
+        return kept.client
+    context = _tls(state, key)
+    if has_proxy():
+        await asyncio.to_thread(context)
+    with state.lock:
+        for other in [other for other in state.async_clients if other.is_closed()]:
+            del state.async_clients[other]
+        ours = state.async_clients.setdefault(loop, {})
+        kept = ours.get(key)
+        if kept is not None:  # another task of this loop was faster
+            return kept.client
+        client = _new_async_client(context)
+        kept = ours[key] = _Kept(client, _keep(client, state, loop))
+    await anext(kept.keeper)  # only a generator that has begun is known to the loop
+    return kept.client
+
+
+def _new_client(context: Callable[[], ssl.SSLContext]) -> httpx.Client:
+    if not has_proxy():
+        return _Client(context)
+    from langchain_dbchat.transport.proxied import proxied_client  # noqa: PLC0415  # where there is a proxy
+
+    return proxied_client(_Client(context), context(), _PROXY_LIMITS, _no_cookies())
+
+
+def _new_async_client(context: Callable[[], ssl.SSLContext]) -> httpx.AsyncClient:
+    if not has_proxy():
+        return _AsyncClient(context)
+    from langchain_dbchat.transport.proxied import proxied_async_client  # noqa: PLC0415  # where there is a proxy
+
+    return proxied_async_client(_AsyncClient(context), context(), _PROXY_LIMITS, _no_cookies())
+
+
+async def _keep(
+    client: httpx.AsyncClient, state: _State, loop: asyncio.AbstractEventLoop
+) -> AsyncGenerator[None, None]:
+    """Wait until the loop is shut down, then close its client."""
+    try:
+        yield
+    finally:
+        state.async_clients.pop(loop, None)
+        await client.aclose()
+
+
+def _state() -> _State:
+    state = _states[-1]
+    if state.pid != os.getpid():
+        state = _State()
+        _states.append(state)
+    return state
+
+
+def _key() -> _Key:
+    return tuple(map(os.environ.get, _VARIABLES))
+
+
+def _tls(state: _State, key: _Key) -> Callable[[], ssl.SSLContext]:
+    """Make a function that gets the TLS context, and builds it the first time that it is called."""
+
+    def context() -> ssl.SSLContext:
+        with state.tls_lock:
+            made = state.contexts.get(key[:2])
+            if made is None:
+                made = tls_context()
+                made.set_alpn_protocols(["http/1.1"])
+                if _key()[:2] == key[:2]:  # it was made of what the environment says now
+                    state.contexts[key[:2]] = made
+        return made
+
+    return context
+
+
+def _no_cookies() -> CookieJar:
+    return CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+
+
+@atexit.register
+def _close() -> None:
+    """Close the sync clients of this process, not those that it inherited."""
+    state = _states[-1]
+    if state.pid == os.getpid():
+        for client in state.clients.values():
+            client.close()

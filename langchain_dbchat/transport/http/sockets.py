@@ -1,0 +1,395 @@
+"""The network, twice: a blocking socket for threads, and a protocol of asyncio for event loops.
+
+Both give `read`, `write`, `close` and `is_stale`, and raise httpx's exceptions as httpx's own transport would. The
+async one stands straight on asyncio because that costs a third of a stream on anyio: a read is a future and a timer.
+It pauses the transport while nobody reads.
+
+Rule 1. A timeout for connecting or writing is a deadline for the whole of it, however many addresses are tried and
+however slowly the server takes the bytes.
+
+Rule 2. A forked child closes its copy of a socket and nothing more: an event loop's selector is its parent's, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import select
+import socket
+import ssl
+import time
+from typing import cast
+
+import httpx
+
+from langchain_dbchat.transport.http.addresses import first_in_turn, first_to_answer, time_left
+
+__all__ = ["AsyncSocket", "Socket", "aconnect", "connect"]
+
+_BUFFER = 64 * 1024  # bytes of one read
+_HIGH_WATER = 256 * 1024  # bytes that may wait to be read before the transport is paused
+
+
+class Socket:
+    """A connected blocking socket.
+
+    Args:
+        connected: The socket, with its TLS.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read what there is.
+
+        Args:
+            max_bytes: How much at most.
+            timeout: Seconds to wait for the first byte.
+
+        Returns:
+            The bytes; none at the end.
+
+        Raises:
+            httpx.ReadTimeout: Nothing came in time.
+            httpx.ReadError: The connection broke.
+        """
+        try:
+            self._socket.settimeout(timeout)
+            return self._socket.recv(max_bytes)
+        except TimeoutError as error:
+            raise httpx.ReadTimeout(str(error)) from error
+        except OSError as error:
+            raise httpx.ReadError(str(error)) from error
+
+    def write(self, data: bytes, timeout: float | None = None) -> None:
+        """Write all bytes.
+
+        Args:
+            data: The bytes.
+            timeout: Seconds the network may take to accept them.
+
+        Raises:
+            httpx.WriteTimeout: The network did not take them in time.
+            httpx.WriteError: The connection broke.
+        """
+        view = memoryview(data)
+        until = None if timeout is None else time.monotonic() + timeout
+        try:
+            self._socket.settimeout(timeout)
+            while view:
+                view = view[self._socket.send(view) :]
+                if view and until is not None:
+                    self._socket.settimeout(time_left(until))
+        except TimeoutError as error:
+            raise httpx.WriteTimeout(str(error)) from error
+        except OSError as error:
+            raise httpx.WriteError(str(error)) from error
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def __del__(self) -> None:
+        """Close a socket that was lost, in silence."""
+        connected: socket.socket | None = self.__dict__.get("_socket")  # an exception may have come before it was set
+        if connected is not None:
+            connected.close()
+
+    def is_stale(self, wait: float = 0.0) -> bool:
+        """Say whether the server has closed the idle connection, or said something nobody asked for.
+
+        Args:
+            wait: Seconds to wait for that.
+        """
+        return _is_readable(self._socket, wait)
+
+
+class AsyncSocket(asyncio.Protocol):
+    """A connection of an event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._pid = os.getpid()
+        self._transport: asyncio.Transport | None = None
+        self._pieces: list[bytes] = []
+        self._size = 0
+        # uvloop drops what it holds of a paused TLS connection when the server closes it: there, all is taken.
+        self._most = _HIGH_WATER if isinstance(self._loop, asyncio.BaseEventLoop) else math.inf
+        self._reading_paused = False
+        self._over = False  # no more bytes will come
+        self._broken: Exception | None = None
+        self._reader: asyncio.Future[bool] | None = None
+        self._writer: asyncio.Future[bool] | None = None
+        self._full = False  # the transport's buffer for writing
+        self._due: float | None = None  # when the wait for the network is over
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Keep bytes, and wake the reader."""
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._reader is not None:
+            _wake(self._reader)
+        elif self._size > self._most and not self._reading_paused and self._transport is not None:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """Note the end; asyncio then closes the transport."""
+        self._over = True
+        _wake(self._reader)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end, and what broke the connection."""
+        if self._transport is not None:
+            self._transport.abort()  # on Python 3.10, a TLS transport that nobody has closed warns when it is forgotten
+        self._over, self._broken, self._transport = True, exc, None
+        _wake(self._reader)
+        _wake(self._writer)
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def pause_writing(self) -> None:
+        """Let `write` wait."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """Let `write` go on."""
+        self._full = False
+        _wake(self._writer)
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read what there is.
+
+        Args:
+            max_bytes: Not used: all that has arrived is given.
+            timeout: Seconds to wait for the first byte.
+
+        Returns:
+            The bytes; none at the end.
+
+        Raises:
+            httpx.ReadTimeout: Nothing came in time.
+            httpx.ReadError: The connection broke.
+        """
+        del max_bytes
+        if not self._pieces and not self._over:
+            reader = self._reader = self._loop.create_future()
+            self._set_alarm(timeout)
+            try:
+                in_time = await reader
+            finally:
+                self._reader = self._due = None
+            if not in_time:
+                raise httpx.ReadTimeout("")
+        if not self._pieces:
+            if self._broken is not None:
+                raise httpx.ReadError(str(self._broken)) from self._broken
+            return b""
+        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
+        if self._reading_paused and self._transport is not None:
+            self._reading_paused = False
+            self._transport.resume_reading()
+        return data
+
+    async def write(self, data: bytes, timeout: float | None = None) -> None:
+        """Write all bytes.
+
+        Args:
+            data: The bytes.
+            timeout: Seconds the network may take to accept them.
+
+        Raises:
+            httpx.WriteTimeout: The network did not take them in time.
+            httpx.WriteError: The connection broke.
+        """
+        if self._transport is None or self._transport.is_closing():
+            raise httpx.WriteError(str(self._broken or "the connection is closed")) from self._broken
+        self._transport.write(data)
+        if self._full:
+            writer = self._writer = self._loop.create_future()
+            self._set_alarm(timeout)
+            try:
+                in_time = await writer
+            finally:
+                self._writer = self._due = None
+            if not in_time:
+                raise httpx.WriteTimeout("")
+            if self._broken is not None:
+                raise httpx.WriteError(str(self._broken)) from self._broken
+
+    def _set_alarm(self, seconds: float | None) -> None:
+        """Wake who waits after so many seconds.
+
+        A stream waits for each of its events, so the alarm of an earlier wait is left to ring, and looks then whether
+        it is time: one timer for many reads.
+        """
+        if seconds is None:
+            return
+        self._due = due = self._loop.time() + seconds
+        if self._alarm is not None:
+            if self._alarm.when() <= due:
+                return
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(due, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        if self._due is None:
+            return
+        if self._loop.time() < self._due:
+            self._alarm = self._loop.call_at(self._due, self._ring)
+            return
+        _wake(self._reader, in_time=False)
+        _wake(self._writer, in_time=False)
+
+    def close(self) -> None:
+        """Close at once; what was not sent is lost."""
+        if self._transport is not None and not self._loop.is_closed() and self._pid == os.getpid():
+            self._transport.abort()
+
+    def is_stale(self, wait: float = 0.0) -> bool:
+        """Say whether the server has closed the idle connection, or said something nobody asked for.
+
+        Args:
+            wait: Not used: an event loop waits elsewhere.
+        """
+        del wait
+        transport = self._transport
+        if transport is None or self._over or self._pieces or transport.is_closing():
+            return True
+        # The loop may not have looked since: a program that blocks it and comes back is told the truth, too.
+        return _is_readable(transport.get_extra_info("socket"))
+
+
+class _PlainSocket(AsyncSocket, asyncio.BufferedProtocol):
+    """A connection without TLS, which lends the loop a place for what arrives.
+
+    The loop's own place would be 256 KiB of fresh memory for each read. Not with TLS: there, asyncio gives a protocol
+    with a buffer only one buffer's worth of what had come when the server closed the connection, and drops the rest.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._buffer = memoryview(bytearray(_BUFFER))
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Lend the buffer."""
+        del sizehint
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what is in it."""
+        self.data_received(bytes(self._buffer[:nbytes]))
+
+
+def connect(
+    host: str, port: int, context: ssl.SSLContext | None, timeout: float | None, name: str | None = None
+) -> Socket:
+    """Connect.
+
+    Args:
+        host: The host.
+        port: The port.
+        context: The TLS context; None for plain HTTP.
+        timeout: Seconds for the connection with its TLS.
+        name: The server's name for TLS, if it is not the host.
+
+    Returns:
+        The connection.
+
+    Raises:
+        httpx.ConnectTimeout: It took too long.
+        httpx.ConnectError: There is none.
+    """
+    until = None if timeout is None else time.monotonic() + timeout
+    try:
+        made = first_in_turn(host, port, until)
+        try:
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if context is not None:
+                made.settimeout(time_left(until))
+                made = context.wrap_socket(made, server_hostname=name or host)
+        except BaseException:
+            made.close()
+            raise
+    except TimeoutError as error:
+        raise httpx.ConnectTimeout(str(error)) from error
+    except OSError as error:
+        raise httpx.ConnectError(str(error)) from error
+    return Socket(made)
+
+
+async def aconnect(
+    host: str,
+    port: int,
+    context: ssl.SSLContext | None,
+    timeout: float | None,
+    name: str | None = None,
+) -> AsyncSocket:
+    """Connect; as `connect`."""
+    making = asyncio.get_running_loop().create_task(_make(host, port, context, name))
+    try:
+        done, _ = await asyncio.wait({making}, timeout=timeout)
+    except BaseException:
+        _abandon(making)
+        raise
+    if not done:
+        _abandon(making)
+        raise httpx.ConnectTimeout("")
+    try:
+        return making.result()[1]
+    except TimeoutError as error:
+        raise httpx.ConnectTimeout(str(error)) from error
+    except OSError as error:
+        raise httpx.ConnectError(str(error)) from error
+
+
+async def _make(
+    host: str, port: int, context: ssl.SSLContext | None, name: str | None
+) -> tuple[asyncio.Transport, AsyncSocket]:
+    connected = await first_to_answer(host, port)
+    loop = asyncio.get_running_loop()
+    if context is None:
+        return await loop.create_connection(_PlainSocket, sock=connected)
+    return await loop.create_connection(AsyncSocket, sock=connected, ssl=context, server_hostname=name or host)
+
+
+def _abandon(making: asyncio.Task[tuple[asyncio.Transport, AsyncSocket]]) -> None:
+    """Give a connection up that may be made in this very moment."""
+
+    def discard(made: asyncio.Task[tuple[asyncio.Transport, AsyncSocket]]) -> None:
+        if not made.cancelled() and made.exception() is None:
+            made.result()[1].close()
+
+    making.cancel()
+    making.add_done_callback(discard)
+
+
+def _wake(waiter: asyncio.Future[bool] | None, *, in_time: bool = True) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(in_time)
+
+
+def _is_readable(connection: socket.socket, wait: float = 0.0) -> bool:
+    """Say whether a read would not wait, which on an idle connection means that it has ended."""
+    number = connection.fileno()
+    if number < 0:
+        return True
+    if isinstance(connection, ssl.SSLSocket) and connection.pending():
+        return True
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([number], [], [], wait)[0])
+    poll = select.poll()
+    poll.register(number, select.POLLIN)
+    return bool(poll.poll(wait * 1000))
