@@ -20,7 +20,7 @@ from pydantic_core import from_json
 
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.dialects.chat_completions.decode import DONE, StreamDecoder
-from langchain_dbchat.dialects.shared.reasoning import Target
+from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.models.families import family_of
 from langchain_dbchat.transport.clients import sync_client
 from langchain_dbchat.transport.sse import EventStreamDecoder

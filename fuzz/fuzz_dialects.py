@@ -17,8 +17,8 @@ from running import CORPUS, pieces, run, streams
 
 from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder, decode_answer
 from langchain_dbchat.dialects.chat_completions.messages import encode_messages
+from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared import blocks
-from langchain_dbchat.dialects.shared.reasoning import Target
 from langchain_dbchat.errors import DatabricksError
 from langchain_dbchat.models.families import FAMILIES
 from langchain_dbchat.transport.sse import EventStreamDecoder

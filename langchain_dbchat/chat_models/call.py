@@ -1,33 +1,27 @@
-"""One call of the chat model, written: settings and messages in, an addressed request and its reader out.
+"""Prepare one call of the chat model: settings and messages in, an addressed request and its reader out.
 
-Whatever a call has to decide before it travels is decided here, once, for all four ways of calling: which settings
-count, what the family or the endpoint refuses and how the user hears of it, and what to send instead if a 400 names an
-optional field.
+What a call has to decide before it is sent is decided here, once, for all four ways of calling.
+
+Rule 1. No wire is known here: a dialect encodes the request and decodes the answer.
+Rule 2. After a refusal that names a field, the request is encoded again for an endpoint that is known to refuse it. No
+encoded body is edited.
+Rule 3. What was left out or changed is said once for each endpoint; ``strict_params`` raises instead.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.connection.discovery import DISCOVER, discovered
+from langchain_dbchat.connection.discovery import DISCOVER
+from langchain_dbchat.connection.endpoints import endpoint_of
 from langchain_dbchat.connection.marks import COMPLETION_LIMIT, QUERY, call_settings, marks_of
 from langchain_dbchat.connection.session import endpoint_name
-from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder, decode_answer
-from langchain_dbchat.dialects.chat_completions.encode import Encoded, encode_request, merge_deep
-from langchain_dbchat.dialects.chat_completions.history import take_turns
-from langchain_dbchat.dialects.shared.names import fit_body
-from langchain_dbchat.dialects.shared.reasoning import Target
+from langchain_dbchat.dialects import dialect_named
+from langchain_dbchat.dialects.dialect import ChatRequest, Target
+from langchain_dbchat.dialects.shared.merging import merge_deep
+from langchain_dbchat.dialects.shared.refusals import ROLES, refused_field
 from langchain_dbchat.errors.notices import warn
-from langchain_dbchat.models.learned import (
-    RENAMED,
-    REPLACED,
-    ROLES,
-    learn,
-    lessons_of,
-    refused_field,
-    renamed,
-    without,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,8 +31,9 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.chat_models.settings import ChatSettings
     from langchain_dbchat.chat_models.structured import Structured
+    from langchain_dbchat.connection.endpoints import Endpoint
     from langchain_dbchat.connection.session import Link
-    from langchain_dbchat.dialects.shared.sent import SentTools
+    from langchain_dbchat.dialects.dialect import Dialect, EncodedRequest, StreamDecoder, StructuredMethod
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.transport.channel import Channel
     from langchain_dbchat.transport.exchange import Reply, Request
@@ -49,20 +44,40 @@ REQUEST_ID = "x-request-id"
 _REASONING = ("reasoning_effort", "thinking")
 """Two ways of saying one thing: a call that gives either means to replace both."""
 
-_told: set[tuple[str, str]] = set()
+_DONE = {ROLES: "made to alternate"}
+"""How a warning says what becomes of a lesson that is not a field."""
 
 
-class Call(NamedTuple):
-    """One call, ready to travel."""
+@dataclass(slots=True)
+class PreparedCall:
+    """One call, ready to be sent; `revise` changes what was asked after a refusal.
+
+    Attributes:
+        channel: The way to the server.
+        limiter: Limits how many calls of the endpoint are under way; None for no limit.
+        dialect: The wire.
+        asked: What the user asked.
+        encoded: What was last encoded of it.
+        request: What was last addressed of it.
+        address: Addresses a body.
+        known: What is known of the endpoint.
+        coalesce: Whether deltas that arrived together become one chunk.
+        strict: Whether a field that is refused stays refused.
+        structured: The two ways to ask for a structured answer, where one is asked for.
+    """
 
     channel: Channel
+    limiter: Gate | None
+    dialect: Dialect
+    asked: ChatRequest
+    encoded: EncodedRequest
     request: Request
-    target: Target
+    address: Callable[[dict[str, Any]], Request]
+    known: Endpoint
     coalesce: bool
-    usage: bool
-    amend: Callable[[DatabricksError, Request], Request | None]
-    gate: Gate | None
-    sent: SentTools
+    strict: bool
+    structured: Structured | None
+    _earlier: list[dict[str, Any]]
 
     def read(self, reply: Reply) -> ChatResult:
         """Read the whole answer to this call.
@@ -74,10 +89,11 @@ class Call(NamedTuple):
             One generation for each choice.
 
         Raises:
-            DatabricksError: If the answer is an error, or none of chat completions.
+            DatabricksError: If the answer is an error, or is not an answer of this wire.
         """
         request_id = reply.headers.get(REQUEST_ID)
-        return reply.understood(lambda body: decode_answer(body, self.target, request_id, self.sent))
+        sent = self.encoded.sent
+        return reply.understood(lambda body: self.dialect.decode(body, self.asked.target, request_id, sent))
 
     def decoder(self, headers: Mapping[str, str], hide: Callable[[str], str]) -> StreamDecoder:
         """Make a reader for the stream that answers this call.
@@ -89,9 +105,45 @@ class Call(NamedTuple):
         Returns:
             A new reader.
         """
-        return StreamDecoder(
-            self.target, headers.get(REQUEST_ID), coalesce=self.coalesce, usage=self.usage, sent=self.sent, hide=hide
+        return self.dialect.decoder(
+            self.asked.target,
+            headers.get(REQUEST_ID),
+            coalesce=self.coalesce,
+            usage=self.asked.stream_usage,
+            sent=self.encoded.sent,
+            hide=hide,
         )
+
+    def revise(self, error: DatabricksError, request: Request) -> Request | None:
+        """Answer a refusal that names a field with another request, and remember what was refused.
+
+        Args:
+            error: The refusal.
+            request: What was refused.
+
+        Returns:
+            The request without the field, or with what it asks put in the other way; None if the refusal teaches
+            nothing, or the endpoint takes neither way.
+        """
+        del request
+        fields = self.dialect.refusable
+        refused = refused_field(error.detail or error.message, self.encoded.body, fields)
+        if refused is None or (self.strict and refused not in fields.renamed):
+            return None
+        target = self.asked.target
+        lessons = fields.learned(target.lessons, refused)
+        asked = replace(self.asked, target=replace(target, lessons=lessons))
+        encoded = _encode(self.dialect, asked, self.structured)
+        self._earlier.append(self.encoded.body)
+        if encoded.body in self._earlier:
+            return None
+        if refused not in target.lessons and refused not in self.known.lessons() and refused not in fields.renamed:
+            done = _DONE.get(refused, "asked for in another way" if refused in fields.replaced else "left out")
+            warn(f"{target.model!r} refused {refused!r}, so it is {done} from now on: {error.detail}")
+        self.known.learn(fields.learned(self.known.lessons(), refused))
+        self.asked, self.encoded = asked, encoded
+        self.request = self.address(encoded.body)
+        return self.request
 
 
 def shown_settings(model: ChatSettings, kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,10 +188,10 @@ def merge_settings(model: ChatSettings, stop: list[str] | None, kwargs: Mapping[
     return settings
 
 
-def write_call(
+def prepare_call(
     model: ChatSettings, link: Link, messages: list[BaseMessage], settings: dict[str, Any], *, stream: bool
-) -> Call:
-    """Write a call.
+) -> PreparedCall:
+    """Prepare a call.
 
     Args:
         model: The model.
@@ -155,51 +207,81 @@ def write_call(
         ValueError: If a setting asks for what the endpoint's family cannot do.
         UnsupportedContentError: If a message cannot be represented.
     """
-    marks = marks_of(type(model))
-    for key in ("stream", "token", "user_session_token", *marks.how):
+    for key in ("stream", "token", "user_session_token", *marks_of(type(model)).how):
         settings.pop(key, None)
     name = endpoint_name(settings.pop("model", None) or model.model)
+    known = endpoint_of(link.address, name)
     family = settings.pop("family", model.family)
     if family == DISCOVER:
-        family = discovered(link.address, name)
-    target = Target(name, model.family_row(name, family))
+        family = known.family
     extra = _extra_body(model, settings)
     headers, query = settings.pop("default_headers", None), settings.pop(QUERY, None)
-    coalesce = settings.pop("coalesce", model.coalesce)
-    usage = settings.pop("stream_usage", model.stream_usage)
     strict = settings.pop("strict_params", model.strict_params)
     structured: Structured | None = settings.pop("structured", None)
-    limit = target.family.max_tokens_name or settings.pop("max_tokens_name", None) or model.max_tokens_name
-    settings.pop("max_tokens_name", None)
-    turns = settings.pop("adaptive_limit", model.adaptive_limit) == "always"
+    limiter = _limiter(link, name) if settings.pop("adaptive_limit", model.adaptive_limit) == "always" else None
+    coalesce = settings.pop("coalesce", model.coalesce)
     if stream and (settings.get("n") or 1) > 1:
         raise ValueError(f"n={settings['n']} answers cannot be streamed; call invoke, or leave n out.")
-    encoded = encode_request(
-        messages, settings, target, stream=stream, usage=bool(usage), drops_nulls=structured is not None
+    dialect = dialect_named("chat")
+    lessons = known.lessons()
+    if strict:
+        lessons &= dialect.refusable.renamed.keys()  # a value under its other name is not left out
+    asked = ChatRequest(
+        messages,
+        settings,
+        Target(name, model.family_row(name, family), lessons),
+        extra=extra,
+        stream=stream,
+        stream_usage=bool(settings.pop("stream_usage", model.stream_usage)),
+        is_structured=structured is not None,
+        limit_name=settings.pop("max_tokens_name", None) or model.max_tokens_name,
     )
-    _tell(encoded, name, strict=strict)
-    written = merge_deep(encoded.body, extra)
-    if limit == COMPLETION_LIMIT:
-        written = renamed(written, "max_tokens")
-    sent = encoded.sent
-    body = _heed(written, lessons_of(link.address, name), structured, target, sent)
-    bodies = [body]
+    encoded = _encode(dialect, asked, structured)
+    _warn_once(encoded, name, known, strict=strict)
 
-    def write(body: dict[str, Any]) -> Request:
-        if structured is not None:
-            sent.names.update(fit_body(body, target.family))  # it may be asked for as a tool by now
-        return model.write_request(link, "chat", name, body, headers=headers, query=query, streaming=stream)
+    def address(body: dict[str, Any]) -> Request:
+        return model.write_request(link, dialect.paths, name, body, headers=headers, query=query, streaming=stream)
 
-    def amend(error: DatabricksError, request: Request) -> Request | None:
-        del request
-        amended = _amended(error, bodies, link.address, target, structured, sent=sent, strict=strict)
-        if amended is None:
-            return None
-        bodies.append(amended)
-        return write(amended)
+    return PreparedCall(
+        link.channel,
+        limiter,
+        dialect,
+        asked,
+        encoded,
+        address(encoded.body),
+        address,
+        known,
+        coalesce=coalesce,
+        strict=strict,
+        structured=structured,
+        _earlier=[],
+    )
 
-    gate = _gate(link.workspace.host, name) if turns else None
-    return Call(link.channel, write(body), target, coalesce, bool(usage), amend, gate, sent)
+
+def structured_method(model: ChatSettings, kwargs: Mapping[str, Any], *, tools: bool) -> StructuredMethod:
+    """Choose how the model that these settings reach is asked for a structured answer.
+
+    Args:
+        model: The model.
+        kwargs: The settings that are to be bound.
+        tools: Whether further tools are to be bound.
+
+    Returns:
+        The method.
+    """
+    settings = merge_settings(model, None, kwargs)
+    _extra_body(model, settings)
+    family = settings.get("family", model.family)
+    name = endpoint_name(str(settings.get("model") or model.model))
+    target = Target(name, model.family_row(name, None if family == DISCOVER else family))
+    return dialect_named("chat").choose_method(settings, target, tools)
+
+
+def _encode(dialect: Dialect, asked: ChatRequest, structured: Structured | None) -> EncodedRequest:
+    lessons = asked.target.lessons
+    if structured is not None and lessons:
+        asked = replace(asked, settings=structured.settings(asked.settings, lessons))
+    return dialect.encode(asked)
 
 
 def _extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str, Any]:
@@ -212,70 +294,27 @@ def _extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str, Any]
     for key in _REASONING:
         if extra.get(key) is not None:
             settings[key] = extra.pop(key)
-    for key in RENAMED:
+    for key in ("max_tokens", COMPLETION_LIMIT):
         if extra.get(key) is not None:
             settings["max_tokens"], settings["max_tokens_name"] = extra.pop(key), key
     return extra
 
 
-def _gate(host: str, model: str) -> Gate:
+def _limiter(link: Link, model: str) -> Gate:
     from langchain_dbchat.transport.limiter import gate_of  # noqa: PLC0415  # loads asyncio: not with the package
 
-    return gate_of(host, model)
+    return gate_of(link.workspace.host, model)
 
 
-def _heed(
-    body: dict[str, Any], lessons: frozenset[str], structured: Structured | None, target: Target, sent: SentTools
-) -> dict[str, Any]:
-    """Write a body as an endpoint has taught; what the meaning hangs on is put in another way, or stays."""
-    for field in lessons:
-        if field in RENAMED:
-            body = renamed(body, field)
-        elif field == ROLES:
-            body = {**body, "messages": take_turns(body["messages"])}
-        elif field not in REPLACED:
-            body = without(body, field)
-        elif structured is not None:
-            body = structured.put_otherwise(body, field, target, sent) or body
-    return body
-
-
-def _amended(  # noqa: PLR0913  # what a refusal is judged by, the last by keyword
-    error: DatabricksError,
-    bodies: list[dict[str, Any]],
-    address: str,
-    target: Target,
-    structured: Structured | None,
-    *,
-    sent: SentTools,
-    strict: bool,
-) -> dict[str, Any] | None:
-    """Answer a 400 that names a field: write the body without it, or ask in the other way; remember, and say so.
-
-    A value that only goes under another name is not lost, so nothing is said of that.
-    """
-    body = bodies[-1]
-    field = refused_field(error.detail or error.message, body)
-    if field is None or (strict and field not in RENAMED):
-        return None
-    amended = _heed(body, frozenset({field}), structured, target, sent)
-    if amended in bodies:
-        return None  # the endpoint takes neither way
-    if not learn(address, target.model, field) or field in RENAMED:
-        return amended
-    done = "asked for in another way" if field in REPLACED else "made to alternate" if field == ROLES else "left out"
-    warn(f"{target.model!r} refused {field!r}, so it is {done} from now on: {error.detail}")
-    return amended
-
-
-def _tell(encoded: Encoded, model: str, *, strict: bool) -> None:
-    """Say what was left out or changed, once for each model; or raise, if the user wants that."""
-    if strict and (encoded.dropped or encoded.warnings):
+def _warn_once(encoded: EncodedRequest, model: str, known: Endpoint, *, strict: bool) -> None:
+    """Warn of what was left out or changed, once for each endpoint; or raise, if the user wants that."""
+    if not encoded.dropped and not encoded.warnings:
+        return
+    if strict:
         reasons = "; ".join([*(f"{name}: {why}" for name, why in encoded.dropped.items()), *encoded.warnings])
         raise ValueError(f"{model!r} does not take these settings ({reasons}). Leave them out, or unset strict_params.")
     notes = {name: f"{name} was left out of the request to {model!r}: {why}." for name, why in encoded.dropped.items()}
     notes.update({text: f"{model!r}: {text}." for text in encoded.warnings})
     for key, text in notes.items():
-        if (model, key) not in _told:
-            _told.add((model, key))
+        if known.is_new_warning(key):
             warn(text)

@@ -21,12 +21,11 @@ from pydantic import ConfigDict, PrivateAttr, model_validator
 
 from langchain_dbchat._version import __version__
 from langchain_dbchat.chat_models.batching import BatchesInTurns
-from langchain_dbchat.chat_models.call import merge_settings, shown_settings, write_call
+from langchain_dbchat.chat_models.call import merge_settings, prepare_call, shown_settings, structured_method
 from langchain_dbchat.chat_models.settings import ChatSettings
 from langchain_dbchat.connection.discovery import DISCOVER, adiscover, discover, discovered
 from langchain_dbchat.connection.marks import call_settings, field_named, hidden, marks_of
 from langchain_dbchat.connection.session import Holder, endpoint_name
-from langchain_dbchat.dialects.chat_completions.thinking import encode_thinking, is_thinking
 from langchain_dbchat.dialects.shared import blocks
 from langchain_dbchat.dialects.shared.reasoning import PROVIDER
 from langchain_dbchat.dialects.shared.tools import convert_tool, convert_tool_choice
@@ -46,9 +45,8 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from typing_extensions import Self
 
-    from langchain_dbchat.chat_models.structured import StructuredMethod
     from langchain_dbchat.connection.session import Link
-    from langchain_dbchat.models.families import Family
+    from langchain_dbchat.dialects.dialect import StructuredMethod
 
 blocks.register()
 
@@ -322,8 +320,8 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         del run_manager
-        call = write_call(self, self.link(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
-        reply = call.channel.post(call.request, call.amend, call.gate)
+        call = prepare_call(self, self.link(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
+        reply = call.channel.post(call.request, call.revise, call.limiter)
         return call.read(reply)
 
     async def _agenerate(
@@ -334,8 +332,8 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         del run_manager
-        call = write_call(self, await self.alink(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
-        reply = await call.channel.apost(call.request, call.amend, call.gate)
+        call = prepare_call(self, await self.alink(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
+        reply = await call.channel.apost(call.request, call.revise, call.limiter)
         return call.read(reply)
 
     def _stream(
@@ -345,8 +343,8 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        call = write_call(self, self.link(kwargs), messages, merge_settings(self, stop, kwargs), stream=True)
-        with call.channel.stream(call.request, call.amend, call.gate) as incoming:
+        call = prepare_call(self, self.link(kwargs), messages, merge_settings(self, stop, kwargs), stream=True)
+        with call.channel.stream(call.request, call.revise, call.limiter) as incoming:
             decoder = call.decoder(incoming.headers, incoming.hide)
             with decoder.keeping_partial():
                 for events in incoming:
@@ -366,8 +364,8 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        call = write_call(self, await self.alink(kwargs), messages, merge_settings(self, stop, kwargs), stream=True)
-        async with call.channel.astream(call.request, call.amend, call.gate) as incoming:
+        call = prepare_call(self, await self.alink(kwargs), messages, merge_settings(self, stop, kwargs), stream=True)
+        async with call.channel.astream(call.request, call.revise, call.limiter) as incoming:
             decoder = call.decoder(incoming.headers, incoming.hide)
             with decoder.keeping_partial():
                 async for events in incoming:
@@ -458,28 +456,15 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
             ValueError: If the method is unknown, or the schema is missing or says nothing.
             TypeError: If the schema is a value, such as text.
         """
-        from langchain_dbchat.chat_models.structured import ask_for, choose_method  # noqa: PLC0415  # the same
+        from langchain_dbchat.chat_models.structured import ask_for  # noqa: PLC0415  # the same
         from langchain_dbchat.chat_models.structured_answers import WithRaw  # noqa: PLC0415  # loads parsers, which few programs need
 
         if method is None:
-            family, thinks = self._outlook(kwargs)
-            method = choose_method(family, thinks=thinks, tools=bool(tools))
+            method = structured_method(self, kwargs, tools=bool(tools))
         bound, parser = ask_for(schema, method, strict, tools or ())
         model = self.bind(**bound, **kwargs)
         structured: Runnable[LanguageModelInput, Any] = model | (WithRaw(parser) if include_raw else parser)
         return structured
-
-    def _outlook(self, kwargs: Mapping[str, Any]) -> tuple[Family, bool]:
-        """Return the row of the model that calls with these settings would reach, and whether it will think."""
-        settings = merge_settings(self, None, kwargs)
-        wanted = settings.get("family", self.family)
-        name = endpoint_name(str(settings.get("model") or self.model))
-        family = self.family_row(name, None if wanted == DISCOVER else wanted)
-        extra = self.extra_body or {}
-        effort = settings["reasoning_effort"] or extra.get("reasoning_effort")
-        thinking = settings["thinking"] or extra.get("thinking")
-        fields, _ = encode_thinking(effort, thinking, settings["max_tokens"], family, tools=True, model=name)
-        return family, is_thinking(fields, family)
 
     def get_num_tokens(self, text: str) -> int:
         """Estimate the tokens of a text, without a tokenizer: the endpoint's own is not known.

@@ -8,22 +8,17 @@ and a model that was given other tools may call one of those first; one parser r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.chat_models.structured_answers import StructuredAnswerParser
 from langchain_dbchat.chat_models.structured_shapes import AnswerShape
-from langchain_dbchat.dialects.chat_completions.encode import fit_format
 from langchain_dbchat.dialects.shared.spellings import Wanted, read_schema, wrap
-from langchain_dbchat.dialects.shared.tools import convert_tool, encode_tools, write_format
+from langchain_dbchat.dialects.shared.tools import convert_tool, write_format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_dbchat.dialects.shared.reasoning import Target
-    from langchain_dbchat.dialects.shared.sent import SentTools
-    from langchain_dbchat.models.families import Family
-
-StructuredMethod = Literal["function_calling", "json_schema", "json_mode"]
+    from langchain_dbchat.dialects.dialect import StructuredMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,48 +35,25 @@ class Structured:
     response_format: dict[str, Any]
     alone: bool
 
-    def put_otherwise(
-        self, body: Mapping[str, Any], refused: str, target: Target, sent: SentTools
-    ) -> dict[str, Any] | None:
-        """Write the request the other way.
+    def settings(self, asked: Mapping[str, Any], refused: frozenset[str]) -> dict[str, Any]:
+        """Ask in the way that the endpoint has not refused.
 
         Args:
-            body: The request's body.
-            refused: ``"response_format"`` or ``"tool_choice"``.
-            target: The model that is called.
-            sent: What the request changes in its tools; what this changes is added.
+            asked: The settings of the call.
+            refused: What the endpoint has refused.
 
         Returns:
-            A new body; None if there is no other way, because other tools are bound.
+            New settings; equal ones if nothing that they ask is refused, or if there is no other way: both are refused,
+            or other tools are bound.
         """
-        if not self.alone or refused not in body:
-            return None
-        rest = {key: value for key, value in body.items() if key not in {"response_format", "tools", "tool_choice"}}
-        if refused == "tool_choice":
-            fitted = fit_format(self.response_format, target, tools=False, drops_nulls=True)
-            return {**rest, "response_format": fitted}
+        ways = {name for name in ("response_format", "tool_choice") if asked.get(name) is not None}
+        if not self.alone or not ways & refused or {"response_format", "tool_choice"} <= refused:
+            return dict(asked)
+        rest = {name: value for name, value in asked.items() if name not in {"response_format", "tools", "tool_choice"}}
+        if "tool_choice" in ways:
+            return {**rest, "response_format": self.response_format}
         choice = {"type": "function", "function": {"name": self.tool["function"]["name"]}}
-        tools = encode_tools([self.tool], target.family, sent, model=target.model)
-        return {**rest, "tools": tools, "tool_choice": choice}
-
-
-def choose_method(family: Family, *, thinks: bool, tools: bool) -> StructuredMethod:
-    """Pick how to ask for a structured answer.
-
-    Args:
-        family: The model's row.
-        thinks: Whether the model will think.
-        tools: Whether further tools are to be bound.
-
-    Returns:
-        The endpoint's own JSON schema where it is known to work in every way of calling, and where a tool cannot be
-        forced; else the schema as a tool.
-    """
-    native = family.json_schema is True
-    if native and family.format_with_stream and (family.format_with_tools or not tools):
-        return "json_schema"
-    forced = family.forced_tool_choice and (family.forced_choice_with_thinking or not thinks)
-    return "json_schema" if native and not forced and not tools else "function_calling"
+        return {**rest, "tools": [self.tool], "tool_choice": choice}
 
 
 def ask_for(

@@ -30,6 +30,7 @@ from urllib.parse import quote
 
 from pydantic_core import from_json
 
+from langchain_dbchat.connection.endpoints import endpoint_of
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksAuthenticationError,
@@ -55,7 +56,6 @@ DISCOVER = "discover"
 """The value of ``family=`` that asks the workspace."""
 
 _Key = tuple[str, str]
-_found: dict[_Key, str] = {}
 
 
 class _End(NamedTuple):
@@ -97,7 +97,7 @@ def discovered(address: str, endpoint: str) -> str | None:
     Returns:
         The row's name, or None if nobody has asked yet.
     """
-    return _found.get((address, endpoint))
+    return endpoint_of(address, endpoint).family
 
 
 def discover(link: Link, endpoint: str) -> None:
@@ -138,12 +138,12 @@ def _next(plan: Steps, outcome: Reply | _End | DatabricksError | None) -> Reques
 
 def _plan(link: Link, endpoint: str, loop: AbstractEventLoop | None) -> Steps:
     """Decide who asks and who waits, and for how long."""
-    key = (link.address, endpoint)
+    key, record = (link.address, endpoint), endpoint_of(link.address, endpoint)
     own = _Question(threading.get_ident(), loop)
     own.ended.set_running_or_notify_cancel()  # a waiting task that is cancelled must not cancel it
     patience = link.channel.timeouts.first_event
     deadline = None if patience is None else time.monotonic() + patience
-    while key not in _found:
+    while record.family is None:
         other = _join(key, own)
         if other is None:
             yield from _ask(link, endpoint, own)
@@ -175,14 +175,15 @@ def _join(key: _Key, own: _Question) -> _Question | None:
 def _ask(link: Link, endpoint: str, own: _Question) -> Steps:
     """Ask, keep the answer, and wake those who wait."""
     key, end = (link.address, endpoint), _End(is_abandoned=True)
+    record = endpoint_of(*key)
     try:
-        if key not in _found:  # otherwise another question has ended since the caller looked
+        if record.family is None:  # otherwise another question has ended since the caller looked
             reply: Reply = yield _question(link.workspace, endpoint)
-            _found[key] = _read(reply.body or b"{}", link, endpoint)
+            record.family = _read(reply.body or b"{}", link, endpoint)
         end = _End()
     except DatabricksError as error:
         if isinstance(error, (DatabricksPermissionDeniedError, DatabricksNotFoundError)):
-            _found[key] = GENERIC.name
+            record.family = GENERIC.name
         if not isinstance(error, (DatabricksAuthenticationError, ConfigurationError)):
             end = _End(error)
         _warn(endpoint, str(error))

@@ -1,4 +1,4 @@
-"""A connection that has been worked out: the address, the channel to it, how a request finds its path, and who calls.
+"""A connection that has been worked out: the address, the channel to it, and who calls.
 
 Rule 1. Answers in a cache are never shared between callers or workspaces. Where the caller is not known before a
 request is signed (a callable token, the Databricks CLI, the SDK, credentials of the user's own), nothing is cached.
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote
 
 from langchain_dbchat.errors import ConfigurationError
 
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from langchain_dbchat.routing.address import Workspace
     from langchain_dbchat.transport.channel import Channel
     from langchain_dbchat.transport.signing import Credentials
-
-_UC_NAME_DOTS = 2
-_OPERATIONS = {"chat": "chat/completions", "embeddings": "embeddings"}
 
 
 class Link(NamedTuple):
@@ -144,25 +140,3 @@ def caller_digest(link: Link, headers: Mapping[str, str], query: Mapping[str, st
         [(name, os.environ.get(name)) for name in link.variables],
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-def route(workspace: Workspace, operation: str, model: str) -> tuple[str, bool]:
-    """Find the URL of an operation.
-
-    Every kind of endpoint answers at ``/serving-endpoints/<name>/invocations``; model services of Unity Catalog
-    (``<catalog>.<schema>.<name>``) answer at the AI gateway only, and any other server at OpenAI's paths.
-
-    Args:
-        workspace: The address.
-        operation: ``"chat"`` or ``"embeddings"``.
-        model: The endpoint's or service's name.
-
-    Returns:
-        The URL, and whether the body has to name the model.
-    """
-    path = _OPERATIONS[operation]
-    if workspace.kind == "workspace":
-        if model.count(".") >= _UC_NAME_DOTS:
-            return f"{workspace.origin}/ai-gateway/mlflow/v1/{path}", True
-        return f"{workspace.base_url}/{quote(model, safe='')}/invocations", False
-    return f"{workspace.base_url}/{path}", True

@@ -28,10 +28,11 @@ from langchain_dbchat.connection.marks import (
     split_extra,
     unknown_field,
 )
-from langchain_dbchat.connection.session import Holder, Link, call_overrides, caller_digest, endpoint_name, route
+from langchain_dbchat.connection.session import Holder, Link, call_overrides, caller_digest, endpoint_name
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.errors.notices import warn
 from langchain_dbchat.models.families import OPENAI_COMPATIBLE, Family, family_of
+from langchain_dbchat.routing.routes import routes
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.auth.settings import AuthSettings
     from langchain_dbchat.connection.marks import Marks
     from langchain_dbchat.routing.address import Workspace
+    from langchain_dbchat.routing.routes import Paths
     from langchain_dbchat.transport.exchange import Request
 
 DEFAULT_MODEL = "databricks-claude-sonnet-4-6"
@@ -380,7 +382,7 @@ class DatabricksConnection(BaseModel):
     def write_request(  # noqa: PLR0913  # one request's parts, the last two by keyword
         self,
         link: Link,
-        operation: str,
+        paths: Paths,
         model: str,
         body: dict[str, Any],
         *,
@@ -392,7 +394,7 @@ class DatabricksConnection(BaseModel):
 
         Args:
             link: The connection.
-            operation: ``"chat"`` or ``"embeddings"``.
+            paths: Where the operation is served.
             model: The endpoint's name.
             body: The body.
             headers: Headers of this call, over those of the constructor.
@@ -410,8 +412,8 @@ class DatabricksConnection(BaseModel):
         from langchain_dbchat.transport.body_limit import check_size  # noqa: PLC0415  # loads with the transport
         from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
 
-        url, named = route(link.workspace, operation, model)
-        if named:
+        url, names_model = routes(link.workspace, paths, model)[0]
+        if names_model:
             body = {"model": model, **body}
         if self.default_query or query:
             url = f"{url}?{urlencode({**(self.default_query or {}), **(query or {})})}"

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic_core import PydanticSerializationError, to_json
 
+from langchain_dbchat.dialects.shared.refusals import named_field
 from langchain_dbchat.embeddings.incomplete import incomplete
 from langchain_dbchat.embeddings.lengths import cut_to_words, least_tokens, most_tokens, shorten
 from langchain_dbchat.embeddings.refusals import About, about, named_limit
@@ -39,7 +40,6 @@ from langchain_dbchat.errors import (
     UnsupportedContentError,
 )
 from langchain_dbchat.models.embedding_models import learn_limit, limit_of
-from langchain_dbchat.models.learned import named_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

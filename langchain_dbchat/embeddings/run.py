@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic_core import to_json
 
+from langchain_dbchat.connection.endpoints import endpoint_of
+from langchain_dbchat.dialects.shared.refusals import named_field
 from langchain_dbchat.embeddings.plan import Plan, Rules
 from langchain_dbchat.embeddings.rows import Shape
-from langchain_dbchat.embeddings.wire import encode_embedding_request, read_rows
+from langchain_dbchat.embeddings.wire import PATHS, encode_embedding_request, read_rows
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.errors.notices import warn
 from langchain_dbchat.models.embedding_models import UNKNOWN, EmbeddingModel, embedding_model_of
-from langchain_dbchat.models.learned import learn, lessons_of, named_field
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -223,19 +224,22 @@ class Run:
         Returns:
             The request, and what to do if a field of it is refused.
         """
+        known = endpoint_of(self._link.address, self._model.model)
 
         def write() -> Request:
-            lessons = lessons_of(self._link.address, self._model.model) & self._optional
+            lessons = known.lessons() & self._optional
             params = {key: value for key, value in self._params.items() if key not in lessons}
             body = encode_embedding_request(batch.texts, params)
-            return self._model.write_request(self._link, "embeddings", self._model.model, body)
+            return self._model.write_request(self._link, PATHS, self._model.model, body)
 
         def amend(error: DatabricksError, request: Request) -> Request | None:
             del request
             field = named_field(error.detail or error.message, {**self._params, "input": batch.texts})
             if field not in self._optional or field is None:
                 return None
-            if learn(self._link.address, self._model.model, field):
+            lessons = known.lessons()
+            known.learn(lessons | {field})
+            if field not in lessons:
                 warn(f"{self._model.model!r} refused {field!r}, so it is left out from now on: {error.detail}")
             return write()
 

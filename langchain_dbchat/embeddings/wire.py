@@ -25,6 +25,15 @@ from pydantic_core import from_json
 from langchain_dbchat.dialects.shared.errors_within import raise_error_within
 from langchain_dbchat.errors import MalformedResponseError
 
+PATHS = {
+    "workspace": ("{model}/invocations",),
+    "service": ("/ai-gateway/mlflow/v1/embeddings",),
+    "gateway": ("embeddings",),
+    "app": ("embeddings",),
+    "openai": ("embeddings",),
+}
+"""Where embeddings are served; see `langchain_dbchat.routing.routes`."""
+
 MAX_INPUTS = 150
 """Inputs of one request at the most: Databricks answers 400, "exceeding 150 limit", to more."""
 

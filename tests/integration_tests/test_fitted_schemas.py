@@ -15,8 +15,8 @@ from typing_extensions import NotRequired, TypedDict
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
+from langchain_dbchat.connection.endpoints import forget
 from langchain_dbchat.local import LocalWorkspace
-from langchain_dbchat.models.learned import forget
 
 MODELS = [
     "databricks-claude-sonnet-4-6",

@@ -13,10 +13,11 @@ from langchain_core.tools import tool
 from kit.scripted import Scripted, ScriptedServer
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.chat_models.call import _told
+from langchain_dbchat.connection.endpoints import forget
+from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
+from langchain_dbchat.dialects.shared.refusals import refused_field
 from langchain_dbchat.errors import DatabricksInvalidRequestError
 from langchain_dbchat.local import LocalWorkspace
-from langchain_dbchat.models.learned import forget, refused_field
 
 ANSWER = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}]}
 
@@ -24,7 +25,6 @@ ANSWER = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "
 @pytest.fixture(autouse=True)
 def _unlearned() -> Iterator[None]:
     forget()
-    _told.clear()
     yield
     forget()
 
@@ -150,7 +150,7 @@ BODY = {
     ],
 )
 def test_the_field_that_a_400_names(text: str, field: str | None) -> None:
-    assert refused_field(text, BODY) == field
+    assert refused_field(text, BODY, REFUSABLE) == field
 
 
 def test_the_family_of_a_custom_endpoint_can_be_named(workspace: LocalWorkspace) -> None:

@@ -13,8 +13,9 @@ import pytest
 from kit.scripted import Received, Scripted, ScriptedServer
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
+from langchain_dbchat.connection.endpoints import forget
+from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
 from langchain_dbchat.errors import DatabricksError, DatabricksInvalidRequestError
-from langchain_dbchat.models.learned import NESTED, OPTIONAL, forget
 
 ANSWER = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}]}
 NO_LIMIT = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
@@ -206,7 +207,7 @@ def test_a_lesson_ends_after_an_hour(call: Way, monkeypatch: pytest.MonkeyPatch)
         warnings.simplefilter("ignore")
         llm = ChatDatabricksCompat(model="mine", host=server.url, token="t", temperature=0.2)
         call(llm, "Hello!")
-        monkeypatch.setattr("langchain_dbchat.models.learned.LIFETIME", 0.0)
+        monkeypatch.setattr("langchain_dbchat.connection.endpoints.LIFETIME", 0.0)
         forget()
         call(llm, "Hello!")
         call(llm, "Hello!")
@@ -230,7 +231,20 @@ def test_embeddings_are_not_taught_by_a_text() -> None:
     assert sorted(server.requests[0].json) == sorted(server.requests[-1].json)
 
 
+@four_ways
+def test_strict_params_is_not_weakened_by_what_others_have_learned(call: Way) -> None:
+    with ScriptedServer(_refusing({"temperature": "Unknown parameter: 'temperature'"})) as server:
+        llm = ChatDatabricksCompat(model="mine", host=server.url, token="t", temperature=0.2)
+        with pytest.warns(UserWarning, match="temperature"):
+            call(llm, "Hello!")
+        strict = llm.model_copy(update={"strict_params": True})
+        with pytest.raises(DatabricksInvalidRequestError, match="temperature"):
+            call(strict, "Hello!")
+        assert call(llm, "Hello!").text
+    assert ["temperature" in request.json for request in server.requests] == [True, False, True, False]
+
+
 def test_the_page_lists_the_fields_that_may_be_left_out() -> None:
     text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
     section = text[text.index("## What a 400 teaches") :]
-    assert [name for name in (*OPTIONAL, *NESTED) if f"`{name}`" not in section] == []
+    assert [name for name in (*REFUSABLE.optional, *REFUSABLE.nested) if f"`{name}`" not in section] == []

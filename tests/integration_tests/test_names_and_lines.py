@@ -14,10 +14,11 @@ from langchain_core.runnables import RunnableParallel
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
+from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
+from langchain_dbchat.dialects.shared.refusals import refused_field
 from langchain_dbchat.errors import DatabricksInvalidRequestError
 from langchain_dbchat.local import LocalWorkspace
 from langchain_dbchat.models.families import FAMILIES
-from langchain_dbchat.models.learned import learn, lessons_of, refused_field, renamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -141,16 +142,12 @@ def test_an_endpoint_that_takes_neither_name_is_heard() -> None:
     ],
 )
 def test_a_value_that_is_refused_is_not_renamed(text: str) -> None:
-    assert refused_field(text, {"messages": [], OLD: 1}) is None
+    assert refused_field(text, {"messages": [], OLD: 1}, REFUSABLE) is None
 
 
-def test_the_last_word_counts_and_nothing_is_changed() -> None:
-    learn("h", "flapping", OLD)
-    learn("h", "flapping", NEW)
-    assert lessons_of("h", "flapping") == {NEW}
-    body = {"messages": [], OLD: 1}
-    assert renamed(body, OLD) == {NEW: 1, "messages": []}
-    assert renamed(body, NEW) == body == {"messages": [], OLD: 1}
+def test_the_last_word_counts() -> None:
+    assert REFUSABLE.learned(frozenset({OLD, "seed"}), NEW) == {NEW, "seed"}
+    assert REFUSABLE.learned(frozenset({NEW}), OLD) == {OLD}
 
 
 @four_ways

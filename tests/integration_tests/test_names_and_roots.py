@@ -17,9 +17,9 @@ from pydantic import BaseModel
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
+from langchain_dbchat.connection.endpoints import forget
 from langchain_dbchat.errors import DatabricksInvalidRequestError
 from langchain_dbchat.local import LocalWorkspace
-from langchain_dbchat.models.learned import forget
 
 T = TypeVar("T")
 MODELS = [

@@ -18,8 +18,8 @@ from typing_extensions import TypedDict
 
 from kit.scripted import Scripted, ScriptedServer, sse
 from langchain_dbchat import ChatDatabricksCompat
+from langchain_dbchat.connection.endpoints import forget
 from langchain_dbchat.local import LocalWorkspace
-from langchain_dbchat.models.learned import forget
 
 ModelRefusalError: Any = getattr(exceptions, "ModelRefusalError", OutputParserException)  # since langchain-core 1.7.5
 ASK = "Tell me a joke about cats."

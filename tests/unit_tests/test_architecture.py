@@ -71,6 +71,14 @@ def test_a_dialect_imports_no_other_dialect() -> None:
                 assert other in {own, "shared", "dialect"}, f"{path.relative_to(ROOT)} must not import {name}"
 
 
+def test_nothing_outside_the_dialects_knows_a_wire() -> None:
+    for path in _files():
+        if _room(path) != "dialects":
+            names = [name.split(".") for name in _imports(_tree(path)) if name.startswith(f"{OURS}.dialects.")]
+            wires = {name[2] for name in names} - {"shared", "dialect", "dialect_named"}
+            assert not wires, f"{path.relative_to(ROOT)} must not import {wires}"
+
+
 def test_the_sdk_is_imported_in_one_place_and_only_inside_functions() -> None:
     for path in _files():
         tree = _tree(path)

@@ -10,9 +10,10 @@ from langchain_core import exceptions as core
 from pydantic_core import to_json
 
 from langchain_dbchat import errors
+from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
+from langchain_dbchat.dialects.shared.refusals import refused_field
 from langchain_dbchat.errors import DatabricksError
 from langchain_dbchat.errors.answers import error_from_event, error_from_response
-from langchain_dbchat.models.learned import refused_field
 
 
 def refusal(status: int, body: Any) -> DatabricksError:
@@ -170,7 +171,7 @@ def test_a_refused_field_is_learned_through_the_wrapping(wrap: Any) -> None:
     caught = refusal(
         400, wrap("openai", {"error": {"message": words, "code": "unsupported_parameter", "param": "seed"}})
     )
-    assert refused_field(caught.detail or "", {"seed": 1, "messages": []}) == "seed"
+    assert refused_field(caught.detail or "", {"seed": 1, "messages": []}, REFUSABLE) == "seed"
     assert "extra_body={'seed': None}" in caught.message
 
 

@@ -19,7 +19,7 @@ from pydantic_core import from_json
 
 from langchain_dbchat.chat_models import ChatDatabricksCompat
 from langchain_dbchat.dialects.chat_completions.decode import DONE, StreamDecoder, decode_answer
-from langchain_dbchat.dialects.shared.reasoning import Target
+from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.models.families import FAMILIES, OPENAI_COMPATIBLE, family_of
 from langchain_dbchat.transport.sse import EventStreamDecoder
 

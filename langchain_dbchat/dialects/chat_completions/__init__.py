@@ -1,1 +1,27 @@
-"""OpenAI's chat completions, as Databricks serves them."""
+"""OpenAI's chat completions, as Databricks and other servers serve them."""
+
+from __future__ import annotations
+
+from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder, decode_answer, is_last
+from langchain_dbchat.dialects.chat_completions.encode import choose_method, encode
+from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
+from langchain_dbchat.dialects.dialect import Dialect
+
+__all__ = ["DIALECT"]
+
+DIALECT = Dialect(
+    name="chat",
+    paths={
+        "workspace": ("{model}/invocations",),
+        "service": ("/ai-gateway/mlflow/v1/chat/completions",),
+        "gateway": ("chat/completions",),
+        "app": ("chat/completions",),
+        "openai": ("chat/completions",),
+    },
+    encode=encode,
+    decode=decode_answer,
+    decoder=StreamDecoder,
+    is_last=is_last,
+    refusable=REFUSABLE,
+    choose_method=choose_method,
+)

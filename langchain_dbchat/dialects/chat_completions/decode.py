@@ -22,11 +22,12 @@ from langchain_dbchat.dialects.shared.answer import Answer, Delta
 from langchain_dbchat.dialects.shared.errors_within import may_be_blocked, raise_blocked, raise_error_within
 from langchain_dbchat.dialects.shared.fields import storable
 from langchain_dbchat.dialects.shared.parts import SILENT, Part, Text, join_parts
-from langchain_dbchat.dialects.shared.reasoning import PROVIDER, Target
+from langchain_dbchat.dialects.shared.reasoning import PROVIDER
 from langchain_dbchat.dialects.shared.usage import decode_usage
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterrupted
 
 if TYPE_CHECKING:
+    from langchain_dbchat.dialects.dialect import Target
     from langchain_dbchat.dialects.shared.sent import SentTools
 
 DONE = b"[DONE]"
@@ -68,6 +69,18 @@ def _parse(raw: bytes | str) -> dict[str, Any]:
             f"The server sent a JSON {type(payload).__name__} instead of an object: {bytes_start(raw)}"
         )
     return payload
+
+
+def is_last(event: bytes) -> bool:
+    """Tell whether an event ends the stream.
+
+    Args:
+        event: The event's payload.
+
+    Returns:
+        True for ``[DONE]``.
+    """
+    return event == DONE
 
 
 def bytes_start(raw: bytes | str, limit: int = 200) -> str:

@@ -8,12 +8,17 @@ thinking) is mapped, or raises.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.dialects.chat_completions.history import take_turns
 from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
+from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
 from langchain_dbchat.dialects.chat_completions.thinking import encode_thinking, is_switched_off, is_thinking
+from langchain_dbchat.dialects.dialect import ChatRequest, EncodedRequest, StructuredMethod, Target
+from langchain_dbchat.dialects.shared.merging import merge_deep
 from langchain_dbchat.dialects.shared.names import fit_body
+from langchain_dbchat.dialects.shared.refusals import ROLES, without_nested
 from langchain_dbchat.dialects.shared.schemas import fit_answer
 from langchain_dbchat.dialects.shared.sent import SentTools
 from langchain_dbchat.dialects.shared.tools import convert_tool_choice, encode_format, encode_tools
@@ -23,7 +28,6 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import BaseMessage
 
-    from langchain_dbchat.dialects.shared.reasoning import Target
     from langchain_dbchat.models.families import Family
 
 _SAMPLING = ("temperature", "top_p", "top_k")
@@ -34,44 +38,22 @@ _NO_CHANGE = {"n": 1, "logprobs": False, "frequency_penalty": 0, "presence_penal
 """Values that say what holds anyway (OpenAI's API reference): leaving them out changes nothing and is not said."""
 
 _REFUSED = "the endpoint refuses it"
+_TAUGHT: dict[str, dict[str, Any]] = {
+    "strict": {"strict_tools": False},
+    "cache_control": {"cache_control": False},
+    "name": {"message_names": False},
+    ROLES: {"alternating_roles": True},
+}
+"""What a lesson changes in the row of a family; fields that a lesson leaves out need no row."""
+
 _OWN = frozenset({"tools", "tool_choice", "response_format", "thinking", "reasoning_effort", "stream_options"})
 
 
-@dataclass(slots=True)
-class Encoded:
-    """A request's body, and what has to be known besides.
-
-    Attributes:
-        body: The body.
-        dropped: What was left out of it (field: reason).
-        warnings: What else the user should know.
-        sent: What was changed in the tools.
-    """
-
-    body: dict[str, Any]
-    dropped: dict[str, str] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    sent: SentTools = field(default_factory=SentTools)
-
-
-def encode_request(  # noqa: PLR0913  # each is a fact of its own
-    messages: Sequence[BaseMessage],
-    settings: Mapping[str, Any],
-    target: Target,
-    *,
-    stream: bool,
-    usage: bool = True,
-    drops_nulls: bool = False,
-) -> Encoded:
+def encode(request: ChatRequest) -> EncodedRequest:
     """Write the body of a request.
 
     Args:
-        messages: The conversation.
-        settings: Request fields by their wire names, tools in OpenAI's shape; None means not set.
-        target: The model that is called.
-        stream: Whether the answer is to be streamed.
-        usage: Whether a stream should end with its token usage.
-        drops_nulls: Whether whoever reads a structured answer drops the nulls that only a closed schema allows.
+        request: What the user asked.
 
     Returns:
         The body, and what was left out.
@@ -80,10 +62,11 @@ def encode_request(  # noqa: PLR0913  # each is a fact of its own
         ValueError: If a setting asks for what the family cannot do.
         UnsupportedContentError: If a message cannot be represented.
     """
+    target = _taught(request.target)
     family = target.family
-    asked = {key: value for key, value in settings.items() if value is not None}
-    conversation, changed = encode_conversation(messages, target)
-    encoded = Encoded({"messages": conversation}, warnings=changed)
+    asked = {key: value for key, value in request.settings.items() if value is not None}
+    conversation, changed = encode_conversation(request.messages, target)
+    encoded = EncodedRequest({"messages": conversation}, {}, changed, SentTools())
     body = encoded.body
     tools = asked.get("tools") or []
     fields, notes = encode_thinking(
@@ -102,23 +85,87 @@ def encode_request(  # noqa: PLR0913  # each is a fact of its own
         choice = convert_tool_choice(asked.get("tool_choice"), tools)
         if choice is not None:
             body["tool_choice"] = _fit_choice(choice, encoded, target)
+    stream = request.stream
     if "response_format" in asked:
         body["response_format"] = fit_format(
-            asked["response_format"], target, tools=bool(tools), drops_nulls=drops_nulls
+            asked["response_format"], target, tools=bool(tools), drops_nulls=request.is_structured
         )
         # The answer then comes in one piece, which the reader of streams takes as a stream of one event.
         stream = stream and (family.format_with_stream or body["response_format"].get("type") == "text")
     if stream:
         body["stream"] = True
-        options = asked.get("stream_options")
-        if options is not None and not family.stream_options:
-            encoded.dropped["stream_options"] = _REFUSED
-        elif options is not None or (usage and family.stream_options):
-            body["stream_options"] = options or {"include_usage": True}
-    for mark in _lost_marks(messages, tools, family):
+        _add_stream_options(asked.get("stream_options"), encoded, target, usage=request.stream_usage)
+    for mark in _lost_marks(request.messages, tools, request.target.family):
         encoded.dropped[mark] = _REFUSED
     encoded.sent.names = fit_body(body, family)
+    if request.extra:
+        encoded.body = merge_deep(body, _fit_extra(request.extra, target.lessons))
+    if _limit_name(request) == "max_completion_tokens":
+        encoded.body = _renamed(encoded.body)
     return encoded
+
+
+def _taught(target: Target) -> Target:
+    """Return a target whose row says what its endpoint has refused."""
+    columns = {name: value for lesson in target.lessons for name, value in _TAUGHT.get(lesson, {}).items()}
+    return replace(target, family=target.family._replace(**columns)) if columns else target
+
+
+def _add_stream_options(options: Any, encoded: EncodedRequest, target: Target, *, usage: bool) -> None:
+    if "stream_options" in target.lessons:
+        return
+    if options is not None and not target.family.stream_options:
+        encoded.dropped["stream_options"] = _REFUSED
+    elif options is not None or (usage and target.family.stream_options):
+        encoded.body["stream_options"] = options or {"include_usage": True}
+
+
+def _fit_extra(extra: Mapping[str, Any], lessons: frozenset[str]) -> dict[str, Any]:
+    """Return the user's own fields of the request without what the endpoint has refused."""
+    fitted = {key: value for key, value in extra.items() if key not in lessons or key not in REFUSABLE.optional}
+    for key in REFUSABLE.nested.keys() & lessons:
+        fitted = without_nested(fitted, key)
+    if ROLES in lessons and fitted.get("messages"):
+        fitted["messages"] = take_turns(fitted["messages"])
+    return fitted
+
+
+def _limit_name(request: ChatRequest) -> str | None:
+    """Choose the field for the limit of the answer's length: what the endpoint, its family or the user says."""
+    for name, other in REFUSABLE.renamed.items():
+        if name in request.target.lessons:
+            return other
+    return request.target.family.max_tokens_name or request.limit_name
+
+
+def _renamed(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body whose limit is called ``max_completion_tokens``; a value that has that name already stays."""
+    if "max_tokens" not in body:
+        return body
+    rest = {key: value for key, value in body.items() if key != "max_tokens"}
+    return {"max_completion_tokens": body["max_tokens"], **rest}
+
+
+def choose_method(settings: Mapping[str, Any], target: Target, tools: bool) -> StructuredMethod:
+    """Choose how a structured answer is asked for.
+
+    Args:
+        settings: The settings of the call.
+        target: The model that is called.
+        tools: Whether further tools are to be bound.
+
+    Returns:
+        The endpoint's own JSON schema where it is known to work in every way of calling, and where a tool cannot be
+        forced; else the schema as a tool.
+    """
+    family = target.family
+    native = family.json_schema is True
+    effort, thinking = settings.get("reasoning_effort"), settings.get("thinking")
+    fields, _ = encode_thinking(effort, thinking, settings.get("max_tokens"), family, tools=True, model=target.model)
+    if native and family.format_with_stream and (family.format_with_tools or not tools):
+        return "json_schema"
+    forced = family.forced_tool_choice and (family.forced_choice_with_thinking or not is_thinking(fields, family))
+    return "json_schema" if native and not forced and not tools else "function_calling"
 
 
 def _lost_marks(messages: Sequence[BaseMessage], tools: Sequence[Mapping[str, Any]], family: Family) -> Iterator[str]:
@@ -137,41 +184,14 @@ def _lost_marks(messages: Sequence[BaseMessage], tools: Sequence[Mapping[str, An
         yield "cache_control"
 
 
-def merge_deep(base: Mapping[str, Any], over: Mapping[str, Any], *, keep_none: bool = False) -> dict[str, Any]:
-    """Merge one object over another: objects recurse, lists and scalars are replaced, None deletes.
-
-    Args:
-        base: The object below.
-        over: The object above.
-        keep_none: Whether a None is kept instead, to delete from what the result is merged over in its turn.
-
-    Returns:
-        A new object; neither argument is changed.
-
-    Example:
-        >>> merge_deep({"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"c": None}, "d": [2]})
-        {'a': {'b': 1}, 'd': [2]}
-    """
-    merged = dict(base)
-    for key, value in over.items():
-        if value is None and not keep_none:
-            merged.pop(key, None)
-        elif isinstance(value, Mapping):
-            below = merged.get(key)
-            merged[key] = merge_deep(below if isinstance(below, Mapping) else {}, value, keep_none=keep_none)
-        else:
-            merged[key] = value
-    return merged
-
-
-def _add_plain(asked: Mapping[str, Any], thinking: Mapping[str, Any], encoded: Encoded, target: Target) -> None:
+def _add_plain(asked: Mapping[str, Any], thinking: Mapping[str, Any], encoded: EncodedRequest, target: Target) -> None:
     """Add the fields that are sent as they are, without those that the family refuses."""
     family = target.family
     quiet = _QUIET if family.sampling_without_reasoning else frozenset()
     off = bool(quiet) and is_switched_off(asked) and thinking.get("reasoning_effort") == "none"
     cool = not family.sampling_with_thinking and is_thinking({**asked, **thinking}, family)
     for key, value in asked.items():
-        if key in _OWN or value in ([], {}):
+        if key in _OWN or value in ([], {}) or (key in target.lessons and key in REFUSABLE.optional):
             continue
         if key in family.refuses and not (key in quiet and off):
             if value != _NO_CHANGE.get(key):
@@ -182,7 +202,7 @@ def _add_plain(asked: Mapping[str, Any], thinking: Mapping[str, Any], encoded: E
             encoded.body[key] = value
 
 
-def _fit_choice(choice: Any, encoded: Encoded, target: Target) -> Any:
+def _fit_choice(choice: Any, encoded: EncodedRequest, target: Target) -> Any:
     """Soften a forced choice where it is a 400: the model then decides, and the caller is told."""
     family = target.family
     if choice in ("auto", "none"):

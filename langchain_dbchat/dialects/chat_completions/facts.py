@@ -18,10 +18,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.shared.fields import Fields, storable
-from langchain_dbchat.dialects.shared.reasoning import PROVIDER, Target
+from langchain_dbchat.dialects.shared.reasoning import PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from langchain_dbchat.dialects.dialect import Target
 
 __all__ = ["ANSWER_KEYS", "CHOICE_KEYS", "Facts"]
 

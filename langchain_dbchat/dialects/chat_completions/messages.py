@@ -34,7 +34,7 @@ from langchain_dbchat.dialects.chat_completions.tool_results import (
 )
 from langchain_dbchat.dialects.shared.content import block_role, collapse, encode_parts, encode_text, keep_text
 from langchain_dbchat.dialects.shared.json_text import clean_text, write_json
-from langchain_dbchat.dialects.shared.reasoning import CALL_EXTRAS, Target, may_replay, replay_reasoning, signed_extras
+from langchain_dbchat.dialects.shared.reasoning import CALL_EXTRAS, may_replay, replay_reasoning, signed_extras
 from langchain_dbchat.dialects.shared.tools import UNNAMED, parse_arguments
 from langchain_dbchat.errors import UnsupportedContentError
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import InvalidToolCall, ToolCall
 
+    from langchain_dbchat.dialects.dialect import Target
     from langchain_dbchat.models.families import Family
 
 __all__ = ["NO_OUTPUT", "encode_conversation", "encode_messages"]

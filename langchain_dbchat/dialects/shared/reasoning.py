@@ -10,12 +10,14 @@ reasoning that another model signed, is a 400 and never goes back (Databricks, "
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.models.families import FAMILIES, Family, family_of
+from langchain_dbchat.models.families import FAMILIES, family_of
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
+
+    from langchain_dbchat.dialects.dialect import Target
 
 REASONING_BLOCKS = frozenset({"reasoning", "thinking", "redacted_thinking", "reasoning_content"})
 """Block types that hold reasoning: ours, Anthropic's and Bedrock's."""
@@ -31,13 +33,6 @@ CALL_EXTRAS = "databricks_tool_call_extras"
 
 FUNCTION_EXTRAS = "function_extras"
 """Where what a call's ``function`` carried besides its name and arguments is kept, among the call's extras."""
-
-
-class Target(NamedTuple):
-    """The model that is called: its endpoint's name and its row."""
-
-    model: str
-    family: Family
 
 
 def may_replay(message: AIMessage, target: Target) -> bool:

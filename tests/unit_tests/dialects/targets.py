@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder
 from langchain_dbchat.dialects.chat_completions.messages import encode_messages
-from langchain_dbchat.dialects.shared.reasoning import Target
+from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.models.families import FAMILIES
 
 

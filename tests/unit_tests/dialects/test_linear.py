@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder, decode_answer
+from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared.answer import Answer
 from langchain_dbchat.dialects.shared.beside import Cited
 from langchain_dbchat.dialects.shared.parts import Call
-from langchain_dbchat.dialects.shared.reasoning import Target
 from langchain_dbchat.models.families import family_of
 
 TARGET = Target("my-own", family_of("my-own"))

@@ -13,9 +13,9 @@ from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, Human
 from pydantic_core import to_json
 
 from dialects.targets import event, target
+from kit.encoding import encode_request
 from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder, decode_answer
-from langchain_dbchat.dialects.chat_completions.encode import encode_request
-from langchain_dbchat.dialects.shared.reasoning import Target
+from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.errors import StreamInterruptedError
 from langchain_dbchat.local import checks
 from langchain_dbchat.local.asked import Asked

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 
+from kit.encoding import encode_request
 from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder, decode_answer
-from langchain_dbchat.dialects.chat_completions.encode import encode_request
+from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared.names import fit_body, fit_name, fit_names, is_whole
-from langchain_dbchat.dialects.shared.reasoning import Target
 from langchain_dbchat.dialects.shared.sent import SentTools
 from langchain_dbchat.models.families import FAMILIES, GENERIC
 

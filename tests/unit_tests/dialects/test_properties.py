@@ -17,9 +17,9 @@ from pydantic_core import to_json
 
 from dialects.targets import call_delta, event, summed, target
 from langchain_dbchat.dialects.chat_completions.decode import DONE, StreamDecoder, decode_answer
-from langchain_dbchat.dialects.chat_completions.encode import merge_deep
 from langchain_dbchat.dialects.chat_completions.messages import encode_messages
 from langchain_dbchat.dialects.shared import blocks
+from langchain_dbchat.dialects.shared.merging import merge_deep
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterruptedError
 
 blocks.register()

@@ -9,7 +9,9 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from dialects.targets import target
-from langchain_dbchat.dialects.chat_completions.encode import Encoded, encode_request, merge_deep
+from kit.encoding import encode_request
+from langchain_dbchat.dialects.dialect import EncodedRequest
+from langchain_dbchat.dialects.shared.merging import merge_deep
 from langchain_dbchat.models.families import FAMILIES
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
@@ -17,7 +19,7 @@ SCHEMA = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type":
 MESSAGES = [{"role": "user", "content": "hi"}]
 
 
-def request(family: str = "generic", *, stream: bool = False, usage: bool = True, **settings: Any) -> Encoded:
+def request(family: str = "generic", *, stream: bool = False, usage: bool = True, **settings: Any) -> EncodedRequest:
     return encode_request([HumanMessage("hi")], settings, target(family), stream=stream, usage=usage)
 
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from langchain_dbchat.dialects.chat_completions.encode import fit_format
-from langchain_dbchat.dialects.shared.reasoning import Target
+from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared.tools import encode_tools
 from langchain_dbchat.local.asked import Asked
 from langchain_dbchat.local.checks.formats import check_format

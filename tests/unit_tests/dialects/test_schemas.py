@@ -10,7 +10,7 @@ from langchain_core.messages import HumanMessage
 from pydantic import BaseModel, Field
 
 from dialects.targets import target
-from langchain_dbchat.dialects.chat_completions.encode import encode_request
+from kit.encoding import encode_request
 from langchain_dbchat.dialects.shared.schemas import fit_schema
 from langchain_dbchat.models.families import FAMILIES
 

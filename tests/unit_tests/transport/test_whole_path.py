@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessageChunk
 from pydantic_core import to_json
 
 from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder
-from langchain_dbchat.dialects.shared.reasoning import Target
+from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterruptedError
 from langchain_dbchat.models.families import FAMILIES
 from langchain_dbchat.transport.sse import EventStreamDecoder

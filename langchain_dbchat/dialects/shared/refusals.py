@@ -1,72 +1,28 @@
-"""What endpoints have taught: fields that they refuse although nothing in their name says so.
+"""Find the field that a 400 names, in the server's own words.
 
-An endpoint's name is free text, and models change behind it. A 400 that names an optional field teaches the client: the
-request is sent again without the field, and every model in the process remembers that for an hour.
+An endpoint's name is free text, and models change behind it, so a 400 is the only sure word on what an endpoint takes.
 
-Rule 1. Only the fields of `OPTIONAL` and `NESTED` are ever left out; docs/settings.md lists them. Any other field says
-what is asked, and the server's refusal of it is the caller's to decide about.
+Rule 1. Only the fields of a dialect's `RefusableFields` are ever found; docs/settings.md lists them. Any other field
+says what is asked, and the server's refusal of it is the caller's to decide about.
 Rule 2. A field is refused where the server's own words name it in the place of a field ("temperature: Extra inputs are
 not permitted", "Unknown parameter: 'top_p'", "does not support the `seed` parameter"). Words that the server quotes
 from the request teach nothing.
 Rule 3. Words about a field's value ("must be between 0 and 1") teach nothing: leaving the field out would hide the
 mistake.
-Rule 4. A lesson belongs to one address with its path, one workspace and one endpoint, because a host may front several
-tenants. It ends after `LIFETIME` seconds, because models change behind an endpoint.
-Rule 5. The limit of an answer's length has two names (`max_tokens`, and `max_completion_tokens` for OpenAI's reasoning
-models); an endpoint that refuses one gets the value under the other (pydantic-ai #1205, dify #24307).
-Rule 6. A structured answer that `with_structured_output` asked for can be had by a tool or by a response format; an
-endpoint that refuses one is asked by the other.
-Rule 7. "Roles must alternate" teaches that the endpoint serves a model with Llama's rule (aider #1920).
+Rule 4. "Roles must alternate" teaches that the endpoint serves a model with Llama's rule (aider #1920).
 """
 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Body = dict[str, Any]
-
-OPTIONAL = frozenset(
-    {
-        "temperature",
-        "top_p",
-        "top_k",
-        "min_p",
-        "seed",
-        "frequency_penalty",
-        "presence_penalty",
-        "repetition_penalty",
-        "logprobs",
-        "top_logprobs",
-        "parallel_tool_calls",
-        "stream_options",
-        "service_tier",
-        "verbosity",
-        "user",
-        "metadata",
-    }
-)
-"""Fields at the top of a request that may be left out: how to sample, what to report besides the answer, and hints."""
-
-NESTED = {"strict": ("tools",), "cache_control": ("messages", "tools"), "name": ("messages",)}
-"""Optional keys below the top level, and the fields that hold them."""
-
-REPLACED = frozenset({"response_format", "tool_choice"})
-"""Fields that are put in another way where the caller asked for a structured answer, and kept everywhere else."""
-
-RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-"""Fields whose value goes under another name where an endpoint refuses this one."""
+    from langchain_dbchat.dialects.dialect import RefusableFields
 
 ROLES = "roles"
 """The lesson that user and assistant have to take turns; it is not a field, and no message is dropped for it."""
-
-LIFETIME = 3600.0
-"""Seconds after which a lesson ends."""
 
 _REFUSAL = re.compile(
     r"extra inputs are not permitted"
@@ -148,59 +104,14 @@ _LONGEST = 2_000  # characters of a server's words that are searched
 _ENGLISH = frozenset({"user", "name", "metadata"})
 """Names that are also words of a sentence ("user is not permitted"): they count only where they look like a field."""
 
-_lessons: dict[tuple[str, str], dict[str, float]] = {}
 
-
-def lessons_of(address: str, endpoint: str, clock: Callable[[], float] = time.monotonic) -> frozenset[str]:
-    """Return what an endpoint has been seen to refuse.
-
-    Args:
-        address: Where it is, as `Link.address` writes it.
-        endpoint: The endpoint's name.
-        clock: Seconds of a clock that never goes back.
-
-    Returns:
-        The names of fields.
-    """
-    known = _lessons.get((address, endpoint))
-    if not known:
-        return frozenset()
-    now = clock()
-    return frozenset(field for field, end in known.items() if now < end)
-
-
-def learn(address: str, endpoint: str, field: str, clock: Callable[[], float] = time.monotonic) -> bool:
-    """Remember for `LIFETIME` seconds that an endpoint refuses a field.
-
-    Args:
-        address: Where it is, as `Link.address` writes it.
-        endpoint: The endpoint's name.
-        field: The field.
-        clock: Seconds of a clock that never goes back.
-
-    Returns:
-        Whether that is news.
-    """
-    known = lessons_of(address, endpoint, clock)
-    # An endpoint that takes neither of two names is not believed: the last word counts.
-    kept = {name: end for name, end in _lessons.get((address, endpoint), {}).items() if name in known}
-    kept.pop(RENAMED.get(field, ""), None)
-    # One assignment of a new value: threads may lose a lesson, which is then learned again, but never see half of one.
-    _lessons[address, endpoint] = {**kept, field: clock() + LIFETIME}
-    return field not in known
-
-
-def forget() -> None:
-    """Forget all lessons, of all endpoints."""
-    _lessons.clear()
-
-
-def refused_field(text: str, body: Mapping[str, Any]) -> str | None:
+def refused_field(text: str, body: Mapping[str, Any], fields: RefusableFields) -> str | None:
     """Find the field that a 400 names, if an endpoint's dislike of it may teach.
 
     Args:
         text: The server's words.
         body: The request's body.
+        fields: What the dialect lets a 400 teach.
 
     Returns:
         A field that the body holds and that can be left out or put in another way, `ROLES`, or None.
@@ -212,13 +123,17 @@ def refused_field(text: str, body: Mapping[str, Any]) -> str | None:
     if _RANGE.search(text):
         return None
     if _REFUSAL.search(text):
-        for key, other in RENAMED.items():
+        for key, other in fields.renamed.items():
             # `max_tokens` is what Databricks documents, so it stays unless the server asks for the other.
             if key in body and (other in text or key != "max_tokens") and _has_name(text, key, quoted):
                 return key
-    named = {field: place for field, place in _named(text, body, quoted) if field in OPTIONAL or field in NESTED}
+    named = {
+        field: place
+        for field, place in _named(text, body, quoted, fields.nested)
+        if field in fields.optional or field in fields.nested
+    }
     if _REFUSAL.search(text):
-        named |= {key: text.rfind(key) for key in REPLACED if key in body and _has_name(text, key, quoted)}
+        named |= {key: text.rfind(key) for key in fields.replaced if key in body and _has_name(text, key, quoted)}
     # Of several the last one named: "`temperature` and `top_p` cannot both be specified".
     return max(named, key=lambda field: named[field], default=None)
 
@@ -236,40 +151,8 @@ def named_field(text: str, body: Mapping[str, Any]) -> str | None:
     text = text[:_LONGEST]
     if _RANGE.search(text):
         return None
-    named = dict(_named(text, body, _Quoted(text, body)))
+    named = dict(_named(text, body, _Quoted(text, body), {}))
     return max(named, key=lambda field: named[field], default=None)
-
-
-def without(body: Mapping[str, Any], field: str) -> Body:
-    """Write a body without a field.
-
-    Args:
-        body: The body; it is not changed.
-        field: A field at the top, or an optional key of tools, parts or messages.
-
-    Returns:
-        A new body.
-    """
-    if field in body:
-        return {key: value for key, value in body.items() if key != field}
-    return _without_nested(dict(body), field)
-
-
-def renamed(body: Mapping[str, Any], field: str) -> Body:
-    """Write a body with the value of a field under the field's other name.
-
-    Args:
-        body: The body; it is not changed.
-        field: One of `RENAMED`.
-
-    Returns:
-        A new body, or an equal one if the field is not there. What stands under the other name already stays.
-    """
-    if field not in body:
-        return dict(body)
-    other = RENAMED[field]
-    rest = {key: value for key, value in body.items() if key != field}
-    return {other: body[field], **rest}
 
 
 class _Quoted:
@@ -311,13 +194,15 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(inner)
 
 
-def _named(text: str, body: Mapping[str, Any], quoted: _Quoted) -> Iterator[tuple[str, int]]:
+def _named(
+    text: str, body: Mapping[str, Any], quoted: _Quoted, nested: Mapping[str, tuple[str, ...]]
+) -> Iterator[tuple[str, int]]:
     """Give the fields of a body that a text refuses, and where it names them."""
     for pattern, is_sentence in _PATTERNS:
         for match in pattern.finditer(text):
             for name in re.finditer(_NAME, match["names"]):
                 start, end = (match.start("names") + place for place in name.span())
-                field = _field(_unquoted(name[0]), body)
+                field = _field(_unquoted(name[0]), body, nested)
                 if field is None or quoted.has(start, end):
                     continue
                 if is_sentence and name[0].lower() in _ENGLISH and not _looks_like_a_field(text, start, end):
@@ -333,7 +218,7 @@ def _looks_like_a_field(text: str, start: int, end: int) -> bool:
     return text[end : end + 1] in {":", "\n"} or _AFTER_NOUN.search(text[:start]) is not None
 
 
-def _field(path: str, body: Mapping[str, Any]) -> str | None:
+def _field(path: str, body: Mapping[str, Any], nested: Mapping[str, tuple[str, ...]]) -> str | None:
     """Read a path such as ``tools.0.function.strict``: a field at the top of a body, or an optional key within it."""
     if path in body:
         return path
@@ -344,8 +229,8 @@ def _field(path: str, body: Mapping[str, Any]) -> str | None:
     if len(parts) == 1 and parts[0] in body:
         return parts[0]
     key = parts[-1] if parts else ""
-    is_within = len(parts) == 1 or (parts[:1] and parts[0] in NESTED.get(key, ()) and "properties" not in parts)
-    return key if is_within and key in NESTED and _without_nested(dict(body), key) != body else None
+    is_within = len(parts) == 1 or (parts[:1] and parts[0] in nested.get(key, ()) and "properties" not in parts)
+    return key if is_within and key in nested and without_nested(body, key) != body else None
 
 
 def _has_name(text: str, key: str, quoted: _Quoted) -> bool:
@@ -354,10 +239,20 @@ def _has_name(text: str, key: str, quoted: _Quoted) -> bool:
     return any(not quoted.has(*match.span()) for match in found)
 
 
-def _without_nested(body: Body, key: str) -> Body:
+def without_nested(body: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return the fields of a request without an optional key of its tools, parts or messages.
+
+    Args:
+        body: Fields of a request; not changed.
+        key: The key.
+
+    Returns:
+        New fields.
+    """
     cleaned = dict(body)
     if key == "name":
-        cleaned["messages"] = [_drop(message, "name") for message in body.get("messages", [])]
+        if "messages" in body:
+            cleaned["messages"] = [_drop(message, "name") for message in body["messages"]]
         return cleaned
     if "tools" in body:
         cleaned["tools"] = _drop_everywhere(body["tools"], key)
@@ -366,7 +261,7 @@ def _without_nested(body: Body, key: str) -> Body:
     return cleaned
 
 
-def _drop(value: Mapping[str, Any], key: str) -> Body:
+def _drop(value: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {name: inner for name, inner in value.items() if name != key}
 
 

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from langchain_dbchat.models.learned import LIFETIME, forget, learn, lessons_of, named_field, refused_field
+from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
+from langchain_dbchat.dialects.shared.refusals import named_field, refused_field
 
 
 @pytest.mark.parametrize(
@@ -18,13 +19,13 @@ from langchain_dbchat.models.learned import LIFETIME, forget, learn, lessons_of,
     ],
 )  # fmt: skip
 def test_words_that_name_the_range_of_a_value_keep_the_field(words: str) -> None:
-    assert refused_field("`top_p` is not supported", {"top_p": 2}) == "top_p"
-    assert refused_field(f"`top_p` is not supported: {words}", {"top_p": 2}) is None
+    assert refused_field("`top_p` is not supported", {"top_p": 2}, REFUSABLE) == "top_p"
+    assert refused_field(f"`top_p` is not supported: {words}", {"top_p": 2}, REFUSABLE) is None
 
 
 @pytest.mark.parametrize("words", ["expected", "too many", "must", "in range"])
 def test_words_that_are_only_similar_do_not(words: str) -> None:
-    assert refused_field(f"`top_p` is not supported: {words}", {"top_p": 2}) == "top_p"
+    assert refused_field(f"`top_p` is not supported: {words}", {"top_p": 2}, REFUSABLE) == "top_p"
 
 
 @pytest.mark.parametrize("field", ["x_(", "x(", "x_[", "a.b_c", "*_", "x_\\"])
@@ -71,26 +72,11 @@ BODY = {
     ],
 )
 def test_a_field_is_named_in_the_place_of_a_field(words: str, field: str | None) -> None:
-    assert refused_field(words, BODY) == field
-
-
-def test_a_lesson_ends() -> None:
-    forget()
-    now = [100.0]
-    assert learn("https://h/a", "e", "seed", lambda: now[0])
-    assert not learn("https://h/a", "e", "seed", lambda: now[0])
-    assert lessons_of("https://h/a", "e", lambda: now[0]) == {"seed"}
-    assert lessons_of("https://h/b", "e", lambda: now[0]) == frozenset()
-    now[0] += LIFETIME / 2
-    learn("https://h/a", "e", "top_p", lambda: now[0])
-    now[0] += LIFETIME / 2
-    assert lessons_of("https://h/a", "e", lambda: now[0]) == {"top_p"}
-    assert learn("https://h/a", "e", "seed", lambda: now[0])
-    forget()
+    assert refused_field(words, BODY, REFUSABLE) == field
 
 
 def test_hostile_words_are_searched_quickly() -> None:
     began = time.process_time()
     for piece in ("a", "a.", "a, ", "a and ", "parameter ", "[", '"', " ", ": ", "does not support "):
-        refused_field(piece * 20_000, BODY)
+        refused_field(piece * 20_000, BODY, REFUSABLE)
     assert time.process_time() - began < 5

@@ -1,0 +1,38 @@
+"""Encode a chat-completions request from its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+
+from langchain_dbchat.dialects.chat_completions import DIALECT
+from langchain_dbchat.dialects.dialect import ChatRequest, EncodedRequest, Target
+
+
+def encode_request(  # each is a fact of its own
+    messages: Sequence[BaseMessage],
+    settings: Mapping[str, Any],
+    target: Target,
+    *,
+    stream: bool,
+    usage: bool = True,
+    drops_nulls: bool = False,
+) -> EncodedRequest:
+    """Write the body of a request.
+
+    Args:
+        messages: The conversation.
+        settings: The settings of the call; None means not set.
+        target: The model that is called.
+        stream: Whether the answer is to be streamed.
+        usage: Whether a stream should end with its token usage.
+        drops_nulls: Whether whoever reads a structured answer drops the nulls that only a closed schema allows.
+
+    Returns:
+        The body, and what was left out.
+    """
+    return DIALECT.encode(
+        ChatRequest(messages, settings, target, stream=stream, stream_usage=usage, is_structured=drops_nulls)
+    )

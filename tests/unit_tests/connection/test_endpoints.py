@@ -1,0 +1,57 @@
+"""What is known of an endpoint, for how long, and for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from langchain_dbchat.connection.endpoints import LIFETIME, endpoint_of, forget
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    forget()
+    yield
+    forget()
+
+
+def test_a_lesson_ends() -> None:
+    now = [100.0]
+    known = endpoint_of("https://h/a", "e")
+    known.learn(frozenset({"seed"}), lambda: now[0])
+    assert known.lessons(lambda: now[0]) == {"seed"}
+    now[0] += LIFETIME / 2
+    known.learn(frozenset({"seed", "top_p"}), lambda: now[0])
+    now[0] += LIFETIME / 2
+    assert known.lessons(lambda: now[0]) == {"top_p"}
+    known.learn(frozenset({"top_p", "seed"}), lambda: now[0])
+    assert known.lessons(lambda: now[0]) == {"seed", "top_p"}
+
+
+def test_what_is_known_of_one_endpoint_is_not_known_of_another() -> None:
+    endpoint_of("https://h/a", "e").learn(frozenset({"seed"}))
+    endpoint_of("https://h/a", "e").family = "claude"
+    assert endpoint_of("https://h/a", "e").lessons() == {"seed"}
+    for address, name in (("https://h/b", "e"), ("https://h/a", "f"), ("https://h/a?o=1", "e")):
+        assert endpoint_of(address, name).lessons() == frozenset()
+        assert endpoint_of(address, name).family is None
+
+
+def test_a_warning_is_new_once_for_each_endpoint() -> None:
+    known = endpoint_of("https://h", "e")
+    assert [known.is_new_warning("seed"), known.is_new_warning("seed"), known.is_new_warning("top_p")] == [
+        True,
+        False,
+        True,
+    ]
+    assert endpoint_of("https://h", "f").is_new_warning("seed")
+
+
+def test_all_of_it_is_forgotten_at_once() -> None:
+    known = endpoint_of("https://h", "e")
+    known.learn(frozenset({"seed"}))
+    known.is_new_warning("seed")
+    forget()
+    again = endpoint_of("https://h", "e")
+    assert (again.lessons(), again.family, again.warnings) == (frozenset(), None, set())
