@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from kit.embedding import Endpoint, refusal, row_of
 from kit.scripted import Received, Scripted, ScriptedServer
 from langchain_dbchat import DatabricksEmbeddings
+from langchain_dbchat.connection import endpoints
 from langchain_dbchat.embeddings.run import EmbeddingUsage
 from langchain_dbchat.errors import (
     ConfigurationError,
@@ -30,7 +31,7 @@ from langchain_dbchat.errors import (
     EmbeddingsIncompleteError,
     MalformedResponseError,
 )
-from langchain_dbchat.models import embedding_models, learned
+from langchain_dbchat.models import embedding_models
 from langchain_dbchat.transport import limiter as limits
 
 GTE, BGE, QWEN = "databricks-gte-large-en", "databricks-bge-large-en", "databricks-qwen3-embedding-0-6b"
@@ -40,10 +41,10 @@ Embed = Callable[[DatabricksEmbeddings, Sequence[str]], Any]
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
     embedding_models.forget()
-    learned.forget()
+    endpoints.forget()
     limits._gates.clear()
     yield
-    learned.forget()
+    endpoints.forget()
 
 
 def sync(embeddings: DatabricksEmbeddings, texts: Sequence[str]) -> Any:
