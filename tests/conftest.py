@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_dbchat import ChatDatabricksCompat
+from langchain_dbchat.connection.endpoints import forget
 from langchain_dbchat.local import LocalWorkspace
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Hide the developer's own credentials, profiles and proxies."""
+    """Hide the developer's own credentials, profiles and proxies, and what earlier tests taught of endpoints."""
+    forget()
     for name in list(os.environ):
         if name.startswith(_SPEAKS) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

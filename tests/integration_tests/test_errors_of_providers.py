@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from pydantic_core import to_json
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings, errors
-from langchain_dbchat.connection.endpoints import forget
 from langchain_dbchat.local import LocalWorkspace
 from langchain_dbchat.local.named_faults import NAMED
 
@@ -37,13 +35,6 @@ FAULTS: dict[str, tuple[type[errors.DatabricksError], str]] = {
     "pii_guardrail": (errors.DatabricksRefusalError, "Input guardrail triggered: pii"),
     "named_guardrail": (errors.DatabricksRefusalError, "blocked by input guardrail 'no-secrets'"),
 }
-
-
-@pytest.fixture(autouse=True)
-def _unlearned() -> Iterator[None]:
-    forget()
-    yield
-    forget()
 
 
 def _answer(received: Received) -> Scripted:

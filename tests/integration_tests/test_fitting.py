@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,20 +12,12 @@ from langchain_core.tools import tool
 from kit.scripted import Scripted, ScriptedServer
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.connection.endpoints import forget
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
 from langchain_dbchat.dialects.shared.refusals import refused_field
 from langchain_dbchat.errors import DatabricksInvalidRequestError
 from langchain_dbchat.local import LocalWorkspace
 
 ANSWER = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}]}
-
-
-@pytest.fixture(autouse=True)
-def _unlearned() -> Iterator[None]:
-    forget()
-    yield
-    forget()
 
 
 def _llm(workspace: LocalWorkspace, model: str, **settings: Any) -> ChatDatabricksCompat:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,6 @@ NO_LIMIT = "Unsupported parameter: 'max_tokens' is not supported with this model
 NO_TEMPERATURE = (
     "Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is supported."
 )
-
-
-@pytest.fixture(autouse=True)
-def _unlearned() -> Iterator[None]:
-    forget()
-    yield
-    forget()
 
 
 def _plain(words: str) -> dict[str, Any]:

@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from langchain_dbchat.connection.endpoints import LIFETIME, endpoint_of, forget
-
-
-@pytest.fixture(autouse=True)
-def _forgotten() -> Iterator[None]:
-    forget()
-    yield
-    forget()
 
 
 def test_a_lesson_ends() -> None:

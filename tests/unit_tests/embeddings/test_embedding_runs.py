@@ -498,7 +498,7 @@ def test_memory_stays_near_the_size_of_the_result(kind: str) -> None:
     )
     if kind == "array":
         pytest.importorskip("numpy", reason='needs numpy: pip install "langchain-dbchat[numpy]"')
-    peaks: list[int] = []
+    size, peaks = 0, list[int]()
     with ScriptedServer(lambda _: body) as server:
         embeddings = over(server, batch_size=50, max_concurrency=2)
         embed = embeddings.embed_array if kind == "array" else embeddings.embed_documents
