@@ -5,42 +5,72 @@ Importing the package loads neither httpx nor databricks.sdk: they are loaded by
 
 from __future__ import annotations
 
-from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING
 
+from langchain_dbchat import _core  # noqa: F401  # langchain-core first
 from langchain_dbchat._version import __version__
-
-
-def _import_core() -> None:
-    """Import langchain-core, from a frame that fills a block of the interpreter's stack.
-
-    CPython keeps frames in blocks of 16 KiB. Where one ends in the midst of this import, hundreds of thousands of calls
-    map the next and unmap it again; that costs up to 70 of 530 ms, and who imports us from how deep decides it. After
-    this frame a fresh block begins.
-    """
-    import langchain_core.language_models.chat_models  # noqa: F401, PLC0415  # for its effect, from this frame
-
-
-with suppress(Exception):  # compilers such as Nuitka make functions that have no code of CPython's
-    _import_core.__code__ = _import_core.__code__.replace(co_stacksize=2048)
-_import_core()
-
-from langchain_dbchat.chat_models import ChatDatabricksCompat  # noqa: E402  # langchain-core first
+from langchain_dbchat.chat_models import ChatDatabricksCompat
 
 if TYPE_CHECKING:
     from langchain_dbchat.embeddings import DatabricksEmbeddings
+    from langchain_dbchat.errors import (
+        ConfigurationError,
+        DatabricksAPIError,
+        DatabricksAuthenticationError,
+        DatabricksConnectionError,
+        DatabricksContextOverflowError,
+        DatabricksError,
+        DatabricksInvalidRequestError,
+        DatabricksNotFoundError,
+        DatabricksPermissionDeniedError,
+        DatabricksProviderAuthenticationError,
+        DatabricksRateLimitError,
+        DatabricksRefusalError,
+        DatabricksTimeoutError,
+        EmbeddingsIncompleteError,
+        MalformedResponseError,
+        StreamInterruptedError,
+        UnsupportedContentError,
+    )
+    from langchain_dbchat.transport.signing import Credentials
+    from langchain_dbchat.transport.timeouts import Timeouts
 
-__all__ = ["ChatDatabricksCompat", "DatabricksEmbeddings", "__version__"]
+__all__ = [
+    "ChatDatabricksCompat",
+    "ConfigurationError",
+    "Credentials",
+    "DatabricksAPIError",
+    "DatabricksAuthenticationError",
+    "DatabricksConnectionError",
+    "DatabricksContextOverflowError",
+    "DatabricksEmbeddings",
+    "DatabricksError",
+    "DatabricksInvalidRequestError",
+    "DatabricksNotFoundError",
+    "DatabricksPermissionDeniedError",
+    "DatabricksProviderAuthenticationError",
+    "DatabricksRateLimitError",
+    "DatabricksRefusalError",
+    "DatabricksTimeoutError",
+    "EmbeddingsIncompleteError",
+    "MalformedResponseError",
+    "StreamInterruptedError",
+    "Timeouts",
+    "UnsupportedContentError",
+    "__version__",
+]
+
+_PLACES = {"Credentials": "transport.signing", "DatabricksEmbeddings": "embeddings", "Timeouts": "transport.timeouts"}
+"""Where a public name is defined, if not in `errors`. It is loaded when somebody asks for it, so that a first chat does
+not wait for it."""
 
 
 def __getattr__(name: str) -> object:
-    """Load the embeddings when somebody asks for them: a chat that starts cold does not wait for them."""
-    if name == "DatabricksEmbeddings":
-        from langchain_dbchat.embeddings import DatabricksEmbeddings  # noqa: PLC0415  # see above
-
-        return DatabricksEmbeddings
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES.get(name, 'errors')}"), name)
 
 
 def __dir__() -> list[str]:
-    return [*globals(), "DatabricksEmbeddings"]
+    return sorted({*globals(), *__all__})

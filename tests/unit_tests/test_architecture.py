@@ -15,7 +15,8 @@ OURS = "langchain_dbchat"
 
 # For each room: the rooms of ours that it imports, and the packages of others.
 ARROWS: dict[str, tuple[set[str], set[str]]] = {
-    "__init__": ({"_version", "chat_models", "embeddings"}, {"langchain_core"}),
+    "__init__": ({"_core", "_version", "chat_models", "embeddings", "errors", "transport"}, set()),
+    "_core": (set(), {"langchain_core"}),
     "cli": (
         {"_version", "auth", "chat_models", "embeddings", "errors", "local", "routing", "transport"},
         {"pydantic_core"},

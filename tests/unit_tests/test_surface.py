@@ -8,6 +8,8 @@ import subprocess
 import sys
 from importlib.metadata import requires
 
+import pytest
+
 import langchain_dbchat
 from langchain_dbchat import _version
 from langchain_dbchat.local import LocalWorkspace
@@ -41,7 +43,34 @@ FOR_OTHERS = {
 
 
 def test_public_names() -> None:
-    assert langchain_dbchat.__all__ == ["ChatDatabricksCompat", "DatabricksEmbeddings", "__version__"]
+    assert langchain_dbchat.__all__ == [
+        "ChatDatabricksCompat",
+        "ConfigurationError",
+        "Credentials",
+        "DatabricksAPIError",
+        "DatabricksAuthenticationError",
+        "DatabricksConnectionError",
+        "DatabricksContextOverflowError",
+        "DatabricksEmbeddings",
+        "DatabricksError",
+        "DatabricksInvalidRequestError",
+        "DatabricksNotFoundError",
+        "DatabricksPermissionDeniedError",
+        "DatabricksProviderAuthenticationError",
+        "DatabricksRateLimitError",
+        "DatabricksRefusalError",
+        "DatabricksTimeoutError",
+        "EmbeddingsIncompleteError",
+        "MalformedResponseError",
+        "StreamInterruptedError",
+        "Timeouts",
+        "UnsupportedContentError",
+        "__version__",
+    ]
+    assert all(getattr(langchain_dbchat, name) is not None for name in langchain_dbchat.__all__)
+    assert set(langchain_dbchat.__all__) <= set(dir(langchain_dbchat))
+    with pytest.raises(AttributeError, match="has no attribute 'import_module_of_errors'"):
+        langchain_dbchat.import_module_of_errors  # noqa: B018  # it has none
     assert langchain_dbchat.__version__ == _version.__version__
 
 
