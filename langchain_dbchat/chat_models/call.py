@@ -157,7 +157,7 @@ def shown_settings(model: ChatSettings, kwargs: Mapping[str, Any]) -> dict[str, 
         The settings by their fields' names.
     """
     marks = marks_of(type(model))
-    hidden = {*marks.secret, QUERY, "adaptive_limit", "max_tokens_name"}
+    hidden = marks.hidden | {QUERY}
     return {key: value for key, value in call_settings(type(model), kwargs).items() if key not in hidden}
 
 
@@ -207,7 +207,7 @@ def prepare_call(
         ValueError: If a setting asks for what the endpoint's family cannot do.
         UnsupportedContentError: If a message cannot be represented.
     """
-    for key in ("stream", "token", "user_session_token", *marks_of(type(model)).how):
+    for key in ("stream", *marks_of(type(model)).way):
         settings.pop(key, None)
     name = endpoint_name(settings.pop("model", None) or model.model)
     known = endpoint_of(link.address, name)

@@ -160,8 +160,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """Everything that shapes an answer, for the cache's key and for traces; no secret."""
-        shaping = ("base_url", "host", "family", "extra_body", "output_version", *marks_of(type(self)).wire)
-        given = {name: getattr(self, name) for name in shaping}
+        given = {name: getattr(self, name) for name in (*marks_of(type(self)).shaping, "output_version")}
         return {
             "model": self.model,
             "model_name": self.model,
@@ -181,7 +180,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
     @property
     def lc_secrets(self) -> dict[str, str]:
         """Secret fields, and the environment variables that they are loaded from."""
-        return {"token": "DATABRICKS_TOKEN", "client_secret": "DATABRICKS_CLIENT_SECRET"}
+        return dict(marks_of(type(self)).variables)
 
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         visible = shown_settings(self, kwargs)

@@ -26,7 +26,9 @@ class ChatSettings(DatabricksConnection):
     max_tokens: Annotated[int | None, Mark(("max_completion_tokens",), "wire", per_call=True)] = None
     """Longest answer, in tokens (alias ``max_completion_tokens``)."""
 
-    max_tokens_name: Annotated[Literal["max_tokens", "max_completion_tokens"] | None, Mark(per_call=True)] = None
+    max_tokens_name: Annotated[
+        Literal["max_tokens", "max_completion_tokens"] | None, Mark(per_call=True, shown=False)
+    ] = None
     """The request field that `max_tokens` goes into, where the family and the endpoint take either; unset, the name
     under which the limit was given."""
 
@@ -67,10 +69,12 @@ class ChatSettings(DatabricksConnection):
     coalesce: Annotated[bool, Mark(per_call=True)] = True
     """Whether deltas that arrived together become one chunk; it never waits. False gives one chunk for each event."""
 
-    extra_body: Annotated[Mapping[str, Any] | None, Mark(("extra_params", "api_args"), per_call=True)] = None
+    extra_body: Annotated[Mapping[str, Any] | None, Mark(("extra_params", "api_args"), per_call=True, shapes=True)] = (
+        None
+    )
     """Further request fields, merged last and deep (aliases ``extra_params``, ``api_args``); None deletes a field."""
 
-    family: Annotated[str | None, Mark(per_call=True)] = None
+    family: Annotated[str | None, Mark(per_call=True, shapes=True)] = None
     """The model family behind a custom endpoint, such as ``"claude"``, ``"gpt-5"`` or ``"gemini-3"``; ``"discover"``
     asks the workspace once."""
 

@@ -22,8 +22,9 @@ from pydantic import Secret, SecretStr
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-Kind = Literal["wire", "who", "where", "how", ""]
-"""What a setting is: a field of the request, who calls, where requests go, how they are sent, or none of these."""
+Kind = Literal["wire", "who", "where", "how", "beside", ""]
+"""What a setting is: a field of the request's body, who calls, where requests go, how they are sent, what goes beside
+the body (headers, query parameters), or none of these."""
 
 NAMED = {"extra_headers": "default_headers"}
 """Names that a call alone has for a field."""
@@ -44,9 +45,6 @@ ELSEWHERE: dict[str, tuple[frozenset[Any], str]] = {
     "target_uri": (frozenset({None, "", "databricks"}), "Give profile=..., or workspace_client=..., instead."),
 }
 """Settings of databricks-langchain without a field here: the values that change nothing, and what to do instead."""
-
-_WRITTEN = frozenset({"default_headers", "default_query"})
-"""Settings of the connection that go into each request and not into the way there."""
 
 _REQUEST = frozenset(
     {
@@ -115,12 +113,18 @@ class Mark:
         kind: What it is.
         per_call: Whether it may be given for one call.
         secret: Whether its value may be a secret, or hold one.
+        variable: The environment variable that the secret is loaded from, where a dump of the model leaves it out.
+        shapes: Whether it shapes an answer although it is not a field of the body, so that a cache's key needs it.
+        shown: Whether a trace or a cache's key may show it.
     """
 
     names: tuple[str, ...] = ()
     kind: Kind = ""
     per_call: bool = False
     secret: bool = False
+    variable: str = ""
+    shapes: bool = False
+    shown: bool = True
 
 
 @dataclass(frozen=True)
@@ -132,11 +136,16 @@ class Marks:
         called: Other names of fields, for a call.
         wire: Fields of the request.
         who: Fields that say who calls.
+        where: Fields that say where requests go.
         connection: Fields that say who calls, where, and how.
         link: Fields that a connection is made of.
         how: Fields that say how a request is sent and may be given for one call.
         per_call: Fields that may be given for one call.
         secret: Fields whose value may be or hold a secret.
+        way: Fields of the connection that may be given for one call and do not go into a request.
+        variables: The environment variables that secret fields are loaded from.
+        shaping: Fields that shape an answer.
+        hidden: Fields that no trace and no cache's key shows.
         no_none: Fields for which None means the default.
         fields: All fields.
     """
@@ -145,11 +154,16 @@ class Marks:
     called: Mapping[str, str]
     wire: tuple[str, ...]
     who: tuple[str, ...]
+    where: tuple[str, ...]
     connection: frozenset[str]
     link: tuple[str, ...]
     how: tuple[str, ...]
     per_call: frozenset[str]
     secret: frozenset[str]
+    way: tuple[str, ...]
+    variables: Mapping[str, str]
+    shaping: tuple[str, ...]
+    hidden: frozenset[str]
     no_none: frozenset[str]
     fields: frozenset[str]
 
@@ -178,11 +192,16 @@ def marks_of(cls: type[BaseModel]) -> Marks:
         called={**aliases, **named},
         wire=having("wire"),
         who=having("who"),
-        connection=frozenset(having("who", "where", "how")),
-        link=tuple(name for name in having("who", "where", "how") if name not in _WRITTEN),
+        where=having("where"),
+        connection=frozenset(having("who", "where", "how", "beside")),
+        link=having("who", "where", "how"),
         how=tuple(name for name in having("how") if marks[name].per_call and not marks[name].secret),
         per_call=frozenset(name for name, mark in marks.items() if mark.per_call),
         secret=frozenset(name for name, mark in marks.items() if mark.secret),
+        way=tuple(name for name in having("who", "where", "how") if marks[name].per_call),
+        variables={name: mark.variable for name, mark in marks.items() if mark.variable},
+        shaping=tuple(name for name, mark in marks.items() if mark.shapes or mark.kind == "wire"),
+        hidden=frozenset(name for name, mark in marks.items() if mark.secret or not mark.shown),
         no_none=frozenset(name for name, field in cls.model_fields.items() if _refuses_none(field.annotation)),
         fields=frozenset(marks),
     )

@@ -48,6 +48,9 @@ DEFAULT_MODEL = "databricks-claude-sonnet-4-6"
 
 Token = SecretStr | Callable[[], str] | Callable[[], Awaitable[str]]
 
+_SIGN_IN = {"config_profile": "profile"}
+"""Fields that `AuthSettings`, which is free of LangChain's meaning of the word, calls by their usual name."""
+
 _MEASURED = ("workspace", "gateway")  # what has a documented limit of a request's size
 
 
@@ -59,20 +62,22 @@ class DatabricksConnection(BaseModel):
     model: Annotated[str, Mark(("endpoint",), per_call=True)] = Field(default="")
     """Name of the serving endpoint (alias ``endpoint``), or of a model service (``system.ai.<model>``)."""
 
-    host: Annotated[str | None, Mark(("workspace", "workspace_url"), "where")] = None
+    host: Annotated[str | None, Mark(("workspace", "workspace_url"), "where", shapes=True)] = None
     """The workspace (aliases ``workspace``, ``workspace_url``); unset, ``DATABRICKS_HOST`` or a profile's host."""
 
-    token: Annotated[Token | None, Mark(("api_key",), "who", per_call=True, secret=True)] = None
+    token: Annotated[
+        Token | None, Mark(("api_key",), "who", per_call=True, secret=True, variable="DATABRICKS_TOKEN")
+    ] = None
     """A token (alias ``api_key``), or a callable, sync or async, that is asked for one for every request; unset, the
     way to sign in is found in the environment."""
 
-    base_url: Annotated[str | None, Mark(("api_base",), "where")] = None
+    base_url: Annotated[str | None, Mark(("api_base",), "where", shapes=True)] = None
     """Base URL of any OpenAI-compatible server, instead of a workspace (alias ``api_base``)."""
 
     client_id: Annotated[str | None, Mark((), "who")] = None
     """A service principal's application id, for OAuth machine-to-machine."""
 
-    client_secret: Annotated[SecretStr | None, Mark((), "who", secret=True)] = None
+    client_secret: Annotated[SecretStr | None, Mark((), "who", secret=True, variable="DATABRICKS_CLIENT_SECRET")] = None
     """The service principal's secret."""
 
     config_profile: Annotated[str | None, Mark((), "who")] = None
@@ -119,7 +124,7 @@ class DatabricksConnection(BaseModel):
     """Whether a request is also sent again where its answer was lost and the server may have executed it: tokens may
     be paid for twice, and an agent behind the endpoint may act twice."""
 
-    adaptive_limit: Annotated[bool | Literal["always"], Mark(per_call=True)] = True
+    adaptive_limit: Annotated[bool | Literal["always"], Mark(per_call=True, shown=False)] = True
     """Whether many calls of one endpoint take turns once it complains of overload: in batches and embeddings (True),
     in every call (``"always"``), or never (False)."""
 
@@ -130,12 +135,12 @@ class DatabricksConnection(BaseModel):
     max_response_bytes: Annotated[int | None, Mark((), "how", per_call=True)] = Field(default=128 * 1024 * 1024, gt=0)
     """The largest answer that is read, in bytes after decompression, streamed or not: 128 MiB. None for any."""
 
-    default_headers: Annotated[Mapping[str, str] | None, Mark(("api_headers",), "how", per_call=True, secret=True)] = (
-        Field(default=None, exclude=True, repr=False)
-    )
+    default_headers: Annotated[
+        Mapping[str, str] | None, Mark(("api_headers",), "beside", per_call=True, secret=True)
+    ] = Field(default=None, exclude=True, repr=False)
     """Headers for every request (alias ``api_headers``)."""
 
-    default_query: Annotated[Mapping[str, str] | None, Mark((), "how", secret=True)] = Field(
+    default_query: Annotated[Mapping[str, str] | None, Mark((), "beside", secret=True)] = Field(
         default=None, exclude=True, repr=False
     )
     """Query parameters for every request."""
@@ -214,25 +219,12 @@ class DatabricksConnection(BaseModel):
     def _auth_settings(self) -> AuthSettings:
         from langchain_dbchat.auth.settings import AuthSettings  # noqa: PLC0415  # where a model is made, not imported
 
-        client = self.workspace_client
-        is_config = client is not None and not hasattr(client, "config")
-        return AuthSettings(
-            host=self.host,
-            base_url=self.base_url,
-            token=self.token,
-            client_id=self.client_id,
-            client_secret=self.client_secret,
-            profile=self.config_profile,
-            auth_type=self.auth_type,
-            workspace_client=None if is_config else client,
-            config=client if is_config else None,
-            credentials=self.credentials,
-            user_session_token=self.user_session_token,
-            config_file=self.config_file,
-            audience=self.audience,
-            workspace_id=self.workspace_id,
-            allow_http=self.allow_http,
-        )
+        names = marks_of(type(self))
+        given = {_SIGN_IN.get(name, name): getattr(self, name) for name in (*names.who, *names.where)}
+        client = given["workspace_client"]
+        if client is not None and not hasattr(client, "config"):  # it is a configuration itself
+            given |= {"workspace_client": None, "config": client}
+        return AuthSettings(**given)
 
     def __copy__(self) -> Self:
         """Copy without the link: the copy may be given another identity."""
@@ -260,12 +252,11 @@ class DatabricksConnection(BaseModel):
             SecretStr('**********')
         """
         marks = marks_of(type(self))
-        names = {
-            "config_profile": "profile"
-        }  # AuthSettings, which has no part of LangChain, calls it by its usual name
         given = {field_named(marks, key, value, call=False): value for key, value in identity.items()}
-        settings = self._auth_settings().with_identity(**{names.get(key, key): value for key, value in given.items()})
-        fields = {name: getattr(settings, names.get(name, name)) for name in marks.who}
+        settings = self._auth_settings().with_identity(
+            **{_SIGN_IN.get(key, key): value for key, value in given.items()}
+        )
+        fields = {name: getattr(settings, _SIGN_IN.get(name, name)) for name in marks.who}
         fields["workspace_client"] = settings.workspace_client or settings.config
         return self.model_copy(update=fields)
 
