@@ -6,21 +6,17 @@ here settings are merged (call over constructor), and the four ways of calling a
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
-import uuid
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.caches import BaseCache
-from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages.utils import count_tokens_approximately
-from langchain_core.utils.utils import ensure_id
 from pydantic import ConfigDict, PrivateAttr, model_validator
 
 from langchain_dbchat._version import __version__
 from langchain_dbchat.chat_models.batching import BatchesInTurns
+from langchain_dbchat.chat_models.caching import CachesForCaller
 from langchain_dbchat.chat_models.call import merge_settings, prepare_call, shown_settings, structured_method
 from langchain_dbchat.chat_models.settings import ChatSettings
 from langchain_dbchat.connection.discovery import DISCOVER, adiscover, discover, discovered
@@ -30,7 +26,6 @@ from langchain_dbchat.dialects.shared import blocks
 from langchain_dbchat.dialects.shared.reasoning import PROVIDER
 from langchain_dbchat.dialects.shared.tools import convert_tool, convert_tool_choice
 from langchain_dbchat.dialects.shared.usage import add_usage
-from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.errors.notices import pointing_here
 from langchain_dbchat.models.profiles import profile_of
 
@@ -40,7 +35,7 @@ if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.language_models import LanguageModelInput, ModelProfile
     from langchain_core.messages import AIMessage, BaseMessage
-    from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, Generation
+    from langchain_core.outputs import ChatGenerationChunk, ChatResult
     from langchain_core.runnables import Runnable, RunnableConfig
     from langchain_core.tools import BaseTool
     from typing_extensions import Self
@@ -53,7 +48,7 @@ blocks.register()
 _log = logging.getLogger(__name__)
 
 
-class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
+class ChatDatabricksCompat(CachesForCaller, ChatSettings, BatchesInTurns, BaseChatModel):
     """A chat model behind a Databricks serving endpoint.
 
     Setup:
@@ -131,8 +126,7 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
 
     _holder: Holder = PrivateAttr(default_factory=Holder)
 
-    _caller: str | None = PrivateAttr(default=None)
-    """Who makes the call that this copy of a model was made for, as a cache's key names them."""
+    _caller: str | None = PrivateAttr(default=None)  # see `caching`
 
     @model_validator(mode="after")
     def _note_dbchat_version(self) -> Self:
@@ -186,66 +180,6 @@ class ChatDatabricksCompat(ChatSettings, BatchesInTurns, BaseChatModel):
         visible = shown_settings(self, kwargs)
         visible.pop("structured", None)  # our own note of how a structured answer could be asked for otherwise
         return {**self._identifying_params, "_type": self._llm_type, "stop": stop, **visible}
-
-    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        # The key of a cache, which may be a file: who calls, and where, stand in it as a digest, so that users and
-        # workspaces do not share answers and nobody reads a token there.
-        caller = self._caller or self._caller_now(kwargs) or f"unknown {uuid.uuid4()}"
-        return f"{super()._get_llm_string(stop=stop, **shown_settings(self, kwargs))}---{caller}"
-
-    def _caller_now(self, kwargs: Mapping[str, Any]) -> str | None:
-        try:
-            return self.caller_of(super().link(kwargs), kwargs)
-        except ConfigurationError as error:
-            _log.debug("Who calls %r is not known, so no cache is used: %s", self.model, error)
-            return None  # the call itself raises it
-
-    def _generate_with_cache(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        if not self._is_cached():
-            return super()._generate_with_cache(messages, stop, run_manager, **kwargs)
-        model = self._for_caller(self._caller_now(kwargs))
-        return BaseChatModel._generate_with_cache(model, messages, stop, run_manager, **kwargs)  # noqa: SLF001  # super()
-
-    async def _agenerate_with_cache(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        if not self._is_cached():
-            return await super()._agenerate_with_cache(messages, stop, run_manager, **kwargs)
-        model = self._for_caller(await asyncio.to_thread(self._caller_now, kwargs))  # it may read a file
-        return await BaseChatModel._agenerate_with_cache(  # noqa: SLF001  # super()
-            model, messages, stop, run_manager, **kwargs
-        )
-
-    def _is_cached(self) -> bool:
-        """Tell whether langchain-core would look into a cache of answers."""
-        return self.cache is not False and (isinstance(self.cache, BaseCache) or get_llm_cache() is not None)
-
-    def _for_caller(self, caller: str | None) -> Self:
-        """Return this model for one call: its cache keeps answers for this caller alone, or none if nobody is known."""
-        model = super().__copy__() if caller is not None else super().model_copy(update={"cache": False})
-        model._caller = caller  # noqa: SLF001  # the copy is one of us
-        model._holder = self._holder  # noqa: SLF001  # the same connection
-        if caller is None:
-            _log.debug("An answer of %r is not cached, because who calls is known only when a request is signed.", self)
-        return model
-
-    def _convert_cached_generations(self, cache_val: list[Generation]) -> list[ChatGeneration]:
-        # A cached answer is a new message each time it is given: with the id of the first one, LangGraph's add_messages
-        # would replace the first. The cache's own objects stay as they are, because other callers may hold them.
-        copies = super()._convert_cached_generations([generation.model_copy() for generation in cache_val])
-        for generation in copies:
-            generation.message = generation.message.model_copy(update={"id": ensure_id(None)})
-        return copies
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         settings = merge_settings(self, stop, kwargs)

@@ -1,0 +1,106 @@
+"""Cache answers for one caller and one workspace alone.
+
+Rule 1. Callers never share an answer. Where the caller is not known before a request is signed, nothing is cached.
+Rule 2. A cache may be a file: its key contains a digest of the caller and no secret.
+Rule 3. A cached answer is a new message each time it is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.caches import BaseCache
+from langchain_core.globals import get_llm_cache
+from langchain_core.language_models import BaseChatModel
+from langchain_core.utils.utils import ensure_id
+
+from langchain_dbchat.chat_models.call import shown_settings
+from langchain_dbchat.connection.settings import DatabricksConnection
+from langchain_dbchat.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.messages import BaseMessage
+    from langchain_core.outputs import ChatGeneration, ChatResult, Generation
+    from typing_extensions import Self
+
+    from langchain_dbchat.chat_models.settings import ChatSettings
+
+    class _Model(ChatSettings, BaseChatModel):
+        _caller: str | None
+        """Who makes the call that this copy of a model was made for, as a cache's key names them."""
+else:
+    _Model = object  # what is mixed in is not a model of its own, so that none is built for it
+
+__all__ = ["CachesForCaller"]
+
+_log = logging.getLogger(__name__)
+
+
+class CachesForCaller(_Model):
+    """Mixed into a chat model, keeps its cached answers apart by caller; goes before `BaseChatModel`."""
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        # The key of a cache, which may be a file: who calls, and where, stand in it as a digest, so that users and
+        # workspaces do not share answers and nobody reads a token there.
+        caller = self._caller or self._caller_now(kwargs) or f"unknown {uuid.uuid4()}"
+        return f"{super()._get_llm_string(stop=stop, **shown_settings(self, kwargs))}---{caller}"
+
+    def _caller_now(self, kwargs: Mapping[str, Any]) -> str | None:
+        try:
+            return self.caller_of(DatabricksConnection.link(self, kwargs), kwargs)
+        except ConfigurationError as error:
+            _log.debug("Who calls %r is not known, so no cache is used: %s", self.model, error)
+            return None  # the call itself raises it
+
+    def _generate_with_cache(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        if not self._is_cached():
+            return super()._generate_with_cache(messages, stop, run_manager, **kwargs)
+        model = self._for_caller(self._caller_now(kwargs))
+        return BaseChatModel._generate_with_cache(model, messages, stop, run_manager, **kwargs)  # noqa: SLF001  # super()
+
+    async def _agenerate_with_cache(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        if not self._is_cached():
+            return await super()._agenerate_with_cache(messages, stop, run_manager, **kwargs)
+        model = self._for_caller(await asyncio.to_thread(self._caller_now, kwargs))  # it may read a file
+        return await BaseChatModel._agenerate_with_cache(  # noqa: SLF001  # super()
+            model, messages, stop, run_manager, **kwargs
+        )
+
+    def _is_cached(self) -> bool:
+        """Tell whether langchain-core would look into a cache of answers."""
+        return self.cache is not False and (isinstance(self.cache, BaseCache) or get_llm_cache() is not None)
+
+    def _for_caller(self, caller: str | None) -> Self:
+        """Return this model for one call: its cache keeps answers for this caller alone, or none if nobody is known."""
+        model = super().__copy__() if caller is not None else super().model_copy(update={"cache": False})
+        model._caller = caller  # noqa: SLF001  # the copy is one of us
+        model._holder = self._holder  # noqa: SLF001  # the same connection
+        if caller is None:
+            _log.debug("An answer of %r is not cached, because who calls is known only when a request is signed.", self)
+        return model
+
+    def _convert_cached_generations(self, cache_val: list[Generation]) -> list[ChatGeneration]:
+        # A cached answer is a new message each time it is given: with the id of the first one, LangGraph's add_messages
+        # would replace the first. The cache's own objects stay as they are, because other callers may hold them.
+        copies = super()._convert_cached_generations([generation.model_copy() for generation in cache_val])
+        for generation in copies:
+            generation.message = generation.message.model_copy(update={"id": ensure_id(None)})
+        return copies
