@@ -18,6 +18,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.utils.utils import ensure_id
 
 from langchain_dbchat.chat_models.call import shown_settings
+from langchain_dbchat.connection.session import caller_of
 from langchain_dbchat.connection.settings import DatabricksConnection
 from langchain_dbchat.errors import ConfigurationError
 
@@ -53,7 +54,7 @@ class CachesForCaller(_Model):
 
     def _caller_now(self, kwargs: Mapping[str, Any]) -> str | None:
         try:
-            return self.caller_of(DatabricksConnection.link(self, kwargs), kwargs)
+            return caller_of(self, DatabricksConnection._session(self, kwargs), kwargs)  # noqa: SLF001  # without asking for the family
         except ConfigurationError as error:
             _log.debug("Who calls %r is not known, so no cache is used: %s", self.model, error)
             return None  # the call itself raises it
@@ -92,7 +93,7 @@ class CachesForCaller(_Model):
         """Return this model for one call: its cache keeps answers for this caller alone, or none if nobody is known."""
         model = super().__copy__() if caller is not None else super().model_copy(update={"cache": False})
         model._caller = caller  # noqa: SLF001  # the copy is one of us
-        model._holder = self._holder  # noqa: SLF001  # the same connection
+        model._session_cache = self._session_cache  # noqa: SLF001  # the same connection
         if caller is None:
             _log.debug("An answer of %r is not cached, because who calls is known only when a request is signed.", self)
         return model

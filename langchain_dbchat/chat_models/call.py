@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_dbchat.connection.discovery import DISCOVER
 from langchain_dbchat.connection.endpoints import endpoint_of
 from langchain_dbchat.connection.marks import COMPLETION_LIMIT, QUERY, call_settings, marks_of
+from langchain_dbchat.connection.requests import address_request, family_for
 from langchain_dbchat.connection.session import endpoint_name
 from langchain_dbchat.dialects import dialect_named
 from langchain_dbchat.dialects.dialect import ChatRequest, Target
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.chat_models.settings import ChatSettings
     from langchain_dbchat.chat_models.structured import Structured
     from langchain_dbchat.connection.endpoints import Endpoint
-    from langchain_dbchat.connection.session import Link
+    from langchain_dbchat.connection.session import Session
     from langchain_dbchat.dialects.dialect import Dialect, EncodedRequest, StreamDecoder, StructuredMethod
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.transport.channel import Channel
@@ -188,16 +189,23 @@ def merge_settings(model: ChatSettings, stop: list[str] | None, kwargs: Mapping[
     return settings
 
 
-def prepare_call(
-    model: ChatSettings, link: Link, messages: list[BaseMessage], settings: dict[str, Any], *, stream: bool
+def prepare_call(  # noqa: PLR0913  # the parts of a call as LangChain hands them over
+    model: ChatSettings,
+    session: Session,
+    messages: list[BaseMessage],
+    stop: list[str] | None,
+    kwargs: Mapping[str, Any],
+    *,
+    stream: bool,
 ) -> PreparedCall:
     """Prepare a call.
 
     Args:
         model: The model.
-        link: Its connection.
+        session: Its connection.
         messages: The conversation.
-        settings: The merged settings.
+        stop: The call's ``stop``.
+        kwargs: The call's other settings, under any of their names.
         stream: Whether the answer is read as a stream.
 
     Returns:
@@ -207,10 +215,11 @@ def prepare_call(
         ValueError: If a setting asks for what the endpoint's family cannot do.
         UnsupportedContentError: If a message cannot be represented.
     """
+    settings = merge_settings(model, stop, kwargs)
     for key in ("stream", *marks_of(type(model)).way):
         settings.pop(key, None)
     name = endpoint_name(settings.pop("model", None) or model.model)
-    known = endpoint_of(link.address, name)
+    known = endpoint_of(session.address, name)
     family = settings.pop("family", model.family)
     if family == DISCOVER:
         family = known.family
@@ -218,7 +227,7 @@ def prepare_call(
     headers, query = settings.pop("default_headers", None), settings.pop(QUERY, None)
     strict = settings.pop("strict_params", model.strict_params)
     structured: Structured | None = settings.pop("structured", None)
-    limiter = _limiter(link, name) if settings.pop("adaptive_limit", model.adaptive_limit) == "always" else None
+    limiter = _limiter(session, name) if settings.pop("adaptive_limit", model.adaptive_limit) == "always" else None
     coalesce = settings.pop("coalesce", model.coalesce)
     if stream and (settings.get("n") or 1) > 1:
         raise ValueError(f"n={settings['n']} answers cannot be streamed; call invoke, or leave n out.")
@@ -229,7 +238,7 @@ def prepare_call(
     asked = ChatRequest(
         messages,
         settings,
-        Target(name, model.family_row(name, family), lessons),
+        Target(name, family_for(model, name, family), lessons),
         extra=extra,
         stream=stream,
         stream_usage=bool(settings.pop("stream_usage", model.stream_usage)),
@@ -240,10 +249,12 @@ def prepare_call(
     _warn_once(encoded, name, known, strict=strict)
 
     def address(body: dict[str, Any]) -> Request:
-        return model.write_request(link, dialect.paths, name, body, headers=headers, query=query, streaming=stream)
+        return address_request(
+            model, session, dialect.paths, name, body, headers=headers, query=query, streaming=stream
+        )
 
     return PreparedCall(
-        link.channel,
+        session.channel,
         limiter,
         dialect,
         asked,
@@ -273,7 +284,7 @@ def structured_method(model: ChatSettings, kwargs: Mapping[str, Any], *, tools: 
     _extra_body(model, settings)
     family = settings.get("family", model.family)
     name = endpoint_name(str(settings.get("model") or model.model))
-    target = Target(name, model.family_row(name, None if family == DISCOVER else family))
+    target = Target(name, family_for(model, name, None if family == DISCOVER else family))
     return dialect_named("chat").choose_method(settings, target, tools)
 
 
@@ -300,10 +311,10 @@ def _extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str, Any]
     return extra
 
 
-def _limiter(link: Link, model: str) -> Gate:
+def _limiter(session: Session, model: str) -> Gate:
     from langchain_dbchat.transport.limiter import gate_of  # noqa: PLC0415  # loads asyncio: not with the package
 
-    return gate_of(link.workspace.host, model)
+    return gate_of(session.workspace.host, model)
 
 
 def _warn_once(encoded: EncodedRequest, model: str, known: Endpoint, *, strict: bool) -> None:

@@ -21,7 +21,7 @@ from langchain_dbchat.chat_models.call import merge_settings, prepare_call, show
 from langchain_dbchat.chat_models.settings import ChatSettings
 from langchain_dbchat.connection.discovery import DISCOVER, adiscover, discover, discovered
 from langchain_dbchat.connection.marks import call_settings, field_named, hidden, marks_of
-from langchain_dbchat.connection.session import Holder, endpoint_name
+from langchain_dbchat.connection.session import SessionCache, endpoint_name
 from langchain_dbchat.dialects.shared import blocks
 from langchain_dbchat.dialects.shared.reasoning import PROVIDER
 from langchain_dbchat.dialects.shared.tools import convert_tool, convert_tool_choice
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from typing_extensions import Self
 
-    from langchain_dbchat.connection.session import Link
+    from langchain_dbchat.connection.session import Session
     from langchain_dbchat.dialects.dialect import StructuredMethod
 
 blocks.register()
@@ -124,7 +124,7 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, BatchesInTurns, BaseCh
         arbitrary_types_allowed=True, protected_namespaces=(), hide_input_in_errors=True, defer_build=False
     )
 
-    _holder: Holder = PrivateAttr(default_factory=Holder)
+    _session_cache: SessionCache = PrivateAttr(default_factory=SessionCache)
 
     _caller: str | None = PrivateAttr(default=None)  # see `caching`
 
@@ -200,28 +200,28 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, BatchesInTurns, BaseCh
             usage = add_usage(usage, (output or {}).get("token_usage"))
         return {"token_usage": usage, "model_name": self.model}
 
-    def link(self, call: Mapping[str, Any] | None = None) -> Link:
+    def _session(self, call: Mapping[str, Any] | None = None) -> Session:
         """Work out the connection, and ask the workspace for the model's family if that is wanted and not known."""
-        link = super().link(call)
-        endpoint = self._undiscovered(link, call)
+        session = super()._session(call)
+        endpoint = self._undiscovered(session, call)
         if endpoint is not None:
-            discover(link, endpoint)
-        return link
+            discover(session, endpoint)
+        return session
 
-    async def alink(self, call: Mapping[str, Any] | None = None) -> Link:
-        """Do the same as `link` without blocking the event loop."""
-        link = await super().alink(call)
-        endpoint = self._undiscovered(link, call)
+    async def _asession(self, call: Mapping[str, Any] | None = None) -> Session:
+        """Do the same as `_session` without blocking the event loop."""
+        session = await super()._asession(call)
+        endpoint = self._undiscovered(session, call)
         if endpoint is not None:
-            await adiscover(link, endpoint)
-        return link
+            await adiscover(session, endpoint)
+        return session
 
-    def _undiscovered(self, link: Link, call: Mapping[str, Any] | None) -> str | None:
+    def _undiscovered(self, session: Session, call: Mapping[str, Any] | None) -> str | None:
         """Return the endpoint whose family has to be asked for, if any."""
         called = call_settings(type(self), call or {})
         endpoint = endpoint_name(str(called.get("model") or self.model))
         wanted = called.get("family", self.family) == DISCOVER
-        return endpoint if wanted and discovered(link.address, endpoint) is None else None
+        return endpoint if wanted and discovered(session.address, endpoint) is None else None
 
     async def ainvoke(
         self,
@@ -253,7 +253,7 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, BatchesInTurns, BaseCh
         **kwargs: Any,
     ) -> ChatResult:
         del run_manager
-        call = prepare_call(self, self.link(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
+        call = prepare_call(self, self._session(kwargs), messages, stop, kwargs, stream=False)
         reply = call.channel.post(call.request, call.revise, call.limiter)
         return call.read(reply)
 
@@ -265,7 +265,7 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, BatchesInTurns, BaseCh
         **kwargs: Any,
     ) -> ChatResult:
         del run_manager
-        call = prepare_call(self, await self.alink(kwargs), messages, merge_settings(self, stop, kwargs), stream=False)
+        call = prepare_call(self, await self._asession(kwargs), messages, stop, kwargs, stream=False)
         reply = await call.channel.apost(call.request, call.revise, call.limiter)
         return call.read(reply)
 
@@ -276,7 +276,7 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, BatchesInTurns, BaseCh
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        call = prepare_call(self, self.link(kwargs), messages, merge_settings(self, stop, kwargs), stream=True)
+        call = prepare_call(self, self._session(kwargs), messages, stop, kwargs, stream=True)
         with call.channel.stream(call.request, call.revise, call.limiter) as incoming:
             decoder = call.decoder(incoming.headers, incoming.hide)
             with decoder.keeping_partial():
@@ -297,7 +297,7 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, BatchesInTurns, BaseCh
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        call = prepare_call(self, await self.alink(kwargs), messages, merge_settings(self, stop, kwargs), stream=True)
+        call = prepare_call(self, await self._asession(kwargs), messages, stop, kwargs, stream=True)
         async with call.channel.astream(call.request, call.revise, call.limiter) as incoming:
             decoder = call.decoder(incoming.headers, incoming.hide)
             with decoder.keeping_partial():

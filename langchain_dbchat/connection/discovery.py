@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Generator
 
-    from langchain_dbchat.connection.session import Link
+    from langchain_dbchat.connection.session import Session
     from langchain_dbchat.routing.address import Workspace
     from langchain_dbchat.transport.exchange import Reply, Request
 
@@ -91,7 +91,7 @@ def discovered(address: str, endpoint: str) -> str | None:
     """Return the family that was found behind an endpoint.
 
     Args:
-        address: Where it is, as `Link.address` writes it.
+        address: Where it is, as `Session.address` writes it.
         endpoint: The endpoint's name.
 
     Returns:
@@ -100,32 +100,32 @@ def discovered(address: str, endpoint: str) -> str | None:
     return endpoint_of(address, endpoint).family
 
 
-def discover(link: Link, endpoint: str) -> None:
+def discover(session: Session, endpoint: str) -> None:
     """Ask the workspace what is behind an endpoint, unless that is known.
 
     Args:
-        link: The connection.
+        session: The connection.
         endpoint: The endpoint's name.
     """
-    with closing(_plan(link, endpoint, None)) as plan:
+    with closing(_plan(session, endpoint, None)) as plan:
         effect = next(plan, None)
         while effect is not None:
-            effect = _next(plan, _wait(effect) if isinstance(effect, _Wait) else _post(link, effect))
+            effect = _next(plan, _wait(effect) if isinstance(effect, _Wait) else _post(session, effect))
 
 
-async def adiscover(link: Link, endpoint: str) -> None:
+async def adiscover(session: Session, endpoint: str) -> None:
     """Do the same as `discover` without blocking the event loop.
 
     Args:
-        link: The connection.
+        session: The connection.
         endpoint: The endpoint's name.
     """
     import asyncio  # noqa: PLC0415  # sync programs never load it for us
 
-    with closing(_plan(link, endpoint, asyncio.get_running_loop())) as plan:
+    with closing(_plan(session, endpoint, asyncio.get_running_loop())) as plan:
         effect = next(plan, None)
         while effect is not None:
-            effect = _next(plan, await (_await(effect) if isinstance(effect, _Wait) else _apost(link, effect)))
+            effect = _next(plan, await (_await(effect) if isinstance(effect, _Wait) else _apost(session, effect)))
 
 
 def _next(plan: Steps, outcome: Reply | _End | DatabricksError | None) -> Request | _Wait | None:
@@ -136,17 +136,17 @@ def _next(plan: Steps, outcome: Reply | _End | DatabricksError | None) -> Reques
         return None
 
 
-def _plan(link: Link, endpoint: str, loop: AbstractEventLoop | None) -> Steps:
+def _plan(session: Session, endpoint: str, loop: AbstractEventLoop | None) -> Steps:
     """Decide who asks and who waits, and for how long."""
-    key, record = (link.address, endpoint), endpoint_of(link.address, endpoint)
+    key, record = (session.address, endpoint), endpoint_of(session.address, endpoint)
     own = _Question(threading.get_ident(), loop)
     own.ended.set_running_or_notify_cancel()  # a waiting task that is cancelled must not cancel it
-    patience = link.channel.timeouts.first_event
+    patience = session.channel.timeouts.first_event
     deadline = None if patience is None else time.monotonic() + patience
     while record.family is None:
         other = _join(key, own)
         if other is None:
-            yield from _ask(link, endpoint, own)
+            yield from _ask(session, endpoint, own)
             return
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         end: _End | None = yield _Wait(other, left)
@@ -172,14 +172,14 @@ def _join(key: _Key, own: _Question) -> _Question | None:
     return None if is_dead or blocks_itself else other
 
 
-def _ask(link: Link, endpoint: str, own: _Question) -> Steps:
+def _ask(session: Session, endpoint: str, own: _Question) -> Steps:
     """Ask, keep the answer, and wake those who wait."""
-    key, end = (link.address, endpoint), _End(is_abandoned=True)
+    key, end = (session.address, endpoint), _End(is_abandoned=True)
     record = endpoint_of(*key)
     try:
         if record.family is None:  # otherwise another question has ended since the caller looked
-            reply: Reply = yield _question(link.workspace, endpoint)
-            record.family = _read(reply.body or b"{}", link, endpoint)
+            reply: Reply = yield _question(session.workspace, endpoint)
+            record.family = _read(reply.body or b"{}", session, endpoint)
         end = _End()
     except DatabricksError as error:
         if isinstance(error, (DatabricksPermissionDeniedError, DatabricksNotFoundError)):
@@ -193,16 +193,16 @@ def _ask(link: Link, endpoint: str, own: _Question) -> Steps:
         own.ended.set_result(end)
 
 
-def _post(link: Link, request: Request) -> Reply | DatabricksError:
+def _post(session: Session, request: Request) -> Reply | DatabricksError:
     try:
-        return link.channel.post(request)
+        return session.channel.post(request)
     except DatabricksError as error:
         return error
 
 
-async def _apost(link: Link, request: Request) -> Reply | DatabricksError:
+async def _apost(session: Session, request: Request) -> Reply | DatabricksError:
     try:
-        return await link.channel.apost(request)
+        return await session.channel.apost(request)
     except DatabricksError as error:
         return error
 
@@ -239,13 +239,13 @@ def _question(workspace: Workspace, endpoint: str) -> Request:
     return Request(url=url, headers={}, body=b"", endpoint=endpoint, host=workspace.host, method="GET")
 
 
-def _read(body: bytes, link: Link, endpoint: str) -> str:
+def _read(body: bytes, session: Session, endpoint: str) -> str:
     """Find the family in an answer."""
     try:
         answer = from_json(body)
     except ValueError:
         raise MalformedResponseError(
-            "Its description is not JSON.", endpoint=endpoint, host=link.workspace.host
+            "Its description is not JSON.", endpoint=endpoint, host=session.workspace.host
         ) from None
     return next(filter(None, map(_family, _names(answer))), GENERIC.name)
 

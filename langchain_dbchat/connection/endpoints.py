@@ -84,7 +84,7 @@ def endpoint_of(address: str, name: str) -> Endpoint:
     """Get the record of an endpoint.
 
     Args:
-        address: Where it is, as `Link.address` writes it.
+        address: Where it is, as `Session.address` writes it.
         name: The endpoint's name.
 
     Returns:

@@ -138,7 +138,7 @@ class Marks:
         who: Fields that say who calls.
         where: Fields that say where requests go.
         connection: Fields that say who calls, where, and how.
-        link: Fields that a connection is made of.
+        session: Fields that a connection is made of.
         how: Fields that say how a request is sent and may be given for one call.
         per_call: Fields that may be given for one call.
         secret: Fields whose value may be or hold a secret.
@@ -156,7 +156,7 @@ class Marks:
     who: tuple[str, ...]
     where: tuple[str, ...]
     connection: frozenset[str]
-    link: tuple[str, ...]
+    session: tuple[str, ...]
     how: tuple[str, ...]
     per_call: frozenset[str]
     secret: frozenset[str]
@@ -194,7 +194,7 @@ def marks_of(cls: type[BaseModel]) -> Marks:
         who=having("who"),
         where=having("where"),
         connection=frozenset(having("who", "where", "how", "beside")),
-        link=having("who", "where", "how"),
+        session=having("who", "where", "how"),
         how=tuple(name for name in having("how") if marks[name].per_call and not marks[name].secret),
         per_call=frozenset(name for name, mark in marks.items() if mark.per_call),
         secret=frozenset(name for name, mark in marks.items() if mark.secret),

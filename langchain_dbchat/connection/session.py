@@ -11,18 +11,20 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from langchain_dbchat.connection.marks import QUERY, call_settings
 from langchain_dbchat.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from langchain_dbchat.connection.marks import Marks
+    from langchain_dbchat.connection.settings import DatabricksConnection
     from langchain_dbchat.routing.address import Workspace
     from langchain_dbchat.transport.channel import Channel
     from langchain_dbchat.transport.signing import Credentials
 
 
-class Link(NamedTuple):
+class Session(NamedTuple):
     """A connection that has been worked out: the address, the channel to it, and who signs."""
 
     workspace: Workspace
@@ -40,38 +42,38 @@ class Link(NamedTuple):
         )
 
 
-class Holder:
-    """Keeps the link of a model for as long as the fields that it came from stay the same; never copied or pickled."""
+class SessionCache:
+    """Keeps the session of a model as long as the fields that it came from stay the same; never copied or pickled."""
 
-    __slots__ = ("_key", "_link")
+    __slots__ = ("_key", "_session")
 
     def __init__(self) -> None:
         self._key: object = None
-        self._link: Link | None = None
+        self._session: Session | None = None
 
-    def get(self, key: object) -> Link | None:
-        """Return the link that was made from these fields, if it was."""
-        return self._link if self._key == key else None
+    def get(self, key: object) -> Session | None:
+        """Return the session that was made from these fields, if it was."""
+        return self._session if self._key == key else None
 
-    def put(self, key: object, link: Link) -> Link:
-        """Keep a link along with the fields that it came from."""
-        self._key, self._link = key, link
-        return link
+    def put(self, key: object, session: Session) -> Session:
+        """Keep a session along with the fields that it came from."""
+        self._key, self._session = key, session
+        return session
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Holder)
+        return isinstance(other, SessionCache)
 
     def __hash__(self) -> int:
-        return hash(Holder)
+        return hash(SessionCache)
 
-    def __reduce__(self) -> tuple[type[Holder], tuple[()]]:
-        return (Holder, ())
+    def __reduce__(self) -> tuple[type[SessionCache], tuple[()]]:
+        return (SessionCache, ())
 
-    def __copy__(self) -> Holder:
-        return Holder()
+    def __copy__(self) -> SessionCache:
+        return SessionCache()
 
-    def __deepcopy__(self, memo: object) -> Holder:
-        return Holder()
+    def __deepcopy__(self, memo: object) -> SessionCache:
+        return SessionCache()
 
 
 def endpoint_name(name: str) -> str:
@@ -115,28 +117,34 @@ def call_overrides(marks: Marks, call: Mapping[str, Any]) -> tuple[dict[str, Any
     return identity, {name: call[name] for name in marks.how if name in call}
 
 
-def caller_digest(link: Link, headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
-    """Name a caller and a workspace for a cache of answers; may read a file.
+def caller_of(settings: DatabricksConnection, session: Session, call: Mapping[str, Any]) -> str | None:
+    """Name who makes a call, and where it goes, for a cache of answers; may read a file.
 
     Args:
-        link: The connection.
-        headers: Headers that the user gave; one of them may say who calls.
-        query: Query parameters that the user gave.
+        settings: The settings of the connection.
+        session: The call's connection.
+        call: The settings of the call.
 
     Returns:
-        A digest, or None if the caller is not known before a request is signed.
+        A digest that no other caller and no other workspace has, or None where the caller is known only when a request
+        is signed: then nothing may be cached.
     """
-    name_caller = getattr(link.credentials, "cache_identity", None)
+    if settings.http_client is not None or settings.http_async_client is not None:
+        return None  # a client of the user's may sign by itself
+    name_caller = getattr(session.credentials, "cache_identity", None)
     caller = name_caller() if callable(name_caller) else None
     if caller is None:
         return None
-    workspace = link.workspace
+    given = call_settings(type(settings), call)
+    headers = {**(settings.default_headers or {}), **(given.get("default_headers") or {})}
+    query = {**(settings.default_query or {}), **(given.get(QUERY) or {})}
+    workspace = session.workspace
     parts = (
         caller,
         (workspace.kind, workspace.base_url, workspace.workspace_id),
         sorted((str(key).lower(), str(value)) for key, value in headers.items()),
         sorted((str(key), str(value)) for key, value in query.items()),
         # Where a variable has changed since, another model that is made now would call as somebody else.
-        [(name, os.environ.get(name)) for name in link.variables],
+        [(name, os.environ.get(name)) for name in session.variables],
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()

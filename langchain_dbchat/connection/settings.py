@@ -10,10 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
-from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
-from pydantic_core import PydanticSerializationError, to_json
 
 from langchain_dbchat.connection.marks import (
     COMPLETION_LIMIT,
@@ -28,11 +26,8 @@ from langchain_dbchat.connection.marks import (
     split_extra,
     unknown_field,
 )
-from langchain_dbchat.connection.session import Holder, Link, call_overrides, caller_digest, endpoint_name
-from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.connection.session import Session, SessionCache, call_overrides, endpoint_name
 from langchain_dbchat.errors.notices import warn
-from langchain_dbchat.models.families import OPENAI_COMPATIBLE, Family, family_of
-from langchain_dbchat.routing.routes import routes
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -40,8 +35,6 @@ if TYPE_CHECKING:
     from langchain_dbchat.auth.settings import AuthSettings
     from langchain_dbchat.connection.marks import Marks
     from langchain_dbchat.routing.address import Workspace
-    from langchain_dbchat.routing.routes import Paths
-    from langchain_dbchat.transport.exchange import Request
 
 DEFAULT_MODEL = "databricks-claude-sonnet-4-6"
 """What is called when neither ``model=`` nor ``DATABRICKS_MODEL`` says; it will move as models are retired."""
@@ -50,8 +43,6 @@ Token = SecretStr | Callable[[], str] | Callable[[], Awaitable[str]]
 
 _SIGN_IN = {"config_profile": "profile"}
 """Fields that `AuthSettings`, which is free of LangChain's meaning of the word, calls by their usual name."""
-
-_MEASURED = ("workspace", "gateway")  # what has a documented limit of a request's size
 
 
 class DatabricksConnection(BaseModel):
@@ -161,7 +152,7 @@ class DatabricksConnection(BaseModel):
     if TYPE_CHECKING:
         # The classes that inherit declare it. With a private attribute here, pydantic would give this class a
         # `model_post_init` of its own, which ends the chain before langchain-core's, where versions are noted.
-        _holder: Holder
+        _session_cache: SessionCache
 
     @model_validator(mode="before")
     @classmethod
@@ -227,9 +218,9 @@ class DatabricksConnection(BaseModel):
         return AuthSettings(**given)
 
     def __copy__(self) -> Self:
-        """Copy without the link: the copy may be given another identity."""
+        """Copy without the session: the copy may be given another identity."""
         copy = super().__copy__()
-        copy._holder = Holder()  # noqa: SLF001  # the copy is one of us
+        copy._session_cache = SessionCache()  # noqa: SLF001  # the copy is one of us
         return copy
 
     def with_credentials(self, **identity: Any) -> Self:
@@ -261,10 +252,10 @@ class DatabricksConnection(BaseModel):
         return self.model_copy(update=fields)
 
     def _key(self) -> tuple[Any, ...]:
-        return tuple(getattr(self, name) for name in marks_of(type(self)).link)
+        return tuple(getattr(self, name) for name in marks_of(type(self)).session)
 
-    def link(self, call: Mapping[str, Any] | None = None) -> Link:
-        """Work out where requests go and who signs them, once; may read files, so async code calls `alink`.
+    def _session(self, call: Mapping[str, Any] | None = None) -> Session:
+        """Work out where requests go and who signs them, once; may read files, so async code calls `_asession`.
 
         Args:
             call: The settings of a call, which may say who makes it.
@@ -278,16 +269,16 @@ class DatabricksConnection(BaseModel):
         identity, how = call_overrides(marks_of(type(self)), call_settings(type(self), call or {}))
         if identity or how:
             model = self.with_credentials(**identity) if identity else self
-            return model.model_copy(update=how)._settled_link()  # noqa: SLF001  # the copy is one of us
-        return self._settled_link()
+            return model.model_copy(update=how)._cached_session()  # noqa: SLF001  # the copy is one of us
+        return self._cached_session()
 
-    def _settled_link(self) -> Link:
-        """Return the link for the fields as they are, from the holder if they have not changed."""
+    def _cached_session(self) -> Session:
+        """Return the session for the fields as they are, from the holder if they have not changed."""
         key = self._key()
-        return self._holder.get(key) or self._holder.put(key, self._connect())
+        return self._session_cache.get(key) or self._session_cache.put(key, self._connect())
 
-    async def alink(self, call: Mapping[str, Any] | None = None) -> Link:
-        """Do the same as `link` without blocking the event loop.
+    async def _asession(self, call: Mapping[str, Any] | None = None) -> Session:
+        """Do the same as `_session` without blocking the event loop.
 
         Args:
             call: The settings of a call, which may say who makes it.
@@ -298,16 +289,16 @@ class DatabricksConnection(BaseModel):
         Raises:
             ConfigurationError: If there is no host or no way to sign in.
         """
-        link = self._holder.get(self._key())
-        if link is not None and not (
+        session = self._session_cache.get(self._key())
+        if session is not None and not (
             call and any(call_overrides(marks_of(type(self)), call_settings(type(self), call)))
         ):
-            return link
+            return session
         import asyncio  # noqa: PLC0415  # sync programs never load it for us
 
-        return await asyncio.to_thread(DatabricksConnection.link, self, call)
+        return await asyncio.to_thread(DatabricksConnection._session, self, call)
 
-    def _connect(self) -> Link:
+    def _connect(self) -> Session:
         from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # loads the way of signing in: first call only
         from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx: first call only
         from langchain_dbchat.transport.exchange import RetryPolicy  # noqa: PLC0415  # the same
@@ -325,104 +316,12 @@ class DatabricksConnection(BaseModel):
             http_client=self.http_client,
             http_async_client=self.http_async_client,
         )
-        return Link(signed.workspace, channel, signed.credentials, signed.variables)
-
-    def caller_of(self, link: Link, call: Mapping[str, Any]) -> str | None:
-        """Name who a call is made by, and where it goes, for a cache of answers; may read a file.
-
-        Args:
-            link: The call's connection.
-            call: The settings of the call.
-
-        Returns:
-            A digest that no other caller and no other workspace has, or None where the caller is known only when a
-            request is signed: then nothing may be cached.
-        """
-        if self.http_client is not None or self.http_async_client is not None:
-            return None  # a client of the user's may sign by itself
-        given = call_settings(type(self), call)
-        headers = {**(self.default_headers or {}), **(given.get("default_headers") or {})}
-        query = {**(self.default_query or {}), **(given.get(QUERY) or {})}
-        return caller_digest(link, headers, query)
-
-    def family_row(self, model: str, override: str | None = None) -> Family:
-        """Pick the row of the model that is called.
-
-        Args:
-            model: The endpoint's name.
-            override: A row's name.
-
-        Returns:
-            The row that is named, the one for other servers, or the one that the endpoint's name says.
-
-        Raises:
-            ValueError: If ``override`` names no row.
-        """
-        if override is None and self.base_url is not None and self._plain_server():
-            return OPENAI_COMPATIBLE
-        return family_of(model, override)
-
-    def _plain_server(self) -> bool:
-        return self._parse(self.base_url or "").kind == "openai"
+        return Session(signed.workspace, channel, signed.credentials, signed.variables)
 
     def _parse(self, address: str) -> Workspace:
         from langchain_dbchat.routing.address import parse_workspace  # noqa: PLC0415  # where a model is made
 
         return parse_workspace(address, allow_http=self.allow_http, plain=self.base_url is not None)
-
-    def write_request(  # noqa: PLR0913  # one request's parts, the last two by keyword
-        self,
-        link: Link,
-        paths: Paths,
-        model: str,
-        body: dict[str, Any],
-        *,
-        headers: Mapping[str, str] | None = None,
-        query: Mapping[str, str] | None = None,
-        streaming: bool = False,
-    ) -> Request:
-        """Address and write a request.
-
-        Args:
-            link: The connection.
-            paths: Where the operation is served.
-            model: The endpoint's name.
-            body: The body.
-            headers: Headers of this call, over those of the constructor.
-            query: Query parameters of this call, over those of the constructor.
-            streaming: Whether the answer is read as a stream.
-
-        Returns:
-            The request, unsigned.
-
-        Raises:
-            ConfigurationError: If the body holds something that is no JSON.
-            DatabricksInvalidRequestError: If the body is larger than `max_request_bytes`.
-        """
-        from langchain_dbchat.transport.attempt import user_agent  # noqa: PLC0415  # loads httpx: first call only
-        from langchain_dbchat.transport.body_limit import check_size  # noqa: PLC0415  # loads with the transport
-        from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
-
-        url, names_model = routes(link.workspace, paths, model)[0]
-        if names_model:
-            body = {"model": model, **body}
-        if self.default_query or query:
-            url = f"{url}?{urlencode({**(self.default_query or {}), **(query or {})})}"
-        ours = {"user-agent": user_agent(self.user_agent)} if self.user_agent else {}
-        try:
-            written = to_json(body)
-        except PydanticSerializationError as error:
-            raise ConfigurationError(f"The request holds something that cannot be written as JSON: {error}") from error
-        if self.max_request_bytes is not None and link.workspace.kind in _MEASURED:
-            check_size(body, len(written), self.max_request_bytes, endpoint=model, host=link.workspace.host)
-        return Request(
-            url=url,
-            headers={**ours, **(self.default_headers or {}), **(headers or {})},
-            body=written,
-            endpoint=model,
-            host=link.workspace.host,
-            streaming=streaming,
-        )
 
 
 def _take_from_extra(marks: Marks, named: dict[str, Any]) -> None:

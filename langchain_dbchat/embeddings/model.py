@@ -19,7 +19,8 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.rate_limiters import BaseRateLimiter
 from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
-from langchain_dbchat.connection.session import Holder
+from langchain_dbchat.connection.requests import is_plain_server
+from langchain_dbchat.connection.session import SessionCache
 from langchain_dbchat.connection.settings import DatabricksConnection
 from langchain_dbchat.embeddings.rows import RowArray, RowList
 from langchain_dbchat.embeddings.run import EmbeddingUsage, Facts, Meter, Run, facts_of, listed
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from langchain_dbchat.connection.session import Link
+    from langchain_dbchat.connection.session import Session
     from langchain_dbchat.embeddings.plan import Batch
     from langchain_dbchat.embeddings.run import Answer, Ask
 
@@ -122,7 +123,7 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
     """LangChain's rate limiter; asked before each request, not before each text."""
 
     _repeatable: ClassVar[bool] = True
-    _holder: Holder = PrivateAttr(default_factory=Holder)
+    _session_cache: SessionCache = PrivateAttr(default_factory=SessionCache)
 
     _meter: Meter = PrivateAttr(default_factory=Meter)
 
@@ -150,7 +151,7 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
         Raises:
             ConfigurationError: If ``dimensions`` asks for what the model cannot do.
         """
-        return facts_of(self, plain=self.base_url is not None and self._plain_server())
+        return facts_of(self, plain=is_plain_server(self))
 
     def embed_documents(self, texts: Iterable[str]) -> list[list[float]]:
         """Embed texts that are to be found.
@@ -257,7 +258,7 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
         return cast("list[float]", rows.rows[0])  # as in embed_documents
 
     def __copy__(self) -> Self:
-        """Copy without the link and the usage."""
+        """Copy without the session and the usage."""
         copy = super().__copy__()
         copy._meter = Meter()  # noqa: SLF001  # the copy is one of us
         return copy
@@ -278,9 +279,9 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
         failures: dict[int, Exception] | None = None,
         kind: str = "document",
     ) -> None:
-        link = self.link()
-        with pointing_here(), closing(Run(self, link, texts, rows, kind)) as run:
-            self._obey(run, link)
+        session = self._session()
+        with pointing_here(), closing(Run(self, session, texts, rows, kind)) as run:
+            self._obey(run, session)
             run.plan.finish(failures)
 
     async def _aembed(
@@ -290,18 +291,18 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
         failures: dict[int, Exception] | None = None,
         kind: str = "document",
     ) -> None:
-        link = await self.alink()
-        with pointing_here(), closing(Run(self, link, texts, rows, kind)) as run:
-            await self._aobey(run, link)
+        session = await self._asession()
+        with pointing_here(), closing(Run(self, session, texts, rows, kind)) as run:
+            await self._aobey(run, session)
             run.plan.finish(failures)
 
-    def _obey(self, run: Run, link: Link) -> None:
+    def _obey(self, run: Run, session: Session) -> None:
         travelling: dict[Future[Answer], Batch] = {}
         threads = ThreadPoolExecutor(run.ahead, "dbchat-embed") if run.width > 1 else _Here()
         try:
             while True:
                 while len(travelling) < run.ahead and (batch := run.plan.next()) is not None:
-                    travelling[threads.submit(copy_context().run, self._travel, run, link, run.write(batch))] = batch
+                    travelling[threads.submit(copy_context().run, self._travel, run, session, run.write(batch))] = batch
                 if not travelling:
                     return
                 for done in wait(travelling, return_when=FIRST_COMPLETED).done:
@@ -309,12 +310,12 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
         finally:
             threads.shutdown(wait=not travelling, cancel_futures=True)  # a KeyboardInterrupt does not wait
 
-    async def _aobey(self, run: Run, link: Link) -> None:
+    async def _aobey(self, run: Run, session: Session) -> None:
         travelling: dict[asyncio.Task[Answer], Batch] = {}
         try:
             while True:
                 while len(travelling) < run.ahead and (batch := run.plan.next()) is not None:
-                    travelling[asyncio.create_task(self._atravel(run, link, run.write(batch)))] = batch
+                    travelling[asyncio.create_task(self._atravel(run, session, run.write(batch)))] = batch
                 if not travelling:
                     return
                 for done in (await asyncio.wait(travelling, return_when=asyncio.FIRST_COMPLETED))[0]:
@@ -324,15 +325,15 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
                 task.cancel()
             await asyncio.gather(*travelling, return_exceptions=True)
 
-    def _travel(self, run: Run, link: Link, ask: Ask) -> Answer:
+    def _travel(self, run: Run, session: Session, ask: Ask) -> Answer:
         if self.rate_limiter is not None:
             self.rate_limiter.acquire(blocking=True)
-        return run.read(ask, link.channel.post(ask.request, ask.amend, run.gate))
+        return run.read(ask, session.channel.post(ask.request, ask.amend, run.gate))
 
-    async def _atravel(self, run: Run, link: Link, ask: Ask) -> Answer:
+    async def _atravel(self, run: Run, session: Session, ask: Ask) -> Answer:
         if self.rate_limiter is not None:
             await self.rate_limiter.aacquire(blocking=True)
-        reply = await link.channel.apost(ask.request, ask.amend, run.gate)
+        reply = await session.channel.apost(ask.request, ask.amend, run.gate)
         await asyncio.sleep(0)  # whoever takes the free place sends before this answer is parsed
         return run.read(ask, reply)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic_core import to_json
 
 from langchain_dbchat.connection.endpoints import endpoint_of
+from langchain_dbchat.connection.requests import address_request
 from langchain_dbchat.dialects.shared.refusals import named_field
 from langchain_dbchat.embeddings.plan import Plan, Rules
 from langchain_dbchat.embeddings.rows import Shape
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Future
 
-    from langchain_dbchat.connection.session import Link
+    from langchain_dbchat.connection.session import Session
     from langchain_dbchat.embeddings import DatabricksEmbeddings
     from langchain_dbchat.embeddings.plan import Batch
     from langchain_dbchat.embeddings.rows import RowArray, RowList
@@ -177,7 +178,7 @@ class Run:
 
     Args:
         model: The instance.
-        link: Its connection.
+        session: Its connection.
         texts: The texts.
         rows: Where rows are kept.
         kind: ``"query"`` or ``"document"``.
@@ -187,7 +188,7 @@ class Run:
     """
 
     def __init__(
-        self, model: DatabricksEmbeddings, link: Link, texts: Sequence[str], rows: RowList | RowArray, kind: str
+        self, model: DatabricksEmbeddings, session: Session, texts: Sequence[str], rows: RowList | RowArray, kind: str
     ) -> None:
         facts = model.facts()
         is_query = kind == "query"
@@ -197,7 +198,7 @@ class Run:
         params = {"instruction": default if said is None else said, "dimensions": facts.dimensions}
         given = model.query_params if is_query else model.documents_params
         self._model = model
-        self._link = link
+        self._session = session
         self._params = {**{key: value for key, value in params.items() if value}, **given}
         # What may be left out for an endpoint that refuses it: what nobody asked for, and what the client can do alone.
         self._optional = {"encoding_format"}
@@ -211,7 +212,7 @@ class Run:
         self.width = min(model.max_concurrency, len(texts))
         # A request that pauses before it is sent again leaves its place to one of these.
         self.ahead = self.width + _SPARE if self.width > 1 else 1
-        shared = gate_of(link.workspace.host, model.model) if model.adaptive_limit else None
+        shared = gate_of(session.workspace.host, model.model) if model.adaptive_limit else None
         self.gate = Lane(max(1, self.width), shared)
         self._bar = _progress_bar(len(texts)) if model.show_progress and len(texts) > 1 else None
 
@@ -224,13 +225,13 @@ class Run:
         Returns:
             The request, and what to do if a field of it is refused.
         """
-        known = endpoint_of(self._link.address, self._model.model)
+        known = endpoint_of(self._session.address, self._model.model)
 
         def write() -> Request:
             lessons = known.lessons() & self._optional
             params = {key: value for key, value in self._params.items() if key not in lessons}
             body = encode_embedding_request(batch.texts, params)
-            return self._model.write_request(self._link, PATHS, self._model.model, body)
+            return address_request(self._model, self._session, PATHS, self._model.model, body)
 
         def amend(error: DatabricksError, request: Request) -> Request | None:
             del request
@@ -288,8 +289,8 @@ class Run:
         model, params = self._model, self._params
         instruction = params.get("instruction")
         return Rules(
-            address=self._link.address,
-            host=self._link.workspace.host,
+            address=self._session.address,
+            host=self._session.workspace.host,
             endpoint=model.model,
             batch_size=model.batch_size,
             max_bytes=model.max_batch_bytes - len(to_json({**params, "model": model.model}, fallback=str)) - _FRAME,

@@ -9,6 +9,7 @@ import pytest
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
+from langchain_dbchat.connection.requests import family_for
 from langchain_dbchat.routing.address import Workspace, parse_workspace
 
 if TYPE_CHECKING:
@@ -233,4 +234,4 @@ def test_an_address_over_http_that_is_allowed_is_read_where_a_model_is_made() ->
     page = "http://dbx.internal/ml/endpoints/my-bot"
     assert ChatDatabricksCompat(host=page, token="t", allow_http=True).model == "my-bot"
     plain = ChatDatabricksCompat(model="m", base_url="http://llm.internal/v1", token="t", allow_http=True)
-    assert plain.family_row("m").name == "openai-compatible"
+    assert family_for(plain, "m").name == "openai-compatible"

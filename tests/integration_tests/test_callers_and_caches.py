@@ -397,9 +397,9 @@ def test_the_key_of_an_unknown_caller_never_comes_again(server: ScriptedServer) 
 def test_a_cached_answer_does_not_make_a_new_connection(server: ScriptedServer) -> None:
     llm = _llm(server, token="tok-ada", cache=InMemoryCache())
     _invoke(llm)
-    link = llm.link()
+    session = llm._session()
     _invoke(llm)
-    assert llm.link() is link
+    assert llm._session() is session
     assert _asked(server) == 1
 
 

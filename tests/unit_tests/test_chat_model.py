@@ -201,9 +201,9 @@ def test_with_credentials_gives_a_copy_and_changes_nothing() -> None:
 
 def test_a_copy_leaves_the_models_own_connection_alone() -> None:
     model = _model()
-    link = model.link()
-    assert model.with_credentials(token="another").link() is not link
-    assert model.link() is link
+    session = model._session()
+    assert model.with_credentials(token="another")._session() is not session
+    assert model._session() is session
 
 
 def test_the_cache_tells_models_apart() -> None:

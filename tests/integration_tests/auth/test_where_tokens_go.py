@@ -91,7 +91,7 @@ def test_http_to_another_machine_is_refused(call: Way, source: str, monkeypatch:
         settings[source] = address
     with pytest.raises(ValueError, match="allow_http=True"):
         call(chat(token=PAT, **settings), "Who am I?")
-    allowed = chat(token=PAT, allow_http=True, **settings).link()
+    allowed = chat(token=PAT, allow_http=True, **settings)._session()
     assert allowed.workspace.origin == address
 
 
