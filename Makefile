@@ -4,6 +4,7 @@
 #                    an environment of its own)
 # make pythons       run a part of the tests on Python 3.10, 3.12 and 3.13, as far as they are installed
 # make mutate        break transport and auth line by line and see the tests fail (FILES=... SAMPLE=... SEED=... SECONDS=...)
+# make profiles      check the capabilities that are reported (LITELLM=... also against a price list of LiteLLM's)
 # make lint types    check style and types;  make format  repair what can be repaired
 # make soak          thousands of models, calls and event loops for three minutes; nothing may be left over (SECONDS=...)
 # make fuzz          the fuzz targets, a minute each (SECONDS=..., TARGET="http11 pool")
@@ -26,7 +27,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST_ARGS ?=
 
-.PHONY: demo test pythons lint types format soak fuzz mutate bench clean
+.PHONY: demo test pythons lint types format soak fuzz mutate profiles bench clean
 
 demo: $(VENV)/.has-demo
 	@$(BIN)/python examples/demo.py $(if $(LIVE),--live)
@@ -48,6 +49,10 @@ pythons:
 mutate: $(VENV)/.has-mutate
 	@$(BIN)/python tests/mutation/mutate.py $(if $(FILES),--files $(FILES)) --sample $(or $(SAMPLE),60) --seed $(or $(SEED),0) \
 	  --seconds $(or $(SECONDS),900)
+
+profiles: $(VENV)/.has-test
+	$(BIN)/python -m pytest -q tests/unit_tests/models
+	$(if $(LITELLM),$(BIN)/python tests/profiles/compare.py $(LITELLM))
 
 lint: $(VENV)/.has-lint
 	$(BIN)/python -m ruff check .
