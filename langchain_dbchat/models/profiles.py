@@ -16,12 +16,11 @@ the fact is left out. PDFs are documented for no model in particular, audio and 
 
 from __future__ import annotations
 
+import json
 from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-
-from pydantic_core import from_json
 
 if TYPE_CHECKING:
     from langchain_core.language_models import ModelProfile
@@ -48,5 +47,5 @@ def profile_of(model: str) -> ModelProfile | None:
 
 @cache
 def _rows() -> dict[str, dict[str, Any]]:
-    rows: dict[str, dict[str, Any]] = from_json(Path(__file__).with_name("profiles.json").read_bytes())
+    rows: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("profiles.json").read_text("utf-8"))
     return rows
