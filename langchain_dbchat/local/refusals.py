@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import to_json
 
 if TYPE_CHECKING:
-    from langchain_dbchat.local.asked import Asked
+    from langchain_dbchat.local.surfaces.chat_completions.request import Asked
 
 
 class Refused(Exception):  # noqa: N818  # a refusal is an answer of the protocol, not a fault of the server

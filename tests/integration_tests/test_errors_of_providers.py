@@ -15,7 +15,7 @@ from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings, errors
 from langchain_dbchat.local import LocalWorkspace
-from langchain_dbchat.local.named_faults import NAMED
+from langchain_dbchat.local.faults.named import NAMED
 from langchain_dbchat.models.learned import forget
 
 MODEL = "databricks-gemini-3-5-flash"

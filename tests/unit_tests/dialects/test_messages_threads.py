@@ -17,11 +17,11 @@ from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder, dec
 from langchain_dbchat.dialects.chat_completions.encode import encode_request
 from langchain_dbchat.dialects.shared.reasoning import Target
 from langchain_dbchat.errors import StreamInterruptedError
-from langchain_dbchat.local import checks
-from langchain_dbchat.local.asked import Asked
 from langchain_dbchat.local.models import CHAT
 from langchain_dbchat.local.refusals import Refused
-from langchain_dbchat.local.seal import Seal
+from langchain_dbchat.local.rule_model.reasoning_signer import Seal
+from langchain_dbchat.local.surfaces.chat_completions import checks
+from langchain_dbchat.local.surfaces.chat_completions.request import Asked
 from langchain_dbchat.models.families import GENERIC, family_of
 
 SEAL = Seal()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_dbchat.local.filling import Filler, TooMuchError
-from langchain_dbchat.local.patience import search
+from langchain_dbchat.local.rule_model.pattern_search import search
+from langchain_dbchat.local.rule_model.schema_filler import Filler, TooMuchError
 
 if TYPE_CHECKING:
     import httpx

@@ -1,0 +1,1 @@
+"""What the workspace speaks: one folder for each API."""

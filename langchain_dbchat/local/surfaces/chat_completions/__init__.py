@@ -1,0 +1,1 @@
+"""The chat completions API: its requests, what is refused, its answers whole and streamed."""
