@@ -27,7 +27,7 @@ SECRET_HEADERS = frozenset({"authorization", "cookie", "x-databricks-ai-gateway-
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedRequest:
     """One request as it came in."""
 
     method: str

@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Thought:
+class ReasoningPiece:
     """A bit of reasoning."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class TextPiece:
     """A bit of the answer's text."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Fragment:
+class ToolCallPiece:
     """A bit of a tool call; ``id`` and ``name`` stand in its first one only."""
 
     index: int
@@ -36,17 +36,17 @@ class Fragment:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class FinishPiece:
     """The end of an answer, with the reason."""
 
     finish: str
 
 
-Piece = Thought | Words | Fragment | End
+Piece = ReasoningPiece | TextPiece | ToolCallPiece | FinishPiece
 
 
 @dataclass(slots=True)
-class Call:
+class ToolCall:
     """A tool call; ``arguments`` is JSON text, possibly cut off."""
 
     id: str
@@ -55,57 +55,57 @@ class Call:
 
 
 @dataclass(slots=True)
-class Answer:
+class ModelAnswer:
     """A whole answer."""
 
-    thought: str = ""
+    reasoning: str = ""
     text: str = ""
-    calls: list[Call] = field(default_factory=list)
+    calls: list[ToolCall] = field(default_factory=list)
     finish: str = "stop"
 
     @property
-    def thought_tokens(self) -> int:
+    def reasoning_tokens(self) -> int:
         """Tokens spent on reasoning."""
-        return count_tokens(self.thought)
+        return count_tokens(self.reasoning)
 
     @property
     def tokens(self) -> int:
         """Tokens spent altogether."""
-        return self.thought_tokens + count_tokens(self.text) + sum(call_tokens(call) for call in self.calls)
+        return self.reasoning_tokens + count_tokens(self.text) + sum(call_tokens(call) for call in self.calls)
 
     def add(self, piece: Piece) -> None:
         """Take in one more piece."""
-        if isinstance(piece, Thought):
-            self.thought += piece.text
-        elif isinstance(piece, Words):
+        if isinstance(piece, ReasoningPiece):
+            self.reasoning += piece.text
+        elif isinstance(piece, TextPiece):
             self.text += piece.text
-        elif isinstance(piece, Fragment):
+        elif isinstance(piece, ToolCallPiece):
             if piece.index >= len(self.calls):
-                self.calls.append(Call(piece.id or "", piece.name or "", ""))
+                self.calls.append(ToolCall(piece.id or "", piece.name or "", ""))
             self.calls[piece.index].arguments += piece.arguments
         else:
             self.finish = piece.finish
 
 
-def call_tokens(call: Call) -> int:
+def call_tokens(call: ToolCall) -> int:
     """Tokens of one call: its name, its arguments and what stands around them."""
     return 8 + count_tokens(call.name) + count_tokens(call.arguments)
 
 
-def pieces(answer: Answer) -> Iterator[Piece]:
+def pieces(answer: ModelAnswer) -> Iterator[Piece]:
     """The answer as it is spoken: word by word, calls with an empty first fragment and then small ones."""
-    for word in DELTA.findall(answer.thought):
-        yield Thought(word)
+    for word in DELTA.findall(answer.reasoning):
+        yield ReasoningPiece(word)
     for word in DELTA.findall(answer.text):
-        yield Words(word)
+        yield TextPiece(word)
     for index, call in enumerate(answer.calls):
-        yield Fragment(index, "", call.id, call.name)
+        yield ToolCallPiece(index, "", call.id, call.name)
         for start in range(0, len(call.arguments), 7):
-            yield Fragment(index, call.arguments[start : start + 7])
-    yield End(answer.finish)
+            yield ToolCallPiece(index, call.arguments[start : start + 7])
+    yield FinishPiece(answer.finish)
 
 
-def stop_at(answer: Answer, stops: list[str]) -> None:
+def stop_at(answer: ModelAnswer, stops: list[str]) -> None:
     """Cut the text before the first stop sequence."""
     places = [place for place in (answer.text.find(stop) for stop in stops if stop) if place >= 0]
     if places:
@@ -114,20 +114,20 @@ def stop_at(answer: Answer, stops: list[str]) -> None:
         answer.finish = "stop"
 
 
-def cut(answer: Answer, limit: int) -> None:
+def cut(answer: ModelAnswer, limit: int) -> None:
     """Cut the answer after ``limit`` tokens: reasoning is spent first, then text, then calls."""
     if answer.tokens <= limit:
         return
     answer.finish = "length"
-    answer.thought, left = _first(answer.thought, limit)
+    answer.reasoning, left = _first(answer.reasoning, limit)
     answer.text, left = _first(answer.text, left)
-    kept: list[Call] = []
+    kept: list[ToolCall] = []
     for call in answer.calls:
         left -= 8 + count_tokens(call.name)
         if left <= 0:
             break
         arguments, left = _first(call.arguments, left)
-        kept.append(Call(call.id, call.name, arguments))
+        kept.append(ToolCall(call.id, call.name, arguments))
     answer.calls = kept
 
 

@@ -1,4 +1,4 @@
-"""Answers from any OpenAI-compatible server, in place of the rule-based mind.
+"""Answers from any OpenAI-compatible server, in place of the rule-based model.
 
 The workspace still checks the request and shapes the answer; only the words and numbers come from elsewhere. What is
 sent there is what every such server understands: plain messages, tools, the format and the limits.
@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json, to_json
 
 from langchain_dbchat.local.refusals import Refused, plain
-from langchain_dbchat.local.rule_model.answer import End, Fragment, Piece, Thought, Words
-from langchain_dbchat.local.surfaces.chat_completions.request import parts_of
+from langchain_dbchat.local.rule_model.answer import FinishPiece, Piece, ReasoningPiece, TextPiece, ToolCallPiece
+from langchain_dbchat.local.rule_model.request import parts_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from langchain_dbchat.local.surfaces.chat_completions.request import Asked
+    from langchain_dbchat.local.rule_model.request import ModelRequest
 
-PASSED_ON = ("temperature", "top_p", "stop", "seed", "presence_penalty", "frequency_penalty", "tool_choice",
-             "response_format")  # fmt: skip
 TIMEOUT = 300.0
 
 
@@ -36,7 +34,7 @@ class Backend:
         self.url = url if "/" in url.partition("://")[2] else f"{url}/v1"
         self._model: str | None = None
 
-    async def pieces(self, asked: Asked) -> AsyncIterator[Piece]:
+    async def pieces(self, request: ModelRequest) -> AsyncIterator[Piece]:
         """The answer as it comes.
 
         Raises:
@@ -44,7 +42,7 @@ class Backend:
         """
         import httpx  # noqa: PLC0415  # only this option needs a client
 
-        body = await self._body(asked)
+        body = await self._body(request)
         finish = "stop"
         try:
             async with (
@@ -62,7 +60,7 @@ class Backend:
                             yield piece
         except (httpx.HTTPError, ValueError) as error:
             raise _upstream(0, str(error)) from error
-        yield End(finish)
+        yield FinishPiece(finish)
 
     async def embed(self, inputs: list[str]) -> list[list[float]]:
         """The vectors of these texts, in order.
@@ -94,21 +92,26 @@ class Backend:
             self._model = listed[0]["id"] if listed else "default"
         return self._model
 
-    async def _body(self, asked: Asked) -> dict[str, Any]:
+    async def _body(self, request: ModelRequest) -> dict[str, Any]:
         try:
             name = await self._model_name()
         except Exception as error:
             raise _upstream(0, str(error)) from error
         body: dict[str, Any] = {
             "model": name,
-            "messages": [_plain_message(one) for one in asked.messages],
+            "messages": [_plain_message(one) for one in request.messages],
             "stream": True,
         }
-        body |= {key: asked.body[key] for key in PASSED_ON if asked.body.get(key) is not None}
-        if asked.max_tokens is not None:
-            body["max_tokens"] = asked.max_tokens
-        if asked.tools:
-            body["tools"] = [{"type": "function", "function": tool["function"]} for tool in asked.tools]
+        body |= request.sampling
+        if request.stop:
+            body["stop"] = request.stop
+        if request.response_format:
+            body["response_format"] = request.response_format
+        if request.max_tokens is not None:
+            body["max_tokens"] = request.max_tokens
+        if request.tools:
+            body["tools"] = [{"type": "function", "function": tool["function"]} for tool in request.tools]
+            body["tool_choice"] = request.tool_choice
         return body
 
 
@@ -134,13 +137,13 @@ def _plain_message(message: dict[str, Any]) -> dict[str, Any]:
 def _pieces_in(delta: dict[str, Any]) -> list[Piece]:
     found: list[Piece] = []
     if delta.get("reasoning_content"):
-        found.append(Thought(delta["reasoning_content"]))
+        found.append(ReasoningPiece(delta["reasoning_content"]))
     if delta.get("content"):
-        found.append(Words(delta["content"]))
+        found.append(TextPiece(delta["content"]))
     for place, call in enumerate(delta.get("tool_calls") or []):
         function = call.get("function") or {}
         index, arguments = call.get("index", place), function.get("arguments") or ""
-        found.append(Fragment(index, arguments, call.get("id") or None, function.get("name") or None))
+        found.append(ToolCallPiece(index, arguments, call.get("id") or None, function.get("name") or None))
     return found
 
 

@@ -31,7 +31,7 @@ STARTERS = frozenset(
 
 
 @dataclass(slots=True)
-class Found:
+class ExtractedValues:
     """The values of one text, in order."""
 
     text: str
@@ -45,7 +45,7 @@ class Found:
     used: set[str] = field(default_factory=set)
 
     @classmethod
-    def of(cls, text: str) -> Found:
+    def of(cls, text: str) -> ExtractedValues:
         """Look through a text."""
         found = cls(text)
         found.numbers = [number.replace(",", "") for number in NUMBER.findall(text)]

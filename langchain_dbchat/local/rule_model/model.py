@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json, to_json
 
-from langchain_dbchat.local.rule_model import replies as speech
-from langchain_dbchat.local.rule_model.answer import Answer, Call, cut, stop_at
-from langchain_dbchat.local.rule_model.extracted_values import Found
-from langchain_dbchat.local.rule_model.schema_filler import Filler, is_place
-from langchain_dbchat.local.rule_model.tool_selection import clause_for, likeliest, relevant
-from langchain_dbchat.local.surfaces.chat_completions.checks.schemas import fault_in
-from langchain_dbchat.local.surfaces.chat_completions.checks.sizes import excess_in
-from langchain_dbchat.local.surfaces.chat_completions.request import text_of
+from langchain_dbchat.local.rule_model import replies
+from langchain_dbchat.local.rule_model.answer import ModelAnswer, ToolCall, cut, stop_at
+from langchain_dbchat.local.rule_model.extracted_values import ExtractedValues
+from langchain_dbchat.local.rule_model.request import text_of
+from langchain_dbchat.local.rule_model.schema_filler import SchemaFiller, is_place
+from langchain_dbchat.local.rule_model.schemas import error_in, excess_in
+from langchain_dbchat.local.rule_model.tool_selection import best_tool, clause_about, select_tools
 
 if TYPE_CHECKING:
-    from langchain_dbchat.local.surfaces.chat_completions.request import Asked
+    from langchain_dbchat.local.rule_model.request import ModelRequest
 
 
-class Turn:
+class CurrentTurn:
     """What a request says, sorted: who asked what, and what tools have said since."""
 
     def __init__(self, messages: list[dict[str, Any]]) -> None:
@@ -50,99 +49,100 @@ class Turn:
     @property
     def context(self) -> str:
         """What was supplied to answer from."""
-        return speech.context_in(self.prompt) or speech.context_in(self.system)
+        return replies.context_in(self.prompt) or replies.context_in(self.system)
 
 
-def think(asked: Asked, choice: int = 0) -> Answer:
+def answer_request(request: ModelRequest, choice: int = 0) -> ModelAnswer:
     """The answer to a request.
 
     Args:
-        asked: The request, checked.
+        request: The request, checked.
         choice: Which of the ``n`` answers.
     """
-    turn = Turn(asked.messages)
-    answer = decide(asked, turn)
+    turn = CurrentTurn(request.messages)
+    answer = choose_answer(request, turn)
     for place, call in enumerate(answer.calls):
-        call.id = call_id(asked, place, choice)
+        call.id = call_id(request, place, choice)
     if choice:
         answer.text += f" (answer {choice + 1})" if answer.text else ""
-    if asked.model.family.tools_as_text and answer.calls:
+    if request.model.family.tools_as_text and answer.calls:
         answer.text = "\n".join(_written(call) for call in answer.calls)
         answer.calls = []
-    if asked.model.leaks_calls and asked.thinking == "disabled" and answer.calls:
+    if request.model.leaks_tool_calls and request.reasoning_disabled and answer.calls:
         answer.text = "\n".join(f'<invoke name="{call.name}">{call.arguments}</invoke>' for call in answer.calls)
         answer.calls, answer.finish = [], "tool_calls"
     elif answer.calls:
         answer.finish = "tool_calls"
-    if asked.thinks:
-        answer.thought = _reason(turn, answer)
-    stops = asked.body.get("stop")
-    stop_at(answer, [stops] if isinstance(stops, str) else list(stops or []))
-    if asked.max_tokens is not None:
-        cut(answer, asked.max_tokens)
+    if request.reasons:
+        answer.reasoning = _reason(turn, answer)
+    stop_at(answer, request.stop)
+    if request.max_tokens is not None:
+        cut(answer, request.max_tokens)
     return answer
 
 
-def decide(asked: Asked, turn: Turn) -> Answer:
+def choose_answer(request: ModelRequest, turn: CurrentTurn) -> ModelAnswer:
     """The answer without reasoning and limits."""
-    calls = choose_calls(asked, turn)
+    calls = choose_calls(request, turn)
     if calls:
-        preface = asked.model.family.voice == "claude" and asked.body.get("tool_choice") in (None, "auto")
-        return Answer(text="I'll look that up." if preface else "", calls=calls)
-    schema = _wanted_schema(asked, turn)
+        preface = request.model.family.announces_calls and request.tool_choice == "auto"
+        return ModelAnswer(text="I'll look that up." if preface else "", calls=calls)
+    schema = _wanted_schema(request, turn)
     if schema is not None:
         # Format instructions within the prompt are no values.
         prompt = "\n".join(line for line in turn.prompt.split("\n") if '"properties"' not in line)
         text = "\n".join([prompt, *(result for _, result in turn.results)])
-        return Answer(text=_dumps(Filler(text, schema).fill(schema)))
+        return ModelAnswer(text=_dumps(SchemaFiller(text, schema).fill(schema)))
     if turn.results:
-        return Answer(text=speech.from_results(turn.prompt, turn.results))
-    return Answer(text=speech.in_words(turn.prompt, turn.context, turn.earlier))
+        return ModelAnswer(text=replies.answer_from_results(turn.prompt, turn.results))
+    return ModelAnswer(text=replies.answer_in_text(turn.prompt, turn.context, turn.earlier))
 
 
-def choose_calls(asked: Asked, turn: Turn) -> list[Call]:
+def choose_calls(request: ModelRequest, turn: CurrentTurn) -> list[ToolCall]:
     """The tool calls of an answer; empty when it is text."""
-    tools = [tool["function"] for tool in asked.tools]
-    choice = asked.body.get("tool_choice", "auto")
-    hidden = asked.model.format_hides_tools and asked.body.get("response_format")
+    tools = [tool["function"] for tool in request.tools]
+    choice = request.tool_choice
+    hidden = request.model.format_hides_tools and request.response_format
     if not tools or choice == "none" or hidden:
         return []
-    prompt = speech.question_in(turn.prompt) if turn.context else turn.prompt
+    prompt = replies.question_in(turn.prompt) if turn.context else turn.prompt
     done = {name for name, _ in turn.calls}
     if isinstance(choice, dict):
         chosen = [tool for tool in tools if tool["name"] == choice["function"]["name"]]
     elif choice == "required":
         fresh = [tool for tool in tools if tool["name"] not in done] or tools
-        chosen = relevant(fresh, prompt) or [likeliest(fresh, prompt)]
+        chosen = select_tools(fresh, prompt) or [best_tool(fresh, prompt)]
     else:
-        chosen = relevant(tools, prompt)
+        chosen = select_tools(tools, prompt)
     calls = [call for tool in chosen for call in _calls_of(tool, turn, forced=choice != "auto")]
-    return calls if asked.model.family.grouped_calls else calls[:1]
+    return calls if request.model.family.grouped_calls else calls[:1]
 
 
-def _calls_of(tool: dict[str, Any], turn: Turn, *, forced: bool) -> list[Call]:
+def _calls_of(tool: dict[str, Any], turn: CurrentTurn, *, forced: bool) -> list[ToolCall]:
     """The calls of one tool: one, or one for each of several places; without those that this turn has made already."""
     schema = tool.get("parameters") or {}
     properties = schema.get("properties") or {}
     done = [_loads(arguments) for name, arguments in turn.calls if name == tool["name"]]
     place = next((key for key, part in properties.items() if isinstance(part, dict) and is_place(key, part)), None)
-    places = list(dict.fromkeys(Found.of(turn.prompt).listed))
+    places = list(dict.fromkeys(ExtractedValues.of(turn.prompt).listed))
     if place and len(properties) == 1 and len(places) > 1:
-        return [Call("", tool["name"], _dumps({place: one})) for one in places if forced or {place: one} not in done]
+        return [
+            ToolCall("", tool["name"], _dumps({place: one})) for one in places if forced or {place: one} not in done
+        ]
     if done and not forced:
         return []
     text = "\n".join([turn.prompt, *(result for _, result in turn.results)])
-    clause = clause_for(tool, turn.prompt)
-    return [Call("", tool["name"], _dumps(Filler(text, schema, clause).fill(schema)) if properties else "{}")]
+    clause = clause_about(tool, turn.prompt)
+    return [ToolCall("", tool["name"], _dumps(SchemaFiller(text, schema, clause).fill(schema)) if properties else "{}")]
 
 
-def call_id(asked: Asked, place: int, choice: int) -> str:
+def call_id(request: ModelRequest, place: int, choice: int) -> str:
     """An id for a tool call; the same request gives the same one."""
-    digest = hashlib.sha256(to_json([asked.endpoint, asked.messages, place, choice])).hexdigest()
-    return asked.model.family.call_id + digest[:22]
+    digest = hashlib.sha256(to_json([request.endpoint, request.messages, place, choice])).hexdigest()
+    return request.model.family.call_id + digest[:22]
 
 
-def _reason(turn: Turn, answer: Answer) -> str:
+def _reason(turn: CurrentTurn, answer: ModelAnswer) -> str:
     """One honest sentence about the decision, short so that a small token limit still leaves room for the answer."""
     if answer.calls:
         return f"The user's request needs {' and '.join(dict.fromkeys(call.name for call in answer.calls))}."
@@ -153,9 +153,9 @@ def _reason(turn: Turn, answer: Answer) -> str:
     return "Nothing to look up here, so I answer directly."
 
 
-def _wanted_schema(asked: Asked, turn: Turn) -> dict[str, Any] | None:
+def _wanted_schema(request: ModelRequest, turn: CurrentTurn) -> dict[str, Any] | None:
     """The JSON schema that the text has to fit: from ``response_format``, or from instructions in the prompt."""
-    wanted = asked.body.get("response_format") or {}
+    wanted = request.response_format
     if wanted.get("type") == "json_schema":
         schema = wanted.get("json_schema", {}).get("schema")
         return schema if isinstance(schema, dict) else {}
@@ -178,7 +178,7 @@ def _schema_in(text: str) -> dict[str, Any] | None:
             continue
         if not isinstance(value, dict) or not isinstance(value.get("properties"), dict):
             continue
-        if fault_in(value) is None and excess_in(value) is None:
+        if error_in(value) is None and excess_in(value) is None:
             return value
     return None
 
@@ -193,7 +193,7 @@ def _keys_in(text: str) -> list[str]:
     return [key for key in re.split(r"\s*,\s*|\s+and\s+|\s+", listed.group(1)) if key] if listed else []
 
 
-def _written(call: Call) -> str:
+def _written(call: ToolCall) -> str:
     """A call as gemma writes it into its text (wire facts 3.4)."""
     return f'```tool_code\n{{"name": "{call.name}", "parameters": {call.arguments}}}\n```'
 

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 
-class Seal:
+class ReasoningSigner:
     """Signs with a key of its own."""
 
     def __init__(self) -> None:
@@ -30,21 +30,21 @@ class Seal:
         """A signature over ``parts``; ``kind`` keeps one family's from passing as another's."""
         return "EqoB" + base64.b64encode(self._digest(kind, *parts)).decode()
 
-    def holds(self, signature: object, kind: str, *parts: str) -> bool:
+    def verify(self, signature: object, kind: str, *parts: str) -> bool:
         """Whether ``signature`` is ours, of this kind, over these parts."""
         return isinstance(signature, str) and hmac.compare_digest(signature.encode(), self.sign(kind, *parts).encode())
 
-    def hide(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """Redacted reasoning: the text, unreadable at a glance and signed."""
         hidden = base64.b64encode(text.encode()).decode()
         return f"{self.sign('hidden', hidden)}.{hidden}"
 
-    def is_hidden(self, data: object) -> bool:
+    def is_redaction(self, data: object) -> bool:
         """Whether ``data`` is redacted reasoning of ours."""
         if not isinstance(data, str):
             return False
         signature, _, hidden = data.partition(".")
-        return self.holds(signature, "hidden", hidden)
+        return self.verify(signature, "hidden", hidden)
 
 
 def canonical_arguments(arguments: object) -> str:

@@ -85,7 +85,7 @@ def best_sentences(question: str, context: str, most: int = 3) -> list[str]:
     return [sentences[place] for place in sorted(chosen) if scores[place] >= 0.75 * best]
 
 
-def from_results(question: str, results: list[tuple[str, str]]) -> str:
+def answer_from_results(question: str, results: list[tuple[str, str]]) -> str:
     """An answer made of tool results.
 
     Args:
@@ -101,7 +101,7 @@ def from_results(question: str, results: list[tuple[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def in_words(prompt: str, context: str, earlier: list[str]) -> str:
+def answer_in_text(prompt: str, context: str, earlier: list[str]) -> str:
     """A plain answer.
 
     Args:

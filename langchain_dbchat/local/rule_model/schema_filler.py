@@ -36,11 +36,11 @@ BUDGET = 20_000  # steps, or pieces of 64 characters
 MOST_LEVELS = 60  # schemas within each other, by nesting or by reference
 
 
-class TooMuchError(ValueError):
+class SchemaTooLargeError(ValueError):
     """A schema whose values would be too many or too large."""
 
 
-class Filler:
+class SchemaFiller:
     """Fills schemas from one text.
 
     Args:
@@ -50,13 +50,13 @@ class Filler:
     """
 
     def __init__(self, text: str, root: dict[str, Any], focus: str = "") -> None:
-        self.found = patterns.Found.of(text)
+        self.found = patterns.ExtractedValues.of(text)
         self.root = root
         self._left = BUDGET
         self._level = 0
         keys = root.get("properties") or {}
         self.found.quoted = [quoted for quoted in self.found.quoted if quoted not in keys]
-        first = patterns.Found.of(focus).numbers
+        first = patterns.ExtractedValues.of(focus).numbers
         self.found.numbers = [*first, *(number for number in self.found.numbers if number not in first)]
 
     def fill(self, schema: dict[str, Any], key: str = "", *, required: bool = True, depth: int = 0) -> Any:
@@ -104,9 +104,9 @@ class Filler:
         size = len(value) if isinstance(value, str) else len(to_json(value)) if isinstance(value, dict | list) else 0
         self._left -= 1 + size // 64
         if self._left < 0:
-            raise TooMuchError("its values would be too many or too large")
+            raise SchemaTooLargeError("its values would be too many or too large")
         if self._level > MOST_LEVELS:
-            raise TooMuchError("it is nested too deeply, or refers to itself without end")
+            raise SchemaTooLargeError("it is nested too deeply, or refers to itself without end")
 
     def resolve(self, schema: dict[str, Any]) -> dict[str, Any]:
         """The schema with ``$ref`` followed and ``allOf`` merged."""

@@ -18,7 +18,7 @@ GENERIC = frozenset(
 """Words that many tools have in their names and descriptions and that say nothing."""
 
 
-def evidence(tool: dict[str, Any], prompt: str) -> tuple[float, set[str]]:
+def score_tool(tool: dict[str, Any], prompt: str) -> tuple[float, set[str]]:
     """How much of a prompt speaks for a tool.
 
     Args:
@@ -41,9 +41,9 @@ def evidence(tool: dict[str, Any], prompt: str) -> tuple[float, set[str]]:
     return 2 * coverage + len(shared_name) + 0.25 * len(shared_words), {*shared_name, *shared_words}
 
 
-def relevant(tools: list[dict[str, Any]], prompt: str) -> list[dict[str, Any]]:
+def select_tools(tools: list[dict[str, Any]], prompt: str) -> list[dict[str, Any]]:
     """The tools that a prompt asks for, in the order offered; each has to bring a word that a better one has not."""
-    judged = [(place, *evidence(tool, prompt)) for place, tool in enumerate(tools)]
+    judged = [(place, *score_tool(tool, prompt)) for place, tool in enumerate(tools)]
     taken: set[str] = set()
     chosen: list[int] = []
     for place, score, words in sorted(judged, key=lambda one: -one[1]):
@@ -53,13 +53,13 @@ def relevant(tools: list[dict[str, Any]], prompt: str) -> list[dict[str, Any]]:
     return [tools[place] for place in sorted(chosen)]
 
 
-def likeliest(tools: list[dict[str, Any]], prompt: str) -> dict[str, Any]:
+def best_tool(tools: list[dict[str, Any]], prompt: str) -> dict[str, Any]:
     """The one tool that a prompt asks for most; the first when it asks for none."""
-    return max(tools, key=lambda tool: evidence(tool, prompt)[0])
+    return max(tools, key=lambda tool: score_tool(tool, prompt)[0])
 
 
-def clause_for(tool: dict[str, Any], prompt: str) -> str:
+def clause_about(tool: dict[str, Any], prompt: str) -> str:
     """The part of a prompt that speaks of a tool: ``add 5 to 7`` in ``multiply 3 by 4 and add 5 to 7``."""
     clauses = CLAUSE.split(prompt)
-    best = max(clauses, key=lambda clause: evidence(tool, clause)[0])
-    return best if evidence(tool, best)[0] else ""
+    best = max(clauses, key=lambda clause: score_tool(tool, clause)[0])
+    return best if score_tool(tool, best)[0] else ""

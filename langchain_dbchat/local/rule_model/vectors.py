@@ -19,7 +19,7 @@ TRIGRAM_WEIGHT = 0.15
 
 
 @lru_cache(maxsize=65_536)
-def _spots(feature: str, places: int) -> tuple[tuple[int, float], ...]:
+def _positions(feature: str, places: int) -> tuple[tuple[int, float], ...]:
     digest = hashlib.blake2b(feature.encode(), digest_size=4 * places).digest()
     numbers = [int.from_bytes(digest[4 * place : 4 * place + 4], "big") for place in range(places)]
     return tuple((number % DIMENSIONS, 1.0 if number >> 31 else -1.0) for number in numbers)
@@ -40,12 +40,12 @@ def embed(text: str, *, norm: float = 1.0, dimensions: int = DIMENSIONS, window:
     vector = [0.0] * DIMENSIONS
     for word, count in Counter(words).items():
         damped = 1 + math.log(count)
-        for spot, sign in _spots(word, PLACES):
-            vector[spot] += sign * damped
+        for position, sign in _positions(word, PLACES):
+            vector[position] += sign * damped
         padded = f"^{word}$"
         for start in range(len(padded) - 2):
-            ((spot, sign),) = _spots("#" + padded[start : start + 3], 1)
-            vector[spot] += TRIGRAM_WEIGHT * sign * damped
+            ((position, sign),) = _positions("#" + padded[start : start + 3], 1)
+            vector[position] += TRIGRAM_WEIGHT * sign * damped
     kept = vector[:dimensions]
     length = math.sqrt(sum(value * value for value in kept)) or 1.0
     return [round(value / length * norm, 8) for value in kept]

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.local.models import CHAT, EMBEDDING, Embedder, Model
+from langchain_dbchat.local.models import CHAT, EMBEDDING, ServedEmbedder, ServedModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_dbchat.local.surfaces.chat_completions.request import Surface
+    from langchain_dbchat.local.surfaces.surface import EntryPoint
 
-Served = Model | Embedder
+Served = ServedModel | ServedEmbedder
 
 API_TYPES = {"claude": "anthropic/v1/messages", "gpt": "openai/v1/responses", "gemini": "gemini/v1/generateContent"}
 
 
-class Catalogue:
+class EndpointRegistry:
     """Names and what they serve.
 
     Args:
@@ -33,7 +33,7 @@ class Catalogue:
         self.endpoints: dict[str, Served] = {
             _endpoint_name(served): served
             for served in known.values()
-            if retired or isinstance(served, Embedder) or not served.retired
+            if retired or isinstance(served, ServedEmbedder) or not served.retired
         }
         for name, model in (extra or {}).items():
             short = model.removeprefix("databricks-").removeprefix("system.ai.")
@@ -43,9 +43,9 @@ class Catalogue:
                 )
             self.endpoints[name] = known[short]
 
-    def find(self, name: str, surface: Surface) -> Served | None:
+    def find(self, name: str, entry: EntryPoint) -> Served | None:
         """What an endpoint serves; only the gateway knows ``system.ai`` names (wire facts 1.2)."""
-        if surface == "gateway" and name.startswith("system.ai."):
+        if entry == "gateway" and name.startswith("system.ai."):
             name = "databricks-" + name.removeprefix("system.ai.")
         return self.endpoints.get(name)
 
@@ -54,9 +54,9 @@ class Catalogue:
         served = self.endpoints.get(name)
         if served is None:
             return None
-        chat = isinstance(served, Model)
+        chat = isinstance(served, ServedModel)
         entity: dict[str, Any] = {"name": served.name, "type": "FOUNDATION_MODEL"}
-        if isinstance(served, Model) and served.family.name == "external":
+        if isinstance(served, ServedModel) and served.family.name == "external":
             entity = {
                 "name": served.name,
                 "type": "EXTERNAL_MODEL",
@@ -75,8 +75,8 @@ class Catalogue:
 
     @staticmethod
     def _foundation(served: Served) -> dict[str, Any]:
-        kind = "chat/completions" if isinstance(served, Model) else "embeddings"
-        native = API_TYPES.get(served.family.name) if isinstance(served, Model) else None
+        kind = "chat/completions" if isinstance(served, ServedModel) else "embeddings"
+        native = API_TYPES.get(served.family.name) if isinstance(served, ServedModel) else None
         return {
             "name": f"system.ai.{served.name}",
             "display_name": served.name.replace("-", " ").title(),
@@ -91,5 +91,5 @@ class Catalogue:
 
 def _endpoint_name(served: Served) -> str:
     """Databricks' own endpoints are called ``databricks-<model>``; an external one is called what its makers like."""
-    external = isinstance(served, Model) and served.family.name == "external"
+    external = isinstance(served, ServedModel) and served.family.name == "external"
     return served.name if external else f"databricks-{served.name}"

@@ -29,7 +29,7 @@ class Identity:
         self.lifetime = lifetime
         self._issued: dict[str, float] = {}
 
-    def admit(self, authorization: str | None) -> None:
+    def authenticate(self, authorization: str | None) -> None:
         """Let a request in.
 
         Raises:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from langchain_dbchat.local.faults.plan import SECRET_HEADERS, Fault, Faults, Recorded
+from langchain_dbchat.local.faults.plan import SECRET_HEADERS, Fault, Faults, RecordedRequest
 from langchain_dbchat.local.refusals import Refused, plain
-from langchain_dbchat.local.server.routes import json_response
+from langchain_dbchat.local.surfaces.surface import json_response
 
 if TYPE_CHECKING:
     from collections import deque
@@ -29,7 +29,7 @@ class _Dropped(Exception):  # noqa: N818  # a signal within this module
     """The connection is to be cut here."""
 
 
-class Front:
+class Middleware:
     """An ASGI app around the routes.
 
     Args:
@@ -41,7 +41,7 @@ class Front:
     """
 
     def __init__(
-        self, app: ASGIApp, identity: Identity, faults: Faults, requests: deque[Recorded], latency: float
+        self, app: ASGIApp, identity: Identity, faults: Faults, requests: deque[RecordedRequest], latency: float
     ) -> None:
         self._app = app
         self._identity = identity
@@ -83,7 +83,7 @@ class Front:
             if fault is not None:
                 fault.strike()
             if not scope["path"].startswith(OPEN_PATHS):
-                self._identity.admit(headers.get("authorization"))
+                self._identity.authenticate(headers.get("authorization"))
             check_size(size)
         except Refused as refused:
             app = json_response(refused.body, refused.status, refused.headers)
@@ -96,7 +96,7 @@ class Front:
             parsed = None
         shown = {name: value for name, value in headers.items() if name not in SECRET_HEADERS}
         query = scope["query_string"].decode("latin-1")
-        self._requests.append(Recorded(scope["method"], scope["path"], query, shown, body, parsed))
+        self._requests.append(RecordedRequest(scope["method"], scope["path"], query, shown, body, parsed))
 
 
 class _Replies:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from langchain_dbchat.local.faults.named import NAMED
-from langchain_dbchat.local.faults.plan import Fault, Faults, Recorded
+from langchain_dbchat.local.faults.plan import Fault, Faults, RecordedRequest
 from langchain_dbchat.local.rule_model.backend import Backend
-from langchain_dbchat.local.server.endpoints import Catalogue
+from langchain_dbchat.local.server.endpoints import EndpointRegistry
 from langchain_dbchat.local.server.identity import Identity
-from langchain_dbchat.local.server.middleware import Front
-from langchain_dbchat.local.server.routes import Site
+from langchain_dbchat.local.server.middleware import Middleware
+from langchain_dbchat.local.server.routes import create_app
+from langchain_dbchat.local.surfaces.surface import Services
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,12 +58,13 @@ class LocalWorkspace:
         endpoints: Mapping[str, str] | None = None,
         retired: bool = False,
     ) -> None:
-        self.requests: deque[Recorded] = deque(maxlen=KEPT_REQUESTS)
+        self.requests: deque[RecordedRequest] = deque(maxlen=KEPT_REQUESTS)
         self._identity = Identity(token, token_lifetime)
-        self._catalogue = Catalogue(endpoints, retired=retired)
+        self._registry = EndpointRegistry(endpoints, retired=retired)
         self._faults = Faults()
-        site = Site(self._identity, self._catalogue, Backend(backend) if backend else None, pace)
-        self._app = Front(site.app(), self._identity, self._faults, self.requests, latency)
+        services = Services(self._registry, Backend(backend) if backend else None, pace)
+        app = create_app(services, self._identity)
+        self._app = Middleware(app, self._identity, self._faults, self.requests, latency)
         self._port = port
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -92,7 +94,7 @@ class LocalWorkspace:
     @property
     def endpoints(self) -> list[str]:
         """The names of all endpoints."""
-        return sorted(self._catalogue.endpoints)
+        return sorted(self._registry.endpoints)
 
     def fail_next(  # noqa: PLR0913  # what may go wrong, all by name
         self,

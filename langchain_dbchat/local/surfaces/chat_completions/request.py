@@ -1,53 +1,61 @@
-"""One request as the checks, the mind and the shapes see it."""
+"""One chat completions request, as the checks and the answers read it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from langchain_dbchat.local.rule_model.request import ModelRequest
 
 if TYPE_CHECKING:
-    from langchain_dbchat.local.models import Model
-    from langchain_dbchat.local.rule_model.reasoning_signer import Seal
+    from langchain_dbchat.local.families import ServedFamily
+    from langchain_dbchat.local.models import ServedModel
+    from langchain_dbchat.local.rule_model.reasoning_signer import ReasoningSigner
+    from langchain_dbchat.local.surfaces.surface import EntryPoint
 
-Surface = Literal["path", "openai", "gateway"]
-"""The three ways in: ``/serving-endpoints/{name}/invocations``, the OpenAI-shaped aliases, the gateway (facts 1.1)."""
+SAMPLING = ("temperature", "top_p", "seed", "presence_penalty", "frequency_penalty")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A chat request that reached an endpoint."""
+class ChatRequestBody:
+    """A chat completions request to an endpoint."""
 
-    model: Model
+    model: ServedModel
     """The model behind the endpoint."""
     endpoint: str
-    """The name that was asked for."""
-    surface: Surface
-    """The way in; the same refusal reads differently on each."""
+    """The name that was called."""
+    entry: EntryPoint
+    """The path that the request came by; the same refusal reads differently on each."""
     body: dict[str, Any]
-    """The JSON body. Nobody changes it."""
-    seal: Seal
+    """The JSON body, which nothing here changes."""
+    signer: ReasoningSigner
     """The workspace's signer."""
 
     @property
+    def family(self) -> ServedFamily:
+        """The family of the model."""
+        return self.model.family
+
+    @property
     def messages(self) -> list[dict[str, Any]]:
-        """The messages, of which `checks.messages` has made sure that they are dicts."""
+        """The messages; `checks.messages` makes sure that they are dicts."""
         messages = self.body.get("messages")
         return messages if isinstance(messages, list) else []
 
     @property
     def tools(self) -> list[dict[str, Any]]:
-        """The offered tools; empty when there are none."""
+        """The offered tools; empty if there are none."""
         tools = self.body.get("tools")
         return tools if isinstance(tools, list) else []
 
     @property
     def streaming(self) -> bool:
-        """Whether a stream was asked for."""
+        """Whether the client asks for a stream."""
         return self.body.get("stream") is True
 
     @property
     def max_tokens(self) -> int | None:
-        """The token limit of the answer: asked for, or the model's own default, or none."""
+        """The token limit of the answer: the request's, or the model's own default, or none."""
         for key in ("max_tokens", "max_completion_tokens"):
             value = self.body.get(key)
             if isinstance(value, int):
@@ -62,30 +70,32 @@ class Asked:
         return kind if isinstance(kind, str) else None
 
     @property
-    def thinks(self) -> bool:
+    def reasons(self) -> bool:
         """Whether the answer to this request comes with reasoning (wire facts 2.3)."""
-        if self.model.family.reasoning == "none":
+        if self.family.reasoning == "none":
             return False
-        if self.model.always_thinks:
+        if self.model.always_reasons:
             return True
         if self.thinking is not None:
             return self.thinking in {"enabled", "adaptive"}
         effort = self.body.get("reasoning_effort")
         if effort is None:
-            return self.model.thinks_unasked
+            return self.model.reasons_by_default
         return effort not in {"none", "disabled"}
 
-
-def parts_of(message: dict[str, Any]) -> list[dict[str, Any]]:
-    """The content of a message as a list of parts; a string is one text part."""
-    content = message.get("content")
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content else []
-    if isinstance(content, list):
-        return [part for part in content if isinstance(part, dict)]
-    return []
-
-
-def text_of(message: dict[str, Any]) -> str:
-    """The text of a message, without reasoning, images and files."""
-    return "\n".join(str(part.get("text", "")) for part in parts_of(message) if part.get("type") == "text")
+    def for_model(self) -> ModelRequest:
+        """What the model is asked; only for a request that has passed the checks."""
+        stop = self.body.get("stop")
+        return ModelRequest(
+            model=self.model,
+            endpoint=self.endpoint,
+            messages=self.messages,
+            tools=self.tools,
+            tool_choice=self.body.get("tool_choice", "auto"),
+            response_format=self.body.get("response_format") or {},
+            stop=[stop] if isinstance(stop, str) else list(stop or []),
+            max_tokens=self.max_tokens,
+            reasons=self.reasons,
+            reasoning_disabled=self.thinking == "disabled",
+            sampling={key: self.body[key] for key in SAMPLING if self.body.get(key) is not None},
+        )

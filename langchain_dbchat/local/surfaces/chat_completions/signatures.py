@@ -5,56 +5,56 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_dbchat.local.rule_model.reasoning_signer import canonical, canonical_arguments
-from langchain_dbchat.local.surfaces.chat_completions.request import text_of
+from langchain_dbchat.local.rule_model.request import text_of
 
 if TYPE_CHECKING:
-    from langchain_dbchat.local.surfaces.chat_completions.request import Asked
+    from langchain_dbchat.local.surfaces.chat_completions.request import ChatRequestBody
 
 BINDS_PREFIX = frozenset({"claude-opus-5-5", "claude-fable-5-1"})
 """Models whose signatures hold only after the very same messages (wire facts 5.1)."""
 
 
-def binding(asked: Asked, before: int) -> str:
+def binding(request: ChatRequestBody, before: int) -> str:
     """What a reasoning signature binds besides the text.
 
     Args:
-        asked: The request.
+        request: The request.
         before: How many messages stood before the answer.
     """
-    if asked.model.name not in BINDS_PREFIX:
+    if request.model.name not in BINDS_PREFIX:
         return ""
     prefix = [
         {"role": message.get("role"), "text": text_of(message), "calls": message.get("tool_calls") or []}
-        for message in asked.messages[:before]
+        for message in request.messages[:before]
     ]
     return canonical(prefix)
 
 
-def sign_reasoning(asked: Asked, text: str) -> str:
+def sign_reasoning(request: ChatRequestBody, text: str) -> str:
     """Claude's signature of the reasoning in the answer to ``asked``."""
-    return asked.seal.sign("claude", text, binding(asked, len(asked.messages)))
+    return request.signer.sign("claude", text, binding(request, len(request.messages)))
 
 
-def sign_call(asked: Asked, name: str, arguments: str) -> str:
+def sign_call(request: ChatRequestBody, name: str, arguments: str) -> str:
     """Gemini's signature of a tool call."""
-    return asked.seal.sign("gemini-call", name, canonical_arguments(arguments))
+    return request.signer.sign("gemini-call", name, canonical_arguments(arguments))
 
 
-def sign_text(asked: Asked, text: str) -> str:
+def sign_text(request: ChatRequestBody, text: str) -> str:
     """Gemini's signature of a text part."""
-    return asked.seal.sign("gemini-text", text)
+    return request.signer.sign("gemini-text", text)
 
 
-def reasoning_holds(asked: Asked, before: int, text: str, signature: object) -> bool:
+def reasoning_holds(request: ChatRequestBody, before: int, text: str, signature: object) -> bool:
     """Whether a replayed reasoning part is ours and unchanged."""
-    return asked.seal.holds(signature, "claude", text, binding(asked, before))
+    return request.signer.verify(signature, "claude", text, binding(request, before))
 
 
-def call_holds(asked: Asked, name: str, arguments: object, signature: object) -> bool:
+def call_holds(request: ChatRequestBody, name: str, arguments: object, signature: object) -> bool:
     """Whether a replayed tool call is ours and unchanged."""
-    return asked.seal.holds(signature, "gemini-call", name, canonical_arguments(arguments))
+    return request.signer.verify(signature, "gemini-call", name, canonical_arguments(arguments))
 
 
-def text_holds(asked: Asked, text: str, signature: object) -> bool:
+def text_holds(request: ChatRequestBody, text: str, signature: object) -> bool:
     """Whether a replayed text part is ours and unchanged."""
-    return asked.seal.holds(signature, "gemini-text", text)
+    return request.signer.verify(signature, "gemini-text", text)

@@ -1,4 +1,4 @@
-"""What the workspace refuses: everything that the asked model's family refuses, before an answer is thought about.
+"""What the workspace refuses: everything that the model's family refuses, before the model is asked.
 
 One module for each subject. Each check takes the request and raises `Refused` with the family's own words, or returns.
 The order is the order of a strict parser: first fields that nobody knows, then values, then what must agree.
@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_dbchat.local.surfaces.chat_completions.checks.fields import check_fields, parse
+from langchain_dbchat.local.surfaces.chat_completions.checks.fields import check_fields, check_window
 from langchain_dbchat.local.surfaces.chat_completions.checks.formats import check_format
-from langchain_dbchat.local.surfaces.chat_completions.checks.inputs import check_embeddings as embeddings
-from langchain_dbchat.local.surfaces.chat_completions.checks.inputs import count_inputs as embedding_window
-from langchain_dbchat.local.surfaces.chat_completions.checks.inputs import window
 from langchain_dbchat.local.surfaces.chat_completions.checks.messages import check_messages
 from langchain_dbchat.local.surfaces.chat_completions.checks.order import check_order
 from langchain_dbchat.local.surfaces.chat_completions.checks.replay import check_replay
-from langchain_dbchat.local.surfaces.chat_completions.checks.sizes import check_sizes
+from langchain_dbchat.local.surfaces.chat_completions.checks.schemas import check_sizes
 from langchain_dbchat.local.surfaces.chat_completions.checks.thinking import check_thinking
 from langchain_dbchat.local.surfaces.chat_completions.checks.tools import check_tools
 
 if TYPE_CHECKING:
-    from langchain_dbchat.local.surfaces.chat_completions.request import Asked
+    from langchain_dbchat.local.surfaces.chat_completions.request import ChatRequestBody
 
-__all__ = ["check", "embedding_window", "embeddings", "parse", "window"]
+__all__ = ["check", "check_window"]
 
 CHECKS = (
     check_fields,
@@ -37,14 +34,14 @@ CHECKS = (
 )
 
 
-def check(asked: Asked) -> None:
+def check(request: ChatRequestBody) -> None:
     """Refuse a chat request that its model's family refuses.
 
     Args:
-        asked: The request.
+        request: The request.
 
     Raises:
         Refused: With the status, body and text of that family.
     """
     for one in CHECKS:
-        one(asked)
+        one(request)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from langchain_dbchat.local.refusals import Refused, invalid
+from langchain_dbchat.local.surfaces.chat_completions.refusals import invalid
 
 if TYPE_CHECKING:
-    from langchain_dbchat.local.surfaces.chat_completions.request import Asked
+    from langchain_dbchat.local.refusals import Refused
+    from langchain_dbchat.local.surfaces.chat_completions.request import ChatRequestBody
 
 FIELDS = frozenset(
     {
@@ -24,56 +25,56 @@ TEXT_FORMATS = frozenset({"enum", "date-time"})
 TYPE = "type.googleapis.com/google.ai.generativelanguage.v1beta.Type"
 
 
-def check_google(asked: Asked, schema: Any, path: str) -> None:
+def check_google(request: ChatRequestBody, schema: Any, path: str) -> None:
     """Refuse a schema that does not fit into the message.
 
     Args:
-        asked: The request.
+        request: The request.
         schema: The schema.
         path: Where it stands in Google's request.
     """
     if not isinstance(schema, dict):
-        raise invalid(asked, f"Invalid value at '{path}' (google.ai.generativelanguage.v1beta.Schema), {schema!r}")
+        raise invalid(request, f"Invalid value at '{path}' (google.ai.generativelanguage.v1beta.Schema), {schema!r}")
     for name in schema:
         if name not in FIELDS:
             raise invalid(
-                asked, f"Invalid JSON payload received. Unknown name \"{name}\" at '{path}': Cannot find field."
+                request, f"Invalid JSON payload received. Unknown name \"{name}\" at '{path}': Cannot find field."
             )
-    _check_type(asked, schema, path)
-    _check_enum(asked, schema, path)
+    _check_type(request, schema, path)
+    _check_enum(request, schema, path)
     for place, name in enumerate(schema.get("required") or ()):
         if name not in (schema.get("properties") or {}):
-            raise _missing(asked, f"{path}.required[{place}]: property is not defined")
+            raise _missing(request, f"{path}.required[{place}]: property is not defined")
     for place, inner in enumerate((schema.get("properties") or {}).values()):
-        check_google(asked, inner, f"{path}.properties[{place}].value")
+        check_google(request, inner, f"{path}.properties[{place}].value")
     for place, inner in enumerate(schema.get("anyOf") or ()):
-        check_google(asked, inner, f"{path}.any_of[{place}]")
+        check_google(request, inner, f"{path}.any_of[{place}]")
     if "items" in schema:
-        check_google(asked, schema["items"], f"{path}.items")
+        check_google(request, schema["items"], f"{path}.items")
 
 
-def _check_type(asked: Asked, schema: dict[str, Any], path: str) -> None:
+def _check_type(request: ChatRequestBody, schema: dict[str, Any], path: str) -> None:
     kind = schema.get("type", "string")
     if isinstance(kind, list):
-        raise invalid(asked, f"Proto field is not repeating, cannot start list. at '{path}.type'")
+        raise invalid(request, f"Proto field is not repeating, cannot start list. at '{path}.type'")
     if not isinstance(kind, str) or kind.lower() not in TYPES:
-        raise invalid(asked, f"Invalid value at '{path}.type' ({TYPE}), \"{kind}\"")
+        raise invalid(request, f"Invalid value at '{path}.type' ({TYPE}), \"{kind}\"")
     if kind.lower() == "string" and schema.get("format", "enum") not in TEXT_FORMATS:
-        raise _missing(asked, f"{path}.format: only 'enum' and 'date-time' are supported for STRING type")
+        raise _missing(request, f"{path}.format: only 'enum' and 'date-time' are supported for STRING type")
     if kind.lower() == "array" and "items" not in schema:
-        raise invalid(asked, f"* GenerateContentRequest.{path}.items: missing field.")
+        raise invalid(request, f"* GenerateContentRequest.{path}.items: missing field.")
 
 
-def _check_enum(asked: Asked, schema: dict[str, Any], path: str) -> None:
+def _check_enum(request: ChatRequestBody, schema: dict[str, Any], path: str) -> None:
     for place, value in enumerate(schema.get("enum") or ()):
         if not isinstance(value, str):
             said = to_json(value).decode()
-            raise invalid(asked, f"Invalid value at '{path}.enum[{place}]' (TYPE_STRING), {said}")
+            raise invalid(request, f"Invalid value at '{path}.enum[{place}]' (TYPE_STRING), {said}")
         if not value:
-            raise _missing(asked, f"{path}.enum[{place}]: cannot be empty")
+            raise _missing(request, f"{path}.enum[{place}]: cannot be empty")
     if schema.get("enum") and str(schema.get("type")).lower() != "string":
-        raise _missing(asked, f"{path}.enum: only allowed for STRING type")
+        raise _missing(request, f"{path}.enum: only allowed for STRING type")
 
 
-def _missing(asked: Asked, text: str) -> Refused:
-    return invalid(asked, f"* GenerateContentRequest.{text}")
+def _missing(request: ChatRequestBody, text: str) -> Refused:
+    return invalid(request, f"* GenerateContentRequest.{text}")

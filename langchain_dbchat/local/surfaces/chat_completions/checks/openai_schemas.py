@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from langchain_dbchat.local.refusals import Refused, invalid
+from langchain_dbchat.local.surfaces.chat_completions.refusals import invalid
 
 if TYPE_CHECKING:
-    from langchain_dbchat.local.surfaces.chat_completions.request import Asked
+    from langchain_dbchat.local.refusals import Refused
+    from langchain_dbchat.local.surfaces.chat_completions.request import ChatRequestBody
 
 AT_THE_TOP = ("oneOf", "anyOf", "allOf", "enum", "not")
 STRICT = frozenset(
@@ -32,13 +33,13 @@ class OpenAISchema:
     """One schema of a request, and whose it is.
 
     Args:
-        asked: The request.
+        request: The request.
         owner: ``function 'x'`` or ``response_format 'X'``.
         strict: Whether it stands beside ``strict: true``.
     """
 
-    def __init__(self, asked: Asked, owner: str, *, strict: bool) -> None:
-        self.asked = asked
+    def __init__(self, request: ChatRequestBody, owner: str, *, strict: bool) -> None:
+        self.request = request
         self.owner = owner
         self.strict = strict
         self.root: dict[str, Any] = {}
@@ -57,7 +58,7 @@ class OpenAISchema:
         self._walk(schema, ())
 
     def _refused(self, text: str) -> Refused:
-        return invalid(self.asked, f"Invalid schema for {self.owner}: {text}")
+        return invalid(self.request, f"Invalid schema for {self.owner}: {text}")
 
     def _wrong(self, context: Context, text: str) -> Refused:
         return self._refused(f"In context={context!r}, {text}")

@@ -1,43 +1,27 @@
-"""How much goes in: the context window of a chat model, and the inputs of an embedding model (wire facts 6.2, 7)."""
+"""What an embedding model refuses (wire facts 6.2, 7)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.local.refusals import invalid, plain
+from langchain_dbchat.local.refusals import plain
 from langchain_dbchat.local.rule_model.tokens import count_tokens
 
 if TYPE_CHECKING:
-    from langchain_dbchat.local.models import Embedder
-    from langchain_dbchat.local.surfaces.chat_completions.request import Asked
+    from langchain_dbchat.local.models import ServedEmbedder
 
 MOST_INPUTS = 150
-# `encoding_format` is what OpenAI's own client sends unasked, as Databricks' documents show it in use.
-EMBEDDING_FIELDS = frozenset({"model", "input", "instruction", "encoding_format"})
+# `encoding_format` is what OpenAI's own client always sends, and Databricks documents the use of that client.
+FIELDS = frozenset({"model", "input", "instruction", "encoding_format"})
 
 
-def window(asked: Asked, tokens: int) -> None:
-    """Refuse a prompt that does not fit, in the family's words (wire facts 6.2)."""
-    most, voice = asked.model.context, asked.model.family.voice
-    if tokens <= most:
-        return
-    if voice == "claude":
-        raise invalid(asked, f"prompt is too long: {tokens} tokens > {most} maximum")
-    if voice == "gemini":
-        raise invalid(asked, f"The prompt token count of {tokens} exceeds the maximum number of tokens allowed {most}.")
-    raise invalid(
-        asked,
-        f"This model's maximum context length is {most} tokens. However, your messages resulted in {tokens} tokens.",
-    )
-
-
-def check_embeddings(served: Embedder, name: str, body: dict[str, Any]) -> list[str]:
+def check_inputs(served: ServedEmbedder, name: str, body: dict[str, Any]) -> list[str]:
     """The inputs of an embeddings request.
 
     Raises:
         Refused: 400 for unknown fields, too many inputs, none, or what is not text.
     """
-    known = EMBEDDING_FIELDS | ({"dimensions"} if served.dimensions else set())
+    known = FIELDS | ({"dimensions"} if served.dimensions else set())
     for key in body:
         if key not in known:
             raise plain(400, "BAD_REQUEST", f'Bad request: json: unknown field "{key}"')
@@ -61,7 +45,7 @@ def check_embeddings(served: Embedder, name: str, body: dict[str, Any]) -> list[
     return inputs
 
 
-def count_inputs(served: Embedder, texts: list[str]) -> list[int]:
+def count_inputs(served: ServedEmbedder, texts: list[str]) -> list[int]:
     """The tokens of each input; a truncating model counts no more than its window.
 
     Raises:
