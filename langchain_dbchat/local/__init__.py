@@ -23,18 +23,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from langchain_dbchat.local.faults.proxy import FaultProxy, Mishap
+    from langchain_dbchat.local.faults.fault import Fault
+    from langchain_dbchat.local.faults.fault import Fault as Mishap
+    from langchain_dbchat.local.faults.proxy import FaultProxy
     from langchain_dbchat.local.server.workspace import LocalWorkspace
 
-__all__ = ["FaultProxy", "LocalWorkspace", "Mishap"]
+__all__ = ["Fault", "FaultProxy", "LocalWorkspace", "Mishap"]
 
 
 def __getattr__(name: str) -> Any:
     """Load the server on first use, so that the terminal can say what is missing before it needs starlette."""
-    if name in {"FaultProxy", "Mishap"}:
-        from langchain_dbchat.local.faults import proxy  # noqa: PLC0415  # see the docstring; it needs no extra
+    if name == "FaultProxy":
+        from langchain_dbchat.local.faults.proxy import FaultProxy  # noqa: PLC0415  # see the docstring
 
-        return getattr(proxy, name)
+        return FaultProxy
+    if name in {"Fault", "Mishap"}:  # Mishap is the name that Fault had before
+        from langchain_dbchat.local.faults.fault import Fault  # noqa: PLC0415  # see the docstring
+
+        return Fault
     if name != "LocalWorkspace":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -1,7 +1,7 @@
-"""The faults that have a name: errors of external models and blocks of guardrails, as the real endpoints send them.
+"""The faults that have a name, and what each HTTP status says by default.
 
-Each row is a status and a body. Shapes: wire facts 6.4 (recorded bodies of AI gateway guardrails and of external
-models); the providers' own documentation for the objects within.
+A row is a status and a body, as the real endpoints send them (wire facts 6.2, and 6.4 for the recorded bodies of
+guardrails and external models; the providers' own documentation for the objects within).
 """
 
 from __future__ import annotations
@@ -10,11 +10,31 @@ from typing import Any
 
 from pydantic_core import to_json
 
+DEFAULTS: dict[int, tuple[str, str]] = {
+    400: ("BAD_REQUEST", "Bad request: a planned fault."),
+    403: ("PERMISSION_DENIED", "PERMISSION_DENIED: User token does not have permission to access endpoint."),
+    404: ("ENDPOINT_NOT_FOUND", "The given endpoint does not exist."),
+    429: ("REQUEST_LIMIT_EXCEEDED", "REQUEST_LIMIT_EXCEEDED: Exceeded workspace QPS rate limit."),
+    500: ("INTERNAL_ERROR", "The server received an invalid response from an upstream server."),
+    502: ("INTERNAL_ERROR", "The server received an invalid response from an upstream server."),
+    503: ("TEMPORARILY_UNAVAILABLE", "The service is temporarily at capacity."),
+    504: ("DEADLINE_EXCEEDED", "The request took too long."),
+}
+"""The error code and the message of a status whose fault has no body (wire facts 6.2)."""
+LOGIN_PAGE = (
+    "<!doctype html><html><head><title>Databricks - Sign In</title></head><body>Sign in to Databricks</body></html>"
+)
 CATEGORIES = (
     "violent-crimes", "non-violent-crimes", "sex-crimes", "child-exploitation", "specialized-advice", "privacy",
     "intellectual-property", "indiscriminate-weapons", "hate", "self-harm", "sexual-content",
 )  # fmt: skip
-"""What the safety guardrail of the AI gateway looks for."""
+"""The categories of the AI gateway's safety guardrail."""
+
+
+def default_body(status: int) -> dict[str, Any]:
+    """What Databricks sends with a status."""
+    code, message = DEFAULTS.get(status, ("UNKNOWN", f"A planned fault of status {status}."))
+    return {"error_code": code, "message": message}
 
 
 def _wrapped(code: str, inner: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +85,14 @@ _FILTERED = {
     }
 }
 
-NAMED: dict[str, tuple[int, dict[str, Any]]] = {
+NAMED: dict[str, tuple[int, dict[str, Any] | str]] = {
+    "rate_limit": (429, default_body(429)),
+    "expired_token": (403, {"error_code": 403, "message": "Invalid Token"}),
+    "unknown_token": (
+        401,
+        {"error_code": 401, "message": "Credential was not sent or was of an unsupported type for this API."},
+    ),
+    "login_page": (200, LOGIN_PAGE),
     "external_model_invalid_key": (
         401,
         _external(

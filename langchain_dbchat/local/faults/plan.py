@@ -1,82 +1,64 @@
-"""Rehearsed faults: a queue of failures that the next requests meet, and the record of what came in."""
+"""Which fault a request meets: rows in the order given, each until it is used up.
+
+Rule 1. A request meets the first waiting row that is for it; the row is used up after `Fault.times` requests.
+Rule 2. Rows of the plan are read one by one, each when no row waits; None is a request that passes.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-from langchain_dbchat.local.refusals import Refused
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
-TEXTS: dict[int, tuple[str, str]] = {
-    400: ("BAD_REQUEST", "Bad request: rehearsed."),
-    403: ("PERMISSION_DENIED", "PERMISSION_DENIED: User token does not have permission to access endpoint."),
-    404: ("ENDPOINT_NOT_FOUND", "The given endpoint does not exist."),
-    429: ("REQUEST_LIMIT_EXCEEDED", "REQUEST_LIMIT_EXCEEDED: Exceeded workspace QPS rate limit."),
-    500: ("INTERNAL_ERROR", "The server received an invalid response from an upstream server."),
-    502: ("INTERNAL_ERROR", "The server received an invalid response from an upstream server."),
-    503: ("TEMPORARILY_UNAVAILABLE", "The service is temporarily at capacity."),
-    504: ("DEADLINE_EXCEEDED", "The request took too long."),
-}
-"""What the statuses say when no body is given (wire facts 6.2)."""
-
-SECRET_HEADERS = frozenset({"authorization", "cookie", "x-databricks-ai-gateway-token", "proxy-authorization"})
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedRequest:
-    """One request as it came in."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    """Lower-case names; without those that carry secrets."""
-    body: bytes
-    json: Any
-    """The parsed body; None when it is not JSON."""
+    from langchain_dbchat.local.faults.fault import Fault
 
 
 @dataclass(slots=True)
-class Fault:
-    """A failure that waits for requests."""
+class _Row:
+    """A fault that waits for requests."""
 
-    status: int
-    body: dict[str, Any] | str | None
-    headers: dict[str, str]
-    times: int
-    path: str
-    drop: bool
-    drop_after: int | None
-
-    def strike(self) -> None:
-        """Refuse a request, unless the fault is a connection that is cut later.
-
-        Raises:
-            Refused: With the rehearsed status, body and headers.
-        """
-        if self.drop_after is not None:
-            return
-        code, message = TEXTS.get(self.status, ("UNKNOWN", f"Rehearsed status {self.status}."))
-        body = {"error_code": code, "message": message} if self.body is None else self.body
-        raise Refused(self.status, body, self.headers)
+    fault: Fault
+    seen: int = 0
+    """Requests that the fault is for."""
+    met: int = 0
+    """Requests that met it."""
 
 
-@dataclass(slots=True)
-class Faults:
-    """The queue."""
+class FaultPlan:
+    """Faults in order.
 
-    waiting: deque[Fault] = field(default_factory=deque)
+    Args:
+        rows: Faults, and None for requests that pass; may be endless.
+    """
 
-    def take(self, path: str) -> Fault | None:
-        """The fault that a request to ``path`` meets; it is used up after its ``times``."""
-        for fault in self.waiting:
-            if fault.path in path:
-                fault.times -= 1
-                if fault.times <= 0:
-                    self.waiting.remove(fault)
-                return fault
+    def __init__(self, rows: Iterable[Fault | None] = ()) -> None:
+        self.waiting: deque[_Row] = deque()
+        self._rows = iter(rows)
+        self._lock = threading.Lock()  # faults are added in the user's thread and taken in the server's
+
+    def add(self, fault: Fault) -> None:
+        """Put a fault at the end of those that wait."""
+        with self._lock:
+            self.waiting.append(_Row(fault))
+
+    def take(self, path: str, body: bytes) -> Fault | None:
+        """The fault that a request meets; None if it passes."""
+        with self._lock:
+            if not self.waiting:
+                fault = next(self._rows, None)
+                if fault is not None:
+                    self.waiting.append(_Row(fault))
+            for row in self.waiting:
+                if not row.fault.is_for(path, body):
+                    continue
+                row.seen += 1
+                if row.seen % row.fault.every == 0:
+                    row.met += 1
+                    if row.met == row.fault.times:
+                        self.waiting.remove(row)
+                    return row.fault
         return None

@@ -1,12 +1,11 @@
-"""A proxy that goes wrong by plan: in front of a `LocalWorkspace`, or of any other host, to see what a client does.
+"""A proxy that makes faults happen by plan, in front of a `LocalWorkspace` or of any other host.
 
-    with LocalWorkspace() as workspace, FaultProxy(workspace.host, plan=[Mishap(cut_after=500), None]) as proxy:
+    with LocalWorkspace() as workspace, FaultProxy(workspace.host, plan=[Fault(cut_after=500), None]) as proxy:
         llm = ChatDatabricksCompat(model=..., host=proxy.host, token=workspace.token)
 
 The first request meets the plan's first row, and so on; None lets a request pass untouched, and so does a plan that
-has run out. The proxy is written on raw sockets, because what it does no HTTP library would do: it takes a body out of
-its chunks, does what the `Mishap` says, and frames it anew. It runs in a thread of its own and needs the standard
-library only.
+has run out. The proxy is written on raw sockets, because no HTTP library does what it does: it takes a body out of its
+chunks, changes it as the `Fault` says, and frames it again. It runs in a thread of its own and needs no extra.
 """
 
 from __future__ import annotations
@@ -20,7 +19,9 @@ import threading
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from langchain_dbchat.local.faults.fault import GARBAGE, Mishap, Spoiler
+from langchain_dbchat.local.faults.body_changer import COMMENT, COMMENT_SECONDS, NOT_HTTP, BodyChanger
+from langchain_dbchat.local.faults.fault import Fault
+from langchain_dbchat.local.faults.plan import FaultPlan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -28,20 +29,18 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["FaultProxy", "Mishap"]
+__all__ = ["FaultProxy"]
 
 _PATIENCE = 10.0  # seconds that starting and stopping may take
 _LINE_LIMIT = 1024 * 1024  # bytes of a head
 _READ = 64 * 1024
 _LOOK = 0.01  # seconds between two looks whether the client is still there
-_COMMENT = b": keep-alive\n\n"
-_COMMENT_EVERY = 0.02  # seconds
-# Headers of one hop, and those that the proxy settles itself.
+# Headers of one hop, and those that the proxy sets itself.
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "host", "accept-encoding"})
-_PASS = Mishap()
+_PASS = Fault()
 
 
-class _Lost(Exception):  # noqa: N818  # it is the plan, not an error
+class _Lost(Exception):  # noqa: N818  # the plan says so; it is not an error
     """The connection to the client ends here."""
 
 
@@ -91,7 +90,7 @@ class FaultProxy:
         ValueError: If the target is no address.
     """
 
-    def __init__(self, target: str, plan: Iterable[Mishap | None] = (), *, path: str = "") -> None:
+    def __init__(self, target: str, plan: Iterable[Fault | None] = (), *, path: str = "") -> None:
         address = urlsplit(target)
         if address.scheme not in {"http", "https"} or not address.hostname:
             raise ValueError(f"{target!r} is no address: it has to begin with http:// or https://.")
@@ -100,10 +99,8 @@ class FaultProxy:
         self._name = address.netloc
         self._address = (address.hostname, address.port or (443 if address.scheme == "https" else 80))
         self._context = ssl.create_default_context() if address.scheme == "https" else None
-        self._plan = iter(plan)
+        self._plan = FaultPlan(plan)
         self._path = path
-        self._current: Mishap | None = None
-        self._left = 0
         self._host = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -173,7 +170,7 @@ class FaultProxy:
         try:
             await self._converse(reader, writer)
         except (OSError, EOFError, _Lost, asyncio.CancelledError, ValueError):
-            pass  # the client has gone, was meant to lose us, or speaks no HTTP: in each case this is the end
+            pass  # the client has gone, the plan ends the connection, or what came is not HTTP
         finally:
             writer.close()
             with contextlib.suppress(OSError):
@@ -195,59 +192,54 @@ class FaultProxy:
                 with contextlib.suppress(asyncio.CancelledError):
                     await answering
 
-    def _next(self, path: str) -> Mishap:
-        """Take the plan's next row."""
+    def _next(self, path: str, body: bytes) -> Fault:
+        """The fault that a request meets."""
         if self._path not in path:
             return _PASS
         self.requests += 1
-        if self._left == 0:
-            self._current = next(self._plan, None)
-            self._left = 1 if self._current is None else self._current.times
-        self._left -= 1
-        return self._current or _PASS
+        return self._plan.take(path, body) or _PASS
 
     async def _answer(self, head: _Head, body: bytes, writer: asyncio.StreamWriter) -> None:
-        mishap = self._next(head.words[1])
-        await asyncio.sleep(mishap.latency)
-        if mishap.not_http:
-            writer.write(GARBAGE * 4 + b"\r\n\r\n")
+        fault = self._next(head.words[1], body)
+        await asyncio.sleep(fault.latency)
+        if fault.not_http:
+            writer.write(NOT_HTTP)
             await writer.drain()
             raise _Lost
-        if mishap.status is not None:
-            headers, own = mishap.own_answer()
-            lines = [f"HTTP/1.1 {mishap.status} Rehearsed", *(f"{name}: {value}" for name, value in headers.items())]
-            writer.write(_join([*lines, f"content-length: {len(own)}"]) + own)
+        if fault.status is not None:
+            headers, content = fault.own_answer()
+            lines = [f"HTTP/1.1 {fault.status} Planned", *(f"{name}: {value}" for name, value in headers.items())]
+            writer.write(_join([*lines, f"content-length: {len(content)}"]) + content)
             await writer.drain()
             return
         far_reader, far_writer = await asyncio.open_connection(*self._address, ssl=self._context, limit=_LINE_LIMIT)
         try:
-            first = " ".join(head.words)
             length = [f"content-length: {len(body)}"] if head.length is not None else []
-            settled = [f"host: {self._name}", "accept-encoding: identity", "connection: close", *length]
-            far_writer.write(_join([first, *head.passed_on(), *settled]) + body)
+            own = [f"host: {self._name}", "accept-encoding: identity", "connection: close", *length]
+            far_writer.write(_join([" ".join(head.words), *head.passed_on(), *own]) + body)
             await far_writer.drain()
-            await self._pass_back(far_reader, writer, mishap)
+            await self._pass_back(far_reader, writer, fault)
         finally:
             far_writer.close()
 
-    async def _pass_back(self, far: asyncio.StreamReader, writer: asyncio.StreamWriter, mishap: Mishap) -> None:
+    async def _pass_back(self, far: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault) -> None:
         head = _Head((await far.readuntil(b"\r\n\r\n"))[:-4])
-        if mishap.lose:
-            _end(writer, reset=mishap.reset)
-        chunked = head.chunked or head.length is None
-        # A body that is cut keeps the length it was promised with: that is how a client can tell.
-        unframed = not chunked and mishap.spoils and mishap.garbage_after is not None
-        chunked = chunked or unframed
+        if fault.lose:
+            _end(writer, reset=fault.reset)
+        # A body that is cut keeps its announced length, by which a client can see the cut; a longer one cannot.
+        chunked = head.chunked or head.length is None or fault.garbage_after is not None
         framing = "transfer-encoding: chunked" if chunked else f"content-length: {head.length}"
         writer.write(_join([" ".join(head.words), *head.passed_on(), framing]))
-        spoiler = Spoiler(mishap)
+        changer = BodyChanger(fault)
         async for data in _body(far, head):
-            await _send(writer, spoiler.takes(data), mishap.drip, chunked=chunked)
-            if spoiler.only_comments:
+            await _send(writer, changer.feed(data), fault.drip, chunked=chunked)
+            if changer.only_comments:
                 await _comment_for_ever(writer, chunked=chunked)
-            if spoiler.cut:
-                _end(writer, reset=mishap.reset)
-        await _send(writer, spoiler.ends(), mishap.drip, chunked=chunked)
+            if changer.cut:
+                _end(writer, reset=fault.reset)
+        await _send(writer, changer.close(), fault.drip, chunked=chunked)
+        if changer.cut:
+            _end(writer, reset=fault.reset)
         if chunked:
             writer.write(b"0\r\n\r\n")
         await writer.drain()
@@ -280,14 +272,14 @@ async def _send(writer: asyncio.StreamWriter, pieces: Iterable[bytes], drip: flo
 
 async def _comment_for_ever(writer: asyncio.StreamWriter, *, chunked: bool) -> None:
     while True:
-        writer.write(_chunk(_COMMENT) if chunked else _COMMENT)
+        writer.write(_chunk(COMMENT) if chunked else COMMENT)
         await writer.drain()
-        await asyncio.sleep(_COMMENT_EVERY)
+        await asyncio.sleep(COMMENT_SECONDS)
 
 
 async def _left(reader: asyncio.StreamReader) -> None:
     """Wait until the client has gone."""
-    while not reader.at_eof():  # noqa: ASYNC110  # a reader tells nobody
+    while not reader.at_eof():  # noqa: ASYNC110  # a reader has no event for it
         await asyncio.sleep(_LOOK)
 
 

@@ -1,32 +1,60 @@
-"""The front of the workspace, before any route: the record, rehearsed faults, who may come in, sizes and headers."""
+"""What every request passes before the routes: the record, planned faults, sign-in, the size limit; and common headers.
+
+Rule 1. Every request is recorded, refused ones too; headers that carry secrets are not.
+Rule 2. A fault comes before the sign-in, as a gateway in front of the workspace would answer.
+Rule 3. A body over 4 MiB is read and then refused (wire facts 6.3), so that the client reads the refusal.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
+from starlette.responses import Response
 
-from langchain_dbchat.local.faults.plan import SECRET_HEADERS, Fault, Faults, RecordedRequest
+from langchain_dbchat.local.faults.body_changer import COMMENT, COMMENT_SECONDS, NOT_HTTP, BodyChanger
 from langchain_dbchat.local.refusals import Refused, plain
+from langchain_dbchat.local.server.routes import FAULT
 from langchain_dbchat.local.surfaces.surface import json_response
 
 if TYPE_CHECKING:
     from collections import deque
+    from collections.abc import Iterable, Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from langchain_dbchat.local.faults.fault import Fault
+    from langchain_dbchat.local.faults.plan import FaultPlan
     from langchain_dbchat.local.server.identity import Identity
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of a request (wire facts 6.3)."""
 OPEN_PATHS = ("/.well-known/", "/oidc/")
 """Paths that need no token of the workspace."""
+SECRET_HEADERS = frozenset({"authorization", "cookie", "x-databricks-ai-gateway-token", "proxy-authorization"})
 
 
-class _Dropped(Exception):  # noqa: N818  # a signal within this module
-    """The connection is to be cut here."""
+@dataclass(frozen=True, slots=True)
+class RecordedRequest:
+    """One request as it came in."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    """Lower-case names; without those that carry secrets."""
+    body: bytes
+    json: Any
+    """The parsed body; None if it is not JSON."""
+
+
+class _Ended(Exception):  # noqa: N818  # a fault says so; it is not an error
+    """The connection has been closed by a fault."""
 
 
 class Middleware:
@@ -34,14 +62,14 @@ class Middleware:
 
     Args:
         app: The routes.
-        identity: Who may come in.
-        faults: The queue of rehearsed faults.
+        identity: Who may call.
+        faults: The planned faults.
         requests: Where requests are recorded.
         latency: Seconds before each answer.
     """
 
     def __init__(
-        self, app: ASGIApp, identity: Identity, faults: Faults, requests: deque[RecordedRequest], latency: float
+        self, app: ASGIApp, identity: Identity, faults: FaultPlan, requests: deque[RecordedRequest], latency: float
     ) -> None:
         self._app = app
         self._identity = identity
@@ -56,38 +84,32 @@ class Middleware:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         body, size = await _read(receive)
         self._record(scope, headers, body)
-        fault = self._faults.take(scope["path"])
-        if self._latency:
-            await asyncio.sleep(self._latency)
-        if fault is not None and fault.drop:
-            await _hang_up(receive, send)
+        fault = self._faults.take(scope["path"], body)
+        if self._latency or fault is not None:
+            await asyncio.sleep(self._latency + (fault.latency if fault is not None else 0))
+        app = self._answerer(scope, headers.get("authorization"), size, fault)
+        if fault is None:
+            await app(scope, _replay(body, receive), _WithHeaders(send))
             return
-        replies = _Replies(send, fault)
         try:
-            await self._route(scope, headers, body, size, fault, receive, replies)
-        except _Dropped:
-            return
+            await app({**scope, FAULT: fault}, _replay(body, receive), _WithFault(send, fault))
+        except _Ended:
+            while (await receive())["type"] != "http.disconnect":  # uvicorn would answer 500 for an app that returns
+                continue
 
-    async def _route(  # noqa: PLR0913, PLR0917  # the parts of one request
-        self,
-        scope: Scope,
-        headers: dict[str, str],
-        body: bytes,
-        size: int,
-        fault: Fault | None,
-        receive: Receive,
-        send: Send,
-    ) -> None:
-        app = self._app
+    def _answerer(self, scope: Scope, authorization: str | None, size: int, fault: Fault | None) -> ASGIApp:
+        """What answers: the fault, a refusal, or the routes."""
+        if fault is not None and fault.status is not None:
+            headers, content = fault.own_answer()
+            return Response(content, fault.status, headers)
         try:
-            if fault is not None:
-                fault.strike()
             if not scope["path"].startswith(OPEN_PATHS):
-                self._identity.authenticate(headers.get("authorization"))
-            check_size(size)
+                self._identity.authenticate(authorization)
+            if size > BODY_LIMIT:
+                raise plain(400, "BAD_REQUEST", f"Request size cannot exceed {BODY_LIMIT} bytes.")
         except Refused as refused:
-            app = json_response(refused.body, refused.status, refused.headers)
-        await app(scope, _replay(body, receive), send)
+            return json_response(refused.body, refused.status, refused.headers)
+        return self._app
 
     def _record(self, scope: Scope, headers: dict[str, str], body: bytes) -> None:
         try:
@@ -99,37 +121,83 @@ class Middleware:
         self._requests.append(RecordedRequest(scope["method"], scope["path"], query, shown, body, parsed))
 
 
-class _Replies:
-    """Sends a response with the workspace's headers, and cuts it where a fault wants that."""
+class _WithHeaders:
+    """Sends a response with the workspace's headers.
 
-    def __init__(self, send: Send, fault: Fault | None) -> None:
+    Args:
+        send: The server's ``send``.
+    """
+
+    def __init__(self, send: Send) -> None:
         self._send = send
-        self._left = fault.drop_after if fault is not None else None
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            request_id = str(uuid.uuid4()).encode()
             message["headers"] = [
                 *message.get("headers", []),
-                (b"x-request-id", request_id),
+                (b"x-request-id", str(uuid.uuid4()).encode()),
                 (b"server", b"databricks"),
                 (b"x-databricks-org-id", b"1"),
             ]
-        elif self._left is not None and message["type"] == "http.response.body":
-            if self._left <= 0:
-                raise _Dropped
-            self._left -= 1
         await self._send(message)
 
 
-def check_size(size: int) -> None:
-    """Refuse a body that is too large (wire facts 6.3)."""
-    if size > BODY_LIMIT:
-        raise plain(400, "BAD_REQUEST", f"Request size cannot exceed {BODY_LIMIT} bytes.")
+class _WithFault(_WithHeaders):
+    """Sends a response as a fault says.
+
+    ASGI has no way to close a connection, so this uses the transport of uvicorn's request cycle, whose bound method
+    ``send`` is.
+    """
+
+    def __init__(self, send: Send, fault: Fault) -> None:
+        super().__init__(send)
+        self._fault = fault
+        self._changer = BodyChanger(fault)
+        self._transport: asyncio.Transport = send.__self__.transport  # type: ignore[attr-defined]  # see above
+
+    async def __call__(self, message: Message) -> None:
+        fault = self._fault
+        if message["type"] == "http.response.start":
+            if fault.not_http:
+                self._transport.write(NOT_HTTP)
+            if fault.not_http or fault.lose:
+                self._end()
+            if fault.garbage_after is not None or fault.comments_after is not None:
+                # The body gets longer than announced; without a length uvicorn sends it in chunks.
+                message["headers"] = [pair for pair in message["headers"] if pair[0] != b"content-length"]
+            await super().__call__(message)
+            return
+        await self._pass_on(self._changer.feed(message.get("body", b"")))
+        if not message.get("more_body", False):
+            await self._pass_on(self._changer.close())
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _pass_on(self, pieces: Iterable[bytes]) -> None:
+        for piece in pieces:
+            await asyncio.sleep(self._fault.drip)
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        while self._changer.only_comments and not self._transport.is_closing():
+            await self._send({"type": "http.response.body", "body": COMMENT, "more_body": True})
+            await asyncio.sleep(COMMENT_SECONDS)
+        if self._changer.cut or self._changer.only_comments:
+            self._end()
+
+    def _end(self) -> None:
+        """Close the connection.
+
+        Raises:
+            _Ended: Always.
+        """
+        if self._fault.reset:
+            connection = self._transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._transport.abort()
+        self._transport.close()
+        raise _Ended
 
 
 async def _read(receive: Receive) -> tuple[bytes, int]:
-    """The body and its size; what is over the limit is read and thrown away, so that the client gets to hear why."""
+    """The body and its size; what is over the limit is read and dropped."""
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -157,17 +225,3 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again
-
-
-async def _hang_up(receive: Receive, send: Send) -> None:
-    """Close the connection without a word.
-
-    ASGI has no way to say this, and uvicorn answers 500 for an app that says nothing; so this reaches for the transport
-    of uvicorn's request cycle, whose bound method ``send`` is.
-    """
-    cycle = getattr(send, "__self__", None)
-    transport = getattr(cycle, "transport", None)
-    if transport is not None:
-        transport.abort()
-    while (await receive())["type"] != "http.disconnect":
-        continue

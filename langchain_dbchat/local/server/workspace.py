@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from langchain_dbchat.local.faults.named import NAMED
-from langchain_dbchat.local.faults.plan import Fault, Faults, RecordedRequest
+from langchain_dbchat.local.faults.fault import Fault
+from langchain_dbchat.local.faults.plan import FaultPlan
 from langchain_dbchat.local.rule_model.backend import Backend
 from langchain_dbchat.local.server.endpoints import EndpointRegistry
 from langchain_dbchat.local.server.identity import Identity
-from langchain_dbchat.local.server.middleware import Middleware
+from langchain_dbchat.local.server.middleware import Middleware, RecordedRequest
 from langchain_dbchat.local.server.routes import create_app
 from langchain_dbchat.local.surfaces.surface import Services
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from typing_extensions import Self
@@ -61,7 +61,7 @@ class LocalWorkspace:
         self.requests: deque[RecordedRequest] = deque(maxlen=KEPT_REQUESTS)
         self._identity = Identity(token, token_lifetime)
         self._registry = EndpointRegistry(endpoints, retired=retired)
-        self._faults = Faults()
+        self._faults = FaultPlan()
         services = Services(self._registry, Backend(backend) if backend else None, pace)
         app = create_app(services, self._identity)
         self._app = Middleware(app, self._identity, self._faults, self.requests, latency)
@@ -96,6 +96,15 @@ class LocalWorkspace:
         """The names of all endpoints."""
         return sorted(self._registry.endpoints)
 
+    def inject(self, *faults: Fault) -> None:
+        """Let requests meet these faults, each as its ``times``, ``every``, ``path`` and ``model`` say.
+
+        Args:
+            *faults: The faults; a request meets the first that is for it.
+        """
+        for fault in faults:
+            self._faults.add(fault)
+
     def fail_next(  # noqa: PLR0913  # what may go wrong, all by name
         self,
         status: int | str = 503,
@@ -104,30 +113,55 @@ class LocalWorkspace:
         headers: Mapping[str, str] | None = None,
         times: int = 1,
         path: str = "",
+        model: str = "",
         drop: bool = False,
         drop_after: int | None = None,
     ) -> None:
-        """Let the next requests fail; several calls queue up.
+        """Let the next requests fail; several calls queue up. A short form of `inject`.
 
         Args:
             status: The HTTP status, or the name of a fault such as ``input_guardrail`` or
-                ``external_model_rate_limit``; `named_faults.NAMED` lists them.
-            body: The body; None for the one that Databricks sends with that status, or that the named fault has.
+                ``external_model_rate_limit``; `faults.named.NAMED` lists them.
+            body: The body; None for Databricks' own body of that status, or the body of the named fault.
             headers: Extra headers, e.g. ``{"retry-after": "1"}``.
             times: How many requests fail.
-            path: Only requests whose path holds this.
+            path: Only requests whose path contains this text.
+            model: Only requests to the endpoint of this name.
             drop: Close the connection without an answer instead.
-            drop_after: Answer as usual, but close the connection after so many pieces of the body instead.
+            drop_after: Answer as usual, but close the connection after so many events of the stream instead.
 
         Raises:
             ValueError: There is no fault of that name.
         """
-        if isinstance(status, str):
-            if status not in NAMED:
-                raise ValueError(f"There is no fault named {status!r}. There are: {', '.join(NAMED)}.")
-            status, named = NAMED[status]
-            body = named if body is None else body
-        self._faults.waiting.append(Fault(status, body, dict(headers or {}), times, path, drop, drop_after))
+        given: dict[str, Any] = {"times": times, "path": path, "model": model}
+        if drop or drop_after is not None:
+            self.inject(Fault(**given, lose=drop, cut_after_events=drop_after))
+            return
+        given |= {"headers": dict(headers or {})} | ({} if body is None else {"body": body})
+        self.inject(Fault.named(status, **given) if isinstance(status, str) else Fault(status=status, **given))
+
+    def answer_next(
+        self,
+        message: Mapping[str, Any] | None = None,
+        *,
+        chunks: Sequence[Mapping[str, Any]] | None = None,
+        times: int = 1,
+        model: str = "",
+    ) -> None:
+        """Let the model answer the next chat requests with exactly this. A short form of `inject`.
+
+        Args:
+            message: An assistant message, or a whole chat completions body; in a stream it comes in chunks.
+            chunks: The chunks of a stream, as they are sent.
+            times: How many requests.
+            model: Only requests to the endpoint of this name.
+
+        Raises:
+            ValueError: Both a message and chunks are given, or neither.
+        """
+        if (message is None) == (chunks is None):
+            raise ValueError("answer_next takes either a message or chunks.")
+        self.inject(Fault(message=message, chunks=chunks, times=times, model=model))
 
     def start(self) -> Self:
         """Start serving.

@@ -14,6 +14,7 @@ from langchain_dbchat.local.surfaces.chat_completions import checks
 from langchain_dbchat.local.surfaces.chat_completions.answers import whole_answer
 from langchain_dbchat.local.surfaces.chat_completions.refusals import invalid
 from langchain_dbchat.local.surfaces.chat_completions.request import ChatRequestBody
+from langchain_dbchat.local.surfaces.chat_completions.scripted import scripted_answer, scripted_events
 from langchain_dbchat.local.surfaces.chat_completions.streaming import Stream
 from langchain_dbchat.local.surfaces.surface import InferenceRequest, Services, Surface, event_stream, json_response
 
@@ -36,6 +37,11 @@ async def answer(incoming: InferenceRequest) -> Response:
     prompt = services.cache.count_prompt(request.for_model())
     checks.check_window(request, prompt.tokens)
     headers, serial = {"served-model-name": served.name}, secrets.token_hex(11)
+    if incoming.fault is not None and incoming.fault.scripts_answer:
+        script = (incoming.fault, request, prompt, serial)
+        if request.streaming:
+            return event_stream(scripted_events(*script), services.pace, headers)
+        return json_response(scripted_answer(*script), headers=headers)
     choices = [await _primed(_pieces(services, request, choice)) for choice in range(body.get("n") or 1)]
     if request.streaming:
         return event_stream(Stream(request, prompt, serial).events(choices), services.pace, headers)
