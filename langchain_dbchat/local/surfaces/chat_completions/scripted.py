@@ -1,8 +1,8 @@
 """Answers that a test has written: a message, or the chunks of a stream, in place of the model's answer.
 
 Rule 1. In a whole answer the message is sent as it is.
-Rule 2. In a stream its reasoning comes first, then its content (a text word by word, a list part by part), then each
-other field in a chunk of its own.
+Rule 2. In a stream its reasoning comes first, in one chunk because it may be there twice (LiteLLM's ``thinking_blocks``
+beside ``reasoning_content``); then its content, a text word by word, a list part by part; then each other field.
 Rule 3. Chunks are sent as they are; a whole answer cannot be made of them.
 Rule 4. What the script leaves out (``id``, ``model``, ``usage``, ``finish_reason``) is what the model's family sends.
 """
@@ -60,6 +60,7 @@ async def scripted_events(
             yield {**head, **chunk} if "choices" in chunk else dict(chunk)
         return
     body = scripted_answer(fault, request, prompt, serial)
+    head |= {key: body[key] for key in ("id", "model", "created")}
     last = {key: value for key, value in body.items() if key not in {"choices", "object"}}
     for choice in body["choices"]:
         rest = {key: value for key, value in choice.items() if key != "message"}
@@ -70,10 +71,10 @@ async def scripted_events(
 
 def _deltas(message: Mapping[str, Any]) -> Iterator[Body]:
     content = message.get("content")
-    yield {"role": message.get("role", "assistant"), "content": content if content is None else type(content)()}
-    for key in FIRST:
-        if message.get(key) is not None:
-            yield {key: message[key]}
+    yield {"role": message.get("role", "assistant"), "content": None if content is None else ""}
+    reasoning = {key: message[key] for key in FIRST if message.get(key) is not None}
+    if reasoning:
+        yield reasoning
     for part in DELTA.findall(content) if isinstance(content, str) else content or ():
         yield {"content": part if isinstance(content, str) else [part]}
     for key, value in message.items():
