@@ -138,6 +138,14 @@ def _comments(host: str, token: str, right: list[Any]) -> None:
     assert readable(body) == right[:2]
 
 
+@pytest.mark.parametrize("fault", [Fault(latency=0.3), Fault(drip=0.1, piece=1000), Fault(status=429, latency=0.3)])
+@pytest.mark.parametrize("where", [in_workspace, through_proxy])
+def test_slowness_takes_its_time(own: LocalWorkspace, where: Any, fault: Fault) -> None:
+    began = time.monotonic()
+    where(own, fault)
+    assert time.monotonic() - began >= 0.3
+
+
 @pytest.mark.parametrize("where", ["workspace", "proxy"])
 def test_which_requests_meet_a_fault(where: str) -> None:
     fault = Fault(status=503, every=3, times=2, model=GEMINI)

@@ -114,13 +114,16 @@ def test_a_message_may_come_in_every_way(own: LocalWorkspace, call: Way) -> None
 
 def test_lists_come_part_by_part_and_everything_else_at_the_end(own: LocalWorkspace, post: Any) -> None:
     parts = [{"type": "text", "text": "A dot."}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}]
-    own.answer_next({"choices": [{"index": 0, "message": {"content": parts, "refusal": None}}], "sources": ["x"]})
+    message = {"content": parts, "refusal": None, "tool_calls": [{"id": "a"}, {"id": "b"}]}
+    own.answer_next({"id": "own-id", "choices": [{"index": 0, "message": message}], "sources": ["x"]})
     deltas = events(post(stream=True))
     contents = [event["choices"][0]["delta"].get("content") for event in deltas]
     assert [content for content in contents if content] == [[parts[0]], [parts[1]]]
     assert deltas[-1]["sources"] == ["x"]
     assert deltas[-1]["usage"]["prompt_tokens"] > 0
-    assert len({event["id"] for event in deltas}) == 1
+    assert {event["id"] for event in deltas} == {"own-id"}
+    (calls,) = [event["choices"][0]["delta"]["tool_calls"] for event in deltas if "tool_calls" in str(event)]
+    assert calls == [{"index": 0, "id": "a"}, {"index": 1, "id": "b"}]
 
 
 def test_the_request_is_checked_as_ever(own: LocalWorkspace, post: Any) -> None:
