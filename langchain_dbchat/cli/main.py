@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from langchain_dbchat.cli import doctor
-from langchain_dbchat.local import terminal
+from langchain_dbchat.local.server import terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

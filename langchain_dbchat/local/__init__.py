@@ -7,9 +7,13 @@
 or, from a terminal, ``python -m langchain_dbchat.local``.
 
 It is a real server over real sockets, written from what Databricks sends and refuses and from nothing else: it shares
-no code with the client, so that the two can disagree. Its answers come from a rule-based model (``mind``) or from any
-OpenAI-compatible server (``backend``); its shapes and refusals are those of the model family that an endpoint is
-named after (``families``, ``models``, ``checks``, ``shapes``).
+no code with the client, so that the two can disagree.
+
+* ``server/``: the HTTP server, who may call, the endpoints, the terminal.
+* ``surfaces/``: one folder for each API, with its checks and the shapes of its answers.
+* ``rule_model/``: what decides the answers, or an OpenAI-compatible server in its place.
+* ``faults/``: what can go wrong on purpose, and a proxy that makes it happen.
+* ``families``, ``models``: what is true of each model; its shapes and its refusals follow from that.
 
 A `FaultProxy` in front of it, or of any other host, makes things go wrong by plan.
 """
@@ -19,22 +23,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from langchain_dbchat.local.fault_proxy import FaultProxy, Mishap
-    from langchain_dbchat.local.workspace import LocalWorkspace
+    from langchain_dbchat.local.faults.fault import Fault
+    from langchain_dbchat.local.faults.fault import Fault as Mishap
+    from langchain_dbchat.local.faults.proxy import FaultProxy
+    from langchain_dbchat.local.server.workspace import LocalWorkspace
 
-__all__ = ["FaultProxy", "LocalWorkspace", "Mishap"]
+__all__ = ["Fault", "FaultProxy", "LocalWorkspace", "Mishap"]
 
 
 def __getattr__(name: str) -> Any:
     """Load the server on first use, so that the terminal can say what is missing before it needs starlette."""
-    if name in {"FaultProxy", "Mishap"}:
-        from langchain_dbchat.local import fault_proxy  # noqa: PLC0415  # see the docstring; it needs no extra
+    if name == "FaultProxy":
+        from langchain_dbchat.local.faults.proxy import FaultProxy  # noqa: PLC0415  # see the docstring
 
-        return getattr(fault_proxy, name)
+        return FaultProxy
+    if name in {"Fault", "Mishap"}:  # Mishap is the name that Fault had before
+        from langchain_dbchat.local.faults.fault import Fault  # noqa: PLC0415  # see the docstring
+
+        return Fault
     if name != "LocalWorkspace":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        from langchain_dbchat.local.workspace import LocalWorkspace as Workspace  # noqa: PLC0415  # see the docstring
+        from langchain_dbchat.local.server.workspace import LocalWorkspace as Workspace  # noqa: PLC0415  # see the docstring
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in {"starlette", "uvicorn", "anyio", "h11"}:
             raise

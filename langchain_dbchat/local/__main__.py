@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from langchain_dbchat.local.terminal import add_arguments, serve
+from langchain_dbchat.local.server.terminal import add_arguments, serve
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m langchain_dbchat.local", description=serve.__doc__)

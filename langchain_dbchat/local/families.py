@@ -1,47 +1,46 @@
-"""What the model families of a Databricks workspace have in common, as the server sees it.
+"""What the models of one family have in common, as the server sees it: a row for each family, a column for each fact.
 
-A table of its own, written from the wire facts and not imported from the client: where the two tables differ, a test
-fails, and that is the point.
+Each column names the source of its fact. The table is written from the wire facts and not imported from the client, so
+that a test fails where the two tables differ. A row repeats nothing: it is the row that it resembles most, changed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+SAMPLING = frozenset({"n", "seed", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs"})
+EVERYWHERE = frozenset({"path", "openai", "gateway"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class ServedFamily:
     """One family's shapes and refusals."""
 
     name: str
-    """What the family is called here and in the list of endpoints."""
-    voice: Literal["claude", "gpt", "gemini", "open"]
-    """Whose error texts it speaks (wire facts 1.2)."""
-    upstream: str
+    """What the family is called here; the names of the models are those of wire facts 8.1."""
+    error_style: Literal["claude", "gpt", "gemini", "open"]
+    """Whose error texts its refusals have (wire facts 1.2)."""
+    upstream: str = "{name}"
     """Pattern of the ``model`` in its answers, which is never the endpoint's name (wire facts 3.1)."""
-    answer_id: str | None
+    answer_id: str | None = None
     """Prefix of an answer's ``id``; None where the id is null (wire facts 2.1)."""
-    call_id: str
-    """Prefix of a tool call's id."""
-    content: Literal["string", "list", "list_if_reasoning"]
+    call_id: str = "call_"
+    """Prefix of a tool call's id (wire facts 3.4)."""
+    content: Literal["string", "list", "list_if_reasoning"] = "string"
     """Type of ``message.content`` in a whole answer (wire facts 3.3)."""
-    reasoning: Literal["none", "counted", "signed", "summary", "harmony", "sibling"]
-    """Where reasoning stands: nowhere, as a count of tokens only (GPT), as parts with a signature (Claude), as parts
-    without one (Gemini, gpt-oss, the latter also in Harmony's shape), as ``reasoning_content`` beside the content (GLM,
-    Kimi, inkling, DeepSeek) (wire facts 3.3)."""
-    usage: Literal["claude", "gpt", "glm", "plain"]
+    reasoning: Literal["none", "counted", "signed", "summary", "sibling"] = "none"
+    """Where reasoning is: nowhere, only as a count of tokens (GPT), as parts with a signature (Claude) or without one
+    (Gemini, gpt-oss), as ``reasoning_content`` beside the content (GLM, Kimi, inkling, DeepSeek) (wire facts 3.3)."""
+    usage: Literal["claude", "gpt", "glm", "plain"] = "plain"
     """Which fields ``usage`` has (wire facts 3.5)."""
-    stream_usage: Literal["nulls", "running", "asked"]
+    stream_usage: Literal["nulls", "running", "asked"] = "running"
     """Usage in a stream: in every chunk with nulls until the last (Claude), in every chunk and growing (Llama), or
     only when asked for, in a last chunk without choices (external models) (wire facts 4.1)."""
     ends_silently: frozenset[str] = frozenset()
-    """Surfaces on which a stream's natural end has no ``finish_reason`` (wire facts 4.4)."""
-    fields: frozenset[str] = frozenset()
+    """Paths (`EntryPoint`) on which a stream's natural end has no ``finish_reason`` (wire facts 4.4)."""
+    fields: frozenset[str] = SAMPLING
     """Optional top-level request fields it accepts beyond those that all accept (wire facts 2.2)."""
-    stream_options: bool = False
-    """Whether ``stream_options`` is accepted. Gemini refuses it; for open weights nothing says that it is accepted, and
-    the gateway was seen refusing it (wire facts 2.2, 13)."""
     strict_tools: bool = False
     """Whether ``tools[].function.strict`` is accepted (wire facts 2.2)."""
     message_name: Literal["no", "tool", "yes"] = "no"
@@ -55,17 +54,17 @@ class Family:
     alternates: bool = False
     """Whether user and assistant must take turns (wire facts 6.4)."""
     call_ids: str = ""
-    """Pattern of the ids of tool calls; any will do where it is empty. Claude checks the letters (wire facts 6.4)."""
+    """Pattern of the ids of tool calls; empty for any. Claude checks the letters (wire facts 6.4)."""
     call_id_length: int | None = None
-    """Most characters of such an id. OpenAI takes 40 (dify #28987)."""
+    """The greatest length of such an id. OpenAI accepts 40 (dify #28987)."""
     unique_call_ids: bool = False
-    """Whether no two calls of a conversation may have the same id. Claude: "`tool_use` ids must be unique"."""
+    """Whether no two calls of a conversation may have the same id. Claude refuses that (litellm #23510)."""
     grouped_calls: bool = True
     """Whether several calls of one turn may be followed by their results. gpt-oss refuses it (wire facts 2.5)."""
     answers_all_calls: bool = False
     """Whether each call of a turn must be answered at once (wire facts 2.5)."""
     parameters_required: bool = False
-    """Whether a function must have ``parameters`` (Llama)."""
+    """Whether a function must have ``parameters``. Llama refuses one without (ellmer #1084)."""
     schemas: Literal["claude", "openai", "google", "any"] = "any"
     """Whose rules a schema has to follow: draft 2020-12 with a plain root (Claude), a plain root and closed schemas
     beside ``strict`` (OpenAI), Google's message of fixed fields, or any JSON schema (wire facts 6.4)."""
@@ -79,19 +78,100 @@ class Family:
     """Whether the last message may be the assistant's (wire facts 2.5)."""
     tools_as_text: bool = False
     """Whether a tool call is written into the text (gemma, wire facts 3.4)."""
+    announces_calls: bool = False
+    """Whether text comes before a tool call that nobody has forced. Claude writes a sentence (wire facts 4.2)."""
     empty_arguments: bool = False
     """Whether a call without arguments has ``""`` for them (wire facts 3.4, 4.2)."""
     tool_tokens: int = 60
     """Prompt tokens that the server itself adds when tools are offered (wire facts 2.6)."""
 
 
-SAMPLING = frozenset({"n", "seed", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs"})
-NOT_ON_CHAT_PATH = frozenset({"openai"})
+# The open-weight models: the defaults of the columns are theirs.
+GEMMA = ServedFamily(name="gemma", error_style="open", json_schema=False, tools_as_text=True)
+LLAMA = ServedFamily(
+    name="llama",
+    error_style="open",
+    upstream="{name}-121024",
+    answer_id="chatcmpl_",
+    alternates=True,
+    grouped_calls=False,
+    parameters_required=True,
+    prefill=False,
+)
+GPT_OSS = ServedFamily(
+    name="gpt-oss",
+    error_style="open",
+    upstream="{name}-080525",
+    content="list_if_reasoning",
+    reasoning="summary",
+    grouped_calls=False,
+)
+QWEN = replace(
+    GPT_OSS,
+    name="qwen",
+    upstream="{name}",
+    ends_silently=frozenset({"openai"}),
+    grouped_calls=True,
+    json_schema=False,
+)
+# Those with reasoning beside the content.
+DEEPSEEK = ServedFamily(
+    name="deepseek", error_style="open", answer_id="chatcmpl-", reasoning="sibling", json_schema=False, cache="auto"
+)
+INKLING = replace(DEEPSEEK, name="inkling", ends_silently=EVERYWHERE)
+KIMI = replace(INKLING, name="kimi", message_name="tool")
+GLM = replace(
+    DEEPSEEK,
+    name="glm",
+    upstream="{name}-fp8",
+    usage="glm",
+    ends_silently=frozenset({"openai"}),
+    fields=SAMPLING | {"thinking"},
+    json_schema=True,
+    tool_tokens=174,
+)
+GROK = replace(DEEPSEEK, name="grok", reasoning="counted", usage="gpt")
 
-CLAUDE = Family(
+# The proprietary models.
+GEMINI = ServedFamily(
+    name="gemini",
+    error_style="gemini",
+    upstream="{name}-001",
+    content="list",
+    reasoning="summary",
+    usage="gpt",
+    fields=SAMPLING - {"logprobs", "top_logprobs"},
+    schemas="google",
+    cache="auto",
+)
+GPT = ServedFamily(
+    name="gpt",
+    error_style="gpt",
+    upstream="{name}-2026-06-01",
+    answer_id="chatcmpl-",
+    reasoning="counted",
+    usage="gpt",
+    fields=frozenset({"n", "seed", "logprobs", "top_logprobs", "stream_options"}),
+    strict_tools=True,
+    call_id_length=40,
+    answers_all_calls=True,
+    schemas="openai",
+    cache="auto",
+    tool_tokens=127,
+)
+EXTERNAL = replace(
+    GPT,
+    name="external",
+    upstream="{name}-2024-08-06",
+    reasoning="none",
+    stream_usage="asked",
+    fields=SAMPLING | {"stream_options", "extra_params"},
+    message_name="yes",
+    tool_tokens=60,
+)
+CLAUDE = ServedFamily(
     name="claude",
-    voice="claude",
-    schemas="claude",
+    error_style="claude",
     upstream="us.anthropic.{name}-v1:0",
     answer_id="msg_bdrk_01",
     call_id="toolu_bdrk_01",
@@ -100,199 +180,16 @@ CLAUDE = Family(
     usage="claude",
     stream_usage="nulls",
     fields=frozenset({"thinking", "anthropic_beta", "stream_options"}),
-    stream_options=True,
     http_images=False,
     empty_text=False,
     blank_text=False,
     call_ids="^[a-zA-Z0-9_-]+$",
     unique_call_ids=True,
     answers_all_calls=True,
+    schemas="claude",
     json_object=False,
     cache="marked",
     empty_arguments=True,
+    announces_calls=True,
     tool_tokens=402,
-)
-GPT = Family(
-    name="gpt",
-    voice="gpt",
-    schemas="openai",
-    upstream="{name}-2026-06-01",
-    answer_id="chatcmpl-",
-    call_id="call_",
-    content="string",
-    reasoning="counted",
-    usage="gpt",
-    stream_usage="running",
-    fields=frozenset({"n", "seed", "logprobs", "top_logprobs", "stream_options"}),
-    stream_options=True,
-    strict_tools=True,
-    call_id_length=40,
-    answers_all_calls=True,
-    cache="auto",
-    tool_tokens=127,
-)
-EXTERNAL = Family(
-    name="external",
-    voice="gpt",
-    schemas="openai",
-    upstream="{name}-2024-08-06",
-    answer_id="chatcmpl-",
-    call_id="call_",
-    content="string",
-    reasoning="none",
-    usage="gpt",
-    stream_usage="asked",
-    fields=SAMPLING | {"stream_options", "extra_params"},
-    stream_options=True,
-    strict_tools=True,
-    message_name="yes",
-    call_id_length=40,
-    answers_all_calls=True,
-    cache="auto",
-    tool_tokens=60,
-)
-GEMINI = Family(
-    name="gemini",
-    voice="gemini",
-    upstream="{name}-001",
-    answer_id=None,
-    call_id="call_",
-    content="list",
-    reasoning="summary",
-    usage="gpt",
-    stream_usage="running",
-    fields=SAMPLING - {"logprobs", "top_logprobs"},
-    schemas="google",
-    cache="auto",
-)
-GPT_OSS = Family(
-    name="gpt-oss",
-    voice="open",
-    upstream="{name}-080525",
-    answer_id=None,
-    call_id="call_",
-    content="list_if_reasoning",
-    reasoning="summary",
-    usage="plain",
-    stream_usage="running",
-    fields=SAMPLING,
-    grouped_calls=False,
-)
-LLAMA = Family(
-    name="llama",
-    voice="open",
-    upstream="{name}-121024",
-    answer_id="chatcmpl_",
-    call_id="call_",
-    content="string",
-    reasoning="none",
-    usage="plain",
-    stream_usage="running",
-    fields=SAMPLING,
-    alternates=True,
-    grouped_calls=False,
-    parameters_required=True,
-    prefill=False,
-)
-GEMMA = Family(
-    name="gemma",
-    voice="open",
-    upstream="{name}",
-    answer_id=None,
-    call_id="call_",
-    content="string",
-    reasoning="none",
-    usage="plain",
-    stream_usage="running",
-    fields=SAMPLING,
-    json_schema=False,
-    tools_as_text=True,
-)
-GLM = Family(
-    name="glm",
-    voice="open",
-    upstream="{name}-fp8",
-    answer_id="chatcmpl-",
-    call_id="call_",
-    content="string",
-    reasoning="sibling",
-    usage="glm",
-    stream_usage="running",
-    ends_silently=NOT_ON_CHAT_PATH,
-    fields=SAMPLING | {"thinking"},
-    cache="auto",
-    tool_tokens=174,
-)
-KIMI = Family(
-    name="kimi",
-    voice="open",
-    upstream="{name}",
-    answer_id="chatcmpl-",
-    call_id="call_",
-    content="string",
-    reasoning="sibling",
-    usage="plain",
-    stream_usage="running",
-    ends_silently=frozenset({"path", "openai", "gateway"}),
-    fields=SAMPLING,
-    message_name="tool",
-    json_schema=False,
-    cache="auto",
-)
-INKLING = Family(
-    name="inkling",
-    voice="open",
-    upstream="{name}",
-    answer_id="chatcmpl-",
-    call_id="call_",
-    content="string",
-    reasoning="sibling",
-    usage="plain",
-    stream_usage="running",
-    ends_silently=frozenset({"path", "openai", "gateway"}),
-    fields=SAMPLING,
-    json_schema=False,
-    cache="auto",
-)
-DEEPSEEK = Family(
-    name="deepseek",
-    voice="open",
-    upstream="{name}",
-    answer_id="chatcmpl-",
-    call_id="call_",
-    content="string",
-    reasoning="sibling",
-    usage="plain",
-    stream_usage="running",
-    fields=SAMPLING,
-    json_schema=False,
-    cache="auto",
-)
-QWEN = Family(
-    name="qwen",
-    voice="open",
-    upstream="{name}",
-    answer_id=None,
-    call_id="call_",
-    content="list_if_reasoning",
-    reasoning="summary",
-    usage="plain",
-    stream_usage="running",
-    ends_silently=NOT_ON_CHAT_PATH,
-    fields=SAMPLING,
-    json_schema=False,
-)
-GROK = Family(
-    name="grok",
-    voice="open",
-    upstream="{name}",
-    answer_id="chatcmpl-",
-    call_id="call_",
-    content="string",
-    reasoning="counted",
-    usage="gpt",
-    stream_usage="running",
-    fields=SAMPLING,
-    json_schema=False,
-    cache="auto",
 )

@@ -15,12 +15,12 @@ M = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ServedModel:
     """One chat model."""
 
     name: str
     """Its name without ``databricks-`` or ``system.ai.``."""
-    family: families.Family
+    family: families.ServedFamily
     """What it has in common with its relatives."""
     context: int
     """Most input tokens it takes."""
@@ -34,9 +34,9 @@ class Model:
     """Whether it takes ``thinking: adaptive`` and ``output_config`` (wire facts 2.3)."""
     efforts: tuple[str, ...] = ()
     """The values of ``reasoning_effort`` it takes; none means that the field is unknown to it (wire facts 2.3)."""
-    always_thinks: bool = False
+    always_reasons: bool = False
     """Whether it thinks whatever it is asked (wire facts 2.3)."""
-    thinks_unasked: bool = False
+    reasons_by_default: bool = False
     """Whether it thinks when nothing is said about it (wire facts 2.3)."""
     sampling: bool = True
     """Whether it takes ``temperature``, ``top_p`` and ``top_k`` (wire facts 2.2)."""
@@ -60,13 +60,13 @@ class Model:
     """Whether it takes audio and video (wire facts 2.2)."""
     list_content: bool = False
     """Whether its content is a list even without reasoning (wire facts 3.3, opus-5)."""
-    leaks_calls: bool = False
+    leaks_tool_calls: bool = False
     """Whether calls end up in the text when thinking is disabled (wire facts 2.3, opus-5)."""
     format_hides_tools: bool = False
     """Whether a ``response_format`` keeps it from ever calling tools (wire facts 2.2, glm-5-2)."""
     harmony: bool = False
     """Whether reasoning comes in Harmony's shape (wire facts 3.3, gpt-oss)."""
-    draws: bool = False
+    generates_images: bool = False
     """Whether its answers hold an image (wire facts 3.3)."""
     default_output: int | None = None
     """Output tokens when ``max_tokens`` is absent, where that is known (wire facts 2.2)."""
@@ -79,9 +79,9 @@ class Model:
         return self.family.upstream.format(name=self.name)
 
 
-def claude(name: str, context: int, output: int, *, cache_min: int, style: str) -> Model:
+def claude(name: str, context: int, output: int, *, cache_min: int, style: str) -> ServedModel:
     """A Claude: ``style`` is ``budget``, ``both`` or ``adaptive``; the adaptive ones refuse sampling."""
-    return Model(
+    return ServedModel(
         name,
         families.CLAUDE,
         context,
@@ -94,15 +94,15 @@ def claude(name: str, context: int, output: int, *, cache_min: int, style: str) 
     )
 
 
-def unforced(model: Model) -> Model:
+def unforced(model: ServedModel) -> ServedModel:
     """One of the newest Claudes: it always thinks, and no tool can be forced on it."""
-    return replace(model, always_thinks=True, forced_tool=False)
+    return replace(model, always_reasons=True, forced_tool=False)
 
 
-def gpt(name: str, context: int, efforts: str) -> Model:
+def gpt(name: str, context: int, efforts: str) -> ServedModel:
     """A GPT: none of them takes sampling parameters or ``stop``; it thinks unasked where it cannot be told not to."""
     words = tuple(efforts.split())
-    return Model(
+    return ServedModel(
         name,
         families.GPT,
         context,
@@ -110,26 +110,43 @@ def gpt(name: str, context: int, efforts: str) -> Model:
         efforts=words,
         sampling=False,
         stop=False,
-        thinks_unasked="none" not in words,
+        reasons_by_default="none" not in words,
     )
 
 
-def gemini(name: str, efforts: str = "low medium high") -> Model:
+def gemini(name: str, efforts: str = "low medium high") -> ServedModel:
     """A Gemini that answers in text; without efforts it has budgets."""
     words = tuple(efforts.split())
-    return Model(name, families.GEMINI, M, 64 * K, efforts=words, budget=not words, audio_video=True)
+    return ServedModel(name, families.GEMINI, M, 64 * K, efforts=words, budget=not words, audio_video=True)
 
 
-EFFORTS = "minimal low medium high xhigh max"
-GLM3 = tuple(EFFORTS.split())
-DEEPSEEK = ("none", "disabled", *GLM3)
+LOW_TO_HIGH = ("low", "medium", "high")
+GPT_6 = "low medium high xhigh max"
+GPT_5 = "minimal low medium high"
+GPT_5_4 = "none low medium high xhigh"
+FULL = ("minimal", "low", "medium", "high", "xhigh", "max")
 
-CHAT: tuple[Model, ...] = (
+GROK = ServedModel(
+    "grok-4-6", families.GROK, 500 * K, None, vision=False, efforts=(*LOW_TO_HIGH, "xhigh"), reasons_by_default=True
+)
+GLM = ServedModel("glm-5-3-flash", families.GLM, M, 128 * K, efforts=FULL, always_reasons=True)
+DEEPSEEK = ServedModel(
+    "deepseek-v4-flash-0731", families.DEEPSEEK, M, 384 * K, vision=False, efforts=("none", "disabled", *FULL),
+    reasons_by_default=True,
+)  # fmt: skip
+GPT_OSS = ServedModel(
+    "gpt-oss-120b", families.GPT_OSS, 131 * K, 131 * K, vision=False, efforts=LOW_TO_HIGH, reasons_by_default=True
+)
+LLAMA_8B = ServedModel("meta-llama-3-1-8b-instruct", families.LLAMA, 128 * K, 8192, vision=False)
+"""A limit of 8192 was seen in an error that does not name its model (wire facts 6.2); it is attributed to this one."""
+
+CHAT: tuple[ServedModel, ...] = (
     unforced(claude("claude-opus-5-5", M, 128 * K, cache_min=512, style="adaptive")),
-    replace(claude("claude-opus-5", M, 128 * K, cache_min=512, style="adaptive"), list_content=True, leaks_calls=True),
+    replace(claude("claude-opus-5", M, 128 * K, cache_min=512, style="adaptive"), list_content=True,
+            leaks_tool_calls=True),
     claude("claude-sonnet-5", M, 128 * K, cache_min=1024, style="adaptive"),
     unforced(claude("claude-fable-5-1", M, 128 * K, cache_min=512, style="adaptive")),
-    replace(claude("claude-fable-5", M, 128 * K, cache_min=512, style="adaptive"), always_thinks=True, vision=False),
+    replace(claude("claude-fable-5", M, 128 * K, cache_min=512, style="adaptive"), always_reasons=True, vision=False),
     claude("claude-opus-4-8", M, 128 * K, cache_min=1024, style="adaptive"),
     claude("claude-opus-4-7", M, 128 * K, cache_min=2048, style="adaptive"),
     claude("claude-opus-4-6", M, 128 * K, cache_min=4096, style="both"),
@@ -142,23 +159,23 @@ CHAT: tuple[Model, ...] = (
     replace(claude("claude-sonnet-4", 200 * K, 64 * K, cache_min=1024, style="budget"), default_output=1000,
             retired="2026-10-09"),
     replace(claude("claude-3-7-sonnet", 200 * K, 64 * K, cache_min=1024, style="budget"), retired="2026-04-12"),
-    gpt("gpt-6-astra", 1_050_000, "low medium high xhigh max"),
-    replace(gpt("gpt-6-sol", 922 * K, "low medium high xhigh max"), responses_only=True),
-    gpt("gpt-6-luna", 922 * K, "low medium high xhigh max"),
-    replace(gpt("gpt-5-6-sol", 922 * K, "none low medium high xhigh"), tools_need_no_effort=True),
-    replace(gpt("gpt-5-6-terra", 922 * K, "none low medium high xhigh"), tools_need_no_effort=True),
-    replace(gpt("gpt-5-6-luna", 922 * K, "none low medium high xhigh"), tools_need_no_effort=True),
-    replace(gpt("gpt-5-5", 922 * K, "none low medium high xhigh"), tools_need_no_effort=True),
+    gpt("gpt-6-astra", 1_050_000, GPT_6),
+    replace(gpt("gpt-6-sol", 922 * K, GPT_6), responses_only=True),
+    gpt("gpt-6-luna", 922 * K, GPT_6),
+    replace(gpt("gpt-5-6-sol", 922 * K, GPT_5_4), tools_need_no_effort=True),
+    replace(gpt("gpt-5-6-terra", 922 * K, GPT_5_4), tools_need_no_effort=True),
+    replace(gpt("gpt-5-6-luna", 922 * K, GPT_5_4), tools_need_no_effort=True),
+    replace(gpt("gpt-5-5", 922 * K, GPT_5_4), tools_need_no_effort=True),
     replace(gpt("gpt-5-5-pro", 922 * K, "medium high xhigh"), responses_only=True),
-    replace(gpt("gpt-5-4", 922 * K, "none low medium high xhigh"), tools_need_no_effort=True),
-    gpt("gpt-5-4-mini", 272 * K, "none low medium high xhigh"),
-    gpt("gpt-5-4-nano", 272 * K, "none low medium high xhigh"),
+    replace(gpt("gpt-5-4", 922 * K, GPT_5_4), tools_need_no_effort=True),
+    gpt("gpt-5-4-mini", 272 * K, GPT_5_4),
+    gpt("gpt-5-4-nano", 272 * K, GPT_5_4),
     replace(gpt("gpt-5-3-codex", 272 * K, "low medium high xhigh"), responses_only=True),
-    gpt("gpt-5-2", 272 * K, "none low medium high xhigh"),
+    gpt("gpt-5-2", 272 * K, GPT_5_4),
     gpt("gpt-5-1", 272 * K, "none low medium high"),
-    gpt("gpt-5", 272 * K, "minimal low medium high"),
-    gpt("gpt-5-mini", 272 * K, "minimal low medium high"),
-    gpt("gpt-5-nano", 272 * K, "minimal low medium high"),
+    gpt("gpt-5", 272 * K, GPT_5),
+    gpt("gpt-5-mini", 272 * K, GPT_5),
+    gpt("gpt-5-nano", 272 * K, GPT_5),
     gemini("gemini-4-carbon"),
     replace(gemini("gemini-3-8-flash"), sampling=False),
     replace(gemini("gemini-3-7-flash"), sampling=False),
@@ -168,44 +185,40 @@ CHAT: tuple[Model, ...] = (
     gemini("gemini-3-1-pro", "minimal low medium high"),
     gemini("gemini-3-flash"),
     gemini("gemini-3-1-flash-lite"),
-    Model("gemini-3-1-flash-image", families.GEMINI, 131 * K, 32 * K, tools=False, draws=True),
-    Model("gemini-3-pro-image", families.GEMINI, 66 * K, 32 * K, tools=False, draws=True),
+    ServedModel("gemini-3-1-flash-image", families.GEMINI, 131 * K, 32 * K, tools=False, generates_images=True),
+    ServedModel("gemini-3-pro-image", families.GEMINI, 66 * K, 32 * K, tools=False, generates_images=True),
     replace(gemini("gemini-3-pro"), retired="2026-03-26"),
     replace(gemini("gemini-2-5-pro", ""), retired="2026-10-02"),
     replace(gemini("gemini-2-5-flash", ""), retired="2026-10-02"),
-    Model("grok-4-6", families.GROK, 500 * K, None, vision=False, efforts=("low", "medium", "high", "xhigh"),
-          thinks_unasked=True),
-    Model("glm-5-3", families.GLM, M, 64 * K, vision=False, efforts=GLM3, always_thinks=True),
-    Model("glm-5-3-flash", families.GLM, M, 128 * K, efforts=GLM3, always_thinks=True),
-    Model("glm-5-2", families.GLM, M, 128 * K, vision=False, efforts=("none", "high", "max"), thinks_unasked=True,
-          format_hides_tools=True),
-    Model("kimi-k3", families.KIMI, M, M, efforts=("none", "low", "high", "max"), sampling=False, thinks_unasked=True),
-    Model("kimi-k2-7-code", families.KIMI, 262 * K, None, vision=False, always_thinks=True),
-    Model("deepseek-v4-1-flash", families.DEEPSEEK, M, 384 * K, vision=False, efforts=DEEPSEEK, thinks_unasked=True),
-    Model("deepseek-v4-flash-0731", families.DEEPSEEK, M, 384 * K, vision=False, efforts=DEEPSEEK, thinks_unasked=True),
-    Model("deepseek-v4-pro-0813", families.DEEPSEEK, M, 384 * K, vision=False, efforts=DEEPSEEK, thinks_unasked=True),
-    Model("inkling", families.INKLING, M, None, efforts=GLM3, always_thinks=True),
-    Model("qwen35-122b-a10b", families.QWEN, 262 * K, 25 * K, vision=False, always_thinks=True),
-    Model("qwen3-next-80b-a3b-instruct", families.QWEN, 262 * K, None, vision=False),
-    Model("gpt-oss-120b", families.GPT_OSS, 131 * K, 131 * K, vision=False, efforts=("low", "medium", "high"),
-          thinks_unasked=True),
-    Model("gpt-oss-20b", families.GPT_OSS, 131 * K, 131 * K, vision=False, efforts=("low", "medium", "high"),
-          thinks_unasked=True, harmony=True),
-    Model("llama-4-maverick", families.LLAMA, 128 * K, 128 * K),
-    Model("meta-llama-3-3-70b-instruct", families.LLAMA, 128 * K, 128 * K, vision=False),
-    # A cap of 8192 was seen in an error that does not name its model (wire facts 6.2); it stands here.
-    Model("meta-llama-3-1-8b-instruct", families.LLAMA, 128 * K, 8192, vision=False),
-    Model("meta-llama-3-1-405b-instruct", families.LLAMA, 128 * K, 8192, vision=False,
-          retired="2026-02-15"),
-    Model("gemma-3-12b", families.GEMMA, 128 * K, 32 * K),
-    Model("gpt-4o", families.EXTERNAL, 128 * K, 16_384),
-    Model("o4-mini", families.EXTERNAL, 200 * K, 100_000, sampling=False, stop=False, efforts=("low", "medium", "high"),
-          limit_name="max_completion_tokens"),
+    GROK,
+    replace(GLM, name="glm-5-3", output=64 * K, vision=False),
+    GLM,
+    replace(GLM, name="glm-5-2", vision=False, efforts=("none", "high", "max"), always_reasons=False,
+            reasons_by_default=True, format_hides_tools=True),
+    ServedModel("kimi-k3", families.KIMI, M, M, efforts=("none", "low", "high", "max"), sampling=False,
+                reasons_by_default=True),
+    ServedModel("kimi-k2-7-code", families.KIMI, 262 * K, None, vision=False, always_reasons=True),
+    replace(DEEPSEEK, name="deepseek-v4-1-flash"),
+    DEEPSEEK,
+    replace(DEEPSEEK, name="deepseek-v4-pro-0813"),
+    ServedModel("inkling", families.INKLING, M, None, efforts=FULL, always_reasons=True),
+    ServedModel("qwen35-122b-a10b", families.QWEN, 262 * K, 25 * K, vision=False, always_reasons=True),
+    ServedModel("qwen3-next-80b-a3b-instruct", families.QWEN, 262 * K, None, vision=False),
+    GPT_OSS,
+    replace(GPT_OSS, name="gpt-oss-20b", harmony=True),
+    ServedModel("llama-4-maverick", families.LLAMA, 128 * K, 128 * K),
+    ServedModel("meta-llama-3-3-70b-instruct", families.LLAMA, 128 * K, 128 * K, vision=False),
+    LLAMA_8B,
+    replace(LLAMA_8B, name="meta-llama-3-1-405b-instruct", retired="2026-02-15"),
+    ServedModel("gemma-3-12b", families.GEMMA, 128 * K, 32 * K),
+    ServedModel("gpt-4o", families.EXTERNAL, 128 * K, 16_384),
+    ServedModel("o4-mini", families.EXTERNAL, 200 * K, 100_000, sampling=False, stop=False, efforts=LOW_TO_HIGH,
+                limit_name="max_completion_tokens"),
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Embedder:
+class ServedEmbedder:
     """One embedding model (wire facts 7)."""
 
     name: str
@@ -220,8 +233,8 @@ class Embedder:
     """Whether the number of dimensions may be chosen, up to 1024."""
 
 
-EMBEDDING: tuple[Embedder, ...] = (
-    Embedder("bge-large-en", 512, 1.0, truncates=True),
-    Embedder("gte-large-en", 8192, 24.0, truncates=True),
-    Embedder("qwen3-embedding-0-6b", 32_768, 1.0, truncates=False, dimensions=True),
+EMBEDDING: tuple[ServedEmbedder, ...] = (
+    ServedEmbedder("bge-large-en", 512, 1.0, truncates=True),
+    ServedEmbedder("gte-large-en", 8192, 24.0, truncates=True),
+    ServedEmbedder("qwen3-embedding-0-6b", 32_768, 1.0, truncates=False, dimensions=True),
 )

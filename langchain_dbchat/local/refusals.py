@@ -1,20 +1,14 @@
-"""How the workspace says no: the bodies of wire facts 1.2 and 6.1, one function per way of speaking.
-
-Every check raises `Refused`; the server turns it into a response. The texts differ by who speaks: Claude's refusals are
-JSON within JSON, Gemini's come from an upstream, the open-weight models' are Go errors, GPT's are OpenAI's own.
-"""
+"""How the workspace refuses a request, whichever API it came in by (wire facts 6.1, 6.2)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import to_json
-
 if TYPE_CHECKING:
-    from langchain_dbchat.local.asked import Asked
+    from collections.abc import Mapping
 
 
-class Refused(Exception):  # noqa: N818  # a refusal is an answer of the protocol, not a fault of the server
+class Refused(Exception):  # noqa: N818  # it is an answer of the protocol, not an error of the server
     """A request that gets an error answer.
 
     Args:
@@ -23,7 +17,7 @@ class Refused(Exception):  # noqa: N818  # a refusal is an answer of the protoco
         headers: Extra response headers.
     """
 
-    def __init__(self, status: int, body: dict[str, Any] | str, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, status: int, body: dict[str, Any] | str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status, body)
         self.status = status
         self.body = body
@@ -53,37 +47,3 @@ def endpoint_not_found() -> Refused:
         "The given endpoint does not exist, please retry after checking the specified model and version deployment "
         "exists.",
     )
-
-
-def invalid(asked: Asked, text: str, *, code: str = "BAD_REQUEST") -> Refused:
-    """A 400 in the voice of the asked model's family (wire facts 1.2, 6.1)."""
-    voice = asked.model.family.voice
-    if voice == "claude":
-        return plain(400, code, to_json({"message": text}).decode() + "\n")
-    if voice == "gemini":
-        return plain(400, code, to_json({"error": f"Upstream error: INVALID_ARGUMENT: {text}"}).decode())
-    if voice == "gpt":
-        return plain(400, code, f"Bad Request: {text}")
-    return plain(400, code, f"Bad request: {text}")
-
-
-def unknown_field(asked: Asked, path: str) -> Refused:
-    """A 400 for a field that is not on the family's list (wire facts 1.2).
-
-    Args:
-        asked: The request.
-        path: Where the field stands, parts joined by dots, e.g. ``messages.1.reasoning_content``.
-    """
-    leaf = path.rpartition(".")[2]
-    voice = asked.model.family.voice
-    if asked.surface == "gateway":
-        return plain(400, "BAD_REQUEST", f'Bad request: json: unknown field "{leaf}"')
-    if voice == "claude" or leaf in {"parallel_tool_calls", "thinking_blocks", "reasoning_content"}:
-        return plain(
-            400, "BAD_REQUEST", to_json({"message": f"{path}: Extra inputs are not permitted"}).decode() + "\n"
-        )
-    if voice == "gpt":
-        return plain(400, "BAD_REQUEST", f"Bad Request: Unknown parameter: '{path}'")
-    if voice == "gemini":
-        return invalid(asked, f'Invalid JSON payload received. Unknown name "{leaf}": Cannot find field.')
-    return plain(400, "BAD_REQUEST", f'Bad request: json: unknown field "{leaf}"')

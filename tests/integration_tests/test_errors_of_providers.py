@@ -14,7 +14,6 @@ from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings, errors
 from langchain_dbchat.local import LocalWorkspace
-from langchain_dbchat.local.named_faults import NAMED
 
 MODEL = "databricks-gemini-3-5-flash"
 WORDS = {"choices": [{"index": 0, "delta": {"content": "Hi."}, "finish_reason": "stop"}]}
@@ -42,7 +41,7 @@ def _answer(received: Received) -> Scripted:
 
 
 @four_ways
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", FAULTS)
 def test_every_named_fault_is_understood(call: Way, name: str, workspace: LocalWorkspace) -> None:
     kind, words = FAULTS[name]
     llm = ChatDatabricksCompat(model=MODEL, host=workspace.host, token=workspace.token, max_retries=0)
@@ -60,7 +59,7 @@ def test_a_fault_without_a_name(workspace: LocalWorkspace) -> None:
 
 
 @four_ways
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", FAULTS)
 def test_only_what_passes_is_sent_again(call: Way, name: str, workspace: LocalWorkspace) -> None:
     llm = ChatDatabricksCompat(model=MODEL, host=workspace.host, token=workspace.token)
     passes = name in {"external_model_rate_limit", "external_model_bad_gateway"}

@@ -13,7 +13,8 @@ from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_dbchat import DatabricksEmbeddings
 from langchain_dbchat.errors import DatabricksContextOverflowError, EmbeddingsIncompleteError
-from langchain_dbchat.local import LocalWorkspace, vectors
+from langchain_dbchat.local import LocalWorkspace
+from langchain_dbchat.local.rule_model import vectors
 from langchain_dbchat.transport import limiter as limits
 
 GTE, BGE, QWEN = "databricks-gte-large-en", "databricks-bge-large-en", "databricks-qwen3-embedding-0-6b"

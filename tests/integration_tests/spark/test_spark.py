@@ -21,7 +21,8 @@ from kit.embedding import Endpoint, refusal, row_of
 from kit.scripted import Received, Scripted, ScriptedServer
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
 from langchain_dbchat.errors import ConfigurationError
-from langchain_dbchat.local import LocalWorkspace, vectors
+from langchain_dbchat.local import LocalWorkspace
+from langchain_dbchat.local.rule_model import vectors
 
 _REASON = 'needs pyspark: pip install "langchain-dbchat[spark]"'
 pytest.importorskip("pyspark", reason=_REASON)

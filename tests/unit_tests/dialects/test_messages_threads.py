@@ -17,16 +17,16 @@ from kit.encoding import encode_request
 from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder, decode_answer
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.errors import StreamInterruptedError
-from langchain_dbchat.local import checks
-from langchain_dbchat.local.asked import Asked
 from langchain_dbchat.local.models import CHAT
 from langchain_dbchat.local.refusals import Refused
-from langchain_dbchat.local.seal import Seal
+from langchain_dbchat.local.rule_model.reasoning_signer import ReasoningSigner
+from langchain_dbchat.local.surfaces.chat_completions import checks
+from langchain_dbchat.local.surfaces.chat_completions.request import ChatRequestBody
 from langchain_dbchat.models.families import GENERIC, family_of
 
-SEAL = Seal()
+SEAL = ReasoningSigner()
 SERVED = {
-    (family_of(f"databricks-{model.name}").name, model.family.name, model.vision, model.draws): model
+    (family_of(f"databricks-{model.name}").name, model.family.name, model.vision, model.generates_images): model
     for model in CHAT
     if not model.responses_only and family_of(f"databricks-{model.name}") is not GENERIC
 }
@@ -142,7 +142,7 @@ def test_every_model_takes_the_next_turn(thread: list[AnyMessage]) -> None:
         body = encode_request(thread, {}, to, stream=False).body
         to_json(body)
         try:
-            checks.check(Asked(model, endpoint, "path", body, SEAL))
+            checks.check(ChatRequestBody(model, endpoint, "path", body, SEAL))
         except Refused as refused:
             pytest.fail(f"{endpoint}: {refused.body}\n{body}")
     assert repr(thread) == repr(before)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from langchain_dbchat.dialects.chat_completions.encode import fit_format
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared.tools import encode_tools
-from langchain_dbchat.local.asked import Asked
-from langchain_dbchat.local.checks.formats import check_format
-from langchain_dbchat.local.checks.tools import check_tools
 from langchain_dbchat.local.models import CHAT
+from langchain_dbchat.local.surfaces.chat_completions.checks.formats import check_format
+from langchain_dbchat.local.surfaces.chat_completions.checks.tools import check_tools
+from langchain_dbchat.local.surfaces.chat_completions.request import ChatRequestBody
 from langchain_dbchat.models.families import family_of
 
 BY_NAME = {model.name: model for model in CHAT}
@@ -87,8 +87,8 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     return root
 
 
-def asked(model: str, body: dict[str, Any]) -> Asked:
-    return Asked(BY_NAME[model], f"databricks-{model}", "path", body, None)  # type: ignore[arg-type]  # signs nothing
+def asked(model: str, body: dict[str, Any]) -> ChatRequestBody:
+    return ChatRequestBody(BY_NAME[model], f"databricks-{model}", "path", body, None)  # type: ignore[arg-type]  # signs nothing
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_dbchat.local.filling import Filler, TooMuchError
-from langchain_dbchat.local.patience import search
+from langchain_dbchat.local.rule_model.pattern_search import search
+from langchain_dbchat.local.rule_model.schema_filler import SchemaFiller, SchemaTooLargeError
 
 if TYPE_CHECKING:
     import httpx
@@ -152,10 +152,10 @@ def test_a_schema_in_a_prompt_is_bounded_too(client: httpx.Client, schema: Schem
 
 
 def test_a_filler_that_nothing_was_checked_for_is_bounded() -> None:
-    with pytest.raises(TooMuchError, match="too many or too large"):
-        Filler("", {}).fill({"type": "array", "minItems": 10**9, "items": {"type": "boolean"}})
-    with pytest.raises(TooMuchError, match="refers to itself"):
-        Filler("", {"anyOf": [SELF]}).fill(SELF)
+    with pytest.raises(SchemaTooLargeError, match="too many or too large"):
+        SchemaFiller("", {}).fill({"type": "array", "minItems": 10**9, "items": {"type": "boolean"}})
+    with pytest.raises(SchemaTooLargeError, match="refers to itself"):
+        SchemaFiller("", {"anyOf": [SELF]}).fill(SELF)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What can go wrong on purpose, and the proxy that makes it happen."""

@@ -1,0 +1,137 @@
+"""What a model says, before it takes a family's shape: pieces while it speaks, an `Answer` when it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from langchain_dbchat.local.rule_model.tokens import DELTA, TOKEN, count_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningPiece:
+    """A bit of reasoning."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextPiece:
+    """A bit of the answer's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallPiece:
+    """A bit of a tool call; ``id`` and ``name`` stand in its first one only."""
+
+    index: int
+    arguments: str
+    id: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FinishPiece:
+    """The end of an answer, with the reason."""
+
+    finish: str
+
+
+Piece = ReasoningPiece | TextPiece | ToolCallPiece | FinishPiece
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """A tool call; ``arguments`` is JSON text, possibly cut off."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(slots=True)
+class ModelAnswer:
+    """A whole answer."""
+
+    reasoning: str = ""
+    text: str = ""
+    calls: list[ToolCall] = field(default_factory=list)
+    finish: str = "stop"
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """Tokens spent on reasoning."""
+        return count_tokens(self.reasoning)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens spent altogether."""
+        return self.reasoning_tokens + count_tokens(self.text) + sum(call_tokens(call) for call in self.calls)
+
+    def add(self, piece: Piece) -> None:
+        """Take in one more piece."""
+        if isinstance(piece, ReasoningPiece):
+            self.reasoning += piece.text
+        elif isinstance(piece, TextPiece):
+            self.text += piece.text
+        elif isinstance(piece, ToolCallPiece):
+            if piece.index >= len(self.calls):
+                self.calls.append(ToolCall(piece.id or "", piece.name or "", ""))
+            self.calls[piece.index].arguments += piece.arguments
+        else:
+            self.finish = piece.finish
+
+
+def call_tokens(call: ToolCall) -> int:
+    """Tokens of one call: its name, its arguments and what stands around them."""
+    return 8 + count_tokens(call.name) + count_tokens(call.arguments)
+
+
+def pieces(answer: ModelAnswer) -> Iterator[Piece]:
+    """The answer as it is spoken: word by word, calls with an empty first fragment and then small ones."""
+    for word in DELTA.findall(answer.reasoning):
+        yield ReasoningPiece(word)
+    for word in DELTA.findall(answer.text):
+        yield TextPiece(word)
+    for index, call in enumerate(answer.calls):
+        yield ToolCallPiece(index, "", call.id, call.name)
+        for start in range(0, len(call.arguments), 7):
+            yield ToolCallPiece(index, call.arguments[start : start + 7])
+    yield FinishPiece(answer.finish)
+
+
+def stop_at(answer: ModelAnswer, stops: list[str]) -> None:
+    """Cut the text before the first stop sequence."""
+    places = [place for place in (answer.text.find(stop) for stop in stops if stop) if place >= 0]
+    if places:
+        answer.text = answer.text[: min(places)]
+        answer.calls = []
+        answer.finish = "stop"
+
+
+def cut(answer: ModelAnswer, limit: int) -> None:
+    """Cut the answer after ``limit`` tokens: reasoning is spent first, then text, then calls."""
+    if answer.tokens <= limit:
+        return
+    answer.finish = "length"
+    answer.reasoning, left = _first(answer.reasoning, limit)
+    answer.text, left = _first(answer.text, left)
+    kept: list[ToolCall] = []
+    for call in answer.calls:
+        left -= 8 + count_tokens(call.name)
+        if left <= 0:
+            break
+        arguments, left = _first(call.arguments, left)
+        kept.append(ToolCall(call.id, call.name, arguments))
+    answer.calls = kept
+
+
+def _first(text: str, limit: int) -> tuple[str, int]:
+    """The first ``limit`` tokens of a text, and how many of the limit are left."""
+    found = TOKEN.findall(text)
+    return "".join(found[: max(limit, 0)]), max(limit - len(found), 0)

@@ -1,0 +1,218 @@
+"""The rule-based model: decides from the request alone what to answer, and makes nothing up that it need not.
+
+In this order: a named tool; any tool, when one is required; the offered tools that the prompt asks for and that this
+turn has not called yet; the tool results; a requested format; text. The same request always gets the same answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json, to_json
+
+from langchain_dbchat.local.rule_model import replies
+from langchain_dbchat.local.rule_model.answer import ModelAnswer, ToolCall, cut, stop_at
+from langchain_dbchat.local.rule_model.extracted_values import ExtractedValues
+from langchain_dbchat.local.rule_model.request import text_of
+from langchain_dbchat.local.rule_model.schema_filler import SchemaFiller, is_place
+from langchain_dbchat.local.rule_model.schemas import error_in, excess_in
+from langchain_dbchat.local.rule_model.tool_selection import best_tool, clause_about, select_tools
+
+if TYPE_CHECKING:
+    from langchain_dbchat.local.rule_model.request import ModelRequest
+
+
+class CurrentTurn:
+    """What a request says, sorted: who asked what, and what tools have said since."""
+
+    def __init__(self, messages: list[dict[str, Any]]) -> None:
+        users = [place for place, message in enumerate(messages) if message.get("role") == "user"]
+        first = last = users[-1] if users else -1
+        while first - 1 in users:
+            first -= 1
+        self.prompt = "\n".join(text_of(message) for message in messages[max(first, 0) : last + 1])
+        self.earlier = [text_of(messages[place]) for place in users if place < first]
+        self.system = "\n".join(text_of(message) for message in messages if message.get("role") == "system")
+        self.calls: list[tuple[str, str]] = []
+        self.results: list[tuple[str, str]] = []
+        names: dict[str, str] = {}
+        for message in messages[last + 1 :]:
+            for call in message.get("tool_calls") or []:
+                function = call.get("function", {})
+                self.calls.append((function.get("name", ""), function.get("arguments", "")))
+                names[call.get("id", "")] = _label(function)
+            if message.get("role") == "tool":
+                self.results.append((names.get(message.get("tool_call_id", ""), ""), text_of(message)))
+
+    @property
+    def context(self) -> str:
+        """What was supplied to answer from."""
+        return replies.context_in(self.prompt) or replies.context_in(self.system)
+
+
+def answer_request(request: ModelRequest, choice: int = 0) -> ModelAnswer:
+    """The answer to a request.
+
+    Args:
+        request: The request, checked.
+        choice: Which of the ``n`` answers.
+    """
+    turn = CurrentTurn(request.messages)
+    answer = choose_answer(request, turn)
+    for place, call in enumerate(answer.calls):
+        call.id = call_id(request, place, choice)
+    if choice:
+        answer.text += f" (answer {choice + 1})" if answer.text else ""
+    if request.model.family.tools_as_text and answer.calls:
+        answer.text = "\n".join(_written(call) for call in answer.calls)
+        answer.calls = []
+    if request.model.leaks_tool_calls and request.reasoning_disabled and answer.calls:
+        answer.text = "\n".join(f'<invoke name="{call.name}">{call.arguments}</invoke>' for call in answer.calls)
+        answer.calls, answer.finish = [], "tool_calls"
+    elif answer.calls:
+        answer.finish = "tool_calls"
+    if request.reasons:
+        answer.reasoning = _reason(turn, answer)
+    stop_at(answer, request.stop)
+    if request.max_tokens is not None:
+        cut(answer, request.max_tokens)
+    return answer
+
+
+def choose_answer(request: ModelRequest, turn: CurrentTurn) -> ModelAnswer:
+    """The answer without reasoning and limits."""
+    calls = choose_calls(request, turn)
+    if calls:
+        preface = request.model.family.announces_calls and request.tool_choice == "auto"
+        return ModelAnswer(text="I'll look that up." if preface else "", calls=calls)
+    schema = _wanted_schema(request, turn)
+    if schema is not None:
+        # Format instructions within the prompt are no values.
+        prompt = "\n".join(line for line in turn.prompt.split("\n") if '"properties"' not in line)
+        text = "\n".join([prompt, *(result for _, result in turn.results)])
+        return ModelAnswer(text=_dumps(SchemaFiller(text, schema).fill(schema)))
+    if turn.results:
+        return ModelAnswer(text=replies.answer_from_results(turn.prompt, turn.results))
+    return ModelAnswer(text=replies.answer_in_text(turn.prompt, turn.context, turn.earlier))
+
+
+def choose_calls(request: ModelRequest, turn: CurrentTurn) -> list[ToolCall]:
+    """The tool calls of an answer; empty when it is text."""
+    tools = [tool["function"] for tool in request.tools]
+    choice = request.tool_choice
+    hidden = request.model.format_hides_tools and request.response_format
+    if not tools or choice == "none" or hidden:
+        return []
+    prompt = replies.question_in(turn.prompt) if turn.context else turn.prompt
+    done = {name for name, _ in turn.calls}
+    if isinstance(choice, dict):
+        chosen = [tool for tool in tools if tool["name"] == choice["function"]["name"]]
+    elif choice == "required":
+        fresh = [tool for tool in tools if tool["name"] not in done] or tools
+        chosen = select_tools(fresh, prompt) or [best_tool(fresh, prompt)]
+    else:
+        chosen = select_tools(tools, prompt)
+    calls = [call for tool in chosen for call in _calls_of(tool, turn, forced=choice != "auto")]
+    return calls if request.model.family.grouped_calls else calls[:1]
+
+
+def _calls_of(tool: dict[str, Any], turn: CurrentTurn, *, forced: bool) -> list[ToolCall]:
+    """The calls of one tool: one, or one for each of several places; without those that this turn has made already."""
+    schema = tool.get("parameters") or {}
+    properties = schema.get("properties") or {}
+    done = [_loads(arguments) for name, arguments in turn.calls if name == tool["name"]]
+    place = next((key for key, part in properties.items() if isinstance(part, dict) and is_place(key, part)), None)
+    places = list(dict.fromkeys(ExtractedValues.of(turn.prompt).listed))
+    if place and len(properties) == 1 and len(places) > 1:
+        return [
+            ToolCall("", tool["name"], _dumps({place: one})) for one in places if forced or {place: one} not in done
+        ]
+    if done and not forced:
+        return []
+    text = "\n".join([turn.prompt, *(result for _, result in turn.results)])
+    clause = clause_about(tool, turn.prompt)
+    return [ToolCall("", tool["name"], _dumps(SchemaFiller(text, schema, clause).fill(schema)) if properties else "{}")]
+
+
+def call_id(request: ModelRequest, place: int, choice: int) -> str:
+    """An id for a tool call; the same request gives the same one."""
+    digest = hashlib.sha256(to_json([request.endpoint, request.messages, place, choice])).hexdigest()
+    return request.model.family.call_id + digest[:22]
+
+
+def _reason(turn: CurrentTurn, answer: ModelAnswer) -> str:
+    """One honest sentence about the decision, short so that a small token limit still leaves room for the answer."""
+    if answer.calls:
+        return f"The user's request needs {' and '.join(dict.fromkeys(call.name for call in answer.calls))}."
+    if turn.results:
+        return "The tools have answered, so I report what they said."
+    if turn.context:
+        return "I was given context, so I look for the sentences that answer the question."
+    return "Nothing to look up here, so I answer directly."
+
+
+def _wanted_schema(request: ModelRequest, turn: CurrentTurn) -> dict[str, Any] | None:
+    """The JSON schema that the text has to fit: from ``response_format``, or from instructions in the prompt."""
+    wanted = request.response_format
+    if wanted.get("type") == "json_schema":
+        schema = wanted.get("json_schema", {}).get("schema")
+        return schema if isinstance(schema, dict) else {}
+    instructions = f"{turn.system}\n{turn.prompt}"
+    written = _schema_in(instructions)
+    if written is not None or wanted.get("type") != "json_object":
+        return written
+    keys = _keys_in(instructions) or ["answer"]
+    return {"type": "object", "properties": {key: {"type": "string"} for key in keys}, "required": keys}
+
+
+def _schema_in(text: str) -> dict[str, Any] | None:
+    """A JSON schema written into a prompt, as LangChain's format instructions do; the last one counts."""
+    for match in reversed(list(re.finditer(r"\{", text))):
+        if not re.match(r"\{\s*\"(?:\$defs|properties|type|title|description)\"", text[match.start() :]):
+            continue
+        try:
+            value = from_json(text[match.start() :].partition("\n```")[0].strip())
+        except ValueError:
+            continue
+        if not isinstance(value, dict) or not isinstance(value.get("properties"), dict):
+            continue
+        if error_in(value) is None and excess_in(value) is None:
+            return value
+    return None
+
+
+def _keys_in(text: str) -> list[str]:
+    """The keys that a prompt asks for in its JSON."""
+    for pattern in (r"['\"`](\w+)['\"`]\s*:", r"['\"`](\w+)['\"`]"):
+        keys = re.findall(pattern, text)
+        if keys:
+            return list(dict.fromkeys(keys))
+    listed = re.search(r"\b(?:keys|fields|properties)\b:?\s+([\w ,]+)", text, re.IGNORECASE)
+    return [key for key in re.split(r"\s*,\s*|\s+and\s+|\s+", listed.group(1)) if key] if listed else []
+
+
+def _written(call: ToolCall) -> str:
+    """A call as gemma writes it into its text (wire facts 3.4)."""
+    return f'```tool_code\n{{"name": "{call.name}", "parameters": {call.arguments}}}\n```'
+
+
+def _loads(arguments: str) -> Any:
+    try:
+        return from_json(arguments or "{}")
+    except ValueError:
+        return arguments
+
+
+def _dumps(value: Any) -> str:
+    return to_json(value).decode()
+
+
+def _label(function: dict[str, Any]) -> str:
+    """A call as the answer speaks of it: its name, and its arguments when they are few and short."""
+    name, arguments = function.get("name", ""), _loads(function.get("arguments", ""))
+    if not isinstance(arguments, dict) or not arguments:
+        return str(name)
+    said = ", ".join(f"{key}: {value}" for key, value in arguments.items())
+    return f"{name} ({said})" if len(said) <= 60 else str(name)

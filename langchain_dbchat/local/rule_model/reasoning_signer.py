@@ -1,0 +1,67 @@
+"""Signatures on reasoning, made and checked (wire facts 3.2, 5.1, 5.2).
+
+Databricks' own signatures cannot be read; what matters to a client is that reasoning comes back exactly as it went out.
+So a signature here is an HMAC over the text with a key that each workspace draws for itself: a changed text, a missing
+signature and one from elsewhere are all told apart from ours.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+
+class ReasoningSigner:
+    """Signs with a key of its own."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+
+    def _digest(self, kind: str, *parts: str) -> bytes:
+        message = "\x00".join((kind, *parts)).encode()
+        return hmac.new(self._key, message, hashlib.sha512).digest()
+
+    def sign(self, kind: str, *parts: str) -> str:
+        """A signature over ``parts``; ``kind`` keeps one family's from passing as another's."""
+        return "EqoB" + base64.b64encode(self._digest(kind, *parts)).decode()
+
+    def verify(self, signature: object, kind: str, *parts: str) -> bool:
+        """Whether ``signature`` is ours, of this kind, over these parts."""
+        return isinstance(signature, str) and hmac.compare_digest(signature.encode(), self.sign(kind, *parts).encode())
+
+    def redact(self, text: str) -> str:
+        """Redacted reasoning: the text, unreadable at a glance and signed."""
+        hidden = base64.b64encode(text.encode()).decode()
+        return f"{self.sign('hidden', hidden)}.{hidden}"
+
+    def is_redaction(self, data: object) -> bool:
+        """Whether ``data`` is redacted reasoning of ours."""
+        if not isinstance(data, str):
+            return False
+        signature, _, hidden = data.partition(".")
+        return self.verify(signature, "hidden", hidden)
+
+
+def canonical_arguments(arguments: object) -> str:
+    """Tool call arguments without regard to spacing and order: what a thought signature covers."""
+    value: Any = arguments
+    if isinstance(arguments, str):
+        try:
+            value = from_json(arguments or "{}")
+        except ValueError:
+            return arguments
+    return canonical(value)
+
+
+def canonical(value: object) -> str:
+    """JSON with sorted keys and no spaces."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{to_json(key).decode()}:{canonical(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(canonical(item) for item in value) + "]"
+    return to_json(value).decode()

@@ -1,0 +1,343 @@
+"""Values for a JSON schema, taken from a text where it has any, else made up so that they fit.
+
+What is filled is bounded: each step costs something, and a schema that refers to itself or multiplies its parts ends in
+`TooMuchError`. A pattern is only searched for where the search is quick (`patience`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic_core import to_json
+
+from langchain_dbchat.local.rule_model import extracted_values as patterns
+from langchain_dbchat.local.rule_model.pattern_search import search
+from langchain_dbchat.local.rule_model.tokens import STOPWORDS, content_words
+
+DEEP, DEEP_REQUIRED = 3, 6
+"""Where optional parts of a schema that holds itself end, and where required ones do."""
+MISSING: Any = object()
+"""No value: the text has nothing for an optional property."""
+
+WHERE = frozenset(
+    content_words("location locations city cities place town country region destination origin area where")
+)
+WHO = frozenset(content_words("name person customer author user company who recipient employee patient player"))
+WHOLE = frozenset(content_words("query question search request prompt input instruction task"))
+PIECE = frozenset(content_words("text sentence message content phrase word string"))
+CODES = frozenset(content_words("currency currencies"))
+WAYS = {"origin": "from", "from": "from", "destination": "to", "to": "to"}
+LONGEST_NUMBER = 300  # digits
+SUMS = frozenset(content_words("expression formula equation calculation"))
+
+
+BUDGET = 20_000  # steps, or pieces of 64 characters
+MOST_LEVELS = 60  # schemas within each other, by nesting or by reference
+
+
+class SchemaTooLargeError(ValueError):
+    """A schema whose values would be too many or too large."""
+
+
+class SchemaFiller:
+    """Fills schemas from one text.
+
+    Args:
+        text: Where values are looked for.
+        root: The whole schema, for ``$ref``.
+        focus: A part of the text whose numbers come first.
+    """
+
+    def __init__(self, text: str, root: dict[str, Any], focus: str = "") -> None:
+        self.found = patterns.ExtractedValues.of(text)
+        self.root = root
+        self._left = BUDGET
+        self._level = 0
+        keys = root.get("properties") or {}
+        self.found.quoted = [quoted for quoted in self.found.quoted if quoted not in keys]
+        first = patterns.ExtractedValues.of(focus).numbers
+        self.found.numbers = [*first, *(number for number in self.found.numbers if number not in first)]
+
+    def fill(self, schema: dict[str, Any], key: str = "", *, required: bool = True, depth: int = 0) -> Any:
+        """A value for ``schema``.
+
+        Args:
+            schema: A JSON schema.
+            key: The property's name, which says what is wanted.
+            required: Whether there must be one; else `MISSING` where the text has nothing.
+            depth: How deep in the whole schema this is; a recursive schema ends.
+        """
+        self._level += 1
+        try:
+            return self._fill(schema, key, required=required, depth=depth)
+        finally:
+            self._level -= 1
+
+    def _fill(self, schema: dict[str, Any], key: str, *, required: bool, depth: int) -> Any:
+        schema = self.resolve(schema)
+        for name in ("description", "title", "const", "default"):
+            self._pay(schema.get(name))
+        if "const" in schema:
+            return schema["const"]
+        if isinstance(schema.get("enum"), list) and schema["enum"]:
+            return self._one_of(schema, key, required=required)
+        choices = schema.get("anyOf") or schema.get("oneOf")
+        if isinstance(choices, list) and choices:
+            return self._any_of(schema, choices, key, required=required, depth=depth)
+        if required and _may_be_null(schema):
+            value = self.fill(schema, key, required=False, depth=depth)
+            return None if value is MISSING else value
+        kind = _kind(schema)
+        if kind in {"object", "array"}:
+            nested = self._object if kind == "object" else self._array
+            return nested(schema, key, required=required, depth=depth)
+        simple = {"integer": self._number, "number": self._number, "boolean": self._boolean, "null": self._nothing}
+        return simple.get(kind, self._string)(schema, key, required=required)
+
+    @staticmethod
+    def _nothing(_schema: dict[str, Any], _key: str, *, required: bool) -> Any:
+        return None if required else MISSING
+
+    def _pay(self, value: Any = None) -> None:
+        """Count a step, and a value that may come into the answer."""
+        size = len(value) if isinstance(value, str) else len(to_json(value)) if isinstance(value, dict | list) else 0
+        self._left -= 1 + size // 64
+        if self._left < 0:
+            raise SchemaTooLargeError("its values would be too many or too large")
+        if self._level > MOST_LEVELS:
+            raise SchemaTooLargeError("it is nested too deeply, or refers to itself without end")
+
+    def resolve(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """The schema with ``$ref`` followed and ``allOf`` merged."""
+        self._level += 1
+        try:
+            self._pay()
+            return self._resolve(schema)
+        finally:
+            self._level -= 1
+
+    def _resolve(self, schema: dict[str, Any]) -> dict[str, Any]:
+        for _ in range(8):
+            target = schema.get("$ref")
+            if not isinstance(target, str):
+                break
+            rest = {name: value for name, value in schema.items() if name != "$ref"}
+            schema = {**self._at(target), **rest}
+        merged = dict(schema)
+        for part in schema.get("allOf") or []:
+            one = self.resolve(part) if isinstance(part, dict) else {}
+            merged = {
+                **merged,
+                **one,
+                "properties": {**merged.get("properties", {}), **one.get("properties", {})},
+                "required": [*merged.get("required", []), *one.get("required", [])],
+            }
+        return merged
+
+    def _at(self, target: str) -> dict[str, Any]:
+        node: Any = self.root
+        for part in target.removeprefix("#").strip("/").split("/"):
+            node = node.get(part, {}) if part and isinstance(node, dict) else node
+        return node if isinstance(node, dict) else {}
+
+    def _one_of(self, schema: dict[str, Any], key: str, *, required: bool) -> Any:
+        values = schema["enum"]
+        self._left -= len(values) // 16
+        words = {*content_words(self.found.text), self.found.text.lower()}
+        said = self.found.after(key) if key else None
+        for value in values:
+            if said is not None and str(value).lower() == said.lower():
+                return value
+        for value in values:
+            if value is not None and content_words(str(value)) and words.issuperset(content_words(str(value))):
+                return value
+        if "default" in schema:
+            return schema["default"]
+        return values[0] if required else MISSING
+
+    def _any_of(self, schema: dict[str, Any], choices: list[Any], key: str, *, required: bool, depth: int) -> Any:
+        rest = {name: value for name, value in schema.items() if name in {"description", "title"}}
+        real = [{**rest, **choice} for choice in choices if isinstance(choice, dict) and choice.get("type") != "null"]
+        nullable = len(real) < len(choices)
+        for choice in real:
+            value = self.fill(choice, key, required=False, depth=depth)
+            if value is not MISSING:
+                return value
+        if "default" in schema:
+            return schema["default"] if required else MISSING
+        if nullable:
+            return None if required else MISSING
+        return self.fill(real[0], key, required=True, depth=depth) if required and real else MISSING
+
+    def _object(self, schema: dict[str, Any], _key: str, *, required: bool, depth: int) -> Any:
+        properties = schema.get("properties")
+        needed = schema.get("required") or []
+        filled: dict[str, Any] = {}
+        if not isinstance(properties, dict) or depth > DEEP_REQUIRED:
+            return filled if required else MISSING
+        parts = {name: part if isinstance(part, dict) else {} for name, part in properties.items() if part is not False}
+        # What is simple is filled first, so that what is nested does not use its values up.
+        for name, part in sorted(parts.items(), key=lambda one: _kind(self.resolve(one[1])) in {"object", "array"}):
+            value = self.fill(part, name, required=name in needed and required, depth=depth + 1)
+            if value is not MISSING:
+                filled[name] = value
+        if not (filled or required):
+            return MISSING
+        # An object that is there at all has everything that it needs.
+        for name, part in parts.items():
+            if name in needed and name not in filled:
+                filled[name] = self.fill(part, name, required=True, depth=depth + 1)
+        return {name: filled[name] for name in parts if filled.get(name, MISSING) is not MISSING}
+
+    def _array(self, schema: dict[str, Any], key: str, *, required: bool, depth: int) -> Any:
+        places = schema.get("prefixItems")
+        if isinstance(places, list):
+            parts = [place if isinstance(place, dict) else {} for place in places]
+            return [self.fill(part, key, required=True, depth=depth + 1) for part in parts] if required else MISSING
+        items = schema.get("items")
+        items = items if isinstance(items, dict) else {}
+        # A list within a list within ... ends: a schema may hold itself.
+        least = schema.get("minItems", 1 if required and depth < DEEP else 0)
+        most = schema.get("maxItems", max(8, least))
+        values: list[Any] = []
+        while len(values) < most and depth <= DEEP_REQUIRED and (least or depth < DEEP):
+            value = self.fill(items, _singular(key), required=len(values) < least, depth=depth + 1)
+            if value is MISSING or (value in values and len(values) >= least):
+                break
+            values.append(value)
+            if _kind(self.resolve(items)) in {"boolean", "null", "array", "object"} and len(values) >= least:
+                break
+        return values if values or required else MISSING
+
+    def _number(self, schema: dict[str, Any], _key: str, *, required: bool) -> Any:
+        kind = _kind(schema)
+        for text in self.found.numbers:
+            if len(text) > LONGEST_NUMBER:
+                continue
+            number: float = float(text) if kind == "number" and "." in text else int(float(text))
+            whole = kind == "number" or "." not in text
+            if whole and f"#{text}" not in self.found.used and _within(number, schema):
+                self.found.used.add(f"#{text}")
+                return number
+        if "default" in schema:
+            return schema["default"]
+        if not required:
+            return MISSING
+        return next((number for number in _bounds(schema) if _within(number, schema)), 1)
+
+    def _boolean(self, schema: dict[str, Any], key: str, *, required: bool) -> Any:
+        said = (self.found.after(key) or "").lower()
+        if said:
+            return said.split(" ", maxsplit=1)[0] not in {"no", "not", "false", "off", "none"}
+        words = content_words(key)
+        if words and set(words) <= set(content_words(self.found.text)):
+            return not re.search(rf"\b(?:no|not|without|never)\s+(?:\w+\s+)?{words[0]}", self.found.text, re.IGNORECASE)
+        if "default" in schema:
+            return schema["default"]
+        return False if required else MISSING
+
+    def _string(self, schema: dict[str, Any], key: str, *, required: bool) -> Any:
+        value = self._said(schema, key)
+        if value is None and "default" in schema:
+            return schema["default"]
+        mentioned = set(content_words(key)) & set(content_words(self.found.text))
+        if value is None and not required and not mentioned:
+            return MISSING
+        if value is None:
+            value = self.found.take([name for name in self.found.names if name not in self.found.used])
+        if value is None:
+            value = f"{key.replace('_', ' ').capitalize() or 'Something'} about {self.found.topic}"
+        least, most = schema.get("minLength", 0), schema.get("maxLength", 10_000)
+        value = value.ljust(least, ".")[:most]
+        self._pay(value)
+        return value
+
+    def _said(self, schema: dict[str, Any], key: str) -> str | None:
+        """What the text says for a string property; by its format, its name, its description."""
+        found, text = self.found, self.found.text
+        formats = {
+            "date": (patterns.DATE, "2026-01-01"),
+            "date-time": (patterns.TIME, "2026-01-01T00:00:00Z"),
+            "email": (patterns.EMAIL, "someone@example.com"),
+            "uri": (patterns.LINK, "https://example.com"),
+        }
+        told = re.search(r'format: "([a-z-]+)"', str(schema.get("description", "")))  # as Google's schemas say it
+        name = schema.get("format") or (told and told[1])
+        if name in formats:
+            pattern, otherwise = formats[name]
+            return found.take(pattern.findall(text)) or otherwise
+        match = search(schema.get("pattern"), text)
+        if match:
+            return match.group()
+        said = found.after(key) if key else None
+        if said:
+            return said
+        return self._named(set(content_words(key)), key) or self._named(
+            set(content_words(f"{schema.get('title', '')} {schema.get('description', '')}")) & (WHERE | SUMS),
+            key,
+        )
+
+    def _named(self, words: set[str], key: str) -> str | None:
+        """What the text has for a property whose name has these words: the first kind that fits, in this order."""
+        found = self.found
+        if words & CODES:
+            return found.take(patterns.CODE.findall(found.text))
+        if words & SUMS:
+            return found.take([match.strip() for match in patterns.SUM.findall(found.text)])
+        if words & WHERE or key in {"to", "from"}:
+            way = WAYS.get(key.partition("_")[0])
+            fitting = [name for word, name in found.places if way is None or word == way]
+            return found.take([*fitting, *found.names])
+        if words & WHOLE:
+            return found.take(found.quoted) or found.text.strip()
+        if words & PIECE:
+            return found.take(found.quoted) or after_colon(found.text)
+        return found.take([*found.quoted, *found.names] if words & WHO else found.quoted)
+
+
+def after_colon(text: str) -> str | None:
+    """What follows the colon of an instruction: ``Translate this: ...``."""
+    _, colon, rest = text.partition(": ")
+    return rest.strip() if colon and rest.strip() else None
+
+
+def is_place(key: str, schema: dict[str, Any]) -> bool:
+    """Whether a string property wants a place."""
+    words = {*content_words(key), *content_words(str(schema.get("description", "")))}
+    return bool(words & WHERE) and _kind(schema) == "string" and "enum" not in schema
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = next((one for one in kind if one != "null"), "null")
+    if isinstance(kind, str):
+        return kind
+    return "object" if "properties" in schema else "array" if "items" in schema else "string"
+
+
+def _may_be_null(schema: dict[str, Any]) -> bool:
+    kind = schema.get("type")
+    return (isinstance(kind, list) and "null" in kind) or (schema.get("nullable") is True and kind != "null")
+
+
+def _within(number: float, schema: dict[str, Any]) -> bool:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    return (
+        (low is None or number >= low)
+        and (high is None or number <= high)
+        and (not isinstance(above, int | float) or number > above)
+        and (not isinstance(below, int | float) or number < below)
+    )
+
+
+def _bounds(schema: dict[str, Any]) -> list[int]:
+    """Numbers worth trying when the text has none."""
+    edges = [schema.get(name) for name in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")]
+    return [1, *(int(edge) + step for edge in edges if isinstance(edge, int | float) for step in (0, 1, -1))]
+
+
+def _singular(key: str) -> str:
+    return key.removesuffix("s") if key.lower() not in STOPWORDS else key

@@ -1,0 +1,1 @@
+"""The HTTP server: the workspace object, who may call, the middleware, the routes, the endpoints, the terminal."""

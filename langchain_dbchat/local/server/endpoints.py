@@ -1,0 +1,95 @@
+"""The endpoints of a workspace: which name serves what, and what the control plane tells (wire facts 1.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_dbchat.local.models import CHAT, EMBEDDING, ServedEmbedder, ServedModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_dbchat.local.surfaces.surface import EntryPoint
+
+Served = ServedModel | ServedEmbedder
+
+API_TYPES = {"claude": "anthropic/v1/messages", "gpt": "openai/v1/responses", "gemini": "gemini/v1/generateContent"}
+
+
+class EndpointRegistry:
+    """Names and what they serve.
+
+    Args:
+        extra: Endpoints of one's own: name to model name (``{"support": "claude-sonnet-4-6"}``), as teams have them.
+        retired: Whether models that Databricks has retired are served too.
+
+    Raises:
+        ValueError: If ``extra`` names a model that there is not.
+    """
+
+    def __init__(self, extra: Mapping[str, str] | None = None, *, retired: bool = False) -> None:
+        known: dict[str, Served] = {model.name: model for model in CHAT}
+        known |= {model.name: model for model in EMBEDDING}
+        self.endpoints: dict[str, Served] = {
+            _endpoint_name(served): served
+            for served in known.values()
+            if retired or isinstance(served, ServedEmbedder) or not served.retired
+        }
+        for name, model in (extra or {}).items():
+            short = model.removeprefix("databricks-").removeprefix("system.ai.")
+            if short not in known:
+                raise ValueError(
+                    f"Endpoint {name!r} wants the model {model!r}, which the local workspace does not have."
+                )
+            self.endpoints[name] = known[short]
+
+    def find(self, name: str, entry: EntryPoint) -> Served | None:
+        """What an endpoint serves; only the gateway knows ``system.ai`` names (wire facts 1.2)."""
+        if entry == "gateway" and name.startswith("system.ai."):
+            name = "databricks-" + name.removeprefix("system.ai.")
+        return self.endpoints.get(name)
+
+    def entry(self, name: str) -> dict[str, Any] | None:
+        """One endpoint as the control plane shows it."""
+        served = self.endpoints.get(name)
+        if served is None:
+            return None
+        chat = isinstance(served, ServedModel)
+        entity: dict[str, Any] = {"name": served.name, "type": "FOUNDATION_MODEL"}
+        if isinstance(served, ServedModel) and served.family.name == "external":
+            entity = {
+                "name": served.name,
+                "type": "EXTERNAL_MODEL",
+                "external_model": {"name": served.name, "provider": "openai", "task": "llm/v1/chat"},
+            }
+        else:
+            entity["entity_name"] = f"system.ai.{served.name}"
+            entity["foundation_model"] = self._foundation(served)
+        return {
+            "name": name,
+            "creator": "local@example.com",
+            "state": {"ready": "READY", "config_update": "NOT_UPDATING"},
+            "task": "llm/v1/chat" if chat else "llm/v1/embeddings",
+            "config": {"served_entities": [entity]},
+        }
+
+    @staticmethod
+    def _foundation(served: Served) -> dict[str, Any]:
+        kind = "chat/completions" if isinstance(served, ServedModel) else "embeddings"
+        native = API_TYPES.get(served.family.name) if isinstance(served, ServedModel) else None
+        return {
+            "name": f"system.ai.{served.name}",
+            "display_name": served.name.replace("-", " ").title(),
+            "ai_gateway_v2_supported": True,
+            "api_types": [f"mlflow/v1/{kind}", *([native] if native else [])],
+        }
+
+    def entries(self) -> list[dict[str, Any]]:
+        """All endpoints as the control plane lists them."""
+        return [entry for entry in (self.entry(name) for name in sorted(self.endpoints)) if entry]
+
+
+def _endpoint_name(served: Served) -> str:
+    """Databricks' own endpoints are called ``databricks-<model>``; an external one is called what its makers like."""
+    external = isinstance(served, ServedModel) and served.family.name == "external"
+    return served.name if external else f"databricks-{served.name}"

@@ -1,0 +1,227 @@
+"""What every request passes before the routes: the record, planned faults, sign-in, the size limit; and common headers.
+
+Rule 1. Every request is recorded, refused ones too; headers that carry secrets are not.
+Rule 2. A fault comes before the sign-in, as a gateway in front of the workspace would answer.
+Rule 3. A body over 4 MiB is read and then refused (wire facts 6.3), so that the client reads the refusal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json
+from starlette.responses import Response
+
+from langchain_dbchat.local.faults.body_changer import COMMENT, COMMENT_SECONDS, NOT_HTTP, BodyChanger
+from langchain_dbchat.local.refusals import Refused, plain
+from langchain_dbchat.local.server.routes import FAULT
+from langchain_dbchat.local.surfaces.surface import json_response
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Iterable, Mapping
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from langchain_dbchat.local.faults.fault import Fault
+    from langchain_dbchat.local.faults.plan import FaultPlan
+    from langchain_dbchat.local.server.identity import Identity
+
+BODY_LIMIT = 4 * 1024 * 1024
+"""Bytes of a request (wire facts 6.3)."""
+OPEN_PATHS = ("/.well-known/", "/oidc/")
+"""Paths that need no token of the workspace."""
+SECRET_HEADERS = frozenset({"authorization", "cookie", "x-databricks-ai-gateway-token", "proxy-authorization"})
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRequest:
+    """One request as it came in."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    """Lower-case names; without those that carry secrets."""
+    body: bytes
+    json: Any
+    """The parsed body; None if it is not JSON."""
+
+
+class _Ended(Exception):  # noqa: N818  # a fault says so; it is not an error
+    """The connection has been closed by a fault."""
+
+
+class Middleware:
+    """An ASGI app around the routes.
+
+    Args:
+        app: The routes.
+        identity: Who may call.
+        faults: The planned faults.
+        requests: Where requests are recorded.
+        latency: Seconds before each answer.
+    """
+
+    def __init__(
+        self, app: ASGIApp, identity: Identity, faults: FaultPlan, requests: deque[RecordedRequest], latency: float
+    ) -> None:
+        self._app = app
+        self._identity = identity
+        self._faults = faults
+        self._requests = requests
+        self._latency = latency
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        body, size = await _read(receive)
+        self._record(scope, headers, body)
+        fault = self._faults.take(scope["path"], body)
+        if self._latency or fault is not None:
+            await asyncio.sleep(self._latency + (fault.latency if fault is not None else 0))
+        app = self._answerer(scope, headers.get("authorization"), size, fault)
+        if fault is None:
+            await app(scope, _replay(body, receive), _WithHeaders(send))
+            return
+        try:
+            await app({**scope, FAULT: fault}, _replay(body, receive), _WithFault(send, fault))
+        except _Ended:
+            while (await receive())["type"] != "http.disconnect":  # uvicorn would answer 500 for an app that returns
+                continue
+
+    def _answerer(self, scope: Scope, authorization: str | None, size: int, fault: Fault | None) -> ASGIApp:
+        """What answers: the fault, a refusal, or the routes."""
+        if fault is not None and fault.status is not None:
+            headers, content = fault.own_answer()
+            return Response(content, fault.status, headers)
+        try:
+            if not scope["path"].startswith(OPEN_PATHS):
+                self._identity.authenticate(authorization)
+            if size > BODY_LIMIT:
+                raise plain(400, "BAD_REQUEST", f"Request size cannot exceed {BODY_LIMIT} bytes.")
+        except Refused as refused:
+            return json_response(refused.body, refused.status, refused.headers)
+        return self._app
+
+    def _record(self, scope: Scope, headers: dict[str, str], body: bytes) -> None:
+        try:
+            parsed: Any = from_json(body) if body else None
+        except ValueError:
+            parsed = None
+        shown = {name: value for name, value in headers.items() if name not in SECRET_HEADERS}
+        query = scope["query_string"].decode("latin-1")
+        self._requests.append(RecordedRequest(scope["method"], scope["path"], query, shown, body, parsed))
+
+
+class _WithHeaders:
+    """Sends a response with the workspace's headers.
+
+    Args:
+        send: The server's ``send``.
+    """
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [
+                *message.get("headers", []),
+                (b"x-request-id", str(uuid.uuid4()).encode()),
+                (b"server", b"databricks"),
+                (b"x-databricks-org-id", b"1"),
+            ]
+        await self._send(message)
+
+
+class _WithFault(_WithHeaders):
+    """Sends a response as a fault says.
+
+    ASGI has no way to close a connection, so this uses the transport of uvicorn's request cycle, whose bound method
+    ``send`` is.
+    """
+
+    def __init__(self, send: Send, fault: Fault) -> None:
+        super().__init__(send)
+        self._fault = fault
+        self._changer = BodyChanger(fault)
+        self._transport: asyncio.Transport = send.__self__.transport  # type: ignore[attr-defined]  # see above
+
+    async def __call__(self, message: Message) -> None:
+        fault = self._fault
+        if message["type"] == "http.response.start":
+            if fault.not_http:
+                self._transport.write(NOT_HTTP)
+            if fault.not_http or fault.lose:
+                self._end()
+            if fault.garbage_after is not None or fault.comments_after is not None:
+                # The body gets longer than announced; without a length uvicorn sends it in chunks.
+                message["headers"] = [pair for pair in message["headers"] if pair[0] != b"content-length"]
+            await super().__call__(message)
+            return
+        await self._pass_on(self._changer.feed(message.get("body", b"")))
+        if not message.get("more_body", False):
+            await self._pass_on(self._changer.close())
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _pass_on(self, pieces: Iterable[bytes]) -> None:
+        for piece in pieces:
+            await asyncio.sleep(self._fault.drip)
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        while self._changer.only_comments and not self._transport.is_closing():
+            await self._send({"type": "http.response.body", "body": COMMENT, "more_body": True})
+            await asyncio.sleep(COMMENT_SECONDS)
+        if self._changer.cut or self._changer.only_comments:
+            self._end()
+
+    def _end(self) -> None:
+        """Close the connection.
+
+        Raises:
+            _Ended: Always.
+        """
+        if self._fault.reset:
+            connection = self._transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._transport.abort()
+        self._transport.close()
+        raise _Ended
+
+
+async def _read(receive: Receive) -> tuple[bytes, int]:
+    """The body and its size; what is over the limit is read and dropped."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            break
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size <= BODY_LIMIT:
+            chunks.append(chunk)
+        if not message.get("more_body", False):
+            break
+    return b"".join(chunks), size
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A ``receive`` that gives the body again, and then what the connection says."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

@@ -1,0 +1,121 @@
+"""The routes of the workspace: those of the surfaces, and the control plane (wire facts 1.1, 1.4, 7, 11)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from langchain_dbchat.local.refusals import Refused, plain
+from langchain_dbchat.local.surfaces import SURFACES
+from langchain_dbchat.local.surfaces.surface import InferenceRequest, json_response
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from langchain_dbchat.local.server.identity import Identity
+    from langchain_dbchat.local.surfaces.surface import EntryPoint, Services, Surface
+
+    Handler = Callable[[Request], Awaitable[Response]]
+
+FAULT = "dbchat.fault"
+"""The key of an ASGI scope under which the middleware leaves the planned fault."""
+logger = logging.getLogger(__name__)
+
+
+def create_app(services: Services, identity: Identity) -> Starlette:
+    """All routes, as an ASGI app."""
+    inference = [
+        Route(path, _inference(services, entry, surface), methods=["POST"])
+        for surface in SURFACES
+        for path, entry in surface.paths.items()
+    ]
+    inference.append(
+        Route("/serving-endpoints/{name}/invocations", _inference(services, "path", None), methods=["POST"])
+    )
+    return Starlette(
+        routes=[*inference, *_control_plane(services), *_sign_in(identity)],
+        exception_handlers={Refused: _refused, HTTPException: _no_such_api, Exception: _failed},
+    )
+
+
+def _inference(services: Services, entry: EntryPoint, surface: Surface | None) -> Handler:
+    """The handler of one path; without a surface, the endpoint decides which one answers."""
+
+    async def handle(request: Request) -> Response:
+        name = request.path_params.get("name")
+        incoming = InferenceRequest(services, entry, await request.body(), name, request.scope.get(FAULT))
+        chosen = surface
+        if chosen is None:
+            _, served, _ = incoming.resolved
+            chosen = next(one for one in SURFACES if one.invocations is type(served))
+        return await chosen.answer(incoming)
+
+    return handle
+
+
+def _control_plane(services: Services) -> list[Route]:
+    async def list_all(_request: Request) -> Response:
+        return json_response({"endpoints": services.registry.entries()})
+
+    async def show_one(request: Request) -> Response:
+        name = request.path_params["name"]
+        entry = services.registry.entry(name)
+        if entry is None:
+            raise plain(404, "RESOURCE_DOES_NOT_EXIST", f"Endpoint with name '{name}' does not exist.")
+        return json_response(entry)
+
+    async def show_caller(_request: Request) -> Response:
+        return json_response({"id": "1", "userName": "local@example.com", "active": True, "displayName": "Local"})
+
+    return [
+        Route("/api/2.0/serving-endpoints", list_all),
+        Route("/api/2.0/serving-endpoints:foundation-models", list_all),
+        Route("/api/2.0/serving-endpoints/{name}", show_one),
+        Route("/api/2.0/preview/scim/v2/Me", show_caller),
+    ]
+
+
+def _sign_in(identity: Identity) -> list[Route]:
+    async def show_config(request: Request) -> Response:
+        return json_response({"oidc_endpoint": f"{_host(request)}/oidc", "workspace_id": "1", "cloud": "AWS"})
+
+    async def show_oidc(request: Request) -> Response:
+        return json_response(identity.discovery(_host(request)))
+
+    async def issue_token(request: Request) -> Response:
+        return json_response(identity.issue(request.headers.get("authorization"), await request.body()))
+
+    return [
+        Route("/.well-known/databricks-config", show_config),
+        Route("/oidc/.well-known/oauth-authorization-server", show_oidc),
+        Route("/oidc/v1/token", issue_token, methods=["POST"]),
+    ]
+
+
+def _host(request: Request) -> str:
+    return str(request.base_url).rstrip("/")
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)  # noqa: S101  # registered for this class alone
+    return json_response(error.body, error.status, error.headers)
+
+
+async def _failed(_request: Request, error: Exception) -> Response:
+    """An error in the workspace itself, which must not look like one of the caller's."""
+    logger.error("The local workspace failed", exc_info=error)
+    text = f"The local workspace failed: {type(error).__name__}: {error}"
+    return json_response({"error_code": "INTERNAL_ERROR", "message": text}, 500)
+
+
+async def _no_such_api(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    message = f"No API found for '{request.method} {request.url.path}'"
+    return json_response({"error_code": "ENDPOINT_NOT_FOUND", "message": message}, status)

@@ -1,0 +1,214 @@
+"""The embedded workspace as an object: a server in a thread of its own, for as long as a ``with`` block lasts."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from langchain_dbchat.local.faults.fault import Fault
+from langchain_dbchat.local.faults.plan import FaultPlan
+from langchain_dbchat.local.rule_model.backend import Backend
+from langchain_dbchat.local.server.endpoints import EndpointRegistry
+from langchain_dbchat.local.server.identity import Identity
+from langchain_dbchat.local.server.middleware import Middleware, RecordedRequest
+from langchain_dbchat.local.server.routes import create_app
+from langchain_dbchat.local.surfaces.surface import Services
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+START_SECONDS = 15.0
+KEPT_REQUESTS = 1000
+
+
+class LocalWorkspace:
+    """A Databricks-shaped workspace on 127.0.0.1.
+
+    Args:
+        port: The port; 0 for a free one.
+        token: The personal access token; None draws one.
+        latency: Seconds before each answer.
+        pace: Seconds between the events of a stream.
+        token_lifetime: Seconds that an OAuth token lives.
+        backend: Base URL of an OpenAI-compatible server that makes the answers; None for the rule-based model.
+        endpoints: Endpoints of one's own, name to model, e.g. ``{"support-bot": "claude-sonnet-4-6"}``.
+        retired: Whether models that Databricks has retired are served too.
+
+    Raises:
+        ValueError: If ``endpoints`` names an unknown model.
+    """
+
+    def __init__(  # noqa: PLR0913  # options of a server, all by name
+        self,
+        *,
+        port: int = 0,
+        token: str | None = None,
+        latency: float = 0.0,
+        pace: float = 0.0,
+        token_lifetime: float = 3600.0,
+        backend: str | None = None,
+        endpoints: Mapping[str, str] | None = None,
+        retired: bool = False,
+    ) -> None:
+        self.requests: deque[RecordedRequest] = deque(maxlen=KEPT_REQUESTS)
+        self._identity = Identity(token, token_lifetime)
+        self._registry = EndpointRegistry(endpoints, retired=retired)
+        self._faults = FaultPlan()
+        services = Services(self._registry, Backend(backend) if backend else None, pace)
+        app = create_app(services, self._identity)
+        self._app = Middleware(app, self._identity, self._faults, self.requests, latency)
+        self._port = port
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def host(self) -> str:
+        """What ``DATABRICKS_HOST`` would be."""
+        if self._server is None:
+            raise RuntimeError("The local workspace is not running: use `with LocalWorkspace() as workspace:`.")
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def token(self) -> str:
+        """What ``DATABRICKS_TOKEN`` would be."""
+        return self._identity.token
+
+    @property
+    def client_id(self) -> str:
+        """What ``DATABRICKS_CLIENT_ID`` would be."""
+        return self._identity.client_id
+
+    @property
+    def client_secret(self) -> str:
+        """What ``DATABRICKS_CLIENT_SECRET`` would be."""
+        return self._identity.client_secret
+
+    @property
+    def endpoints(self) -> list[str]:
+        """The names of all endpoints."""
+        return sorted(self._registry.endpoints)
+
+    def inject(self, *faults: Fault) -> None:
+        """Let requests meet these faults, each as its ``times``, ``every``, ``path`` and ``model`` say.
+
+        Args:
+            *faults: The faults; a request meets the first that is for it.
+        """
+        for fault in faults:
+            self._faults.add(fault)
+
+    def fail_next(  # noqa: PLR0913  # what may go wrong, all by name
+        self,
+        status: int | str = 503,
+        *,
+        body: dict[str, Any] | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        times: int = 1,
+        path: str = "",
+        model: str = "",
+        drop: bool = False,
+        drop_after: int | None = None,
+    ) -> None:
+        """Let the next requests fail; several calls queue up. A short form of `inject`.
+
+        Args:
+            status: The HTTP status, or the name of a fault such as ``input_guardrail`` or
+                ``external_model_rate_limit``; `faults.named.NAMED` lists them.
+            body: The body; None for Databricks' own body of that status, or the body of the named fault.
+            headers: Extra headers, e.g. ``{"retry-after": "1"}``.
+            times: How many requests fail.
+            path: Only requests whose path contains this text.
+            model: Only requests to the endpoint of this name.
+            drop: Close the connection without an answer instead.
+            drop_after: Answer as usual, but close the connection after so many events of the stream instead.
+
+        Raises:
+            ValueError: There is no fault of that name.
+        """
+        given: dict[str, Any] = {"times": times, "path": path, "model": model}
+        if drop or drop_after is not None:
+            self.inject(Fault(**given, lose=drop, cut_after_events=drop_after))
+            return
+        given |= {"headers": dict(headers or {})} | ({} if body is None else {"body": body})
+        self.inject(Fault.named(status, **given) if isinstance(status, str) else Fault(status=status, **given))
+
+    def answer_next(
+        self,
+        message: Mapping[str, Any] | None = None,
+        *,
+        chunks: Sequence[Mapping[str, Any]] | None = None,
+        times: int = 1,
+        model: str = "",
+    ) -> None:
+        """Let the model answer the next chat requests with exactly this. A short form of `inject`.
+
+        Args:
+            message: An assistant message, or a whole chat completions body; in a stream it comes in chunks.
+            chunks: The chunks of a stream, as they are sent.
+            times: How many requests.
+            model: Only requests to the endpoint of this name.
+
+        Raises:
+            ValueError: Both a message and chunks are given, or neither.
+        """
+        if (message is None) == (chunks is None):
+            raise ValueError("answer_next takes either a message or chunks.")
+        self.inject(Fault(message=message, chunks=chunks, times=times, model=model))
+
+    def start(self) -> Self:
+        """Start serving.
+
+        Raises:
+            RuntimeError: If it is running already, or does not come up.
+            OSError: If the port is taken.
+        """
+        if self._server is not None:
+            raise RuntimeError("The local workspace is running already.")
+        # asyncio switches Nagle's algorithm off, but only where the protocol is named; else each answer waits 40 ms.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", self._port))
+        except OSError:
+            listener.close()
+            raise
+        self._port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            self._app, http="h11", loop="asyncio", ws="none", lifespan="off", log_config=None, log_level="critical",
+            access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=1, backlog=2048,
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listener]}, name="dbchat-local", daemon=True
+        )
+        self._thread.start()
+        deadline = time.monotonic() + START_SECONDS
+        while not self._server.started:
+            if time.monotonic() > deadline or not self._thread.is_alive():
+                raise RuntimeError("The local workspace did not come up.")
+            time.sleep(0.005)
+        return self
+
+    def stop(self) -> None:
+        """Stop serving; open connections are closed."""
+        if self._server is None or self._thread is None:
+            return
+        self._server.should_exit = True
+        self._thread.join(timeout=10)
+        self._server = self._thread = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

@@ -1,0 +1,101 @@
+"""One chat completions request, as the checks and the answers read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from langchain_dbchat.local.rule_model.request import ModelRequest
+
+if TYPE_CHECKING:
+    from langchain_dbchat.local.families import ServedFamily
+    from langchain_dbchat.local.models import ServedModel
+    from langchain_dbchat.local.rule_model.reasoning_signer import ReasoningSigner
+    from langchain_dbchat.local.surfaces.surface import EntryPoint
+
+SAMPLING = ("temperature", "top_p", "seed", "presence_penalty", "frequency_penalty")
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequestBody:
+    """A chat completions request to an endpoint."""
+
+    model: ServedModel
+    """The model behind the endpoint."""
+    endpoint: str
+    """The name that was called."""
+    entry: EntryPoint
+    """The path that the request came by; the same refusal reads differently on each."""
+    body: dict[str, Any]
+    """The JSON body, which nothing here changes."""
+    signer: ReasoningSigner
+    """The workspace's signer."""
+
+    @property
+    def family(self) -> ServedFamily:
+        """The family of the model."""
+        return self.model.family
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The messages; `checks.messages` makes sure that they are dicts."""
+        messages = self.body.get("messages")
+        return messages if isinstance(messages, list) else []
+
+    @property
+    def tools(self) -> list[dict[str, Any]]:
+        """The offered tools; empty if there are none."""
+        tools = self.body.get("tools")
+        return tools if isinstance(tools, list) else []
+
+    @property
+    def streaming(self) -> bool:
+        """Whether the client asks for a stream."""
+        return self.body.get("stream") is True
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The token limit of the answer: the request's, or the model's own default, or none."""
+        for key in ("max_tokens", "max_completion_tokens"):
+            value = self.body.get(key)
+            if isinstance(value, int):
+                return value
+        return self.model.default_output
+
+    @property
+    def thinking(self) -> str | None:
+        """The ``type`` of an explicit ``thinking`` field."""
+        thinking = self.body.get("thinking")
+        kind = thinking.get("type") if isinstance(thinking, dict) else None
+        return kind if isinstance(kind, str) else None
+
+    @property
+    def reasons(self) -> bool:
+        """Whether the answer to this request comes with reasoning (wire facts 2.3)."""
+        if self.family.reasoning == "none":
+            return False
+        if self.model.always_reasons:
+            return True
+        if self.thinking is not None:
+            return self.thinking in {"enabled", "adaptive"}
+        effort = self.body.get("reasoning_effort")
+        if effort is None:
+            return self.model.reasons_by_default
+        return effort not in {"none", "disabled"}
+
+    def for_model(self) -> ModelRequest:
+        """What the model is asked; only for a request that has passed the checks."""
+        stop = self.body.get("stop")
+        return ModelRequest(
+            model=self.model,
+            endpoint=self.endpoint,
+            messages=self.messages,
+            tools=self.tools,
+            tool_choice=self.body.get("tool_choice", "auto"),
+            response_format=self.body.get("response_format") or {},
+            stop=[stop] if isinstance(stop, str) else list(stop or []),
+            max_tokens=self.max_tokens,
+            reasons=self.reasons,
+            reasoning_disabled=self.thinking == "disabled",
+            sampling={key: self.body[key] for key in SAMPLING if self.body.get(key) is not None},
+        )

@@ -1,0 +1,125 @@
+"""The seam between the HTTP server and the APIs: a surface is a row, and a new API is a folder with one more row.
+
+Rule 1. A surface names its paths and has one coroutine that answers; everything else it needs comes in `Services`.
+Rule 2. ``/serving-endpoints/{name}/invocations`` belongs to no surface: the request goes to the surface that serves the
+kind of model behind the endpoint (wire facts 1.1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic_core import from_json, to_json
+from starlette.responses import Response, StreamingResponse
+
+from langchain_dbchat.local.refusals import endpoint_not_found, plain
+from langchain_dbchat.local.rule_model.prompt_cache import PromptCache
+from langchain_dbchat.local.rule_model.reasoning_signer import ReasoningSigner
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from langchain_dbchat.local.faults.fault import Fault
+    from langchain_dbchat.local.rule_model.backend import Backend
+    from langchain_dbchat.local.server.endpoints import EndpointRegistry, Served
+
+EntryPoint = Literal["path", "openai", "gateway"]
+"""How a request came in: ``/serving-endpoints/{name}/invocations``, the OpenAI-shaped paths, the AI gateway."""
+DONE = b"data: [DONE]\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all surfaces share."""
+
+    registry: EndpointRegistry
+    backend: Backend | None
+    pace: float
+    """Seconds between the events of a stream."""
+    signer: ReasoningSigner = field(default_factory=ReasoningSigner)
+    cache: PromptCache = field(default_factory=PromptCache)
+
+
+@dataclass(frozen=True)
+class InferenceRequest:
+    """One request for an answer, before anybody has looked into its body."""
+
+    services: Services
+    entry: EntryPoint
+    content: bytes
+    name: str | None = None
+    """The endpoint, where the path names it."""
+    fault: Fault | None = None
+    """The planned fault that this request meets."""
+
+    @cached_property
+    def resolved(self) -> tuple[str, Served, dict[str, Any]]:
+        """The name of the endpoint, what it serves, and the body.
+
+        Raises:
+            Refused: 400 if the body is not a JSON object or names no endpoint, 404 if there is no such endpoint.
+        """
+        body = parse(self.content)
+        name = self.name if self.entry == "path" else body.get("model")
+        if not isinstance(name, str):
+            raise plain(400, "BAD_REQUEST", "Bad request: model is required")
+        served = self.services.registry.find(name, self.entry)
+        if served is None:
+            raise endpoint_not_found()
+        return name, served, body
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """One API of the workspace."""
+
+    paths: Mapping[str, EntryPoint]
+    answer: Callable[[InferenceRequest], Awaitable[Response]]
+    invocations: type | None = None
+    """The kind of model that this surface serves at ``/invocations``; None if it is not served there."""
+
+
+def parse(content: bytes) -> dict[str, Any]:
+    """The JSON object in a body.
+
+    Raises:
+        Refused: 400 if it is not one.
+    """
+    try:
+        body = from_json(content)
+    except ValueError:
+        raise plain(400, "BAD_REQUEST", "Bad request: the body is not valid JSON.") from None
+    if not isinstance(body, dict):
+        raise plain(400, "BAD_REQUEST", "Bad request: the body is not a JSON object.")
+    return body
+
+
+def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A response with a JSON body; a string is sent as plain text, or as HTML if it looks like it."""
+    kind = "application/json"
+    if isinstance(body, str):
+        kind = "text/html" if body.startswith("<") else "text/plain"
+    content = body.encode() if isinstance(body, str) else to_json(body)
+    return Response(content, status, headers, media_type=kind)
+
+
+def event_stream(events: AsyncIterator[Any], pace: float, headers: Mapping[str, str], end: bytes = DONE) -> Response:
+    """A response of server-sent events.
+
+    Args:
+        events: The events, each a JSON value.
+        pace: Seconds after each event.
+        headers: Extra headers.
+        end: What ends the stream.
+    """
+
+    async def lines() -> AsyncIterator[bytes]:
+        async for event in events:
+            yield b"data: " + to_json(event) + b"\n\n"
+            await asyncio.sleep(pace)
+        yield end
+
+    return StreamingResponse(lines(), headers=headers, media_type="text/event-stream")
