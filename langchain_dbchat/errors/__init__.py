@@ -17,6 +17,7 @@
       StreamInterruptedError            the answer never said it had ended    ModelConnectionError
       MalformedResponseError            an answer that is not the API's       ModelAPIError, never retryable
       EmbeddingsIncompleteError         some of many texts have no embedding  ModelError
+        MalformedRowsError              and malformed rows are the cause      MalformedResponseError
       ConfigurationError                known before anything is sent         ValueError
       UnsupportedContentError           content that cannot be represented    ValueError
 
@@ -72,7 +73,7 @@ __all__ = [
     "EmbeddingsIncompleteError",
     "ErrorResponse",
     "MalformedResponseError",
-    "StreamInterrupted",
+    "MalformedRowsError",
     "StreamInterruptedError",
     "UnsupportedContentError",
 ]
@@ -227,7 +228,7 @@ class StreamInterruptedError(DatabricksError, ModelConnectionError):
     """The answer stopped without saying that it had ended; `partial` holds what had arrived."""
 
 
-StreamInterrupted = StreamInterruptedError  # the name under which it is exported
+StreamInterrupted = StreamInterruptedError  # its former name; it may be imported, and nothing here uses it
 
 
 class MalformedResponseError(DatabricksError, ModelAPIError):
@@ -246,6 +247,10 @@ class EmbeddingsIncompleteError(DatabricksError, ModelError):
 
     failures: Mapping[int, Exception] = MappingProxyType({})
     rows: Any = None
+
+
+class MalformedRowsError(EmbeddingsIncompleteError, MalformedResponseError):
+    """Of many texts some have no embedding, because the row that came for them is not a list of finite numbers."""
 
 
 class ConfigurationError(DatabricksError, ValueError):

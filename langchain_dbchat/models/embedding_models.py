@@ -1,4 +1,4 @@
-"""What is known of the embedding models that Databricks serves, one row per model, and what endpoints have taught.
+"""Facts of the embedding models that Databricks serves, one row per model.
 
 An endpoint's name is free text, so a row is found by what Databricks itself calls the model: ``databricks-<name>``,
 ``system.ai.<name>``, or a name of one's own that holds it. Of any other endpoint nothing is assumed: no instruction is
@@ -11,9 +11,9 @@ and refusals as measured on the service in 2026.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-__all__ = ["UNKNOWN", "EmbeddingModel", "RequestLimit", "embedding_model_of", "forget", "learn_limit", "limit_of"]
+__all__ = ["UNKNOWN", "EmbeddingModel", "embedding_model_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,53 +96,3 @@ def embedding_model_of(endpoint: str) -> EmbeddingModel:
         The row of the model that the name holds, or `UNKNOWN`.
     """
     return next((row for row in _ROWS if row.pattern is not None and row.pattern.search(endpoint)), UNKNOWN)
-
-
-@dataclass(frozen=True, slots=True)
-class RequestLimit:
-    """The most that an endpoint has been seen to take in one request; None where it has not refused yet."""
-
-    inputs: int | None = None
-    """Texts."""
-
-    size: int | None = None
-    """Bytes."""
-
-
-_limits: dict[tuple[str, str], RequestLimit] = {}
-
-
-def limit_of(address: str, endpoint: str) -> RequestLimit:
-    """Return what an endpoint has taught about the size of a request.
-
-    Args:
-        address: Where it is, as `Link.address` writes it.
-        endpoint: The endpoint's name.
-
-    Returns:
-        The limits, as far as they are known in this process.
-    """
-    return _limits.get((address, endpoint), RequestLimit())
-
-
-def learn_limit(address: str, endpoint: str, *, inputs: int | None = None, size: int | None = None) -> None:
-    """Remember that an endpoint takes no more; a limit is only ever lowered.
-
-    Args:
-        address: Where it is, as `Link.address` writes it.
-        endpoint: The endpoint's name.
-        inputs: Texts in one request.
-        size: Bytes of one request.
-    """
-    known = limit_of(address, endpoint)
-    # One assignment of a new value: threads may lose a lesson, which is then learned again, but never see half of one.
-    _limits[address, endpoint] = replace(
-        known,
-        inputs=min(filter(None, (known.inputs, inputs)), default=None),
-        size=min(filter(None, (known.size, size)), default=None),
-    )
-
-
-def forget() -> None:
-    """Forget the limits of all endpoints."""
-    _limits.clear()

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from kit.embedding import Endpoint, refusal, row_of
 from kit.scripted import Received, Scripted, ScriptedServer
 from langchain_dbchat import DatabricksEmbeddings
+from langchain_dbchat.embeddings import limits as request_limits
 from langchain_dbchat.embeddings.run import EmbeddingUsage
 from langchain_dbchat.errors import (
     ConfigurationError,
@@ -30,7 +31,7 @@ from langchain_dbchat.errors import (
     EmbeddingsIncompleteError,
     MalformedResponseError,
 )
-from langchain_dbchat.models import embedding_models, learned
+from langchain_dbchat.models import learned
 from langchain_dbchat.transport import limiter as limits
 
 GTE, BGE, QWEN = "databricks-gte-large-en", "databricks-bge-large-en", "databricks-qwen3-embedding-0-6b"
@@ -39,7 +40,7 @@ Embed = Callable[[DatabricksEmbeddings, Sequence[str]], Any]
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    embedding_models.forget()
+    request_limits.forget()
     learned.forget()
     limits._gates.clear()
     yield
@@ -474,6 +475,18 @@ def test_no_thread_is_left_behind_and_one_text_needs_none() -> None:
         embeddings.embed_documents(numbered(50))
         assert threading.current_thread() not in seen - {threading.current_thread()}
         assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.parametrize("tokens", [10**400, -5, True, 1.5, "70", None])
+@two_ways
+def test_usage_that_is_not_a_count_is_not_added(embed: Embed, tokens: Any) -> None:
+    answer = Scripted(
+        {"data": [{"index": 0, "embedding": [1.0]}], "usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
+    )
+    with ScriptedServer(lambda _: answer) as server:
+        embeddings = over(server, GTE, dimensions=None)
+        embed(embeddings, ["word " * 5000])
+    assert embeddings.usage == EmbeddingUsage(requests=1, texts=1)
 
 
 async def test_a_cancelled_run_closes_its_connections() -> None:
