@@ -39,6 +39,7 @@ LEAVES: dict[str, tuple[type[BaseException], ...]] = {
     "StreamInterruptedError": (core.ModelConnectionError,),
     "MalformedResponseError": (core.ModelAPIError,),
     "EmbeddingsIncompleteError": (core.ModelError,),
+    "MalformedRowsError": (core.ModelError, core.ModelAPIError),
     "ConfigurationError": (ValueError,),
     "UnsupportedContentError": (ValueError,),
 }
@@ -66,7 +67,12 @@ def test_the_tree_is_complete() -> None:
     kinds: list[type] = [value for value in vars(errors).values() if isinstance(value, type)]
     found = {kind.__name__ for kind in kinds if DatabricksError in kind.__mro__}
     assert found - {"DatabricksError"} == set(LEAVES)
-    assert errors.StreamInterrupted is errors.StreamInterruptedError
+
+
+def test_every_public_error_is_exported_under_one_name() -> None:
+    assert errors.__all__ == sorted({"DatabricksError", "ErrorResponse", *LEAVES})
+    assert all(getattr(errors, name).__name__ == name for name in errors.__all__)
+    assert errors.StreamInterrupted is errors.StreamInterruptedError  # its former name still imports
 
 
 @pytest.mark.parametrize("name", LEAVES)
