@@ -17,7 +17,7 @@ from langchain_dbchat.dialects.chat_completions.encode import Encoded, encode_re
 from langchain_dbchat.dialects.chat_completions.history import take_turns
 from langchain_dbchat.dialects.shared.names import fit_body
 from langchain_dbchat.dialects.shared.reasoning import Target
-from langchain_dbchat.errors.notices import warn
+from langchain_dbchat.errors.user_warnings import warn
 from langchain_dbchat.models.learned import (
     RENAMED,
     REPLACED,

@@ -30,7 +30,7 @@ from langchain_dbchat.connection.marks import (
 )
 from langchain_dbchat.connection.session import Holder, Link, call_overrides, caller_digest, endpoint_name, route
 from langchain_dbchat.errors import ConfigurationError
-from langchain_dbchat.errors.notices import warn
+from langchain_dbchat.errors.user_warnings import warn
 from langchain_dbchat.models.families import OPENAI_COMPATIBLE, Family, family_of
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from langchain_dbchat.embeddings.rows import RowArray, RowList
 from langchain_dbchat.embeddings.run import EmbeddingRun, EmbeddingUsage, Meter, list_texts
 from langchain_dbchat.embeddings.settings import EmbeddingSettings
 from langchain_dbchat.errors import ConfigurationError
-from langchain_dbchat.errors.notices import pointing_here
+from langchain_dbchat.errors.user_warnings import pointing_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -18,7 +18,7 @@ from pydantic_core import to_json
 from langchain_dbchat.embeddings.plan import Plan, Rules
 from langchain_dbchat.embeddings.wire import encode_embedding_request, read_rows, token_count
 from langchain_dbchat.errors import ConfigurationError
-from langchain_dbchat.errors.notices import warn
+from langchain_dbchat.errors.user_warnings import warn
 from langchain_dbchat.models.learned import learn, lessons_of, named_field
 
 if TYPE_CHECKING:

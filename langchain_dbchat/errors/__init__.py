@@ -30,8 +30,9 @@ pickle.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core import exceptions
 from langchain_core.exceptions import (
@@ -79,7 +80,8 @@ __all__ = [
 ]
 
 
-class ErrorResponse(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ErrorResponse:
     """What an error keeps of the response, in the form langchain-core's tracer reads.
 
     Attributes:
@@ -127,7 +129,7 @@ class DatabricksError(Exception):
 
     provider: str | None = None
 
-    def __init__(  # noqa: PLR0913 - one record of independent facts, all optional, all by keyword
+    def __init__(  # noqa: PLR0913  # one record of independent facts, all optional, all by keyword
         self,
         message: str,
         *,
@@ -143,7 +145,7 @@ class DatabricksError(Exception):
         partial: AIMessage | None = None,
         detail: str | None = None,
     ) -> None:
-        from langchain_dbchat.errors.bodies import scrub  # noqa: PLC0415  # most programs never make an error
+        from langchain_dbchat.errors.redaction import scrub  # noqa: PLC0415  # most programs never make an error
 
         self.message = scrub(message)
         # Exceptions pickle as class(*args) and then __dict__, so args must stay this one text.

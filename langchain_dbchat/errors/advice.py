@@ -14,7 +14,8 @@ Rule 4. An error of an external model's provider is mostly the business of the e
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["PROVIDER_ADVICE", "QUOTA", "named_field", "special_advice", "without_quotes"]
 
 # Quoted sentences; not the values of a quoted dict ('message': 'prompt is too long'), which are the server's own words.
+# Each alternative looks for white space before it reads on, so that no text is read twice.
 _QUOTES = re.compile(
-    r"(?<![\w'\"])(?<!['\"]:)(?<!['\"]:\s)(?:'[^'\n]*\s[^'\n]*'|\"[^\"\n]*\s[^\"\n]*\")(?!\w)"
-)  # fmt: skip
+    r"(?<![\w'\"])(?<!['\"]:)(?<!['\"]:\s)(?:'(?=[^'\s]*\s)[^'\n]*(?:\n[^'\n]*)?'"
+    r"|\"(?=[^\"\s]*\s)[^\"\n]*(?:\n[^\"\n]*)?\")(?!\w)"
+)
 _LOOKED_AT = 8_000  # characters of the server's words; what a refusal is about stands at its beginning
 _FIELD = r"[A-Za-z_]\w*(?:(?:\.|\[)\w+\]?)*"
 _NAMED_FIELDS = tuple(
@@ -52,18 +55,19 @@ _DENIED = frozenset({"permission denied", "authentication"})
 _BROKEN = frozenset({"api", "timeout"})
 
 
-class _Row(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Advice:
     words: re.Pattern[str]
     leaves: frozenset[str]
     advice: str
 
 
-def _row(words: str, advice: str, *leaves: frozenset[str]) -> _Row:
-    return _Row(re.compile(words, re.IGNORECASE), frozenset[str]().union(*leaves or (_BAD,)), advice)
+def _row(words: str, advice: str, *leaves: frozenset[str]) -> _Advice:
+    return _Advice(re.compile(words, re.IGNORECASE), frozenset[str]().union(*leaves or (_BAD,)), advice)
 
 
 QUOTA = "The account has no quota or credit left: waiting does not help. Ask whoever pays for it to raise the quota."
-_TABLE: tuple[_Row, ...] = (
+_TABLE: tuple[_Advice, ...] = (
     # The wrong kind of endpoint (wire facts 6.2; unity-gateway; dbdemos #97).
     _row(
         r"responses api passthrough is not supported|(?:does not|doesn't|not) support(?:ed)? (?:by )?(?:the "
@@ -179,10 +183,10 @@ _TABLE: tuple[_Row, ...] = (
     ),
     # Contents.
     _row(
-        r"(?:image|vision|multi-?modal|image_url|audio|video|file|document|pdf)\w*(?: \w+){0,3} (?:is |are )?(?:not"
-        r"|n't) (?:supported|allowed|accepted|permitted)|(?:does not|doesn't|not|cannot) (?:support|accept|process"
-        r"|take)(?:ed)? (?:any )?(?:image|vision|multi-?modal|audio|video|file|document|pdf)|at most 0 image|is not "
-        r"a multimodal model",
+        r"(?:image|vision|multi-?modal|image_url|audio|video|file|document|pdf)\w{0,20}(?: \w+){0,3} (?:is |are )?"
+        r"(?:not|n't) (?:supported|allowed|accepted|permitted)|(?:does not|doesn't|not|cannot) (?:support|accept"
+        r"|process|take)(?:ed)? (?:any )?(?:image|vision|multi-?modal|audio|video|file|document|pdf)|at most 0 image"
+        r"|is not a multimodal model",
         "The model of {endpoint} does not take this kind of content. Send text, or name a model that takes it.",
     ),
     # Values. The more special ones first.

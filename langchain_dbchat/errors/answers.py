@@ -6,6 +6,7 @@ Imported where something went wrong, so that a program that starts cold does not
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from langchain_dbchat.errors import (
@@ -23,9 +24,19 @@ from langchain_dbchat.errors import (
     ErrorResponse,
     MalformedResponseError,
 )
-from langchain_dbchat.errors.bodies import ErrorBody, read_error_body, read_retry_after, scrub
-from langchain_dbchat.errors.meanings import GARBLED, Leaf, Row, compose, describe, find_limit, find_row, read_event
-from langchain_dbchat.errors.sent import hide_in_bytes, hide_in_values
+from langchain_dbchat.errors.bodies import ErrorBody, read_error_body, read_retry_after
+from langchain_dbchat.errors.meanings import (
+    GARBLED,
+    Leaf,
+    Meaning,
+    compose,
+    describe,
+    find_limit,
+    find_meaning,
+    read_event,
+)
+from langchain_dbchat.errors.redaction import scrub
+from langchain_dbchat.errors.sent_secrets import hide_in_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +44,7 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import AIMessage
 
-__all__ = ["error_from_event", "error_from_response", "hide_in_values", "malformed_response"]
+__all__ = ["error_from_event", "error_from_response", "malformed_response"]
 
 _LEAVES: dict[Leaf, type[DatabricksError]] = {
     Leaf.AUTHENTICATION: DatabricksAuthenticationError,
@@ -53,7 +64,7 @@ _TEXT_LIMIT = 65_536  # characters of a body that an error keeps
 _QUOTED = 2_000  # bytes of an unreadable answer that an error quotes
 
 
-def error_from_response(  # noqa: PLR0913 - the answer has three parts and the call three names
+def error_from_response(  # noqa: PLR0913  # the answer has three parts and the call three names
     *,
     status: int,
     headers: Mapping[str, str],
@@ -80,9 +91,9 @@ def error_from_response(  # noqa: PLR0913 - the answer has three parts and the c
     lower, body = _hidden(headers, body, hide)
     said = read_error_body(body)
     location = lower.get("location", "").partition("?")[0]
-    row = find_row(status, said, location)
+    meaning = find_meaning(status, said, location)
     error = _error(
-        row,
+        meaning,
         said,
         describe(f"HTTP {status}", said, location),
         status=status,
@@ -96,7 +107,7 @@ def error_from_response(  # noqa: PLR0913 - the answer has three parts and the c
     return error
 
 
-def error_from_event(  # noqa: PLR0913 - as error_from_response
+def error_from_event(  # noqa: PLR0913  # as error_from_response
     payload: Any,
     *,
     endpoint: str | None = None,
@@ -123,16 +134,18 @@ def error_from_event(  # noqa: PLR0913 - as error_from_response
     if said is None:
         return None
     request_id = request_id or said.request_id
-    row = find_row(said.status, said, "")  # before the words of a model, which are not about the error
+    meaning = find_meaning(said.status, said, "")  # before the words of a model, which are not about the error
     if answer is not None:
         said = _with_words(said, answer)
     what = describe("The endpoint reported an error in its answer", said, "")
-    error = _error(row, said, what, status=said.status, request_id=request_id, endpoint=endpoint, host=host, auth=auth)
+    error = _error(
+        meaning, said, what, status=said.status, request_id=request_id, endpoint=endpoint, host=host, auth=auth
+    )
     error.partial = answer
     return error
 
 
-def malformed_response(  # noqa: PLR0913 - as error_from_response, and why
+def malformed_response(  # noqa: PLR0913  # as error_from_response, and why
     why: str,
     *,
     status: int | None = None,
@@ -187,11 +200,11 @@ def _with_words(said: ErrorBody, answer: AIMessage) -> ErrorBody:
     """Add the words of an answer that was ended: a refusal, or its text."""
     words = answer.additional_kwargs.get("refusal") or answer.text
     own = "" if said.guardrail is not None and said.message == said.guardrail.describe() else said.message
-    return said._replace(message=". ".join(filter(None, (own, words)))) if words else said
+    return replace(said, message=". ".join(filter(None, (own, words)))) if words else said
 
 
-def _error(  # noqa: PLR0913 - what _row found and where it happened
-    row: Row,
+def _error(  # noqa: PLR0913  # what _row found and where it happened
+    meaning: Meaning,
     said: ErrorBody,
     what: str,
     *,
@@ -202,11 +215,11 @@ def _error(  # noqa: PLR0913 - what _row found and where it happened
     auth: str | None,
 ) -> DatabricksError:
     named = f"the endpoint {endpoint!r}" if endpoint else "the endpoint"
-    advice = row.advice.format(
+    advice = meaning.advice.format(
         endpoint=named, host=host or "the host", auth=auth or "unknown", provider=scrub(said.provider or "")
     )
     advice = advice[:1].upper() + advice[1:]
-    error = _LEAVES[row.leaf](
+    error = _LEAVES[meaning.leaf](
         compose(what, endpoint=endpoint, host=host, auth=auth, request_id=request_id, advice=advice),
         status_code=status,
         error_code=said.code,
@@ -214,15 +227,16 @@ def _error(  # noqa: PLR0913 - what _row found and where it happened
         endpoint=endpoint,
         host=host,
         retry_after=said.retry_after,
-        limit_type=find_limit(said) if row.leaf is Leaf.RATE_LIMIT else said.limit_type,
+        limit_type=find_limit(said) if meaning.leaf is Leaf.RATE_LIMIT else said.limit_type,
         auth=auth,
         detail=scrub(said.message),
     )
     if said.provider:
         error.provider = scrub(said.provider)
     if isinstance(error, DatabricksRefusalError) and said.guardrail is not None:
-        error.side, error.guardrail, error.categories = said.guardrail[:3]
-    if row.lasting:
+        verdict = said.guardrail
+        error.side, error.guardrail, error.categories = verdict.side, verdict.name, verdict.categories
+    if meaning.lasting:
         error.__dict__["is_retryable"] = False  # of this one; the class may be tried again
     return error
 

@@ -30,19 +30,19 @@ import ast
 import math
 import re
 import time
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json, to_json
 
 from langchain_dbchat.errors.guardrails import Guardrail, blocks, finish_reason_of, guardrail_in_words, read_guardrail
-from langchain_dbchat.errors.pages import page_words
-from langchain_dbchat.errors.redaction import scrub
+from langchain_dbchat.errors.html_pages import page_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["VAGUE_CODES", "ErrorBody", "read_error_body", "read_error_value", "read_retry_after", "scrub"]
+__all__ = ["VAGUE_CODES", "ErrorBody", "read_error_body", "read_error_value", "read_retry_after"]
 
 VAGUE_CODES: dict[str, int] = {
     "BAD_REQUEST": 400,
@@ -66,7 +66,8 @@ VAGUE_CODES: dict[str, int] = {
 """Codes that say no more than a status does, and that status. Compared in upper case."""
 
 
-class ErrorBody(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ErrorBody:
     """What an error body says, whatever its shape.
 
     Attributes:
@@ -98,7 +99,7 @@ class ErrorBody(NamedTuple):
     def with_codes(self, codes: tuple[str, ...]) -> ErrorBody:
         """Return the same with other codes, and the one among them that says the most."""
         telling = next((code for code in codes if code.upper() not in VAGUE_CODES), None)
-        return self._replace(codes=codes, code=telling or (codes[0] if codes else None))
+        return replace(self, codes=codes, code=telling or (codes[0] if codes else None))
 
 
 _DEPTH = 6  # JSON text within JSON text: three layers were seen (workspace, gateway, provider)
@@ -108,6 +109,7 @@ _PAGE_WITHIN = re.compile(r"<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 _WORDS_LIMIT = 8_000  # characters in which a guardrail's words are looked for
 _LITERAL_LIMIT = 20_000  # characters of a Python dict that is read
 _STATUSES = range(400, 600)
+_YEAR = 31_536_000.0  # seconds
 _CODE = re.compile(r"[A-Za-z][\w.#:-]{1,100}")
 _NO_CODES = frozenset({"error", "object", "none", "null", "about:blank", "exception"})
 _CODE_KEYS = ("error_code", "code", "type", "status", "__type", "Code", "errorCode", "error_type")
@@ -162,7 +164,7 @@ def read_error_value(value: Any, depth: int = 0) -> ErrorBody:
     if isinstance(value, list):
         items = [_read_item(item, depth) for item in value]
         first = next((item for item in items if item.message), ErrorBody())
-        return first._replace(message="; ".join(filter(None, (item.message for item in items))))
+        return replace(first, message="; ".join(filter(None, (item.message for item in items))))
     return ErrorBody(message="" if value is None else str(value))
 
 
@@ -194,7 +196,7 @@ def _read_quoting(text: str, depth: int) -> ErrorBody | None:
             return None
         start, said = page.start(), _read_page(text[page.start() :])
     before = text[:start].rstrip(" \n:-")
-    return said._replace(message=f"{before}: {said.message}") if said.message and before else None
+    return replace(said, message=f"{before}: {said.message}") if said.message and before else None
 
 
 def _parsed(text: str) -> Any:
@@ -228,13 +230,14 @@ def _read_object(value: Mapping[str, Any], depth: int) -> ErrorBody:
         status = said.status or next(
             (VAGUE_CODES[code] for code in map(str.upper, said.codes) if code in VAGUE_CODES), None
         )
-        said = said._replace(provider=_provider(value), status=status)
+        said = replace(said, provider=_provider(value), status=status)
     said = said.with_codes((*said.codes, *own) if said.provider else (*own, *said.codes))
     status = next(filter(None, (_status(value.get(key)) for key in _STATUS_KEYS)), None)
     guardrail = said.guardrail or read_guardrail(value)
     message = said.message or (guardrail.describe() if guardrail else "") or _leftover(value)
     wait = _seconds(value.get("retry_after"))
-    return said._replace(
+    return replace(
+        said,
         message=message,
         status=(said.status or status) if said.provider else (status or said.status),
         retry_after=said.retry_after if wait is None else wait,
@@ -332,7 +335,7 @@ def _status(value: Any) -> int | None:
     """Read a status that a body gives as a number or, as LiteLLM does, as a string of digits."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value[:4])
-    return value if isinstance(value, int) and value in _STATUSES else None
+    return int(value) if isinstance(value, (int, float)) and value in _STATUSES else None
 
 
 def _text(value: Any) -> str | None:
@@ -340,13 +343,18 @@ def _text(value: Any) -> str | None:
 
 
 def _seconds(value: Any) -> float | None:
+    """Read a number of seconds, or a string of it; None if it is neither, or not finite.
+
+    A negative number counts as zero. A number beyond a year counts as a year, because locks and sleeps refuse larger
+    ones.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
         seconds = float(value)
     except (ValueError, OverflowError):  # OverflowError: a whole number of hundreds of digits
         return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+    return min(max(0.0, seconds), _YEAR) if math.isfinite(seconds) else None
 
 
 def read_retry_after(headers: Mapping[str, str], body: ErrorBody) -> float | None:
@@ -370,7 +378,7 @@ def read_retry_after(headers: Mapping[str, str], body: ErrorBody) -> float | Non
         until = _date(value)
         if until is not None:
             now = _date(headers.get("date", ""))
-            seconds = max(0.0, until - (time.time() if now is None else now))
+            seconds = _seconds(until - (time.time() if now is None else now))
     return body.retry_after if seconds is None else seconds
 
 

@@ -18,7 +18,8 @@ Rule 4. The text that was checked (``anonymized_input``) is the caller's own: it
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,7 +45,7 @@ _WORDS = re.compile(
     r"violat\w+|rejected))"
 )
 _SIDE_IN_WORDS = re.compile(r"(?i)\b(input|output)\s+guard-?rail")
-_NAME_IN_WORDS = re.compile(r"(?i)guard-?rails?\s*[:(]?\s*['\"`]([^'\"`\n]{1,200})['\"`]")
+_NAME_IN_WORDS = re.compile(r"(?i)guard-?rails?\s{0,4}[:(]?\s{0,4}['\"`]([^'\"`\n]{1,200})['\"`]")
 # Keys of an entry that are not findings: numbers, verdicts about everything, and the caller's own text.
 _NO_FINDING = frozenset(
     {"flagged", "filtered", "detected", "anonymized_input", "anonymized_output", "include_in_response"}
@@ -52,7 +53,8 @@ _NO_FINDING = frozenset(
 _NAMES = ("name", "guardrail_name", "guardrail", "label", "type")
 
 
-class Guardrail(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Guardrail:
     """Who blocked a call, and why.
 
     Attributes:

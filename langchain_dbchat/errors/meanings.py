@@ -14,8 +14,9 @@ never a reason to ask for another token.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.errors.advice import PROVIDER_ADVICE, QUOTA, special_advice
 from langchain_dbchat.errors.bodies import VAGUE_CODES, ErrorBody, read_error_value
@@ -25,7 +26,7 @@ from langchain_dbchat.errors.overflow import is_overflow
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["GARBLED", "Leaf", "Row", "compose", "describe", "find_limit", "find_row", "read_event"]
+__all__ = ["GARBLED", "Leaf", "Meaning", "compose", "describe", "find_limit", "find_meaning", "read_event"]
 
 
 class Leaf(Enum):
@@ -44,7 +45,8 @@ class Leaf(Enum):
     MALFORMED = "malformed"
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Meaning:
     """One kind of refusal: the error it becomes, what the caller can do about it, and whether it stays as it is."""
 
     leaf: Leaf
@@ -54,68 +56,68 @@ class Row(NamedTuple):
 
 _LIST = "`databricks serving-endpoints list` and the Serving page of the workspace show the names that exist"
 _SERVER = "This is a failure of the server. Try again later; if it stays, report the request id to Databricks."
-_BY_STATUS: dict[int, Row] = {
-    400: Row(
+_BY_STATUS: dict[int, Meaning] = {
+    400: Meaning(
         Leaf.INVALID_REQUEST,
         "Change the request as the server says; if it names a parameter, this endpoint's model does not take it.",
     ),
-    401: Row(
+    401: Meaning(
         Leaf.AUTHENTICATION,
         "The credentials came from: {auth}. Check that they belong to {host} and have not expired, or give others.",
     ),
-    403: Row(
+    403: Meaning(
         Leaf.PERMISSION_DENIED,
         "The caller (credentials from: {auth}) needs CAN QUERY on {endpoint}; ask its owner. "
         "An IP access list of the workspace may also refuse this machine.",
     ),
-    404: Row(
+    404: Meaning(
         Leaf.NOT_FOUND,
         f"Check the name of {{endpoint}}; {_LIST}. Names with dots (system.ai.*) are served by the AI gateway only.",
     ),
-    407: Row(
+    407: Meaning(
         Leaf.INVALID_REQUEST,
         "A proxy between here and {host} asks for a user name and a password: put them into its address, "
         "HTTPS_PROXY=http://user:password@proxy:port, or let NO_PROXY name the host.",
     ),
-    408: Row(Leaf.TIMEOUT, "Try again, stream the answer, or ask for a shorter one."),
-    413: Row(
+    408: Meaning(Leaf.TIMEOUT, "Try again, stream the answer, or ask for a shorter one."),
+    413: Meaning(
         Leaf.INVALID_REQUEST,
         "The request is too large: model serving takes 4 MB (16 MB for custom models). Send fewer or smaller contents.",
     ),
-    425: Row(Leaf.API, _SERVER),
-    429: Row(
+    425: Meaning(Leaf.API, _SERVER),
+    429: Meaning(
         Leaf.RATE_LIMIT,
         "Send fewer requests at once (LangChain's rate_limiter and max_concurrency help), wait as long as the server "
         "asks, or use an endpoint with provisioned throughput.",
     ),
-    500: Row(Leaf.API, _SERVER),
-    501: Row(
+    500: Meaning(Leaf.API, _SERVER),
+    501: Meaning(
         Leaf.API,
         "This workspace does not offer this API, such as the AI gateway: name a serving endpoint (databricks-...) "
         "instead of system.ai.*, or ask an administrator to enable the gateway.",
         lasting=True,
     ),
-    503: Row(
+    503: Meaning(
         Leaf.API,
         "The endpoint has no free capacity or is starting up. Try again later, or see its state on the Serving page.",
     ),
-    504: Row(Leaf.TIMEOUT, "The endpoint took too long. Stream the answer, or ask for a shorter one."),
+    504: Meaning(Leaf.TIMEOUT, "The endpoint took too long. Stream the answer, or ask for a shorter one."),
 }
-_LOGIN = Row(
+_LOGIN = Meaning(
     Leaf.AUTHENTICATION,
     "The answer leads to a login page: the host is wrong, or the credentials (from: {auth}) do not sign in there. "
     "Check DATABRICKS_HOST, here {host}.",
 )
-_PAGE = Row(
+_PAGE = Meaning(
     Leaf.MALFORMED,
     "This is a web page and not the API: a login page, or a host that is not a Databricks workspace. "
     "Check DATABRICKS_HOST, here {host}, and the credentials (from: {auth}).",
 )
-_REDIRECT = Row(Leaf.MALFORMED, "Redirects are not followed. Set DATABRICKS_HOST to the workspace's own URL.")
-GARBLED = Row(
+_REDIRECT = Meaning(Leaf.MALFORMED, "Redirects are not followed. Set DATABRICKS_HOST to the workspace's own URL.")
+GARBLED = Meaning(
     Leaf.MALFORMED, "Check that {host} is a Databricks workspace and that no proxy in between changes answers."
 )
-_OVERFLOW = Row(
+_OVERFLOW = Meaning(
     Leaf.CONTEXT_OVERFLOW, "Send fewer or shorter messages; trim_messages of langchain-core can cut a history."
 )
 
@@ -160,15 +162,15 @@ _BY_CODE: dict[str, int] = {
     "UNRECOGNIZEDCLIENTEXCEPTION": 401,
     "EXPIREDTOKENEXCEPTION": 401,
 }
-_REFUSAL = Row(
+_REFUSAL = Meaning(
     Leaf.REFUSAL,
     "Sending the same again will not help: change the messages, or ask whoever configures the guardrail of {endpoint}.",
 )
-_FILTER = Row(
+_FILTER = Meaning(
     Leaf.REFUSAL,
     "The provider's content filter refused. Sending the same again will not help: change the messages.",
 )
-_NO_VERDICT = Row(
+_NO_VERDICT = Meaning(
     Leaf.REFUSAL,
     "The guardrail itself failed, and it blocks what it cannot judge. Tell whoever configures the guardrail of "
     "{endpoint}.",
@@ -191,7 +193,9 @@ _STALE_TOKEN_WORDS = re.compile(
 )
 _ERROR_KEYS = ("error", "error_code", "external_model_error", "external_model_message")
 # An event with nothing but these is an error too: {"detail": "..."}, {"status": 500, "message": "..."}.
-_BARE_KEYS = frozenset({"message", "detail", "msg", "status", "status_code", "code", "type", "title", "request_id"})
+_BARE_KEYS = frozenset(
+    {"message", "detail", "msg", "status", "status_code", "code", "type", "title", "request_id", "retry_after"}
+)
 _LOGIN_WORDS = re.compile(r"log[-_]?in|sign[-_]?in|oidc|oauth|saml|/aad/", re.IGNORECASE)
 _LIMITS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"input tokens per minute|\bITPM\b", re.IGNORECASE), "input_tokens_per_minute"),
@@ -241,11 +245,11 @@ def _blocked_choice(payload: Mapping[str, Any]) -> ErrorBody | None:
             facts = {key: value for key, value in payload.items() if key != "choices"}
             facts |= {key: value for key, value in choice.items() if key not in {"message", "delta", "index"}}
             said = read_error_value(facts)
-            return said if said.guardrail else said._replace(guardrail=Guardrail())
+            return said if said.guardrail else replace(said, guardrail=Guardrail())
     return None
 
 
-def find_row(status: int | None, said: ErrorBody, location: str) -> Row:
+def find_meaning(status: int | None, said: ErrorBody, location: str) -> Meaning:
     """Find what an answer means.
 
     Args:
@@ -256,27 +260,27 @@ def find_row(status: int | None, said: ErrorBody, location: str) -> Row:
     Returns:
         The leaf of the error tree, the advice, and whether the same request will always fail.
     """
-    if status is not None and 300 <= status < 400:  # noqa: PLR2004 - the statuses by their numbers
+    if status is not None and 300 <= status < 400:  # noqa: PLR2004  # statuses read best as numbers
         return _LOGIN if _LOGIN_WORDS.search(location) else _REDIRECT
-    if status is not None and status < 300:  # noqa: PLR2004 - the same
+    if status is not None and status < 300:  # noqa: PLR2004  # as above
         return _PAGE if said.page else GARBLED
-    return _refused_row(_status_meant(status, said), said)
+    return _meaning_of_refusal(_status_meant(status, said), said)
 
 
-def _refused_row(found: int, said: ErrorBody) -> Row:
+def _meaning_of_refusal(found: int, said: ErrorBody) -> Meaning:
     """Find what a refusal with a status of 400 or more means."""
     codes = {code.upper() for code in said.codes}
-    row = _BY_STATUS.get(found) or _BY_STATUS[400 if found < 500 else 500]  # noqa: PLR2004 - the same
+    meaning = _BY_STATUS.get(found) or _BY_STATUS[400 if found < 500 else 500]  # noqa: PLR2004  # as above
     if not codes.isdisjoint(_QUOTA_CODES):
-        return Row(Leaf.RATE_LIMIT, QUOTA, lasting=True)
-    if row.leaf in {Leaf.INVALID_REQUEST, Leaf.PERMISSION_DENIED, Leaf.API}:
+        return Meaning(Leaf.RATE_LIMIT, QUOTA, lasting=True)
+    if meaning.leaf in {Leaf.INVALID_REQUEST, Leaf.PERMISSION_DENIED, Leaf.API}:
         if said.guardrail is not None or not codes.isdisjoint(FILTER_CODES):
             return _refusal(said)
-        if row.leaf is not Leaf.PERMISSION_DENIED and is_overflow(said.message, codes):
+        if meaning.leaf is not Leaf.PERMISSION_DENIED and is_overflow(said.message, codes):
             return _OVERFLOW
     if said.page and not said.provider:
-        return Row(row.leaf, _PAGE.advice) if found in {400, 404, 405} else row
-    return _advised(row, said)
+        return Meaning(meaning.leaf, _PAGE.advice) if found in {400, 404, 405} else meaning
+    return _advised(meaning, said)
 
 
 def _status_meant(status: int | None, said: ErrorBody) -> int:
@@ -285,18 +289,18 @@ def _status_meant(status: int | None, said: ErrorBody) -> int:
     found = next((_BY_CODE[code] for code in codes if code in _BY_CODE), None)
     found = found or (said.status if said.provider else None) or status
     found = found or next((VAGUE_CODES[code] for code in codes if code in VAGUE_CODES), 500)
-    if said.provider and found == 400 and _KEY_WORDS.search(said.message):  # noqa: PLR2004 - the same
+    if said.provider and found == 400 and _KEY_WORDS.search(said.message):  # noqa: PLR2004  # as above
         return 401
-    if found == 403 and _STALE_TOKEN_WORDS.search(said.message):  # noqa: PLR2004 - the statuses by their numbers
+    if found == 403 and _STALE_TOKEN_WORDS.search(said.message):  # noqa: PLR2004  # statuses read best as numbers
         return 401
-    if found == 401 and _NETWORK_WORDS.search(said.message):  # noqa: PLR2004 - the same
+    if found == 401 and _NETWORK_WORDS.search(said.message):  # noqa: PLR2004  # as above
         return 403
     return found
 
 
-def _advised(row: Row, said: ErrorBody) -> Row:
+def _advised(meaning: Meaning, said: ErrorBody) -> Meaning:
     """Give a row the advice that fits the words and who said them."""
-    leaf = row.leaf
+    leaf = meaning.leaf
     if said.provider and leaf is Leaf.AUTHENTICATION:
         leaf = Leaf.PROVIDER_AUTHENTICATION
     special = special_advice(leaf.value, said.message, said.field)
@@ -304,10 +308,10 @@ def _advised(row: Row, said: ErrorBody) -> Row:
         special = (
             special if leaf in {Leaf.INVALID_REQUEST, Leaf.NOT_FOUND} and special else PROVIDER_ADVICE.get(leaf.value)
         )
-    return Row(leaf, special or row.advice, row.lasting)
+    return Meaning(leaf, special or meaning.advice, meaning.lasting)
 
 
-def _refusal(said: ErrorBody) -> Row:
+def _refusal(said: ErrorBody) -> Meaning:
     if _FAILED_GUARDRAIL.search(said.message):
         return _NO_VERDICT
     filtered = {code.upper() for code in said.codes} & FILTER_CODES
@@ -348,7 +352,7 @@ def describe(start: str, said: ErrorBody, location: str) -> str:
     return f"{start}: {words or verdict}" if words or verdict else f"{start}, with no explanation"
 
 
-def compose(  # noqa: PLR0913 - the parts of one sentence
+def compose(  # noqa: PLR0913  # the parts of one sentence
     what: str,
     *,
     endpoint: str | None = None,

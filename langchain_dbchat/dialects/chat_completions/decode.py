@@ -294,7 +294,7 @@ class StreamDecoder:
         message = self.partial()
         if self._hide is None or self._hide(str(message)) == str(message):
             return message
-        from langchain_dbchat.errors.answers import hide_in_values  # noqa: PLC0415  # where something went wrong
+        from langchain_dbchat.errors.sent_secrets import hide_in_values  # noqa: PLC0415  # where something went wrong
 
         return AIMessage(**hide_in_values(self._hide, dict(message)))
 

@@ -19,8 +19,9 @@ import base64
 import html
 import re
 from bisect import bisect_left
+from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote_plus, unquote, urlsplit
 
 from langchain_dbchat.errors.redaction import MASK, is_word
@@ -45,7 +46,8 @@ _ESCAPE = re.compile(
 _TOUCHING = re.compile(r"[\w-]")
 
 
-class _Secret(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Secret:
     """A secret, and whether it counts only where it stands alone."""
 
     value: str
@@ -178,11 +180,11 @@ def _in_base64(value: str) -> Iterator[str]:
 
 
 def _found(text: str, secret: _Secret) -> Iterator[tuple[int, int]]:
-    value, alone = secret
+    value = secret.value
     start = text.find(value)
     while start >= 0:
         end = start + len(value)
-        if not (alone and (_touches(text[start - 1 : start]) or _touches(text[end : end + 1]))):
+        if not (secret.alone and (_touches(text[start - 1 : start]) or _touches(text[end : end + 1]))):
             yield start, end
         start = text.find(value, end)
 
