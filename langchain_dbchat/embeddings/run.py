@@ -2,8 +2,8 @@
 
 Rule 1. `Plan` decides which texts go into which request, and what an outcome means. Here requests are written and
 answers are read; `model` sends them.
-Rule 2. A field that nobody asked for, or that the client can replace, is left out for an endpoint that refuses it. The
-user is warned once.
+Rule 2. A field that the user did not ask for, or that the client can replace, is left out for an endpoint that refuses
+it. The user is warned once.
 """
 
 from __future__ import annotations

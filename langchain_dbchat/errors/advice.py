@@ -1,13 +1,11 @@
-"""What to do about a refusal, chosen by the server's words: one table, asked after the leaf is known.
+"""Choose what the user can do about a refusal by the server's words, in one table, after the class is known.
 
-Rule 1. A row is the words, the leaves for which it counts, and the advice in terms of this library. The first row that
-fits wins, so rows that say more stand above rows that say less. Where no row fits, the advice of the status stays.
-
-Rule 2. Words of the caller that the server quotes do not choose a row: quoted sentences are cut out first
+Rule 1. A row has a pattern of words, the leaves for which it counts, and the advice in terms of this library. The first
+row that fits is taken, so more specific rows stand above more general ones. Where no row fits, the advice of the status
+stays.
+Rule 2. The caller's words that a server quotes do not choose a row: quoted sentences are cut out first
 (`without_quotes`).
-
-Rule 3. ``{field}`` is the field that the server names; a row that needs one counts only if there is one.
-
+Rule 3. The advice about an unknown field counts only if the server names the field.
 Rule 4. An error of an external model's provider is mostly the business of the endpoint's owner (`PROVIDER_ADVICE`).
 """
 
@@ -28,7 +26,7 @@ _QUOTES = re.compile(
     r"(?<![\w'\"])(?<!['\"]:)(?<!['\"]:\s)(?:'(?=[^'\s]*\s)[^'\n]*(?:\n[^'\n]*)?'"
     r"|\"(?=[^\"\s]*\s)[^\"\n]*(?:\n[^\"\n]*)?\")(?!\w)"
 )
-_LOOKED_AT = 8_000  # characters of the server's words; what a refusal is about stands at its beginning
+_LOOKED_AT = 8_000  # characters of the server's words; their beginning says what a refusal is about
 _FIELD = r"[A-Za-z_]\w*(?:(?:\.|\[)\w+\]?)*"
 _NAMED_FIELDS = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -283,7 +281,7 @@ _VALUE_WORDS = re.compile(
 PROVIDER_ADVICE: Mapping[str, str] = {
     "provider authentication": (
         "The provider {provider} refuses the key that {endpoint} keeps for it. The endpoint's owner has to renew "
-        "that key; your own sign-in is not concerned."
+        "that key; your own credentials are not the cause."
     ),
     "permission denied": (
         "The provider {provider} refuses what {endpoint} may do there: a right, a region or the key itself. The "
@@ -306,7 +304,7 @@ PROVIDER_ADVICE: Mapping[str, str] = {
 
 
 def without_quotes(text: str) -> str:
-    """Cut out sentences that the server quotes: they may be the caller's own words.
+    """Cut out the sentences that the server quotes, because they may be the caller's own words.
 
     Args:
         text: The server's words, of which the beginning is enough.
@@ -358,5 +356,5 @@ def special_advice(leaf: str, text: str, field: str | None) -> str | None:
 
 
 def _kind_of_endpoint(words: str) -> bool:
-    """Whether a refusal is about the API as a whole, though it names a field."""
+    """Say whether a refusal is about the API as a whole, although it names a field."""
     return any(row.words.search(words) for row in _TABLE[:2])

@@ -1,6 +1,7 @@
-"""How a server's answer becomes an error: read, understood, scrubbed, and kept in the error for a support ticket.
+"""Make errors from a server's answers: read them, find what they mean, mask secrets, keep them for a support ticket.
 
-Imported where something went wrong, so that a program that starts cold does not load the tables of what can.
+Rule 1. This module is imported only where something went wrong, so that a program starts without the tables of
+meanings.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ _TEXT_LIMIT = 65_536  # characters of a body that an error keeps
 _QUOTED = 2_000  # bytes of an unreadable answer that an error quotes
 
 
-def error_from_response(  # noqa: PLR0913  # the answer has three parts and the call three names
+def error_from_response(  # noqa: PLR0913  # the parts of an answer and of a call
     *,
     status: int,
     headers: Mapping[str, str],
@@ -74,7 +75,7 @@ def error_from_response(  # noqa: PLR0913  # the answer has three parts and the 
     auth: str | None = None,
     hide: Callable[[str], str] | None = None,
 ) -> DatabricksError:
-    """Turn an answer that is not 2xx, or a page, into the error that says what happened.
+    """Make the error for an answer that is not 2xx, or that is a web page.
 
     Args:
         status: The HTTP status.
@@ -83,10 +84,10 @@ def error_from_response(  # noqa: PLR0913  # the answer has three parts and the 
         endpoint: The serving endpoint that was called.
         host: The host that was called.
         auth: The way of signing in that was used, never the secret.
-        hide: What masks the secrets that were sent.
+        hide: A function that masks the secrets that were sent.
 
     Returns:
-        An error of the leaf that fits, to be raised by the caller.
+        An error of the class that fits, to be raised by the caller.
     """
     lower, body = _hidden(headers, body, hide)
     said = read_error_body(body)
@@ -119,22 +120,22 @@ def error_from_event(  # noqa: PLR0913  # as error_from_response
     """Find the error in an event of a stream, or in a whole answer that came with status 200.
 
     Args:
-        payload: The decoded event. What is not an object, such as the text of an event that is called an error, is an
+        payload: The decoded event. Anything but an object, such as the text of an event with the name ``error``, is an
             error as a whole.
         endpoint: The serving endpoint that was called.
         host: The host that was called.
         request_id: The request id from the response's headers.
         auth: The way of signing in that was used, never the secret.
-        answer: The answer that the event ends, whose words belong to those of the error.
+        answer: The answer that the event ends; its words become part of the error's.
 
     Returns:
-        The error, to be raised by the caller; None if the event is no error.
+        The error, to be raised by the caller; None if the event is not an error.
     """
     said = read_event(payload)
     if said is None:
         return None
     request_id = request_id or said.request_id
-    meaning = find_meaning(said.status, said, "")  # before the words of a model, which are not about the error
+    meaning = find_meaning(said.status, said, "")  # before the model's words are added, which are not about the error
     if answer is not None:
         said = _with_words(said, answer)
     what = describe("The endpoint reported an error in its answer", said, "")
@@ -156,7 +157,7 @@ def malformed_response(  # noqa: PLR0913  # as error_from_response, and why
     auth: str | None = None,
     hide: Callable[[str], str] | None = None,
 ) -> MalformedResponseError:
-    """Make the error for an answer that was accepted by its status and is not one of the API.
+    """Make the error for an answer whose status is a success and whose body is not one of the API.
 
     Args:
         why: What is wrong with it, without a full stop.
@@ -166,7 +167,7 @@ def malformed_response(  # noqa: PLR0913  # as error_from_response, and why
         endpoint: The serving endpoint that was called.
         host: The host that was called.
         auth: The way of signing in that was used, never the secret.
-        hide: What masks the secrets that were sent.
+        hide: A function that masks the secrets that were sent.
 
     Returns:
         The error, to be raised by the caller.
@@ -203,7 +204,7 @@ def _with_words(said: ErrorBody, answer: AIMessage) -> ErrorBody:
     return replace(said, message=". ".join(filter(None, (own, words)))) if words else said
 
 
-def _error(  # noqa: PLR0913  # what _row found and where it happened
+def _error(  # noqa: PLR0913  # what happened and where
     meaning: Meaning,
     said: ErrorBody,
     what: str,
@@ -237,7 +238,7 @@ def _error(  # noqa: PLR0913  # what _row found and where it happened
         verdict = said.guardrail
         error.side, error.guardrail, error.categories = verdict.side, verdict.name, verdict.categories
     if meaning.lasting:
-        error.__dict__["is_retryable"] = False  # of this one; the class may be tried again
+        error.__dict__["is_retryable"] = False  # this error is not retryable, others of its class are
     return error
 
 

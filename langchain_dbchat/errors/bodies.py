@@ -1,27 +1,24 @@
-"""Reads what a server says when it refuses: error bodies in every shape.
+"""Read what a server says when it refuses: error bodies of every shape.
 
-A refusal comes from several authors: the workspace, the serving endpoint, the model's own provider behind it, an
-agent server, a proxy in between, or a login page. Each has its own JSON, and each may be wrapped in the next one's
-``message`` as JSON text.
+A refusal may come from the workspace, the serving endpoint, the provider of an external model, an agent server, a proxy
+or a login page. Each has its own JSON, and each may be wrapped in the next one's ``message`` as JSON text.
 
-Rule 1. Read inwards until there are words. Keys with known meanings are asked first (`_WORDS`); an object of unknown
-shape is read through its only text or object, else it is quoted as JSON. A body with words in it is never reported as a
+Rule 1. Read inwards until there are words. Keys with known meanings are read first (`_WORDS`); an object of unknown
+shape is read through its only text or object, or else quoted as JSON. A body with words in it is never reported as a
 refusal without an explanation.
-
 Rule 2. Shapes: ``{"error_code", "message"}``; the same with a number as code; ``{"error": {"message", "type",
 "code"}}``; ``{"error": "..."}``; ``{"detail": ...}`` (FastAPI, MLflow scoring, RFC 9457); ``{"error",
 "error_description"}`` (OAuth); ``{"type": "error", "code", "message"}`` (Responses); ``{"type": "error", "error":
 {...}}`` (Anthropic); ``{"__type", "message"}`` (AWS); ``[{"error": {"code", "message", "status"}}]`` (Google); an event
 stream with an error event (LiteLLM proxy); text, possibly ``ERROR_CODE: message`` or words before JSON or a Python dict
 ("Error code: 400 - {'error': ...}", as agents quote the OpenAI client); HTML; nothing.
-
-Rule 3. The outermost code wins because the outermost author speaks for the whole call, except that a code that says no
-more than a status (`VAGUE_CODES`) gives way to any other.
-
-Rule 4. An external model's error is the provider's: ``{"external_model_provider", "external_model_error": object, text
-or web page}``, bare or as JSON text in ``message``; older ``{"error": "Received error from openai",
-"external_model_message": {...}}``. Its words, codes and status go before those of everything that wraps it, because the
-wrapper's code can be wrong (wire facts 6.4; databricks-ai-bridge #211).
+Rule 3. The outermost code counts, because its author answers for the whole call. A code that says no more than a status
+(`VAGUE_CODES`) counts only if there is no other.
+Rule 4. An external model's error comes from its provider: ``{"external_model_provider", "external_model_error": object,
+text or web page}``, bare or as JSON text in ``message``; older ``{"error": "Received error from openai",
+"external_model_message": {...}}``. Its words, codes and status count before those around it, because the wrapper's code
+can be wrong (wire facts 6.4; databricks-ai-bridge #211).
+Rule 5. A number may be anything that JSON or a header can hold: of thousands of digits, NaN, infinite, negative.
 """
 
 from __future__ import annotations
@@ -71,8 +68,8 @@ class ErrorBody:
     """What an error body says, whatever its shape.
 
     Attributes:
-        message: The server's own words, unwrapped; empty if there are none. Not scrubbed.
-        code: The textual error code that says the most, such as ``ENDPOINT_NOT_FOUND``.
+        message: The server's own words, unwrapped; empty if there are none. Secrets are not masked yet.
+        code: The most specific textual error code, such as ``ENDPOINT_NOT_FOUND``.
         status: A status given as a number within the body (``"error_code": 401``, ``"code": "429"``).
         retry_after: Seconds to wait, where the body names them.
         limit_type: The limit that was hit, where the body names it.
@@ -97,7 +94,7 @@ class ErrorBody:
     codes: tuple[str, ...] = ()
 
     def with_codes(self, codes: tuple[str, ...]) -> ErrorBody:
-        """Return the same with other codes, and the one among them that says the most."""
+        """Return the same with other codes, and with the most specific of them as `code`."""
         telling = next((code for code in codes if code.upper() not in VAGUE_CODES), None)
         return replace(self, codes=codes, code=telling or (codes[0] if codes else None))
 
@@ -249,7 +246,7 @@ def _read_object(value: Mapping[str, Any], depth: int) -> ErrorBody:
 
 
 def _candidates(value: Mapping[str, Any]) -> Iterator[Any]:
-    """Give the places where words may stand, the most likely first."""
+    """Yield the values that may contain the words, the most likely first."""
     yield from (value[key] for key in _PROVIDER_KEYS if value.get(key))
     error = value.get("error")
     if isinstance(error, (dict, list)):
@@ -266,7 +263,7 @@ def _candidates(value: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _leftover(value: Mapping[str, Any]) -> str:
-    """Quote what is left of an object that has no words in a known place."""
+    """Quote an object that has no words under a known key, without its facts."""
     rest = {
         key: inner for key, inner in value.items() if key not in _FACTS and inner not in (None, "", [], {}, "error")
     }
@@ -274,7 +271,7 @@ def _leftover(value: Mapping[str, Any]) -> str:
 
 
 def _codes(value: Mapping[str, Any]) -> Iterator[str]:
-    """Give the textual codes of an object, the most telling key first."""
+    """Yield the textual codes of an object, the most specific key first."""
     for key in _CODE_KEYS:
         code = value.get(key)
         if isinstance(code, str):
@@ -310,7 +307,7 @@ def _read_item(item: Any, depth: int) -> ErrorBody:
 
 
 def _read_event_stream(text: str) -> ErrorBody:
-    """Read an error that came as an event stream: the event that is called an error, else the first with words."""
+    """Read an error that came as an event stream: the event with the name ``error``, else the first with words."""
     found = ErrorBody()
     for block in re.split(r"\r?\n\r?\n|\r\r", text):
         lines = block.splitlines()
@@ -360,7 +357,7 @@ def _seconds(value: Any) -> float | None:
 def read_retry_after(headers: Mapping[str, str], body: ErrorBody) -> float | None:
     """Read how long the server asks to wait.
 
-    A date is compared with the server's own ``Date``, so that a wrong clock on either side does no harm.
+    A date is compared with the server's own ``Date``, so a wrong clock on either side does not matter.
 
     Args:
         headers: The response's headers, with lower-case names.
@@ -385,5 +382,5 @@ def read_retry_after(headers: Mapping[str, str], body: ErrorBody) -> float | Non
 def _date(value: str) -> float | None:
     try:
         return parsedate_to_datetime(value).timestamp()
-    except (TypeError, ValueError, OverflowError):  # 3.10 also raises TypeError for a text that is no date
+    except (TypeError, ValueError, OverflowError):  # Python 3.10 raises TypeError for a text that is not a date
         return None

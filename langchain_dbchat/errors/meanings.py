@@ -1,14 +1,12 @@
-"""What a refusal means: codes, statuses and words, each with the leaf of the error tree and the advice that go with it.
+"""Find what a refusal means: codes, statuses and words, each with the leaf of the error tree and the advice that fit.
 
-Rule 1. All of it is data, so that a new code is a new line. Asked in this order: codes that say more than a status
-(`_BY_CODE`); of an external model's error the provider's own status; the HTTP status (`_BY_STATUS`); and in a stream,
-where there is no status, codes that are vague.
-
-Rule 2. Words decide what no code tells: an expired token, a network that refuses the caller's machine, a login page,
-and an input that is too long (`overflow`). What a refusal is about beyond its leaf is `advice`.
-
-Rule 3. A provider that refuses the key of an external model does not refuse the caller: this is a leaf of its own, and
-never a reason to ask for another token.
+Rule 1. The meanings are data, so that a new code is a new line. They are searched in this order: codes that say more
+than a status (`_BY_CODE`); the provider's own status, for an external model's error; the HTTP status (`_BY_STATUS`);
+and in a stream, where there is no status, codes that are vague.
+Rule 2. Words decide where no code does: an expired token, a network that refuses the caller's machine, a login page,
+and an input that is too long (`overflow`). Advice beyond that of the leaf is in `advice`.
+Rule 3. A provider that refuses the key of an external model does not refuse the caller. It has a leaf of its own, and
+it is never a reason to ask for another token.
 """
 
 from __future__ import annotations
@@ -47,7 +45,13 @@ class Leaf(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """One kind of refusal: the error it becomes, what the caller can do about it, and whether it stays as it is."""
+    """The meaning of a refusal.
+
+    Attributes:
+        leaf: The class of the error that it becomes.
+        advice: What the caller can do about it.
+        lasting: Whether the same request will always fail.
+    """
 
     leaf: Leaf
     advice: str
@@ -185,7 +189,7 @@ _KEY_WORDS = re.compile(
     r"|(?:invalid|incorrect|expired) (?:x-)?api[ _-]?key",
     re.IGNORECASE,
 )
-# A network that refuses the machine, whoever calls: no other token will help.
+# A network that refuses the machine: no other token helps.
 _NETWORK_WORDS = re.compile(r"\bip (?:access list|acl|address)|network policy|private link", re.IGNORECASE)
 # An OAuth token that has expired: Databricks says 403 "Invalid Token" where others say 401.
 _STALE_TOKEN_WORDS = re.compile(
@@ -209,7 +213,7 @@ _QUOTED = 2_000  # characters of the server's words that a message quotes
 
 
 def read_event(payload: Any) -> ErrorBody | None:
-    """Take the error out of an event.
+    """Find the error in an event.
 
     These are errors: MLflow's and FMAPI's top-level keys, the two error events of Responses, an external model's error,
     an object with nothing but words and a code, a finish reason that says that a guardrail blocked, and anything that
@@ -219,7 +223,7 @@ def read_event(payload: Any) -> ErrorBody | None:
         payload: The decoded event, or a whole answer.
 
     Returns:
-        What the error says; None if the event is no error.
+        What the error says; None if the event is not an error.
     """
     if not isinstance(payload, dict):
         return read_error_value(payload)
@@ -237,7 +241,7 @@ def read_event(payload: Any) -> ErrorBody | None:
 
 
 def _blocked_choice(payload: Mapping[str, Any]) -> ErrorBody | None:
-    """Find a choice that a guardrail ended; what it found stands in the choice or beside the choices."""
+    """Find a choice that a guardrail ended; its findings are in the choice or beside the choices."""
     choices = payload.get("choices")
     for choice in choices if isinstance(choices, list) else ():
         reason = finish_reason_of(choice) if isinstance(choice, dict) else None
@@ -258,7 +262,7 @@ def find_meaning(status: int | None, said: ErrorBody, location: str) -> Meaning:
         location: Where a redirect leads, else empty.
 
     Returns:
-        The leaf of the error tree, the advice, and whether the same request will always fail.
+        The meaning.
     """
     if status is not None and 300 <= status < 400:  # noqa: PLR2004  # statuses read best as numbers
         return _LOGIN if _LOGIN_WORDS.search(location) else _REDIRECT
@@ -268,7 +272,7 @@ def find_meaning(status: int | None, said: ErrorBody, location: str) -> Meaning:
 
 
 def _meaning_of_refusal(found: int, said: ErrorBody) -> Meaning:
-    """Find what a refusal with a status of 400 or more means."""
+    """Find the meaning of a refusal with a status of 400 or more."""
     codes = {code.upper() for code in said.codes}
     meaning = _BY_STATUS.get(found) or _BY_STATUS[400 if found < 500 else 500]  # noqa: PLR2004  # as above
     if not codes.isdisjoint(_QUOTA_CODES):
@@ -299,7 +303,7 @@ def _status_meant(status: int | None, said: ErrorBody) -> int:
 
 
 def _advised(meaning: Meaning, said: ErrorBody) -> Meaning:
-    """Give a row the advice that fits the words and who said them."""
+    """Replace the advice by that which fits the words and their author."""
     leaf = meaning.leaf
     if said.provider and leaf is Leaf.AUTHENTICATION:
         leaf = Leaf.PROVIDER_AUTHENTICATION
@@ -339,7 +343,7 @@ def describe(start: str, said: ErrorBody, location: str) -> str:
         location: Where a redirect leads, else empty.
 
     Returns:
-        One line (more if the server wrote more), without a full stop of ours.
+        One line, or more if the server wrote more; no full stop is added.
     """
     name = f" {said.code}" if said.code else ""
     to = f", a redirect to {location}" if location else ""
