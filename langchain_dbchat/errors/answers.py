@@ -11,24 +11,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from langchain_dbchat.errors import (
-    DatabricksAPIError,
-    DatabricksAuthenticationError,
-    DatabricksContextOverflowError,
     DatabricksError,
-    DatabricksInvalidRequestError,
-    DatabricksNotFoundError,
-    DatabricksPermissionDeniedError,
-    DatabricksProviderAuthenticationError,
     DatabricksRateLimitError,
     DatabricksRefusalError,
-    DatabricksTimeoutError,
     ErrorResponse,
     MalformedResponseError,
 )
 from langchain_dbchat.errors.bodies import ErrorBody, read_error_body, read_retry_after
 from langchain_dbchat.errors.meanings import (
     GARBLED,
-    Leaf,
     Meaning,
     compose,
     describe,
@@ -47,19 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["error_from_event", "error_from_response", "malformed_response"]
 
-_LEAVES: dict[Leaf, type[DatabricksError]] = {
-    Leaf.AUTHENTICATION: DatabricksAuthenticationError,
-    Leaf.PROVIDER_AUTHENTICATION: DatabricksProviderAuthenticationError,
-    Leaf.PERMISSION_DENIED: DatabricksPermissionDeniedError,
-    Leaf.INVALID_REQUEST: DatabricksInvalidRequestError,
-    Leaf.CONTEXT_OVERFLOW: DatabricksContextOverflowError,
-    Leaf.REFUSAL: DatabricksRefusalError,
-    Leaf.NOT_FOUND: DatabricksNotFoundError,
-    Leaf.RATE_LIMIT: DatabricksRateLimitError,
-    Leaf.API: DatabricksAPIError,
-    Leaf.TIMEOUT: DatabricksTimeoutError,
-    Leaf.MALFORMED: MalformedResponseError,
-}
 _SECRET_HEADER = re.compile(r"authori[sz]ation|cookie|-token$|-secret$|api-?key|authenticate")
 _TEXT_LIMIT = 65_536  # characters of a body that an error keeps
 _QUOTED = 2_000  # bytes of an unreadable answer that an error quotes
@@ -220,7 +198,7 @@ def _error(  # noqa: PLR0913  # what happened and where
         endpoint=named, host=host or "the host", auth=auth or "unknown", provider=scrub(said.provider or "")
     )
     advice = advice[:1].upper() + advice[1:]
-    error = _LEAVES[meaning.leaf](
+    error = meaning.kind(
         compose(what, endpoint=endpoint, host=host, auth=auth, request_id=request_id, advice=advice),
         status_code=status,
         error_code=said.code,
@@ -228,7 +206,7 @@ def _error(  # noqa: PLR0913  # what happened and where
         endpoint=endpoint,
         host=host,
         retry_after=said.retry_after,
-        limit_type=find_limit(said) if meaning.leaf is Leaf.RATE_LIMIT else said.limit_type,
+        limit_type=find_limit(said) if meaning.kind is DatabricksRateLimitError else said.limit_type,
         auth=auth,
         detail=scrub(said.message),
     )

@@ -1,11 +1,11 @@
-"""Find what a refusal means: codes, statuses and words, each with the leaf of the error tree and the advice that fit.
+"""Find what a refusal means: codes, statuses and words, each with the class of error and the advice that fit.
 
 Rule 1. The meanings are data, so that a new code is a new line. They are searched in this order: codes that say more
 than a status (`_BY_CODE`); the provider's own status, for an external model's error; the HTTP status (`_BY_STATUS`);
 and in a stream, where there is no status, codes that are vague.
 Rule 2. Words decide where no code does: an expired token, a network that refuses the caller's machine, a login page,
-and an input that is too long (`overflow`). Advice beyond that of the leaf is in `advice`.
-Rule 3. A provider that refuses the key of an external model does not refuse the caller. It has a leaf of its own, and
+and an input that is too long (`overflow`). More specific advice is in `advice`.
+Rule 3. A provider that refuses the key of an external model does not refuse the caller. It has a class of its own, and
 it is never a reason to ask for another token.
 """
 
@@ -13,9 +13,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.errors import (
+    DatabricksAPIError,
+    DatabricksAuthenticationError,
+    DatabricksContextOverflowError,
+    DatabricksInvalidRequestError,
+    DatabricksNotFoundError,
+    DatabricksPermissionDeniedError,
+    DatabricksProviderAuthenticationError,
+    DatabricksRateLimitError,
+    DatabricksRefusalError,
+    DatabricksTimeoutError,
+    MalformedResponseError,
+)
 from langchain_dbchat.errors.advice import PROVIDER_ADVICE, QUOTA, special_advice
 from langchain_dbchat.errors.bodies import VAGUE_CODES, ErrorBody, read_error_value
 from langchain_dbchat.errors.guardrails import FILTER_CODES, Guardrail, blocks, finish_reason_of
@@ -24,23 +36,10 @@ from langchain_dbchat.errors.overflow import is_overflow
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["GARBLED", "Leaf", "Meaning", "compose", "describe", "find_limit", "find_meaning", "read_event"]
+    from langchain_dbchat.errors import DatabricksError
+    from langchain_dbchat.errors.advice import Kinds
 
-
-class Leaf(Enum):
-    """The leaves of the error tree that a server's answer can lead to."""
-
-    AUTHENTICATION = "authentication"
-    PROVIDER_AUTHENTICATION = "provider authentication"
-    PERMISSION_DENIED = "permission denied"
-    INVALID_REQUEST = "invalid request"
-    CONTEXT_OVERFLOW = "context overflow"
-    REFUSAL = "refusal"
-    NOT_FOUND = "not found"
-    RATE_LIMIT = "rate limit"
-    API = "api"
-    TIMEOUT = "timeout"
-    MALFORMED = "malformed"
+__all__ = ["GARBLED", "Meaning", "compose", "describe", "find_limit", "find_meaning", "read_event"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +47,12 @@ class Meaning:
     """The meaning of a refusal.
 
     Attributes:
-        leaf: The class of the error that it becomes.
+        kind: The class of the error that it becomes.
         advice: What the caller can do about it.
         lasting: Whether the same request will always fail.
     """
 
-    leaf: Leaf
+    kind: type[DatabricksError]
     advice: str
     lasting: bool = False
 
@@ -62,68 +61,75 @@ _LIST = "`databricks serving-endpoints list` and the Serving page of the workspa
 _SERVER = "This is a failure of the server. Try again later; if it stays, report the request id to Databricks."
 _BY_STATUS: dict[int, Meaning] = {
     400: Meaning(
-        Leaf.INVALID_REQUEST,
+        DatabricksInvalidRequestError,
         "Change the request as the server says; if it names a parameter, this endpoint's model does not take it.",
     ),
     401: Meaning(
-        Leaf.AUTHENTICATION,
+        DatabricksAuthenticationError,
         "The credentials came from: {auth}. Check that they belong to {host} and have not expired, or give others.",
     ),
     403: Meaning(
-        Leaf.PERMISSION_DENIED,
+        DatabricksPermissionDeniedError,
         "The caller (credentials from: {auth}) needs CAN QUERY on {endpoint}; ask its owner. "
         "An IP access list of the workspace may also refuse this machine.",
     ),
     404: Meaning(
-        Leaf.NOT_FOUND,
+        DatabricksNotFoundError,
         f"Check the name of {{endpoint}}; {_LIST}. Names with dots (system.ai.*) are served by the AI gateway only.",
     ),
     407: Meaning(
-        Leaf.INVALID_REQUEST,
+        DatabricksInvalidRequestError,
         "A proxy between here and {host} asks for a user name and a password: put them into its address, "
         "HTTPS_PROXY=http://user:password@proxy:port, or let NO_PROXY name the host.",
     ),
-    408: Meaning(Leaf.TIMEOUT, "Try again, stream the answer, or ask for a shorter one."),
+    408: Meaning(DatabricksTimeoutError, "Try again, stream the answer, or ask for a shorter one."),
     413: Meaning(
-        Leaf.INVALID_REQUEST,
+        DatabricksInvalidRequestError,
         "The request is too large: model serving takes 4 MB (16 MB for custom models). Send fewer or smaller contents.",
     ),
-    425: Meaning(Leaf.API, _SERVER),
+    425: Meaning(DatabricksAPIError, _SERVER),
     429: Meaning(
-        Leaf.RATE_LIMIT,
+        DatabricksRateLimitError,
         "Send fewer requests at once (LangChain's rate_limiter and max_concurrency help), wait as long as the server "
         "asks, or use an endpoint with provisioned throughput.",
     ),
-    500: Meaning(Leaf.API, _SERVER),
+    500: Meaning(DatabricksAPIError, _SERVER),
     501: Meaning(
-        Leaf.API,
+        DatabricksAPIError,
         "This workspace does not offer this API, such as the AI gateway: name a serving endpoint (databricks-...) "
         "instead of system.ai.*, or ask an administrator to enable the gateway.",
         lasting=True,
     ),
     503: Meaning(
-        Leaf.API,
+        DatabricksAPIError,
         "The endpoint has no free capacity or is starting up. Try again later, or see its state on the Serving page.",
     ),
-    504: Meaning(Leaf.TIMEOUT, "The endpoint took too long. Stream the answer, or ask for a shorter one."),
+    504: Meaning(DatabricksTimeoutError, "The endpoint took too long. Stream the answer, or ask for a shorter one."),
 }
 _LOGIN = Meaning(
-    Leaf.AUTHENTICATION,
+    DatabricksAuthenticationError,
     "The answer leads to a login page: the host is wrong, or the credentials (from: {auth}) do not sign in there. "
     "Check DATABRICKS_HOST, here {host}.",
 )
 _PAGE = Meaning(
-    Leaf.MALFORMED,
+    MalformedResponseError,
     "This is a web page and not the API: a login page, or a host that is not a Databricks workspace. "
     "Check DATABRICKS_HOST, here {host}, and the credentials (from: {auth}).",
 )
-_REDIRECT = Meaning(Leaf.MALFORMED, "Redirects are not followed. Set DATABRICKS_HOST to the workspace's own URL.")
+_REDIRECT = Meaning(
+    MalformedResponseError, "Redirects are not followed. Set DATABRICKS_HOST to the workspace's own URL."
+)
 GARBLED = Meaning(
-    Leaf.MALFORMED, "Check that {host} is a Databricks workspace and that no proxy in between changes answers."
+    MalformedResponseError, "Check that {host} is a Databricks workspace and that no proxy in between changes answers."
 )
 _OVERFLOW = Meaning(
-    Leaf.CONTEXT_OVERFLOW, "Send fewer or shorter messages; trim_messages of langchain-core can cut a history."
+    DatabricksContextOverflowError, "Send fewer or shorter messages; trim_messages of langchain-core can cut a history."
 )
+
+# Classes as which servers report what a guardrail blocked, or an input that is too long.
+_MAY_BE_BLOCKED: Kinds = frozenset({DatabricksInvalidRequestError, DatabricksPermissionDeniedError, DatabricksAPIError})
+# Classes of a provider's errors that the caller can fix.
+_FOR_THE_CALLER: Kinds = frozenset({DatabricksInvalidRequestError, DatabricksNotFoundError})
 
 # Codes that say more than a status: the row of the status that they stand for.
 _BY_CODE: dict[str, int] = {
@@ -167,15 +173,15 @@ _BY_CODE: dict[str, int] = {
     "EXPIREDTOKENEXCEPTION": 401,
 }
 _REFUSAL = Meaning(
-    Leaf.REFUSAL,
+    DatabricksRefusalError,
     "Sending the same again will not help: change the messages, or ask whoever configures the guardrail of {endpoint}.",
 )
 _FILTER = Meaning(
-    Leaf.REFUSAL,
+    DatabricksRefusalError,
     "The provider's content filter refused. Sending the same again will not help: change the messages.",
 )
 _NO_VERDICT = Meaning(
-    Leaf.REFUSAL,
+    DatabricksRefusalError,
     "The guardrail itself failed, and it blocks what it cannot judge. Tell whoever configures the guardrail of "
     "{endpoint}.",
 )
@@ -276,14 +282,14 @@ def _meaning_of_refusal(found: int, said: ErrorBody) -> Meaning:
     codes = {code.upper() for code in said.codes}
     meaning = _BY_STATUS.get(found) or _BY_STATUS[400 if found < 500 else 500]  # noqa: PLR2004  # as above
     if not codes.isdisjoint(_QUOTA_CODES):
-        return Meaning(Leaf.RATE_LIMIT, QUOTA, lasting=True)
-    if meaning.leaf in {Leaf.INVALID_REQUEST, Leaf.PERMISSION_DENIED, Leaf.API}:
+        return Meaning(DatabricksRateLimitError, QUOTA, lasting=True)
+    if meaning.kind in _MAY_BE_BLOCKED:
         if said.guardrail is not None or not codes.isdisjoint(FILTER_CODES):
             return _refusal(said)
-        if meaning.leaf is not Leaf.PERMISSION_DENIED and is_overflow(said.message, codes):
+        if meaning.kind is not DatabricksPermissionDeniedError and is_overflow(said.message, codes):
             return _OVERFLOW
     if said.page and not said.provider:
-        return Meaning(meaning.leaf, _PAGE.advice) if found in {400, 404, 405} else meaning
+        return Meaning(meaning.kind, _PAGE.advice) if found in {400, 404, 405} else meaning
     return _advised(meaning, said)
 
 
@@ -304,15 +310,13 @@ def _status_meant(status: int | None, said: ErrorBody) -> int:
 
 def _advised(meaning: Meaning, said: ErrorBody) -> Meaning:
     """Replace the advice by that which fits the words and their author."""
-    leaf = meaning.leaf
-    if said.provider and leaf is Leaf.AUTHENTICATION:
-        leaf = Leaf.PROVIDER_AUTHENTICATION
-    special = special_advice(leaf.value, said.message, said.field)
+    kind = meaning.kind
+    if said.provider and kind is DatabricksAuthenticationError:
+        kind = DatabricksProviderAuthenticationError
+    special = special_advice(kind, said.message, said.field)
     if said.provider:
-        special = (
-            special if leaf in {Leaf.INVALID_REQUEST, Leaf.NOT_FOUND} and special else PROVIDER_ADVICE.get(leaf.value)
-        )
-    return Meaning(leaf, special or meaning.advice, meaning.lasting)
+        special = (special if kind in _FOR_THE_CALLER else None) or PROVIDER_ADVICE.get(kind)
+    return Meaning(kind, special or meaning.advice, meaning.lasting)
 
 
 def _refusal(said: ErrorBody) -> Meaning:
