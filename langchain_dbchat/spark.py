@@ -1,18 +1,18 @@
-"""The models over a Spark DataFrame: two functions that make pandas UDFs (extra ``spark``).
+"""Use the models over a Spark DataFrame: two functions that make pandas UDFs (extra ``spark``).
 
-Spark hands a task its rows in Arrow batches; each batch is embedded or answered with many requests at once. What makes
-that work on a cluster:
+Spark gives a task its rows in Arrow batches; the rows of a batch are embedded or answered with several requests at the
+same time.
 
-- **A model crosses as plain data.** The UDF carries its pickle, and opens it once for each executor process, not once a
-  batch: the sockets, the token that was fetched, the rate and what an endpoint has taught are then shared by all tasks
-  that this process runs, one after the other.
-- **Credentials are found on the executor**, from what the model was given or from the executor's own environment. A
-  ``workspace_client``, ``credentials`` or ``http_client`` does not travel.
-- **Rate.** A process knows nothing of its siblings, so a total rate has to be divided by the number of tasks that run
-  at once. The total is then never exceeded; with fewer tasks it is not reached.
-- **Errors are data.** A row that fails is null, with the reason beside it, and the job goes on. With ``fail_fast`` the
-  first one ends it.
-- Nothing here touches the JVM gateway, so all of it works over Spark Connect, where there is none.
+Rule 1. A model reaches the executors as plain data. The UDF holds its pickle and opens it once for each executor
+process, not once for each batch. So all tasks of a process share the sockets, the token that was fetched, the rate, and
+what is known of an endpoint.
+Rule 2. Credentials are found on the executor, from what the model was given or from the executor's own environment. A
+``workspace_client``, ``credentials`` or ``http_client`` cannot be sent there.
+Rule 3. A process does not know the others, so the rate of the whole job is divided by the number of tasks that run at
+the same time. The total is then never exceeded; with fewer tasks it is not reached.
+Rule 4. Errors are data. A row that fails is null, with the reason beside it, and the job continues. With ``fail_fast``
+the first error ends the job.
+Rule 5. The JVM gateway is not used, so everything works over Spark Connect, which has none.
 """
 
 from __future__ import annotations
@@ -76,21 +76,21 @@ def embed_udf(
     """Make a pandas UDF that embeds a column of texts.
 
     Args:
-        embeddings: The model; its ``max_concurrency`` counts for each task.
+        embeddings: The model; its ``max_concurrency`` applies to each task.
         with_errors: Whether the result is a struct of ``embedding`` and ``error``. Otherwise it is the embedding alone,
             null where there is none, and the reasons are in the executors' logs.
         fail_fast: Whether the first text that fails ends the job.
-        requests_per_second: Requests of the whole job in a second, at the most. Needs ``parallel_tasks``.
-        parallel_tasks: How many tasks run at once: the executors' cores, divided by ``spark.task.cpus``.
+        requests_per_second: Most requests per second of the whole job. Needs ``parallel_tasks``.
+        parallel_tasks: Number of tasks that run at the same time: the executors' cores divided by ``spark.task.cpus``.
 
     Returns:
         A UDF from string to array<float>, or to struct<embedding: array<float>, error: string>. Null gives null.
 
     Raises:
-        ConfigurationError: If the model cannot travel, or the rate cannot be divided.
+        ConfigurationError: If the model cannot be sent to executors, or the rate cannot be divided.
     """
     if embeddings.rate_limiter is not None:
-        raise ConfigurationError("A rate_limiter does not travel to executors: say requests_per_second instead.")
+        raise ConfigurationError("A rate_limiter cannot be sent to executors: give requests_per_second instead.")
     payload = _pack(embeddings)
     share = _share(requests_per_second, parallel_tasks)
 
@@ -119,19 +119,19 @@ def chat_udf(
 
     Args:
         runnable: The chat model, or any chain that takes a string (a prompt with one variable does) and ends in a chat
-            model or a parser. What it gives besides messages and strings becomes JSON text.
-        max_concurrency: Calls that one task makes at once.
+            model or a parser. A result that is not a message or a string becomes JSON text.
+        max_concurrency: Most calls of one task at the same time.
         fail_fast: Whether the first row that fails ends the job.
-        requests_per_second: Calls of the whole job in a second, at the most; a call of a chain counts once. Needs
+        requests_per_second: Most calls per second of the whole job; a call of a chain counts once. Needs
             ``parallel_tasks``.
-        parallel_tasks: How many tasks run at once: the executors' cores, divided by ``spark.task.cpus``.
+        parallel_tasks: Number of tasks that run at the same time: the executors' cores divided by ``spark.task.cpus``.
 
     Returns:
         A UDF from string to struct<text, error, finish_reason, input_tokens, output_tokens, total_tokens>. The counts
-        are null where the chain's end is no message; null gives a struct of nulls.
+        are null where the chain does not end in a message; null gives a struct of nulls.
 
     Raises:
-        ConfigurationError: If the chain cannot travel, or the rate cannot be divided.
+        ConfigurationError: If the chain cannot be sent to executors, or the rate cannot be divided.
     """
     payload = _pack(runnable)
     share = _share(requests_per_second, parallel_tasks)
@@ -148,8 +148,8 @@ def _pack(model: Any) -> bytes:
         packed: bytes = cloudpickle.dumps(model)
     except Exception as error:
         raise ConfigurationError(
-            f"{type(model).__name__} cannot travel to the executors: {error}. Leave out what holds locks or sockets, "
-            "such as a rate_limiter (say requests_per_second instead), http_client or workspace_client."
+            f"{type(model).__name__} cannot be sent to the executors: {error}. Leave out what has locks or sockets, "
+            "such as a rate_limiter (give requests_per_second instead), http_client or workspace_client."
         ) from error
     return packed
 
@@ -160,8 +160,8 @@ def _share(total: float | None, tasks: int | None) -> float | None:
         return None
     if tasks is None or tasks < 1 or total <= 0:
         raise ConfigurationError(
-            "requests_per_second is divided among the tasks that run at once: say how many with parallel_tasks (the "
-            "executors' cores, divided by spark.task.cpus)."
+            "requests_per_second is divided among the tasks that run at the same time: give their number as "
+            "parallel_tasks (the executors' cores divided by spark.task.cpus)."
         )
     return total / tasks
 
@@ -200,7 +200,7 @@ def _embed(payload: bytes, share: float | None, texts: pd.Series, *, fail_fast: 
     rows: Any = []
     try:
         rows = model.embed_array([text for _, text in wanted], None if fail_fast else failures)
-    except EmbeddingsIncompleteError as error:  # the service failed on the way: what it gave is kept
+    except EmbeddingsIncompleteError as error:  # the service failed after some rows, which are kept
         if fail_fast:
             raise
         rows, failures = error.rows, {**dict.fromkeys(_missing(error.rows), error), **error.failures}
@@ -212,7 +212,7 @@ def _embed(payload: bytes, share: float | None, texts: pd.Series, *, fail_fast: 
     errors: list[str | None] = [None] * len(texts)
     for number, (place, _) in enumerate(wanted):
         if number in failures:
-            errors[place] = _told(failures[number])
+            errors[place] = _describe(failures[number])
         else:
             vectors[place] = rows[number]
     if failures:
@@ -254,7 +254,7 @@ def _chat(
 
 def _line(answer: Any) -> dict[str, Any]:
     if isinstance(answer, Exception):
-        return {"error": _told(answer)}
+        return {"error": _describe(answer)}
     if isinstance(answer, str):
         return {"text": answer}
     if not isinstance(answer, BaseMessage):
@@ -267,5 +267,5 @@ def _line(answer: Any) -> dict[str, Any]:
     }
 
 
-def _told(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"

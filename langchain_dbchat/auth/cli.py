@@ -25,7 +25,7 @@ from langchain_dbchat.auth.grants import UNKNOWN_LIFETIME
 from langchain_dbchat.auth.leased import LeasedToken
 from langchain_dbchat.auth.tokens import Grant, TokenCell, TokenCells
 from langchain_dbchat.errors import DatabricksAuthenticationError, DatabricksTimeoutError
-from langchain_dbchat.errors.bodies import scrub
+from langchain_dbchat.errors.redaction import scrub
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

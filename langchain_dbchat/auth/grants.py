@@ -37,8 +37,8 @@ from langchain_dbchat.errors import (
     DatabricksTimeoutError,
     MalformedResponseError,
 )
-from langchain_dbchat.errors.bodies import scrub
-from langchain_dbchat.errors.sent import hide_causes, hide_in_bytes, hider
+from langchain_dbchat.errors.redaction import scrub
+from langchain_dbchat.errors.sent_secrets import hide_causes, hide_in_bytes, hider
 from langchain_dbchat.routing.address import is_loopback
 from langchain_dbchat.transport.proxies import has_proxy, proxy_error, proxy_for
 from langchain_dbchat.transport.tls import tls_context

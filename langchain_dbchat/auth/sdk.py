@@ -23,7 +23,7 @@ from typing import Any
 from langchain_dbchat._version import __version__
 from langchain_dbchat.auth.settings import ON_BEHALF
 from langchain_dbchat.errors import ConfigurationError, DatabricksAuthenticationError
-from langchain_dbchat.errors.bodies import scrub
+from langchain_dbchat.errors.redaction import scrub
 
 # How long the SDK may retry, and wait for one answer, in seconds; its own defaults are 300 and 60.
 RETRY_TIMEOUT = 5

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from langchain_dbchat.errors.notices import pointing_here
+from langchain_dbchat.errors.user_warnings import pointing_here
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence

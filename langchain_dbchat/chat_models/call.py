@@ -22,7 +22,7 @@ from langchain_dbchat.dialects import dialect_named
 from langchain_dbchat.dialects.dialect import ChatRequest, Target
 from langchain_dbchat.dialects.shared.merging import merge_deep
 from langchain_dbchat.dialects.shared.refusals import ROLES, refused_field
-from langchain_dbchat.errors.notices import warn
+from langchain_dbchat.errors.user_warnings import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

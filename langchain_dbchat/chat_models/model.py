@@ -26,7 +26,7 @@ from langchain_dbchat.dialects.shared import blocks
 from langchain_dbchat.dialects.shared.reasoning import PROVIDER
 from langchain_dbchat.dialects.shared.tools import convert_tool, convert_tool_choice
 from langchain_dbchat.dialects.shared.usage import add_usage
-from langchain_dbchat.errors.notices import pointing_here
+from langchain_dbchat.errors.user_warnings import pointing_here
 from langchain_dbchat.models.profiles import profile_of
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from langchain_dbchat.errors import (
     DatabricksTimeoutError,
     MalformedResponseError,
 )
-from langchain_dbchat.errors.bodies import scrub
+from langchain_dbchat.errors.redaction import scrub
 
 if TYPE_CHECKING:
     import argparse

@@ -39,7 +39,7 @@ from langchain_dbchat.errors import (
     DatabricksPermissionDeniedError,
     MalformedResponseError,
 )
-from langchain_dbchat.errors.notices import warn
+from langchain_dbchat.errors.user_warnings import warn
 from langchain_dbchat.models.families import GENERIC, family_of
 
 if TYPE_CHECKING:

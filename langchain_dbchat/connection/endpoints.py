@@ -24,16 +24,42 @@ LIFETIME = 3600.0
 """Seconds after which a lesson ends."""
 
 
+@dataclass(frozen=True, slots=True)
+class RequestLimit:
+    """The most that an endpoint takes in one request; None where it has not refused yet.
+
+    Attributes:
+        inputs: Number of texts.
+        size: Number of bytes.
+    """
+
+    inputs: int | None = None
+    size: int | None = None
+
+    def lowered(self, other: RequestLimit) -> RequestLimit:
+        """Return the smaller of two limits, value by value.
+
+        Args:
+            other: The other limit.
+        """
+        return RequestLimit(
+            min(filter(None, (self.inputs, other.inputs)), default=None),
+            min(filter(None, (self.size, other.size)), default=None),
+        )
+
+
 @dataclass(slots=True, eq=False)
 class Endpoint:
     """What is known of one endpoint.
 
     Attributes:
         family: The row of the model that the workspace named; None as long as nobody has asked it.
+        limit: The most that it takes in one request, as its refusals have shown; only ever lowered.
         warnings: The warnings that were given about it, so that each is given once.
     """
 
     family: str | None = None
+    limit: RequestLimit = field(default_factory=RequestLimit)
     warnings: set[str] = field(default_factory=set)
     _lessons: Mapping[str, float] = field(default_factory=dict)
 

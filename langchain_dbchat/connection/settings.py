@@ -27,7 +27,7 @@ from langchain_dbchat.connection.marks import (
     unknown_field,
 )
 from langchain_dbchat.connection.session import Session, SessionCache, call_overrides, endpoint_name
-from langchain_dbchat.errors.notices import warn
+from langchain_dbchat.errors.user_warnings import warn
 
 if TYPE_CHECKING:
     from typing_extensions import Self

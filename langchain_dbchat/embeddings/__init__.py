@@ -1,4 +1,4 @@
-"""The embeddings."""
+"""Embeddings of Databricks model serving; `DatabricksEmbeddings` is the class."""
 
 from __future__ import annotations
 

@@ -1,16 +1,14 @@
-"""How long a text is for an embedding model, without its tokenizer.
+"""Bound the number of tokens of a text without the model's tokenizer, and cut texts.
 
-A text that is longer than a model's window must not be cut without a word, and GTE on Databricks does just that: it
-answers 200 with an embedding of the beginning. The tokenizers are not on this machine, so two bounds are used:
-
-- `least_tokens` is certain: neither WordPiece (BGE, GTE) nor byte-level BPE (Qwen3) joins two words, so a text has at
-  least as many tokens as words.
-- `most_tokens` is an estimate on the safe side: a token for every four letters of an ASCII word or part of them, for
-  every other ASCII sign but the space, and for every byte of what is not ASCII. English prose has about 1.25 tokens a
-  word and is estimated at 1.75. It can still be too low for runs of letters that are no words, so whoever uses it
-  compares it with the count that the server reports.
-
-A text between the two is asked about: it is sent alone, and the server's own count tells whether it was cut.
+Rule 1. A text that is longer than a model's window must not be cut silently. GTE on Databricks does that: it answers
+200 with an embedding of the beginning.
+Rule 2. `least_tokens` is certain: neither WordPiece (BGE, GTE) nor byte-level BPE (Qwen3) joins two words, so a text
+has at least as many tokens as words.
+Rule 3. `most_tokens` is an estimate that is rather too high than too low: one token for each four letters of an ASCII
+word or part of them, for each other ASCII character but the space, and for each byte of what is not ASCII. English
+prose has about 1.25 tokens per word; the estimate is 1.75. It can still be too low for runs of letters that are not
+words, so its users compare it with the number that the server reports.
+Rule 4. A text between the two is sent alone, and the number that the server reports shows whether it was cut.
 """
 
 from __future__ import annotations
@@ -22,16 +20,17 @@ __all__ = ["cut_to_words", "least_tokens", "most_tokens", "shorten"]
 _WORD = re.compile(r"\w+")
 _LETTERS = re.compile(r"[A-Za-z]+")
 _NUMBER = re.compile(r"\d[\d,]*")
+_MOST_DIGITS = 18  # no window has more, and `int` refuses thousands of them
 _ENDS = 2  # tokens that mark the beginning and the end of a text
 _LETTERS_A_TOKEN = 4
-_LONGEST_TOKEN = 100  # characters; what is cut beyond a window of such tokens, no model would have read
+_LONGEST_TOKEN = 100  # characters; no model reads what stands beyond a window of such tokens
 _SMALLEST_WINDOW = 16  # tokens: a smaller number in a refusal is not a window
 _SAFETY = 0.98
 _STEP = 0.75
 
 
 def least_tokens(text: str) -> int:
-    """Count the tokens that a text has at least.
+    """Return a number of tokens that the text certainly has.
 
     Args:
         text: The text.
@@ -43,7 +42,7 @@ def least_tokens(text: str) -> int:
 
 
 def most_tokens(text: str) -> int:
-    """Estimate the tokens that a text has at most.
+    """Estimate the most tokens that a text can have.
 
     Args:
         text: The text.
@@ -59,7 +58,7 @@ def most_tokens(text: str) -> int:
 
 
 def cut_to_words(text: str, window: int) -> str:
-    """Cut off what lies beyond a window for certain.
+    """Cut off what certainly stands beyond a window.
 
     Args:
         text: The text.
@@ -80,12 +79,12 @@ def shorten(text: str, refusal: str) -> str:
 
     Args:
         text: The text.
-        refusal: The server's words; if they name the window and the tokens of the text, they say how much to keep.
+        refusal: The server's words; if they name the window and the tokens of the text, these give the share to keep.
 
     Returns:
-        A beginning of the text, a little shorter than the window as far as the server's words tell.
+        A beginning of the text, a little shorter than that share; without numbers, three quarters of the text.
     """
-    numbers = sorted(int(found.replace(",", "")) for found in _NUMBER.findall(refusal))
-    numbers = [number for number in numbers if number >= _SMALLEST_WINDOW]
+    found = [digits for digits in _NUMBER.findall(refusal) if len(digits) <= _MOST_DIGITS]
+    numbers = sorted(number for digits in found if (number := int(digits.replace(",", ""))) >= _SMALLEST_WINDOW)
     share = numbers[0] / numbers[-1] if numbers and numbers[0] < numbers[-1] else _STEP
     return text[: int(len(text) * min(share * _SAFETY, _SAFETY))]

@@ -1,57 +1,59 @@
 """Embeddings served by Databricks, as LangChain's `Embeddings`, for one question or a whole corpus.
 
-A run sends batches side by side, as many as `max_concurrency` and the endpoint allow, and puts the rows where they
-belong as they come in. The two loops at the end, one sync over threads and one async, take batches from a plan, let
-them travel and give back what came of them; what to send and what to make of an outcome is decided in the plan alone.
+Rule 1. A run sends several requests at the same time, as many as `max_concurrency` and the endpoint allow, and puts
+each row in the place of its text when it arrives.
+Rule 2. The two loops at the end, one sync over threads and one async, take batches from a plan, send them and hand back
+the outcomes. The plan alone decides what to send and what an outcome means.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.embeddings import Embeddings
-from langchain_core.rate_limiters import BaseRateLimiter
-from pydantic import ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import ConfigDict, PrivateAttr
 
-from langchain_dbchat.connection.requests import is_plain_server
 from langchain_dbchat.connection.session import SessionCache
-from langchain_dbchat.connection.settings import DatabricksConnection
 from langchain_dbchat.embeddings.rows import RowArray, RowList
-from langchain_dbchat.embeddings.run import EmbeddingUsage, Facts, Meter, Run, facts_of, listed
-from langchain_dbchat.embeddings.wire import MAX_INPUTS
+from langchain_dbchat.embeddings.run import EmbeddingRun, EmbeddingUsage, Meter, list_texts
+from langchain_dbchat.embeddings.settings import EmbeddingSettings
 from langchain_dbchat.errors import ConfigurationError
-from langchain_dbchat.errors.notices import pointing_here
+from langchain_dbchat.errors.user_warnings import pointing_here
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from typing_extensions import Self
 
     from langchain_dbchat.connection.session import Session
     from langchain_dbchat.embeddings.plan import Batch
-    from langchain_dbchat.embeddings.run import Answer, Ask
+    from langchain_dbchat.embeddings.run import PreparedBatch
+    from langchain_dbchat.embeddings.wire import BatchResult
+
+    Rows = RowList | RowArray
+
+__all__ = ["DatabricksEmbeddings"]
 
 
-class DatabricksEmbeddings(DatabricksConnection, Embeddings):
+class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
     """Embeddings from a Databricks serving endpoint.
 
     Args:
-        model: Name of the serving endpoint (alias ``endpoint``), for example ``"databricks-gte-large-en"``; left out,
+        model: Name of the serving endpoint (alias ``endpoint``), for example ``"databricks-gte-large-en"``; unset,
             ``DATABRICKS_EMBEDDING_MODEL``.
-        batch_size: Texts in one request, 1 to 150. Default 100.
-        max_concurrency: Requests that travel at once. Default 8.
+        batch_size: Most texts in one request, 1 to 150. Default 100.
+        max_concurrency: Most requests at the same time. Default 8.
         query_instruction: What the server puts before a query; unset, what Databricks documents for the model (BGE and
-            Qwen3 have one, GTE has none); ``""`` for none.
-        document_instruction: The same for documents; unset, none.
-        instruction: The same for both sides, under LiteLLM's name; the two above go over it.
-        dimensions: Numbers in a row, where the model lets one choose (Qwen3).
-        normalize: Whether rows are scaled to length 1 (GTE's are about 24 long).
+            Qwen3 have one, GTE has none); ``""`` for nothing.
+        document_instruction: The same for documents; unset, nothing.
+        instruction: The same for both sides, under LiteLLM's name; the two above take precedence.
+        dimensions: Length of a row, where the model offers a choice (Qwen3).
+        normalize: Whether rows are scaled to length 1 (GTE's have a length of about 24).
         too_long: ``"raise"`` or ``"cut"`` texts that are longer than the model reads.
         show_progress: Whether to show a progress bar (extra ``progress``).
         host, token, base_url, ...: The connection, as for `ChatDatabricksCompat`.
@@ -76,106 +78,36 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
         defer_build=False,
     )
 
-    batch_size: int = Field(default=100, ge=1, le=MAX_INPUTS)
-    """Texts in one request at the most; Databricks refuses more than 150."""
-
-    max_batch_bytes: int = Field(default=4_000_000, gt=1024)
-    """Bytes of one request at the most; model serving takes 4 MB."""
-
-    max_batch_tokens: int | None = Field(default=None, ge=1)
-    """Tokens of one request at the most, as estimated on the safe side; unset, no budget."""
-
-    max_concurrency: int = Field(default=8, ge=1)
-    """Requests that travel at once at the most."""
-
-    instruction: str | None = None
-    """What the server puts before queries and documents alike (LiteLLM's name); the two fields below go over it."""
-
-    query_instruction: str | None = None
-    """What the server puts before a query; unset, what is documented for the model; ``""`` for none."""
-
-    document_instruction: str | None = None
-    """What the server puts before a document; unset, none, as documented for all models."""
-
-    query_params: Mapping[str, Any] = Field(default_factory=dict)
-    """Further request fields for queries; they go over the fields above."""
-
-    documents_params: Mapping[str, Any] = Field(default_factory=dict)
-    """Further request fields for documents; they go over the fields above."""
-
-    dimensions: int | None = Field(default=None, ge=1)
-    """Numbers in a row, where the model lets one choose."""
-
-    normalize: bool = False
-    """Whether rows are scaled to length 1 here, if the server does not."""
-
-    too_long: Literal["raise", "cut"] = "raise"
-    """What to do with a text that is longer than the model reads."""
-
-    window: int | None = Field(default=None, ge=1)
-    """Tokens of one text that the model reads; unset, what is known of the model. If neither says, nothing is
-    watched."""
-
-    show_progress: bool = False
-    """Whether to show a progress bar, in a terminal or a notebook."""
-
-    rate_limiter: BaseRateLimiter | None = Field(default=None, exclude=True, repr=False)
-    """LangChain's rate limiter; asked before each request, not before each text."""
-
     _repeatable: ClassVar[bool] = True
     _session_cache: SessionCache = PrivateAttr(default_factory=SessionCache)
-
     _meter: Meter = PrivateAttr(default_factory=Meter)
-
-    @model_validator(mode="after")
-    def _check_dimensions(self) -> Self:
-        self.facts()
-        return self
 
     @property
     def usage(self) -> EmbeddingUsage:
         """What this instance has used in this process: requests, texts and tokens."""
         return self._meter.usage
 
-    @property
-    def meter(self) -> Meter:
-        """Where usage is added up."""
-        return self._meter
-
-    def facts(self) -> Facts:
-        """Work out what holds for this instance: its own fields, else what is known of the model.
-
-        Returns:
-            Window, dimensions, and the row of the model.
-
-        Raises:
-            ConfigurationError: If ``dimensions`` asks for what the model cannot do.
-        """
-        return facts_of(self, plain=is_plain_server(self))
-
     def embed_documents(self, texts: Iterable[str]) -> list[list[float]]:
-        """Embed texts that are to be found.
+        """Embed texts that will be searched.
 
         Args:
             texts: The texts, in any iterable (a list, a generator, a pandas or polars Series, a numpy or arrow array),
-                by position. Those that are empty or hold whitespace alone all get the embedding of a single space.
+                by position. Texts that are empty or have only whitespace all get the embedding of a single space.
 
         Returns:
             One row of floats for each text, in their order.
 
         Raises:
-            EmbeddingsIncompleteError: If some texts have no embedding; it names them and carries the other rows.
+            EmbeddingsIncompleteError: If some texts have no embedding; it names them and holds the other rows.
             DatabricksError: If nothing could be embedded.
         """
-        texts = listed(texts)
-        rows = RowList(len(texts), self.facts().shape)
-        self._embed(texts, rows)
-        return cast("list[list[float]]", rows.rows)  # no row is missing, or _embed would have raised
+        found: list[list[float]] = self._embed(list_texts(texts), RowList)
+        return found
 
     def embed_documents_or_none(
         self, texts: Iterable[str], failures: dict[int, Exception] | None = None
     ) -> list[list[float] | None]:
-        """Embed texts that are to be found; a text that cannot be embedded gets None.
+        """Embed texts that will be searched; a text that cannot be embedded gets None.
 
         Args:
             texts: The texts.
@@ -185,15 +117,13 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
             One row of floats or None for each text, in their order.
 
         Raises:
-            DatabricksError: If it is not the texts that are at fault: no permission, no such endpoint, an outage.
+            DatabricksError: If the cause is not in the texts: no permission, no such endpoint, an outage.
         """
-        texts = listed(texts)
-        rows = RowList(len(texts), self.facts().shape)
-        self._embed(texts, rows, {} if failures is None else failures)
-        return rows.rows
+        found: list[list[float] | None] = self._embed(list_texts(texts), RowList, {} if failures is None else failures)
+        return found
 
     def embed_array(self, texts: Iterable[str], failures: dict[int, Exception] | None = None) -> Any:
-        """Embed texts that are to be found, into one numpy array (extra ``numpy``).
+        """Embed texts that will be searched, into one numpy array (extra ``numpy``).
 
         Args:
             texts: The texts.
@@ -207,10 +137,7 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
             EmbeddingsIncompleteError: If some texts have no embedding and `failures` is None.
             DatabricksError: If nothing could be embedded.
         """
-        texts = listed(texts)
-        rows = RowArray(len(texts), self.facts().shape)
-        self._embed(texts, rows, failures)
-        return rows.rows
+        return self._embed(list_texts(texts), RowArray, failures)
 
     def embed_query(self, text: str) -> list[float]:
         """Embed a text that searches.
@@ -224,41 +151,33 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
         Raises:
             DatabricksError: If the endpoint cannot be reached or refuses.
         """
-        rows = RowList(1, self.facts().shape)
-        self._embed([text], rows, kind="query")
-        return cast("list[float]", rows.rows[0])  # as in embed_documents
+        row: list[float] = self._embed(list_texts([text]), RowList, is_query=True)[0]
+        return row
 
     async def aembed_documents(self, texts: Iterable[str]) -> list[list[float]]:
         """Do the same as `embed_documents` without blocking the event loop."""
-        texts = listed(texts)
-        rows = RowList(len(texts), self.facts().shape)
-        await self._aembed(texts, rows)
-        return cast("list[list[float]]", rows.rows)  # as in embed_documents
+        found: list[list[float]] = await self._aembed(list_texts(texts), RowList)
+        return found
 
     async def aembed_documents_or_none(
         self, texts: Iterable[str], failures: dict[int, Exception] | None = None
     ) -> list[list[float] | None]:
         """Do the same as `embed_documents_or_none` without blocking the event loop."""
-        texts = listed(texts)
-        rows = RowList(len(texts), self.facts().shape)
-        await self._aembed(texts, rows, {} if failures is None else failures)
-        return rows.rows
+        failures = {} if failures is None else failures
+        found: list[list[float] | None] = await self._aembed(list_texts(texts), RowList, failures)
+        return found
 
     async def aembed_array(self, texts: Iterable[str], failures: dict[int, Exception] | None = None) -> Any:
         """Do the same as `embed_array` without blocking the event loop."""
-        texts = listed(texts)
-        rows = RowArray(len(texts), self.facts().shape)
-        await self._aembed(texts, rows, failures)
-        return rows.rows
+        return await self._aembed(list_texts(texts), RowArray, failures)
 
     async def aembed_query(self, text: str) -> list[float]:
         """Do the same as `embed_query` without blocking the event loop."""
-        rows = RowList(1, self.facts().shape)
-        await self._aembed([text], rows, kind="query")
-        return cast("list[float]", rows.rows[0])  # as in embed_documents
+        row: list[float] = (await self._aembed(list_texts([text]), RowList, is_query=True))[0]
+        return row
 
     def __copy__(self) -> Self:
-        """Copy without the session and the usage."""
+        """Copy without the connection and the usage."""
         copy = super().__copy__()
         copy._meter = Meter()  # noqa: SLF001  # the copy is one of us
         return copy
@@ -274,78 +193,84 @@ class DatabricksEmbeddings(DatabricksConnection, Embeddings):
 
     def _embed(
         self,
-        texts: Sequence[str],
-        rows: RowList | RowArray,
+        texts: list[str],
+        kind: type[Rows],
         failures: dict[int, Exception] | None = None,
-        kind: str = "document",
-    ) -> None:
+        *,
+        is_query: bool = False,
+    ) -> Any:
+        rows = kind(len(texts), self.spec().shape)
         session = self._session()
-        with pointing_here(), closing(Run(self, session, texts, rows, kind)) as run:
-            self._obey(run, session)
+        with pointing_here(), closing(EmbeddingRun(self, session, texts, rows, self._meter, is_query=is_query)) as run:
+            self._send_all(run, session)
             run.plan.finish(failures)
+        return rows.rows
 
     async def _aembed(
         self,
-        texts: Sequence[str],
-        rows: RowList | RowArray,
+        texts: list[str],
+        kind: type[Rows],
         failures: dict[int, Exception] | None = None,
-        kind: str = "document",
-    ) -> None:
+        *,
+        is_query: bool = False,
+    ) -> Any:
+        rows = kind(len(texts), self.spec().shape)
         session = await self._asession()
-        with pointing_here(), closing(Run(self, session, texts, rows, kind)) as run:
-            await self._aobey(run, session)
+        with pointing_here(), closing(EmbeddingRun(self, session, texts, rows, self._meter, is_query=is_query)) as run:
+            await self._asend_all(run, session)
             run.plan.finish(failures)
+        return rows.rows
 
-    def _obey(self, run: Run, session: Session) -> None:
-        travelling: dict[Future[Answer], Batch] = {}
-        threads = ThreadPoolExecutor(run.ahead, "dbchat-embed") if run.width > 1 else _Here()
+    def _send_all(self, run: EmbeddingRun, session: Session) -> None:
+        in_flight: dict[Future[BatchResult], Batch] = {}
+        threads = ThreadPoolExecutor(run.ahead, "dbchat-embed") if run.width > 1 else _InlineExecutor()
         try:
             while True:
-                while len(travelling) < run.ahead and (batch := run.plan.next()) is not None:
-                    travelling[threads.submit(copy_context().run, self._travel, run, session, run.write(batch))] = batch
-                if not travelling:
+                while len(in_flight) < run.ahead and (batch := run.plan.next()) is not None:
+                    in_flight[threads.submit(copy_context().run, self._send, run, session, run.prepare(batch))] = batch
+                if not in_flight:
                     return
-                for done in wait(travelling, return_when=FIRST_COMPLETED).done:
-                    run.take(travelling.pop(done), done)
+                for done in wait(in_flight, return_when=FIRST_COMPLETED).done:
+                    run.take(in_flight.pop(done), done)
         finally:
-            threads.shutdown(wait=not travelling, cancel_futures=True)  # a KeyboardInterrupt does not wait
+            threads.shutdown(wait=not in_flight, cancel_futures=True)  # a KeyboardInterrupt does not wait
 
-    async def _aobey(self, run: Run, session: Session) -> None:
-        travelling: dict[asyncio.Task[Answer], Batch] = {}
+    async def _asend_all(self, run: EmbeddingRun, session: Session) -> None:
+        in_flight: dict[asyncio.Task[BatchResult], Batch] = {}
         try:
             while True:
-                while len(travelling) < run.ahead and (batch := run.plan.next()) is not None:
-                    travelling[asyncio.create_task(self._atravel(run, session, run.write(batch)))] = batch
-                if not travelling:
+                while len(in_flight) < run.ahead and (batch := run.plan.next()) is not None:
+                    in_flight[asyncio.create_task(self._asend(run, session, run.prepare(batch)))] = batch
+                if not in_flight:
                     return
-                for done in (await asyncio.wait(travelling, return_when=asyncio.FIRST_COMPLETED))[0]:
-                    run.take(travelling.pop(done), done)
+                for done in (await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED))[0]:
+                    run.take(in_flight.pop(done), done)
         finally:
-            for task in travelling:
+            for task in in_flight:
                 task.cancel()
-            await asyncio.gather(*travelling, return_exceptions=True)
+            await asyncio.gather(*in_flight, return_exceptions=True)
 
-    def _travel(self, run: Run, session: Session, ask: Ask) -> Answer:
+    def _send(self, run: EmbeddingRun, session: Session, prepared: PreparedBatch) -> BatchResult:
         if self.rate_limiter is not None:
             self.rate_limiter.acquire(blocking=True)
-        return run.read(ask, session.channel.post(ask.request, ask.amend, run.gate))
+        return run.read(prepared, session.channel.post(prepared.request, prepared.revise, run.gate))
 
-    async def _atravel(self, run: Run, session: Session, ask: Ask) -> Answer:
+    async def _asend(self, run: EmbeddingRun, session: Session, prepared: PreparedBatch) -> BatchResult:
         if self.rate_limiter is not None:
             await self.rate_limiter.aacquire(blocking=True)
-        reply = await session.channel.apost(ask.request, ask.amend, run.gate)
-        await asyncio.sleep(0)  # whoever takes the free place sends before this answer is parsed
-        return run.read(ask, reply)
+        reply = await session.channel.apost(prepared.request, prepared.revise, run.gate)
+        await asyncio.sleep(0)  # the next request is sent before this answer is parsed
+        return run.read(prepared, reply)
 
 
-class _Here(Executor):
-    """Does what is submitted at once, in the caller's thread: one text needs no thread of its own."""
+class _InlineExecutor(Executor):
+    """Runs what is submitted at once, in the caller's thread, because a single text needs no other thread."""
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Do it, and give back what came of it."""
+        """Run a function, and return its outcome as a future."""
         done: Future[Any] = Future()
         try:
             done.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001  # the future carries it to whoever asks
+        except Exception as error:  # noqa: BLE001  # the future raises it where the result is asked for
             done.set_exception(error)
         return done

@@ -1,22 +1,21 @@
-"""An embedding run as a plan: which texts travel next, and what to do with what came back. No byte moves here.
+"""Plan an embedding run: which texts are sent next, and what an outcome means. Nothing is sent here.
 
-Two loops obey (`embeddings`), one sync and one async: they take batches from `next`, let them travel side by side, and
-give each outcome to `take`, in whatever order they come. `finish` says how it ended. The rules:
+The two loops of `model`, one sync and one async, take batches from `next`, send several at the same time, and give each
+outcome to `take`, in any order. `finish` raises what went wrong.
 
-1. A batch is as large as the caller, the byte budget, the token budget and what the endpoint has taught allow, in the
-   order of the texts. Batches are made one by one, when there is room for them, so a run holds no more than those that
-   travel.
-2. A refusal of the request's size splits the batch and is remembered for the endpoint, for all who use it.
-3. A refusal of something within is narrowed down by halves until one text is left, which fails; the others do not. If
-   nothing at all has succeeded by the third such text, the fault is in the call, and the run stops.
-4. A text that is too long is refused or cut, as the caller chose (`lengths` on how that is known).
-5. Overload that outlasted its retries is tried again as long as other batches come through; if none did meanwhile, the
-   run stops. Other failures of the server are narrowed down like rule 3, in case a text causes them; after the third in
-   a row the run stops.
-6. A row that is not an embedding (NaN, another length) is the failure of its text; the other rows of the answer are
-   kept. After three answers in a row without a single embedding the run stops.
-7. Whatever else goes wrong (no permission, no such endpoint, an answer that is none) stops the run. What has succeeded
-   until then is in the error.
+Rule 1. A batch is as large as the caller, the byte and token limits and the known limit of the endpoint allow, in the
+order of the texts. Batches are made one by one, when one can be sent, so a run holds only those in flight.
+Rule 2. A refusal of the request's size splits the batch and is remembered for the endpoint, for all its users.
+Rule 3. A refusal of something within is narrowed down by halves until one text is left, which fails; the others do not.
+If nothing at all has succeeded by the third such text, the cause is in the call, and the run stops.
+Rule 4. A text that is too long is refused or cut, as the caller chose (`lengths` says how that is known).
+Rule 5. Overload that outlasted its retries is tried again as long as other batches succeed; if none did meanwhile, the
+run stops. Other failures of the server are narrowed down like rule 3, because a text may cause them; after the third in
+a row the run stops.
+Rule 6. A row that is not an embedding (NaN, another length) is the failure of its text; the other rows of the answer
+are kept. After three answers in a row without a single embedding the run stops.
+Rule 7. Any other error (no permission, no such endpoint, a malformed answer) stops the run. What has succeeded until
+then is in the error.
 """
 
 from __future__ import annotations
@@ -28,10 +27,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic_core import PydanticSerializationError, to_json
 
+from langchain_dbchat.connection.endpoints import RequestLimit, endpoint_of
 from langchain_dbchat.dialects.shared.refusals import named_field
-from langchain_dbchat.embeddings.incomplete import incomplete
 from langchain_dbchat.embeddings.lengths import cut_to_words, least_tokens, most_tokens, shorten
-from langchain_dbchat.embeddings.refusals import About, about, named_limit
+from langchain_dbchat.embeddings.refusals import RefusalCause, cause_of, incomplete, named_limit
+from langchain_dbchat.embeddings.wire import token_count
 from langchain_dbchat.errors import (
     DatabricksContextOverflowError,
     DatabricksError,
@@ -39,26 +39,24 @@ from langchain_dbchat.errors import (
     MalformedResponseError,
     UnsupportedContentError,
 )
-from langchain_dbchat.models.embedding_models import learn_limit, limit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
     from langchain_dbchat.embeddings.rows import RowArray, RowList
-    from langchain_dbchat.embeddings.wire import Row
+    from langchain_dbchat.embeddings.wire import BatchResult, Vector
 
 __all__ = ["Batch", "Plan", "Rules"]
 
 logger = logging.getLogger(__name__)
 
-_HOPELESS = 3  # failures in a row, or bad texts without a good one, after which a run stops
-_MARGIN = 2.0  # how much more an estimate may be wrong for one text than for its batch
+_MOST_FAILURES = 3  # in a row, or bad texts without a good one, after which a run stops
+_MARGIN = 2  # how much more an estimate may be wrong for one text than for its batch
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a run has to keep to.
+    """What a run must observe.
 
     Attributes:
         host: The host, for errors.
@@ -67,11 +65,11 @@ class Rules:
         max_bytes: Bytes of the texts of one request, as JSON.
         max_tokens: Tokens of one request, as estimated; None for no budget.
         window: Tokens that the model reads of one text; None if that is not known.
-        cuts_silently: Whether the server cuts longer texts without a word.
+        cuts_silently: Whether the server cuts longer texts and does not say so.
         too_long: What to do with them.
         instruction: What the server puts before every text.
         fields: Names of the request's fields besides the texts.
-        address: Where the endpoint is, with its path, for what it has taught; unset, the host.
+        address: Address of the endpoint, with its path, under which its limit is kept; unset, the host.
     """
 
     host: str
@@ -88,13 +86,21 @@ class Rules:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What the endpoint's lessons are kept under."""
+        """The address and the endpoint, under which its limit is kept."""
         return self.address or self.host, self.endpoint
 
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """One text, measured."""
+    """One text, measured.
+
+    Attributes:
+        index: Its place among all texts.
+        text: The text as it is sent.
+        size: Its bytes as JSON.
+        most: The most tokens that it can have, as estimated.
+        alone: Whether it is sent alone.
+    """
 
     index: int
     text: str
@@ -105,11 +111,15 @@ class _Item:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Texts that travel together."""
+    """Texts that are sent together.
+
+    Attributes:
+        items: The texts.
+        began: How many answers had come when it was made.
+    """
 
     items: list[_Item]
     began: int
-    """How many answers had come when it set out."""
 
     @property
     def texts(self) -> list[str]:
@@ -128,32 +138,26 @@ class Batch:
 
 
 class Plan:
-    """One run over some texts.
+    """The plan of one run.
 
     Args:
         texts: The texts.
-        rules: What to keep to.
+        rules: What the run must observe.
         rows: Where rows are kept.
-
-    Raises:
-        TypeError: If a text is no string.
     """
 
     def __init__(self, texts: Sequence[str], rules: Rules, rows: RowList | RowArray) -> None:
-        for index, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise TypeError(f"Text {index} is a {type(text).__name__}, not a string.")
         self._texts = texts
         self._rules = rules
         self._rows = rows
         self._cursor = 0
         self._again: deque[list[int]] = deque()
         self._cut: dict[int, str] = {}
-        self._weighed: set[int] = set()
+        self._ask_alone: set[int] = set()
         self._stopped: Exception | None = None
         self._answers = 0
-        self._barren = 0
-        self._lone_refusals = 0
+        self._failed_in_a_row = 0
+        self._refused_texts = 0
         self._accepted = (0, 0)
         self.failures: dict[int, Exception] = {}
         self.settled = 0
@@ -162,7 +166,7 @@ class Plan:
         """Make the next batch.
 
         Returns:
-            The batch; None if there is nothing to send, unless an outcome changes that.
+            The batch; None if there is nothing to send until another outcome is taken.
         """
         while self._stopped is None:
             if self._again:
@@ -175,10 +179,8 @@ class Plan:
                 return Batch(items, self._answers)
         return None
 
-    def take(
-        self, batch: Batch, outcome: tuple[Sequence[Row | MalformedResponseError], Mapping[str, Any]] | Exception
-    ) -> None:
-        """Take what came of a batch.
+    def take(self, batch: Batch, outcome: BatchResult | Exception) -> None:
+        """Take the outcome of a batch.
 
         Args:
             batch: The batch.
@@ -189,7 +191,7 @@ class Plan:
         elif isinstance(outcome, Exception):
             self._stop(outcome)
         else:
-            self._answered(batch, *outcome)
+            self._answered(batch, outcome)
 
     def finish(self, failures: dict[int, Exception] | None = None) -> None:
         """End the run.
@@ -215,16 +217,15 @@ class Plan:
             cause,
             self.failures,
             self._rows.rows,
-            done=self.settled - len(self.failures),
             total=len(self._texts),
-            stopped=self._stopped is not None,
+            done=None if self._stopped is None else self.settled - len(self.failures),
             endpoint=self._rules.endpoint,
             host=self._rules.host,
         ) from cause
 
     def _gather(self) -> list[_Item]:
-        """Fill a batch with the texts at the cursor; those that have to go alone are put aside for the next ones."""
-        rules, known = self._rules, limit_of(*self._rules.key)
+        """Fill a batch with the texts at the cursor; texts that are sent alone are queued for the next batches."""
+        rules, known = self._rules, endpoint_of(*self._rules.key).limit
         count = min(rules.batch_size, known.inputs or rules.batch_size)
         room = min(rules.max_bytes, known.size or rules.max_bytes)
         tokens = rules.max_tokens
@@ -243,18 +244,18 @@ class Plan:
         return items
 
     def _measure(self, index: int) -> _Item | None:
-        """Measure a text; None if it cannot be sent, which is then noted."""
+        """Measure a text; if it cannot be sent, note its failure and return None."""
         rules, text = self._rules, self._cut.get(index, self._texts[index])
         try:
             size = len(to_json(text)) + 1
         except PydanticSerializationError:
-            self._fail(index, UnsupportedContentError(f"Text {index} holds a character that is no Unicode."))
+            self._fail(index, UnsupportedContentError(f"Text {index} holds a character that is not Unicode."))
             return None
         # Every token has at least one byte, so most texts need no closer look.
         most, window = size + 2 * len(rules.instruction), rules.window
         if rules.max_tokens is not None or (window is not None and most > window):
             most = most_tokens(text) + (most_tokens(rules.instruction) if rules.instruction else 0)
-        alone = index in self._weighed
+        alone = index in self._ask_alone
         if window is not None and most > window:
             words = least_tokens(text)
             if rules.too_long == "raise" and words > window:
@@ -270,22 +271,22 @@ class Plan:
             return None
         return _Item(index, text, size, most, alone)
 
-    def _answered(self, batch: Batch, rows: Sequence[Row | MalformedResponseError], usage: Mapping[str, Any]) -> None:
+    def _answered(self, batch: Batch, result: BatchResult) -> None:
+        rows, usage = result
         refused = [error for index, row in zip(batch.indices, rows, strict=True) if (error := self._keep(index, row))]
         if len(refused) == len(rows):
-            self._barren += 1
-            if self._barren >= _HOPELESS:
+            self._failed_in_a_row += 1
+            if self._failed_in_a_row >= _MOST_FAILURES:
                 self._stop(refused[0])
             return
         self._answers += 1
-        self._barren = 0
+        self._failed_in_a_row = 0
         accepted, size = self._accepted
         self._accepted = max(accepted, len(batch.items)), max(size, batch.size)
-        tokens = usage.get("prompt_tokens")
-        doubtful = self._doubtful(batch, tokens if isinstance(tokens, int) else None)
+        doubtful = self._doubtful(batch, token_count(usage.get("prompt_tokens")))
         self.settled += len(batch.items) - len(refused) - doubtful
 
-    def _keep(self, index: int, row: Row | MalformedResponseError) -> MalformedResponseError | None:
+    def _keep(self, index: int, row: Vector | MalformedResponseError) -> MalformedResponseError | None:
         """Keep a row, or note that its text failed."""
         try:
             if isinstance(row, MalformedResponseError):
@@ -297,7 +298,7 @@ class Plan:
         return None
 
     def _doubtful(self, batch: Batch, tokens: int | None) -> int:
-        """Look whether the server cut a text without a word, and count the texts that are not settled for that."""
+        """Check whether the server cut a text silently; return how many texts are not settled because of that."""
         rules, window = self._rules, self._rules.window
         if window is None or not rules.cuts_silently or rules.too_long == "cut":
             return 0
@@ -311,52 +312,52 @@ class Plan:
         estimated = sum(item.most for item in batch.items)
         if tokens is None or tokens <= estimated:
             return 0
-        # The estimate was too low, so it may have hidden a text that was cut; for one text more than on average.
+        # The estimate was too low, so a text may have been cut. It may be wrong for one text more than on average.
         kept = [item for item in batch.items if item.index not in self.failures]
         again = [item.index for item in kept if _MARGIN * item.most * tokens > window * estimated]
-        self._weighed.update(again)
+        self._ask_alone.update(again)
         self._again.extend([index] for index in again)
         return len(again)
 
     def _refused(self, batch: Batch, error: DatabricksError) -> None:
-        subject, count = about(error), len(batch.items)
+        cause, count = cause_of(error), len(batch.items)
         fields = {"input": batch.texts, **dict.fromkeys(self._rules.fields)}
-        if subject is About.TEXT and named_field(error.detail or error.message, fields) not in {None, "input"}:
-            subject = About.CALL
-        if subject is About.CALL or (subject is About.LOAD and self._answers == batch.began):
+        if cause is RefusalCause.TEXT and named_field(error.detail or error.message, fields) not in {None, "input"}:
+            cause = RefusalCause.CALL
+        if cause is RefusalCause.CALL or (cause is RefusalCause.LOAD and self._answers == batch.began):
             self._stop(error)
-        elif subject is About.LOAD:
+        elif cause is RefusalCause.LOAD:
             self._again.append(batch.indices)
-        elif subject is About.SERVER:
+        elif cause is RefusalCause.SERVER:
             self._narrow_down_failure(batch, error)
         elif count == 1:
-            self._refused_alone(batch.items[0], error, subject)
-        elif subject is About.COUNT:
-            self._split(batch, self._learn(inputs=named_limit(error, count)))
+            self._refused_alone(batch.items[0], error, cause)
+        elif cause is RefusalCause.COUNT:
+            self._split(batch, self._learn_limit(inputs=named_limit(error, count)))
         else:
-            if subject is About.SIZE:
-                self._learn(size=named_limit(error, batch.size))
+            if cause is RefusalCause.SIZE:
+                self._learn_limit(size=named_limit(error, batch.size))
             self._split(batch, (count + 1) // 2)
 
-    def _refused_alone(self, item: _Item, error: DatabricksError, subject: About) -> None:
-        if subject is About.LENGTH and self._rules.too_long == "cut":
+    def _refused_alone(self, item: _Item, error: DatabricksError, cause: RefusalCause) -> None:
+        if cause is RefusalCause.LENGTH and self._rules.too_long == "cut":
             shorter = shorten(item.text, error.detail or error.message)
             if shorter:
                 self._cut[item.index] = shorter
                 self._again.appendleft([item.index])
                 return
-        self._lone_refusals += 1
+        self._refused_texts += 1
         self._fail(item.index, error)
-        if not self._answers and self._lone_refusals >= _HOPELESS:
+        if not self._answers and self._refused_texts >= _MOST_FAILURES:
             self._stop(error)
 
     def _narrow_down_failure(self, batch: Batch, error: DatabricksError) -> None:
-        self._barren += 1
-        if self._barren >= _HOPELESS:
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row >= _MOST_FAILURES:
             self._stop(error)
         elif len(batch.items) == 1:
             self._fail(batch.items[0].index, error)
-        else:  # at the end of the queue, so that the good half shows that the server lives
+        else:  # at the end of the queue, so that the good half shows that the server works
             middle = (len(batch.items) + 1) // 2
             self._again.extend([batch.indices[:middle], batch.indices[middle:]])
 
@@ -365,16 +366,17 @@ class Plan:
         parts = [indices[start : start + size] for start in range(0, len(indices), size)]
         self._again.extendleft(reversed(parts))
 
-    def _learn(self, *, inputs: int = 0, size: int = 0) -> int:
-        """Remember a limit, unless more than that was accepted in this run: then the refusal was about something else.
+    def _learn_limit(self, *, inputs: int = 0, size: int = 0) -> int:
+        """Remember a limit, unless this run had more accepted, because then the refusal was about something else.
 
         Returns:
-            The texts that the next requests may have.
+            `inputs`.
         """
         rules, (accepted, accepted_size) = self._rules, self._accepted
         if inputs > accepted or size > accepted_size:
-            learn_limit(*rules.key, inputs=inputs or None, size=size or None)
-            logger.info("%s: takes at most %s in one request", rules.endpoint, limit_of(*rules.key))
+            known = endpoint_of(*rules.key)
+            known.limit = known.limit.lowered(RequestLimit(inputs or None, size or None))
+            logger.info("%s: takes at most %s in one request", rules.endpoint, known.limit)
         return inputs
 
     def _fail(self, index: int, error: Exception) -> None:

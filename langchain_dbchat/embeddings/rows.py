@@ -1,7 +1,7 @@
-"""Where the rows of an embedding run are kept: a list of lists, as LangChain wants it, or one array of 32-bit floats.
+"""Keep the rows of an embedding run, in a list of lists as LangChain asks, or in one array of 32-bit floats.
 
-Rows come in any order and are put where they belong; nothing is kept twice. A list of 1,024 Python floats takes 32 KiB,
-a row of the array 4 KiB.
+Rule 1. Rows come in any order and are put in the place of their text; nothing is kept twice. A list of 1,024 Python
+floats takes 32 KiB, a row of the array 4 KiB.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_dbchat.errors import ConfigurationError, MalformedResponseError
 
 if TYPE_CHECKING:
-    from langchain_dbchat.embeddings.wire import Row
+    from langchain_dbchat.embeddings.wire import Vector
 
 __all__ = ["RowArray", "RowList", "Shape"]
 
@@ -23,10 +23,10 @@ _UNIT = 1e-6  # how far from 1 a length may be that counts as 1
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What rows have to look like.
+    """The shape that rows must have.
 
     Attributes:
-        dimensions: How many numbers; None for as many as come.
+        dimensions: Length of a row; None for any.
         cuttable: Whether a longer row may be cut and scaled to length 1.
         normalize: Whether rows are scaled to length 1.
     """
@@ -35,14 +35,14 @@ class Shape:
     cuttable: bool = False
     normalize: bool = False
 
-    def fit(self, row: Row) -> tuple[Row, bool]:
-        """Cut a row to its dimensions, if it has to be.
+    def fit(self, row: Vector) -> tuple[Vector, bool]:
+        """Cut a row to the dimensions of this shape, if it is longer.
 
         Args:
             row: The row as it came.
 
         Returns:
-            The row, and whether it has to be scaled to length 1.
+            The row, and whether it must be scaled to length 1.
 
         Raises:
             MalformedResponseError: If it has other dimensions and cannot be cut.
@@ -61,7 +61,7 @@ class RowList:
 
     Args:
         count: How many rows there will be.
-        shape: What they have to look like.
+        shape: The shape that they must have.
     """
 
     def __init__(self, count: int, shape: Shape) -> None:
@@ -69,7 +69,7 @@ class RowList:
         self._width: int | None = None
         self.rows: list[list[float] | None] = [None] * count
 
-    def put(self, index: int, row: Row) -> None:
+    def put(self, index: int, row: Vector) -> None:
         """Keep a row.
 
         Args:
@@ -85,7 +85,7 @@ class RowList:
         self.rows[index] = _unit(values) if normalize else values
 
     def drop(self, index: int) -> None:
-        """Take a row back.
+        """Remove a row.
 
         Args:
             index: Its place.
@@ -98,7 +98,7 @@ class RowArray:
 
     Args:
         count: How many rows there will be.
-        shape: What they have to look like.
+        shape: The shape that they must have.
 
     Raises:
         ConfigurationError: If numpy is not installed.
@@ -106,7 +106,7 @@ class RowArray:
 
     def __init__(self, count: int, shape: Shape) -> None:
         try:
-            import numpy as np  # noqa: PLC0415  # an extra, and loaded only for arrays
+            import numpy as np  # noqa: PLC0415  # an extra, loaded only for arrays
         except ImportError as error:
             raise ConfigurationError('Arrays need numpy: pip install "langchain-dbchat[numpy]".') from error
         self._np = np
@@ -119,7 +119,7 @@ class RowArray:
         """The array; rows that are missing are NaN."""
         return self._array(self._shape.dimensions or 0)
 
-    def put(self, index: int, row: Row) -> None:
+    def put(self, index: int, row: Vector) -> None:
         """Keep a row.
 
         Args:
@@ -144,7 +144,7 @@ class RowArray:
         rows[index] = values
 
     def drop(self, index: int) -> None:
-        """Take a row back.
+        """Remove a row.
 
         Args:
             index: Its place.
@@ -157,8 +157,8 @@ class RowArray:
         return self._rows
 
 
-def _same_width(width: int | None, row: Row) -> int:
-    """Compare a row with those before it."""
+def _same_width(width: int | None, row: Vector) -> int:
+    """Check that a row has the width of those before it."""
     if width is not None and width != len(row):
         raise MalformedResponseError(f"The endpoint answered with rows of {width} and of {len(row)} dimensions.")
     return len(row)
@@ -173,7 +173,7 @@ def _unit(row: list[float]) -> list[float]:
     return [value / length for value in row]
 
 
-def _finite(length: float, row: Row) -> float:
+def _finite(length: float, row: Vector) -> float:
     """Check the length of a row; one that was computed as infinite is computed again, more slowly."""
     length = length if math.isfinite(length) else math.hypot(*row)
     if math.isinf(length):

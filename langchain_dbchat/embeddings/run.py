@@ -1,8 +1,9 @@
-"""One embedding run, written: settings and texts in, addressed requests and the readers of their answers out.
+"""One embedding run: write the requests of its batches and read their answers, the same for sync and async.
 
-Whatever a run has to decide is decided in its plan (`dialects.embedding_plan`) and here, once, for sync and async. What
-the fields of `DatabricksEmbeddings` leave open is filled from the row of the model behind the endpoint; of another
-server than a workspace nothing is assumed.
+Rule 1. `Plan` decides which texts go into which request, and what an outcome means. Here requests are written and
+answers are read; `model` sends them.
+Rule 2. A field that the user did not ask for, or that the client can replace, is left out for an endpoint that refuses
+it. The user is warned once.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
@@ -18,11 +19,9 @@ from langchain_dbchat.connection.endpoints import endpoint_of
 from langchain_dbchat.connection.requests import address_request
 from langchain_dbchat.dialects.shared.refusals import named_field
 from langchain_dbchat.embeddings.plan import Plan, Rules
-from langchain_dbchat.embeddings.rows import Shape
-from langchain_dbchat.embeddings.wire import PATHS, encode_embedding_request, read_rows
+from langchain_dbchat.embeddings.wire import PATHS, encode_embedding_request, read_rows, token_count
 from langchain_dbchat.errors import ConfigurationError
-from langchain_dbchat.errors.notices import warn
-from langchain_dbchat.models.embedding_models import UNKNOWN, EmbeddingModel, embedding_model_of
+from langchain_dbchat.errors.user_warnings import warn
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -30,22 +29,22 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from langchain_dbchat.connection.session import Session
-    from langchain_dbchat.embeddings import DatabricksEmbeddings
     from langchain_dbchat.embeddings.plan import Batch
     from langchain_dbchat.embeddings.rows import RowArray, RowList
-    from langchain_dbchat.embeddings.wire import Row
-    from langchain_dbchat.errors import DatabricksError, MalformedResponseError
+    from langchain_dbchat.embeddings.settings import EmbeddingSettings, EmbeddingSpec
+    from langchain_dbchat.embeddings.wire import BatchResult
+    from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.transport.exchange import Reply, Request
 
-    Answer = tuple[Sequence[Row | MalformedResponseError], Mapping[str, Any]]
+__all__ = ["EmbeddingRun", "EmbeddingUsage", "Meter", "PreparedBatch", "list_texts"]
 
-_SPARE = 4  # batches that are written, and wait until one of those that travel has ended or pauses
+_SPARE = 4  # requests beyond the limit that are written already, and wait until another one ends or pauses
 _FRAME = 64  # bytes of a request's body around its fields
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingUsage:
-    """What an instance has used since it was made, as far as the server said.
+    """What an instance has used since it was made, as far as the server reported it.
 
     Attributes:
         requests: Requests that were answered.
@@ -61,7 +60,7 @@ class EmbeddingUsage:
 
 
 class Meter:
-    """Adds up usage; never copied or pickled, and no part of what makes two models equal."""
+    """Adds up usage. It is never copied or pickled, and two models are equal whatever they have used."""
 
     __slots__ = ("_lock", "usage")
 
@@ -73,13 +72,13 @@ class Meter:
         """Count one answer.
 
         Args:
-            texts: Its rows.
-            usage: The usage in it.
+            texts: Number of its rows.
+            usage: The usage that it reports.
         """
         with self._lock:
             now = self.usage
-            prompt = _count(usage.get("prompt_tokens"))
-            total = _count(usage.get("total_tokens")) or prompt
+            prompt = token_count(usage.get("prompt_tokens")) or 0
+            total = token_count(usage.get("total_tokens")) or prompt
             self.usage = EmbeddingUsage(
                 now.requests + 1, now.texts + texts, now.prompt_tokens + prompt, now.total_tokens + total
             )
@@ -97,57 +96,26 @@ class Meter:
         return Meter()
 
 
-class Ask(NamedTuple):
-    """One batch, ready to travel."""
+@dataclass(frozen=True, slots=True)
+class PreparedBatch:
+    """One batch, ready to be sent.
+
+    Attributes:
+        batch: The batch.
+        request: Its request.
+        revise: Writes what to send instead after a refusal; None if there is nothing.
+    """
 
     batch: Batch
     request: Request
-    amend: Callable[[DatabricksError, Request], Request | None]
+    revise: Callable[[DatabricksError, Request], Request | None]
 
 
-class Facts(NamedTuple):
-    """What holds for the rows and requests of an instance: its own fields, else the model's row."""
-
-    row: EmbeddingModel
-    window: int | None
-    dimensions: int | None
-    """What the request asks for; None where the field is not sent."""
-    shape: Shape
-
-
-def facts_of(model: DatabricksEmbeddings, *, plain: bool) -> Facts:
-    """Work out what holds for an instance.
-
-    Args:
-        model: The instance.
-        plain: Whether it calls another server than a workspace.
-
-    Returns:
-        The facts.
-
-    Raises:
-        ConfigurationError: If ``dimensions`` asks for what the model cannot do.
-    """
-    row = UNKNOWN if plain else embedding_model_of(model.model)
-    wanted = model.dimensions
-    if wanted is not None and row.dimensions is not None:
-        if wanted > row.dimensions or (wanted < row.dimensions and not row.chooses_dimensions):
-            few = "at most" if row.chooses_dimensions else "always"
-            raise ConfigurationError(
-                f"dimensions={wanted}: {model.model!r} gives {few} {row.dimensions}. Leave dimensions out, or call "
-                "another endpoint."
-            )
-        if not row.chooses_dimensions:
-            wanted = None
-    shape = Shape(model.dimensions, cuttable=row.is_nested, normalize=model.normalize)
-    return Facts(row, model.window or row.window, wanted, shape)
-
-
-def listed(texts: Iterable[str]) -> list[str]:
+def list_texts(texts: Iterable[str]) -> list[str]:
     """List texts by position, whatever holds them.
 
-    A pandas Series is indexed by labels, and a column of pyarrow gives scalars of its own; both know how to become a
-    list.
+    A pandas Series is indexed by labels, and a column of pyarrow gives scalars of its own type; both have a method that
+    makes a list.
 
     Args:
         texts: The texts, in any iterable.
@@ -156,7 +124,7 @@ def listed(texts: Iterable[str]) -> list[str]:
         A new list.
 
     Raises:
-        TypeError: If this is one text, a mapping, a table or nothing to list, or a text is not a string.
+        TypeError: If this is a single text, a mapping, a table or not iterable, or if a text is not a string.
     """
     if isinstance(texts, (str, bytes, Mapping, int, float, type(None))) or hasattr(texts, "columns"):
         what = "one text" if isinstance(texts, str) else f"a {type(texts).__name__}"
@@ -167,56 +135,60 @@ def listed(texts: Iterable[str]) -> list[str]:
         raise TypeError(f"The texts are a single {type(found).__name__}; give a list of strings.")
     for index, text in enumerate(found):
         if not isinstance(text, str):
-            missing = text is None or type(text).__name__ == "NAType" or text != text  # noqa: PLR0124 - NaN
+            missing = text is None or type(text).__name__ == "NAType" or text != text  # noqa: PLR0124  # NaN
             kind = f"missing ({text!r})" if missing else f"a {type(text).__name__}, not a string"
             raise TypeError(f"Text {index} is {kind}. Leave it out, or give a string in its place.")
     return found
 
 
-class Run:
+class EmbeddingRun:
     """One run of an instance over some texts.
 
     Args:
-        model: The instance.
+        settings: The instance's settings.
         session: Its connection.
         texts: The texts.
         rows: Where rows are kept.
-        kind: ``"query"`` or ``"document"``.
-
-    Raises:
-        TypeError: If a text is no string.
+        meter: Where usage is added up.
+        is_query: Whether the texts are queries; otherwise they are documents.
     """
 
-    def __init__(
-        self, model: DatabricksEmbeddings, session: Session, texts: Sequence[str], rows: RowList | RowArray, kind: str
+    def __init__(  # noqa: PLR0913  # a run's parts
+        self,
+        settings: EmbeddingSettings,
+        session: Session,
+        texts: Sequence[str],
+        rows: RowList | RowArray,
+        meter: Meter,
+        *,
+        is_query: bool,
     ) -> None:
-        facts = model.facts()
-        is_query = kind == "query"
-        said = model.query_instruction if is_query else model.document_instruction
-        said = model.instruction if said is None else said
-        default = facts.row.query_instruction if is_query else ""
-        params = {"instruction": default if said is None else said, "dimensions": facts.dimensions}
-        given = model.query_params if is_query else model.documents_params
-        self._model = model
+        spec = settings.spec()
+        own = settings.query_instruction if is_query else settings.document_instruction
+        own = settings.instruction if own is None else own
+        default = spec.model.query_instruction if is_query else ""
+        params = {"instruction": default if own is None else own, "dimensions": spec.dimensions}
+        given = settings.query_params if is_query else settings.documents_params
+        self._settings = settings
         self._session = session
+        self._meter = meter
         self._params = {**{key: value for key, value in params.items() if value}, **given}
-        # What may be left out for an endpoint that refuses it: what nobody asked for, and what the client can do alone.
-        self._optional = {"encoding_format"}
-        if said is None and "instruction" not in given:
+        self._optional = {"encoding_format"}  # fields that may be left out for an endpoint that refuses them
+        if own is None and "instruction" not in given:
             self._optional.add("instruction")
-        if facts.row.is_nested and "dimensions" not in given:
+        if spec.model.is_nested and "dimensions" not in given:
             self._optional.add("dimensions")
         from langchain_dbchat.transport.limiter import Lane, gate_of  # noqa: PLC0415  # loads with the transport
 
-        self.plan = Plan(texts, self._rules(facts), rows)
-        self.width = min(model.max_concurrency, len(texts))
-        # A request that pauses before it is sent again leaves its place to one of these.
+        self.plan = Plan(texts, self._rules(spec), rows)
+        self.width = min(settings.max_concurrency, len(texts))
+        # A request that pauses before it is sent again lets one of the spare requests go first.
         self.ahead = self.width + _SPARE if self.width > 1 else 1
-        shared = gate_of(session.workspace.host, model.model) if model.adaptive_limit else None
+        shared = gate_of(session.workspace.host, settings.model) if settings.adaptive_limit else None
         self.gate = Lane(max(1, self.width), shared)
-        self._bar = _progress_bar(len(texts)) if model.show_progress and len(texts) > 1 else None
+        self._bar = _progress_bar(len(texts)) if settings.show_progress and len(texts) > 1 else None
 
-    def write(self, batch: Batch) -> Ask:
+    def prepare(self, batch: Batch) -> PreparedBatch:
         """Write the request for a batch.
 
         Args:
@@ -225,15 +197,16 @@ class Run:
         Returns:
             The request, and what to do if a field of it is refused.
         """
-        known = endpoint_of(self._session.address, self._model.model)
+        model = self._settings.model
+        known = endpoint_of(self._session.address, model)
 
         def write() -> Request:
-            lessons = known.lessons() & self._optional
-            params = {key: value for key, value in self._params.items() if key not in lessons}
+            refused = known.lessons() & self._optional
+            params = {key: value for key, value in self._params.items() if key not in refused}
             body = encode_embedding_request(batch.texts, params)
-            return address_request(self._model, self._session, PATHS, self._model.model, body)
+            return address_request(self._settings, self._session, PATHS, model, body)
 
-        def amend(error: DatabricksError, request: Request) -> Request | None:
+        def revise(error: DatabricksError, request: Request) -> Request | None:
             del request
             field = named_field(error.detail or error.message, {**self._params, "input": batch.texts})
             if field not in self._optional or field is None:
@@ -241,63 +214,64 @@ class Run:
             lessons = known.lessons()
             known.learn(lessons | {field})
             if field not in lessons:
-                warn(f"{self._model.model!r} refused {field!r}, so it is left out from now on: {error.detail}")
+                warn(f"{model!r} refused {field!r}, so it is left out from now on: {error.detail}")
             return write()
 
-        return Ask(batch, write(), amend)
+        return PreparedBatch(batch, write(), revise)
 
-    def read(self, ask: Ask, reply: Reply) -> Answer:
+    def read(self, prepared: PreparedBatch, reply: Reply) -> BatchResult:
         """Read an answer.
 
         Args:
-            ask: What was asked.
+            prepared: What was sent.
             reply: The answer.
 
         Returns:
             Its rows, or what is wrong with them, and its usage.
         """
         packed = self._params.get("encoding_format") == "base64"
-        count, endpoint = len(ask.batch.items), self._model.model
+        count, endpoint = len(prepared.batch.items), self._settings.model
         return reply.understood(lambda body: read_rows(body, count, endpoint, packed=packed))
 
-    def take(self, batch: Batch, done: Future[Answer] | Task[Answer]) -> None:
-        """Take what came of a batch.
+    def take(self, batch: Batch, done: Future[BatchResult] | Task[BatchResult]) -> None:
+        """Take the outcome of a batch.
 
         Args:
             batch: The batch.
-            done: Its thread's or task's end.
+            done: The future or task that has sent it.
 
         Raises:
-            BaseException: What is no error of the batch, such as a KeyboardInterrupt.
+            BaseException: What is not an error of the batch, such as a KeyboardInterrupt.
         """
         error = done.exception()
         if error is not None and not isinstance(error, Exception):
             raise error
         if error is None:
             rows, usage = done.result()
-            self._model.meter.add(len(rows), usage)
+            self._meter.add(len(rows), usage)
         self.plan.take(batch, error or done.result())
         if self._bar is not None:
             self._bar.update(self.plan.settled - self._bar.n)
 
     def close(self) -> None:
-        """Take the progress bar off."""
+        """Remove the progress bar."""
         if self._bar is not None:
             self._bar.close()
 
-    def _rules(self, facts: Facts) -> Rules:
-        model, params = self._model, self._params
+    def _rules(self, spec: EmbeddingSpec) -> Rules:
+        settings, params = self._settings, self._params
         instruction = params.get("instruction")
+        frame = len(to_json({**params, "model": settings.model}, fallback=str)) + _FRAME
         return Rules(
             address=self._session.address,
             host=self._session.workspace.host,
-            endpoint=model.model,
-            batch_size=model.batch_size,
-            max_bytes=model.max_batch_bytes - len(to_json({**params, "model": model.model}, fallback=str)) - _FRAME,
-            max_tokens=model.max_batch_tokens,
-            window=facts.window,
-            cuts_silently=facts.row.cuts_silently,
-            too_long=model.too_long,
+            endpoint=settings.model,
+            batch_size=settings.batch_size,
+            max_bytes=settings.max_batch_bytes - frame,
+            max_tokens=settings.max_batch_tokens,
+            window=spec.window,
+            cuts_silently=spec.model.cuts_silently,
+            too_long=settings.too_long,
             instruction=instruction if isinstance(instruction, str) else "",
             fields=frozenset(params),
         )
@@ -305,11 +279,7 @@ class Run:
 
 def _progress_bar(total: int) -> Any:
     try:
-        from tqdm.auto import tqdm  # noqa: PLC0415  # an extra, and loaded only for those who want to look on
+        from tqdm.auto import tqdm  # noqa: PLC0415  # an extra, loaded only where a bar is asked for
     except ImportError as error:
         raise ConfigurationError('show_progress needs tqdm: pip install "langchain-dbchat[progress]".') from error
     return tqdm(total=total, unit="text", desc="Embedding")
-
-
-def _count(value: Any) -> int:
-    return max(0, value) if type(value) is int else 0

@@ -1,11 +1,10 @@
-"""The embeddings dialect: texts in, rows of floats out.
+"""The embeddings API: write requests, and read rows of floats from answers.
 
-Rows come with an ``index`` and need not come in order; a server that loses one must not shift the others. Neither
-``encoding_format`` nor ``user`` is documented by Databricks, so neither is sent unless the caller asks; rows in base64
-(32-bit floats, as OpenAI's API sends them for ``encoding_format="base64"``) are read where they were asked for, and no
-Python float is made of them.
-
-A row is at least one finite number, and all rows of an answer have the same length. A row that is anything else (NaN,
+Rule 1. Rows come with an ``index`` and may come in any order. A server that loses one must not shift the others.
+Rule 2. Databricks documents neither ``encoding_format`` nor ``user``, so they are sent only if the caller asks for
+them. Rows in base64 (32-bit floats, as OpenAI's API sends them for ``encoding_format="base64"``) are read only where
+they were asked for, and no Python float is made of them.
+Rule 3. A row has at least one finite number, and all rows of an answer have the same length. Any other row (NaN,
 infinite, null, text, nested, too large for a float) is an error of its own, so that the other rows are not lost: a
 model in half precision answers NaN for single texts (https://github.com/QwenLM/Qwen3-Embedding/issues/164).
 """
@@ -25,6 +24,17 @@ from pydantic_core import from_json
 from langchain_dbchat.dialects.shared.errors_within import raise_error_within
 from langchain_dbchat.errors import MalformedResponseError
 
+__all__ = [
+    "BLANK",
+    "MAX_INPUTS",
+    "PATHS",
+    "BatchResult",
+    "Vector",
+    "encode_embedding_request",
+    "read_rows",
+    "token_count",
+]
+
 PATHS = {
     "workspace": ("{model}/invocations",),
     "service": ("/ai-gateway/mlflow/v1/embeddings",),
@@ -35,16 +45,20 @@ PATHS = {
 """Where embeddings are served; see `langchain_dbchat.routing.routes`."""
 
 MAX_INPUTS = 150
-"""Inputs of one request at the most: Databricks answers 400, "exceeding 150 limit", to more."""
-
-_NUMBERS = frozenset({float, int})
+"""Most inputs of one request: Databricks answers 400, "exceeding 150 limit", to more."""
 
 BLANK = " "
-"""What an empty text, or one of whitespace alone, is sent as: an empty input is refused, a row is owed for every text,
-and texts that say nothing should get the same row."""
+"""What is sent for an empty text or one of whitespace alone: servers refuse an empty input, every text needs a row, and
+texts without words should get the same row."""
 
-Row: TypeAlias = "list[float] | array[float]"
+_NUMBERS = frozenset({float, int})
+_MOST_TOKENS = 2**63  # a larger count is not one
+
+Vector: TypeAlias = "list[float] | array[float]"
 """One embedding: a list of floats, or 32-bit floats as they came."""
+
+BatchResult: TypeAlias = "tuple[Sequence[Vector | MalformedResponseError], Mapping[str, Any]]"
+"""For each text of a batch its row or the error that says what is wrong with it; and the usage."""
 
 
 def encode_embedding_request(texts: Sequence[str], params: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,50 +74,34 @@ def encode_embedding_request(texts: Sequence[str], params: Mapping[str, Any]) ->
     return {"input": [BLANK if not text or text.isspace() else text for text in texts], **params}
 
 
-def decode_embeddings(
-    body: bytes, count: int, endpoint: str, *, packed: bool = True
-) -> tuple[list[Row], Mapping[str, Any]]:
-    """Read an answer of which every row is needed.
+def token_count(value: Any) -> int | None:
+    """Read a number of tokens that a server reports.
 
     Args:
-        body: The response body.
-        count: How many rows are owed.
-        endpoint: The endpoint's name, for errors.
-        packed: Whether rows in base64 are accepted.
+        value: Any JSON value.
 
     Returns:
-        The rows in the order of the texts, each with as many floats as the model has dimensions; and the usage.
-
-    Raises:
-        DatabricksError: If the body is an error in spite of its status.
-        MalformedResponseError: If a row is missing, comes twice or is not a list of finite numbers like the others.
+        The number; None if it is not a count.
     """
-    read, usage = read_rows(body, count, endpoint, packed=packed)
-    rows: list[Row] = []
-    for row in read:
-        if isinstance(row, MalformedResponseError):
-            raise row
-        rows.append(row)
-    return rows, usage
+    return value if type(value) is int and 0 <= value < _MOST_TOKENS else None
 
 
-def read_rows(
-    body: bytes, count: int, endpoint: str, *, packed: bool = True
-) -> tuple[list[Row | MalformedResponseError], Mapping[str, Any]]:
-    """Read an answer, and judge each row on its own.
+def read_rows(body: bytes, count: int, endpoint: str, *, packed: bool = True) -> BatchResult:
+    """Read an answer, and check each row on its own.
 
     Args:
         body: The response body.
-        count: How many rows are owed.
+        count: Number of texts that were sent.
         endpoint: The endpoint's name, for errors.
         packed: Whether rows in base64 are accepted.
 
     Returns:
-        For each text its row, or the error that says what is wrong with it; and the usage.
+        For each text its row or the error that says what is wrong with it; and the usage.
 
     Raises:
         DatabricksError: If the body is an error in spite of its status.
-        MalformedResponseError: If rows cannot be told apart: one is missing, comes twice or is not an object.
+        MalformedResponseError: If it is unclear which row belongs to which text: one is missing, comes twice or is not
+            an object.
     """
     try:
         payload = from_json(body)
@@ -121,11 +119,11 @@ def read_rows(
         )
     if len(data) != count:
         raise MalformedResponseError(f"The endpoint {endpoint!r} answered {len(data)} rows for {count} texts.")
-    rows: list[Row | MalformedResponseError | None] = [None] * count
+    rows: list[Vector | MalformedResponseError | None] = [None] * count
     for position, item in enumerate(data):
         if not isinstance(item, Mapping):
             raise MalformedResponseError(
-                f"The endpoint {endpoint!r} answered with a row that is no object: {item!r:.80}"
+                f"The endpoint {endpoint!r} answered with a row that is not an object: {item!r:.80}"
             )
         index = position if item.get("index") is None else item["index"]
         if type(index) is not int or not 0 <= index < count or rows[index] is not None:
@@ -141,7 +139,7 @@ def _malformed(endpoint: str, what: str, index: int) -> MalformedResponseError:
     return MalformedResponseError(f"The endpoint {endpoint!r} answered with {what} in row {index}.", endpoint=endpoint)
 
 
-def _of_one_length(rows: list[Row | MalformedResponseError], endpoint: str) -> list[Row | MalformedResponseError]:
+def _of_one_length(rows: list[Vector | MalformedResponseError], endpoint: str) -> list[Vector | MalformedResponseError]:
     """Refuse rows whose length is not that of most rows; where lengths are equally frequent, that of the first."""
     lengths = Counter(len(row) for row in rows if not isinstance(row, MalformedResponseError))
     if len(lengths) < 2:  # noqa: PLR2004  # one length
@@ -155,24 +153,24 @@ def _of_one_length(rows: list[Row | MalformedResponseError], endpoint: str) -> l
     ]
 
 
-def _row(value: Any, *, packed: bool) -> Row | str:
-    """Read a row; a text says what it is instead."""
+def _row(value: Any, *, packed: bool) -> Vector | str:
+    """Read a row; if it is not one, return words that say what it is."""
     if isinstance(value, str):
         if not packed:
             return "a text, for which encoding_format was not asked,"
-        row: Row | None = _unpack(value)
+        row: Vector | None = _unpack(value)
     elif not isinstance(value, list) or not value or not (kinds := set(map(type, value))) <= _NUMBERS:
         row = None
     else:
         row = value if kinds == {float} else _floats(value)
     if not row:
         return "no list of numbers"
-    # A sum is quick, and it is finite only if all numbers are; that of very large numbers is looked at more closely.
+    # A sum is quick, and it is finite only if all numbers are. That of very large numbers may be infinite all the same.
     return row if math.isfinite(sum(row)) or all(map(math.isfinite, row)) else "a number that is not finite"
 
 
 def _floats(value: list[float]) -> list[float]:
-    """Make floats of whole numbers, infinite ones of those that are too large."""
+    """Convert whole numbers to floats; a number that is too large makes the row infinite."""
     try:
         return [float(number) for number in value]
     except OverflowError:
@@ -184,7 +182,7 @@ def _unpack(text: str) -> array[float] | None:
     row = array("f")
     try:
         row.frombytes(b64decode(text, validate=True))
-    except ValueError:  # no base64, or not a whole number of floats
+    except ValueError:  # not base64, or not a whole number of floats
         return None
     if sys.byteorder == "big":
         row.byteswap()

@@ -1,4 +1,4 @@
-"""Every error this package raises; how a server's answer becomes one is in `errors.answers`.
+"""Every error that this package raises; `errors.answers` makes them from a server's answers.
 
 ::
 
@@ -17,20 +17,23 @@
       StreamInterruptedError            the answer never said it had ended    ModelConnectionError
       MalformedResponseError            an answer that is not the API's       ModelAPIError, never retryable
       EmbeddingsIncompleteError         some of many texts have no embedding  ModelError
+        MalformedRowsError              and malformed rows are the cause      MalformedResponseError
       ConfigurationError                known before anything is sent         ValueError
       UnsupportedContentError           content that cannot be represented    ValueError
 
-The right column is what each leaf also is: langchain-core's own tree, so that ``except ModelRateLimitError`` works for
-any provider, and `is_retryable` comes from there. A leaf is chosen by the error code first and by the status second,
-because proxies change statuses more often than codes; a code that says nothing (``BAD_REQUEST``) gives way to the
-status. `DatabricksError.provider` names the provider if the words are those of an external model's provider. All errors
-pickle.
+Rule 1. Each class also inherits the classes in the right column. They are langchain-core's own, so ``except
+ModelRateLimitError`` works for any provider, and `is_retryable` comes from them.
+Rule 2. The error code chooses the class before the status does, because proxies change statuses more often than codes.
+A code that says no more than a status (``BAD_REQUEST``) does not count.
+Rule 3. `DatabricksError.provider` names the provider of an external model if the words come from it.
+Rule 4. All errors can be pickled.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core import exceptions
 from langchain_core.exceptions import (
@@ -72,19 +75,20 @@ __all__ = [
     "EmbeddingsIncompleteError",
     "ErrorResponse",
     "MalformedResponseError",
-    "StreamInterrupted",
+    "MalformedRowsError",
     "StreamInterruptedError",
     "UnsupportedContentError",
 ]
 
 
-class ErrorResponse(NamedTuple):
-    """What an error keeps of the response, in the form langchain-core's tracer reads.
+@dataclass(frozen=True, slots=True)
+class ErrorResponse:
+    """The part of a response that an error keeps, in the form that langchain-core's tracer reads.
 
     Attributes:
         status_code: The HTTP status.
-        headers: The headers with lower-case names, without cookies and without anything that authorises.
-        text: The body as text, scrubbed of secrets.
+        headers: The headers with lower-case names, without cookies and credentials.
+        text: The body as text, with secrets masked.
     """
 
     status_code: int
@@ -104,7 +108,7 @@ class ErrorResponse(NamedTuple):
 
 
 class DatabricksError(Exception):
-    """Base of every error this package raises.
+    """Base of every error that this package raises.
 
     Args:
         message: What happened, where, and what to do next. Secrets in it are masked.
@@ -113,12 +117,12 @@ class DatabricksError(Exception):
         request_id: The server's id of the request, for a support ticket.
         endpoint: The serving endpoint that was called.
         host: The host that was called.
-        retry_after: Seconds the server asks to wait.
+        retry_after: Seconds that the server asks to wait.
         limit_type: The limit that was hit, such as ``input_tokens_per_minute``.
         response: The answer, without secrets.
         auth: The way of signing in that was used, such as ``DATABRICKS_TOKEN``; never the secret.
-        partial: The message as far as it had arrived, if a stream broke.
-        detail: The server's own words alone, scrubbed.
+        partial: The message as far as it had arrived, if a stream was interrupted.
+        detail: The server's own words, with secrets masked.
 
     Attributes:
         provider: The external model's provider, such as ``openai``, if the words are the provider's; else None.
@@ -126,7 +130,7 @@ class DatabricksError(Exception):
 
     provider: str | None = None
 
-    def __init__(  # noqa: PLR0913 - one record of independent facts, all optional, all by keyword
+    def __init__(  # noqa: PLR0913  # one record of independent facts, all optional, all by keyword
         self,
         message: str,
         *,
@@ -142,13 +146,13 @@ class DatabricksError(Exception):
         partial: AIMessage | None = None,
         detail: str | None = None,
     ) -> None:
-        from langchain_dbchat.errors.bodies import scrub  # noqa: PLC0415  # most programs never make an error
+        from langchain_dbchat.errors.redaction import scrub  # noqa: PLC0415  # loads where an error is made
 
         self.message = scrub(message)
         # Exceptions pickle as class(*args) and then __dict__, so args must stay this one text.
         super().__init__(self.message)
         self.status_code = status_code
-        self.error_code = scrub(error_code) if error_code else error_code  # the server's words, as free as its others
+        self.error_code = scrub(error_code) if error_code else error_code  # a server may put any text here
         self.request_id = scrub(request_id) if request_id else request_id
         self.endpoint = endpoint
         self.host = host
@@ -165,7 +169,7 @@ class DatabricksAuthenticationError(DatabricksError, ModelAuthenticationError):
 
 
 class DatabricksProviderAuthenticationError(DatabricksError, ModelAuthenticationError):
-    """The provider behind an external model refuses the endpoint's key; the caller's own sign-in is not concerned."""
+    """The provider of an external model refuses the endpoint's key; the caller's own credentials are not the cause."""
 
 
 class DatabricksPermissionDeniedError(DatabricksError, ModelPermissionDeniedError):
@@ -195,7 +199,7 @@ class DatabricksRefusalError(DatabricksInvalidRequestError, ModelRefusalError):
 
     @property
     def raw_message(self) -> AIMessage | None:
-        """The answer as far as it had arrived, which is what langchain-core calls the raw message."""
+        """The answer as far as it had arrived; langchain-core's name for it."""
         return self.partial
 
     @raw_message.setter
@@ -227,7 +231,7 @@ class StreamInterruptedError(DatabricksError, ModelConnectionError):
     """The answer stopped without saying that it had ended; `partial` holds what had arrived."""
 
 
-StreamInterrupted = StreamInterruptedError  # the name under which it is exported
+StreamInterrupted = StreamInterruptedError  # its former name
 
 
 class MalformedResponseError(DatabricksError, ModelAPIError):
@@ -246,6 +250,10 @@ class EmbeddingsIncompleteError(DatabricksError, ModelError):
 
     failures: Mapping[int, Exception] = MappingProxyType({})
     rows: Any = None
+
+
+class MalformedRowsError(EmbeddingsIncompleteError, MalformedResponseError):
+    """Of many texts some have no embedding, because the row that came for them is not a list of finite numbers."""
 
 
 class ConfigurationError(DatabricksError, ValueError):

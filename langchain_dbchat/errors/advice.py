@@ -1,31 +1,47 @@
-"""What to do about a refusal, chosen by the server's words: one table, asked after the leaf is known.
+"""Choose what the user can do about a refusal by the server's words, in one table, after the class is known.
 
-Rule 1. A row is the words, the leaves for which it counts, and the advice in terms of this library. The first row that
-fits wins, so rows that say more stand above rows that say less. Where no row fits, the advice of the status stays.
-
-Rule 2. Words of the caller that the server quotes do not choose a row: quoted sentences are cut out first
+Rule 1. A row has a pattern of words, the classes of errors for which it counts, and the advice in terms of this
+library. The first row that fits is taken, so more specific rows stand above more general ones. Where no row fits, the
+advice of the status stays.
+Rule 2. The caller's words that a server quotes do not choose a row: quoted sentences are cut out first
 (`without_quotes`).
-
-Rule 3. ``{field}`` is the field that the server names; a row that needs one counts only if there is one.
-
+Rule 3. The advice about an unknown field counts only if the server names the field.
 Rule 4. An error of an external model's provider is mostly the business of the endpoint's owner (`PROVIDER_ADVICE`).
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from langchain_dbchat.errors import (
+    DatabricksAPIError,
+    DatabricksAuthenticationError,
+    DatabricksError,
+    DatabricksInvalidRequestError,
+    DatabricksNotFoundError,
+    DatabricksPermissionDeniedError,
+    DatabricksProviderAuthenticationError,
+    DatabricksRateLimitError,
+    DatabricksTimeoutError,
+    MalformedResponseError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["PROVIDER_ADVICE", "QUOTA", "named_field", "special_advice", "without_quotes"]
 
+Kinds = frozenset[type[DatabricksError]]
+
 # Quoted sentences; not the values of a quoted dict ('message': 'prompt is too long'), which are the server's own words.
+# Each alternative looks for white space before it reads on, so that no text is read twice.
 _QUOTES = re.compile(
-    r"(?<![\w'\"])(?<!['\"]:)(?<!['\"]:\s)(?:'[^'\n]*\s[^'\n]*'|\"[^\"\n]*\s[^\"\n]*\")(?!\w)"
-)  # fmt: skip
-_LOOKED_AT = 8_000  # characters of the server's words; what a refusal is about stands at its beginning
+    r"(?<![\w'\"])(?<!['\"]:)(?<!['\"]:\s)(?:'(?=[^'\s]*\s)[^'\n]*(?:\n[^'\n]*)?'"
+    r"|\"(?=[^\"\s]*\s)[^\"\n]*(?:\n[^\"\n]*)?\")(?!\w)"
+)
+_LOOKED_AT = 8_000  # characters of the server's words; their beginning says what a refusal is about
 _FIELD = r"[A-Za-z_]\w*(?:(?:\.|\[)\w+\]?)*"
 _NAMED_FIELDS = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -46,24 +62,25 @@ _NAMED_FIELDS = tuple(
 )
 # What a model as a whole may not take: the rows of the table say more about it than that a field is refused.
 _KINDS = frozenset({"tools", "tool", "functions", "image", "images", "audio", "video", "embeddings", "messages"})
-_BAD = frozenset({"invalid request"})
-_MISSING = frozenset({"not found"})
-_DENIED = frozenset({"permission denied", "authentication"})
-_BROKEN = frozenset({"api", "timeout"})
+_BAD: Kinds = frozenset({DatabricksInvalidRequestError})
+_MISSING: Kinds = frozenset({DatabricksNotFoundError})
+_DENIED: Kinds = frozenset({DatabricksPermissionDeniedError, DatabricksAuthenticationError})
+_BROKEN: Kinds = frozenset({DatabricksAPIError, DatabricksTimeoutError})
 
 
-class _Row(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Advice:
     words: re.Pattern[str]
-    leaves: frozenset[str]
+    kinds: Kinds
     advice: str
 
 
-def _row(words: str, advice: str, *leaves: frozenset[str]) -> _Row:
-    return _Row(re.compile(words, re.IGNORECASE), frozenset[str]().union(*leaves or (_BAD,)), advice)
+def _row(words: str, advice: str, *kinds: Kinds) -> _Advice:
+    return _Advice(re.compile(words, re.IGNORECASE), frozenset().union(*kinds or (_BAD,)), advice)
 
 
 QUOTA = "The account has no quota or credit left: waiting does not help. Ask whoever pays for it to raise the quota."
-_TABLE: tuple[_Row, ...] = (
+_TABLE: tuple[_Advice, ...] = (
     # The wrong kind of endpoint (wire facts 6.2; unity-gateway; dbdemos #97).
     _row(
         r"responses api passthrough is not supported|(?:does not|doesn't|not) support(?:ed)? (?:by )?(?:the "
@@ -179,10 +196,10 @@ _TABLE: tuple[_Row, ...] = (
     ),
     # Contents.
     _row(
-        r"(?:image|vision|multi-?modal|image_url|audio|video|file|document|pdf)\w*(?: \w+){0,3} (?:is |are )?(?:not"
-        r"|n't) (?:supported|allowed|accepted|permitted)|(?:does not|doesn't|not|cannot) (?:support|accept|process"
-        r"|take)(?:ed)? (?:any )?(?:image|vision|multi-?modal|audio|video|file|document|pdf)|at most 0 image|is not "
-        r"a multimodal model",
+        r"(?:image|vision|multi-?modal|image_url|audio|video|file|document|pdf)\w{0,20}(?: \w+){0,3} (?:is |are )?"
+        r"(?:not|n't) (?:supported|allowed|accepted|permitted)|(?:does not|doesn't|not|cannot) (?:support|accept"
+        r"|process|take)(?:ed)? (?:any )?(?:image|vision|multi-?modal|audio|video|file|document|pdf)|at most 0 image"
+        r"|is not a multimodal model",
         "The model of {endpoint} does not take this kind of content. Send text, or name a model that takes it.",
     ),
     # Values. The more special ones first.
@@ -276,33 +293,34 @@ _VALUE_WORDS = re.compile(
     re.IGNORECASE,
 )
 
-PROVIDER_ADVICE: Mapping[str, str] = {
-    "provider authentication": (
+PROVIDER_ADVICE: Mapping[type[DatabricksError], str] = {
+    DatabricksProviderAuthenticationError: (
         "The provider {provider} refuses the key that {endpoint} keeps for it. The endpoint's owner has to renew "
-        "that key; your own sign-in is not concerned."
+        "that key; your own credentials are not the cause."
     ),
-    "permission denied": (
+    DatabricksPermissionDeniedError: (
         "The provider {provider} refuses what {endpoint} may do there: a right, a region or the key itself. The "
         "endpoint's owner has to fix it; if the words are about you, you need CAN QUERY on the endpoint."
     ),
-    "not found": (
+    DatabricksNotFoundError: (
         "The provider {provider} does not have the model or deployment that {endpoint} is configured with. The "
         "endpoint's owner has to name another."
     ),
-    "rate limit": (
+    DatabricksRateLimitError: (
         "This is the limit of the endpoint's account at the provider {provider}. Send fewer requests at once, wait "
         "as long as it asks, or ask the endpoint's owner for a higher limit."
     ),
-    "api": "This is a failure of the provider {provider}, not of the workspace. Try again later, or use another "
-    "endpoint.",
-    "timeout": "The provider {provider} took too long. Stream the answer, or ask for a shorter one.",
-    "malformed": "The provider {provider} did not answer as its API does. Tell the endpoint's owner.",
+    DatabricksAPIError: (
+        "This is a failure of the provider {provider}, not of the workspace. Try again later, or use another endpoint."
+    ),
+    DatabricksTimeoutError: "The provider {provider} took too long. Stream the answer, or ask for a shorter one.",
+    MalformedResponseError: "The provider {provider} did not answer as its API does. Tell the endpoint's owner.",
 }
-"""The advice for errors of an external model's provider, by leaf."""
+"""The advice for errors of an external model's provider, by class."""
 
 
 def without_quotes(text: str) -> str:
-    """Cut out sentences that the server quotes: they may be the caller's own words.
+    """Cut out the sentences that the server quotes, because they may be the caller's own words.
 
     Args:
         text: The server's words, of which the beginning is enough.
@@ -325,11 +343,11 @@ def named_field(text: str) -> str | None:
     return next((found[1] for pattern in _NAMED_FIELDS if (found := pattern.search(text[:_LOOKED_AT]))), None)
 
 
-def special_advice(leaf: str, text: str, field: str | None) -> str | None:
+def special_advice(kind: type[DatabricksError], text: str, field: str | None) -> str | None:
     """Find the advice for a refusal by its words.
 
     Args:
-        leaf: The name of the leaf of the error tree.
+        kind: The class of the error.
         text: The server's words.
         field: The field that the body names beside its words.
 
@@ -337,7 +355,7 @@ def special_advice(leaf: str, text: str, field: str | None) -> str | None:
         The advice as a template; None if no row fits.
     """
     words = without_quotes(text)
-    if leaf == "invalid request":
+    if kind is DatabricksInvalidRequestError:
         name = named_field(text) or field
         if (
             name
@@ -350,9 +368,9 @@ def special_advice(leaf: str, text: str, field: str | None) -> str | None:
             other = _INSTEAD.search(text)
             more = f" It takes {other[1]!r} instead." if other else ""
             return (row.format(field=name) + more).replace("{", "{{").replace("}", "}}")
-    return next((row.advice for row in _TABLE if leaf in row.leaves and row.words.search(words)), None)
+    return next((row.advice for row in _TABLE if kind in row.kinds and row.words.search(words)), None)
 
 
 def _kind_of_endpoint(words: str) -> bool:
-    """Whether a refusal is about the API as a whole, though it names a field."""
+    """Say whether a refusal is about the API as a whole, although it names a field."""
     return any(row.words.search(words) for row in _TABLE[:2])

@@ -1,31 +1,34 @@
-"""How a server's answer becomes an error: read, understood, scrubbed, and kept in the error for a support ticket.
+"""Make errors from a server's answers: read them, find what they mean, mask secrets, keep them for a support ticket.
 
-Imported where something went wrong, so that a program that starts cold does not load the tables of what can.
+Rule 1. This module is imported only where something went wrong, so that a program starts without the tables of
+meanings.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from langchain_dbchat.errors import (
-    DatabricksAPIError,
-    DatabricksAuthenticationError,
-    DatabricksContextOverflowError,
     DatabricksError,
-    DatabricksInvalidRequestError,
-    DatabricksNotFoundError,
-    DatabricksPermissionDeniedError,
-    DatabricksProviderAuthenticationError,
     DatabricksRateLimitError,
     DatabricksRefusalError,
-    DatabricksTimeoutError,
     ErrorResponse,
     MalformedResponseError,
 )
-from langchain_dbchat.errors.bodies import ErrorBody, read_error_body, read_retry_after, scrub
-from langchain_dbchat.errors.meanings import GARBLED, Leaf, Row, compose, describe, find_limit, find_row, read_event
-from langchain_dbchat.errors.sent import hide_in_bytes, hide_in_values
+from langchain_dbchat.errors.bodies import ErrorBody, read_error_body, read_retry_after
+from langchain_dbchat.errors.meanings import (
+    GARBLED,
+    Meaning,
+    compose,
+    describe,
+    find_limit,
+    find_meaning,
+    read_event,
+)
+from langchain_dbchat.errors.redaction import scrub
+from langchain_dbchat.errors.sent_secrets import hide_in_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,27 +36,14 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import AIMessage
 
-__all__ = ["error_from_event", "error_from_response", "hide_in_values", "malformed_response"]
+__all__ = ["error_from_event", "error_from_response", "malformed_response"]
 
-_LEAVES: dict[Leaf, type[DatabricksError]] = {
-    Leaf.AUTHENTICATION: DatabricksAuthenticationError,
-    Leaf.PROVIDER_AUTHENTICATION: DatabricksProviderAuthenticationError,
-    Leaf.PERMISSION_DENIED: DatabricksPermissionDeniedError,
-    Leaf.INVALID_REQUEST: DatabricksInvalidRequestError,
-    Leaf.CONTEXT_OVERFLOW: DatabricksContextOverflowError,
-    Leaf.REFUSAL: DatabricksRefusalError,
-    Leaf.NOT_FOUND: DatabricksNotFoundError,
-    Leaf.RATE_LIMIT: DatabricksRateLimitError,
-    Leaf.API: DatabricksAPIError,
-    Leaf.TIMEOUT: DatabricksTimeoutError,
-    Leaf.MALFORMED: MalformedResponseError,
-}
 _SECRET_HEADER = re.compile(r"authori[sz]ation|cookie|-token$|-secret$|api-?key|authenticate")
 _TEXT_LIMIT = 65_536  # characters of a body that an error keeps
 _QUOTED = 2_000  # bytes of an unreadable answer that an error quotes
 
 
-def error_from_response(  # noqa: PLR0913 - the answer has three parts and the call three names
+def error_from_response(  # noqa: PLR0913  # the parts of an answer and of a call
     *,
     status: int,
     headers: Mapping[str, str],
@@ -63,7 +53,7 @@ def error_from_response(  # noqa: PLR0913 - the answer has three parts and the c
     auth: str | None = None,
     hide: Callable[[str], str] | None = None,
 ) -> DatabricksError:
-    """Turn an answer that is not 2xx, or a page, into the error that says what happened.
+    """Make the error for an answer that is not 2xx, or that is a web page.
 
     Args:
         status: The HTTP status.
@@ -72,17 +62,17 @@ def error_from_response(  # noqa: PLR0913 - the answer has three parts and the c
         endpoint: The serving endpoint that was called.
         host: The host that was called.
         auth: The way of signing in that was used, never the secret.
-        hide: What masks the secrets that were sent.
+        hide: A function that masks the secrets that were sent.
 
     Returns:
-        An error of the leaf that fits, to be raised by the caller.
+        An error of the class that fits, to be raised by the caller.
     """
     lower, body = _hidden(headers, body, hide)
     said = read_error_body(body)
     location = lower.get("location", "").partition("?")[0]
-    row = find_row(status, said, location)
+    meaning = find_meaning(status, said, location)
     error = _error(
-        row,
+        meaning,
         said,
         describe(f"HTTP {status}", said, location),
         status=status,
@@ -96,7 +86,7 @@ def error_from_response(  # noqa: PLR0913 - the answer has three parts and the c
     return error
 
 
-def error_from_event(  # noqa: PLR0913 - as error_from_response
+def error_from_event(  # noqa: PLR0913  # as error_from_response
     payload: Any,
     *,
     endpoint: str | None = None,
@@ -108,31 +98,33 @@ def error_from_event(  # noqa: PLR0913 - as error_from_response
     """Find the error in an event of a stream, or in a whole answer that came with status 200.
 
     Args:
-        payload: The decoded event. What is not an object, such as the text of an event that is called an error, is an
+        payload: The decoded event. Anything but an object, such as the text of an event with the name ``error``, is an
             error as a whole.
         endpoint: The serving endpoint that was called.
         host: The host that was called.
         request_id: The request id from the response's headers.
         auth: The way of signing in that was used, never the secret.
-        answer: The answer that the event ends, whose words belong to those of the error.
+        answer: The answer that the event ends; its words become part of the error's.
 
     Returns:
-        The error, to be raised by the caller; None if the event is no error.
+        The error, to be raised by the caller; None if the event is not an error.
     """
     said = read_event(payload)
     if said is None:
         return None
     request_id = request_id or said.request_id
-    row = find_row(said.status, said, "")  # before the words of a model, which are not about the error
+    meaning = find_meaning(said.status, said, "")  # before the model's words are added, which are not about the error
     if answer is not None:
         said = _with_words(said, answer)
     what = describe("The endpoint reported an error in its answer", said, "")
-    error = _error(row, said, what, status=said.status, request_id=request_id, endpoint=endpoint, host=host, auth=auth)
+    error = _error(
+        meaning, said, what, status=said.status, request_id=request_id, endpoint=endpoint, host=host, auth=auth
+    )
     error.partial = answer
     return error
 
 
-def malformed_response(  # noqa: PLR0913 - as error_from_response, and why
+def malformed_response(  # noqa: PLR0913  # as error_from_response, and why
     why: str,
     *,
     status: int | None = None,
@@ -143,7 +135,7 @@ def malformed_response(  # noqa: PLR0913 - as error_from_response, and why
     auth: str | None = None,
     hide: Callable[[str], str] | None = None,
 ) -> MalformedResponseError:
-    """Make the error for an answer that was accepted by its status and is not one of the API.
+    """Make the error for an answer whose status is a success and whose body is not one of the API.
 
     Args:
         why: What is wrong with it, without a full stop.
@@ -153,7 +145,7 @@ def malformed_response(  # noqa: PLR0913 - as error_from_response, and why
         endpoint: The serving endpoint that was called.
         host: The host that was called.
         auth: The way of signing in that was used, never the secret.
-        hide: What masks the secrets that were sent.
+        hide: A function that masks the secrets that were sent.
 
     Returns:
         The error, to be raised by the caller.
@@ -187,11 +179,11 @@ def _with_words(said: ErrorBody, answer: AIMessage) -> ErrorBody:
     """Add the words of an answer that was ended: a refusal, or its text."""
     words = answer.additional_kwargs.get("refusal") or answer.text
     own = "" if said.guardrail is not None and said.message == said.guardrail.describe() else said.message
-    return said._replace(message=". ".join(filter(None, (own, words)))) if words else said
+    return replace(said, message=". ".join(filter(None, (own, words)))) if words else said
 
 
-def _error(  # noqa: PLR0913 - what _row found and where it happened
-    row: Row,
+def _error(  # noqa: PLR0913  # what happened and where
+    meaning: Meaning,
     said: ErrorBody,
     what: str,
     *,
@@ -202,11 +194,11 @@ def _error(  # noqa: PLR0913 - what _row found and where it happened
     auth: str | None,
 ) -> DatabricksError:
     named = f"the endpoint {endpoint!r}" if endpoint else "the endpoint"
-    advice = row.advice.format(
+    advice = meaning.advice.format(
         endpoint=named, host=host or "the host", auth=auth or "unknown", provider=scrub(said.provider or "")
     )
     advice = advice[:1].upper() + advice[1:]
-    error = _LEAVES[row.leaf](
+    error = meaning.kind(
         compose(what, endpoint=endpoint, host=host, auth=auth, request_id=request_id, advice=advice),
         status_code=status,
         error_code=said.code,
@@ -214,16 +206,17 @@ def _error(  # noqa: PLR0913 - what _row found and where it happened
         endpoint=endpoint,
         host=host,
         retry_after=said.retry_after,
-        limit_type=find_limit(said) if row.leaf is Leaf.RATE_LIMIT else said.limit_type,
+        limit_type=find_limit(said) if meaning.kind is DatabricksRateLimitError else said.limit_type,
         auth=auth,
         detail=scrub(said.message),
     )
     if said.provider:
         error.provider = scrub(said.provider)
     if isinstance(error, DatabricksRefusalError) and said.guardrail is not None:
-        error.side, error.guardrail, error.categories = said.guardrail[:3]
-    if row.lasting:
-        error.__dict__["is_retryable"] = False  # of this one; the class may be tried again
+        verdict = said.guardrail
+        error.side, error.guardrail, error.categories = verdict.side, verdict.name, verdict.categories
+    if meaning.lasting:
+        error.__dict__["is_retryable"] = False  # this error is not retryable, others of its class are
     return error
 
 

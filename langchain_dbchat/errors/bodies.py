@@ -1,27 +1,24 @@
-"""Reads what a server says when it refuses: error bodies in every shape.
+"""Read what a server says when it refuses: error bodies of every shape.
 
-A refusal comes from several authors: the workspace, the serving endpoint, the model's own provider behind it, an
-agent server, a proxy in between, or a login page. Each has its own JSON, and each may be wrapped in the next one's
-``message`` as JSON text.
+A refusal may come from the workspace, the serving endpoint, the provider of an external model, an agent server, a proxy
+or a login page. Each has its own JSON, and each may be wrapped in the next one's ``message`` as JSON text.
 
-Rule 1. Read inwards until there are words. Keys with known meanings are asked first (`_WORDS`); an object of unknown
-shape is read through its only text or object, else it is quoted as JSON. A body with words in it is never reported as a
+Rule 1. Read inwards until there are words. Keys with known meanings are read first (`_WORDS`); an object of unknown
+shape is read through its only text or object, or else quoted as JSON. A body with words in it is never reported as a
 refusal without an explanation.
-
 Rule 2. Shapes: ``{"error_code", "message"}``; the same with a number as code; ``{"error": {"message", "type",
 "code"}}``; ``{"error": "..."}``; ``{"detail": ...}`` (FastAPI, MLflow scoring, RFC 9457); ``{"error",
 "error_description"}`` (OAuth); ``{"type": "error", "code", "message"}`` (Responses); ``{"type": "error", "error":
 {...}}`` (Anthropic); ``{"__type", "message"}`` (AWS); ``[{"error": {"code", "message", "status"}}]`` (Google); an event
 stream with an error event (LiteLLM proxy); text, possibly ``ERROR_CODE: message`` or words before JSON or a Python dict
 ("Error code: 400 - {'error': ...}", as agents quote the OpenAI client); HTML; nothing.
-
-Rule 3. The outermost code wins because the outermost author speaks for the whole call, except that a code that says no
-more than a status (`VAGUE_CODES`) gives way to any other.
-
-Rule 4. An external model's error is the provider's: ``{"external_model_provider", "external_model_error": object, text
-or web page}``, bare or as JSON text in ``message``; older ``{"error": "Received error from openai",
-"external_model_message": {...}}``. Its words, codes and status go before those of everything that wraps it, because the
-wrapper's code can be wrong (wire facts 6.4; databricks-ai-bridge #211).
+Rule 3. The outermost code counts, because its author answers for the whole call. A code that says no more than a status
+(`VAGUE_CODES`) counts only if there is no other.
+Rule 4. An external model's error comes from its provider: ``{"external_model_provider", "external_model_error": object,
+text or web page}``, bare or as JSON text in ``message``; older ``{"error": "Received error from openai",
+"external_model_message": {...}}``. Its words, codes and status count before those around it, because the wrapper's code
+can be wrong (wire facts 6.4; databricks-ai-bridge #211).
+Rule 5. A number may be anything that JSON or a header can hold: of thousands of digits, NaN, infinite, negative.
 """
 
 from __future__ import annotations
@@ -30,19 +27,19 @@ import ast
 import math
 import re
 import time
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json, to_json
 
 from langchain_dbchat.errors.guardrails import Guardrail, blocks, finish_reason_of, guardrail_in_words, read_guardrail
-from langchain_dbchat.errors.pages import page_words
-from langchain_dbchat.errors.redaction import scrub
+from langchain_dbchat.errors.html_pages import page_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["VAGUE_CODES", "ErrorBody", "read_error_body", "read_error_value", "read_retry_after", "scrub"]
+__all__ = ["VAGUE_CODES", "ErrorBody", "read_error_body", "read_error_value", "read_retry_after"]
 
 VAGUE_CODES: dict[str, int] = {
     "BAD_REQUEST": 400,
@@ -66,12 +63,13 @@ VAGUE_CODES: dict[str, int] = {
 """Codes that say no more than a status does, and that status. Compared in upper case."""
 
 
-class ErrorBody(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ErrorBody:
     """What an error body says, whatever its shape.
 
     Attributes:
-        message: The server's own words, unwrapped; empty if there are none. Not scrubbed.
-        code: The textual error code that says the most, such as ``ENDPOINT_NOT_FOUND``.
+        message: The server's own words, unwrapped; empty if there are none. Secrets are not masked yet.
+        code: The most specific textual error code, such as ``ENDPOINT_NOT_FOUND``.
         status: A status given as a number within the body (``"error_code": 401``, ``"code": "429"``).
         retry_after: Seconds to wait, where the body names them.
         limit_type: The limit that was hit, where the body names it.
@@ -96,9 +94,9 @@ class ErrorBody(NamedTuple):
     codes: tuple[str, ...] = ()
 
     def with_codes(self, codes: tuple[str, ...]) -> ErrorBody:
-        """Return the same with other codes, and the one among them that says the most."""
+        """Return the same with other codes, and with the most specific of them as `code`."""
         telling = next((code for code in codes if code.upper() not in VAGUE_CODES), None)
-        return self._replace(codes=codes, code=telling or (codes[0] if codes else None))
+        return replace(self, codes=codes, code=telling or (codes[0] if codes else None))
 
 
 _DEPTH = 6  # JSON text within JSON text: three layers were seen (workspace, gateway, provider)
@@ -108,6 +106,7 @@ _PAGE_WITHIN = re.compile(r"<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 _WORDS_LIMIT = 8_000  # characters in which a guardrail's words are looked for
 _LITERAL_LIMIT = 20_000  # characters of a Python dict that is read
 _STATUSES = range(400, 600)
+_YEAR = 31_536_000.0  # seconds
 _CODE = re.compile(r"[A-Za-z][\w.#:-]{1,100}")
 _NO_CODES = frozenset({"error", "object", "none", "null", "about:blank", "exception"})
 _CODE_KEYS = ("error_code", "code", "type", "status", "__type", "Code", "errorCode", "error_type")
@@ -162,7 +161,7 @@ def read_error_value(value: Any, depth: int = 0) -> ErrorBody:
     if isinstance(value, list):
         items = [_read_item(item, depth) for item in value]
         first = next((item for item in items if item.message), ErrorBody())
-        return first._replace(message="; ".join(filter(None, (item.message for item in items))))
+        return replace(first, message="; ".join(filter(None, (item.message for item in items))))
     return ErrorBody(message="" if value is None else str(value))
 
 
@@ -194,7 +193,7 @@ def _read_quoting(text: str, depth: int) -> ErrorBody | None:
             return None
         start, said = page.start(), _read_page(text[page.start() :])
     before = text[:start].rstrip(" \n:-")
-    return said._replace(message=f"{before}: {said.message}") if said.message and before else None
+    return replace(said, message=f"{before}: {said.message}") if said.message and before else None
 
 
 def _parsed(text: str) -> Any:
@@ -228,13 +227,14 @@ def _read_object(value: Mapping[str, Any], depth: int) -> ErrorBody:
         status = said.status or next(
             (VAGUE_CODES[code] for code in map(str.upper, said.codes) if code in VAGUE_CODES), None
         )
-        said = said._replace(provider=_provider(value), status=status)
+        said = replace(said, provider=_provider(value), status=status)
     said = said.with_codes((*said.codes, *own) if said.provider else (*own, *said.codes))
     status = next(filter(None, (_status(value.get(key)) for key in _STATUS_KEYS)), None)
     guardrail = said.guardrail or read_guardrail(value)
     message = said.message or (guardrail.describe() if guardrail else "") or _leftover(value)
     wait = _seconds(value.get("retry_after"))
-    return said._replace(
+    return replace(
+        said,
         message=message,
         status=(said.status or status) if said.provider else (status or said.status),
         retry_after=said.retry_after if wait is None else wait,
@@ -246,7 +246,7 @@ def _read_object(value: Mapping[str, Any], depth: int) -> ErrorBody:
 
 
 def _candidates(value: Mapping[str, Any]) -> Iterator[Any]:
-    """Give the places where words may stand, the most likely first."""
+    """Yield the values that may contain the words, the most likely first."""
     yield from (value[key] for key in _PROVIDER_KEYS if value.get(key))
     error = value.get("error")
     if isinstance(error, (dict, list)):
@@ -263,7 +263,7 @@ def _candidates(value: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _leftover(value: Mapping[str, Any]) -> str:
-    """Quote what is left of an object that has no words in a known place."""
+    """Quote an object that has no words under a known key, without its facts."""
     rest = {
         key: inner for key, inner in value.items() if key not in _FACTS and inner not in (None, "", [], {}, "error")
     }
@@ -271,7 +271,7 @@ def _leftover(value: Mapping[str, Any]) -> str:
 
 
 def _codes(value: Mapping[str, Any]) -> Iterator[str]:
-    """Give the textual codes of an object, the most telling key first."""
+    """Yield the textual codes of an object, the most specific key first."""
     for key in _CODE_KEYS:
         code = value.get(key)
         if isinstance(code, str):
@@ -307,7 +307,7 @@ def _read_item(item: Any, depth: int) -> ErrorBody:
 
 
 def _read_event_stream(text: str) -> ErrorBody:
-    """Read an error that came as an event stream: the event that is called an error, else the first with words."""
+    """Read an error that came as an event stream: the event with the name ``error``, else the first with words."""
     found = ErrorBody()
     for block in re.split(r"\r?\n\r?\n|\r\r", text):
         lines = block.splitlines()
@@ -332,7 +332,7 @@ def _status(value: Any) -> int | None:
     """Read a status that a body gives as a number or, as LiteLLM does, as a string of digits."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value[:4])
-    return value if isinstance(value, int) and value in _STATUSES else None
+    return int(value) if isinstance(value, (int, float)) and value in _STATUSES else None
 
 
 def _text(value: Any) -> str | None:
@@ -340,19 +340,24 @@ def _text(value: Any) -> str | None:
 
 
 def _seconds(value: Any) -> float | None:
+    """Read a number of seconds, or a string of it; None if it is neither, or not finite.
+
+    A negative number counts as zero. A number beyond a year counts as a year, because locks and sleeps refuse larger
+    ones.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
         seconds = float(value)
     except (ValueError, OverflowError):  # OverflowError: a whole number of hundreds of digits
         return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+    return min(max(0.0, seconds), _YEAR) if math.isfinite(seconds) else None
 
 
 def read_retry_after(headers: Mapping[str, str], body: ErrorBody) -> float | None:
     """Read how long the server asks to wait.
 
-    A date is compared with the server's own ``Date``, so that a wrong clock on either side does no harm.
+    A date is compared with the server's own ``Date``, so a wrong clock on either side does not matter.
 
     Args:
         headers: The response's headers, with lower-case names.
@@ -370,12 +375,12 @@ def read_retry_after(headers: Mapping[str, str], body: ErrorBody) -> float | Non
         until = _date(value)
         if until is not None:
             now = _date(headers.get("date", ""))
-            seconds = max(0.0, until - (time.time() if now is None else now))
+            seconds = _seconds(until - (time.time() if now is None else now))
     return body.retry_after if seconds is None else seconds
 
 
 def _date(value: str) -> float | None:
     try:
         return parsedate_to_datetime(value).timestamp()
-    except (TypeError, ValueError, OverflowError):  # 3.10 also raises TypeError for a text that is no date
+    except (TypeError, ValueError, OverflowError):  # Python 3.10 raises TypeError for a text that is not a date
         return None

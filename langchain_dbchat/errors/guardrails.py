@@ -1,24 +1,22 @@
-"""Reads what a guardrail or a content filter says when it blocks a call.
+"""Read what a guardrail or a content filter says when it blocks a call.
 
 Rule 1. Databricks AI gateway: ``{"input_guardrail": [{"flagged": true, "categories": {"privacy": true, ...},
 "pii_detection": null, "anonymized_input": null}], "finishReason": "input_guardrail_triggered"}`` (wire facts 6.4), and
-``output_guardrail`` likewise. Found personal data is told as ``"flagged": false, "pii_detection": true``. The same keys
-stand in answers that were let through; only the finish reason says that a call was blocked.
-
+``output_guardrail`` likewise. Personal data is reported as ``"flagged": false, "pii_detection": true``. The same keys
+stand in answers that were not blocked; only the finish reason says that a call was blocked.
 Rule 2. Unity AI gateway: words only, "Request blocked by input guardrail 'no-secrets'", "Output guardrail 'x' failed to
 evaluate".
-
 Rule 3. Azure OpenAI: ``{"error": {"code": "content_filter", "innererror": {"content_filter_result": {"violence":
 {"filtered": true, "severity": "medium"}, "jailbreak": {"filtered": true, "detected": true}}}}}``
 (https://learn.microsoft.com/azure/ai-services/openai/concepts/content-filter). OpenAI: ``content_policy_violation``.
-
 Rule 4. The text that was checked (``anonymized_input``) is the caller's own: it is never repeated in the error.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,7 +32,7 @@ FILTER_CODES = frozenset(
         "GUARDRAIL_INTERVENED",
     }
 )
-"""Codes with which providers say that a content filter of theirs refused."""
+"""Codes of providers that mean: a content filter refused."""
 
 _REASON = re.compile(r"(?i)(?:(input|output)_?)?guardrail_?(?:triggered|intervened|blocked|violat\w*)")
 _SIDES = ("input", "output")
@@ -44,7 +42,7 @@ _WORDS = re.compile(
     r"violat\w+|rejected))"
 )
 _SIDE_IN_WORDS = re.compile(r"(?i)\b(input|output)\s+guard-?rail")
-_NAME_IN_WORDS = re.compile(r"(?i)guard-?rails?\s*[:(]?\s*['\"`]([^'\"`\n]{1,200})['\"`]")
+_NAME_IN_WORDS = re.compile(r"(?i)guard-?rails?\s{0,4}[:(]?\s{0,4}['\"`]([^'\"`\n]{1,200})['\"`]")
 # Keys of an entry that are not findings: numbers, verdicts about everything, and the caller's own text.
 _NO_FINDING = frozenset(
     {"flagged", "filtered", "detected", "anonymized_input", "anonymized_output", "include_in_response"}
@@ -52,8 +50,9 @@ _NO_FINDING = frozenset(
 _NAMES = ("name", "guardrail_name", "guardrail", "label", "type")
 
 
-class Guardrail(NamedTuple):
-    """Who blocked a call, and why.
+@dataclass(frozen=True, slots=True)
+class Guardrail:
+    """The verdict of a guardrail: who blocked a call, and why.
 
     Attributes:
         side: ``input`` or ``output``; None if it is not known.
@@ -68,7 +67,7 @@ class Guardrail(NamedTuple):
     words: str = ""
 
     def describe(self) -> str:
-        """Write it as one sentence without a full stop."""
+        """Describe the verdict in one sentence without a full stop."""
         side = f"{self.side.capitalize()} guardrail" if self.side else "Guardrail"
         name = f" {self.name!r}" if self.name else ""
         found = f": {', '.join(self.categories)}" if self.categories else ""
@@ -116,7 +115,7 @@ def read_guardrail(value: Mapping[str, Any]) -> Guardrail | None:
 
 
 def guardrail_in_words(text: str) -> Guardrail | None:
-    """Recognise a guardrail that speaks in words only.
+    """Recognise a guardrail that answers in words only.
 
     Args:
         text: The server's words.
@@ -138,7 +137,7 @@ def _read_filter(value: Mapping[str, Any]) -> Guardrail | None:
 
 
 def _findings(entries: Any) -> tuple[str, ...]:
-    """Name what was found, each once."""
+    """List what was found, each once."""
     return tuple(dict.fromkeys(_found(entries)))
 
 
@@ -159,7 +158,7 @@ def _found(value: Any) -> Iterator[str]:
 
 
 def _entities(value: Any) -> Iterator[str]:
-    """Name the kinds of personal data, in the shapes in which detectors list them."""
+    """List the kinds of personal data, in the shapes that detectors use."""
     for item in value if isinstance(value, list) else ():
         kind = item.get("entity_type") or item.get("type") if isinstance(item, dict) else item
         if isinstance(kind, str):
@@ -174,7 +173,7 @@ def _name(entries: Any) -> str | None:
 
 
 def _reject_words(value: Mapping[str, Any], entries: Any) -> str:
-    """Take the words that a custom guardrail has for the user."""
+    """Find the words that a custom guardrail has for the user."""
     places = [value, *(entries if isinstance(entries, list) else [entries])]
     words = [place.get(key) for place in places if isinstance(place, dict) for key in ("reject_message", "reason")]
     return next((text for text in words if isinstance(text, str) and text), "")

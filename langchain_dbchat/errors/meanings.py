@@ -1,22 +1,33 @@
-"""What a refusal means: codes, statuses and words, each with the leaf of the error tree and the advice that go with it.
+"""Find what a refusal means: codes, statuses and words, each with the class of error and the advice that fit.
 
-Rule 1. All of it is data, so that a new code is a new line. Asked in this order: codes that say more than a status
-(`_BY_CODE`); of an external model's error the provider's own status; the HTTP status (`_BY_STATUS`); and in a stream,
-where there is no status, codes that are vague.
-
-Rule 2. Words decide what no code tells: an expired token, a network that refuses the caller's machine, a login page,
-and an input that is too long (`overflow`). What a refusal is about beyond its leaf is `advice`.
-
-Rule 3. A provider that refuses the key of an external model does not refuse the caller: this is a leaf of its own, and
-never a reason to ask for another token.
+Rule 1. The meanings are data, so that a new code is a new line. They are searched in this order: codes that say more
+than a status (`_BY_CODE`); the provider's own status, for an external model's error; the HTTP status (`_BY_STATUS`);
+and in a stream, where there is no status, codes that are vague.
+Rule 2. Words decide where no code does: an expired token, a network that refuses the caller's machine, a login page,
+and an input that is too long (`overflow`). More specific advice is in `advice`.
+Rule 3. A provider that refuses the key of an external model does not refuse the caller. It has a class of its own, and
+it is never a reason to ask for another token.
 """
 
 from __future__ import annotations
 
 import re
-from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.errors import (
+    DatabricksAPIError,
+    DatabricksAuthenticationError,
+    DatabricksContextOverflowError,
+    DatabricksInvalidRequestError,
+    DatabricksNotFoundError,
+    DatabricksPermissionDeniedError,
+    DatabricksProviderAuthenticationError,
+    DatabricksRateLimitError,
+    DatabricksRefusalError,
+    DatabricksTimeoutError,
+    MalformedResponseError,
+)
 from langchain_dbchat.errors.advice import PROVIDER_ADVICE, QUOTA, special_advice
 from langchain_dbchat.errors.bodies import VAGUE_CODES, ErrorBody, read_error_value
 from langchain_dbchat.errors.guardrails import FILTER_CODES, Guardrail, blocks, finish_reason_of
@@ -25,99 +36,100 @@ from langchain_dbchat.errors.overflow import is_overflow
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["GARBLED", "Leaf", "Row", "compose", "describe", "find_limit", "find_row", "read_event"]
+    from langchain_dbchat.errors import DatabricksError
+    from langchain_dbchat.errors.advice import Kinds
+
+__all__ = ["GARBLED", "Meaning", "compose", "describe", "find_limit", "find_meaning", "read_event"]
 
 
-class Leaf(Enum):
-    """The leaves of the error tree that a server's answer can lead to."""
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """The meaning of a refusal.
 
-    AUTHENTICATION = "authentication"
-    PROVIDER_AUTHENTICATION = "provider authentication"
-    PERMISSION_DENIED = "permission denied"
-    INVALID_REQUEST = "invalid request"
-    CONTEXT_OVERFLOW = "context overflow"
-    REFUSAL = "refusal"
-    NOT_FOUND = "not found"
-    RATE_LIMIT = "rate limit"
-    API = "api"
-    TIMEOUT = "timeout"
-    MALFORMED = "malformed"
+    Attributes:
+        kind: The class of the error that it becomes.
+        advice: What the caller can do about it.
+        lasting: Whether the same request will always fail.
+    """
 
-
-class Row(NamedTuple):
-    """One kind of refusal: the error it becomes, what the caller can do about it, and whether it stays as it is."""
-
-    leaf: Leaf
+    kind: type[DatabricksError]
     advice: str
     lasting: bool = False
 
 
 _LIST = "`databricks serving-endpoints list` and the Serving page of the workspace show the names that exist"
 _SERVER = "This is a failure of the server. Try again later; if it stays, report the request id to Databricks."
-_BY_STATUS: dict[int, Row] = {
-    400: Row(
-        Leaf.INVALID_REQUEST,
+_BY_STATUS: dict[int, Meaning] = {
+    400: Meaning(
+        DatabricksInvalidRequestError,
         "Change the request as the server says; if it names a parameter, this endpoint's model does not take it.",
     ),
-    401: Row(
-        Leaf.AUTHENTICATION,
+    401: Meaning(
+        DatabricksAuthenticationError,
         "The credentials came from: {auth}. Check that they belong to {host} and have not expired, or give others.",
     ),
-    403: Row(
-        Leaf.PERMISSION_DENIED,
+    403: Meaning(
+        DatabricksPermissionDeniedError,
         "The caller (credentials from: {auth}) needs CAN QUERY on {endpoint}; ask its owner. "
         "An IP access list of the workspace may also refuse this machine.",
     ),
-    404: Row(
-        Leaf.NOT_FOUND,
+    404: Meaning(
+        DatabricksNotFoundError,
         f"Check the name of {{endpoint}}; {_LIST}. Names with dots (system.ai.*) are served by the AI gateway only.",
     ),
-    407: Row(
-        Leaf.INVALID_REQUEST,
+    407: Meaning(
+        DatabricksInvalidRequestError,
         "A proxy between here and {host} asks for a user name and a password: put them into its address, "
         "HTTPS_PROXY=http://user:password@proxy:port, or let NO_PROXY name the host.",
     ),
-    408: Row(Leaf.TIMEOUT, "Try again, stream the answer, or ask for a shorter one."),
-    413: Row(
-        Leaf.INVALID_REQUEST,
+    408: Meaning(DatabricksTimeoutError, "Try again, stream the answer, or ask for a shorter one."),
+    413: Meaning(
+        DatabricksInvalidRequestError,
         "The request is too large: model serving takes 4 MB (16 MB for custom models). Send fewer or smaller contents.",
     ),
-    425: Row(Leaf.API, _SERVER),
-    429: Row(
-        Leaf.RATE_LIMIT,
+    425: Meaning(DatabricksAPIError, _SERVER),
+    429: Meaning(
+        DatabricksRateLimitError,
         "Send fewer requests at once (LangChain's rate_limiter and max_concurrency help), wait as long as the server "
         "asks, or use an endpoint with provisioned throughput.",
     ),
-    500: Row(Leaf.API, _SERVER),
-    501: Row(
-        Leaf.API,
+    500: Meaning(DatabricksAPIError, _SERVER),
+    501: Meaning(
+        DatabricksAPIError,
         "This workspace does not offer this API, such as the AI gateway: name a serving endpoint (databricks-...) "
         "instead of system.ai.*, or ask an administrator to enable the gateway.",
         lasting=True,
     ),
-    503: Row(
-        Leaf.API,
+    503: Meaning(
+        DatabricksAPIError,
         "The endpoint has no free capacity or is starting up. Try again later, or see its state on the Serving page.",
     ),
-    504: Row(Leaf.TIMEOUT, "The endpoint took too long. Stream the answer, or ask for a shorter one."),
+    504: Meaning(DatabricksTimeoutError, "The endpoint took too long. Stream the answer, or ask for a shorter one."),
 }
-_LOGIN = Row(
-    Leaf.AUTHENTICATION,
+_LOGIN = Meaning(
+    DatabricksAuthenticationError,
     "The answer leads to a login page: the host is wrong, or the credentials (from: {auth}) do not sign in there. "
     "Check DATABRICKS_HOST, here {host}.",
 )
-_PAGE = Row(
-    Leaf.MALFORMED,
+_PAGE = Meaning(
+    MalformedResponseError,
     "This is a web page and not the API: a login page, or a host that is not a Databricks workspace. "
     "Check DATABRICKS_HOST, here {host}, and the credentials (from: {auth}).",
 )
-_REDIRECT = Row(Leaf.MALFORMED, "Redirects are not followed. Set DATABRICKS_HOST to the workspace's own URL.")
-GARBLED = Row(
-    Leaf.MALFORMED, "Check that {host} is a Databricks workspace and that no proxy in between changes answers."
+_REDIRECT = Meaning(
+    MalformedResponseError, "Redirects are not followed. Set DATABRICKS_HOST to the workspace's own URL."
 )
-_OVERFLOW = Row(
-    Leaf.CONTEXT_OVERFLOW, "Send fewer or shorter messages; trim_messages of langchain-core can cut a history."
+GARBLED = Meaning(
+    MalformedResponseError, "Check that {host} is a Databricks workspace and that no proxy in between changes answers."
 )
+_OVERFLOW = Meaning(
+    DatabricksContextOverflowError, "Send fewer or shorter messages; trim_messages of langchain-core can cut a history."
+)
+
+# Classes as which servers report what a guardrail blocked, or an input that is too long.
+_MAY_BE_BLOCKED: Kinds = frozenset({DatabricksInvalidRequestError, DatabricksPermissionDeniedError, DatabricksAPIError})
+# Classes of a provider's errors that the caller can fix.
+_FOR_THE_CALLER: Kinds = frozenset({DatabricksInvalidRequestError, DatabricksNotFoundError})
 
 # Codes that say more than a status: the row of the status that they stand for.
 _BY_CODE: dict[str, int] = {
@@ -160,16 +172,16 @@ _BY_CODE: dict[str, int] = {
     "UNRECOGNIZEDCLIENTEXCEPTION": 401,
     "EXPIREDTOKENEXCEPTION": 401,
 }
-_REFUSAL = Row(
-    Leaf.REFUSAL,
+_REFUSAL = Meaning(
+    DatabricksRefusalError,
     "Sending the same again will not help: change the messages, or ask whoever configures the guardrail of {endpoint}.",
 )
-_FILTER = Row(
-    Leaf.REFUSAL,
+_FILTER = Meaning(
+    DatabricksRefusalError,
     "The provider's content filter refused. Sending the same again will not help: change the messages.",
 )
-_NO_VERDICT = Row(
-    Leaf.REFUSAL,
+_NO_VERDICT = Meaning(
+    DatabricksRefusalError,
     "The guardrail itself failed, and it blocks what it cannot judge. Tell whoever configures the guardrail of "
     "{endpoint}.",
 )
@@ -183,7 +195,7 @@ _KEY_WORDS = re.compile(
     r"|(?:invalid|incorrect|expired) (?:x-)?api[ _-]?key",
     re.IGNORECASE,
 )
-# A network that refuses the machine, whoever calls: no other token will help.
+# A network that refuses the machine: no other token helps.
 _NETWORK_WORDS = re.compile(r"\bip (?:access list|acl|address)|network policy|private link", re.IGNORECASE)
 # An OAuth token that has expired: Databricks says 403 "Invalid Token" where others say 401.
 _STALE_TOKEN_WORDS = re.compile(
@@ -191,7 +203,9 @@ _STALE_TOKEN_WORDS = re.compile(
 )
 _ERROR_KEYS = ("error", "error_code", "external_model_error", "external_model_message")
 # An event with nothing but these is an error too: {"detail": "..."}, {"status": 500, "message": "..."}.
-_BARE_KEYS = frozenset({"message", "detail", "msg", "status", "status_code", "code", "type", "title", "request_id"})
+_BARE_KEYS = frozenset(
+    {"message", "detail", "msg", "status", "status_code", "code", "type", "title", "request_id", "retry_after"}
+)
 _LOGIN_WORDS = re.compile(r"log[-_]?in|sign[-_]?in|oidc|oauth|saml|/aad/", re.IGNORECASE)
 _LIMITS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"input tokens per minute|\bITPM\b", re.IGNORECASE), "input_tokens_per_minute"),
@@ -205,7 +219,7 @@ _QUOTED = 2_000  # characters of the server's words that a message quotes
 
 
 def read_event(payload: Any) -> ErrorBody | None:
-    """Take the error out of an event.
+    """Find the error in an event.
 
     These are errors: MLflow's and FMAPI's top-level keys, the two error events of Responses, an external model's error,
     an object with nothing but words and a code, a finish reason that says that a guardrail blocked, and anything that
@@ -215,7 +229,7 @@ def read_event(payload: Any) -> ErrorBody | None:
         payload: The decoded event, or a whole answer.
 
     Returns:
-        What the error says; None if the event is no error.
+        What the error says; None if the event is not an error.
     """
     if not isinstance(payload, dict):
         return read_error_value(payload)
@@ -233,7 +247,7 @@ def read_event(payload: Any) -> ErrorBody | None:
 
 
 def _blocked_choice(payload: Mapping[str, Any]) -> ErrorBody | None:
-    """Find a choice that a guardrail ended; what it found stands in the choice or beside the choices."""
+    """Find a choice that a guardrail ended; its findings are in the choice or beside the choices."""
     choices = payload.get("choices")
     for choice in choices if isinstance(choices, list) else ():
         reason = finish_reason_of(choice) if isinstance(choice, dict) else None
@@ -241,11 +255,11 @@ def _blocked_choice(payload: Mapping[str, Any]) -> ErrorBody | None:
             facts = {key: value for key, value in payload.items() if key != "choices"}
             facts |= {key: value for key, value in choice.items() if key not in {"message", "delta", "index"}}
             said = read_error_value(facts)
-            return said if said.guardrail else said._replace(guardrail=Guardrail())
+            return said if said.guardrail else replace(said, guardrail=Guardrail())
     return None
 
 
-def find_row(status: int | None, said: ErrorBody, location: str) -> Row:
+def find_meaning(status: int | None, said: ErrorBody, location: str) -> Meaning:
     """Find what an answer means.
 
     Args:
@@ -254,29 +268,29 @@ def find_row(status: int | None, said: ErrorBody, location: str) -> Row:
         location: Where a redirect leads, else empty.
 
     Returns:
-        The leaf of the error tree, the advice, and whether the same request will always fail.
+        The meaning.
     """
-    if status is not None and 300 <= status < 400:  # noqa: PLR2004 - the statuses by their numbers
+    if status is not None and 300 <= status < 400:  # noqa: PLR2004  # statuses read best as numbers
         return _LOGIN if _LOGIN_WORDS.search(location) else _REDIRECT
-    if status is not None and status < 300:  # noqa: PLR2004 - the same
+    if status is not None and status < 300:  # noqa: PLR2004  # as above
         return _PAGE if said.page else GARBLED
-    return _refused_row(_status_meant(status, said), said)
+    return _meaning_of_refusal(_status_meant(status, said), said)
 
 
-def _refused_row(found: int, said: ErrorBody) -> Row:
-    """Find what a refusal with a status of 400 or more means."""
+def _meaning_of_refusal(found: int, said: ErrorBody) -> Meaning:
+    """Find the meaning of a refusal with a status of 400 or more."""
     codes = {code.upper() for code in said.codes}
-    row = _BY_STATUS.get(found) or _BY_STATUS[400 if found < 500 else 500]  # noqa: PLR2004 - the same
+    meaning = _BY_STATUS.get(found) or _BY_STATUS[400 if found < 500 else 500]  # noqa: PLR2004  # as above
     if not codes.isdisjoint(_QUOTA_CODES):
-        return Row(Leaf.RATE_LIMIT, QUOTA, lasting=True)
-    if row.leaf in {Leaf.INVALID_REQUEST, Leaf.PERMISSION_DENIED, Leaf.API}:
+        return Meaning(DatabricksRateLimitError, QUOTA, lasting=True)
+    if meaning.kind in _MAY_BE_BLOCKED:
         if said.guardrail is not None or not codes.isdisjoint(FILTER_CODES):
             return _refusal(said)
-        if row.leaf is not Leaf.PERMISSION_DENIED and is_overflow(said.message, codes):
+        if meaning.kind is not DatabricksPermissionDeniedError and is_overflow(said.message, codes):
             return _OVERFLOW
     if said.page and not said.provider:
-        return Row(row.leaf, _PAGE.advice) if found in {400, 404, 405} else row
-    return _advised(row, said)
+        return Meaning(meaning.kind, _PAGE.advice) if found in {400, 404, 405} else meaning
+    return _advised(meaning, said)
 
 
 def _status_meant(status: int | None, said: ErrorBody) -> int:
@@ -285,29 +299,27 @@ def _status_meant(status: int | None, said: ErrorBody) -> int:
     found = next((_BY_CODE[code] for code in codes if code in _BY_CODE), None)
     found = found or (said.status if said.provider else None) or status
     found = found or next((VAGUE_CODES[code] for code in codes if code in VAGUE_CODES), 500)
-    if said.provider and found == 400 and _KEY_WORDS.search(said.message):  # noqa: PLR2004 - the same
+    if said.provider and found == 400 and _KEY_WORDS.search(said.message):  # noqa: PLR2004  # as above
         return 401
-    if found == 403 and _STALE_TOKEN_WORDS.search(said.message):  # noqa: PLR2004 - the statuses by their numbers
+    if found == 403 and _STALE_TOKEN_WORDS.search(said.message):  # noqa: PLR2004  # statuses read best as numbers
         return 401
-    if found == 401 and _NETWORK_WORDS.search(said.message):  # noqa: PLR2004 - the same
+    if found == 401 and _NETWORK_WORDS.search(said.message):  # noqa: PLR2004  # as above
         return 403
     return found
 
 
-def _advised(row: Row, said: ErrorBody) -> Row:
-    """Give a row the advice that fits the words and who said them."""
-    leaf = row.leaf
-    if said.provider and leaf is Leaf.AUTHENTICATION:
-        leaf = Leaf.PROVIDER_AUTHENTICATION
-    special = special_advice(leaf.value, said.message, said.field)
+def _advised(meaning: Meaning, said: ErrorBody) -> Meaning:
+    """Replace the advice by that which fits the words and their author."""
+    kind = meaning.kind
+    if said.provider and kind is DatabricksAuthenticationError:
+        kind = DatabricksProviderAuthenticationError
+    special = special_advice(kind, said.message, said.field)
     if said.provider:
-        special = (
-            special if leaf in {Leaf.INVALID_REQUEST, Leaf.NOT_FOUND} and special else PROVIDER_ADVICE.get(leaf.value)
-        )
-    return Row(leaf, special or row.advice, row.lasting)
+        special = (special if kind in _FOR_THE_CALLER else None) or PROVIDER_ADVICE.get(kind)
+    return Meaning(kind, special or meaning.advice, meaning.lasting)
 
 
-def _refusal(said: ErrorBody) -> Row:
+def _refusal(said: ErrorBody) -> Meaning:
     if _FAILED_GUARDRAIL.search(said.message):
         return _NO_VERDICT
     filtered = {code.upper() for code in said.codes} & FILTER_CODES
@@ -335,7 +347,7 @@ def describe(start: str, said: ErrorBody, location: str) -> str:
         location: Where a redirect leads, else empty.
 
     Returns:
-        One line (more if the server wrote more), without a full stop of ours.
+        One line, or more if the server wrote more; no full stop is added.
     """
     name = f" {said.code}" if said.code else ""
     to = f", a redirect to {location}" if location else ""
@@ -348,7 +360,7 @@ def describe(start: str, said: ErrorBody, location: str) -> str:
     return f"{start}: {words or verdict}" if words or verdict else f"{start}, with no explanation"
 
 
-def compose(  # noqa: PLR0913 - the parts of one sentence
+def compose(  # noqa: PLR0913  # the parts of one sentence
     what: str,
     *,
     endpoint: str | None = None,

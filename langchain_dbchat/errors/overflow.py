@@ -1,12 +1,10 @@
-"""Recognises that an input is longer than the model's context, by the codes and the words of each server.
+"""Recognise that an input is longer than the model's context, by the codes and the words of each server.
 
-Rule 1. A code decides alone. Words count only if they are the server's own: quoted sentences may be the caller's.
-
+Rule 1. A code alone decides. Words count only if they are the server's own: quoted sentences may be the caller's.
 Rule 2. Words about the limit of the answer ("max_tokens (10000) cannot exceed 8192") are not about the input, even
-where they name the context length as the reason. "You requested 5000 tokens (1000 in the messages, 4000 in the
+where they give the context length as the reason. "You requested 5000 tokens (1000 in the messages, 4000 in the
 completion)" is an overflow, because a shorter input helps.
-
-Rule 3. Each line of a table names whose code or words it holds.
+Rule 3. Each line of a table names the server whose code or words it has.
 """
 
 from __future__ import annotations

@@ -1,18 +1,16 @@
-"""Replaces secrets in a text with ``***`` and leaves the words of the server as they are.
+"""Mask secrets in a text with ``***``, by their form or their name, and keep the words of the server.
 
-Rule 1. What has the form of a token of a known issuer is a secret wherever it stands: Databricks personal access
-tokens and OAuth secrets, JSON Web Tokens, keys of OpenAI, Anthropic, Google, AWS, Groq, xAI and Hugging Face.
-
+Rule 1. Whatever has the form of a token of a known issuer is a secret everywhere: Databricks personal access tokens and
+OAuth secrets, JSON Web Tokens, keys of OpenAI, Anthropic, Google, AWS, Groq, xAI and Hugging Face.
 Rule 2. The value of an ``Authorization`` header, a named secret (``api_key: ...``, ``"password": "..."``,
-``client_secret=...``) and the user part of a URL are secrets because of where they stand.
-
+``client_secret=...``) and the user part of a URL are secrets because of their place.
 Rule 3. Words are not secrets. Servers write ``invalid_api_key: Incorrect API key provided``, ``api_key: Field
-required``, ``client_secret: invalid`` and "Basic Authentication is disabled": codes and sentences survive. A value is a
+required``, ``client_secret: invalid`` and "Basic Authentication is disabled": codes and sentences stay. A value is a
 word if it has only letters (and hyphens between them) and stands in a sentence, or if it is one of the words with which
-servers judge a value (`_JUDGEMENTS`). A password that consists of letters only and stands in the middle of a sentence
-is not recognised by its form.
-
+servers judge a value (`_JUDGEMENTS`). A password of letters only, in the middle of a sentence, is not recognised by its
+form.
 Rule 4. Masking a text twice changes nothing.
+Rule 5. The time is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -60,7 +58,7 @@ _WORD = re.compile(
 )
 _PLACEHOLDER = re.compile(r"(?i)your[_-]|<[a-z]|\$\{?[a-z]|\*+$")
 _SENTENCE = re.compile(r"\s+[(\"'`<\[]?[a-z]{2,}\b|\s+[(\"'`<\[]?[A-Z]{2,}\b|\s+[A-Z][a-z]+\b")
-_LONGEST_WORD = 24  # letters; what is longer without a digit is rather a key
+_LONGEST_WORD = 24  # letters; a longer value is probably a key
 _JUDGEMENTS = re.compile(
     r"(?i)(?:invalid|missing|required|expired|incorrect|wrong|unknown|empty|none|null|nil|true|false|undefined|unset"
     r"|malformed|revoked|rejected|denied|disabled|unauthori[sz]ed|forbidden|unsupported|mismatch|bad|absent|deprecated"
@@ -69,7 +67,7 @@ _JUDGEMENTS = re.compile(
 
 
 def scrub(text: str) -> str:
-    """Take secrets out of a text: tokens, keys, Authorization values, passwords.
+    """Mask the secrets in a text: tokens, keys, Authorization values, passwords.
 
     Args:
         text: Any text that a server or a library wrote.
@@ -113,7 +111,7 @@ def _decoded(value: str) -> bytes:
 
 
 def _mask_if_mixed(match: re.Match[str]) -> str:
-    """Mask what has digits and letters, or what is too long for a word."""
+    """Mask a value that has digits and letters, or is too long for a word."""
     value = match[2]
     mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
     return f"{match[1]}{MASK}" if mixed or len(value) > _LONGEST_WORD else _keep(match)

@@ -1,8 +1,9 @@
-"""What is known of the embedding models that Databricks serves, one row per model, and what endpoints have taught.
+"""Facts of the embedding models that Databricks serves, one row per model.
 
-An endpoint's name is free text, so a row is found by what Databricks itself calls the model: ``databricks-<name>``,
-``system.ai.<name>``, or a name of one's own that holds it. Of any other endpoint nothing is assumed: no instruction is
-sent, no length is watched. Every fact of a row can be set on `DatabricksEmbeddings`, too.
+Rule 1. An endpoint's name is free text, so a row is found by Databricks' own name of the model: ``databricks-<name>``,
+``system.ai.<name>``, or a name of the user's that contains it.
+Rule 2. Of any other endpoint nothing is assumed: no instruction is sent, and the length of texts is not checked.
+Rule 3. Each fact can be set on `DatabricksEmbeddings`, too.
 
 Sources, as of November 2026: Databricks' pages on embedding models and their query format; windows, lengths of vectors
 and refusals as measured on the service in 2026.
@@ -11,48 +12,43 @@ and refusals as measured on the service in 2026.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-__all__ = ["UNKNOWN", "EmbeddingModel", "RequestLimit", "embedding_model_of", "forget", "learn_limit", "limit_of"]
+__all__ = ["UNKNOWN", "EmbeddingModel", "embedding_model_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingModel:
-    """One embedding model."""
+    """The facts of one embedding model.
+
+    Attributes:
+        name: Its name without ``databricks-`` or ``system.ai.``.
+        pattern: Matches the names of endpoints that serve it.
+        window: Tokens of one text that the model reads; None if that is not known.
+        cuts_silently: Whether a longer text is answered with 200 and an embedding of its beginning. GTE does that, and
+            reports 8192 tokens; Qwen3 answers 400. BGE is a BERT like GTE and served alike, so the same is assumed.
+        dimensions: Length of a row.
+        chooses_dimensions: Whether the request may ask for fewer dimensions. Documented for Qwen3 alone ("configurable
+            up to 1024"); GTE answers 400 to the field. True where it is not known, because the server will answer.
+        is_nested: Whether the first n dimensions of a row, scaled to length 1, are an embedding too (by training). Then
+            the client can cut the rows of a server that does not know the field ``dimensions``.
+        normalized: Whether rows have length 1; GTE's have about 24.
+        query_instruction: The ``instruction`` that Databricks documents for queries. It documents none for documents.
+    """
 
     name: str
-    """Its name without ``databricks-`` or ``system.ai.``."""
-
     pattern: re.Pattern[str] | None = None
-    """What an endpoint's name holds that serves it."""
-
     window: int | None = None
-    """Most tokens of one text that the model reads; None where nobody says."""
-
     cuts_silently: bool = False
-    """Whether a longer text is answered with 200 and an embedding of its beginning. GTE does, with a usage that says
-    8192; Qwen3 answers 400. BGE is a BERT like GTE, served alike, and taken to do what GTE does."""
-
     dimensions: int | None = None
-    """Length of a row."""
-
     chooses_dimensions: bool = True
-    """Whether the request may ask for fewer dimensions. Documented for Qwen3 alone ("configurable up to 1024"); GTE
-    answers 400 to the field. True where nobody says: the server will."""
-
     is_nested: bool = False
-    """Whether the first n dimensions of a row, scaled to length 1, are themselves an embedding (trained that way).
-    Then a server that does not know the field ``dimensions`` does no harm: the client cuts the rows."""
-
     normalized: bool | None = None
-    """Whether rows have length 1; GTE's have about 24."""
-
     query_instruction: str = ""
-    """What Databricks documents to send as ``instruction`` with queries. None is documented for documents."""
 
 
 UNKNOWN = EmbeddingModel("unknown")
-"""An endpoint whose name says nothing."""
+"""The model behind an endpoint whose name contains none of the names."""
 
 _ROWS: tuple[EmbeddingModel, ...] = (
     EmbeddingModel(
@@ -93,56 +89,6 @@ def embedding_model_of(endpoint: str) -> EmbeddingModel:
         endpoint: The endpoint's name.
 
     Returns:
-        The row of the model that the name holds, or `UNKNOWN`.
+        The row of the model that the name contains, or `UNKNOWN`.
     """
     return next((row for row in _ROWS if row.pattern is not None and row.pattern.search(endpoint)), UNKNOWN)
-
-
-@dataclass(frozen=True, slots=True)
-class RequestLimit:
-    """The most that an endpoint has been seen to take in one request; None where it has not refused yet."""
-
-    inputs: int | None = None
-    """Texts."""
-
-    size: int | None = None
-    """Bytes."""
-
-
-_limits: dict[tuple[str, str], RequestLimit] = {}
-
-
-def limit_of(address: str, endpoint: str) -> RequestLimit:
-    """Return what an endpoint has taught about the size of a request.
-
-    Args:
-        address: Where it is, as `Link.address` writes it.
-        endpoint: The endpoint's name.
-
-    Returns:
-        The limits, as far as they are known in this process.
-    """
-    return _limits.get((address, endpoint), RequestLimit())
-
-
-def learn_limit(address: str, endpoint: str, *, inputs: int | None = None, size: int | None = None) -> None:
-    """Remember that an endpoint takes no more; a limit is only ever lowered.
-
-    Args:
-        address: Where it is, as `Link.address` writes it.
-        endpoint: The endpoint's name.
-        inputs: Texts in one request.
-        size: Bytes of one request.
-    """
-    known = limit_of(address, endpoint)
-    # One assignment of a new value: threads may lose a lesson, which is then learned again, but never see half of one.
-    _limits[address, endpoint] = replace(
-        known,
-        inputs=min(filter(None, (known.inputs, inputs)), default=None),
-        size=min(filter(None, (known.size, size)), default=None),
-    )
-
-
-def forget() -> None:
-    """Forget the limits of all endpoints."""
-    _limits.clear()

@@ -302,7 +302,7 @@ class Attempt:
         Returns:
             The same with ``***`` where a secret stood.
         """
-        from langchain_dbchat.errors.sent import hider  # noqa: PLC0415  # where something went wrong
+        from langchain_dbchat.errors.sent_secrets import hider  # noqa: PLC0415  # where something went wrong
 
         if self._hide is None:
             sent = self._built  # the headers of a user's client and its authentication stand in what was built

@@ -118,7 +118,7 @@ class Reply:
         try:
             return read(body)
         except DatabricksError:
-            from langchain_dbchat.errors.sent import hide_in_bytes  # noqa: PLC0415  # where something went wrong
+            from langchain_dbchat.errors.sent_secrets import hide_in_bytes  # noqa: PLC0415  # where something went wrong
 
             masked = body if self.hide is None else hide_in_bytes(self.hide, body)
             if masked is body:

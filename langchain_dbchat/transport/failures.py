@@ -21,7 +21,7 @@ from langchain_dbchat.errors import (
 )
 from langchain_dbchat.errors.answers import malformed_response
 from langchain_dbchat.errors.meanings import compose
-from langchain_dbchat.errors.sent import hide_causes
+from langchain_dbchat.errors.sent_secrets import hide_causes
 from langchain_dbchat.transport.exchange import Failure, Request
 from langchain_dbchat.transport.proxied import proxy_failure, proxy_of
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.ways import Way, astream, four_ways, stream
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.errors import ConfigurationError, DatabricksError, DatabricksTimeoutError, StreamInterrupted
+from langchain_dbchat.errors import ConfigurationError, DatabricksError, DatabricksTimeoutError, StreamInterruptedError
 from langchain_dbchat.local import LocalWorkspace
 
 
@@ -111,7 +111,7 @@ def test_no_usage_when_none_is_wanted() -> None:
 def test_a_stream_of_done_alone_is_no_answer(way: Way) -> None:
     reply = Scripted(headers={"content-type": "text/event-stream"}, body=b"data: [DONE]\n\n")
     with ScriptedServer(lambda _: reply) as server:
-        with pytest.raises(StreamInterrupted):
+        with pytest.raises(StreamInterruptedError):
             way(_llm(server), "Hello!")
 
 

@@ -23,7 +23,7 @@ from langchain_dbchat.errors import (
     DatabricksRateLimitError,
     DatabricksTimeoutError,
     MalformedResponseError,
-    StreamInterrupted,
+    StreamInterruptedError,
 )
 from langchain_dbchat.local import FaultProxy, LocalWorkspace, Mishap
 
@@ -108,7 +108,7 @@ def test_a_stream_that_is_cut_keeps_what_had_arrived(
 ) -> None:
     # A reset throws away what was on its way: the drip lets each byte arrive before it.
     mishap = Mishap(cut_after=after, reset=reset, drip=0.001, piece=50)
-    error, requests = _fails(call, workspace, StreamInterrupted, mishap)
+    error, requests = _fails(call, workspace, StreamInterruptedError, mishap)
     assert requests == 1
     assert error.partial is not None
     assert told.startswith(error.partial.text)

@@ -18,7 +18,7 @@ from langchain_dbchat.errors import (
     DatabricksRateLimitError,
     DatabricksTimeoutError,
     MalformedResponseError,
-    StreamInterrupted,
+    StreamInterruptedError,
 )
 
 pytest.importorskip("llmock", reason="needs llmock: pip install llmock (extra test-all)")
@@ -91,7 +91,11 @@ def test_a_limit_that_stays_is_given_up_on(call: Way, mock: Rewriting) -> None:
 @streaming
 @pytest.mark.parametrize(
     ("kind", "error"),
-    [("disconnect", StreamInterrupted), ("truncate", StreamInterrupted), ("malformed", MalformedResponseError)],
+    [
+        ("disconnect", StreamInterruptedError),
+        ("truncate", StreamInterruptedError),
+        ("malformed", MalformedResponseError),
+    ],
 )
 @pytest.mark.parametrize("after", [0, 1, 3])
 def test_a_stream_that_breaks_says_so_and_can_be_asked_for_again(

@@ -19,7 +19,7 @@ from langchain_dbchat.errors import (
     DatabricksError,
     DatabricksInvalidRequestError,
     MalformedResponseError,
-    StreamInterrupted,
+    StreamInterruptedError,
 )
 
 pytestmark = pytest.mark.skipif(
@@ -132,7 +132,7 @@ def test_an_agent_that_crashes(call: Way, host: str) -> None:
 @pytest.mark.parametrize("call", [stream])
 def test_an_agent_that_dies_in_mid_stream(call: Way) -> None:
     with _serving() as url:
-        with pytest.raises(StreamInterrupted) as caught:
+        with pytest.raises(StreamInterruptedError) as caught:
             call(_llm(url, "agent"), "drop")
     assert caught.value.partial is not None
     assert caught.value.partial.text == "You said: "

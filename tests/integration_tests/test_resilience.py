@@ -21,7 +21,7 @@ from langchain_dbchat.errors import (
     DatabricksRateLimitError,
     DatabricksTimeoutError,
     MalformedResponseError,
-    StreamInterrupted,
+    StreamInterruptedError,
 )
 from langchain_dbchat.local import LocalWorkspace
 
@@ -106,7 +106,7 @@ streaming = pytest.mark.parametrize("call", [stream, astream])
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
-        (sse(_event("Hel"), _event("lo"), done=False), StreamInterrupted),
+        (sse(_event("Hel"), _event("lo"), done=False), StreamInterruptedError),
         (sse(_event("Hel"), _event("lo"), {"error": "the model crashed"}), DatabricksError),
         (sse(_event("Hel"), _event("lo"), {"error": {"message": "slow down", "code": 429}}), DatabricksRateLimitError),
         (sse(_event("Hel"), _event("lo"), {"error_code": "INTERNAL_ERROR", "message": "oops"}), DatabricksAPIError),
@@ -128,7 +128,7 @@ def test_a_stream_that_breaks_raises_and_keeps_what_had_arrived(
 def test_bytes_that_are_missing_are_an_interrupted_stream(call: Way) -> None:
     pieces = [sse(_event("Hel"), done=False), sse(_event("lo"), done=False), sse(_event(None, "stop"))]
     with ScriptedServer(lambda _: _streamed(pieces, drop_after=2)) as server:
-        with pytest.raises(StreamInterrupted) as caught:
+        with pytest.raises(StreamInterruptedError) as caught:
             call(_llm(server.url), "Hello!")
     assert caught.value.partial is not None
     assert caught.value.partial.text == "Hello"

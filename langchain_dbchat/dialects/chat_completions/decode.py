@@ -24,7 +24,7 @@ from langchain_dbchat.dialects.shared.fields import storable
 from langchain_dbchat.dialects.shared.parts import SILENT, Part, Text, join_parts
 from langchain_dbchat.dialects.shared.reasoning import PROVIDER
 from langchain_dbchat.dialects.shared.usage import decode_usage
-from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterrupted
+from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterruptedError
 
 if TYPE_CHECKING:
     from langchain_dbchat.dialects.dialect import Target
@@ -277,7 +277,7 @@ class StreamDecoder:
 
         Raises:
             MalformedResponseError: If the stream was none of chat completions.
-            StreamInterrupted: If the answer did not say that it had ended.
+            StreamInterruptedError: If the answer did not say that it had ended.
         """
         strange = self._strange
         if strange is not None and self._hide is not None and (self._facts.finish_reason is None or not self._answered):
@@ -286,7 +286,7 @@ class StreamDecoder:
             raise _no_choices(strange, self._facts.target, self._facts.request_id)
         if self._facts.finish_reason is None and not (self._done and self._answered):
             words = "" if strange is None else f" Before that, the server sent: {_words(strange)}"
-            raise StreamInterrupted(
+            raise StreamInterruptedError(
                 "The stream ended before the answer did: there was no finish reason, and no answer before [DONE]. What "
                 f"had arrived is in the error's `partial`.{words}"
             )
@@ -307,7 +307,7 @@ class StreamDecoder:
         message = self.partial()
         if self._hide is None or self._hide(str(message)) == str(message):
             return message
-        from langchain_dbchat.errors.answers import hide_in_values  # noqa: PLC0415  # where something went wrong
+        from langchain_dbchat.errors.sent_secrets import hide_in_values  # noqa: PLC0415  # where something went wrong
 
         return AIMessage(**hide_in_values(self._hide, dict(message)))
 

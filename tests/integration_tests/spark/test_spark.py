@@ -263,9 +263,9 @@ def test_what_cannot_travel_is_said_on_the_driver() -> None:
     from langchain_dbchat.spark import chat_udf, embed_udf
 
     limiter = InMemoryRateLimiter(requests_per_second=1)
-    with pytest.raises(ConfigurationError, match="say requests_per_second"):
+    with pytest.raises(ConfigurationError, match="give requests_per_second"):
         embed_udf(DatabricksEmbeddings(model="e", rate_limiter=limiter))
-    with pytest.raises(ConfigurationError, match="cannot travel to the executors"):
+    with pytest.raises(ConfigurationError, match="cannot be sent to the executors"):
         chat_udf(ChatDatabricksCompat(model="m", rate_limiter=limiter))
     with pytest.raises(ConfigurationError, match="parallel_tasks"):
         embed_udf(DatabricksEmbeddings(model="e"), requests_per_second=1)

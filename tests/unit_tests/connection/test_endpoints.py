@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from langchain_dbchat.connection.endpoints import LIFETIME, endpoint_of, forget
+from langchain_dbchat.connection.endpoints import LIFETIME, RequestLimit, endpoint_of, forget
 
 
 def test_a_lesson_ends() -> None:
@@ -35,6 +35,15 @@ def test_a_warning_is_new_once_for_each_endpoint() -> None:
         True,
     ]
     assert endpoint_of("https://h", "f").is_new_warning("seed")
+
+
+def test_a_limit_is_only_lowered() -> None:
+    known = endpoint_of("https://h", "e")
+    assert known.limit == RequestLimit()
+    for seen in (RequestLimit(inputs=96), RequestLimit(size=1000), RequestLimit(inputs=200)):
+        known.limit = known.limit.lowered(seen)
+    assert endpoint_of("https://h", "e").limit == RequestLimit(96, 1000)
+    assert endpoint_of("https://h", "f").limit == RequestLimit()
 
 
 def test_all_of_it_is_forgotten_at_once() -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 import pytest
 
+from kit.operations import is_linear
 from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder, decode_answer
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared.answer import Answer
@@ -18,32 +17,6 @@ from langchain_dbchat.dialects.shared.parts import Call
 from langchain_dbchat.models.families import family_of
 
 TARGET = Target("my-own", family_of("my-own"))
-
-
-def _operations(work: Callable[[], Any]) -> int:
-    """Count the bytecode instructions of this package that a piece of work executes."""
-    count = 0
-
-    def trace(frame: FrameType, event: str, _: Any) -> Any:
-        nonlocal count
-        if "langchain_dbchat" not in frame.f_code.co_filename:
-            return None
-        frame.f_trace_opcodes = True
-        count += event == "opcode"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return count
-
-
-def _is_linear(work: Callable[[int], Callable[[], Any]]) -> bool:
-    work(20)()  # what is loaded once
-    return _operations(work(400)) <= 2.2 * _operations(work(200))
 
 
 def _calls(count: int, ids: str) -> list[dict[str, Any]]:
@@ -65,7 +38,7 @@ def test_many_calls_of_a_whole_answer(ids: str) -> None:
         body = json.dumps({"choices": [choice]}).encode()
         return lambda: decode_answer(body, TARGET, None)
 
-    assert _is_linear(work)
+    assert is_linear(work)
 
 
 @pytest.mark.parametrize("index", [True, False])
@@ -87,7 +60,7 @@ def test_many_calls_of_a_stream(ids: str, index: bool) -> None:
 
         return read
 
-    assert _is_linear(work)
+    assert is_linear(work)
 
 
 class _Counted(dict[str, Any]):
@@ -129,7 +102,7 @@ def test_a_name_in_every_fragment() -> None:
 
         return read
 
-    assert _is_linear(work)
+    assert is_linear(work)
 
 
 def test_white_space_after_an_object_does_not_hide_its_end() -> None:

@@ -66,6 +66,7 @@ def test_cutting_keeps_what_fills_the_window() -> None:
         ("prompt is too long: 2000 tokens > 1600 maximum", 784),
         ("input is too long", 735),
         ("at most 512 tokens, error 3", 735),
+        pytest.param(f"{'9' * 5000} tokens > {'1,' * 5000}", 735, id="numbers that are none"),
     ],
 )
 def test_shortening_follows_the_servers_words(refusal: str, kept: int) -> None:

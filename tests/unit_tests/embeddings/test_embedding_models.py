@@ -1,17 +1,10 @@
-"""What is known of embedding models, and what endpoints teach."""
+"""The facts of embedding models."""
 
 from __future__ import annotations
 
 import pytest
 
-from langchain_dbchat.models.embedding_models import (
-    UNKNOWN,
-    RequestLimit,
-    embedding_model_of,
-    forget,
-    learn_limit,
-    limit_of,
-)
+from langchain_dbchat.models.embedding_models import UNKNOWN, embedding_model_of
 
 
 @pytest.mark.parametrize(
@@ -41,15 +34,3 @@ def test_facts() -> None:
     assert gte.query_instruction == ""
     assert qwen.query_instruction.startswith("Given a web search query")
     assert (UNKNOWN.window, UNKNOWN.query_instruction) == (None, "")
-
-
-def test_limits_are_kept_for_each_endpoint_and_only_lowered() -> None:
-    forget()
-    assert limit_of("h", "e") == RequestLimit()
-    learn_limit("h", "e", inputs=96)
-    learn_limit("h", "e", size=1000)
-    learn_limit("h", "e", inputs=200)
-    assert limit_of("h", "e") == RequestLimit(96, 1000)
-    assert limit_of("h", "f") == limit_of("i", "e") == RequestLimit()
-    forget()
-    assert limit_of("h", "e") == RequestLimit()

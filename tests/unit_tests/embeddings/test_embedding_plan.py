@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import random
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.embedding import row_of
+from langchain_dbchat.connection.endpoints import RequestLimit, endpoint_of, forget
 from langchain_dbchat.embeddings.plan import Batch, Plan, Rules
 from langchain_dbchat.embeddings.rows import RowList, Shape
 from langchain_dbchat.errors import (
@@ -25,7 +27,6 @@ from langchain_dbchat.errors import (
     EmbeddingsIncompleteError,
     UnsupportedContentError,
 )
-from langchain_dbchat.models.embedding_models import RequestLimit, forget, limit_of
 
 Server = Callable[[list[str]], Any]
 
@@ -123,7 +124,7 @@ def test_every_good_text_gets_its_row_whatever_happens(
         run.assert_complete_but_for(*(index for index in bad if index < count))
     else:  # a lone batch that was overloaded, or nothing but bad texts
         assert all(row in (None, row_of(text)) for row, text in zip(run.kept.rows, texts, strict=True))
-    assert limit_of("h", "e").inputs is None or limit_of("h", "e").inputs >= most  # type: ignore[operator]  # not None
+    assert endpoint_of("h", "e").limit.inputs is None or endpoint_of("h", "e").limit.inputs >= most  # type: ignore[operator]  # not None
 
 
 def test_texts_travel_in_order_in_batches_of_the_wanted_size() -> None:
@@ -161,7 +162,7 @@ def test_too_many_inputs_splits_and_is_remembered_for_the_endpoint() -> None:
     run = Rehearsal(numbered(25), rules(), server)
     run.assert_complete_but_for()
     assert run.sizes == [10, 4, 4, 2, 4, 4, 4, 3]
-    assert limit_of("h", "e") == RequestLimit(inputs=4)
+    assert endpoint_of("h", "e").limit == RequestLimit(inputs=4)
     assert Rehearsal(numbered(8), rules(), server).sizes == [4, 4]
     assert Rehearsal(numbered(8), rules(endpoint="f"), answer).sizes == [8]
 
@@ -173,13 +174,13 @@ def test_a_request_that_is_too_large_splits_and_is_remembered() -> None:
     run = Rehearsal(["x" * 97] * 24, rules(), server)
     run.assert_complete_but_for()
     assert run.sizes == [10, 5, 5, 5, 5, 4]
-    assert limit_of("h", "e") == RequestLimit(size=520)
+    assert endpoint_of("h", "e").limit == RequestLimit(size=520)
 
 
 def test_a_limit_below_what_was_accepted_is_not_believed() -> None:
     run = Rehearsal(numbered(40), rules(), poisoned("text 25", words="request body too large, says one text"))
     run.assert_complete_but_for(25)
-    assert limit_of("h", "e") == RequestLimit()
+    assert endpoint_of("h", "e").limit == RequestLimit()
     assert max(run.sizes[-2:]) == 10
 
 
@@ -295,11 +296,6 @@ def test_rows_of_the_wrong_shape_stop_the_run() -> None:
         plan.finish()
 
 
-def test_what_is_no_text_is_refused_before_anything_is_sent() -> None:
-    with pytest.raises(TypeError, match="Text 1 is a int, not a string"):
-        Plan(["a", 1], rules(), RowList(2, Shape()))  # type: ignore[list-item]  # the mistake under test
-
-
 def test_what_is_no_unicode_fails_alone_and_is_not_sent() -> None:
     run = Rehearsal(["a", "b\ud800", "c"], rules(), answer)
     assert run.sent == [["a", "c"]]
@@ -387,3 +383,13 @@ def test_the_instruction_counts() -> None:
     texts = [FITS, "word " * 27]
     assert Rehearsal(texts, rule, lambda t: answer(t, lambda _: 3)).sizes == [1, 1]
     assert Rehearsal(texts, rules(window=WINDOW, cuts_silently=True), lambda t: answer(t, lambda _: 3)).sizes == [2]
+
+
+@pytest.mark.parametrize("tokens", [10**400, -5, True, math.nan, math.inf, "70", None, [70]])
+def test_a_count_that_is_not_one_is_not_believed(tokens: Any) -> None:
+    texts = [FITS, "xqzk " * 20, FITS]
+    run = Rehearsal(
+        texts, rules(window=WINDOW, cuts_silently=True), lambda texts: (answer(texts)[0], {"prompt_tokens": tokens})
+    )
+    run.assert_complete_but_for()
+    assert run.sent == [texts]

@@ -31,7 +31,6 @@ from langchain_dbchat.errors import (
     EmbeddingsIncompleteError,
     MalformedResponseError,
 )
-from langchain_dbchat.models import embedding_models
 from langchain_dbchat.transport import limiter as limits
 
 GTE, BGE, QWEN = "databricks-gte-large-en", "databricks-bge-large-en", "databricks-qwen3-embedding-0-6b"
@@ -40,7 +39,6 @@ Embed = Callable[[DatabricksEmbeddings, Sequence[str]], Any]
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    embedding_models.forget()
     endpoints.forget()
     limits._gates.clear()
     yield
@@ -475,6 +473,18 @@ def test_no_thread_is_left_behind_and_one_text_needs_none() -> None:
         embeddings.embed_documents(numbered(50))
         assert threading.current_thread() not in seen - {threading.current_thread()}
         assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.parametrize("tokens", [10**400, -5, True, 1.5, "70", None])
+@two_ways
+def test_usage_that_is_not_a_count_is_not_added(embed: Embed, tokens: Any) -> None:
+    answer = Scripted(
+        {"data": [{"index": 0, "embedding": [1.0]}], "usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
+    )
+    with ScriptedServer(lambda _: answer) as server:
+        embeddings = over(server, GTE, dimensions=None)
+        embed(embeddings, ["word " * 5000])
+    assert embeddings.usage == EmbeddingUsage(requests=1, texts=1)
 
 
 async def test_a_cancelled_run_closes_its_connections() -> None:

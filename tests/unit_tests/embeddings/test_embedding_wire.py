@@ -1,4 +1,4 @@
-"""The embeddings dialect."""
+"""The embeddings API: requests and rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic_core import to_json
 
-from langchain_dbchat.embeddings.wire import Row, decode_embeddings, encode_embedding_request
+from langchain_dbchat.embeddings.wire import Vector, encode_embedding_request, read_rows
 from langchain_dbchat.errors import DatabricksError, DatabricksRateLimitError, MalformedResponseError
 
 
@@ -16,8 +16,13 @@ def row(index: int | None, *values: Any) -> dict[str, Any]:
     return {"object": "embedding", "embedding": list(values), **({} if index is None else {"index": index})}
 
 
-def decode(data: Any, count: int) -> list[Row]:
-    return decode_embeddings(to_json({"data": data}), count, "gte")[0]
+def decode(data: Any, count: int) -> list[Vector]:
+    rows: list[Vector] = []
+    for row in read_rows(to_json({"data": data}), count, "gte")[0]:
+        if isinstance(row, MalformedResponseError):
+            raise row
+        rows.append(row)
+    return rows
 
 
 def test_the_request() -> None:
@@ -28,7 +33,7 @@ def test_the_request() -> None:
 
 def test_rows_are_put_in_order_and_the_usage_is_kept() -> None:
     body = to_json({"data": [row(1, 0.5), row(0, 1.5)], "usage": {"prompt_tokens": 2}})
-    assert decode_embeddings(body, 2, "gte") == ([[1.5], [0.5]], {"prompt_tokens": 2})
+    assert read_rows(body, 2, "gte") == ([[1.5], [0.5]], {"prompt_tokens": 2})
 
 
 def test_texts_that_say_nothing_are_sent_alike() -> None:
@@ -66,7 +71,7 @@ def test_whole_numbers_become_floats() -> None:
         ([row(0, 1.0), row(1, 1.0, None)], "no list of numbers in row 1"),
         ([row(0, 1.0), row(1, 1.0, "2")], "no list of numbers in row 1"),
         ([row(0, 1.0), row(1, True)], "no list of numbers in row 1"),
-        ([row(0, 1.0), [1.0]], "no object"),
+        ([row(0, 1.0), [1.0]], "not an object"),
         ("rows", "instead of 'data'"),
         (None, "instead of 'data'"),
     ],
@@ -80,20 +85,18 @@ def test_an_answer_that_is_not_what_is_owed_raises(data: Any, why: str) -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b"3", b'"data"'])
 def test_a_body_that_is_no_object_raises(body: bytes) -> None:
     with pytest.raises(MalformedResponseError, match="'gte'"):
-        decode_embeddings(body, 1, "gte")
+        read_rows(body, 1, "gte")
 
 
 @pytest.mark.parametrize("data", [[], [{"index": 0, "embedding": [1.0]}]])
 def test_an_error_beside_rows_is_that_error(data: list[Any]) -> None:
     with pytest.raises(DatabricksRateLimitError, match="slow down"):
-        decode_embeddings(
-            to_json({"data": data, "error_code": "REQUEST_LIMIT_EXCEEDED", "message": "slow down"}), 1, "gte"
-        )
+        read_rows(to_json({"data": data, "error_code": "REQUEST_LIMIT_EXCEEDED", "message": "slow down"}), 1, "gte")
 
 
 def test_an_error_in_spite_of_its_status_raises_as_that_error() -> None:
     body = to_json({"error_code": "REQUEST_LIMIT_EXCEEDED", "message": "slow down"})
     with pytest.raises(DatabricksRateLimitError, match="slow down"):
-        decode_embeddings(body, 1, "gte")
+        read_rows(body, 1, "gte")
     with pytest.raises(DatabricksError):
-        decode_embeddings(b'{"error": "boom"}', 1, "gte")
+        read_rows(b'{"error": "boom"}', 1, "gte")

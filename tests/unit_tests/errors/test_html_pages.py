@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from langchain_dbchat.errors.bodies import read_error_body
-from langchain_dbchat.errors.pages import page_words
+from langchain_dbchat.errors.html_pages import page_words
 
 LIMIT = 65_536
 

@@ -12,11 +12,11 @@ import pytest
 from langchain_core import exceptions as core
 from langchain_core.language_models.chat_models import _generate_response_from_error
 from langchain_core.messages import AIMessage
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from langchain_dbchat import errors
 from langchain_dbchat.errors import DatabricksError, ErrorResponse
-from langchain_dbchat.errors.answers import error_from_response, malformed_response
+from langchain_dbchat.errors.answers import error_from_event, error_from_response, malformed_response
 from langchain_dbchat.errors.meanings import compose
 
 PAT = "dapi" + "0123456789abcdef" * 2
@@ -39,6 +39,7 @@ LEAVES: dict[str, tuple[type[BaseException], ...]] = {
     "StreamInterruptedError": (core.ModelConnectionError,),
     "MalformedResponseError": (core.ModelAPIError,),
     "EmbeddingsIncompleteError": (core.ModelError,),
+    "MalformedRowsError": (core.ModelError, core.ModelAPIError),
     "ConfigurationError": (ValueError,),
     "UnsupportedContentError": (ValueError,),
 }
@@ -66,7 +67,12 @@ def test_the_tree_is_complete() -> None:
     kinds: list[type] = [value for value in vars(errors).values() if isinstance(value, type)]
     found = {kind.__name__ for kind in kinds if DatabricksError in kind.__mro__}
     assert found - {"DatabricksError"} == set(LEAVES)
-    assert errors.StreamInterrupted is errors.StreamInterruptedError
+
+
+def test_every_public_error_is_exported_under_one_name() -> None:
+    assert errors.__all__ == sorted({"DatabricksError", "ErrorResponse", *LEAVES})
+    assert all(getattr(errors, name).__name__ == name for name in errors.__all__)
+    assert errors.StreamInterrupted is errors.StreamInterruptedError  # its former name still imports
 
 
 @pytest.mark.parametrize("name", LEAVES)
@@ -303,6 +309,103 @@ def test_retry_after_without_a_date_header_is_counted_from_our_clock() -> None:
     assert 25 < wait <= 30
     assert refusal(503, retry_after="inf").retry_after is None
     assert refusal(503, retry_after="-3").retry_after == 0
+
+
+NO_SECONDS = ["nan", "inf", "-inf", "1e400", "9" * 400, "9" * 5000, "true", "soon", "", "[15]", "0x10"]
+IN_TWO_PLACES = ['{"message": "x", "retry_after": %s}', '{"error": {"message": "x", "retry_after": %s}}']
+
+
+def short(value: Any) -> str:
+    return str(value)[:12]
+
+
+@pytest.mark.parametrize("header", ["retry-after", "retry-after-ms"])
+@pytest.mark.parametrize("value", NO_SECONDS, ids=short)
+def test_a_header_that_names_no_time(header: str, value: str) -> None:
+    body = to_json({"error": {"message": "slow down", "retry_after": 7}})
+    assert error_from_response(status=429, headers={header: value}, body=body).retry_after == 7
+
+
+@pytest.mark.parametrize("place", IN_TWO_PLACES)
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        *((value, None) for value in ("NaN", "Infinity", "-Infinity", "1e400", "9" * 400, "true", "false", "null")),
+        *((f'"{value}"', None) for value in NO_SECONDS if value != "[15]"),
+        ("[15]", None),
+        ('{"seconds": 15}', None),
+        ("-5", 0),
+        ('"-5"', 0),
+        ("-1e300", 0),
+        ("0", 0),
+        ("15", 15),
+        ('"1.5"', 1.5),
+        ("1e308", 31_536_000),
+        ("99999999999999999999", 31_536_000),
+    ],
+    ids=short,
+)
+def test_a_body_that_names_a_time(place: str, value: str, seconds: float | None) -> None:
+    text = place % value
+    assert refusal(429, text.encode()).retry_after == seconds
+    event = error_from_event(from_json(text))
+    assert event is not None
+    assert event.retry_after == seconds
+
+
+@pytest.mark.parametrize("header", ["1e308", "99999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_wait_beyond_a_year_is_a_year(header: str) -> None:
+    assert refusal(429, retry_after=header).retry_after == 31_536_000  # locks and sleeps refuse larger ones
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Wed, 99999999999999999999 Oct 2026 07:28:00 GMT", f"Wed, 21 Oct {'9' * 5000} 07:28:00 GMT", "Wed, 21"],
+    ids=short,
+)
+def test_a_date_that_is_none(header: str) -> None:
+    assert refusal(429, retry_after=header).retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [
+        *((value, None) for value in ("NaN", "Infinity", "1e400", "9" * 400, "true", "-404", "404.5", '"4040"')),
+        *((value, 404) for value in ("404", "404.0", '"404"')),
+    ],
+    ids=short,
+)
+@pytest.mark.parametrize("key", ["status", "code", "error_code", "status_code"])
+def test_a_status_within_an_event(key: str, value: str, status: int | None) -> None:
+    error = error_from_event(from_json(f'{{"error": {{"message": "x", "{key}": {value}}}}}'))
+    assert error is not None
+    assert error.status_code == status
+    assert type(error.status_code) in {int, type(None)}
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-1e400", "9" * 400, "9" * 5000, "true", "-1"], ids=short)
+@pytest.mark.parametrize(
+    "body",
+    [
+        "%s",
+        "[%s]",
+        '{"message": %s}',
+        '{"error": %s}',
+        '{"foo": %s}',
+        '{"detail": [{"loc": ["body", %s], "msg": "m"}]}',
+        '{"error": {"message": "m", "param": %s, "request_id": %s, "limit_type": %s}}',
+        '{"innererror": {"content_filter_result": {"hate": {"filtered": %s}}}}',
+        '{"input_guardrail": %s, "finishReason": %s}',
+        '{"external_model_error": %s, "external_model_provider": %s}',
+        "Error code: 400 - {'error': {'message': %s}}",
+    ],
+)
+def test_a_number_at_any_place_of_a_body(body: str, value: str) -> None:
+    text = body.replace("%s", value)
+    assert refusal(400, text.encode()).status_code == 400
+    if len(value) <= 4_000 and not text.startswith("Error"):
+        error = error_from_event(from_json(text))
+        assert error is None or error.status_code is None
 
 
 def test_pages_are_read_and_named() -> None:

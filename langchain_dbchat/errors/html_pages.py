@@ -1,8 +1,8 @@
-"""Reads a web page that came where an error's body was expected.
+"""Read a web page that came where the body of an error was expected.
 
-Rule 1. Its words are those of ``title``, ``h1`` and ``pre`` elements, the first three of them; else the page's text.
+Rule 1. Its words are those of the first three ``title``, ``h1`` and ``pre`` elements, or else the page's text.
 Rule 2. Scripts, style sheets and comments are not words.
-Rule 3. A page is read once from its start to its end: tags that are opened and never closed cost no more than others.
+Rule 3. A page is read once from start to end: tags that are opened and never closed cost no more than others.
 """
 
 from __future__ import annotations

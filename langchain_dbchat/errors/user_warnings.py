@@ -1,4 +1,4 @@
-"""Warnings that point at the user's line.
+"""Warn the user at their own line of code.
 
 Rule 1. Frames of this package, of LangChain and of what runs their calls are skipped; the first other frame is the
 user's. Python has `skip_file_prefixes` for that since 3.12 only (docs.python.org/3/library/warnings.html).
@@ -15,7 +15,8 @@ import threading
 import warnings
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +44,9 @@ _SKIPPED = frozenset(
 """Top-level modules whose frames are not the user's."""
 
 
-class _Line(NamedTuple):
-    """A line of the user's, as `warnings.warn_explicit` wants it."""
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of the user's code, as `warnings.warn_explicit` takes it."""
 
     filename: str
     lineno: int
@@ -59,7 +61,7 @@ def warn(text: str) -> None:
     """Warn the user, at their own line.
 
     Args:
-        text: What they should know, with the name of the model as they gave it.
+        text: The warning, with the model's name as the user gave it.
     """
     line = _started_at.get() or _users_line(sys._getframe()) or _users_line(_frame_of_main_thread())  # noqa: SLF001  # inspect.currentframe is the same and may be None
     if line is None:  # no code of the user's runs in this thread or in the main thread
@@ -72,16 +74,16 @@ def warn(text: str) -> None:
 
 @contextmanager
 def pointing_here() -> Iterator[None]:
-    """Let warnings of the threads and tasks that are started inside point at the user's line."""
+    """Make warnings of threads and tasks that are started inside point at the user's line."""
     line = None if _started_at.get() else _users_line(sys._getframe())  # noqa: SLF001  # as above
     if line is None:
-        yield  # it is known already, or nobody can tell
+        yield  # it is known already, or cannot be known
         return
     token = _started_at.set(line)
     try:
         yield
     finally:
-        # A coroutine that nobody awaits any more is closed wherever the collector runs: there, nothing was set.
+        # An abandoned coroutine is closed in the context where the collector runs, in which nothing was set.
         with suppress(ValueError):
             _started_at.reset(token)
 

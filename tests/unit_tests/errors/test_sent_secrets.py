@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from langchain_dbchat.errors.redaction import scrub
-from langchain_dbchat.errors.sent import hide_causes, hide_in_bytes, hide_in_values, hider
+from langchain_dbchat.errors.sent_secrets import hide_causes, hide_in_bytes, hide_in_values, hider
 
 TOKEN = "zq7-PLAIN-secret/with+odd=chars"
 FORMS = {

@@ -1,6 +1,6 @@
-r"""Masks the secrets that the client itself sent, in every form in which a server can quote them.
+r"""Mask the secrets that the client itself sent, in every form in which a server can quote them.
 
-A token of no known issuer has no form by which `scrub` could recognise it. But the client knows what it sent.
+`redaction.scrub` cannot recognise a token of an unknown issuer by its form. But the client knows what it sent.
 
 Rule 1. Secrets are the values of headers, of form fields and of URL parameters with a secret's name (``Authorization``,
 ``Cookie``, ``X-Api-Key``, ``?sig=``), without the scheme in front (``Bearer``); of HTTP Basic also what is encoded, and
@@ -9,7 +9,7 @@ Rule 2. They are found as they are; with any of their characters escaped, once o
 Python's ``\x2f``, a URL's ``%2F``, HTML's ``&#47;`` and ``&sol;``); and in Base64, at any place of a longer text.
 Rule 3. Short values and words could also be words of the server. A value that is a word counts from 8 letters on, any
 other from 4 characters on; up to 7 characters, and words, only where no letter, digit or hyphen touches them.
-Rule 4. Mask before a text is cut: the beginning of a secret could not be recognised.
+Rule 4. Mask a text before it is cut, because the beginning of a secret is not recognised.
 Rule 5. The time is linear in the length of the text.
 """
 
@@ -19,8 +19,9 @@ import base64
 import html
 import re
 from bisect import bisect_left
+from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote_plus, unquote, urlsplit
 
 from langchain_dbchat.errors.redaction import MASK, is_word
@@ -45,7 +46,8 @@ _ESCAPE = re.compile(
 _TOUCHING = re.compile(r"[\w-]")
 
 
-class _Secret(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Secret:
     """A secret, and whether it counts only where it stands alone."""
 
     value: str
@@ -132,7 +134,7 @@ def hide_causes(error: BaseException, hide: Hide) -> None:
 
 
 def _values(name: str, value: str) -> Iterator[str]:
-    """Give a field's value, and those of its parts that are secrets on their own."""
+    """Yield a field's value, and those of its parts that are secrets of their own."""
     value = value.strip()
     scheme, _, rest = value.partition(" ")
     yield rest.strip() if rest and scheme.isalpha() else value
@@ -159,7 +161,7 @@ def _secret(value: str) -> _Secret | None:
 
 
 def _needles(secret: _Secret) -> Iterator[_Secret]:
-    """Give what a text is searched for as it is: the secret, with its escapes, and in Base64."""
+    """Yield the strings that a text is searched for: the secret, with escapes, and in Base64."""
     value = secret.value
     forms = {value, value.replace("\\", "\\\\"), value.replace("\\", "\\\\").replace('"', '\\"'), quote_plus(value)}
     yield from (_Secret(form, secret.alone) for form in forms)
@@ -168,7 +170,7 @@ def _needles(secret: _Secret) -> Iterator[_Secret]:
 
 
 def _in_base64(value: str) -> Iterator[str]:
-    """Give the characters of Base64 that stand for a value alone, at each of the three places where it can begin."""
+    """Yield the characters of Base64 that depend on a value alone, for each of its three possible places."""
     data = value.encode("utf-8", "surrogateescape")
     for before in range(3):
         whole = len(data) + before
@@ -178,11 +180,11 @@ def _in_base64(value: str) -> Iterator[str]:
 
 
 def _found(text: str, secret: _Secret) -> Iterator[tuple[int, int]]:
-    value, alone = secret
+    value = secret.value
     start = text.find(value)
     while start >= 0:
         end = start + len(value)
-        if not (alone and (_touches(text[start - 1 : start]) or _touches(text[end : end + 1]))):
+        if not (secret.alone and (_touches(text[start - 1 : start]) or _touches(text[end : end + 1]))):
             yield start, end
         start = text.find(value, end)
 

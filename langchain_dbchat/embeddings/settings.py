@@ -1,0 +1,118 @@
+"""The settings of the embeddings: how texts are batched, and what is asked of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from langchain_core.rate_limiters import BaseRateLimiter
+from pydantic import Field, model_validator
+
+from langchain_dbchat.connection.requests import is_plain_server
+from langchain_dbchat.connection.settings import DatabricksConnection
+from langchain_dbchat.embeddings.rows import Shape
+from langchain_dbchat.embeddings.wire import MAX_INPUTS
+from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.models.embedding_models import UNKNOWN, EmbeddingModel, embedding_model_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["EmbeddingSettings", "EmbeddingSpec"]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSpec:
+    """What is true for the requests and rows of one instance: its own settings, else the facts of its model.
+
+    Attributes:
+        model: The facts of the model behind the endpoint.
+        window: Tokens of one text that the model reads; None if that is not known.
+        dimensions: The request field of that name; None if it is not sent.
+        shape: The shape that rows must have.
+    """
+
+    model: EmbeddingModel
+    window: int | None
+    dimensions: int | None
+    shape: Shape
+
+
+class EmbeddingSettings(DatabricksConnection):
+    """The fields of `DatabricksEmbeddings` besides those of the connection."""
+
+    batch_size: int = Field(default=100, ge=1, le=MAX_INPUTS)
+    """Most texts in one request; Databricks refuses more than 150."""
+
+    max_batch_bytes: int = Field(default=4_000_000, gt=1024)
+    """Most bytes in one request; model serving takes 4 MB."""
+
+    max_batch_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens in one request, by an estimate that is rather too high than too low; unset, no limit."""
+
+    max_concurrency: int = Field(default=8, ge=1)
+    """Most requests at the same time."""
+
+    instruction: str | None = None
+    """What the server puts before queries and documents (LiteLLM's name); the two fields below take precedence."""
+
+    query_instruction: str | None = None
+    """What the server puts before a query; unset, what is documented for the model; ``""`` for nothing."""
+
+    document_instruction: str | None = None
+    """What the server puts before a document; unset, nothing, as documented for all models."""
+
+    query_params: Mapping[str, Any] = Field(default_factory=dict)
+    """Further request fields for queries; they take precedence over the fields above."""
+
+    documents_params: Mapping[str, Any] = Field(default_factory=dict)
+    """Further request fields for documents; they take precedence over the fields above."""
+
+    dimensions: int | None = Field(default=None, ge=1)
+    """Length of a row, where the model offers a choice."""
+
+    normalize: bool = False
+    """Whether this client scales rows to length 1 if the server does not."""
+
+    too_long: Literal["raise", "cut"] = "raise"
+    """What to do with a text that is longer than the model reads."""
+
+    window: int | None = Field(default=None, ge=1)
+    """Tokens of one text that the model reads; unset, what is known of the model. If that is not known either, the
+    length of texts is not checked."""
+
+    show_progress: bool = False
+    """Whether to show a progress bar, in a terminal or a notebook."""
+
+    rate_limiter: BaseRateLimiter | None = Field(default=None, exclude=True, repr=False)
+    """LangChain's rate limiter; asked before each request, not before each text."""
+
+    @model_validator(mode="after")
+    def _check_dimensions(self) -> Self:
+        self.spec()
+        return self
+
+    def spec(self) -> EmbeddingSpec:
+        """Fill what the settings leave open with the facts of the model behind the endpoint.
+
+        Returns:
+            The specification. For another server than a workspace, no facts are assumed.
+
+        Raises:
+            ConfigurationError: If the model does not offer ``dimensions``.
+        """
+        is_plain = is_plain_server(self)
+        model = UNKNOWN if is_plain else embedding_model_of(self.model)
+        wanted = self.dimensions
+        if wanted is not None and model.dimensions is not None:
+            if wanted > model.dimensions or (wanted < model.dimensions and not model.chooses_dimensions):
+                few = "at most" if model.chooses_dimensions else "always"
+                raise ConfigurationError(
+                    f"dimensions={wanted}: {self.model!r} gives {few} {model.dimensions}. Leave dimensions out, or "
+                    "call another endpoint."
+                )
+            if not model.chooses_dimensions:
+                wanted = None
+        shape = Shape(self.dimensions, cuttable=model.is_nested, normalize=self.normalize)
+        return EmbeddingSpec(model, self.window or model.window, wanted, shape)
