@@ -24,11 +24,7 @@ class RequestLimit:
     size: int | None = None
 
     def lowered(self, other: RequestLimit) -> RequestLimit:
-        """Return the smaller of two limits, value by value.
-
-        Args:
-            other: The other limit.
-        """
+        """Return the smaller of two limits, value by value."""
         return RequestLimit(
             min(filter(None, (self.inputs, other.inputs)), default=None),
             min(filter(None, (self.size, other.size)), default=None),
