@@ -92,15 +92,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """One text, measured.
-
-    Attributes:
-        index: Its place among all texts.
-        text: The text as it is sent.
-        size: Its bytes as JSON.
-        most: The most tokens that it can have, as estimated.
-        alone: Whether it is sent alone.
-    """
+    """One text as it is sent: its place, its bytes as JSON, its most tokens, and whether it is sent alone."""
 
     index: int
     text: str
@@ -333,10 +325,12 @@ class Plan:
         elif count == 1:
             self._refused_alone(batch.items[0], error, cause)
         elif cause is RefusalCause.COUNT:
-            self._split(batch, self._learn_limit(inputs=named_limit(error, count)))
+            limit = named_limit(error, count)
+            self._learn_limit(RequestLimit(inputs=limit))
+            self._split(batch, limit)
         else:
             if cause is RefusalCause.SIZE:
-                self._learn_limit(size=named_limit(error, batch.size))
+                self._learn_limit(RequestLimit(size=named_limit(error, batch.size)))
             self._split(batch, (count + 1) // 2)
 
     def _refused_alone(self, item: _Item, error: DatabricksError, cause: RefusalCause) -> None:
@@ -366,18 +360,13 @@ class Plan:
         parts = [indices[start : start + size] for start in range(0, len(indices), size)]
         self._again.extendleft(reversed(parts))
 
-    def _learn_limit(self, *, inputs: int = 0, size: int = 0) -> int:
-        """Remember a limit, unless this run had more accepted, because then the refusal was about something else.
-
-        Returns:
-            `inputs`.
-        """
+    def _learn_limit(self, limit: RequestLimit) -> None:
+        """Remember a limit, unless more was accepted in this run, because then the refusal was about something else."""
         rules, (accepted, accepted_size) = self._rules, self._accepted
-        if inputs > accepted or size > accepted_size:
+        if (limit.inputs or 0) > accepted or (limit.size or 0) > accepted_size:
             known = endpoint_of(*rules.key)
-            known.limit = known.limit.lowered(RequestLimit(inputs or None, size or None))
+            known.limit = known.limit.lowered(limit)
             logger.info("%s: takes at most %s in one request", rules.endpoint, known.limit)
-        return inputs
 
     def _fail(self, index: int, error: Exception) -> None:
         self.failures[index] = error

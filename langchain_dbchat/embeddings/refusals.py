@@ -61,7 +61,7 @@ _SIZE = re.compile(
 )
 _NUMBER = r"(\d[\d,]{0,17})"  # a limit has no more digits, and `int` refuses thousands of them
 _LIMIT = re.compile(
-    rf"(?:exceed\w{0, 6}|maximum|max\.?|at most|limit(?:ed)?(?: (?:of|is|to))?)\D{{0,40}}?{_NUMBER}"
+    rf"(?:exceed\w{{0,6}}|maximum|max\.?|at most|limit(?:ed)?(?: (?:of|is|to))?)\D{{0,40}}?{_NUMBER}"
     rf"|(?<!\d)(?<!\d,){_NUMBER} (?:limit|inputs|texts)",
     re.IGNORECASE,
 )

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import langchain_dbchat
 
 ROOT = Path(langchain_dbchat.__file__).parent
@@ -61,6 +63,20 @@ def test_the_arrows_between_rooms_are_exactly_these() -> None:
 
 def test_no_arrows_make_a_circle() -> None:
     list(graphlib.TopologicalSorter({room: ours for room, (ours, _) in ARROWS.items()}).static_order())
+
+
+@pytest.mark.parametrize("room", ["embeddings", "errors", "models"])
+def test_no_modules_of_a_room_make_a_circle(room: str) -> None:
+    """Imports for types and within functions count too."""
+    modules = {f"{OURS}.{room}.{path.stem}".removesuffix(".__init__"): path for path in (ROOT / room).glob("*.py")}
+    imports = {
+        module: {
+            name if name in modules else name.rpartition(".")[0] for name in _imports(_tree(path)) if name != module
+        }
+        & modules.keys()
+        for module, path in modules.items()
+    }
+    list(graphlib.TopologicalSorter(imports).static_order())
 
 
 def test_a_dialect_imports_no_other_dialect() -> None:
