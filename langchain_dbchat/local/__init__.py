@@ -1,7 +1,7 @@
 """The embedded workspace: a Databricks-shaped model server on loopback, for demos, tests and offline work.
 
     with LocalWorkspace() as workspace:
-        # workspace.host and workspace.token are what DATABRICKS_HOST and DATABRICKS_TOKEN would be
+        # workspace.host and workspace.token are the values for DATABRICKS_HOST and DATABRICKS_TOKEN
         ...
 
 or, from a terminal, ``python -m langchain_dbchat.local``.
@@ -15,7 +15,7 @@ no code with the client, so that the two can disagree.
 * ``faults/``: what can go wrong on purpose, and a proxy that makes it happen.
 * ``families``, ``models``: what is true of each model; its shapes and its refusals follow from that.
 
-A `FaultProxy` in front of it, or of any other host, makes things go wrong by plan.
+A `FaultProxy` in front of it, or of any other host, makes faults happen by plan.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["Fault", "FaultProxy", "LocalWorkspace", "Mishap"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load the server on first use, so that the terminal can say what is missing before it needs starlette."""
+    """Load the server on first use, so that without starlette the command line can still name the missing package."""
     if name == "FaultProxy":
         from langchain_dbchat.local.faults.proxy import FaultProxy  # noqa: PLC0415  # see the docstring
 

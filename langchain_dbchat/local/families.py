@@ -36,7 +36,7 @@ class ServedFamily:
     """Which fields ``usage`` has (wire facts 3.5)."""
     stream_usage: Literal["nulls", "running", "asked"] = "running"
     """Usage in a stream: in every chunk with nulls until the last (Claude), in every chunk and growing (Llama), or
-    only when asked for, in a last chunk without choices (external models) (wire facts 4.1)."""
+    only on request, in a last chunk without choices (external models) (wire facts 4.1)."""
     ends_silently: frozenset[str] = frozenset()
     """Paths (`EntryPoint`) on which a stream's natural end has no ``finish_reason`` (wire facts 4.4)."""
     fields: frozenset[str] = SAMPLING
@@ -44,7 +44,7 @@ class ServedFamily:
     strict_tools: bool = False
     """Whether ``tools[].function.strict`` is accepted (wire facts 2.2)."""
     message_name: Literal["no", "tool", "yes"] = "no"
-    """Whether messages may carry ``name`` (wire facts 1.2; Kimi wants one on tool messages, 2.5)."""
+    """Whether messages may carry ``name`` (wire facts 1.2; Kimi needs one on tool messages, 2.5)."""
     http_images: bool = True
     """Whether images may be http links. Claude refuses them (wire facts 2.2)."""
     empty_text: bool = True
@@ -52,7 +52,7 @@ class ServedFamily:
     blank_text: bool = True
     """Whether text of nothing but white space is accepted. Claude refuses it (opencode #31259)."""
     alternates: bool = False
-    """Whether user and assistant must take turns (wire facts 6.4)."""
+    """Whether user and assistant must alternate (wire facts 6.4)."""
     call_ids: str = ""
     """Pattern of the ids of tool calls; empty for any. Claude checks the letters (wire facts 6.4)."""
     call_id_length: int | None = None
@@ -73,9 +73,15 @@ class ServedFamily:
     json_schema: bool = True
     """Whether ``response_format`` may be ``json_schema`` (wire facts 8.2)."""
     cache: Literal["none", "marked", "auto"] = "none"
-    """Prompt caching: not at all, where ``cache_control`` stands, or by itself (wire facts 2.4)."""
+    """Prompt caching: none, at each ``cache_control``, or automatic (wire facts 2.4)."""
     prefill: bool = True
     """Whether the last message may be the assistant's (wire facts 2.5)."""
+    thought_signatures: bool = False
+    """Whether texts and calls carry ``thoughtSignature``, and streamed calls come whole (Gemini, wire facts 3.4)."""
+    thinking_budgets: bool = False
+    """Whether ``thinking`` has Google's budgets (wire facts 2.3)."""
+    needs_tool_name: bool = False
+    """Whether a tool message without its call is refused because it has no name (Kimi, wire facts 2.5)."""
     tools_as_text: bool = False
     """Whether a tool call is written into the text (gemma, wire facts 3.4)."""
     announces_calls: bool = False
@@ -119,7 +125,7 @@ DEEPSEEK = ServedFamily(
     name="deepseek", error_style="open", answer_id="chatcmpl-", reasoning="sibling", json_schema=False, cache="auto"
 )
 INKLING = replace(DEEPSEEK, name="inkling", ends_silently=EVERYWHERE)
-KIMI = replace(INKLING, name="kimi", message_name="tool")
+KIMI = replace(INKLING, name="kimi", message_name="tool", needs_tool_name=True)
 GLM = replace(
     DEEPSEEK,
     name="glm",
@@ -143,6 +149,8 @@ GEMINI = ServedFamily(
     fields=SAMPLING - {"logprobs", "top_logprobs"},
     schemas="google",
     cache="auto",
+    thought_signatures=True,
+    thinking_budgets=True,
 )
 GPT = ServedFamily(
     name="gpt",

@@ -1,6 +1,6 @@
 """The models of the workspace: the table of wire facts 8.1 and 7, one row per model.
 
-A row says what one model does differently from its family (`families`). The endpoint ``databricks-<name>`` serves it on
+A row says what is different from its family (`families`). The endpoint ``databricks-<name>`` serves it on
 ``/serving-endpoints``, the same and ``system.ai.<name>`` on the gateway.
 """
 
@@ -21,43 +21,47 @@ class ServedModel:
     name: str
     """Its name without ``databricks-`` or ``system.ai.``."""
     family: families.ServedFamily
-    """What it has in common with its relatives."""
+    """Its family."""
     context: int
-    """Most input tokens it takes."""
+    """The greatest number of input tokens."""
     output: int | None
-    """Most output tokens it gives; None where no cap is known."""
+    """The greatest number of output tokens; None if not known."""
     vision: bool = True
-    """Whether it reads images."""
+    """Whether it accepts images."""
     budget: bool = False
-    """Whether it takes ``thinking: enabled`` with a budget (wire facts 2.3)."""
+    """Whether it accepts ``thinking: enabled`` with a budget (wire facts 2.3)."""
     adaptive: bool = False
-    """Whether it takes ``thinking: adaptive`` and ``output_config`` (wire facts 2.3)."""
+    """Whether it accepts ``thinking: adaptive`` and ``output_config`` (wire facts 2.3)."""
     efforts: tuple[str, ...] = ()
-    """The values of ``reasoning_effort`` it takes; none means that the field is unknown to it (wire facts 2.3)."""
+    """The values of ``reasoning_effort`` it accepts; empty if it does not know the field (wire facts 2.3)."""
     always_reasons: bool = False
-    """Whether it thinks whatever it is asked (wire facts 2.3)."""
+    """Whether it always reasons (wire facts 2.3)."""
     reasons_by_default: bool = False
-    """Whether it thinks when nothing is said about it (wire facts 2.3)."""
+    """Whether it reasons if the request does not mention reasoning (wire facts 2.3)."""
     sampling: bool = True
-    """Whether it takes ``temperature``, ``top_p`` and ``top_k`` (wire facts 2.2)."""
+    """Whether it accepts ``temperature``, ``top_p`` and ``top_k`` (wire facts 2.2)."""
     limit_name: str = ""
-    """The one field that takes the token limit: OpenAI's reasoning models refuse ``max_tokens`` (pydantic-ai #1205)."""
+    """The only field for the token limit: OpenAI's reasoning models refuse ``max_tokens`` (pydantic-ai #1205)."""
     stop: bool = True
-    """Whether it takes ``stop`` (wire facts 2.2)."""
+    """Whether it accepts ``stop`` (wire facts 2.2)."""
+    temperature_one: bool = False
+    """Whether ``temperature``, ``top_p`` and ``top_k`` may be 1 where they are refused (Kimi K3, wire facts 2.2)."""
     tools: bool = True
-    """Whether it takes tools (wire facts 8.1)."""
+    """Whether it accepts tools (wire facts 8.1)."""
     forced_tool: bool = True
     """Whether a tool may be forced (wire facts 2.2)."""
     tools_need_no_effort: bool = False
-    """Whether tools on chat completions want ``reasoning_effort: none`` (wire facts 2.3)."""
+    """Whether tools on chat completions need ``reasoning_effort: none`` (wire facts 2.3)."""
     responses_only: bool = False
     """Whether it is served on the Responses API alone (wire facts 8.1)."""
+    signs_history: bool = False
+    """Whether its signature of reasoning is valid only after the same messages (wire facts 5.1)."""
     prefill: bool = True
     """Whether a conversation may end with the assistant (wire facts 2.5)."""
     cache_min: int = 1024
     """Fewest tokens that are cached (wire facts 8.1)."""
     audio_video: bool = False
-    """Whether it takes audio and video (wire facts 2.2)."""
+    """Whether it accepts audio and video (wire facts 2.2)."""
     list_content: bool = False
     """Whether its content is a list even without reasoning (wire facts 3.3, opus-5)."""
     leaks_tool_calls: bool = False
@@ -67,11 +71,11 @@ class ServedModel:
     harmony: bool = False
     """Whether reasoning comes in Harmony's shape (wire facts 3.3, gpt-oss)."""
     generates_images: bool = False
-    """Whether its answers hold an image (wire facts 3.3)."""
+    """Whether its answers contain an image (wire facts 3.3)."""
     default_output: int | None = None
     """Output tokens when ``max_tokens`` is absent, where that is known (wire facts 2.2)."""
     retired: str = ""
-    """The day it was retired; then the workspace serves it only when asked to."""
+    """The day it was retired; the workspace then serves it only with ``retired=True``."""
 
     @property
     def upstream(self) -> str:
@@ -95,12 +99,12 @@ def claude(name: str, context: int, output: int, *, cache_min: int, style: str) 
 
 
 def unforced(model: ServedModel) -> ServedModel:
-    """One of the newest Claudes: it always thinks, and no tool can be forced on it."""
-    return replace(model, always_reasons=True, forced_tool=False)
+    """One of the newest Claudes: it always reasons, and no tool can be forced."""
+    return replace(model, always_reasons=True, forced_tool=False, signs_history=True)
 
 
 def gpt(name: str, context: int, efforts: str) -> ServedModel:
-    """A GPT: none of them takes sampling parameters or ``stop``; it thinks unasked where it cannot be told not to."""
+    """A GPT: none accepts sampling parameters or ``stop``; it reasons by default if it has no effort ``none``."""
     words = tuple(efforts.split())
     return ServedModel(
         name,
@@ -196,7 +200,7 @@ CHAT: tuple[ServedModel, ...] = (
     replace(GLM, name="glm-5-2", vision=False, efforts=("none", "high", "max"), always_reasons=False,
             reasons_by_default=True, format_hides_tools=True),
     ServedModel("kimi-k3", families.KIMI, M, M, efforts=("none", "low", "high", "max"), sampling=False,
-                reasons_by_default=True),
+                temperature_one=True, reasons_by_default=True),
     ServedModel("kimi-k2-7-code", families.KIMI, 262 * K, None, vision=False, always_reasons=True),
     replace(DEEPSEEK, name="deepseek-v4-1-flash"),
     DEEPSEEK,
@@ -224,11 +228,11 @@ class ServedEmbedder:
     name: str
     """Its name without ``databricks-`` or ``system.ai.``."""
     window: int
-    """Most tokens of one input."""
+    """The greatest number of tokens of one input."""
     norm: float
-    """Length of its vectors: gte does not normalise."""
+    """Length of its vectors; gte does not normalise."""
     truncates: bool
-    """Whether a longer input is cut without a word, or refused."""
+    """Whether a longer input is cut silently, or refused."""
     dimensions: bool = False
     """Whether the number of dimensions may be chosen, up to 1024."""
 

@@ -53,10 +53,12 @@ def test_the_page_on_settings_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_page_on_the_local_workspace_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run(ROOT / "docs" / "local-workspace.md") == 3
+    assert _run(ROOT / "docs" / "local-workspace.md") == 5
     printed = capsys.readouterr().out
     assert "blocked: input ('violent-crimes',)" in printed
     assert "after 4 requests" in printed
+    assert "You said: Hello! after 5 requests" in printed
+    assert "'title': 'Yr'" in printed
     assert "'messages': [{'content': 'Hello!', 'role': 'user'}]" in printed.replace(
         "'role': 'user', 'content': 'Hello!'", "'content': 'Hello!', 'role': 'user'"
     )

@@ -1,4 +1,4 @@
-"""Change the body of an answer as a `Fault` says; nothing here sends a byte."""
+"""Change the body of an answer as a `Fault` demands; nothing here does I/O."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMENT_SECONDS = 0.02  # between two comments
 
 
 class BodyChanger:
-    """Changes a body, piece by piece, as a fault says.
+    """Changes a body, piece by piece, as a fault demands.
 
     Args:
         fault: The fault.
@@ -80,7 +80,7 @@ class BodyChanger:
         return [event] * (2 if number == fault.duplicate else 1) + ([] if kept is None else [kept])
 
     def _bytes(self, data: bytes) -> Iterator[bytes]:
-        """Cut, and put garbage in, where the count of bytes says so."""
+        """Cut, insert garbage and split, by the count of bytes."""
         fault, begin = self._fault, self._sent
         if self.cut:
             return

@@ -2,7 +2,7 @@
 
 Rule 1. A fault is data. One fault may combine several effects, such as a slow body that is cut.
 Rule 2. Bytes are counted in the body of the answer, events in its event stream, both from 0.
-Rule 3. ``path``, ``model``, ``every`` and ``times`` say which requests meet the fault; all others pass.
+Rule 3. ``path``, ``model``, ``every`` and ``times`` decide which requests meet the fault; all others pass.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Fault:
 
     @classmethod
     def rate_limit(cls, times: int = 1, *, retry_after: float | str | None = None) -> Self:
-        """Let requests hit Databricks' rate limit.
+        """Refuse requests by Databricks' rate limit.
 
         Args:
             times: How many.
@@ -127,10 +127,10 @@ class Fault:
 
     @classmethod
     def invalid_token(cls, times: int = 1, *, status: int = 403) -> Self:
-        """Let the token of requests have expired.
+        """Refuse the token of requests, as one that has expired.
 
         Args:
-            times: How many; a client that gets itself another token survives one.
+            times: How many; a client that fetches another token succeeds after one.
             status: 403, which Databricks sends for an OAuth token that has expired, or 401.
 
         Raises:
@@ -162,7 +162,7 @@ class Fault:
 
     @property
     def scripts_answer(self) -> bool:
-        """Whether the fault says what the model answers."""
+        """Whether the fault has an answer of the model."""
         return self.message is not None or self.chunks is not None
 
     def own_answer(self) -> tuple[dict[str, str], bytes]:

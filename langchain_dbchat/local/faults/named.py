@@ -1,4 +1,4 @@
-"""The faults that have a name, and what each HTTP status says by default.
+"""The faults that have a name, and the default body of each HTTP status.
 
 A row is a status and a body, as the real endpoints send them (wire facts 6.2, and 6.4 for the recorded bodies of
 guardrails and external models; the providers' own documentation for the objects within).

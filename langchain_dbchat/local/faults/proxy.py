@@ -3,9 +3,9 @@
     with LocalWorkspace() as workspace, FaultProxy(workspace.host, plan=[Fault(cut_after=500), None]) as proxy:
         llm = ChatDatabricksCompat(model=..., host=proxy.host, token=workspace.token)
 
-The first request meets the plan's first row, and so on; None lets a request pass untouched, and so does a plan that
-has run out. The proxy is written on raw sockets, because no HTTP library does what it does: it takes a body out of its
-chunks, changes it as the `Fault` says, and frames it again. It runs in a thread of its own and needs no extra.
+The first request meets the plan's first row, and so on; None lets a request pass, and so does a plan that has
+ended. The proxy is written on raw sockets, because no HTTP library does what it does: it takes a body out of its
+chunks, changes it as the `Fault` says, and frames it again. It runs in its own thread and needs no extra.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FaultProxy"]
 
-_PATIENCE = 10.0  # seconds that starting and stopping may take
+_START_SECONDS = 10.0  # seconds that starting and stopping may take
 _LINE_LIMIT = 1024 * 1024  # bytes of a head
 _READ = 64 * 1024
 _LOOK = 0.01  # seconds between two looks whether the client is still there
@@ -40,8 +40,8 @@ _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-leng
 _PASS = Fault()
 
 
-class _Lost(Exception):  # noqa: N818  # the plan says so; it is not an error
-    """The connection to the client ends here."""
+class _Lost(Exception):  # noqa: N818  # a planned fault, not an error
+    """The connection to the client has to end."""
 
 
 class _Head:
@@ -59,7 +59,7 @@ class _Head:
 
     @property
     def length(self) -> int | None:
-        """The length of the body, if the head says one."""
+        """The length of the body, if the head has one."""
         given = self.get("content-length")
         return int(given) if given.isdecimal() else None
 
@@ -80,14 +80,14 @@ class FaultProxy:
         target: The host, such as ``workspace.host``.
         plan: For each request, in the order in which they come, what happens to it; None for nothing. May be endless
             (``itertools.cycle``).
-        path: Only requests whose path holds this are counted; all others pass untouched.
+        path: Only requests whose path contains this text are counted; all others pass.
 
     Attributes:
         requests: How many requests have been counted.
         open_connections: How many clients are connected.
 
     Raises:
-        ValueError: If the target is no address.
+        ValueError: If the target is not an address.
     """
 
     def __init__(self, target: str, plan: Iterable[Fault | None] = (), *, path: str = "") -> None:
@@ -109,7 +109,7 @@ class FaultProxy:
 
     @property
     def host(self) -> str:
-        """What a client takes for the host."""
+        """The address for a client."""
         if self._thread is None:
             raise RuntimeError("The proxy is not running: use `with FaultProxy(...) as proxy:`.")
         return self._host
@@ -118,7 +118,7 @@ class FaultProxy:
         """Start.
 
         Raises:
-            RuntimeError: If it is running already, or does not come up.
+            RuntimeError: If it is running already, or does not start.
         """
         if self._thread is not None:
             raise RuntimeError("The proxy is running already.")
@@ -127,8 +127,8 @@ class FaultProxy:
             target=asyncio.run, args=(self._serve(ready),), name="dbchat-fault-proxy", daemon=True
         )
         self._thread.start()
-        if not ready.wait(_PATIENCE):
-            raise RuntimeError("The proxy did not come up.")
+        if not ready.wait(_START_SECONDS):
+            raise RuntimeError("The proxy did not start.")
         return self
 
     def stop(self) -> None:
@@ -136,7 +136,7 @@ class FaultProxy:
         if self._thread is None or self._loop is None or self._stop is None:
             return
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(_PATIENCE)
+        self._thread.join(_START_SECONDS)
         self._thread = None
 
     def __enter__(self) -> Self:

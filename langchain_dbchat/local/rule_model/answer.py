@@ -1,4 +1,4 @@
-"""What a model says, before it takes a family's shape: pieces while it speaks, an `Answer` when it is done."""
+"""What a model answers, before it has a family's shape: pieces of a stream, and a whole `ModelAnswer`."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningPiece:
-    """A bit of reasoning."""
+    """Some text of the reasoning."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:
-    """A bit of the answer's text."""
+    """Some text of the answer."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallPiece:
-    """A bit of a tool call; ``id`` and ``name`` stand in its first one only."""
+    """Some text of a call's arguments; only the first piece of a call has ``id`` and ``name``."""
 
     index: int
     arguments: str
@@ -37,7 +37,7 @@ class ToolCallPiece:
 
 @dataclass(frozen=True, slots=True)
 class FinishPiece:
-    """The end of an answer, with the reason."""
+    """The end of an answer, with the finish reason."""
 
     finish: str
 
@@ -65,16 +65,16 @@ class ModelAnswer:
 
     @property
     def reasoning_tokens(self) -> int:
-        """Tokens spent on reasoning."""
+        """Tokens of the reasoning."""
         return count_tokens(self.reasoning)
 
     @property
     def tokens(self) -> int:
-        """Tokens spent altogether."""
+        """All tokens of the answer."""
         return self.reasoning_tokens + count_tokens(self.text) + sum(call_tokens(call) for call in self.calls)
 
     def add(self, piece: Piece) -> None:
-        """Take in one more piece."""
+        """Add a piece."""
         if isinstance(piece, ReasoningPiece):
             self.reasoning += piece.text
         elif isinstance(piece, TextPiece):
@@ -88,12 +88,12 @@ class ModelAnswer:
 
 
 def call_tokens(call: ToolCall) -> int:
-    """Tokens of one call: its name, its arguments and what stands around them."""
+    """Tokens of one call: its name, its arguments and 8 for the syntax."""
     return 8 + count_tokens(call.name) + count_tokens(call.arguments)
 
 
 def pieces(answer: ModelAnswer) -> Iterator[Piece]:
-    """The answer as it is spoken: word by word, calls with an empty first fragment and then small ones."""
+    """The pieces of an answer: word by word, and for each call an empty first piece and then small ones."""
     for word in DELTA.findall(answer.reasoning):
         yield ReasoningPiece(word)
     for word in DELTA.findall(answer.text):
@@ -115,7 +115,7 @@ def stop_at(answer: ModelAnswer, stops: list[str]) -> None:
 
 
 def cut(answer: ModelAnswer, limit: int) -> None:
-    """Cut the answer after ``limit`` tokens: reasoning is spent first, then text, then calls."""
+    """Cut the answer after ``limit`` tokens: reasoning counts first, then text, then calls."""
     if answer.tokens <= limit:
         return
     answer.finish = "length"

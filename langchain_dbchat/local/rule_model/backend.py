@@ -1,7 +1,7 @@
 """Answers from any OpenAI-compatible server, in place of the rule-based model.
 
-The workspace still checks the request and shapes the answer; only the words and numbers come from elsewhere. What is
-sent there is what every such server understands: plain messages, tools, the format and the limits.
+The workspace still checks the request and shapes the answer; only text and vectors come from the other
+server. It is sent what every such server accepts: plain messages, tools, the format and the limits.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Backend:
         self._model: str | None = None
 
     async def pieces(self, request: ModelRequest) -> AsyncIterator[Piece]:
-        """The answer as it comes.
+        """The pieces of the answer.
 
         Raises:
             Refused: 502 when the server cannot be reached or refuses.
@@ -82,7 +82,7 @@ class Backend:
         return [row["embedding"] for row in sorted(rows, key=lambda row: row["index"])]
 
     async def _model_name(self) -> str:
-        """The first model that the server lists; most such servers have one, and some do not care."""
+        """The first model that the server lists."""
         if self._model is None:
             import httpx  # noqa: PLC0415  # only this option needs a client
 
@@ -116,7 +116,7 @@ class Backend:
 
 
 def _plain_message(message: dict[str, Any]) -> dict[str, Any]:
-    """A message without what only its family understands."""
+    """A message without what only its family accepts."""
     parts = [
         {key: value for key, value in part.items() if key not in {"cache_control", "thoughtSignature"}}
         for part in parts_of(message)
@@ -148,9 +148,9 @@ def _pieces_in(delta: dict[str, Any]) -> list[Piece]:
 
 
 def _upstream(status: int, text: str) -> Refused:
-    said = to_json(text[:500]).decode()
+    shown = to_json(text[:500]).decode()
     return plain(
         502,
         "INTERNAL_ERROR",
-        f"The server received an invalid response from an upstream server (status {status or 'none'}): {said}",
+        f"The server received an invalid response from an upstream server (status {status or 'none'}): {shown}",
     )

@@ -1,4 +1,4 @@
-"""What a text offers as values: numbers, quotations, names, places, dates. Regular expressions, nothing learned."""
+"""The values in a text: numbers, quotations, names, places, dates; found by regular expressions."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class ExtractedValues:
     places: list[tuple[str, str]] = field(default_factory=list)
     """Names after a preposition, with that preposition."""
     listed: list[str] = field(default_factory=list)
-    """The first places that are named in one breath: ``in Oslo, Bergen and Paris``."""
+    """The places of the first list of places: ``in Oslo, Bergen and Paris``."""
     used: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, text: str) -> ExtractedValues:
-        """Look through a text."""
+        """Extract the values of a text."""
         found = cls(text)
         found.numbers = [number.replace(",", "") for number in NUMBER.findall(text)]
         found.quoted = [next(part for part in groups if part) for groups in QUOTED.findall(text)]
@@ -54,11 +54,11 @@ class ExtractedValues:
             name = _without_starter(match.group())
             if name and not CODE.fullmatch(name) and not _merely_first(name, match, text):
                 found.names.append(name)
-                found.place(name, text[: match.end()].removesuffix(match.group()[match.group().find(name) :]))
+                found.add_place(name, text[: match.end()].removesuffix(match.group()[match.group().find(name) :]))
         return found
 
-    def place(self, name: str, before: str) -> None:
-        """Note a name as a place, if what stands before it says that it is one."""
+    def add_place(self, name: str, before: str) -> None:
+        """Add a name to the places if a preposition before it shows that it is one."""
         before = before[-24:]
         if self.places and JOINED.search(before):
             self.places.append((self.places[-1][0], name))
@@ -80,7 +80,7 @@ class ExtractedValues:
         return None
 
     def after(self, key: str) -> str | None:
-        """What the text says that ``key`` is: ``key is value``, ``key: value``, ``key = value``."""
+        """The value that the text gives for ``key``: ``key is value``, ``key: value``, ``key = value``."""
         name = re.escape(key).replace("_", "[ _-]?")
         match = re.search(
             rf"\b{name}\b\W{{0,3}}(?:is|are|was|=|:|named|called)\s+[\"'“]?([^\n.,;\"'”]+)", self.text, re.IGNORECASE
@@ -89,7 +89,7 @@ class ExtractedValues:
 
     @property
     def topic(self) -> str:
-        """What the text is about, in a few words."""
+        """The topic of the text, in a few words."""
         match = re.search(r"\babout\s+([^.?!,\n]+)", self.text, re.IGNORECASE)
         return (match.group(1) if match else self.text).strip()[:80] or "nothing in particular"
 

@@ -1,4 +1,4 @@
-"""The rule-based model: decides from the request alone what to answer, and makes nothing up that it need not.
+"""The rule-based model: decides from the request alone what to answer, and invents as little as possible.
 
 In this order: a named tool; any tool, when one is required; the offered tools that the prompt asks for and that this
 turn has not called yet; the tool results; a requested format; text. The same request always gets the same answer.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class CurrentTurn:
-    """What a request says, sorted: who asked what, and what tools have said since."""
+    """The conversation, sorted: the last prompt, what came before it, and the calls and results after it."""
 
     def __init__(self, messages: list[dict[str, Any]]) -> None:
         users = [place for place, message in enumerate(messages) if message.get("role") == "user"]
@@ -48,17 +48,12 @@ class CurrentTurn:
 
     @property
     def context(self) -> str:
-        """What was supplied to answer from."""
+        """The context to answer from."""
         return replies.context_in(self.prompt) or replies.context_in(self.system)
 
 
 def answer_request(request: ModelRequest, choice: int = 0) -> ModelAnswer:
-    """The answer to a request.
-
-    Args:
-        request: The request, checked.
-        choice: Which of the ``n`` answers.
-    """
+    """The answer of this number to a request; the first is 0."""
     turn = CurrentTurn(request.messages)
     answer = choose_answer(request, turn)
     for place, call in enumerate(answer.calls):
@@ -82,14 +77,14 @@ def answer_request(request: ModelRequest, choice: int = 0) -> ModelAnswer:
 
 
 def choose_answer(request: ModelRequest, turn: CurrentTurn) -> ModelAnswer:
-    """The answer without reasoning and limits."""
+    """The answer, without reasoning and limits."""
     calls = choose_calls(request, turn)
     if calls:
         preface = request.model.family.announces_calls and request.tool_choice == "auto"
         return ModelAnswer(text="I'll look that up." if preface else "", calls=calls)
     schema = _wanted_schema(request, turn)
     if schema is not None:
-        # Format instructions within the prompt are no values.
+        # Format instructions in the prompt are not values.
         prompt = "\n".join(line for line in turn.prompt.split("\n") if '"properties"' not in line)
         text = "\n".join([prompt, *(result for _, result in turn.results)])
         return ModelAnswer(text=_dumps(SchemaFiller(text, schema).fill(schema)))
@@ -143,7 +138,7 @@ def call_id(request: ModelRequest, place: int, choice: int) -> str:
 
 
 def _reason(turn: CurrentTurn, answer: ModelAnswer) -> str:
-    """One honest sentence about the decision, short so that a small token limit still leaves room for the answer."""
+    """One short sentence about the decision, so that a small token limit leaves room for the answer."""
     if answer.calls:
         return f"The user's request needs {' and '.join(dict.fromkeys(call.name for call in answer.calls))}."
     if turn.results:
@@ -194,7 +189,7 @@ def _keys_in(text: str) -> list[str]:
 
 
 def _written(call: ToolCall) -> str:
-    """A call as gemma writes it into its text (wire facts 3.4)."""
+    """How gemma writes a call into its text (wire facts 3.4)."""
     return f'```tool_code\n{{"name": "{call.name}", "parameters": {call.arguments}}}\n```'
 
 
@@ -210,9 +205,9 @@ def _dumps(value: Any) -> str:
 
 
 def _label(function: dict[str, Any]) -> str:
-    """A call as the answer speaks of it: its name, and its arguments when they are few and short."""
+    """How an answer names a call: its name, and its arguments if they are short."""
     name, arguments = function.get("name", ""), _loads(function.get("arguments", ""))
     if not isinstance(arguments, dict) or not arguments:
         return str(name)
-    said = ", ".join(f"{key}: {value}" for key, value in arguments.items())
-    return f"{name} ({said})" if len(said) <= 60 else str(name)
+    shown = ", ".join(f"{key}: {value}" for key, value in arguments.items())
+    return f"{name} ({shown})" if len(shown) <= 60 else str(name)

@@ -1,9 +1,9 @@
-"""Search a text for a schema's pattern, as long as that is quick: Python's regular expressions have no time limit.
+"""Search a text for a schema's pattern if that is quick: Python's regular expressions have no time limit.
 
-Rule 1. A group that repeats and holds a repetition or a choice may take exponential time (OWASP, "Regular expression
+Rule 1. A repeated group that contains a repetition or a choice may take exponential time (OWASP, "Regular expression
 denial of service"): such a pattern is not searched for.
-Rule 2. Several repetitions without a bound take the length of the text to the power of their number: the pattern is
-searched for in words of 40 characters at most.
+Rule 2. Several repetitions without a bound take time that grows as the length to the power of their number: such a
+pattern is searched for in words of 40 characters at most.
 Rule 3. Every other pattern is searched for in the first 10,000 characters.
 JSON schema's patterns are JavaScript's, and some of them are not Python's.
 """
@@ -23,7 +23,7 @@ _COUNT = re.compile(r"\{(\d*)(,?)(\d*)\}")
 
 
 def search(pattern: Any, text: str) -> re.Match[str] | None:
-    """Where a text fits a schema's pattern; None where it does not, or where looking would take too long."""
+    """The match of a schema's pattern in a text; None if there is none, or if the search could take too long."""
     if not isinstance(pattern, str):
         return None
     repeats = _repeats(pattern)
@@ -40,9 +40,9 @@ def search(pattern: Any, text: str) -> re.Match[str] | None:
 
 
 def _repeats(pattern: str) -> int | None:
-    """Count the repetitions without a bound; None if a group repeats that holds a repetition or a choice."""
+    """Count the repetitions without a bound; None if a repeated group contains a repetition or a choice."""
     count = 0
-    groups = [False]  # for each open group, whether it holds a repetition or a choice
+    groups = [False]  # for each open group, whether it contains a repetition or a choice
     closed = False  # whether the group that has just been closed does
     for match in _TOKEN.finditer(pattern):
         part = match.group()

@@ -32,7 +32,7 @@ class PromptTokens:
 
 
 class PromptCache:
-    """Remembers the prefixes of prompts, as prompt caching does; the oldest are forgotten."""
+    """Remembers the prefixes of the last 512 prompts."""
 
     def __init__(self, most: int = 512) -> None:
         self._prefixes: OrderedDict[str, None] = OrderedDict()

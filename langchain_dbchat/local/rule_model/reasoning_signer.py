@@ -1,8 +1,8 @@
-"""Signatures on reasoning, made and checked (wire facts 3.2, 5.1, 5.2).
+"""Make and check signatures of reasoning (wire facts 3.2, 5.1, 5.2).
 
 Databricks' own signatures cannot be read; what matters to a client is that reasoning comes back exactly as it went out.
-So a signature here is an HMAC over the text with a key that each workspace draws for itself: a changed text, a missing
-signature and one from elsewhere are all told apart from ours.
+So a signature here is an HMAC over the text with a random key of the workspace: a changed text, a missing
+signature and a signature of another server are all found.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic_core import from_json, to_json
 
 
 class ReasoningSigner:
-    """Signs with a key of its own."""
+    """Signs with a random key."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
@@ -27,20 +27,20 @@ class ReasoningSigner:
         return hmac.new(self._key, message, hashlib.sha512).digest()
 
     def sign(self, kind: str, *parts: str) -> str:
-        """A signature over ``parts``; ``kind`` keeps one family's from passing as another's."""
+        """A signature over ``parts``; ``kind`` separates the families."""
         return "EqoB" + base64.b64encode(self._digest(kind, *parts)).decode()
 
     def verify(self, signature: object, kind: str, *parts: str) -> bool:
-        """Whether ``signature`` is ours, of this kind, over these parts."""
+        """Whether ``signature`` is that of this key, kind and parts."""
         return isinstance(signature, str) and hmac.compare_digest(signature.encode(), self.sign(kind, *parts).encode())
 
     def redact(self, text: str) -> str:
-        """Redacted reasoning: the text, unreadable at a glance and signed."""
+        """Redacted reasoning: the encoded text and its signature."""
         hidden = base64.b64encode(text.encode()).decode()
         return f"{self.sign('hidden', hidden)}.{hidden}"
 
     def is_redaction(self, data: object) -> bool:
-        """Whether ``data`` is redacted reasoning of ours."""
+        """Whether ``data`` is redacted reasoning of this signer."""
         if not isinstance(data, str):
             return False
         signature, _, hidden = data.partition(".")

@@ -1,4 +1,4 @@
-"""What the rule-based model says in words: from the context it was given, from tool results, or else an echo."""
+"""Text answers of the rule-based model: from the context, from tool results, or else an echo."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ REPEAT = re.compile(
 
 
 def context_in(text: str) -> str:
-    """The supplied context within a prompt; empty when there is none."""
+    """The context within a prompt; empty if there is none."""
     tagged = [match.group(2) for match in TAGGED.finditer(text)]
     if tagged:
         return "\n".join(tagged)
@@ -86,29 +86,18 @@ def best_sentences(question: str, context: str, most: int = 3) -> list[str]:
 
 
 def answer_from_results(question: str, results: list[tuple[str, str]]) -> str:
-    """An answer made of tool results.
-
-    Args:
-        question: What the user asked.
-        results: Tool names and what they returned, in order.
-    """
+    """An answer made of tool results."""
     lines = []
     for name, result in results:
-        said = result.strip() or "nothing"
-        if len(said) > 400:
-            said = " ".join(best_sentences(question, said)) or said[:400]
-        lines.append(f"According to {name}: {said}" if name else said)
+        shown = result.strip() or "nothing"
+        if len(shown) > 400:
+            shown = " ".join(best_sentences(question, shown)) or shown[:400]
+        lines.append(f"According to {name}: {shown}" if name else shown)
     return "\n".join(lines)
 
 
 def answer_in_text(prompt: str, context: str, earlier: list[str]) -> str:
-    """A plain answer.
-
-    Args:
-        prompt: The user's last words.
-        context: What was supplied to answer from; empty for nothing.
-        earlier: What the user said before.
-    """
+    """A plain answer."""
     if context:
         found = best_sentences(question_in(prompt), context)
         return " ".join(found) if found else "I don't know: the context I was given does not say."

@@ -1,4 +1,4 @@
-"""What a model is asked, whichever API it came in by; messages and tools have the shape of chat completions.
+"""The request for a model, independent of the API; messages and tools have the shape of chat completions.
 
 Each surface turns its own body into a `ModelRequest`, so that a new API needs no model of its own.
 """

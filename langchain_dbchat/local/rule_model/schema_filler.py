@@ -1,7 +1,8 @@
-"""Values for a JSON schema, taken from a text where it has any, else made up so that they fit.
+"""Fill a JSON schema with values of a text, or with invented values that fit.
 
-What is filled is bounded: each step costs something, and a schema that refers to itself or multiplies its parts ends in
-`TooMuchError`. A pattern is only searched for where the search is quick (`patience`).
+Rule 1. The work is bounded: each step has a cost, and a schema that refers to itself or multiplies its parts ends in
+`SchemaTooLargeError`.
+Rule 2. A pattern is searched for only where the search is quick (`pattern_search`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from langchain_dbchat.local.rule_model.pattern_search import search
 from langchain_dbchat.local.rule_model.tokens import STOPWORDS, content_words
 
 DEEP, DEEP_REQUIRED = 3, 6
-"""Where optional parts of a schema that holds itself end, and where required ones do."""
+"""The depth at which optional parts of a recursive schema end, and required ones."""
 MISSING: Any = object()
 """No value: the text has nothing for an optional property."""
 
@@ -44,7 +45,7 @@ class SchemaFiller:
     """Fills schemas from one text.
 
     Args:
-        text: Where values are looked for.
+        text: The text with the values.
         root: The whole schema, for ``$ref``.
         focus: A part of the text whose numbers come first.
     """
@@ -64,9 +65,9 @@ class SchemaFiller:
 
         Args:
             schema: A JSON schema.
-            key: The property's name, which says what is wanted.
+            key: The property's name.
             required: Whether there must be one; else `MISSING` where the text has nothing.
-            depth: How deep in the whole schema this is; a recursive schema ends.
+            depth: The depth in the whole schema; a recursive schema ends.
         """
         self._level += 1
         try:
@@ -77,7 +78,7 @@ class SchemaFiller:
     def _fill(self, schema: dict[str, Any], key: str, *, required: bool, depth: int) -> Any:
         schema = self.resolve(schema)
         for name in ("description", "title", "const", "default"):
-            self._pay(schema.get(name))
+            self._spend(schema.get(name))
         if "const" in schema:
             return schema["const"]
         if isinstance(schema.get("enum"), list) and schema["enum"]:
@@ -99,8 +100,8 @@ class SchemaFiller:
     def _nothing(_schema: dict[str, Any], _key: str, *, required: bool) -> Any:
         return None if required else MISSING
 
-    def _pay(self, value: Any = None) -> None:
-        """Count a step, and a value that may come into the answer."""
+    def _spend(self, value: Any = None) -> None:
+        """Count a step, and the size of a value that may be in the answer."""
         size = len(value) if isinstance(value, str) else len(to_json(value)) if isinstance(value, dict | list) else 0
         self._left -= 1 + size // 64
         if self._left < 0:
@@ -112,7 +113,7 @@ class SchemaFiller:
         """The schema with ``$ref`` followed and ``allOf`` merged."""
         self._level += 1
         try:
-            self._pay()
+            self._spend()
             return self._resolve(schema)
         finally:
             self._level -= 1
@@ -177,14 +178,14 @@ class SchemaFiller:
         if not isinstance(properties, dict) or depth > DEEP_REQUIRED:
             return filled if required else MISSING
         parts = {name: part if isinstance(part, dict) else {} for name, part in properties.items() if part is not False}
-        # What is simple is filled first, so that what is nested does not use its values up.
+        # Simple properties come first, so that nested ones do not use up their values.
         for name, part in sorted(parts.items(), key=lambda one: _kind(self.resolve(one[1])) in {"object", "array"}):
             value = self.fill(part, name, required=name in needed and required, depth=depth + 1)
             if value is not MISSING:
                 filled[name] = value
         if not (filled or required):
             return MISSING
-        # An object that is there at all has everything that it needs.
+        # An object that has any value has all required ones.
         for name, part in parts.items():
             if name in needed and name not in filled:
                 filled[name] = self.fill(part, name, required=True, depth=depth + 1)
@@ -197,7 +198,7 @@ class SchemaFiller:
             return [self.fill(part, key, required=True, depth=depth + 1) for part in parts] if required else MISSING
         items = schema.get("items")
         items = items if isinstance(items, dict) else {}
-        # A list within a list within ... ends: a schema may hold itself.
+        # Nested lists end, because a schema may be recursive.
         least = schema.get("minItems", 1 if required and depth < DEEP else 0)
         most = schema.get("maxItems", max(8, least))
         values: list[Any] = []
@@ -238,7 +239,7 @@ class SchemaFiller:
         return False if required else MISSING
 
     def _string(self, schema: dict[str, Any], key: str, *, required: bool) -> Any:
-        value = self._said(schema, key)
+        value = self._string_in_text(schema, key)
         if value is None and "default" in schema:
             return schema["default"]
         mentioned = set(content_words(key)) & set(content_words(self.found.text))
@@ -250,11 +251,11 @@ class SchemaFiller:
             value = f"{key.replace('_', ' ').capitalize() or 'Something'} about {self.found.topic}"
         least, most = schema.get("minLength", 0), schema.get("maxLength", 10_000)
         value = value.ljust(least, ".")[:most]
-        self._pay(value)
+        self._spend(value)
         return value
 
-    def _said(self, schema: dict[str, Any], key: str) -> str | None:
-        """What the text says for a string property; by its format, its name, its description."""
+    def _string_in_text(self, schema: dict[str, Any], key: str) -> str | None:
+        """The text's value for a string property; by its format, its name, its description."""
         found, text = self.found, self.found.text
         formats = {
             "date": (patterns.DATE, "2026-01-01"),
@@ -262,8 +263,10 @@ class SchemaFiller:
             "email": (patterns.EMAIL, "someone@example.com"),
             "uri": (patterns.LINK, "https://example.com"),
         }
-        told = re.search(r'format: "([a-z-]+)"', str(schema.get("description", "")))  # as Google's schemas say it
-        name = schema.get("format") or (told and told[1])
+        described = re.search(
+            r'format: "([a-z-]+)"', str(schema.get("description", ""))
+        )  # the spelling in Google's schemas
+        name = schema.get("format") or (described and described[1])
         if name in formats:
             pattern, otherwise = formats[name]
             return found.take(pattern.findall(text)) or otherwise
@@ -279,7 +282,7 @@ class SchemaFiller:
         )
 
     def _named(self, words: set[str], key: str) -> str | None:
-        """What the text has for a property whose name has these words: the first kind that fits, in this order."""
+        """The text's value for a property whose name has these words: the first kind that fits."""
         found = self.found
         if words & CODES:
             return found.take(patterns.CODE.findall(found.text))
@@ -297,13 +300,13 @@ class SchemaFiller:
 
 
 def after_colon(text: str) -> str | None:
-    """What follows the colon of an instruction: ``Translate this: ...``."""
+    """The text after the colon of an instruction: ``Translate this: ...``."""
     _, colon, rest = text.partition(": ")
     return rest.strip() if colon and rest.strip() else None
 
 
 def is_place(key: str, schema: dict[str, Any]) -> bool:
-    """Whether a string property wants a place."""
+    """Whether a string property is a place."""
     words = {*content_words(key), *content_words(str(schema.get("description", "")))}
     return bool(words & WHERE) and _kind(schema) == "string" and "enum" not in schema
 
@@ -334,7 +337,7 @@ def _within(number: float, schema: dict[str, Any]) -> bool:
 
 
 def _bounds(schema: dict[str, Any]) -> list[int]:
-    """Numbers worth trying when the text has none."""
+    """Candidates if the text has no number."""
     edges = [schema.get(name) for name in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")]
     return [1, *(int(edge) + step for edge in edges if isinstance(edge, int | float) for step in (0, 1, -1))]
 

@@ -1,11 +1,11 @@
-"""Words, tokens and stems: the little linguistics that the mind and the vectors share."""
+"""Tokens, words and stems of a text."""
 
 from __future__ import annotations
 
 import re
 
 TOKEN = re.compile(r"\s*(?:[^\W_]{1,6}|[^\w\s]|_)|\s+")
-"""One token, roughly: at most six letters or one sign, with the space before it. The pieces add up to the text."""
+"""One token, approximately: at most six letters or one sign, with the space before it; together they are the text."""
 DELTA = re.compile(r"\s*\S+|\s+")
 """One word of a stream, with the space before it."""
 WORD = re.compile(r"[^\W_]+")
@@ -22,7 +22,7 @@ STOPWORDS = frozenset(
     """.split()  # noqa: SIM905  # words read best as words
 )
 ENDINGS = {"ations": 5, "ation": 5, "ings": 4, "ing": 4, "ies": 3, "edly": 4, "ed": 4, "es": 4, "ly": 4, "s": 3}
-"""The commonest English endings, and how much of a word has to be left without them."""
+"""The commonest English endings, and how many letters have to remain without them."""
 
 
 def count_tokens(text: str) -> int:
@@ -41,7 +41,7 @@ def stem(word: str) -> str:
 
 
 def content_words(text: str) -> list[str]:
-    """The stems of a text's words in order, without stop words; ``snake_case`` and ``camelCase`` are taken apart."""
+    """The stems of a text's words in order, without stop words; ``snake_case`` and ``camelCase`` are split."""
     return [
         stem(word)
         for word in WORD.findall(CAMEL.sub(" ", text.replace("_", " ")))

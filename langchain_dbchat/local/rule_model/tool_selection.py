@@ -1,4 +1,4 @@
-"""Which of the offered tools a prompt asks for."""
+"""Choose the tools that match a prompt."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ GENERIC = frozenset(
         "name string number list item text query question example helper object specific"
     )
 )
-"""Words that many tools have in their names and descriptions and that say nothing."""
+"""Words that many tools have in their names and descriptions, so that they do not distinguish tools."""
 
 
 def score_tool(tool: dict[str, Any], prompt: str) -> tuple[float, set[str]]:
-    """How much of a prompt speaks for a tool.
+    """How well a tool matches a prompt.
 
     Args:
         tool: The ``function`` part of a tool.
         prompt: The user's words.
 
     Returns:
-        A score, 0 when nothing speaks for it, and the words that do.
+        A score, 0 for no match, and the words that match.
     """
     name, description = str(tool.get("name", "")), str(tool.get("description", ""))
     words = set(content_words(prompt))
@@ -42,7 +42,7 @@ def score_tool(tool: dict[str, Any], prompt: str) -> tuple[float, set[str]]:
 
 
 def select_tools(tools: list[dict[str, Any]], prompt: str) -> list[dict[str, Any]]:
-    """The tools that a prompt asks for, in the order offered; each has to bring a word that a better one has not."""
+    """The tools that match a prompt, in the given order; each matches a word that no better one matches."""
     judged = [(place, *score_tool(tool, prompt)) for place, tool in enumerate(tools)]
     taken: set[str] = set()
     chosen: list[int] = []
@@ -54,12 +54,12 @@ def select_tools(tools: list[dict[str, Any]], prompt: str) -> list[dict[str, Any
 
 
 def best_tool(tools: list[dict[str, Any]], prompt: str) -> dict[str, Any]:
-    """The one tool that a prompt asks for most; the first when it asks for none."""
+    """The tool that matches best; the first if none matches."""
     return max(tools, key=lambda tool: score_tool(tool, prompt)[0])
 
 
 def clause_about(tool: dict[str, Any], prompt: str) -> str:
-    """The part of a prompt that speaks of a tool: ``add 5 to 7`` in ``multiply 3 by 4 and add 5 to 7``."""
+    """The clause of a prompt that matches a tool best: ``add 5 to 7`` in ``multiply 3 by 4 and add 5 to 7``."""
     clauses = CLAUSE.split(prompt)
     best = max(clauses, key=lambda clause: score_tool(tool, clause)[0])
     return best if score_tool(tool, best)[0] else ""

@@ -1,7 +1,8 @@
-"""Embeddings from hashed word features: texts that share words are near each other, so retrieval really retrieves.
+"""Embeddings from hashed word features: texts with common words are near each other, so that retrieval works.
 
-Each stemmed content word goes to a few signed places of the vector, each character trigram of it to one place with a
-small weight (so that "serve" and "serving" meet); counts are damped, and the vector is scaled to the model's length.
+Each stemmed content word adds to a few signed positions of the vector, and each of its character trigrams to one
+position with a small weight, so that "serve" and "serving" are near. Counts are damped, and the vector gets the model's
+length.
 """
 
 from __future__ import annotations

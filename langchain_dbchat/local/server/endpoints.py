@@ -1,4 +1,4 @@
-"""The endpoints of a workspace: which name serves what, and what the control plane tells (wire facts 1.4)."""
+"""The endpoints of a workspace: which name serves which model, and what the control plane shows (wire facts 1.4)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ API_TYPES = {"claude": "anthropic/v1/messages", "gpt": "openai/v1/responses", "g
 
 
 class EndpointRegistry:
-    """Names and what they serve.
+    """The names of the endpoints and the models behind them.
 
     Args:
-        extra: Endpoints of one's own: name to model name (``{"support": "claude-sonnet-4-6"}``), as teams have them.
+        extra: More endpoints: name to model name, e.g. ``{"support": "claude-sonnet-4-6"}``.
         retired: Whether models that Databricks has retired are served too.
 
     Raises:
-        ValueError: If ``extra`` names a model that there is not.
+        ValueError: If ``extra`` names an unknown model.
     """
 
     def __init__(self, extra: Mapping[str, str] | None = None, *, retired: bool = False) -> None:
@@ -90,6 +90,6 @@ class EndpointRegistry:
 
 
 def _endpoint_name(served: Served) -> str:
-    """Databricks' own endpoints are called ``databricks-<model>``; an external one is called what its makers like."""
+    """Databricks' own endpoints are called ``databricks-<model>``; external ones have any name."""
     external = isinstance(served, ServedModel) and served.family.name == "external"
     return served.name if external else f"databricks-{served.name}"

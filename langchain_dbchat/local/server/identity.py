@@ -18,8 +18,8 @@ class Identity:
     """The workspace's tokens.
 
     Args:
-        token: The personal access token; None draws one.
-        lifetime: Seconds that an OAuth token lives.
+        token: The personal access token; None for a random one.
+        lifetime: Lifetime of an OAuth token, in seconds.
     """
 
     def __init__(self, token: str | None, lifetime: float) -> None:
@@ -30,10 +30,10 @@ class Identity:
         self._issued: dict[str, float] = {}
 
     def authenticate(self, authorization: str | None) -> None:
-        """Let a request in.
+        """Accept a request that is signed by a known token.
 
         Raises:
-            Refused: 401 for a wrong or absent token, 403 for an OAuth token that has run out.
+            Refused: 401 for a wrong or absent token, 403 for an OAuth token that has expired.
         """
         scheme, _, value = (authorization or "").partition(" ")
         if scheme.lower() == "basic":
@@ -81,7 +81,7 @@ class Identity:
         }
 
     def discovery(self, host: str) -> dict[str, Any]:
-        """What ``/oidc/.well-known/oauth-authorization-server`` says."""
+        """The body of ``/oidc/.well-known/oauth-authorization-server``."""
         return {
             "issuer": f"{host}/oidc",
             "authorization_endpoint": f"{host}/oidc/v1/authorize",
@@ -100,7 +100,7 @@ def _basic(value: str) -> tuple[str, str, str]:
 
 
 def _token(subject: str, lifetime: float) -> str:
-    """A token in the shape of a JWT; only this workspace can tell whether it is good."""
+    """A token in the shape of a JWT; only this workspace knows whether it is valid."""
     now = int(time.time())
     header = {"alg": "RS256", "typ": "at+jwt"}
     claims = {"sub": subject, "iat": now, "exp": now + int(lifetime), "jti": secrets.token_hex(8)}

@@ -53,29 +53,20 @@ class RecordedRequest:
     """The parsed body; None if it is not JSON."""
 
 
-class _Ended(Exception):  # noqa: N818  # a fault says so; it is not an error
+class _Ended(Exception):  # noqa: N818  # a planned fault, not an error
     """The connection has been closed by a fault."""
 
 
+@dataclass(frozen=True, slots=True)
 class Middleware:
-    """An ASGI app around the routes.
+    """An ASGI app around the routes."""
 
-    Args:
-        app: The routes.
-        identity: Who may call.
-        faults: The planned faults.
-        requests: Where requests are recorded.
-        latency: Seconds before each answer.
-    """
-
-    def __init__(
-        self, app: ASGIApp, identity: Identity, faults: FaultPlan, requests: deque[RecordedRequest], latency: float
-    ) -> None:
-        self._app = app
-        self._identity = identity
-        self._faults = faults
-        self._requests = requests
-        self._latency = latency
+    app: ASGIApp
+    identity: Identity
+    faults: FaultPlan
+    requests: deque[RecordedRequest]
+    latency: float
+    """Seconds before each answer."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -84,9 +75,9 @@ class Middleware:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         body, size = await _read(receive)
         self._record(scope, headers, body)
-        fault = self._faults.take(scope["path"], body)
-        if self._latency or fault is not None:
-            await asyncio.sleep(self._latency + (fault.latency if fault is not None else 0))
+        fault = self.faults.take(scope["path"], body)
+        if self.latency or fault is not None:
+            await asyncio.sleep(self.latency + (fault.latency if fault is not None else 0))
         app = self._answerer(scope, headers.get("authorization"), size, fault)
         if fault is None:
             await app(scope, _replay(body, receive), _WithHeaders(send))
@@ -104,12 +95,12 @@ class Middleware:
             return Response(content, fault.status, headers)
         try:
             if not scope["path"].startswith(OPEN_PATHS):
-                self._identity.authenticate(authorization)
+                self.identity.authenticate(authorization)
             if size > BODY_LIMIT:
                 raise plain(400, "BAD_REQUEST", f"Request size cannot exceed {BODY_LIMIT} bytes.")
         except Refused as refused:
             return json_response(refused.body, refused.status, refused.headers)
-        return self._app
+        return self.app
 
     def _record(self, scope: Scope, headers: dict[str, str], body: bytes) -> None:
         try:
@@ -118,7 +109,7 @@ class Middleware:
             parsed = None
         shown = {name: value for name, value in headers.items() if name not in SECRET_HEADERS}
         query = scope["query_string"].decode("latin-1")
-        self._requests.append(RecordedRequest(scope["method"], scope["path"], query, shown, body, parsed))
+        self.requests.append(RecordedRequest(scope["method"], scope["path"], query, shown, body, parsed))
 
 
 class _WithHeaders:
@@ -214,7 +205,7 @@ async def _read(receive: Receive) -> tuple[bytes, int]:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """A ``receive`` that gives the body again, and then what the connection says."""
+    """A ``receive`` that gives the body again, and then the events of the connection."""
     given = False
 
     async def again() -> Message:

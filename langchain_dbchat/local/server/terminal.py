@@ -1,4 +1,4 @@
-"""The workspace in a terminal: its options, what it prints, and how it ends."""
+"""The workspace in a terminal: its options, output and end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded workspace as an object: a server in a thread of its own, for as long as a ``with`` block lasts."""
+"""The embedded workspace as an object: a server in its own thread, for the length of a ``with`` block."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class LocalWorkspace:
 
     Args:
         port: The port; 0 for a free one.
-        token: The personal access token; None draws one.
+        token: The personal access token; None for a random one.
         latency: Seconds before each answer.
         pace: Seconds between the events of a stream.
-        token_lifetime: Seconds that an OAuth token lives.
+        token_lifetime: Lifetime of an OAuth token, in seconds.
         backend: Base URL of an OpenAI-compatible server that makes the answers; None for the rule-based model.
-        endpoints: Endpoints of one's own, name to model, e.g. ``{"support-bot": "claude-sonnet-4-6"}``.
+        endpoints: More endpoints, name to model, e.g. ``{"support-bot": "claude-sonnet-4-6"}``.
         retired: Whether models that Databricks has retired are served too.
 
     Raises:
@@ -71,24 +71,24 @@ class LocalWorkspace:
 
     @property
     def host(self) -> str:
-        """What ``DATABRICKS_HOST`` would be."""
+        """The value for ``DATABRICKS_HOST``."""
         if self._server is None:
             raise RuntimeError("The local workspace is not running: use `with LocalWorkspace() as workspace:`.")
         return f"http://127.0.0.1:{self._port}"
 
     @property
     def token(self) -> str:
-        """What ``DATABRICKS_TOKEN`` would be."""
+        """The value for ``DATABRICKS_TOKEN``."""
         return self._identity.token
 
     @property
     def client_id(self) -> str:
-        """What ``DATABRICKS_CLIENT_ID`` would be."""
+        """The value for ``DATABRICKS_CLIENT_ID``."""
         return self._identity.client_id
 
     @property
     def client_secret(self) -> str:
-        """What ``DATABRICKS_CLIENT_SECRET`` would be."""
+        """The value for ``DATABRICKS_CLIENT_SECRET``."""
         return self._identity.client_secret
 
     @property
@@ -105,7 +105,7 @@ class LocalWorkspace:
         for fault in faults:
             self._faults.add(fault)
 
-    def fail_next(  # noqa: PLR0913  # what may go wrong, all by name
+    def fail_next(  # noqa: PLR0913  # the attributes of a fault, all by name
         self,
         status: int | str = 503,
         *,
@@ -167,7 +167,7 @@ class LocalWorkspace:
         """Start serving.
 
         Raises:
-            RuntimeError: If it is running already, or does not come up.
+            RuntimeError: If it is running already, or does not start.
             OSError: If the port is taken.
         """
         if self._server is not None:
@@ -193,7 +193,7 @@ class LocalWorkspace:
         deadline = time.monotonic() + START_SECONDS
         while not self._server.started:
             if time.monotonic() > deadline or not self._thread.is_alive():
-                raise RuntimeError("The local workspace did not come up.")
+                raise RuntimeError("The local workspace did not start within 15 seconds.")
             time.sleep(0.005)
         return self
 

@@ -1,4 +1,4 @@
-"""What the workspace speaks: one folder for each API, and one line here."""
+"""The APIs of the workspace: one folder for each, and one line here."""
 
 from __future__ import annotations
 

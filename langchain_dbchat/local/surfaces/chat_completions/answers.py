@@ -6,7 +6,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.local.rule_model.tokens import TOKEN
-from langchain_dbchat.local.surfaces.chat_completions.signatures import sign_call, sign_reasoning, sign_text
+from langchain_dbchat.local.surfaces.chat_completions.signatures import (
+    covered_by_call,
+    covered_by_reasoning,
+    covered_by_text,
+)
 
 if TYPE_CHECKING:
     from langchain_dbchat.local.rule_model.answer import ModelAnswer, ToolCall
@@ -14,24 +18,17 @@ if TYPE_CHECKING:
     from langchain_dbchat.local.surfaces.chat_completions.request import ChatRequestBody
 
 REDACTED = "ANTHROPIC_MAGIC_STRING_TRIGGER_REDACTED_THINKING"
-"""Anthropic's own test string: a prompt that holds it gets redacted reasoning."""
+"""Anthropic's own test string: a prompt that contains it gets redacted reasoning."""
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 GENERATED_IMAGE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
-"""What an image model draws here: one pixel."""
+"""What an image model generates here: one pixel."""
 
 
 def whole_answer(
     request: ChatRequestBody, answers: list[ModelAnswer], prompt: PromptTokens, serial: str
 ) -> dict[str, Any]:
-    """The body of a whole answer.
-
-    Args:
-        request: The request.
-        answers: One for each choice.
-        prompt: The request's tokens.
-        serial: What makes this answer's id unique.
-    """
+    """The body of a whole answer."""
     tokens, reasoning = sum(one.tokens for one in answers), sum(one.reasoning_tokens for one in answers)
     choices = []
     for index, answer in enumerate(answers):
@@ -81,8 +78,8 @@ def _content(request: ChatRequestBody, answer: ModelAnswer) -> Any:
         return answer.text if answer.text or not answer.calls else None
     if answer.text:
         part: dict[str, Any] = {"type": "text", "text": answer.text}
-        if family.name == "gemini":
-            part["thoughtSignature"] = sign_text(request, answer.text)
+        if family.thought_signatures:
+            part["thoughtSignature"] = request.signer.sign(*covered_by_text(answer.text))
         parts.append(part)
     if request.model.generates_images:
         parts.append(GENERATED_IMAGE)
@@ -90,7 +87,7 @@ def _content(request: ChatRequestBody, answer: ModelAnswer) -> Any:
 
 
 def reasoning_parts(request: ChatRequestBody, reasoning: str) -> list[dict[str, Any]]:
-    """The reasoning parts of a whole answer (wire facts 3.2, 3.3); none where reasoning stands elsewhere."""
+    """The reasoning parts of a whole answer (wire facts 3.2, 3.3); none where the family has reasoning elsewhere."""
     kind = request.family.reasoning
     if not reasoning or kind not in {"signed", "summary"}:
         return []
@@ -106,7 +103,8 @@ def reasoning_parts(request: ChatRequestBody, reasoning: str) -> list[dict[str, 
             }
         ]
     shown = reasoning if shows_reasoning(request) else ""
-    summary = {"type": "summary_text", "text": shown, "signature": sign_reasoning(request, shown)}
+    signature = request.signer.sign(*covered_by_reasoning(request, len(request.messages), shown))
+    summary = {"type": "summary_text", "text": shown, "signature": signature}
     return [{"type": "reasoning", "summary": [summary]}]
 
 
@@ -129,13 +127,13 @@ def tool_call(request: ChatRequestBody, call: ToolCall) -> dict[str, Any]:
         "type": "function",
         "function": {"name": call.name, "arguments": arguments},
     }
-    if request.family.name == "gemini":
-        shaped["thoughtSignature"] = sign_call(request, call.name, call.arguments)
+    if request.family.thought_signatures:
+        shaped["thoughtSignature"] = request.signer.sign(*covered_by_call(call.name, call.arguments))
     return shaped
 
 
 def _logprobs(text: str, top: int) -> dict[str, Any]:
-    """Log probabilities in OpenAI's shape; this model is always sure."""
+    """Log probabilities in OpenAI's shape; each token has probability 1."""
     tokens = []
     for token in TOKEN.findall(text):
         one = {"token": token, "logprob": 0.0, "bytes": list(token.encode())}

@@ -84,7 +84,7 @@ class ChatRequestBody:
         return effort not in {"none", "disabled"}
 
     def for_model(self) -> ModelRequest:
-        """What the model is asked; only for a request that has passed the checks."""
+        """The request for the model; only after the checks."""
         stop = self.body.get("stop")
         return ModelRequest(
             model=self.model,

@@ -23,7 +23,7 @@ from langchain_dbchat.local.surfaces.chat_completions.answers import (
     shows_reasoning,
     tool_call,
 )
-from langchain_dbchat.local.surfaces.chat_completions.signatures import sign_text
+from langchain_dbchat.local.surfaces.chat_completions.signatures import covered_by_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,7 +46,7 @@ class Stream:
         self.request = request
         self.prompt = prompt
         self.frame = frame(request, serial, "chat.completion.chunk")
-        self.said = 0
+        self.text_tokens = 0
         self.reasoning = 0
         self.calls: list[ToolCall] = []
 
@@ -69,14 +69,14 @@ class Stream:
         if isinstance(piece, ReasoningPiece):
             self.reasoning += count_tokens(piece.text)
         elif isinstance(piece, TextPiece):
-            self.said += count_tokens(piece.text)
+            self.text_tokens += count_tokens(piece.text)
 
     def _usage(self) -> dict[str, Any]:
-        tokens = self.reasoning + self.said + sum(call_tokens(call) for call in self.calls)
+        tokens = self.reasoning + self.text_tokens + sum(call_tokens(call) for call in self.calls)
         return report(self.request, self.prompt, tokens, self.reasoning)
 
     async def events(self, choices: list[AsyncIterator[Piece]]) -> AsyncIterator[dict[str, Any]]:
-        """The events of all choices, one choice after the other, and the usage at the end if it was asked for."""
+        """The events of all choices, one choice after the other, and the usage at the end on request."""
         for index, pieces in enumerate(choices):
             answer = ModelAnswer()
             async for piece in pieces:
@@ -108,8 +108,8 @@ class Stream:
             if self.request.family.content == "list":
                 content = [{"type": "text", "text": piece.text}]
             deltas.append({"role": "assistant", "content": content})
-        elif isinstance(piece, ToolCallPiece) and self.request.family.name != "gemini":
-            deltas += self._fragment(piece)
+        elif isinstance(piece, ToolCallPiece) and not self.request.family.thought_signatures:
+            deltas += self._call_piece(piece)
         return deltas
 
     def _reasoning(self, text: str) -> list[dict[str, Any]]:
@@ -117,10 +117,7 @@ class Stream:
         if kind == "sibling":
             return [{"role": "assistant", "reasoning_content": text}]
         if kind == "summary":
-            part = {"type": "reasoning", "summary": [{"type": "summary_text", "text": text}]}
-            if self.request.model.harmony:
-                part = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": text}]}
-            return [{"role": "assistant", "content": [part]}]
+            return [{"role": "assistant", "content": reasoning_parts(self.request, text)}]
         if kind == "signed" and shows_reasoning(self.request) and not is_redacted(self.request):
             summary = {"type": "summary_text", "text": text, "signature": ""}
             return [{"role": "assistant", "content": [{"type": "reasoning", "summary": [summary]}]}]
@@ -135,8 +132,8 @@ class Stream:
             part["summary"][0]["text"] = ""
         return [{"content": [part]}]
 
-    def _fragment(self, piece: ToolCallPiece) -> list[dict[str, Any]]:
-        """A bit of a call; the first has id, type, name and no arguments (wire facts 4.2)."""
+    def _call_piece(self, piece: ToolCallPiece) -> list[dict[str, Any]]:
+        """One piece of a call; the first has id, type, name and no arguments (wire facts 4.2)."""
         call: dict[str, Any] = {"index": piece.index, "function": {"arguments": piece.arguments}}
         if self.request.family.empty_arguments and piece.arguments == "{}":
             call["function"]["arguments"] = ""
@@ -147,11 +144,11 @@ class Stream:
 
     def _closing(self, answer: ModelAnswer) -> list[dict[str, Any]]:
         """What comes between the last piece and the end: Gemini's signatures and its calls, which come whole."""
-        if self.request.family.name != "gemini":
+        if not self.request.family.thought_signatures:
             return []
         deltas: list[dict[str, Any]] = []
         if answer.text:
-            signature = sign_text(self.request, answer.text)
+            signature = self.request.signer.sign(*covered_by_text(answer.text))
             deltas.append(
                 {"role": "assistant", "content": [{"type": "text", "text": "", "thoughtSignature": signature}]}
             )

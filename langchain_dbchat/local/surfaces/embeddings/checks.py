@@ -16,7 +16,7 @@ FIELDS = frozenset({"model", "input", "instruction", "encoding_format"})
 
 
 def check_inputs(served: ServedEmbedder, name: str, body: dict[str, Any]) -> list[str]:
-    """The inputs of an embeddings request.
+    """The inputs of a request.
 
     Raises:
         Refused: 400 for unknown fields, too many inputs, none, or what is not text.

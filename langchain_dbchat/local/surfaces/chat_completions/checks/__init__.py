@@ -1,7 +1,7 @@
 """What the workspace refuses: everything that the model's family refuses, before the model is asked.
 
-One module for each subject. Each check takes the request and raises `Refused` with the family's own words, or returns.
-The order is the order of a strict parser: first fields that nobody knows, then values, then what must agree.
+One module for each subject. Each check takes the request and raises `Refused` with the family's own text, or returns.
+The order is the order of a strict parser: unknown fields first, then values, then fields that depend on each other.
 """
 
 from __future__ import annotations
@@ -36,9 +36,6 @@ CHECKS = (
 
 def check(request: ChatRequestBody) -> None:
     """Refuse a chat request that its model's family refuses.
-
-    Args:
-        request: The request.
 
     Raises:
         Refused: With the status, body and text of that family.

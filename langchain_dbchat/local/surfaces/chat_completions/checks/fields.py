@@ -1,4 +1,4 @@
-"""The body and its top-level fields: which there are, which the family takes, what they may be (wire facts 2.2)."""
+"""The top-level fields of the body: names, types and bounds (wire facts 2.2)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COMMON = frozenset(
         "tools", "tool_choice", "response_format", "service_tier", "usage_context", "client_request_id",
     }
 )  # fmt: skip
-"""Fields that every family knows, though a model may refuse their use."""
+"""Fields that every family knows, although a model may refuse them."""
 BOUNDS: dict[str, tuple[float, float]] = {
     "temperature": (0, 2),
     "top_p": (0, 1),
@@ -30,7 +30,7 @@ WHOLE = frozenset({"top_k", "n", "seed", "top_logprobs", "max_tokens", "max_comp
 
 
 def known_fields(request: ChatRequestBody) -> frozenset[str]:
-    """The top-level fields that the asked model takes."""
+    """The top-level fields that the model accepts."""
     model = request.model
     known = COMMON | model.family.fields
     if model.efforts:
@@ -43,7 +43,7 @@ def known_fields(request: ChatRequestBody) -> frozenset[str]:
 
 
 def check_fields(request: ChatRequestBody) -> None:
-    """Refuse unknown fields, values of the wrong kind, and parameters that the model does not take."""
+    """Refuse unknown fields, values of the wrong type, and parameters that the model does not accept."""
     known = known_fields(request)
     for name in request.body:
         if name not in known:
@@ -80,17 +80,17 @@ def _check_kinds(request: ChatRequestBody) -> None:
 
 
 def _check_sampling(request: ChatRequestBody) -> None:
-    """Parameters that some models refuse although their neighbours take them (wire facts 2.2, 2.6, 8.1)."""
+    """Parameters that some models of a family refuse (wire facts 2.2, 2.6, 8.1)."""
     body, model = request.body, request.model
     for name in ("temperature", "top_p", "top_k"):
         value = body.get(name)
-        if value is None or model.sampling or (model.family.name == "kimi" and value == 1):
+        if value is None or model.sampling or (model.temperature_one and value == 1):
             continue
-        silent = (
+        without_reasoning = (
             model.family.error_style == "gpt" and "none" in model.efforts and body.get("reasoning_effort") == "none"
         )
-        if silent and name != "top_k":
-            continue  # OpenAI: GPT-5.1 and later take them with effort none only
+        if without_reasoning and name != "top_k":
+            continue  # OpenAI: GPT-5.1 and later accept them only with effort none
         if model.family.error_style == "claude":
             raise invalid(request, f"`{name}` is deprecated for this model.")
         raise invalid(request, f"Unsupported parameter: '{name}' is not supported with this model.")
@@ -123,7 +123,7 @@ def _check_limit(request: ChatRequestBody) -> None:
 
 
 def check_window(request: ChatRequestBody, tokens: int) -> None:
-    """Refuse a prompt that does not fit, in the family's words (wire facts 6.2)."""
+    """Refuse a prompt that does not fit, in the family's text (wire facts 6.2)."""
     most, style = request.model.context, request.family.error_style
     if tokens <= most:
         return

@@ -16,7 +16,7 @@ MOST_KEYS = 64
 
 
 def check_format(request: ChatRequestBody) -> None:
-    """Refuse formats that the family does not have, or not here."""
+    """Refuse formats that the family does not accept, at all or in this request."""
     wanted = request.body.get("response_format")
     if wanted is None:
         return
@@ -34,7 +34,7 @@ def check_format(request: ChatRequestBody) -> None:
         if request.streaming:
             raise invalid(request, "response_format: `stream` must be false")
     if kind == "json_object":
-        # Only string content is looked at, not lists (wire facts 2.2).
+        # Only string content counts, not lists (wire facts 2.2).
         texts = [message["content"] for message in request.messages if isinstance(message.get("content"), str)]
         if not any("json" in text.lower() for text in texts):
             raise invalid(
@@ -46,14 +46,14 @@ def check_format(request: ChatRequestBody) -> None:
 
 
 def _check_schema(request: ChatRequestBody, wanted: dict[str, Any]) -> None:
-    held = wanted.get("json_schema")
-    if not isinstance(held, dict) or not isinstance(held.get("schema"), dict):
+    given = wanted.get("json_schema")
+    if not isinstance(given, dict) or not isinstance(given.get("schema"), dict):
         raise invalid(request, "response_format.json_schema.schema: Field required")
-    if not isinstance(held.get("name"), str) or not held["name"]:
+    if not isinstance(given.get("name"), str) or not given["name"]:
         raise invalid(request, "response_format.json_schema.name: Field required")
-    check_name(request, "response_format.json_schema.name", held["name"])
-    check_schema(request, held["schema"], None, held["name"], strict=held.get("strict") is True)
-    keys = sum(len(node.get("properties") or {}) for node in subschemas(held["schema"]))
+    check_name(request, "response_format.json_schema.name", given["name"])
+    check_schema(request, given["schema"], None, given["name"], strict=given.get("strict") is True)
+    keys = sum(len(node.get("properties") or {}) for node in subschemas(given["schema"]))
     if keys > MOST_KEYS:
         raise invalid(
             request, f"response_format.json_schema.schema: at most {MOST_KEYS} keys are supported, found {keys}"

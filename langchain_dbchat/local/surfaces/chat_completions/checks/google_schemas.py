@@ -1,4 +1,4 @@
-"""Schemas as Google's ``Schema`` message takes them: fixed fields, one type, texts in enums (wire facts 6.4)."""
+"""What Google's ``Schema`` message accepts: fixed fields, one type, strings in enums (wire facts 6.4)."""
 
 from __future__ import annotations
 
@@ -26,13 +26,7 @@ TYPE = "type.googleapis.com/google.ai.generativelanguage.v1beta.Type"
 
 
 def check_google(request: ChatRequestBody, schema: Any, path: str) -> None:
-    """Refuse a schema that does not fit into the message.
-
-    Args:
-        request: The request.
-        schema: The schema.
-        path: Where it stands in Google's request.
-    """
+    """Refuse a schema that is not such a message."""
     if not isinstance(schema, dict):
         raise invalid(request, f"Invalid value at '{path}' (google.ai.generativelanguage.v1beta.Schema), {schema!r}")
     for name in schema:

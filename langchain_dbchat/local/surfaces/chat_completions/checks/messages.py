@@ -36,7 +36,7 @@ MOST_BREAKPOINTS = 4
 
 
 def check_messages(request: ChatRequestBody) -> None:
-    """Refuse messages that the family does not take."""
+    """Refuse messages that the family does not accept."""
     messages = request.body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise invalid(request, "messages: at least one message is required")
@@ -54,7 +54,7 @@ def check_messages(request: ChatRequestBody) -> None:
 
 
 def _check_role(request: ChatRequestBody, place: int, message: dict[str, Any]) -> None:
-    """Roles there are; the system message comes once and first (wire facts 2.2)."""
+    """Known roles; one system message at most, as the first message (wire facts 2.2)."""
     role = message.get("role")
     allowed = isinstance(role, str) and role in KEYS and (role != "developer" or request.family.error_style == "gpt")
     if not allowed:
@@ -89,7 +89,7 @@ def _check_content(request: ChatRequestBody, place: int, message: dict[str, Any]
             return
         raise _empty(request, place, role)
     if isinstance(content, str):
-        _check_words(request, role, content)
+        _check_blank(request, role, content)
     if isinstance(content, list):
         if role == "tool" and family.error_style == "open":
             raise invalid(request, f"messages.{place}.content: tool messages must have string content")
@@ -98,7 +98,7 @@ def _check_content(request: ChatRequestBody, place: int, message: dict[str, Any]
 
 
 def _empty(request: ChatRequestBody, place: int, role: str) -> Refused:
-    """Nothing said (wire facts 2.5, 3.7)."""
+    """A message without content (wire facts 2.5, 3.7)."""
     if request.family.error_style == "claude":
         return invalid(request, f"messages.{place}: {role} messages must have non-empty content")
     if role == "assistant":
@@ -127,7 +127,7 @@ def _part_keys(request: ChatRequestBody, role: str, kind: str) -> frozenset[str]
     family, known = request.family, PART_KEYS[kind]
     if family.cache == "marked" and kind in CACHED_PARTS:
         known |= {"cache_control"}
-    if family.name == "gemini" and kind == "text":
+    if family.thought_signatures and kind == "text":
         known |= {"thoughtSignature"}
     if request.model.harmony and kind == "reasoning":
         known |= {"content"}
@@ -141,10 +141,10 @@ def _check_text(request: ChatRequestBody, path: str, role: str, part: dict[str, 
         raise invalid(request, f"{path}.text: Field required")
     if not part["text"] and not request.family.empty_text:
         raise invalid(request, "messages: text content blocks must be non-empty")
-    _check_words(request, role, part["text"])
+    _check_blank(request, role, part["text"])
 
 
-def _check_words(request: ChatRequestBody, role: str, text: str) -> None:
+def _check_blank(request: ChatRequestBody, role: str, text: str) -> None:
     """Text of white space alone (opencode #31259); Claude has the system message in a field of its own."""
     if text.isspace() and not request.family.blank_text:
         where = "system" if role == "system" else "messages"
@@ -152,15 +152,15 @@ def _check_words(request: ChatRequestBody, role: str, text: str) -> None:
 
 
 def _check_medium(request: ChatRequestBody, path: str, role: str, part: dict[str, Any]) -> None:
-    """Images, files, audio and video: who takes them, and from whom (wire facts 2.2, 2.5)."""
+    """Images, files, audio and video: which models accept them, in which messages (wire facts 2.2, 2.5)."""
     kind, model = part["type"], request.model
     if kind in {"image_url", "file"} and not model.vision:
         raise invalid(request, f"{'Image' if kind == 'image_url' else 'File'} input is not supported")
-    unheard = kind in {"video_url", "audio_url"} and not model.audio_video
-    if unheard or (kind == "document" and model.family.error_style != "claude"):
+    unsupported = kind in {"video_url", "audio_url"} and not model.audio_video
+    if unsupported or (kind == "document" and model.family.error_style != "claude"):
         raise invalid(request, f"{path}: Unsupported content type: {kind}")
-    drawn = kind == "image_url" and role == "assistant" and model.generates_images
-    if role != "user" and not drawn:
+    generated = kind == "image_url" and role == "assistant" and model.generates_images
+    if role != "user" and not generated:
         raise invalid(request, f"{path}: {kind} content is only supported in user messages")
     held = part.get(kind)
     if kind == "file":
@@ -187,7 +187,7 @@ def _check_calls(request: ChatRequestBody, place: int, message: dict[str, Any]) 
     family = request.family
     known = {"id", "type", "function"}
     known |= {"cache_control"} if family.cache == "marked" else set()
-    known |= {"thoughtSignature"} if family.name == "gemini" else set()
+    known |= {"thoughtSignature"} if family.thought_signatures else set()
     for index, call in enumerate(calls):
         _check_call(request, f"messages.{place}.tool_calls.{index}", call, known)
 

@@ -1,10 +1,11 @@
-"""Schemas as OpenAI's models take them: an object at the root, closed at every level with ``strict`` (wire facts 6.4).
+"""OpenAI's rules for a schema: an object at the root, closed at every level with ``strict`` (wire facts 6.4).
 
 The rules of ``strict`` are those of platform.openai.com/docs/guides/structured-outputs#supported-schemas.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -23,26 +24,20 @@ STRICT = frozenset(
     }
 )  # fmt: skip
 FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
-WORDS = frozenset({"title", "description", "$defs", "definitions"})
-MOST_PROPERTIES = 5000
 
 Context = tuple[str, ...]
 
 
+@dataclass(slots=True)
 class OpenAISchema:
-    """One schema of a request, and whose it is.
+    """One schema of a request."""
 
-    Args:
-        request: The request.
-        owner: ``function 'x'`` or ``response_format 'X'``.
-        strict: Whether it stands beside ``strict: true``.
-    """
-
-    def __init__(self, request: ChatRequestBody, owner: str, *, strict: bool) -> None:
-        self.request = request
-        self.owner = owner
-        self.strict = strict
-        self.root: dict[str, Any] = {}
+    request: ChatRequestBody
+    owner: str
+    """``function 'x'`` or ``response_format 'X'``."""
+    strict: bool
+    """Whether ``strict: true`` is set."""
+    root: dict[str, Any] = field(default_factory=dict)
 
     def check(self, schema: dict[str, Any]) -> None:
         """Refuse what OpenAI refuses."""

@@ -1,4 +1,4 @@
-"""Messages in their order: calls and their results, and who has the last word (wire facts 2.5)."""
+"""Messages in their order: calls and their results, and the last message (wire facts 2.5)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALTERNATE = (
 
 
 def check_order(request: ChatRequestBody) -> None:
-    """Refuse a history whose tool calls and results do not fit, and a last word that the model does not continue."""
+    """Refuse tool calls and results that do not match, and a last message that the model does not continue."""
     if request.family.alternates:
         _check_turns(request)
     open_calls: list[str] = []
@@ -56,15 +56,15 @@ def check_order(request: ChatRequestBody) -> None:
 
 
 def _check_end(request: ChatRequestBody, parts: list[dict[str, Any]]) -> None:
-    """What Claude continues may not end with white space (langchain #35071)."""
+    """Text that Claude continues may not end with white space (langchain #35071)."""
     if parts and parts[-1].get("type") == "text" and parts[-1]["text"] != parts[-1]["text"].rstrip():
         raise invalid(request, "messages: final assistant content cannot end with trailing whitespace")
 
 
 def _check_turns(request: ChatRequestBody) -> None:
-    """User and assistant take turns, the user first (aider #1920).
+    """User and assistant alternate, the user first (aider #1920).
 
-    After the results of tools either may speak: the assistant sums up or calls again, the user may have stopped it.
+    After the results of tools either may come: the assistant answers, or the user has stopped it.
     """
     last = "assistant"
     for message in request.messages:
@@ -90,11 +90,11 @@ def _check_result(
             f"messages.{place}: unexpected `tool_use_id` found in `tool_result` blocks: {answered}. Each `tool_result` "
             "block must have a corresponding `tool_use` block in the previous message.",
         )
-    raise invalid(request, KIMI if request.family.name == "kimi" else FOLLOWS)
+    raise invalid(request, KIMI if request.family.needs_tool_name else FOLLOWS)
 
 
 def _check_answered(request: ChatRequestBody, place: int, open_calls: list[str]) -> None:
-    """Every call has its result before anything else is said."""
+    """Every call has its result before any other message."""
     if not open_calls or not request.family.answers_all_calls:
         return
     if request.family.error_style == "claude":

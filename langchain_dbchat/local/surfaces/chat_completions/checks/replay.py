@@ -1,4 +1,4 @@
-"""Reasoning that comes back: unchanged with its signature, or not at all (wire facts 5)."""
+"""Reasoning that comes back: unchanged with its signature, or left out (wire facts 5)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.local.rule_model.request import parts_of
 from langchain_dbchat.local.surfaces.chat_completions.refusals import invalid
-from langchain_dbchat.local.surfaces.chat_completions.signatures import call_holds, reasoning_holds, text_holds
+from langchain_dbchat.local.surfaces.chat_completions.signatures import (
+    covered_by_call,
+    covered_by_reasoning,
+    covered_by_text,
+)
 
 if TYPE_CHECKING:
     from langchain_dbchat.local.surfaces.chat_completions.request import ChatRequestBody
 
 
 def check_replay(request: ChatRequestBody) -> None:
-    """Refuse reasoning that was changed, moved, or made elsewhere."""
+    """Refuse reasoning that was changed, moved, or made by another server."""
     users = [place for place, message in enumerate(request.messages) if message["role"] == "user"]
     turn = users[-1] if users else -1
     for place, message in enumerate(request.messages):
@@ -22,14 +26,14 @@ def check_replay(request: ChatRequestBody) -> None:
         kind = request.family.reasoning
         if kind == "signed":
             _check_signed(request, place, message)
-        elif request.family.name == "gemini":
+        elif request.family.thought_signatures:
             _check_gemini(request, place, message, current=place > turn)
         elif kind == "summary":
             _check_unsigned(request, place, message)
 
 
 def _check_signed(request: ChatRequestBody, place: int, message: dict[str, Any]) -> None:
-    """Claude: each part holds, and stands before everything else."""
+    """Claude: each part has a valid signature and comes before everything else."""
     parts = parts_of(message)
     spoken = False
     for index, part in enumerate(parts):
@@ -62,27 +66,29 @@ def _check_item(request: ChatRequestBody, place: int, path: str, item: Any) -> N
         raise invalid(request, f"{path}.summary: Input should be 'summary_text' or 'summary_encrypted_text'")
     if not item.get("signature"):
         raise invalid(request, f"{path}.thinking.signature: Field required")
-    if not reasoning_holds(request, place, str(item.get("text", "")), item["signature"]):
+    covered = covered_by_reasoning(request, place, str(item.get("text", "")))
+    if not request.signer.verify(item["signature"], *covered):
         raise invalid(request, f"{path}: Invalid `signature` in `thinking` block")
 
 
 def _check_unsigned(request: ChatRequestBody, place: int, message: dict[str, Any]) -> None:
-    """gpt-oss and qwen sign nothing: reasoning with a signature or encrypted is somebody else's."""
+    """gpt-oss and qwen sign nothing: signed or encrypted reasoning comes from another model."""
     for index, part in enumerate(parts_of(message)):
         for item in part.get("summary") or []:
             if "signature" in item or item.get("type") != "summary_text":
                 raise invalid(request, f"messages.{place}.content.{index}: Unsupported reasoning content")
 
 
-NOT_MINE = "skip_thought_signature_validator"
-"""What Google documents as the signature of a call from elsewhere (Gemini API, "Thought signatures")."""
+FOREIGN_CALL = "skip_thought_signature_validator"
+"""The signature that Google documents for a call of another model (Gemini API, "Thought signatures")."""
 
 
 def _check_gemini(request: ChatRequestBody, place: int, message: dict[str, Any], *, current: bool) -> None:
-    """Gemini 3: the calls of the turn that is going on have their thought signatures (wire facts 3.4, 5.2)."""
+    """Gemini 3: the calls of the current turn have their thought signatures (wire facts 3.4, 5.2)."""
     _check_unsigned(request, place, message)
     for part in parts_of(message):
-        if "thoughtSignature" in part and not text_holds(request, str(part.get("text")), part["thoughtSignature"]):
+        covered = covered_by_text(str(part.get("text")))
+        if "thoughtSignature" in part and not request.signer.verify(part["thoughtSignature"], *covered):
             raise invalid(request, "Thought signature is not valid.")
     for index, call in enumerate(message.get("tool_calls") or []):
         name, signature = call["function"]["name"], call.get("thoughtSignature")
@@ -93,5 +99,7 @@ def _check_gemini(request: ChatRequestBody, place: int, message: dict[str, Any],
                     "Function call is missing a thought_signature in functionCall parts. This is required for tools to "
                     f"work correctly: function call `{name}`, position {place}.{index}.",
                 )
-        elif signature != NOT_MINE and not call_holds(request, name, call["function"]["arguments"], signature):
+        elif signature != FOREIGN_CALL and not request.signer.verify(
+            signature, *covered_by_call(name, call["function"]["arguments"])
+        ):
             raise invalid(request, "Thought signature is not valid.")

@@ -32,7 +32,7 @@ def check_schema(
         schema: The schema.
         place: The number of its tool, None for a response format.
         name: Its tool's name, or its own.
-        strict: Whether it stands beside ``strict: true``.
+        strict: Whether ``strict: true`` is set.
     """
     rules = request.family.schemas
     path = "response_format.json_schema.schema" if place is None else f"tools.{place}.function.parameters"

@@ -1,4 +1,4 @@
-"""Asking for reasoning: each family has its own way and refuses the others' (wire facts 2.3)."""
+"""Requests for reasoning: each family has its own fields and refuses the others' (wire facts 2.3)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ LEAST_BUDGET = 1024
 
 
 def check_thinking(request: ChatRequestBody) -> None:
-    """Refuse ways of asking for reasoning that the model does not know."""
+    """Refuse reasoning fields that the model does not have."""
     thinking = request.body.get("thinking")
     if thinking is not None:
         if not isinstance(thinking, dict) or not isinstance(thinking.get("type"), str):
             raise invalid(request, "thinking.type: Field required")
         if request.family.error_style == "claude":
             _check_claude(request, thinking)
-        elif request.family.name == "gemini":
+        elif request.family.thinking_budgets:
             _check_gemini(request, thinking)
         elif thinking["type"] not in {"enabled", "disabled"}:
             raise invalid(request, "thinking.type: Input should be 'enabled' or 'disabled'")
@@ -58,7 +58,7 @@ def _check_claude(request: ChatRequestBody, thinking: dict[str, Any]) -> None:
         raise invalid(request, "thinking.adaptive.display: Input should be 'omitted' or 'summarized'")
     if kind == "enabled":
         _check_budget(request, thinking.get("budget_tokens"))
-    # Anthropic wants a temperature of 1 here; what Databricks makes of 2 is open (wire facts 13).
+    # Anthropic requires a temperature of 1 here; whether Databricks rescales 2 to 1 is not known (wire facts 13).
     if kind != "disabled" and request.body.get("temperature") not in (None, 1, 2):
         raise invalid(request, "`temperature` may only be set to 1 when thinking is enabled.")
 

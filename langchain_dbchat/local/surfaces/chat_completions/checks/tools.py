@@ -1,4 +1,4 @@
-"""Offered tools and the choice among them (wire facts 2.2, 2.3)."""
+"""Tools and ``tool_choice`` (wire facts 2.2, 2.3)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_TOOLS = 32
 
 
 def check_tools(request: ChatRequestBody) -> None:
-    """Refuse tools and choices that the model does not take."""
+    """Refuse tools and choices that the model does not accept."""
     tools = request.body.get("tools")
     if tools is not None and not isinstance(tools, list):
         raise invalid(request, "tools: Input should be a valid list")
