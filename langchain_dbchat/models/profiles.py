@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import ModelProfile
 
 
-class _Row(NamedTuple):
+class _ProfileRow(NamedTuple):
     """What is known about one model; None and ``?`` stand for what is not."""
 
     model: str
@@ -63,81 +63,81 @@ _ADAPTIVE = "low medium high xhigh max"
 _GPT_5_2 = "none low medium high xhigh"
 _GEMINI = "image audio video"
 
-_ROWS: tuple[_Row, ...] = (
+_ROWS: tuple[_ProfileRow, ...] = (
     # model, context, output, inputs, tools, schema, reasoning, temperature
-    _Row("claude-opus-5-5", 1_000_000, 128_000, "image", "unforced", False, _ADAPTIVE, False),
-    _Row("claude-opus-5", 1_000_000, 128_000, "image", "forced", False, _ADAPTIVE, False),
-    _Row("claude-sonnet-5", 1_000_000, 128_000, "image", "forced", False, _ADAPTIVE, False),
-    _Row("claude-fable-5-1", 1_000_000, 128_000, "image", "unforced", False, _ADAPTIVE, False),
-    _Row("claude-fable-5", 1_000_000, 128_000, "text", "forced", False, _ADAPTIVE, False),
-    _Row("claude-opus-4-8", 1_000_000, 128_000, "image", "forced", False, _ADAPTIVE, False),
-    _Row("claude-opus-4-7", 1_000_000, 128_000, "image", "forced", False, _ADAPTIVE, False),
+    _ProfileRow("claude-opus-5-5", 1_000_000, 128_000, "image", "unforced", False, _ADAPTIVE, False),
+    _ProfileRow("claude-opus-5", 1_000_000, 128_000, "image", "forced", False, _ADAPTIVE, False),
+    _ProfileRow("claude-sonnet-5", 1_000_000, 128_000, "image", "forced", False, _ADAPTIVE, False),
+    _ProfileRow("claude-fable-5-1", 1_000_000, 128_000, "image", "unforced", False, _ADAPTIVE, False),
+    _ProfileRow("claude-fable-5", 1_000_000, 128_000, "text", "forced", False, _ADAPTIVE, False),
+    _ProfileRow("claude-opus-4-8", 1_000_000, 128_000, "image", "forced", False, _ADAPTIVE, False),
+    _ProfileRow("claude-opus-4-7", 1_000_000, 128_000, "image", "forced", False, _ADAPTIVE, False),
     # The levels of 4.6 are documented nowhere for Databricks; up to 4.5 there are budgets and no levels.
-    _Row("claude-opus-4-6", 1_000_000, 128_000, "image", "forced", False, "yes", True),
-    _Row("claude-sonnet-4-6", 1_000_000, 64_000, "image", "forced", False, "yes", True),
-    _Row("claude-opus-4-5", 200_000, 64_000, "image", "forced", False, "yes", True),
-    _Row("claude-sonnet-4-5", 200_000, 64_000, "image", "forced", False, "yes", True),
-    _Row("claude-haiku-4-5", 200_000, 64_000, "image", "forced", False, "yes", True),
-    _Row("claude-opus-4-1", 200_000, 32_000, "image", "forced", False, "yes", True),
-    _Row("claude-opus-4", 200_000, 32_000, "image", "forced", False, "yes", True),
-    _Row("claude-sonnet-4", 200_000, 64_000, "image", "forced", False, "yes", True, "retired"),
-    _Row("claude-3-7-sonnet", 200_000, None, "image", "forced", False, "yes", True, "retired"),
+    _ProfileRow("claude-opus-4-6", 1_000_000, 128_000, "image", "forced", False, "yes", True),
+    _ProfileRow("claude-sonnet-4-6", 1_000_000, 64_000, "image", "forced", False, "yes", True),
+    _ProfileRow("claude-opus-4-5", 200_000, 64_000, "image", "forced", False, "yes", True),
+    _ProfileRow("claude-sonnet-4-5", 200_000, 64_000, "image", "forced", False, "yes", True),
+    _ProfileRow("claude-haiku-4-5", 200_000, 64_000, "image", "forced", False, "yes", True),
+    _ProfileRow("claude-opus-4-1", 200_000, 32_000, "image", "forced", False, "yes", True),
+    _ProfileRow("claude-opus-4", 200_000, 32_000, "image", "forced", False, "yes", True),
+    _ProfileRow("claude-sonnet-4", 200_000, 64_000, "image", "forced", False, "yes", True, "retired"),
+    _ProfileRow("claude-3-7-sonnet", 200_000, None, "image", "forced", False, "yes", True, "retired"),
     # GPT 6 Sol, 5.5 Pro and 5.3 Codex answer on the Responses API alone; whether GPT 6 and 5.4 take tools on chat
     # completions is contradictory. The levels of 6 Sol, 6 Luna and 5.3 Codex are not documented.
-    _Row("gpt-6-astra", 1_050_000, 128_000, "image", "?", True, _ADAPTIVE, False),
-    _Row("gpt-6-sol", None, None, "image", "?", None, "yes", False),
-    _Row("gpt-6-luna", None, None, "image", "?", True, "yes", False),
-    _Row("gpt-5-6-sol", 922_000, 128_000, "image", "forced", True, _GPT_5_2, False),
-    _Row("gpt-5-6-terra", 922_000, 128_000, "image", "forced", True, _GPT_5_2, False),
-    _Row("gpt-5-6-luna", 922_000, 128_000, "image", "forced", True, _GPT_5_2, False),
-    _Row("gpt-5-5", 922_000, 128_000, "image", "forced", True, _GPT_5_2, False),
-    _Row("gpt-5-5-pro", 922_000, 128_000, "image", "?", None, "medium high xhigh", False),
-    _Row("gpt-5-4", 922_000, 128_000, "image", "?", True, _GPT_5_2, False),
-    _Row("gpt-5-4-mini", 272_000, 128_000, "image", "forced", True, _GPT_5_2, False),
-    _Row("gpt-5-4-nano", 272_000, 128_000, "image", "forced", True, _GPT_5_2, False),
-    _Row("gpt-5-3-codex", 272_000, 128_000, "image", "?", None, "yes", False),
-    _Row("gpt-5-2", 272_000, 128_000, "image", "forced", True, _GPT_5_2, False),
-    _Row("gpt-5-1", 272_000, 128_000, "image", "forced", True, "none* low medium high", False),
-    _Row("gpt-5", 272_000, 128_000, "image", "forced", True, "minimal* low medium high", False),
-    _Row("gpt-5-mini", 272_000, 128_000, "image", "forced", True, "minimal* low medium high", False),
-    _Row("gpt-5-nano", 272_000, 128_000, "image", "forced", True, "minimal* low medium high", False),
+    _ProfileRow("gpt-6-astra", 1_050_000, 128_000, "image", "?", True, _ADAPTIVE, False),
+    _ProfileRow("gpt-6-sol", None, None, "image", "?", None, "yes", False),
+    _ProfileRow("gpt-6-luna", None, None, "image", "?", True, "yes", False),
+    _ProfileRow("gpt-5-6-sol", 922_000, 128_000, "image", "forced", True, _GPT_5_2, False),
+    _ProfileRow("gpt-5-6-terra", 922_000, 128_000, "image", "forced", True, _GPT_5_2, False),
+    _ProfileRow("gpt-5-6-luna", 922_000, 128_000, "image", "forced", True, _GPT_5_2, False),
+    _ProfileRow("gpt-5-5", 922_000, 128_000, "image", "forced", True, _GPT_5_2, False),
+    _ProfileRow("gpt-5-5-pro", 922_000, 128_000, "image", "?", None, "medium high xhigh", False),
+    _ProfileRow("gpt-5-4", 922_000, 128_000, "image", "?", True, _GPT_5_2, False),
+    _ProfileRow("gpt-5-4-mini", 272_000, 128_000, "image", "forced", True, _GPT_5_2, False),
+    _ProfileRow("gpt-5-4-nano", 272_000, 128_000, "image", "forced", True, _GPT_5_2, False),
+    _ProfileRow("gpt-5-3-codex", 272_000, 128_000, "image", "?", None, "yes", False),
+    _ProfileRow("gpt-5-2", 272_000, 128_000, "image", "forced", True, _GPT_5_2, False),
+    _ProfileRow("gpt-5-1", 272_000, 128_000, "image", "forced", True, "none* low medium high", False),
+    _ProfileRow("gpt-5", 272_000, 128_000, "image", "forced", True, "minimal* low medium high", False),
+    _ProfileRow("gpt-5-mini", 272_000, 128_000, "image", "forced", True, "minimal* low medium high", False),
+    _ProfileRow("gpt-5-nano", 272_000, 128_000, "image", "forced", True, "minimal* low medium high", False),
     # Of Gemini 4 Carbon little more than the name is documented.
-    _Row("gemini-4-carbon", None, None, _GEMINI, "?", None, "yes", None),
-    _Row("gemini-3-8-flash", 1_048_576, 65_536, _GEMINI, "forced", True, "low medium high", False),
-    _Row("gemini-3-7-flash", 1_048_576, 65_536, _GEMINI, "forced", True, "low medium high", False),
-    _Row("gemini-3-6-flash", 1_048_576, 65_536, _GEMINI, "forced", True, "low medium high", False),
-    _Row("gemini-3-5-flash", 1_048_576, 65_536, _GEMINI, "forced", True, "low medium high", True),
-    _Row("gemini-3-5-flash-lite", 1_048_576, 65_536, _GEMINI, "forced", True, "low medium high", False),
-    _Row("gemini-3-1-pro", 1_048_576, 65_536, _GEMINI, "forced", True, "minimal low medium high", True),
-    _Row("gemini-3-flash", 1_048_576, 65_536, _GEMINI, "forced", True, "low medium high", True),
-    _Row("gemini-3-1-flash-lite", 1_048_576, 65_536, _GEMINI, "forced", True, "low medium high", True),
-    _Row("gemini-3-1-flash-image", 131_072, 32_768, "image ?", "no", None, "?", None, image_output=True),
-    _Row("gemini-3-pro-image", 65_536, 32_768, "image ?", "no", None, "?", None, image_output=True),
-    _Row("gemini-3-pro", 1_048_576, 65_536, "image ?", "forced", True, "low medium high", True, "retired"),
-    _Row("gemini-2-5-pro", 1_048_576, 65_536, _GEMINI, "forced", False, "yes", True, "retired"),
-    _Row("gemini-2-5-flash", 1_048_576, 65_535, _GEMINI, "forced", False, "yes", True, "retired"),
-    _Row("grok-4-6", 500_000, None, "text", "forced", None, "low medium high xhigh", None),
+    _ProfileRow("gemini-4-carbon", None, None, _GEMINI, "?", None, "yes", None),
+    _ProfileRow("gemini-3-8-flash", 1_048_576, 65_536, _GEMINI, "forced", True, "low medium high", False),
+    _ProfileRow("gemini-3-7-flash", 1_048_576, 65_536, _GEMINI, "forced", True, "low medium high", False),
+    _ProfileRow("gemini-3-6-flash", 1_048_576, 65_536, _GEMINI, "forced", True, "low medium high", False),
+    _ProfileRow("gemini-3-5-flash", 1_048_576, 65_536, _GEMINI, "forced", True, "low medium high", True),
+    _ProfileRow("gemini-3-5-flash-lite", 1_048_576, 65_536, _GEMINI, "forced", True, "low medium high", False),
+    _ProfileRow("gemini-3-1-pro", 1_048_576, 65_536, _GEMINI, "forced", True, "minimal low medium high", True),
+    _ProfileRow("gemini-3-flash", 1_048_576, 65_536, _GEMINI, "forced", True, "low medium high", True),
+    _ProfileRow("gemini-3-1-flash-lite", 1_048_576, 65_536, _GEMINI, "forced", True, "low medium high", True),
+    _ProfileRow("gemini-3-1-flash-image", 131_072, 32_768, "image ?", "no", None, "?", None, image_output=True),
+    _ProfileRow("gemini-3-pro-image", 65_536, 32_768, "image ?", "no", None, "?", None, image_output=True),
+    _ProfileRow("gemini-3-pro", 1_048_576, 65_536, "image ?", "forced", True, "low medium high", True, "retired"),
+    _ProfileRow("gemini-2-5-pro", 1_048_576, 65_536, _GEMINI, "forced", False, "yes", True, "retired"),
+    _ProfileRow("gemini-2-5-flash", 1_048_576, 65_535, _GEMINI, "forced", False, "yes", True, "retired"),
+    _ProfileRow("grok-4-6", 500_000, None, "text", "forced", None, "low medium high xhigh", None),
     # GLM 5.3 knows JSON schema; that it calls tools beside one, which GLM 5.2 does not, nobody has measured.
-    _Row("glm-5-3", 1_048_576, 65_536, "text", "forced", None, "low high max*", None),
-    _Row("glm-5-3-flash", 1_048_576, 131_072, "image", "forced", None, "low high max*", None),
-    _Row("glm-5-2", 1_000_000, 131_072, "text", "forced", False, "none high max*", True),
-    _Row("kimi-k3", 1_000_000, 1_048_576, "image", "forced", None, "none low high max*", False),
-    _Row("kimi-k2-7-code", None, None, "?", "forced", None, "yes", None),
-    _Row("deepseek-v4-1-flash", 1_000_000, 393_216, "text", "forced", None, "none low high xhigh max*", None),
-    _Row("deepseek-v4-flash-0731", 1_000_000, 393_216, "text", "forced", None, "none low high xhigh max", None),
-    _Row("deepseek-v4-pro-0813", 1_000_000, 393_216, "text", "forced", None, "none low high xhigh max", None),
-    _Row("inkling", 1_000_000, None, "image", "forced", None, "minimal low medium high xhigh max", None),
+    _ProfileRow("glm-5-3", 1_048_576, 65_536, "text", "forced", None, "low high max*", None),
+    _ProfileRow("glm-5-3-flash", 1_048_576, 131_072, "image", "forced", None, "low high max*", None),
+    _ProfileRow("glm-5-2", 1_000_000, 131_072, "text", "forced", False, "none high max*", True),
+    _ProfileRow("kimi-k3", 1_000_000, 1_048_576, "image", "forced", None, "none low high max*", False),
+    _ProfileRow("kimi-k2-7-code", None, None, "?", "forced", None, "yes", None),
+    _ProfileRow("deepseek-v4-1-flash", 1_000_000, 393_216, "text", "forced", None, "none low high xhigh max*", None),
+    _ProfileRow("deepseek-v4-flash-0731", 1_000_000, 393_216, "text", "forced", None, "none low high xhigh max", None),
+    _ProfileRow("deepseek-v4-pro-0813", 1_000_000, 393_216, "text", "forced", None, "none low high xhigh max", None),
+    _ProfileRow("inkling", 1_000_000, None, "image", "forced", None, "minimal low medium high xhigh max", None),
     # Sources differ on the output of Qwen 3.5 and gpt-oss; LiteLLM gives Llama's as the whole context, which is no cap.
-    _Row("qwen35-122b-a10b", 262_144, None, "text", "forced", None, "yes", None, "preview"),
-    _Row("qwen3-next-80b-a3b-instruct", None, None, "text", "forced", None, "no", True, "preview"),
-    _Row("gpt-oss-120b", 131_072, None, "text", "yes", True, "low medium* high", True),
-    _Row("gpt-oss-20b", 131_072, None, "text", "yes", True, "low medium* high", True),
-    _Row("llama-4-maverick", 128_000, None, "image", "yes", True, "no", True),
-    _Row("meta-llama-3-3-70b-instruct", 128_000, None, "text", "forced", True, "no", True),
-    _Row("meta-llama-3-1-8b-instruct", 128_000, None, "text", "yes", True, "no", True),
-    _Row("meta-llama-3-1-405b-instruct", 128_000, None, "text", "forced", True, "no", True, "retired"),
+    _ProfileRow("qwen35-122b-a10b", 262_144, None, "text", "forced", None, "yes", None, "preview"),
+    _ProfileRow("qwen3-next-80b-a3b-instruct", None, None, "text", "forced", None, "no", True, "preview"),
+    _ProfileRow("gpt-oss-120b", 131_072, None, "text", "yes", True, "low medium* high", True),
+    _ProfileRow("gpt-oss-20b", 131_072, None, "text", "yes", True, "low medium* high", True),
+    _ProfileRow("llama-4-maverick", 128_000, None, "image", "yes", True, "no", True),
+    _ProfileRow("meta-llama-3-3-70b-instruct", 128_000, None, "text", "forced", True, "no", True),
+    _ProfileRow("meta-llama-3-1-8b-instruct", 128_000, None, "text", "yes", True, "no", True),
+    _ProfileRow("meta-llama-3-1-405b-instruct", 128_000, None, "text", "forced", True, "no", True, "retired"),
     # Gemma writes its tool calls as text.
-    _Row("gemma-3-12b", 128_000, 32_000, "image", "no", None, "no", True),
+    _ProfileRow("gemma-3-12b", 128_000, 32_000, "image", "no", None, "no", True),
 )
 """Every chat model whose capabilities are documented, retired ones as far as their limits are known."""
 
@@ -165,7 +165,7 @@ def profile_of(model: str) -> ModelProfile | None:
     return None
 
 
-def _add_inputs(profile: ModelProfile, row: _Row, *, image_urls: bool) -> None:
+def _add_inputs(profile: ModelProfile, row: _ProfileRow, *, image_urls: bool) -> None:
     kinds = row.inputs.split()
     if row.context is not None:
         profile["max_input_tokens"] = row.context
@@ -179,7 +179,7 @@ def _add_inputs(profile: ModelProfile, row: _Row, *, image_urls: bool) -> None:
         profile["video_inputs"] = "video" in kinds
 
 
-def _add_outputs(profile: ModelProfile, row: _Row) -> None:
+def _add_outputs(profile: ModelProfile, row: _ProfileRow) -> None:
     if row.output is not None:
         profile["max_output_tokens"] = row.output
     if not row.image_output:
@@ -198,7 +198,7 @@ def _add_outputs(profile: ModelProfile, row: _Row) -> None:
             profile["reasoning_effort_default"] = level[:-1]
 
 
-def _add_tools(profile: ModelProfile, row: _Row) -> None:
+def _add_tools(profile: ModelProfile, row: _ProfileRow) -> None:
     if row.tools != "?":
         profile["tool_calling"] = row.tools != "no"
     if row.tools in {"forced", "unforced"}:
