@@ -19,7 +19,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from pydantic_core import from_json
 
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.dialects.chat_completions.decode import DONE, StreamDecoder
+from langchain_dbchat.dialects.chat_completions.decode import DONE, ChatStreamDecoder
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.models.families import family_of
 from langchain_dbchat.transport.clients import sync_client
@@ -57,7 +57,7 @@ def _events(pieces: list[bytes]) -> list[list[bytes]]:
 
 
 def _decode(events: list[list[bytes]], target: Target, *, merge: bool) -> list[ChatGenerationChunk]:
-    decoder = StreamDecoder(target, coalesce=merge)
+    decoder = ChatStreamDecoder(target, coalesce=merge)
     return [*(chunk for together in events for chunk in decoder.feed(together)), *decoder.close()]
 
 

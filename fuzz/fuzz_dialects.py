@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from pydantic_core import from_json, to_json
 from running import CORPUS, pieces, run, streams
 
-from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder, decode_answer
+from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.chat_completions.messages import encode_messages
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared import blocks
@@ -104,7 +104,7 @@ def _streamed(dice: random.Random, target: Target) -> AIMessage:
     body = b"".join(b"data: " + _written(event) + b"\n\n" for event in events) + dice.choice((b"data: [DONE]\n\n", b""))
     if dice.random() < 0.2:
         body = body[: dice.randint(0, len(body))]
-    raw, reader = EventStreamDecoder(), StreamDecoder(target, "req", coalesce=dice.random() < 0.5)
+    raw, reader = EventStreamDecoder(), ChatStreamDecoder(target, "req", coalesce=dice.random() < 0.5)
     chunks: list[ChatGenerationChunk] = []
     with reader.keeping_partial():
         for piece in pieces(dice, body):

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 else:
     _Batches = object  # what is mixed in is no model of its own, so that none is built for it
 
-__all__ = ["BatchesInTurns"]
+__all__ = ["LimitedBatches"]
 
 
-class BatchesInTurns(_Batches):
+class LimitedBatches(_Batches):
     """Mixed into a chat model, lets its batches share one adaptive limit per endpoint; goes before `BaseChatModel`."""
 
     if TYPE_CHECKING:

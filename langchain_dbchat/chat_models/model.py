@@ -15,7 +15,7 @@ from langchain_core.messages.utils import count_tokens_approximately
 from pydantic import ConfigDict, PrivateAttr, model_validator
 
 from langchain_dbchat._version import __version__
-from langchain_dbchat.chat_models.batching import BatchesInTurns
+from langchain_dbchat.chat_models.batching import LimitedBatches
 from langchain_dbchat.chat_models.caching import CachesForCaller
 from langchain_dbchat.chat_models.call import merge_settings, prepare_call, shown_settings, structured_method
 from langchain_dbchat.chat_models.settings import ChatSettings
@@ -48,7 +48,7 @@ blocks.register()
 _log = logging.getLogger(__name__)
 
 
-class ChatDatabricksCompat(CachesForCaller, ChatSettings, BatchesInTurns, BaseChatModel):
+class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseChatModel):
     """A chat model behind a Databricks serving endpoint.
 
     Setup:

@@ -17,7 +17,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 
 from kit.encoding import encode_request
 from kit.scripted import Scripted, ScriptedServer
-from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder
+from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder as StreamDecoder
 from langchain_dbchat.dialects.chat_completions.messages import encode_messages
 from langchain_dbchat.errors import StreamInterruptedError
 

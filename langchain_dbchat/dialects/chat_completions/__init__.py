@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder, decode_answer, is_last
+from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer, is_last
 from langchain_dbchat.dialects.chat_completions.encode import choose_method, encode
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
 from langchain_dbchat.dialects.dialect import Dialect
@@ -20,7 +20,7 @@ DIALECT = Dialect(
     },
     encode=encode,
     decode=decode_answer,
-    decoder=StreamDecoder,
+    decoder=ChatStreamDecoder,
     is_last=is_last,
     refusable=REFUSABLE,
     choose_method=choose_method,

@@ -17,8 +17,8 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic_core import from_json, to_json
 
 from langchain_dbchat.dialects.chat_completions.choices import read_parts
-from langchain_dbchat.dialects.chat_completions.facts import ANSWER_KEYS, CHOICE_KEYS, Facts
-from langchain_dbchat.dialects.shared.answer import Answer, Delta
+from langchain_dbchat.dialects.chat_completions.facts import ANSWER_KEYS, CHOICE_KEYS, AnswerFacts
+from langchain_dbchat.dialects.shared.answer import Delta, GrowingAnswer
 from langchain_dbchat.dialects.shared.errors_within import may_be_blocked, raise_blocked, raise_error_within
 from langchain_dbchat.dialects.shared.fields import storable
 from langchain_dbchat.dialects.shared.parts import SILENT, Part, Text, join_parts
@@ -41,7 +41,7 @@ _QUOTED = 2_000  # characters of such words that an error quotes
 _JSON_SPACE = " \t\n\r"
 
 
-def _message(answer: Answer, facts: Facts, *, cut: bool) -> AIMessage:
+def _message(answer: GrowingAnswer, facts: AnswerFacts, *, cut: bool) -> AIMessage:
     answer.conclude(facts.kept.whole())
     content: Any = answer.content()
     calls, invalid = answer.calls(cut=cut)
@@ -111,7 +111,7 @@ def decode_answer(body: bytes, target: Target, request_id: str | None, sent: Sen
     if not isinstance(choices, list) or not choices:
         raise _no_choices(payload, target, request_id)
     generations: list[ChatGeneration] = []
-    said = Facts(target, request_id)
+    said = AnswerFacts(target, request_id)
     said.note(payload)
     said.keep(payload)
     blocked: AIMessage | None = None
@@ -122,7 +122,7 @@ def decode_answer(body: bytes, target: Target, request_id: str | None, sent: Sen
             says = {}
         if not isinstance(says, Mapping):
             raise MalformedResponseError("A choice of the answer has no message.", request_id=request_id)
-        answer = Answer(whole=True, blocks=target.family.signed_text, sent=sent)
+        answer = GrowingAnswer(whole=True, blocks=target.family.signed_text, sent=sent)
         for part in read_parts(says):
             answer.add(part)
         facts = said.copy()
@@ -187,7 +187,7 @@ def call_chunk(call: Mapping[str, Any], fields: Mapping[str, Any]) -> AIMessageC
     return message
 
 
-class StreamDecoder:
+class ChatStreamDecoder:
     """Read a streamed answer, event by event.
 
     Args:
@@ -215,7 +215,7 @@ class StreamDecoder:
         "_usage",
     )
 
-    def __init__(  # noqa: PLR0913 - how an answer is read, all but two by keyword
+    def __init__(  # noqa: PLR0913  # how an answer is read, all but two by keyword
         self,
         target: Target,
         request_id: str | None = None,
@@ -227,8 +227,8 @@ class StreamDecoder:
     ) -> None:
         self._usage = usage
         self._hide = hide
-        self._answer = Answer(blocks=target.family.signed_text, sent=sent)
-        self._facts = Facts(target, request_id)
+        self._answer = GrowingAnswer(blocks=target.family.signed_text, sent=sent)
+        self._facts = AnswerFacts(target, request_id)
         self._coalesce = coalesce
         self._done = False
         self._shape: list[str] | None = None  # the fields of the last event that has none besides those that are read
@@ -317,7 +317,7 @@ class StreamDecoder:
         masked = text if hide is None else hide(text)
         if hide is None or masked == text:
             return error
-        again = StreamDecoder(self._facts.target, self._facts.request_id)
+        again = ChatStreamDecoder(self._facts.target, self._facts.request_id)
         try:
             again._read(_parse(masked), [])
         except DatabricksError as other:

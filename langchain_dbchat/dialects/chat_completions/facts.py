@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.dialects.dialect import Target
 
-__all__ = ["ANSWER_KEYS", "CHOICE_KEYS", "Facts"]
+__all__ = ["ANSWER_KEYS", "CHOICE_KEYS", "AnswerFacts"]
 
 ANSWER_KEYS = frozenset({"id", "object", "created", "model", "choices", "usage"})
 """The fields of an answer or an event that are read, or that say nothing."""
@@ -55,7 +55,7 @@ _CUT = frozenset({"length", "max_tokens", "content_filter"})
 """Finish reasons of an answer that something other than the model ended."""
 
 
-class Facts:
+class AnswerFacts:
     """What one answer says about itself.
 
     Args:
@@ -109,9 +109,9 @@ class Facts:
         """
         self.kept.add(choice, CHOICE_KEYS)
 
-    def copy(self) -> Facts:
+    def copy(self) -> AnswerFacts:
         """Return facts that another choice of the same answer can add its own to."""
-        other = Facts(self.target, self.request_id)
+        other = AnswerFacts(self.target, self.request_id)
         other.id, other.served_model, other.usage = self.id, self.served_model, self.usage
         other.kept = self.kept.copy()
         return other

@@ -85,7 +85,7 @@ class _Entry:
         return entry if self.signature is None else {**entry, "signature": self.signature}
 
 
-class Answer:
+class GrowingAnswer:
     """One choice of an answer.
 
     Args:

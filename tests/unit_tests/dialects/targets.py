@@ -7,7 +7,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from pydantic_core import to_json
 
-from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder
+from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder
 from langchain_dbchat.dialects.chat_completions.messages import encode_messages
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.models.families import FAMILIES
@@ -30,7 +30,7 @@ def event(delta: dict[str, Any], finish: str | None = None, **more: Any) -> byte
 
 def chunks_of(*events: bytes, family: str = "generic", coalesce: bool = False) -> list[AIMessageChunk]:
     """The chunks that a stream of those events makes."""
-    decoder = StreamDecoder(target(family), coalesce=coalesce)
+    decoder = ChatStreamDecoder(target(family), coalesce=coalesce)
     messages = [chunk.message for chunk in [*decoder.feed(events), *decoder.close()]]
     assert all(isinstance(message, AIMessageChunk) for message in messages)
     return [message for message in messages if isinstance(message, AIMessageChunk)]

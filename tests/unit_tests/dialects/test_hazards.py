@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from pydantic_core import to_json
 
 from dialects.targets import call_delta, chunks_of, event, summed, target
-from langchain_dbchat.dialects.chat_completions.decode import DONE, StreamDecoder, decode_answer
+from langchain_dbchat.dialects.chat_completions.decode import DONE, ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.shared import blocks
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterruptedError
 
@@ -190,7 +190,7 @@ def test_10_a_limit_before_the_arguments_is_no_call(finish: str) -> None:
 
 def test_a_stream_that_does_not_say_that_it_ended_was_cut_off() -> None:
     for events in ([], [event({"content": "a"})], [b'{"id":"x","choices":[]}']):
-        decoder = StreamDecoder(target(), "req-7")
+        decoder = ChatStreamDecoder(target(), "req-7")
         list(decoder.feed(events))
         with pytest.raises(StreamInterruptedError) as caught, decoder.keeping_partial():
             decoder.close()
@@ -200,7 +200,7 @@ def test_a_stream_that_does_not_say_that_it_ended_was_cut_off() -> None:
 
 
 def test_a_partial_message_trusts_no_call_without_arguments() -> None:
-    decoder = StreamDecoder(target())
+    decoder = ChatStreamDecoder(target())
     list(decoder.feed([event(call_delta("", "f", call_id="c1"))]))
     with pytest.raises(StreamInterruptedError) as caught, decoder.keeping_partial():
         decoder.close()
@@ -219,7 +219,7 @@ def test_another_shape_of_answer_is_named(whole: bool) -> None:
 
 @pytest.mark.parametrize("payload", [b'{"error": "boom"}', b'{"error_code": "INTERNAL_ERROR", "message": "boom"}'])
 def test_an_error_in_the_stream_comes_after_what_had_arrived(payload: bytes) -> None:
-    decoder = StreamDecoder(target())
+    decoder = ChatStreamDecoder(target())
     with decoder.keeping_partial():
         chunks = decoder.feed([event({"content": "a"}), payload])
         assert next(chunks).text == "a"
@@ -260,7 +260,7 @@ def test_a_whole_answer_instead_of_a_stream_is_read() -> None:
 
 def test_an_answer_without_a_finish_reason_is_whole_if_the_stream_says_that_it_is_done() -> None:
     """Inkling at the AI gateway sends no finish reason (unity-gateway #215), only [DONE]."""
-    decoder = StreamDecoder(target())
+    decoder = ChatStreamDecoder(target())
     list(decoder.feed([event({"content": "a"}), DONE]))
     (last,) = decoder.close()
     assert last.generation_info is None
@@ -277,13 +277,13 @@ def test_an_answer_without_a_finish_reason_is_whole_if_the_stream_says_that_it_i
     ],
 )
 def test_a_stream_that_says_neither_is_interrupted(events: list[bytes]) -> None:
-    decoder = StreamDecoder(target())
+    decoder = ChatStreamDecoder(target())
     list(decoder.feed(events))
     with pytest.raises(StreamInterruptedError, match="no finish reason"):
         decoder.close()
 
 
 def test_a_finish_reason_needs_no_done() -> None:
-    decoder = StreamDecoder(target())
+    decoder = ChatStreamDecoder(target())
     list(decoder.feed([event({"content": "a"}), STOP]))
     assert decoder.close()[-1].generation_info == {"finish_reason": "stop"}

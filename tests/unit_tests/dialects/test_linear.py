@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from kit.operations import is_linear
-from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder, decode_answer
+from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.dialect import Target
-from langchain_dbchat.dialects.shared.answer import Answer
+from langchain_dbchat.dialects.shared.answer import GrowingAnswer
 from langchain_dbchat.dialects.shared.beside import Cited
 from langchain_dbchat.dialects.shared.parts import Call
 from langchain_dbchat.models.families import family_of
@@ -53,7 +53,7 @@ def test_many_calls_of_a_stream(ids: str, index: bool) -> None:
         events.append(b'{"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}')
 
         def read() -> None:
-            decoder = StreamDecoder(TARGET)
+            decoder = ChatStreamDecoder(TARGET)
             for event in events:
                 list(decoder.feed([event]))
             decoder.close()
@@ -76,7 +76,7 @@ class _Counted(dict[str, Any]):
 
 
 def test_many_citations() -> None:
-    answer = Answer()
+    answer = GrowingAnswer()
     for number in range(300):
         answer.add(Cited("annotations", [_Counted(url=f"https://example.com/{number}")]))
     answer.add(Cited("annotations", [_Counted(url="https://example.com/7")]))
@@ -93,7 +93,7 @@ def test_a_name_in_every_fragment() -> None:
         pieces = ['{"a": [', *["1, "] * count, "1]}"]
 
         def read() -> None:
-            answer = Answer()
+            answer = GrowingAnswer()
             for piece in pieces:
                 answer.add(Call(None, None, "f", piece))
             ((call,), invalid) = answer.calls()
@@ -106,7 +106,7 @@ def test_a_name_in_every_fragment() -> None:
 
 
 def test_white_space_after_an_object_does_not_hide_its_end() -> None:
-    answer = Answer()
+    answer = GrowingAnswer()
     for piece in ('{"a": 1}', "\n", '{"a": 2}'):
         answer.add(Call(None, None, "f", piece))
     calls, _ = answer.calls()

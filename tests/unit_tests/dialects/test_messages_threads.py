@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from dialects.targets import event, target
 from kit.encoding import encode_request
-from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder, decode_answer
+from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.errors import StreamInterruptedError
 from langchain_dbchat.local.models import CHAT
@@ -88,7 +88,7 @@ def read(message: dict[str, Any], finish: str, way: str, made_by: Target) -> AIM
         whole = decode_answer(to_json(body), made_by, None).generations[0].message
         assert isinstance(whole, AIMessage)
         return whole
-    decoder = StreamDecoder(made_by)
+    decoder = ChatStreamDecoder(made_by)
     calls = [{**call, "index": index} for index, call in enumerate(message.get("tool_calls", []))]
     delta = {**message, "tool_calls": calls} if calls else message
     try:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 
 from kit.encoding import encode_request
-from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder, decode_answer
+from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared.names import fit_body, fit_name, fit_names, is_whole
 from langchain_dbchat.dialects.shared.sent import SentTools
@@ -193,7 +193,7 @@ def _events(*pieces: tuple[str | None, str]) -> list[bytes]:
 def test_a_streamed_name_is_mapped_when_it_is_whole(
     pieces: list[tuple[str | None, str]], name: str, coalesce: bool
 ) -> None:
-    decoder = StreamDecoder(Target("m", GENERIC), coalesce=coalesce, sent=SentTools(SENT))
+    decoder = ChatStreamDecoder(Target("m", GENERIC), coalesce=coalesce, sent=SentTools(SENT))
     chunks: list[Any] = []
     for event in _events(*pieces):
         chunks.extend(decoder.feed([event]))

@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from pydantic_core import to_json
 
 from dialects.targets import call_delta, event, summed, target
-from langchain_dbchat.dialects.chat_completions.decode import DONE, StreamDecoder, decode_answer
+from langchain_dbchat.dialects.chat_completions.decode import DONE, ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.chat_completions.messages import encode_messages
 from langchain_dbchat.dialects.shared import blocks
 from langchain_dbchat.dialects.shared.merging import merge_deep
@@ -248,7 +248,7 @@ def test_any_value_anywhere_is_read_or_is_a_malformed_answer(path: tuple[Any, ..
             else choice
             for choice in body["choices"]
         ]
-    decoder = StreamDecoder(target())
+    decoder = ChatStreamDecoder(target())
     try:
         with decoder.keeping_partial():
             for events in ([to_json(streamed)], [event({"content": "b"})], [DONE]):
@@ -266,7 +266,7 @@ def test_any_bytes_are_read_or_are_a_malformed_answer(body: bytes) -> None:
     with suppress(DatabricksError):
         decode_answer(body, target(), None)
     with suppress(DatabricksError):
-        list(StreamDecoder(target()).feed([body]))
+        list(ChatStreamDecoder(target()).feed([body]))
 
 
 @quick
