@@ -11,6 +11,7 @@ import httpx
 import pytest
 from pydantic_core import from_json
 
+from langchain_dbchat import local
 from langchain_dbchat.local import Fault, FaultProxy, LocalWorkspace
 from langchain_dbchat.local.faults.named import NAMED
 from langchain_dbchat.local.faults.plan import FaultPlan
@@ -193,7 +194,7 @@ def test_a_plan_takes_faults_from_another_thread() -> None:
 
 
 def test_the_same_name_means_the_same_everywhere() -> None:
-    assert Fault is Fault
+    assert local.Mishap is Fault
     assert Fault.rate_limit(2, retry_after=1) == Fault.named("rate_limit", times=2, headers={"retry-after": "1"})
     assert Fault.invalid_token() == Fault.named("expired_token")
     assert Fault.invalid_token(status=401) == Fault.named("unknown_token")
