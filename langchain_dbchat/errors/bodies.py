@@ -21,7 +21,7 @@ more than a status (`VAGUE_CODES`) gives way to any other.
 Rule 4. An external model's error is the provider's: ``{"external_model_provider", "external_model_error": object, text
 or web page}``, bare or as JSON text in ``message``; older ``{"error": "Received error from openai",
 "external_model_message": {...}}``. Its words, codes and status go before those of everything that wraps it, because the
-wrapper's code can be wrong (wire facts 6.4; databricks-ai-bridge #211).
+wrapper's code can be wrong (docs/wire.md, 6.4, row external models; databricks-ai-bridge #211).
 """
 
 from __future__ import annotations

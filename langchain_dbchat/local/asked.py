@@ -63,7 +63,7 @@ class Asked:
 
     @property
     def thinks(self) -> bool:
-        """Whether the answer to this request comes with reasoning (wire facts 2.3)."""
+        """Whether the answer to this request comes with reasoning (docs/wire.md, 2.3)."""
         if self.model.family.reasoning == "none":
             return False
         if self.model.always_thinks:

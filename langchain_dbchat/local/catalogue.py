@@ -1,4 +1,4 @@
-"""The endpoints of a workspace: which name serves what, and what the control plane tells (wire facts 1.4)."""
+"""The endpoints of a workspace: which name serves what, and what the control plane tells (docs/wire.md, 1.4)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Catalogue:
             self.endpoints[name] = known[short]
 
     def find(self, name: str, surface: Surface) -> Served | None:
-        """What an endpoint serves; only the gateway knows ``system.ai`` names (wire facts 1.2)."""
+        """What an endpoint serves; only the gateway knows ``system.ai`` names (docs/wire.md, 1.2)."""
         if surface == "gateway" and name.startswith("system.ai."):
             name = "databricks-" + name.removeprefix("system.ai.")
         return self.endpoints.get(name)

@@ -1,6 +1,6 @@
 """What the model families of a Databricks workspace have in common, as the server sees it.
 
-A table of its own, written from the wire facts and not imported from the client: where the two tables differ, a test
+A table of its own, written from docs/wire.md and not imported from the client: where the two tables differ, a test
 fails, and that is the point.
 """
 
@@ -17,72 +17,72 @@ class Family:
     name: str
     """What the family is called here and in the list of endpoints."""
     voice: Literal["claude", "gpt", "gemini", "open"]
-    """Whose error texts it speaks (wire facts 1.2)."""
+    """Whose error texts it speaks (docs/wire.md, 1.2)."""
     upstream: str
-    """Pattern of the ``model`` in its answers, which is never the endpoint's name (wire facts 3.1)."""
+    """Pattern of the ``model`` in its answers, which is never the endpoint's name (docs/wire.md, 3.1)."""
     answer_id: str | None
-    """Prefix of an answer's ``id``; None where the id is null (wire facts 2.1)."""
+    """Prefix of an answer's ``id``; None where the id is null (docs/wire.md, 2.1)."""
     call_id: str
     """Prefix of a tool call's id."""
     content: Literal["string", "list", "list_if_reasoning"]
-    """Type of ``message.content`` in a whole answer (wire facts 3.3)."""
+    """Type of ``message.content`` in a whole answer (docs/wire.md, 3.3)."""
     reasoning: Literal["none", "counted", "signed", "summary", "harmony", "sibling"]
     """Where reasoning stands: nowhere, as a count of tokens only (GPT), as parts with a signature (Claude), as parts
     without one (Gemini, gpt-oss, the latter also in Harmony's shape), as ``reasoning_content`` beside the content (GLM,
-    Kimi, inkling, DeepSeek) (wire facts 3.3)."""
+    Kimi, inkling, DeepSeek) (docs/wire.md, 3.3)."""
     usage: Literal["claude", "gpt", "glm", "plain"]
-    """Which fields ``usage`` has (wire facts 3.5)."""
+    """Which fields ``usage`` has (docs/wire.md, 3.5)."""
     stream_usage: Literal["nulls", "running", "asked"]
     """Usage in a stream: in every chunk with nulls until the last (Claude), in every chunk and growing (Llama), or
-    only when asked for, in a last chunk without choices (external models) (wire facts 4.1)."""
+    only when asked for, in a last chunk without choices (external models) (docs/wire.md, 4.1)."""
     ends_silently: frozenset[str] = frozenset()
-    """Surfaces on which a stream's natural end has no ``finish_reason`` (wire facts 4.4)."""
+    """Surfaces on which a stream's natural end has no ``finish_reason`` (docs/wire.md, 4.4)."""
     fields: frozenset[str] = frozenset()
-    """Optional top-level request fields it accepts beyond those that all accept (wire facts 2.2)."""
+    """Optional top-level request fields it accepts beyond those that all accept (docs/wire.md, 2.2)."""
     stream_options: bool = False
     """Whether ``stream_options`` is accepted. Gemini refuses it; for open weights nothing says that it is accepted, and
-    the gateway was seen refusing it (wire facts 2.2, 13)."""
+    the gateway was seen refusing it (docs/wire.md, 2.2, 13)."""
     strict_tools: bool = False
-    """Whether ``tools[].function.strict`` is accepted (wire facts 2.2)."""
+    """Whether ``tools[].function.strict`` is accepted (docs/wire.md, 2.2)."""
     message_name: Literal["no", "tool", "yes"] = "no"
-    """Whether messages may carry ``name`` (wire facts 1.2; Kimi wants one on tool messages, 2.5)."""
+    """Whether messages may carry ``name`` (docs/wire.md, 1.2, 2.5)."""
     http_images: bool = True
-    """Whether images may be http links. Claude refuses them (wire facts 2.2)."""
+    """Whether images may be http links. Claude refuses them (docs/wire.md, 2.2)."""
     empty_text: bool = True
-    """Whether empty text is accepted. Claude refuses it (wire facts 2.5)."""
+    """Whether empty text is accepted. Claude refuses it (docs/wire.md, 2.5)."""
     blank_text: bool = True
     """Whether text of nothing but white space is accepted. Claude refuses it (opencode #31259)."""
     alternates: bool = False
-    """Whether user and assistant must take turns (wire facts 6.4)."""
+    """Whether user and assistant must take turns (docs/wire.md, 6.4, row alternation)."""
     call_ids: str = ""
-    """Pattern of the ids of tool calls; any will do where it is empty. Claude checks the letters (wire facts 6.4)."""
+    """Pattern of the ids of tool calls; any will do where it is empty (docs/wire.md, 6.4, row call ids)."""
     call_id_length: int | None = None
     """Most characters of such an id. OpenAI takes 40 (dify #28987)."""
     unique_call_ids: bool = False
     """Whether no two calls of a conversation may have the same id. Claude: "`tool_use` ids must be unique"."""
     grouped_calls: bool = True
-    """Whether several calls of one turn may be followed by their results. gpt-oss refuses it (wire facts 2.5)."""
+    """Whether several calls of one turn may be followed by their results. gpt-oss refuses it (docs/wire.md, 2.5)."""
     answers_all_calls: bool = False
-    """Whether each call of a turn must be answered at once (wire facts 2.5)."""
+    """Whether each call of a turn must be answered at once (docs/wire.md, 2.5)."""
     parameters_required: bool = False
     """Whether a function must have ``parameters`` (Llama)."""
     schemas: Literal["claude", "openai", "google", "any"] = "any"
     """Whose rules a schema has to follow: draft 2020-12 with a plain root (Claude), a plain root and closed schemas
-    beside ``strict`` (OpenAI), Google's message of fixed fields, or any JSON schema (wire facts 6.4)."""
+    beside ``strict`` (OpenAI), Google's message of fixed fields, or any JSON schema (docs/wire.md, 6.4)."""
     json_object: bool = True
-    """Whether ``response_format`` may be ``json_object`` (wire facts 2.2)."""
+    """Whether ``response_format`` may be ``json_object`` (docs/wire.md, 2.2)."""
     json_schema: bool = True
-    """Whether ``response_format`` may be ``json_schema`` (wire facts 8.2)."""
+    """Whether ``response_format`` may be ``json_schema`` (docs/wire.md, 8.2)."""
     cache: Literal["none", "marked", "auto"] = "none"
-    """Prompt caching: not at all, where ``cache_control`` stands, or by itself (wire facts 2.4)."""
+    """Prompt caching: not at all, where ``cache_control`` stands, or by itself (docs/wire.md, 2.4)."""
     prefill: bool = True
-    """Whether the last message may be the assistant's (wire facts 2.5)."""
+    """Whether the last message may be the assistant's (docs/wire.md, 2.5)."""
     tools_as_text: bool = False
-    """Whether a tool call is written into the text (gemma, wire facts 3.4)."""
+    """Whether a tool call is written into the text (gemma, docs/wire.md, 3.4)."""
     empty_arguments: bool = False
-    """Whether a call without arguments has ``""`` for them (wire facts 3.4, 4.2)."""
+    """Whether a call without arguments has ``""`` for them (docs/wire.md, 3.4, 4.2)."""
     tool_tokens: int = 60
-    """Prompt tokens that the server itself adds when tools are offered (wire facts 2.6)."""
+    """Prompt tokens that the server itself adds when tools are offered (docs/wire.md, 2.6)."""
 
 
 SAMPLING = frozenset({"n", "seed", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs"})

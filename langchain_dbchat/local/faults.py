@@ -21,7 +21,7 @@ TEXTS: dict[int, tuple[str, str]] = {
     503: ("TEMPORARILY_UNAVAILABLE", "The service is temporarily at capacity."),
     504: ("DEADLINE_EXCEEDED", "The request took too long."),
 }
-"""What the statuses say when no body is given (wire facts 6.2)."""
+"""What the statuses say when no body is given (docs/wire.md, 6.2)."""
 
 SECRET_HEADERS = frozenset({"authorization", "cookie", "x-databricks-ai-gateway-token", "proxy-authorization"})
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.local.identity import Identity
 
 BODY_LIMIT = 4 * 1024 * 1024
-"""Bytes of a request (wire facts 6.3)."""
+"""Bytes of a request (docs/wire.md, 6.3)."""
 OPEN_PATHS = ("/.well-known/", "/oidc/")
 """Paths that need no token of the workspace."""
 
@@ -123,7 +123,7 @@ class _Replies:
 
 
 def check_size(size: int) -> None:
-    """Refuse a body that is too large (wire facts 6.3)."""
+    """Refuse a body that is too large (docs/wire.md, 6.3)."""
     if size > BODY_LIMIT:
         raise plain(400, "BAD_REQUEST", f"Request size cannot exceed {BODY_LIMIT} bytes.")
 

@@ -194,7 +194,7 @@ def _keys_in(text: str) -> list[str]:
 
 
 def _written(call: Call) -> str:
-    """A call as gemma writes it into its text (wire facts 3.4)."""
+    """A call as gemma writes it into its text (docs/wire.md, 3.4)."""
     return f'```tool_code\n{{"name": "{call.name}", "parameters": {call.arguments}}}\n```'
 
 

@@ -1,4 +1,4 @@
-"""The models of the workspace: the table of wire facts 8.1 and 7, one row per model.
+"""The models of the workspace: the table of docs/wire.md, 8.1, 7; one row per model.
 
 A row says what one model does differently from its family (`families`). The endpoint ``databricks-<name>`` serves it on
 ``/serving-endpoints``, the same and ``system.ai.<name>`` on the gateway.
@@ -29,47 +29,47 @@ class Model:
     vision: bool = True
     """Whether it reads images."""
     budget: bool = False
-    """Whether it takes ``thinking: enabled`` with a budget (wire facts 2.3)."""
+    """Whether it takes ``thinking: enabled`` with a budget (docs/wire.md, 2.3)."""
     adaptive: bool = False
-    """Whether it takes ``thinking: adaptive`` and ``output_config`` (wire facts 2.3)."""
+    """Whether it takes ``thinking: adaptive`` and ``output_config`` (docs/wire.md, 2.3)."""
     efforts: tuple[str, ...] = ()
-    """The values of ``reasoning_effort`` it takes; none means that the field is unknown to it (wire facts 2.3)."""
+    """The values of ``reasoning_effort`` it takes; none means that the field is unknown to it (docs/wire.md, 2.3)."""
     always_thinks: bool = False
-    """Whether it thinks whatever it is asked (wire facts 2.3)."""
+    """Whether it thinks whatever it is asked (docs/wire.md, 2.3)."""
     thinks_unasked: bool = False
-    """Whether it thinks when nothing is said about it (wire facts 2.3)."""
+    """Whether it thinks when nothing is said about it (docs/wire.md, 2.3)."""
     sampling: bool = True
-    """Whether it takes ``temperature``, ``top_p`` and ``top_k`` (wire facts 2.2)."""
+    """Whether it takes ``temperature``, ``top_p`` and ``top_k`` (docs/wire.md, 2.2)."""
     limit_name: str = ""
     """The one field that takes the token limit: OpenAI's reasoning models refuse ``max_tokens`` (pydantic-ai #1205)."""
     stop: bool = True
-    """Whether it takes ``stop`` (wire facts 2.2)."""
+    """Whether it takes ``stop`` (docs/wire.md, 2.2)."""
     tools: bool = True
-    """Whether it takes tools (wire facts 8.1)."""
+    """Whether it takes tools (docs/wire.md, 8.1)."""
     forced_tool: bool = True
-    """Whether a tool may be forced (wire facts 2.2)."""
+    """Whether a tool may be forced (docs/wire.md, 2.2)."""
     tools_need_no_effort: bool = False
-    """Whether tools on chat completions want ``reasoning_effort: none`` (wire facts 2.3)."""
+    """Whether tools on chat completions want ``reasoning_effort: none`` (docs/wire.md, 2.3)."""
     responses_only: bool = False
-    """Whether it is served on the Responses API alone (wire facts 8.1)."""
+    """Whether it is served on the Responses API alone (docs/wire.md, 8.1)."""
     prefill: bool = True
-    """Whether a conversation may end with the assistant (wire facts 2.5)."""
+    """Whether a conversation may end with the assistant (docs/wire.md, 2.5)."""
     cache_min: int = 1024
-    """Fewest tokens that are cached (wire facts 8.1)."""
+    """Fewest tokens that are cached (docs/wire.md, 8.1)."""
     audio_video: bool = False
-    """Whether it takes audio and video (wire facts 2.2)."""
+    """Whether it takes audio and video (docs/wire.md, 2.2)."""
     list_content: bool = False
-    """Whether its content is a list even without reasoning (wire facts 3.3, opus-5)."""
+    """Whether its content is a list even without reasoning (docs/wire.md, 3.3, row opus-5)."""
     leaks_calls: bool = False
-    """Whether calls end up in the text when thinking is disabled (wire facts 2.3, opus-5)."""
+    """Whether calls end up in the text when thinking is disabled (docs/wire.md, 2.3, row opus-5)."""
     format_hides_tools: bool = False
-    """Whether a ``response_format`` keeps it from ever calling tools (wire facts 2.2, glm-5-2)."""
+    """Whether a ``response_format`` keeps it from ever calling tools (docs/wire.md, 2.2, row response_format)."""
     harmony: bool = False
-    """Whether reasoning comes in Harmony's shape (wire facts 3.3, gpt-oss)."""
+    """Whether reasoning comes in Harmony's shape (docs/wire.md, 3.3, row gpt-oss)."""
     draws: bool = False
-    """Whether its answers hold an image (wire facts 3.3)."""
+    """Whether its answers hold an image (docs/wire.md, 3.3)."""
     default_output: int | None = None
-    """Output tokens when ``max_tokens`` is absent, where that is known (wire facts 2.2)."""
+    """Output tokens when ``max_tokens`` is absent, where that is known (docs/wire.md, 2.2)."""
     retired: str = ""
     """The day it was retired; then the workspace serves it only when asked to."""
 
@@ -193,7 +193,7 @@ CHAT: tuple[Model, ...] = (
           thinks_unasked=True, harmony=True),
     Model("llama-4-maverick", families.LLAMA, 128 * K, 128 * K),
     Model("meta-llama-3-3-70b-instruct", families.LLAMA, 128 * K, 128 * K, vision=False),
-    # A cap of 8192 was seen in an error that does not name its model (wire facts 6.2); it stands here.
+    # A cap of 8192 was seen in an error that does not name its model (docs/wire.md, 6.2, row max_tokens).
     Model("meta-llama-3-1-8b-instruct", families.LLAMA, 128 * K, 8192, vision=False),
     Model("meta-llama-3-1-405b-instruct", families.LLAMA, 128 * K, 8192, vision=False,
           retired="2026-02-15"),
@@ -206,7 +206,7 @@ CHAT: tuple[Model, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Embedder:
-    """One embedding model (wire facts 7)."""
+    """One embedding model (docs/wire.md, 7)."""
 
     name: str
     """Its name without ``databricks-`` or ``system.ai.``."""

@@ -1,6 +1,6 @@
 """The faults that have a name: errors of external models and blocks of guardrails, as the real endpoints send them.
 
-Each row is a status and a body. Shapes: wire facts 6.4 (recorded bodies of AI gateway guardrails and of external
+Each row is a status and a body. Shapes: docs/wire.md, 6.4 (recorded bodies of AI gateway guardrails and of external
 models); the providers' own documentation for the objects within.
 """
 

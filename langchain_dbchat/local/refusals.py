@@ -1,4 +1,4 @@
-"""How the workspace says no: the bodies of wire facts 1.2 and 6.1, one function per way of speaking.
+"""How the workspace says no: the bodies of docs/wire.md, 1.2, 6.1; one function per way of speaking.
 
 Every check raises `Refused`; the server turns it into a response. The texts differ by who speaks: Claude's refusals are
 JSON within JSON, Gemini's come from an upstream, the open-weight models' are Go errors, GPT's are OpenAI's own.
@@ -31,22 +31,22 @@ class Refused(Exception):  # noqa: N818  # a refusal is an answer of the protoco
 
 
 def plain(status: int, code: str | int, message: str) -> Refused:
-    """The usual body, with a code and a message (wire facts 6.1, shapes 1 and 2)."""
+    """The usual body, with a code and a message (docs/wire.md, 6.1, rows 1 and 2)."""
     return Refused(status, {"error_code": code, "message": message})
 
 
 def credential_refused() -> Refused:
-    """A wrong or absent token: the error code is a number (wire facts 6.1, shape 2)."""
+    """A wrong or absent token: the error code is a number (docs/wire.md, 6.1, row 2)."""
     return plain(401, 401, "Credential was not sent or was of an unsupported type for this API.")
 
 
 def token_expired() -> Refused:
-    """An OAuth token that has run out: 403 and plain text (wire facts 6.2)."""
+    """An OAuth token that has run out: 403 and plain text (docs/wire.md, 6.2, row expired token)."""
     return Refused(403, "Invalid Token")
 
 
 def endpoint_not_found() -> Refused:
-    """No such endpoint (wire facts 6.2)."""
+    """No such endpoint (docs/wire.md, 6.2, row no such endpoint)."""
     return plain(
         404,
         "ENDPOINT_NOT_FOUND",
@@ -56,7 +56,7 @@ def endpoint_not_found() -> Refused:
 
 
 def invalid(asked: Asked, text: str, *, code: str = "BAD_REQUEST") -> Refused:
-    """A 400 in the voice of the asked model's family (wire facts 1.2, 6.1)."""
+    """A 400 in the voice of the asked model's family (docs/wire.md, 1.2, 6.1)."""
     voice = asked.model.family.voice
     if voice == "claude":
         return plain(400, code, to_json({"message": text}).decode() + "\n")
@@ -68,7 +68,7 @@ def invalid(asked: Asked, text: str, *, code: str = "BAD_REQUEST") -> Refused:
 
 
 def unknown_field(asked: Asked, path: str) -> Refused:
-    """A 400 for a field that is not on the family's list (wire facts 1.2).
+    """A 400 for a field that is not on the family's list (docs/wire.md, 1.2).
 
     Args:
         asked: The request.

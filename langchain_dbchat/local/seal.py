@@ -1,4 +1,4 @@
-"""Signatures on reasoning, made and checked (wire facts 3.2, 5.1, 5.2).
+"""Signatures on reasoning, made and checked (docs/wire.md, 3.2, 5.1, 5.2).
 
 Databricks' own signatures cannot be read; what matters to a client is that reasoning comes back exactly as it went out.
 So a signature here is an HMAC over the text with a key that each workspace draws for itself: a changed text, a missing

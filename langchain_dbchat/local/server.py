@@ -1,4 +1,4 @@
-"""The workspace's HTTP surface: routes and what each does (wire facts 1.1, 1.4, 7, 11)."""
+"""The workspace's HTTP surface: routes and what each does (docs/wire.md, 1.1, 1.4, 7, 11)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers in the shape of their family, whole (wire facts 3) and streamed (wire facts 4)."""
+"""Answers in the shape of their family, whole (docs/wire.md, 3) and streamed (docs/wire.md, 4)."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _content(asked: Asked, answer: Answer) -> Any:
 
 
 def _reasoning_parts(asked: Asked, thought: str) -> list[dict[str, Any]]:
-    """The reasoning parts of a whole answer (wire facts 3.2, 3.3); none where reasoning stands elsewhere."""
+    """The reasoning parts of a whole answer (docs/wire.md, 3.2, 3.3); none where reasoning stands elsewhere."""
     kind = asked.model.family.reasoning
     if not thought or kind not in {"signed", "summary"}:
         return []
@@ -113,7 +113,7 @@ def is_redacted(asked: Asked) -> bool:
 
 
 def shows_reasoning(asked: Asked) -> bool:
-    """Whether Claude's reasoning is readable: always with a budget, on request when adaptive (wire facts 2.3)."""
+    """Whether Claude's reasoning is readable: always with a budget, on request when adaptive (docs/wire.md, 2.3)."""
     thinking = asked.body.get("thinking") or {}
     return thinking.get("type") == "enabled" or thinking.get("display") == "summarized"
 
@@ -233,7 +233,7 @@ class Stream:
         return []
 
     def _signature(self, thought: str) -> list[dict[str, Any]]:
-        """The end of a reasoning block: the signature, alone (wire facts 4.3)."""
+        """The end of a reasoning block: the signature, alone (docs/wire.md, 4.3)."""
         if self.asked.model.family.reasoning != "signed":
             return []
         part = _reasoning_parts(self.asked, thought)[0]
@@ -242,7 +242,7 @@ class Stream:
         return [{"content": [part]}]
 
     def _fragment(self, piece: Fragment) -> list[dict[str, Any]]:
-        """A bit of a call; the first has id, type, name and no arguments (wire facts 4.2)."""
+        """A bit of a call; the first has id, type, name and no arguments (docs/wire.md, 4.2)."""
         call: dict[str, Any] = {"index": piece.index, "function": {"arguments": piece.arguments}}
         if self.asked.model.family.empty_arguments and piece.arguments == "{}":
             call["function"]["arguments"] = ""

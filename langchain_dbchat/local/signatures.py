@@ -1,4 +1,4 @@
-"""What is signed on the way out and checked on the way in (wire facts 3.2, 5.1, 5.2)."""
+"""What is signed on the way out and checked on the way in (docs/wire.md, 3.2, 5.1, 5.2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.local.asked import Asked
 
 BINDS_PREFIX = frozenset({"claude-opus-5-5", "claude-fable-5-1"})
-"""Models whose signatures hold only after the very same messages (wire facts 5.1)."""
+"""Models whose signatures hold only after the very same messages (docs/wire.md, 5.1)."""
 
 
 def binding(asked: Asked, before: int) -> str:

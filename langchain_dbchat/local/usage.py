@@ -1,4 +1,4 @@
-"""How many tokens a request has, which of them were cached, and how each family reports it (wire facts 3.5)."""
+"""How many tokens a request has, which of them were cached, and how each family reports it (docs/wire.md, 3.5)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Prompt:
     """The tokens of a request."""
 
     tokens: int
-    """All of them, cached ones included (wire facts 3.5)."""
+    """All of them, cached ones included (docs/wire.md, 3.5)."""
     read: int = 0
     """Read from the cache."""
     written: int = 0
@@ -91,7 +91,7 @@ def _part_tokens(part: dict[str, Any]) -> int:
 
 
 def _overhead(asked: Asked) -> int:
-    """Tokens of the text that the server adds for tools and formats (wire facts 2.6)."""
+    """Tokens of the text that the server adds for tools and formats (docs/wire.md, 2.6)."""
     formatted = (asked.body.get("response_format") or {}).get("type") in {"json_object", "json_schema"}
     return (asked.model.family.tool_tokens if asked.tools else 0) + (FORMAT_TOKENS if formatted else 0)
 

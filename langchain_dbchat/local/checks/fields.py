@@ -1,4 +1,4 @@
-"""The body and its top-level fields: which there are, which the family takes, what they may be (wire facts 2.2)."""
+"""The body and its top-level fields: which there are, which the family takes, what they may be (docs/wire.md, 2.2)."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _check_kinds(asked: Asked) -> None:
 
 
 def _check_sampling(asked: Asked) -> None:
-    """Parameters that some models refuse although their neighbours take them (wire facts 2.2, 2.6, 8.1)."""
+    """Parameters that some models refuse although their neighbours take them (docs/wire.md, 2.2, 2.6, 8.1)."""
     body, model = asked.body, asked.model
     for name in ("temperature", "top_p", "top_k"):
         value = body.get(name)
@@ -113,7 +113,7 @@ def _check_sampling(asked: Asked) -> None:
 
 
 def _check_limit(asked: Asked) -> None:
-    """The token limit and its cap (wire facts 6.2)."""
+    """The token limit and its cap (docs/wire.md, 6.2, row max_tokens)."""
     for name in ("max_tokens", "max_completion_tokens"):
         limit = asked.body.get(name)
         if limit is None:

@@ -1,4 +1,4 @@
-"""``response_format`` (wire facts 2.2)."""
+"""``response_format`` (docs/wire.md, 2.2)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def check_format(asked: Asked) -> None:
         if asked.streaming:
             raise invalid(asked, "response_format: `stream` must be false")
     if kind == "json_object":
-        # Only string content is looked at, not lists (wire facts 2.2).
+        # Only string content is looked at, not lists (docs/wire.md, 2.2).
         texts = [message["content"] for message in asked.messages if isinstance(message.get("content"), str)]
         if not any("json" in text.lower() for text in texts):
             raise invalid(

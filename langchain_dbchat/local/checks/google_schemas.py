@@ -1,4 +1,4 @@
-"""Schemas as Google's ``Schema`` message takes them: fixed fields, one type, texts in enums (wire facts 6.4)."""
+"""Schemas as Google's ``Schema`` message takes them: fixed fields (docs/wire.md, 6.4, row Google's schemas)."""
 
 from __future__ import annotations
 

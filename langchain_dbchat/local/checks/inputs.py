@@ -1,4 +1,4 @@
-"""How much goes in: the context window of a chat model, and the inputs of an embedding model (wire facts 6.2, 7)."""
+"""How much goes in: the context window of a chat model, and the inputs of an embedding model (docs/wire.md, 6.2, 7)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EMBEDDING_FIELDS = frozenset({"model", "input", "instruction", "encoding_format"
 
 
 def window(asked: Asked, tokens: int) -> None:
-    """Refuse a prompt that does not fit, in the family's words (wire facts 6.2)."""
+    """Refuse a prompt that does not fit, in the family's words (docs/wire.md, 6.2, row context)."""
     most, voice = asked.model.context, asked.model.family.voice
     if tokens <= most:
         return

@@ -1,4 +1,4 @@
-"""Messages one by one: roles, keys, content and its parts (wire facts 2.2, 2.5)."""
+"""Messages one by one: roles, keys, content and its parts (docs/wire.md, 2.2, 2.5)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def check_messages(asked: Asked) -> None:
 
 
 def _check_role(asked: Asked, place: int, message: dict[str, Any]) -> None:
-    """Roles there are; the system message comes once and first (wire facts 2.2)."""
+    """Roles there are; the system message comes once and first (docs/wire.md, 2.2)."""
     role = message.get("role")
     allowed = isinstance(role, str) and role in KEYS and (role != "developer" or asked.model.family.voice == "gpt")
     if not allowed:
@@ -97,7 +97,7 @@ def _check_content(asked: Asked, place: int, message: dict[str, Any]) -> None:
 
 
 def _empty(asked: Asked, place: int, role: str) -> Refused:
-    """Nothing said (wire facts 2.5, 3.7)."""
+    """Nothing said (docs/wire.md, 2.5, 3.7)."""
     if asked.model.family.voice == "claude":
         return invalid(asked, f"messages.{place}: {role} messages must have non-empty content")
     if role == "assistant":
@@ -151,7 +151,7 @@ def _check_words(asked: Asked, role: str, text: str) -> None:
 
 
 def _check_medium(asked: Asked, path: str, role: str, part: dict[str, Any]) -> None:
-    """Images, files, audio and video: who takes them, and from whom (wire facts 2.2, 2.5)."""
+    """Images, files, audio and video: who takes them, and from whom (docs/wire.md, 2.2, 2.5)."""
     kind, model = part["type"], asked.model
     if kind in {"image_url", "file"} and not model.vision:
         raise invalid(asked, f"{'Image' if kind == 'image_url' else 'File'} input is not supported")
@@ -177,7 +177,7 @@ def _check_link(asked: Asked, path: str, kind: str, url: Any) -> None:
 
 
 def _check_calls(asked: Asked, place: int, message: dict[str, Any]) -> None:
-    """Tool calls in the history (wire facts 2.5, 3.4)."""
+    """Tool calls in the history (docs/wire.md, 2.5, 3.4)."""
     calls = message.get("tool_calls")
     if calls is None:
         return
@@ -209,7 +209,7 @@ def _check_call(asked: Asked, path: str, call: Any, known: set[str]) -> None:
 
 
 def _check_ids(asked: Asked, place: int, message: dict[str, Any]) -> None:
-    """The ids of calls, in the calls and in the results (wire facts 6.4)."""
+    """The ids of calls, in the calls and in the results (docs/wire.md, 6.4, row call ids)."""
     before = len(parts_of(message))
     calls = message.get("tool_calls") or []
     ids = [
@@ -231,7 +231,7 @@ def _check_ids(asked: Asked, place: int, message: dict[str, Any]) -> None:
 
 
 def _check_arguments(asked: Asked, path: str, arguments: Any) -> None:
-    """Arguments are the text of a JSON object; nothing at all is not (wire facts 2.5)."""
+    """Arguments are the text of a JSON object; nothing at all is not (docs/wire.md, 2.5)."""
     try:
         value = from_json(arguments) if isinstance(arguments, str) else None
     except ValueError:
@@ -241,7 +241,7 @@ def _check_arguments(asked: Asked, path: str, arguments: Any) -> None:
 
 
 def _check_breakpoints(asked: Asked) -> None:
-    """At most four cache breakpoints, each of them ephemeral (wire facts 2.4)."""
+    """At most four cache breakpoints, each of them ephemeral (docs/wire.md, 2.4)."""
     if asked.model.family.cache != "marked":
         return
     tools: list[Any] = [*asked.tools]

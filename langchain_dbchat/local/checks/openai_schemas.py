@@ -1,4 +1,4 @@
-"""Schemas as OpenAI's models take them: an object at the root, closed at every level with ``strict`` (wire facts 6.4).
+"""Schemas as OpenAI's models take them: an object, closed if ``strict`` (docs/wire.md, 6.4, row OpenAI's schemas).
 
 The rules of ``strict`` are those of platform.openai.com/docs/guides/structured-outputs#supported-schemas.
 """

@@ -1,4 +1,4 @@
-"""Messages in their order: calls and their results, and who has the last word (wire facts 2.5)."""
+"""Messages in their order: calls and their results, and who has the last word (docs/wire.md, 2.5)."""
 
 from __future__ import annotations
 

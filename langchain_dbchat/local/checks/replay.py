@@ -1,4 +1,4 @@
-"""Reasoning that comes back: unchanged with its signature, or not at all (wire facts 5)."""
+"""Reasoning that comes back: unchanged with its signature, or not at all (docs/wire.md, 5)."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ NOT_MINE = "skip_thought_signature_validator"
 
 
 def _check_gemini(asked: Asked, place: int, message: dict[str, Any], *, current: bool) -> None:
-    """Gemini 3: the calls of the turn that is going on have their thought signatures (wire facts 3.4, 5.2)."""
+    """Gemini 3: the calls of the turn that is going on have their thought signatures (docs/wire.md, 3.4, 5.2)."""
     _check_unsigned(asked, place, message)
     for part in parts_of(message):
         if "thoughtSignature" in part and not text_holds(asked, str(part.get("text")), part["thoughtSignature"]):

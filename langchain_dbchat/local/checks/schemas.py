@@ -1,4 +1,4 @@
-"""JSON schemas, as far as they can be wrong, in tools and in formats alike (wire facts 6.4).
+"""JSON schemas, as far as they can be wrong, in tools and in formats alike (docs/wire.md, 6.4).
 
 A schema that is none is refused everywhere; what else is refused depends on whose model is asked.
 """

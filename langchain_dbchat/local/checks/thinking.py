@@ -1,4 +1,4 @@
-"""Asking for reasoning: each family has its own way and refuses the others' (wire facts 2.3)."""
+"""Asking for reasoning: each family has its own way and refuses the others' (docs/wire.md, 2.3)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _check_claude(asked: Asked, thinking: dict[str, Any]) -> None:
         raise invalid(asked, "thinking.adaptive.display: Input should be 'omitted' or 'summarized'")
     if kind == "enabled":
         _check_budget(asked, thinking.get("budget_tokens"))
-    # Anthropic wants a temperature of 1 here; what Databricks makes of 2 is open (wire facts 13).
+    # Anthropic wants a temperature of 1 here; what Databricks makes of 2 is open (docs/wire.md, 13).
     if kind != "disabled" and asked.body.get("temperature") not in (None, 1, 2):
         raise invalid(asked, "`temperature` may only be set to 1 when thinking is enabled.")
 
@@ -74,7 +74,7 @@ def _check_budget(asked: Asked, budget: Any) -> None:
 
 
 def _check_gemini(asked: Asked, thinking: dict[str, Any]) -> None:
-    """Gemini 2.5 has budgets, of which the smallest and the largest differ by model (wire facts 2.3)."""
+    """Gemini 2.5 has budgets, of which the smallest and the largest differ by model (docs/wire.md, 2.3)."""
     low, high = (128, 32_768) if asked.model.name.endswith("-pro") else (0, 24_576)
     budget = thinking.get("budget_tokens", low)
     if not isinstance(budget, int) or not low <= budget <= high:

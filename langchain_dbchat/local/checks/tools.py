@@ -1,4 +1,4 @@
-"""Offered tools and the choice among them (wire facts 2.2, 2.3)."""
+"""Offered tools and the choice among them (docs/wire.md, 2.2, 2.3)."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _check_parameters(asked: Asked, place: int, function: dict[str, Any]) -> Non
 
 
 def _check_choice(asked: Asked, names: list[str]) -> None:
-    """The choice names one of the tools, and may be forced (wire facts 2.2, 2.3)."""
+    """The choice names one of the tools, and may be forced (docs/wire.md, 2.2, 2.3)."""
     choice = asked.body.get("tool_choice")
     if choice is None:
         return
