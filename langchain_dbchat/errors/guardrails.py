@@ -1,9 +1,9 @@
 """Reads what a guardrail or a content filter says when it blocks a call.
 
 Rule 1. Databricks AI gateway: ``{"input_guardrail": [{"flagged": true, "categories": {"privacy": true, ...},
-"pii_detection": null, "anonymized_input": null}], "finishReason": "input_guardrail_triggered"}``, and ``output_guardrail``
-likewise (docs/wire.md, 6.4, row guardrails). Personal data that was found is ``"flagged": false, "pii_detection":
-true``. The same keys are in answers that were not blocked; only the finish reason says that a call was blocked.
+"pii_detection": null, "anonymized_input": null}], "finishReason": "input_guardrail_triggered"}``; the same with
+``output_guardrail`` (docs/wire.md, 6.4, row guardrails). Personal data that was found is ``"flagged": false,
+"pii_detection": true``. Answers that were not blocked have the same keys; only the finish reason shows a block.
 
 Rule 2. Unity AI gateway: words only, "Request blocked by input guardrail 'no-secrets'", "Output guardrail 'x' failed to
 evaluate".

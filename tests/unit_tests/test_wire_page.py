@@ -1,4 +1,4 @@
-"""The page on the wire has every section and row that the code cites, a weight for each fact, and a row for each model."""
+"""The page on the wire has every section and row that the code cites, and a weight for each of its facts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE = (ROOT / "docs" / "wire.md").read_text("utf-8")
 PLACES = ("langchain_dbchat", "tests", "fuzz", "benchmarks", "examples", "soak", "docs")
 """Where a citation may be, besides the pages at the root."""
 
-CITATION = re.compile(r"docs/wire\.md((?:, \d+(?:\.\d+)?)+)(?:, rows? ([^\n).,:;"]+))?")
+CITATION = re.compile(r"docs/wire\.md((?:, \d+(?:\.\d+)?)+)(?:, rows? ([^\n).,:;\"]+))?")
 """``docs/wire.md, 6.4`` with further sections, or with the row of one section."""
 
 WEIGHTS = {"doc", "rec", "live", "peer", "unknown"}
