@@ -52,7 +52,7 @@ _REFUSED = frozenset(
     }
 )
 """Finish reasons of an answer that was withheld: OpenAI's, Anthropic's, Bedrock's, Gemini's and Databricks' guardrails
-(wire facts 3.6, 3.7; ai.google.dev/api/generate-content#FinishReason). Case does not matter."""
+(docs/wire.md, 3.6, 3.7; ai.google.dev/api/generate-content#FinishReason). Case does not matter."""
 
 _CUT = frozenset({"length", "max_tokens"})
 

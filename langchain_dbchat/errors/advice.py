@@ -81,7 +81,7 @@ def _row(words: str, advice: str, *kinds: Kinds) -> _Advice:
 
 QUOTA = "The account has no quota or credit left: waiting does not help. Ask whoever pays for it to raise the quota."
 _TABLE: tuple[_Advice, ...] = (
-    # The wrong kind of endpoint (wire facts 6.2; unity-gateway; dbdemos #97).
+    # The wrong kind of endpoint (docs/wire.md, 6.2; unity-gateway; dbdemos #97).
     _row(
         r"responses api passthrough is not supported|(?:does not|doesn't|not) support(?:ed)? (?:by )?(?:the "
         r")?responses",

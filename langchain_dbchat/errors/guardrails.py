@@ -1,8 +1,8 @@
 """Read what a guardrail or a content filter says when it blocks a call.
 
 Rule 1. Databricks AI gateway: ``{"input_guardrail": [{"flagged": true, "categories": {"privacy": true, ...},
-"pii_detection": null, "anonymized_input": null}], "finishReason": "input_guardrail_triggered"}`` (wire facts 6.4), and
-``output_guardrail`` likewise. Personal data is reported as ``"flagged": false, "pii_detection": true``. The same keys
+"pii_detection": null, "anonymized_input": null}], "finishReason": "input_guardrail_triggered"}`` (docs/wire.md, 6.4),
+and ``output_guardrail`` likewise. Personal data is reported as ``"flagged": false, "pii_detection": true``. The same keys
 stand in answers that were not blocked; only the finish reason says that a call was blocked.
 Rule 2. Unity AI gateway: words only, "Request blocked by input guardrail 'no-secrets'", "Output guardrail 'x' failed to
 evaluate".

@@ -1,4 +1,4 @@
-"""The models of the workspace: the table of wire facts 8.1 and 7, one row per model.
+"""The models of the workspace: the table of docs/wire.md, 8.1, 7; one row per model.
 
 A row says what is different from its family (`families`). The endpoint ``databricks-<name>`` serves it on
 ``/serving-endpoints``, the same and ``system.ai.<name>`` on the gateway.
@@ -29,51 +29,51 @@ class ServedModel:
     vision: bool = True
     """Whether it accepts images."""
     budget: bool = False
-    """Whether it accepts ``thinking: enabled`` with a budget (wire facts 2.3)."""
+    """Whether it accepts ``thinking: enabled`` with a budget (docs/wire.md, 2.3)."""
     adaptive: bool = False
-    """Whether it accepts ``thinking: adaptive`` and ``output_config`` (wire facts 2.3)."""
+    """Whether it accepts ``thinking: adaptive`` and ``output_config`` (docs/wire.md, 2.3)."""
     efforts: tuple[str, ...] = ()
-    """The values of ``reasoning_effort`` it accepts; empty if it does not know the field (wire facts 2.3)."""
+    """The values of ``reasoning_effort`` it accepts; empty if it does not know the field (docs/wire.md, 2.3)."""
     always_reasons: bool = False
-    """Whether it always reasons (wire facts 2.3)."""
+    """Whether it always reasons (docs/wire.md, 2.3)."""
     reasons_by_default: bool = False
-    """Whether it reasons if the request does not mention reasoning (wire facts 2.3)."""
+    """Whether it reasons if the request does not mention reasoning (docs/wire.md, 2.3)."""
     sampling: bool = True
-    """Whether it accepts ``temperature``, ``top_p`` and ``top_k`` (wire facts 2.2)."""
+    """Whether it accepts ``temperature``, ``top_p`` and ``top_k`` (docs/wire.md, 2.2)."""
     limit_name: str = ""
     """The only field for the token limit: OpenAI's reasoning models refuse ``max_tokens`` (pydantic-ai #1205)."""
     stop: bool = True
-    """Whether it accepts ``stop`` (wire facts 2.2)."""
+    """Whether it accepts ``stop`` (docs/wire.md, 2.2)."""
     temperature_one: bool = False
-    """Whether ``temperature``, ``top_p`` and ``top_k`` may be 1 where they are refused (Kimi K3, wire facts 2.2)."""
+    """Whether ``temperature``, ``top_p`` and ``top_k`` may be 1 where they are refused (Kimi K3, docs/wire.md, 2.2)."""
     tools: bool = True
-    """Whether it accepts tools (wire facts 8.1)."""
+    """Whether it accepts tools (docs/wire.md, 8.1)."""
     forced_tool: bool = True
-    """Whether a tool may be forced (wire facts 2.2)."""
+    """Whether a tool may be forced (docs/wire.md, 2.2)."""
     tools_need_no_effort: bool = False
-    """Whether tools on chat completions need ``reasoning_effort: none`` (wire facts 2.3)."""
+    """Whether tools on chat completions need ``reasoning_effort: none`` (docs/wire.md, 2.3)."""
     responses_only: bool = False
-    """Whether it is served on the Responses API alone (wire facts 8.1)."""
+    """Whether it is served on the Responses API alone (docs/wire.md, 8.1)."""
     signs_history: bool = False
-    """Whether its signature of reasoning is valid only after the same messages (wire facts 5.1)."""
+    """Whether its signature of reasoning is valid only after the same messages (docs/wire.md, 5.1)."""
     prefill: bool = True
-    """Whether a conversation may end with the assistant (wire facts 2.5)."""
+    """Whether a conversation may end with the assistant (docs/wire.md, 2.5)."""
     cache_min: int = 1024
-    """Fewest tokens that are cached (wire facts 8.1)."""
+    """Fewest tokens that are cached (docs/wire.md, 8.1)."""
     audio_video: bool = False
-    """Whether it accepts audio and video (wire facts 2.2)."""
+    """Whether it accepts audio and video (docs/wire.md, 2.2)."""
     list_content: bool = False
-    """Whether its content is a list even without reasoning (wire facts 3.3, opus-5)."""
+    """Whether its content is a list even without reasoning (docs/wire.md, 3.3, row opus-5)."""
     leaks_tool_calls: bool = False
-    """Whether calls end up in the text when thinking is disabled (wire facts 2.3, opus-5)."""
+    """Whether calls end up in the text when thinking is disabled (docs/wire.md, 2.3, row opus-5)."""
     format_hides_tools: bool = False
-    """Whether a ``response_format`` keeps it from ever calling tools (wire facts 2.2, glm-5-2)."""
+    """Whether a ``response_format`` keeps it from ever calling tools (docs/wire.md, 2.2, row response_format)."""
     harmony: bool = False
-    """Whether reasoning comes in Harmony's shape (wire facts 3.3, gpt-oss)."""
+    """Whether reasoning comes in Harmony's shape (docs/wire.md, 3.3, row gpt-oss)."""
     generates_images: bool = False
-    """Whether its answers contain an image (wire facts 3.3)."""
+    """Whether its answers contain an image (docs/wire.md, 3.3)."""
     default_output: int | None = None
-    """Output tokens when ``max_tokens`` is absent, where that is known (wire facts 2.2)."""
+    """Output tokens when ``max_tokens`` is absent, where that is known (docs/wire.md, 2.2)."""
     retired: str = ""
     """The day it was retired; the workspace then serves it only with ``retired=True``."""
 
@@ -142,7 +142,7 @@ GPT_OSS = ServedModel(
     "gpt-oss-120b", families.GPT_OSS, 131 * K, 131 * K, vision=False, efforts=LOW_TO_HIGH, reasons_by_default=True
 )
 LLAMA_8B = ServedModel("meta-llama-3-1-8b-instruct", families.LLAMA, 128 * K, 8192, vision=False)
-"""A limit of 8192 was seen in an error that does not name its model (wire facts 6.2); it is attributed to this one."""
+"""A limit of 8192 was seen in an error that names no model (docs/wire.md, 6.2); it is attributed to this one."""
 
 CHAT: tuple[ServedModel, ...] = (
     unforced(claude("claude-opus-5-5", M, 128 * K, cache_min=512, style="adaptive")),
@@ -223,7 +223,7 @@ CHAT: tuple[ServedModel, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class ServedEmbedder:
-    """One embedding model (wire facts 7)."""
+    """One embedding model (docs/wire.md, 7)."""
 
     name: str
     """Its name without ``databricks-`` or ``system.ai.``."""

@@ -1,7 +1,7 @@
 """What makes wire messages a conversation: calls with their results, whose turn it is, where media and system stand.
 
 Rule 1. A result stands right behind the turn that called, wherever the conversation has it ("tool_use ids were found
-without tool_result blocks immediately after"; wire facts 2.5).
+without tool_result blocks immediately after"; docs/wire.md, 2.5).
 Rule 2. A call that nobody answered gets a result that says so, because servers refuse the conversation otherwise, for
 ever: a malformed call at once, any other one when the conversation has gone on without it
 (docs.langchain.com/oss/python/langgraph/errors/INVALID_CHAT_HISTORY).

@@ -1,6 +1,6 @@
 """The faults that have a name, and the default body of each HTTP status.
 
-A row is a status and a body, as the real endpoints send them (wire facts 6.2, and 6.4 for the recorded bodies of
+A row is a status and a body, as the real endpoints send them (docs/wire.md, 6.2, and 6.4 for the recorded bodies of
 guardrails and external models; the providers' own documentation for the objects within).
 """
 
@@ -20,7 +20,7 @@ DEFAULTS: dict[int, tuple[str, str]] = {
     503: ("TEMPORARILY_UNAVAILABLE", "The service is temporarily at capacity."),
     504: ("DEADLINE_EXCEEDED", "The request took too long."),
 }
-"""The error code and the message of a status whose fault has no body (wire facts 6.2)."""
+"""The error code and the message of a status whose fault has no body (docs/wire.md, 6.2)."""
 LOGIN_PAGE = (
     "<!doctype html><html><head><title>Databricks - Sign In</title></head><body>Sign in to Databricks</body></html>"
 )

@@ -189,7 +189,7 @@ def _keys_in(text: str) -> list[str]:
 
 
 def _written(call: ToolCall) -> str:
-    """How gemma writes a call into its text (wire facts 3.4)."""
+    """How gemma writes a call into its text (docs/wire.md, 3.4)."""
     return f'```tool_code\n{{"name": "{call.name}", "parameters": {call.arguments}}}\n```'
 
 

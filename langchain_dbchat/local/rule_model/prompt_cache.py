@@ -1,4 +1,4 @@
-"""How many tokens a prompt has, and which of them were in the prompt cache (wire facts 2.4, 2.6)."""
+"""How many tokens a prompt has, and which of them were in the prompt cache (docs/wire.md, 2.4, 2.6)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PromptTokens:
     """The tokens of a request."""
 
     tokens: int
-    """All of them, cached ones included (wire facts 3.5)."""
+    """All of them, cached ones included (docs/wire.md, 3.5)."""
     read: int = 0
     """Read from the cache."""
     written: int = 0
@@ -91,6 +91,6 @@ def _part_tokens(part: dict[str, Any]) -> int:
 
 
 def _overhead(request: ModelRequest) -> int:
-    """Tokens of the text that the server adds for tools and formats (wire facts 2.6)."""
+    """Tokens of the text that the server adds for tools and formats (docs/wire.md, 2.6)."""
     formatted = request.response_format.get("type") in {"json_object", "json_schema"}
     return (request.model.family.tool_tokens if request.tools else 0) + (FORMAT_TOKENS if formatted else 0)

@@ -1,4 +1,4 @@
-"""Make and check signatures of reasoning (wire facts 3.2, 5.1, 5.2).
+"""Make and check signatures of reasoning (docs/wire.md, 3.2, 5.1, 5.2).
 
 Databricks' own signatures cannot be read; what matters to a client is that reasoning comes back exactly as it went out.
 So a signature here is an HMAC over the text with a random key of the workspace: a changed text, a missing

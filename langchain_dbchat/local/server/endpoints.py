@@ -1,4 +1,4 @@
-"""The endpoints of a workspace: which name serves which model, and what the control plane shows (wire facts 1.4)."""
+"""The endpoints of a workspace: which name serves which model, and what the control plane shows (docs/wire.md, 1.4)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class EndpointRegistry:
             self.endpoints[name] = known[short]
 
     def find(self, name: str, entry: EntryPoint) -> Served | None:
-        """What an endpoint serves; only the gateway knows ``system.ai`` names (wire facts 1.2)."""
+        """What an endpoint serves; only the gateway knows ``system.ai`` names (docs/wire.md, 1.2)."""
         if entry == "gateway" and name.startswith("system.ai."):
             name = "databricks-" + name.removeprefix("system.ai.")
         return self.endpoints.get(name)

@@ -1,4 +1,4 @@
-"""Who may call: one personal access token, and OAuth tokens for one service principal (wire facts 11)."""
+"""Who may call: one personal access token, and OAuth tokens for one service principal (docs/wire.md, 11)."""
 
 from __future__ import annotations
 

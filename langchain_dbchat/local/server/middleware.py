@@ -2,7 +2,7 @@
 
 Rule 1. Every request is recorded, refused ones too; headers that carry secrets are not.
 Rule 2. A fault comes before the sign-in, as a gateway in front of the workspace would answer.
-Rule 3. A body over 4 MiB is read and then refused (wire facts 6.3), so that the client reads the refusal.
+Rule 3. A body over 4 MiB is read and then refused (docs/wire.md, 6.3), so that the client reads the refusal.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.local.server.identity import Identity
 
 BODY_LIMIT = 4 * 1024 * 1024
-"""Bytes of a request (wire facts 6.3)."""
+"""Bytes of a request (docs/wire.md, 6.3)."""
 OPEN_PATHS = ("/.well-known/", "/oidc/")
 """Paths that need no token of the workspace."""
 SECRET_HEADERS = frozenset({"authorization", "cookie", "x-databricks-ai-gateway-token", "proxy-authorization"})

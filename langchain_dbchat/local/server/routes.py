@@ -1,4 +1,4 @@
-"""The routes of the workspace: those of the surfaces, and the control plane (wire facts 1.1, 1.4, 7, 11)."""
+"""The routes of the workspace: those of the surfaces, and the control plane (docs/wire.md, 1.1, 1.4, 7, 11)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Rule 1. A surface names its paths and has one coroutine that answers; everything else it needs comes in `Services`.
 Rule 2. ``/serving-endpoints/{name}/invocations`` belongs to no surface: the request goes to the surface that serves the
-kind of model behind the endpoint (wire facts 1.1).
+kind of model behind the endpoint (docs/wire.md, 1.1).
 """
 
 from __future__ import annotations

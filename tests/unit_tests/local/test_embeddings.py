@@ -1,4 +1,4 @@
-"""Embeddings: shapes, limits, lengths, and that retrieval retrieves (wire facts 7)."""
+"""Embeddings: shapes, limits, lengths, and that retrieval retrieves (docs/wire.md, 7)."""
 
 from __future__ import annotations
 

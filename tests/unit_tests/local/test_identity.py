@@ -1,4 +1,4 @@
-"""Who gets in: personal tokens, OAuth tokens, and what the workspace tells about itself (wire facts 6.1, 6.2, 11)."""
+"""Who gets in: personal tokens, OAuth tokens, and what the workspace says of itself (docs/wire.md, 6.1, 6.2, 11)."""
 
 from __future__ import annotations
 

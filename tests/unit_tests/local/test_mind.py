@@ -160,7 +160,7 @@ def test_a_schema_as_a_tool_comes_after_the_tools_that_feed_it(say: Say) -> None
 
 
 def test_glm_5_2_forgets_its_tools_when_a_format_is_wanted(say: Say) -> None:
-    # wire facts 2.2
+    # docs/wire.md, 2.2
     held = {"name": "out", "schema": {"type": "object", "properties": {"city": TEXT}, "required": ["city"]}}
     wanted = {"type": "json_schema", "json_schema": held}
     prompt = "What is the weather in Oslo?"

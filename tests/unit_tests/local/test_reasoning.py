@@ -48,7 +48,7 @@ def answered(message: Body) -> list[Body]:
     return [QUESTION, message, *(results or [{"role": "user", "content": "And tomorrow?"}])]
 
 
-# -- what comes (wire facts 2.3, 3.2, 3.3)
+# -- what comes (docs/wire.md, 2.3, 3.2, 3.3)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_others_show_it_their_own_way(say: Callable[..., Body]) -> None:
 def test_claude_streams_the_signature_alone_and_last(
     stream: Callable[..., list[Body]], say: Callable[..., Body]
 ) -> None:
-    # wire facts 4.3
+    # docs/wire.md, 4.3
     deltas = [event["choices"][0]["delta"] for event in stream("claude-sonnet-4-6", "Hello", **BUDGET)]
     items = [delta["content"][0]["summary"][0] for delta in deltas if isinstance(delta["content"], list)]
     assert all(item["signature"] == "" and item["text"] for item in items[:-1])
@@ -120,7 +120,7 @@ def test_omitted_reasoning_streams_a_signature_only(stream: Callable[..., list[B
     assert lists[0]["content"][0]["summary"][0]["signature"]
 
 
-# -- what goes back (wire facts 5)
+# -- what goes back (docs/wire.md, 5)
 
 LOOPS = [
     ("claude-sonnet-4-5", BUDGET), ("claude-sonnet-4-6", SHOWN), ("claude-opus-5", SHOWN), ("claude-opus-5", OMITTED),
@@ -221,7 +221,7 @@ def test_claude_reads_the_signatures_of_another_claude(ask: Ask, say: Callable[.
 
 
 def test_the_newest_bind_the_prefix(ask: Ask, say: Callable[..., Body]) -> None:
-    # wire facts 5.1
+    # docs/wire.md, 5.1
     for model, status in (("claude-opus-5-5", 400), ("claude-opus-5", 200)):
         fields = {} if model.endswith("5-5") else OMITTED
         history = answered(say(model, [QUESTION], tools=[WEATHER], **fields))
@@ -235,7 +235,7 @@ def test_claude_reasoning_is_refused_elsewhere(ask: Ask, say: Callable[..., Body
         assert ask(model, history).status_code == 400
 
 
-# -- Gemini (wire facts 3.4, 5.2)
+# -- Gemini: docs/wire.md, 3.4, 5.2
 
 
 def test_gemini_misses_its_signature(ask: Ask, say: Callable[..., Body]) -> None:

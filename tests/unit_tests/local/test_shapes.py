@@ -81,11 +81,11 @@ def test_every_event_has_the_frame(stream: Stream, model: str) -> None:
     events = stream(model, "Hello there")
     assert {event["object"] for event in events} == {"chat.completion.chunk"}
     assert len({(event["id"], event["model"]) for event in events}) == 1
-    assert f"databricks-{model}" not in {event["model"] for event in events}  # wire facts 3.1: an upstream name
+    assert f"databricks-{model}" not in {event["model"] for event in events}  # docs/wire.md, 3.1: an upstream name
     assert len(events) > 3  # word by word
 
 
-# -- usage: wire facts 3.5, 4.1
+# -- usage: docs/wire.md, 3.5, 4.1
 
 
 def test_claude_has_nulls_until_the_last_event(stream: Stream) -> None:
@@ -126,7 +126,7 @@ def test_glm_has_both_kinds_of_details(ask: Callable[..., httpx.Response]) -> No
     assert {"cache_read_input_tokens", "prompt_tokens_details", "completion_tokens_details"} <= usage.keys()
 
 
-# -- content: wire facts 3.1 to 3.4
+# -- content: docs/wire.md, 3.1, 3.2, 3.3, 3.4
 
 
 def test_claude_without_thinking_is_a_string(ask: Callable[..., httpx.Response]) -> None:
@@ -185,7 +185,7 @@ def test_a_tool_call_streams_in_fragments(stream: Stream) -> None:
 
 
 def test_no_arguments_are_an_empty_string_on_claude(say: Say, stream: Stream) -> None:
-    # wire facts 3.4, 4.2
+    # docs/wire.md, 3.4, 4.2
     called = say("claude-sonnet-4-6", "Tell me the time", tools=[CLOCK])["tool_calls"]
     assert called[0]["function"]["arguments"] == ""
     assert gathered_calls(stream("claude-sonnet-4-6", "Tell me the time", tools=[CLOCK]))[0]["arguments"] == ""
@@ -205,14 +205,14 @@ def test_gemma_writes_calls_into_its_text(say: Say) -> None:
 
 
 def test_opus_5_leaks_calls_when_thinking_is_disabled(ask: Callable[..., httpx.Response]) -> None:
-    # wire facts 2.3
+    # docs/wire.md, 2.3
     choice = ask("claude-opus-5", ASKED, tools=[WEATHER], thinking={"type": "disabled"}).json()["choices"][0]
     assert choice["finish_reason"] == "tool_calls"
     assert choice["message"]["tool_calls"] == []
     assert '<invoke name="get_weather">' in choice["message"]["content"][0]["text"]
 
 
-# -- ends: wire facts 3.6, 4.4
+# -- ends: docs/wire.md, 3.6, 4.4
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_max_tokens_cuts_arguments_in_the_middle(ask: Callable[..., httpx.Respon
 
 
 def test_reasoning_is_spent_first(say: Say) -> None:
-    # wire facts 3.3: GLM may put everything into reasoning_content when cut
+    # docs/wire.md, 3.3: GLM may put everything into reasoning_content when cut
     message = say("glm-5-2", "Hello", max_tokens=5)
     assert message["reasoning_content"]
     assert message["content"] == ""
@@ -282,7 +282,7 @@ def test_logprobs(ask: Callable[..., httpx.Response]) -> None:
     assert content[0]["top_logprobs"][0]["bytes"] == [97]
 
 
-# -- caching: wire facts 2.4, 3.5
+# -- caching: docs/wire.md, 2.4, 3.5
 
 
 def test_claude_caches_what_is_marked(ask: Callable[..., httpx.Response]) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import httpx
 
 TABLE: dict[str, Row] = {
-    # -- fields: wire facts 1.2 (unknown fields), 2.2 (field by field), 2.6 (the measured matrix)
+    # -- fields: docs/wire.md, 1.2, 2.2, 2.6
     "claude unknown field": Row(CLAUDE, {"reasoning_details": []}, f"reasoning_details: {EXTRA}"),
     "open weights unknown field": Row(LLAMA, {"cache_breakpoint": 1}, f'{UNKNOWN} \\"cache_breakpoint\\"'),
     "gpt unknown field": Row(GPT, {"reasoningSummary": 1}, "Bad Request: Unknown parameter: 'reasoningSummary'"),
@@ -57,7 +57,7 @@ TABLE: dict[str, Row] = {
     "stream_options on claude": Row(CLAUDE, {"stream": True, "stream_options": {"include_usage": True}}),
     "stream_options without stream": Row(GPT, {"stream_options": {"include_usage": True}}, "stream_options"),
     "priority tier": Row(CLAUDE, {"service_tier": "priority", "usage_context": {"team": "a"}}),
-    # wire facts 6.2: the cap on output tokens
+    # docs/wire.md, 6.2, row max_tokens: the cap on output tokens
     "max_tokens over the cap": Row(
         "meta-llama-3-1-8b-instruct",
         {"max_tokens": 10_000},
@@ -66,7 +66,7 @@ TABLE: dict[str, Row] = {
     ),
     "max_tokens zero": Row(CLAUDE, {"max_tokens": 0}, "max_tokens"),
     "max_completion_tokens": Row(GPT, {"max_completion_tokens": 50}),
-    # wire facts 8.1: Responses only
+    # docs/wire.md, 8.1: Responses only
     "responses only": Row("gpt-5-5-pro", {}, "only supported in v1/responses"),
 }
 
@@ -77,7 +77,7 @@ def test_table(ask: Callable[..., httpx.Response], name: str) -> None:
 
 
 def test_a_claude_refusal_is_json_within_json(ask: Callable[..., httpx.Response]) -> None:
-    # wire facts 6.1, shape 1
+    # docs/wire.md, 6.1, row 1
     body = ask(CLAUDE, "Hi", reasoning_details=1).json()
     assert body == {
         "error_code": "BAD_REQUEST",
@@ -86,13 +86,13 @@ def test_a_claude_refusal_is_json_within_json(ask: Callable[..., httpx.Response]
 
 
 def test_a_gemini_refusal_comes_from_upstream(ask: Callable[..., httpx.Response]) -> None:
-    # wire facts 6.1, shape 1
+    # docs/wire.md, 6.1, row 1
     body = ask(GEMINI, "Hi", stream=True, stream_options={}).json()
     assert body["message"].startswith('{"error":"Upstream error: INVALID_ARGUMENT: ')
 
 
 def test_the_gateway_says_unknown_field_for_every_family(client: httpx.Client) -> None:
-    # wire facts 1.2
+    # docs/wire.md, 1.2
     for model in ("system.ai.claude-opus-5", "system.ai.gpt-5", "databricks-glm-5-2"):
         body = {"model": model, "messages": [HI], "parallel_tool_calls": True}
         response = client.post("/ai-gateway/mlflow/v1/chat/completions", json=body)
@@ -107,7 +107,7 @@ def test_a_body_that_is_no_json_object(client: httpx.Client, content: bytes) -> 
 
 
 def test_more_than_four_megabytes(client: httpx.Client) -> None:
-    # wire facts 6.3
+    # docs/wire.md, 6.3
     body = {"messages": [{"role": "user", "content": "a" * (4 * 1024 * 1024)}]}
     response = client.post(f"/serving-endpoints/databricks-{CLAUDE}/invocations", json=body)
     assert response.status_code == 400

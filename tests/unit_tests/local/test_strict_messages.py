@@ -39,7 +39,7 @@ BLANK = "messages: text content blocks must contain non-whitespace text"
 SAID = {"role": "assistant", "content": "Hello."}
 
 TABLE: dict[str, Row] = {
-    # -- messages: wire facts 2.2 (roles, parts), 2.5 (shapes)
+    # -- messages: docs/wire.md, 2.2, 2.5
     "no messages": Row(CLAUDE, {"messages": []}, "messages"),
     "unknown role": Row(CLAUDE, {"messages": [{"role": "human", "content": "Hi"}]}, "Unsupported message role"),
     "developer on llama": Row(
@@ -101,7 +101,7 @@ TABLE: dict[str, Row] = {
     "prefill on llama": Row(
         LLAMA, {"messages": [HI, {"role": "assistant", "content": "The"}]}, "end with a user message"
     ),
-    # wire facts 5.1: reasoning has one place, the content list
+    # docs/wire.md, 5.1: reasoning has one place, the content list
     "thinking_blocks": Row(
         CLAUDE,
         {"messages": [HI, {"role": "assistant", "content": "x", "thinking_blocks": []}, HI]},
@@ -120,7 +120,7 @@ TABLE: dict[str, Row] = {
         {"messages": [HI, {"role": "assistant", "content": [{"type": "reasoning", "summary": []}]}, HI]},
         "reasoning",
     ),
-    # -- order: wire facts 2.5
+    # -- order: docs/wire.md, 2.5
     "unanswered call on claude": Row(
         CLAUDE, {"messages": [HI, called("a", "b"), result("a")]}, "without `tool_result` blocks immediately after: b"
     ),
@@ -144,7 +144,7 @@ TABLE: dict[str, Row] = {
     "result of nothing on kimi": Row(
         "kimi-k3", {"messages": [HI, result("a")]}, "Kimi K3 tool messages need a resolvable tool name"
     ),
-    # -- whose turn it is: wire facts 6.4
+    # -- whose turn it is: docs/wire.md, 6.4, row alternation
     "two user messages on llama": Row(LLAMA, {"messages": [HI, HI]}, ALTERNATE),
     "two user messages on llama 4": Row("llama-4-maverick", {"messages": [SYSTEM, HI, HI]}, ALTERNATE),
     "two answers on llama": Row(LLAMA, {"messages": [HI, SAID, SAID, HI]}, ALTERNATE),
@@ -158,7 +158,7 @@ TABLE: dict[str, Row] = {
     "user after a tool on llama": Row(LLAMA, {"messages": [HI, called("a"), result("a"), HI]}),
     "an unanswered call and an answer on llama": Row(LLAMA, {"messages": [HI, called("a"), SAID, HI]}, ALTERNATE),
     "two user messages on gpt": Row(GPT, {"messages": [HI, HI]}),
-    # -- ids of calls: wire facts 6.4, dify #28987
+    # -- ids of calls: docs/wire.md, 6.4, row call ids
     "a colon in an id on claude": Row(
         CLAUDE,
         {"messages": [HI, called("functions.search:0"), result("functions.search:0")]},
@@ -214,5 +214,5 @@ def test_table(ask: Callable[..., httpx.Response], name: str) -> None:
 
 
 def test_an_http_image_has_its_own_code(ask: Callable[..., httpx.Response]) -> None:
-    # wire facts 2.2
+    # docs/wire.md, 2.2
     assert ask(CLAUDE, [user(LINK)]).json()["error_code"] == "INVALID_PARAMETER_VALUE"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import httpx
 
 TABLE: dict[str, Row] = {
-    # -- reasoning: wire facts 2.3
+    # -- reasoning: docs/wire.md, 2.3
     "reasoning_effort on claude": Row(ADAPTIVE, {"reasoning_effort": "low"}, f"reasoning_effort: {EXTRA}"),
     "thinking on gpt": Row("gpt-5-6-sol", {"thinking": {"type": "disabled"}}, "Unknown parameter: 'thinking'"),
     "thinking on gemini 3": Row(

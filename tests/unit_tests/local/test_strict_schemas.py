@@ -42,7 +42,7 @@ PLACE = "tools[0].function_declarations[1].parameters"
 NO_FIELD = "Cannot find field."
 
 TABLE: dict[str, Row] = {
-    # -- Claude: wire facts 6.4
+    # -- Claude: docs/wire.md, 6.4, row schema roots
     "anyOf at the root on claude": Row(CLAUDE, tools({"type": "object", "anyOf": [CLOSED]}), TOP),
     "oneOf at the root on claude": Row(CLAUDE, tools({"type": "object", "oneOf": [CLOSED]}), TOP),
     "allOf at the root on claude": Row(CLAUDE, tools({"type": "object", "allOf": [CLOSED]}), TOP),
@@ -70,7 +70,7 @@ TABLE: dict[str, Row] = {
     ),
     "draft 4 on glm": Row(GLM, one({"type": "integer", "minimum": 0, "exclusiveMinimum": True})),
     "strict beside an open schema on claude": Row(CLAUDE, answer({"type": "object", "properties": {}}, strict=True)),
-    # -- OpenAI: wire facts 6.4
+    # -- OpenAI: docs/wire.md, 6.4, row OpenAI's schemas
     "anyOf at the root on gpt": Row(
         GPT, tools({"type": "object", "properties": {}, "anyOf": [CLOSED]}), NOT_AT_THE_TOP
     ),
@@ -146,7 +146,7 @@ TABLE: dict[str, Row] = {
         GPT, one({"type": "array", "items": {}}, strict=True), "schema must have a 'type' key."
     ),
     "strict and a format on gpt": Row(GPT, one({**TEXT, "format": "uri"}, strict=True), "'uri' is not a valid format"),
-    # -- Google: wire facts 6.4
+    # -- Google: docs/wire.md, 6.4, row Google's schemas
     "oneOf on gemini": Row(
         GEMINI,
         one({"oneOf": [TEXT]}),

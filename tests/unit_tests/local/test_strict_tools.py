@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 CLOSED = {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"], "additionalProperties": False}
 
 TABLE: dict[str, Row] = {
-    # -- tools: wire facts 2.2
+    # -- tools: docs/wire.md, 2.2
     "thirty-three tools": Row(CLAUDE, {"tools": [tool(f"t{place}") for place in range(33)]}, "at most 32"),
     "tool name with a dot": Row(CLAUDE, {"tools": [tool("a.b")]}, "should match pattern"),
     "two tools of one name": Row(CLAUDE, {"tools": [tool(), tool()]}, "must be unique"),
@@ -83,7 +83,7 @@ TABLE: dict[str, Row] = {
     ),
     "choice without tools": Row(LLAMA, {"tool_choice": "required"}, "while providing tools"),
     "tools on an image model": Row("gemini-3-pro-image", {"tools": [tool()]}, "Tool use is not supported"),
-    # -- formats: wire facts 2.2, 2.6, 8.2
+    # -- formats: docs/wire.md, 2.2, 2.6, 8.2
     "json_object on claude": Row(
         CLAUDE, {**JSON, "messages": [{"role": "user", "content": "json please"}]}, "json_object"
     ),
@@ -104,7 +104,7 @@ TABLE: dict[str, Row] = {
     "schema without a name": Row(
         GPT, {"response_format": {"type": "json_schema", "json_schema": {"schema": {}}}}, "name: Field required"
     ),
-    # -- caching: wire facts 2.4
+    # -- caching: docs/wire.md, 2.4
     "cache_control on claude": Row(
         CLAUDE, {"messages": [user({"type": "text", "text": "x", **MARK})], "tools": [{**tool(), **MARK}]}
     ),
@@ -115,7 +115,7 @@ TABLE: dict[str, Row] = {
         CLAUDE, {"messages": [user(*[{"type": "text", "text": "x", **MARK}] * 5)]}, "A maximum of 4 blocks"
     ),
     "four breakpoints": Row(CLAUDE, {"messages": [user(*[{"type": "text", "text": "x", **MARK}] * 4)]}),
-    # -- context: wire facts 6.2
+    # -- context: docs/wire.md, 6.2, row context
     "too long for claude": Row(
         BUDGET, {"messages": [{"role": "user", "content": "a " * 200_100}]}, "prompt is too long: "
     ),

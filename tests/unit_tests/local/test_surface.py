@@ -21,7 +21,7 @@ HI = {"messages": [{"role": "user", "content": "Hi"}]}
 CHAT = "/serving-endpoints/databricks-claude-sonnet-4-6/invocations"
 
 
-# -- names: wire facts 1.1, 1.2
+# -- names: docs/wire.md, 1.1, 1.2
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_an_endpoint_of_an_unknown_model() -> None:
 
 
 def test_the_responses_api_is_refused(client: httpx.Client) -> None:
-    # wire facts 1.2, 6.2
+    # docs/wire.md, 1.2, 6.2
     body = {"model": "databricks-claude-sonnet-4-6", "input": "Hi"}
     response = client.post("/serving-endpoints/responses", json=body)
     assert (response.status_code, response.json()["message"]) == (400, "Responses API passthrough is not supported")
@@ -82,7 +82,7 @@ def test_every_response_has_a_request_id(client: httpx.Client) -> None:
     assert client.post(CHAT, json=HI).headers["server"] == "databricks"
 
 
-# -- discovery: wire facts 1.4
+# -- discovery: docs/wire.md, 1.4
 
 
 def test_the_list_of_endpoints(client: httpx.Client, workspace: LocalWorkspace) -> None:

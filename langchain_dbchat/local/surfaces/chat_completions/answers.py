@@ -1,4 +1,4 @@
-"""Whole answers, in the shape of the model's family (wire facts 3)."""
+"""Whole answers, in the shape of the model's family (docs/wire.md, 3)."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _content(request: ChatRequestBody, answer: ModelAnswer) -> Any:
 
 
 def reasoning_parts(request: ChatRequestBody, reasoning: str) -> list[dict[str, Any]]:
-    """The reasoning parts of a whole answer (wire facts 3.2, 3.3); none where the family has reasoning elsewhere."""
+    """The reasoning parts of a whole answer (docs/wire.md, 3.2, 3.3); none where the family has reasoning elsewhere."""
     kind = request.family.reasoning
     if not reasoning or kind not in {"signed", "summary"}:
         return []
@@ -114,13 +114,13 @@ def is_redacted(request: ChatRequestBody) -> bool:
 
 
 def shows_reasoning(request: ChatRequestBody) -> bool:
-    """Whether Claude's reasoning is readable: always with a budget, on request when adaptive (wire facts 2.3)."""
+    """Whether Claude's reasoning is readable: always with a budget, on request when adaptive (docs/wire.md, 2.3)."""
     thinking = request.body.get("thinking") or {}
     return thinking.get("type") == "enabled" or thinking.get("display") == "summarized"
 
 
 def tool_call(request: ChatRequestBody, call: ToolCall) -> dict[str, Any]:
-    """One tool call (wire facts 3.4)."""
+    """One tool call (docs/wire.md, 3.4)."""
     arguments = "" if request.family.empty_arguments and call.arguments == "{}" else call.arguments
     shaped: dict[str, Any] = {
         "id": call.id,

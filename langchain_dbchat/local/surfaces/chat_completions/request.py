@@ -71,7 +71,7 @@ class ChatRequestBody:
 
     @property
     def reasons(self) -> bool:
-        """Whether the answer to this request comes with reasoning (wire facts 2.3)."""
+        """Whether the answer to this request comes with reasoning (docs/wire.md, 2.3)."""
         if self.family.reasoning == "none":
             return False
         if self.model.always_reasons:

@@ -1,4 +1,4 @@
-"""What each signature covers, when it is made and when it comes back (wire facts 3.2, 5.1, 5.2).
+"""What each signature covers, when it is made and when it comes back (docs/wire.md, 3.2, 5.1, 5.2).
 
 The results are arguments of `ReasoningSigner.sign` and `ReasoningSigner.verify`.
 """

@@ -1,4 +1,4 @@
-"""Streamed answers, in the shape of the model's family (wire facts 4)."""
+"""Streamed answers, in the shape of the model's family (docs/wire.md, 4)."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Stream:
         return []
 
     def _signature(self, reasoning: str) -> list[dict[str, Any]]:
-        """The end of a reasoning block: the signature, alone (wire facts 4.3)."""
+        """The end of a reasoning block: the signature, alone (docs/wire.md, 4.3)."""
         if self.request.family.reasoning != "signed":
             return []
         part = reasoning_parts(self.request, reasoning)[0]
@@ -133,7 +133,7 @@ class Stream:
         return [{"content": [part]}]
 
     def _call_piece(self, piece: ToolCallPiece) -> list[dict[str, Any]]:
-        """One piece of a call; the first has id, type, name and no arguments (wire facts 4.2)."""
+        """One piece of a call; the first has id, type, name and no arguments (docs/wire.md, 4.2)."""
         call: dict[str, Any] = {"index": piece.index, "function": {"arguments": piece.arguments}}
         if self.request.family.empty_arguments and piece.arguments == "{}":
             call["function"]["arguments"] = ""

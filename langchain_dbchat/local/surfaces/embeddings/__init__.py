@@ -1,4 +1,4 @@
-"""The embeddings API (wire facts 7)."""
+"""The embeddings API (docs/wire.md, 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an embedding model refuses (wire facts 6.2, 7)."""
+"""What an embedding model refuses (docs/wire.md, 6.2, 7)."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 async def answer(request: InferenceRequest) -> Response:
-    """Refuse a request (wire facts 1.1, 6.2)."""
+    """Refuse a request (docs/wire.md, 1.1, 6.2)."""
     if request.entry == "gateway":
         raise plain(404, "NOT_FOUND", "Supervisor API is not enabled")
     _, served, _ = request.resolved

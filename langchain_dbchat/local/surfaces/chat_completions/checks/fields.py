@@ -1,4 +1,4 @@
-"""The top-level fields of the body: names, types and bounds (wire facts 2.2)."""
+"""The top-level fields of the body: names, types and bounds (docs/wire.md, 2.2)."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _check_kinds(request: ChatRequestBody) -> None:
 
 
 def _check_sampling(request: ChatRequestBody) -> None:
-    """Parameters that some models of a family refuse (wire facts 2.2, 2.6, 8.1)."""
+    """Parameters that some models of a family refuse (docs/wire.md, 2.2, 2.6, 8.1)."""
     body, model = request.body, request.model
     for name in ("temperature", "top_p", "top_k"):
         value = body.get(name)
@@ -99,7 +99,7 @@ def _check_sampling(request: ChatRequestBody) -> None:
 
 
 def _check_limit(request: ChatRequestBody) -> None:
-    """The token limit and its cap (wire facts 6.2)."""
+    """The token limit and its cap (docs/wire.md, 6.2)."""
     for name in ("max_tokens", "max_completion_tokens"):
         limit = request.body.get(name)
         if limit is None:
@@ -123,7 +123,7 @@ def _check_limit(request: ChatRequestBody) -> None:
 
 
 def check_window(request: ChatRequestBody, tokens: int) -> None:
-    """Refuse a prompt that does not fit, in the family's text (wire facts 6.2)."""
+    """Refuse a prompt that does not fit, in the family's text (docs/wire.md, 6.2)."""
     most, style = request.model.context, request.family.error_style
     if tokens <= most:
         return

@@ -1,4 +1,4 @@
-"""``response_format`` (wire facts 2.2)."""
+"""``response_format`` (docs/wire.md, 2.2)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check_format(request: ChatRequestBody) -> None:
         if request.streaming:
             raise invalid(request, "response_format: `stream` must be false")
     if kind == "json_object":
-        # Only string content counts, not lists (wire facts 2.2).
+        # Only string content counts, not lists (docs/wire.md, 2.2).
         texts = [message["content"] for message in request.messages if isinstance(message.get("content"), str)]
         if not any("json" in text.lower() for text in texts):
             raise invalid(

@@ -1,4 +1,4 @@
-"""What Google's ``Schema`` message accepts: fixed fields, one type, strings in enums (wire facts 6.4)."""
+"""What Google's ``Schema`` message accepts: fixed fields, one type, strings in enums (docs/wire.md, 6.4)."""
 
 from __future__ import annotations
 

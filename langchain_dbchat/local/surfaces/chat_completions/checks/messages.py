@@ -1,4 +1,4 @@
-"""Messages one by one: roles, keys, content and its parts (wire facts 2.2, 2.5)."""
+"""Messages one by one: roles, keys, content and its parts (docs/wire.md, 2.2, 2.5)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def check_messages(request: ChatRequestBody) -> None:
 
 
 def _check_role(request: ChatRequestBody, place: int, message: dict[str, Any]) -> None:
-    """Known roles; one system message at most, as the first message (wire facts 2.2)."""
+    """Known roles; one system message at most, as the first message (docs/wire.md, 2.2)."""
     role = message.get("role")
     allowed = isinstance(role, str) and role in KEYS and (role != "developer" or request.family.error_style == "gpt")
     if not allowed:
@@ -98,7 +98,7 @@ def _check_content(request: ChatRequestBody, place: int, message: dict[str, Any]
 
 
 def _empty(request: ChatRequestBody, place: int, role: str) -> Refused:
-    """A message without content (wire facts 2.5, 3.7)."""
+    """A message without content (docs/wire.md, 2.5, 3.7)."""
     if request.family.error_style == "claude":
         return invalid(request, f"messages.{place}: {role} messages must have non-empty content")
     if role == "assistant":
@@ -152,7 +152,7 @@ def _check_blank(request: ChatRequestBody, role: str, text: str) -> None:
 
 
 def _check_medium(request: ChatRequestBody, path: str, role: str, part: dict[str, Any]) -> None:
-    """Images, files, audio and video: which models accept them, in which messages (wire facts 2.2, 2.5)."""
+    """Images, files, audio and video: which models accept them, in which messages (docs/wire.md, 2.2, 2.5)."""
     kind, model = part["type"], request.model
     if kind in {"image_url", "file"} and not model.vision:
         raise invalid(request, f"{'Image' if kind == 'image_url' else 'File'} input is not supported")
@@ -178,7 +178,7 @@ def _check_link(request: ChatRequestBody, path: str, kind: str, url: Any) -> Non
 
 
 def _check_calls(request: ChatRequestBody, place: int, message: dict[str, Any]) -> None:
-    """Tool calls in the history (wire facts 2.5, 3.4)."""
+    """Tool calls in the history (docs/wire.md, 2.5, 3.4)."""
     calls = message.get("tool_calls")
     if calls is None:
         return
@@ -210,7 +210,7 @@ def _check_call(request: ChatRequestBody, path: str, call: Any, known: set[str])
 
 
 def _check_ids(request: ChatRequestBody, place: int, message: dict[str, Any]) -> None:
-    """The ids of calls, in the calls and in the results (wire facts 6.4)."""
+    """The ids of calls, in the calls and in the results (docs/wire.md, 6.4)."""
     before = len(parts_of(message))
     calls = message.get("tool_calls") or []
     ids = [
@@ -232,7 +232,7 @@ def _check_ids(request: ChatRequestBody, place: int, message: dict[str, Any]) ->
 
 
 def _check_arguments(request: ChatRequestBody, path: str, arguments: Any) -> None:
-    """Arguments are the text of a JSON object; nothing at all is not (wire facts 2.5)."""
+    """Arguments are the text of a JSON object; nothing at all is not (docs/wire.md, 2.5)."""
     try:
         value = from_json(arguments) if isinstance(arguments, str) else None
     except ValueError:
@@ -242,7 +242,7 @@ def _check_arguments(request: ChatRequestBody, path: str, arguments: Any) -> Non
 
 
 def _check_breakpoints(request: ChatRequestBody) -> None:
-    """At most four cache breakpoints, each of them ephemeral (wire facts 2.4)."""
+    """At most four cache breakpoints, each of them ephemeral (docs/wire.md, 2.4)."""
     if request.family.cache != "marked":
         return
     tools: list[Any] = [*request.tools]

@@ -1,4 +1,4 @@
-"""OpenAI's rules for a schema: an object at the root, closed at every level with ``strict`` (wire facts 6.4).
+"""OpenAI's rules for a schema: an object at the root, closed at every level with ``strict`` (docs/wire.md, 6.4).
 
 The rules of ``strict`` are those of platform.openai.com/docs/guides/structured-outputs#supported-schemas.
 """

@@ -1,4 +1,4 @@
-"""Messages in their order: calls and their results, and the last message (wire facts 2.5)."""
+"""Messages in their order: calls and their results, and the last message (docs/wire.md, 2.5)."""
 
 from __future__ import annotations
 

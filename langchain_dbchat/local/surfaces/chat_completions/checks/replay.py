@@ -1,4 +1,4 @@
-"""Reasoning that comes back: unchanged with its signature, or left out (wire facts 5)."""
+"""Reasoning that comes back: unchanged with its signature, or left out (docs/wire.md, 5)."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ FOREIGN_CALL = "skip_thought_signature_validator"
 
 
 def _check_gemini(request: ChatRequestBody, place: int, message: dict[str, Any], *, current: bool) -> None:
-    """Gemini 3: the calls of the current turn have their thought signatures (wire facts 3.4, 5.2)."""
+    """Gemini 3: the calls of the current turn have their thought signatures (docs/wire.md, 3.4, 5.2)."""
     _check_unsigned(request, place, message)
     for part in parts_of(message):
         covered = covered_by_text(str(part.get("text")))

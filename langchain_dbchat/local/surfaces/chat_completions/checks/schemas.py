@@ -1,4 +1,4 @@
-"""JSON schemas in tools and in response formats (wire facts 6.4).
+"""JSON schemas in tools and in response formats (docs/wire.md, 6.4).
 
 An invalid or too large schema is refused everywhere; what else is refused depends on the provider of the model.
 """

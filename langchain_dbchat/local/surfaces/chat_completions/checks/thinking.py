@@ -1,4 +1,4 @@
-"""Requests for reasoning: each family has its own fields and refuses the others' (wire facts 2.3)."""
+"""Requests for reasoning: each family has its own fields and refuses the others' (docs/wire.md, 2.3)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _check_claude(request: ChatRequestBody, thinking: dict[str, Any]) -> None:
         raise invalid(request, "thinking.adaptive.display: Input should be 'omitted' or 'summarized'")
     if kind == "enabled":
         _check_budget(request, thinking.get("budget_tokens"))
-    # Anthropic requires a temperature of 1 here; whether Databricks rescales 2 to 1 is not known (wire facts 13).
+    # Anthropic requires a temperature of 1 here; whether Databricks rescales 2 to 1 is not known (docs/wire.md, 13).
     if kind != "disabled" and request.body.get("temperature") not in (None, 1, 2):
         raise invalid(request, "`temperature` may only be set to 1 when thinking is enabled.")
 
@@ -76,7 +76,7 @@ def _check_budget(request: ChatRequestBody, budget: Any) -> None:
 
 
 def _check_gemini(request: ChatRequestBody, thinking: dict[str, Any]) -> None:
-    """Gemini 2.5 has budgets, of which the smallest and the largest differ by model (wire facts 2.3)."""
+    """Gemini 2.5 has budgets, of which the smallest and the largest differ by model (docs/wire.md, 2.3)."""
     low, high = (128, 32_768) if request.model.name.endswith("-pro") else (0, 24_576)
     budget = thinking.get("budget_tokens", low)
     if not isinstance(budget, int) or not low <= budget <= high:
