@@ -34,14 +34,14 @@ class Cited(NamedTuple):
 def test_each_section_that_is_cited_exists() -> None:
     missing = [it for it in CITED if it.section not in SECTIONS]
     assert not missing
-    assert len(CITED) > 150
+    assert len(CITED) > 100
 
 
 def test_each_row_that_is_cited_exists() -> None:
     rows = {it for it in CITED if it.row}
     missing = [it for it in rows if not all(_is_row(row, it.section) for row in it.row.split(" and "))]
     assert not missing
-    assert len(rows) > 15
+    assert len(rows) > 10
 
 
 def test_there_is_one_spelling_of_a_citation() -> None:
