@@ -385,7 +385,9 @@ def test_the_instruction_counts() -> None:
     assert Rehearsal(texts, rules(window=WINDOW, cuts_silently=True), lambda t: answer(t, lambda _: 3)).sizes == [2]
 
 
-@pytest.mark.parametrize("tokens", [10**400, -5, True, math.nan, math.inf, "70", None, [70]])
+@pytest.mark.parametrize(
+    "tokens", [10**400, -5, True, math.nan, math.inf, "70", None, [70]], ids=lambda value: str(value)[:9]
+)
 def test_a_count_that_is_not_one_is_not_believed(tokens: Any) -> None:
     texts = [FITS, "xqzk " * 20, FITS]
     run = Rehearsal(

@@ -475,7 +475,7 @@ def test_no_thread_is_left_behind_and_one_text_needs_none() -> None:
         assert set(threading.enumerate()) <= before
 
 
-@pytest.mark.parametrize("tokens", [10**400, -5, True, 1.5, "70", None])
+@pytest.mark.parametrize("tokens", [10**400, -5, True, 1.5, "70", None], ids=lambda value: str(value)[:9])
 @two_ways
 def test_usage_that_is_not_a_count_is_not_added(embed: Embed, tokens: Any) -> None:
     answer = Scripted(
