@@ -9,8 +9,6 @@ Rule 3. What a user says is sent as it is, or raises.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -24,31 +22,37 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from langchain_dbchat.dialects.chat_completions.content import (
+    collapse,
+    encode_parts,
+    encode_text,
+    is_content,
+    keep_text,
+    write_parts,
+)
 from langchain_dbchat.dialects.chat_completions.history import Entry, Wire, order
 from langchain_dbchat.dialects.chat_completions.tool_results import (
     NO_OUTPUT,
     Context,
-    encode_or_name,
     encode_result,
+    encode_result_block,
     see_next,
+    write_or_name,
 )
-from langchain_dbchat.dialects.shared.content import block_role, collapse, encode_parts, encode_text, keep_text
+from langchain_dbchat.dialects.shared.content import read_block
+from langchain_dbchat.dialects.shared.content_blocks import NeutralBlock, ReasoningBlock, ToolResultBlock, ToolUseBlock
 from langchain_dbchat.dialects.shared.json_text import clean_text, write_json
-from langchain_dbchat.dialects.shared.reasoning import CALL_EXTRAS, may_replay, replay_reasoning, signed_extras
-from langchain_dbchat.dialects.shared.tools import UNNAMED, parse_arguments
+from langchain_dbchat.dialects.shared.reasoning import may_replay, signed_extras, write_reasoning
+from langchain_dbchat.dialects.shared.tool_uses import read_calls
 from langchain_dbchat.errors import UnsupportedContentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from langchain_core.messages import InvalidToolCall, ToolCall
-
     from langchain_dbchat.dialects.dialect import Target
     from langchain_dbchat.models.families import Family
 
 __all__ = ["NO_OUTPUT", "encode_conversation", "encode_messages"]
-
-_SERVER_TOOL = re.compile(r"^server_tool_|_tool_result$|_call$|_call_output$|^mcp_")
 
 
 def encode_messages(messages: Sequence[BaseMessage], target: Target) -> list[Wire]:
@@ -143,15 +147,14 @@ def _encode_prompt(message: HumanMessage, context: Context) -> list[Entry]:
     family, where = context.family, context.where
     content: Any = message.content
     entries: list[Entry] = []
-    if isinstance(content, list):
-        results = [block for block in content if isinstance(block, Mapping) and block.get("type") == "tool_result"]
-        for block in results:
-            failed = bool(block.get("is_error"))
-            result = encode_result(block.get("tool_use_id"), block.get("content"), context, failed=failed)
-            entries.append(_marked(result, block, family))
-        if results:
-            content = [block for block in content if block not in results]
-    parts = encode_parts(content, family, where)
+    if isinstance(content, str):
+        parts = encode_parts(content, family, where)
+    else:
+        blocks = [(number, block) for number, given in enumerate(content) for block in read_block(given)]
+        results = [block for _, block in blocks if isinstance(block, ToolResultBlock)]
+        entries = [encode_result_block(block, context) for block in results]
+        said = [numbered for numbered in blocks if not isinstance(numbered[1], ToolResultBlock)] if results else blocks
+        parts = write_parts(said, family, where)
     if parts:
         entries.append(Entry(_message("user", parts, message, family), where))
     elif not entries:
@@ -162,7 +165,9 @@ def _encode_prompt(message: HumanMessage, context: Context) -> list[Entry]:
 def _why_empty(content: Any) -> str:
     if not content:
         return "the message is empty, and the model refuses empty text."
-    if isinstance(content, list) and any(block_role(block) != "content" for block in content):
+    if isinstance(content, list) and not all(
+        is_content(block, in_answer=False) for given in content for block in read_block(given)
+    ):
         return (
             "nothing is left of the message: reasoning and tool calls of an answer are not a user's to send. "
             "Send the answer's text: HumanMessage(answer.text)."
@@ -170,32 +175,23 @@ def _why_empty(content: Any) -> str:
     return "the message is empty but for white space, and the model refuses text without words."
 
 
-def _marked(result: Entry, block: Mapping[str, Any], family: Family) -> Entry:
-    """Keep the cache marker of an Anthropic tool result: on the wire it stands on the result's last text."""
-    if not (family.cache_control and block.get("cache_control")):
-        return result
-    content = result.wire["content"]
-    parts = [encode_text(content)] if isinstance(content, str) else list(content)
-    parts[-1] = {**parts[-1], "cache_control": block["cache_control"]}
-    return result._replace(wire={**result.wire, "content": parts})
-
-
 def _encode_answer(message: AIMessage, target: Target, context: Context) -> list[Entry]:
     family, where = context.family, context.where
-    replay = may_replay(message, target)
     content: Any = message.content
-    blocks: list[Any] = [content] if isinstance(content, str) else list(content)
     obsolete = message.additional_kwargs.get("function_call")
     if obsolete and not message.tool_calls and not message.invalid_tool_calls:
         raise UnsupportedContentError(f"{where}: 'function_call' is the obsolete form of a tool call; use tool_calls.")
-    parts: list[Wire] = []
-    for role, group in groupby(blocks, key=_role_of):
-        if role == "reasoning" and replay:
-            parts.extend(replay_reasoning(list(group)))
-        elif role == "content":
-            parts.extend(_said(block, context, replay=replay) for block in group)
-    in_content = [] if isinstance(content, str) else [block for block in blocks if _role_of(block) == "call"]
-    calls, malformed = _encode_calls(message, in_content, where, replay=replay)
+    blocks: list[NeutralBlock] = []
+    if isinstance(content, str):
+        parts = [encode_text(clean_text(content))]
+    else:
+        blocks = [block for given in content for block in read_block(given)]
+        parts = _write_answer(blocks, context, replay=may_replay(message, target))
+    made = read_calls(message, (block for block in blocks if isinstance(block, ToolUseBlock)))
+    calls = [_write_call(use, where) for use in made]
+    if any(use.extras for use in made) and may_replay(message, target):
+        for use, call in zip(made, calls, strict=True):
+            call.update(signed_extras(use.extras))
     refusal = message.additional_kwargs.get("refusal")
     if refusal and isinstance(refusal, str) and not calls and not any(part.get("text", True) for part in parts):
         parts.append(encode_text(refusal))  # it is all that the turn said
@@ -209,62 +205,36 @@ def _encode_answer(message: AIMessage, target: Target, context: Context) -> list
                 call.setdefault("thoughtSignature", family.unsigned_call)
         wire["content"] = wire["content"] or None
         wire["tool_calls"] = calls
+    malformed = frozenset(number for number, use in enumerate(made) if use.state == "malformed")
     return [Entry(wire, where, media, malformed)]
 
 
-def _said(block: Any, context: Context, *, replay: bool) -> Wire:
-    """Encode one block of an answer's own words, with the signature that it may carry back."""
-    if not isinstance(block, Mapping):
-        return encode_text(clean_text(block))
-    part = encode_or_name(block, context, edge="\n")
-    signature = _text_signature(block) if replay and context.family.signed_text else None
-    return {**part, "thoughtSignature": signature} if signature else part
+def _write_answer(blocks: list[NeutralBlock], context: Context, *, replay: bool) -> list[Wire]:
+    """Write what an answer said, with the reasoning and the signatures that may go back.
 
-
-def _role_of(block: Any) -> str:
-    # What another provider's own tools left in an answer (a web search and its results) is not ours to send: like
-    # another family's reasoning it is dropped, and the answer's text, which speaks of it, stays.
-    if isinstance(block, str):
-        return "content"
-    role = block_role(block)
-    kind = block.get("type") if isinstance(block, Mapping) else None
-    if role == "content" and isinstance(kind, str) and (kind == "non_standard" or _SERVER_TOOL.search(kind)):
-        return "server_tool"
-    return role
-
-
-def _encode_calls(
-    message: AIMessage, blocks: list[Mapping[str, Any]], where: str, *, replay: bool
-) -> tuple[list[Wire], frozenset[int]]:
-    """Encode the tool calls of an answer, with what each carried besides its function if it may go back.
-
-    Returns:
-        The calls, and which of them were malformed.
+    What another provider's own tools left in it (a web search and its results) is dropped like another family's
+    reasoning; the answer's text, which speaks of it, stays.
     """
-    calls = [_valid_call(call, where) for call in message.tool_calls]
-    malformed = range(len(calls), len(calls) + len(message.invalid_tool_calls))
-    calls += [_invalid_call(call, where) for call in message.invalid_tool_calls]
-    known = {call["id"] for call in calls}
-    extras = dict(message.additional_kwargs.get(CALL_EXTRAS) or {})
-    for block in blocks:
-        made = _CALLS_IN_CONTENT.get(block["type"])
-        if made is not None and block.get(made[0]) not in known:
-            call_id, name, arguments = (block.get(key) for key in made)
-            calls.append(_call(call_id, str(name or UNNAMED), arguments or {}, where))
-        elif isinstance(block.get("extras"), Mapping):
-            extras.setdefault(block.get("id"), block["extras"])
-    if replay:
-        for call in calls:
-            call.update(signed_extras(extras.get(call["id"])))
-    return calls, frozenset(malformed)
+    parts: list[Wire] = []
+    signs = replay and context.family.signed_text
+    for is_reasoning, group in groupby(blocks, key=lambda block: isinstance(block, ReasoningBlock)):
+        if is_reasoning:
+            if replay:
+                parts.extend(write_reasoning(block for block in group if isinstance(block, ReasoningBlock)))
+            continue
+        for block in group:
+            if is_content(block, in_answer=True):
+                part = write_or_name(block, context, edge="\n")
+                signature = getattr(block, "signature", None) if signs else None
+                parts.append({**part, "thoughtSignature": signature} if signature else part)
+    return parts
 
 
-_CALLS_IN_CONTENT = {
-    "tool_use": ("id", "name", "input"),
-    "tool_call": ("id", "name", "args"),
-    "function_call": ("call_id", "name", "arguments"),
-}
-"""Where blocks that are tool calls keep their id, name and arguments: Anthropic's, LangChain's, OpenAI's Responses."""
+def _write_call(call: ToolUseBlock, where: str) -> Wire:
+    arguments = call.arguments
+    if not isinstance(arguments, str):
+        arguments = write_json(arguments, f"{where}: the arguments of the call {call.id!r} of {call.name!r}")
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
 def _fit_answer(parts: list[Wire], family: Family, *, calls: bool) -> tuple[list[Wire], list[Wire]]:
@@ -298,30 +268,3 @@ def _joined(parts: list[Wire]) -> list[Wire]:
         else:
             joined.append(part)
     return joined
-
-
-def _text_signature(block: Any) -> str | None:
-    if not isinstance(block, Mapping):
-        return None
-    extras = block.get("extras")
-    signature = block.get("thoughtSignature") or (
-        extras.get("thoughtSignature") if isinstance(extras, Mapping) else None
-    )
-    return signature if isinstance(signature, str) else None
-
-
-def _call(call_id: str | None, name: str, arguments: Any, where: str) -> Wire:
-    if not isinstance(arguments, str):
-        arguments = write_json(arguments, f"{where}: the arguments of the call {call_id!r} of {name!r}")
-    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
-
-
-def _valid_call(call: ToolCall, where: str) -> Wire:
-    return _call(call["id"], call["name"] or UNNAMED, call["args"], where)
-
-
-def _invalid_call(call: InvalidToolCall, where: str) -> Wire:
-    """Send a call back whose arguments were not JSON: they have to be on the wire, and the model should see them."""
-    text: Any = call["args"] or ""
-    arguments, error = parse_arguments(clean_text(text)) if isinstance(text, str) else (text, None)
-    return _call(call["id"], call["name"] or UNNAMED, {"invalid_arguments": text} if error else arguments, where)

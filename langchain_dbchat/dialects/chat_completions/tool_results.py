@@ -9,30 +9,37 @@ Rule 3. A failure is said in the text, because the wire has no field for it; a r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_dbchat.dialects.chat_completions.history import Entry
-from langchain_dbchat.dialects.shared.content import (
-    block_role,
+from langchain_dbchat.dialects.chat_completions.content import (
+    Part,
     collapse,
-    encode_block,
     encode_text,
-    is_known,
+    is_content,
     keep_text,
+    write_block,
+)
+from langchain_dbchat.dialects.chat_completions.history import Entry
+from langchain_dbchat.dialects.shared.content import read_result_content
+from langchain_dbchat.dialects.shared.content_blocks import (
+    NeutralBlock,
+    ProviderBlock,
+    ReasoningBlock,
+    TextBlock,
+    ToolResultBlock,
+    ToolUseBlock,
 )
 from langchain_dbchat.dialects.shared.json_text import clean_text, write_json
 from langchain_dbchat.dialects.shared.stand_ins import kind_of_content, stand_in
 from langchain_dbchat.errors import UnsupportedContentError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from langchain_dbchat.models.families import Family
 
 NO_OUTPUT = "(no output)"
 """What an empty tool result becomes where empty text is refused: the model has to see that the call was answered."""
-
-_RESULTS = {"tool_result": "content", "custom_tool_call_output": "output", "function_call_output": "output"}
-"""Blocks that hold the result of a tool, and under which key."""
 
 
 class Context(NamedTuple):
@@ -58,17 +65,44 @@ def encode_result(call_id: str | None, content: Any, context: Context, *, failed
     Returns:
         The tool message, and the media that follow it.
     """
-    family, where = context.family, context.where
-    parts: list[dict[str, Any]] = []
-    for block in _flat(content):
-        if isinstance(block, str):
-            parts.append(encode_text(clean_text(block)))
-        elif not isinstance(block.get("type"), str):
-            parts.append(encode_text(write_json(block, f"{where}: a content block")))
-        elif block_role(block) == "content":
-            parts.append(encode_or_name(block, context))
+    if isinstance(content, str):
+        return _entry(call_id, [encode_text(clean_text(content))], context, failed=failed)
+    return _entry(call_id, _write(read_result_content(content), context), context, failed=failed)
+
+
+def encode_result_block(block: ToolResultBlock, context: Context) -> Entry:
+    """Encode a result that stands as a block in a message.
+
+    Args:
+        block: The result.
+        context: The model and the message.
+
+    Returns:
+        The tool message, and the media that follow it. The block's cache mark stands on the last part.
+    """
+    entry = _entry(block.call_id, _write(block.content, context), context, failed=block.failed)
+    if not (block.cache_control and context.family.cache_control):
+        return entry
+    content = entry.wire["content"]
+    parts = [encode_text(content)] if isinstance(content, str) else list(content)
+    parts[-1] = {**parts[-1], "cache_control": block.cache_control}
+    return entry._replace(wire={**entry.wire, "content": parts})
+
+
+def _write(blocks: Iterable[NeutralBlock], context: Context) -> list[Part]:
+    parts: list[Part] = []
+    for block in blocks:
+        if isinstance(block, ProviderBlock) and block.kind is None and not block.wrapped:  # plain data
+            parts.append(encode_text(write_json(block.value, f"{context.where}: a content block")))
+        elif is_content(block, in_answer=False):
+            parts.append(write_or_name(block, context))
+    return parts
+
+
+def _entry(call_id: str | None, parts: list[Part], context: Context, *, failed: bool) -> Entry:
+    family = context.family
     parts = keep_text(parts, family)
-    media: list[dict[str, Any]] = []
+    media: list[Part] = []
     if not family.tool_result_media:
         media = [part for part in parts if part["type"] != "text"]
         parts = [part for part in parts if part["type"] == "text"]
@@ -78,11 +112,11 @@ def encode_result(call_id: str | None, content: Any, context: Context, *, failed
         parts.insert(0, encode_text("Error:"))
     if not parts:
         parts = [encode_text(NO_OUTPUT)]
-    return Entry({"role": "tool", "tool_call_id": call_id or "", "content": collapse(parts)}, where, media)
+    return Entry({"role": "tool", "tool_call_id": call_id or "", "content": collapse(parts)}, context.where, media)
 
 
-def encode_or_name(block: Mapping[str, Any], context: Context, *, edge: str = "") -> dict[str, Any]:
-    """Encode a block that may not stop the conversation: as what it is, else as text that names it.
+def write_or_name(block: NeutralBlock, context: Context, *, edge: str = "") -> Part:
+    """Write a block that may not stop the conversation: as what it is, else as text that names it.
 
     Args:
         block: The block.
@@ -93,10 +127,12 @@ def encode_or_name(block: Mapping[str, Any], context: Context, *, edge: str = ""
         The part.
     """
     try:
-        part = encode_block(block, context.family, context.where)
+        part = write_block(block, context.family, context.where)
     except UnsupportedContentError:
+        if isinstance(block, (TextBlock, ReasoningBlock, ToolUseBlock)):
+            raise  # text is always taken, and the others are no content
         context.replaced.add(kind_of_content(block))
-        part = encode_text(f"{edge}{stand_in(block, known=is_known(block))}{edge}")
+        part = encode_text(f"{edge}{stand_in(block)}{edge}")
     return {**part, "text": clean_text(part["text"])} if part["type"] == "text" else part
 
 
@@ -110,20 +146,3 @@ def see_next(count: int) -> str:
         The text.
     """
     return f"(see the {count} attachment(s) in the next message)"
-
-
-def _flat(content: Any) -> Iterator[str | Mapping[str, Any]]:
-    """List what a result holds; a result within a result is what it holds."""
-    if content is None:
-        return
-    if isinstance(content, Mapping):
-        key = _RESULTS.get(str(content.get("type")))
-        if key is None:
-            yield content
-        else:
-            yield from _flat(content.get(key))
-    elif isinstance(content, (list, tuple)):
-        for item in content:
-            yield from _flat(item)
-    else:
-        yield str(content)

@@ -1,366 +1,356 @@
-"""Content blocks on the way in: what LangChain calls them, what the serving endpoint calls them.
+"""Read the content of a message: blocks of any spelling become neutral records.
 
 A message's content is a string or a list of blocks in any of the spellings that LangChain users meet: LangChain's own
-standard blocks, the parts of OpenAI's chat completions, Anthropic's and MCP's blocks. Each becomes one part of the wire
-(``text``, ``image_url``, ``file``, ``audio_url``, ``input_audio``, ``video_url``).
+standard blocks and its older ones (docs.langchain.com/oss/python/langchain/messages#standard-content-blocks), the parts
+of OpenAI's chat completions and Responses (platform.openai.com/docs/api-reference), Anthropic's blocks
+(docs.claude.com/en/api/messages) and MCP's (modelcontextprotocol.io, "Tools").
 
-Rule 1. A block that cannot be said on the wire raises and is named; the caller's blocks are never changed.
-Rule 2. What a model left in an answer besides the answer (reasoning, tool calls, the work of its provider's own tools)
-is left out where somebody else says it: ``HumanMessage(content=answer.content)``.
-Rule 3. Text that the family refuses, empty or blank, is left out (opencode #31259); its cache mark moves to the part
-before it, because a mark caches all that stands before it.
+Rule 1. Each block is read here and nowhere else. What a wire or a model takes of it is decided where it is written.
+Rule 2. Reading never fails and changes nothing. A block of an unknown type, and one of a known type that lacks what it
+needs, is a `ProviderBlock`: whoever writes it raises, or sends text that names it.
+Rule 3. A data URL of Base64 and the same data with its MIME type are the same.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, Literal
 
+from langchain_dbchat.dialects.shared.block_fields import (
+    Block,
+    first_text,
+    flattened,
+    mapping_of,
+    remaining,
+    unwrapped,
+)
+from langchain_dbchat.dialects.shared.citations import flat
+from langchain_dbchat.dialects.shared.content_blocks import (
+    DocumentBlock,
+    MediaBlock,
+    NeutralBlock,
+    ProviderBlock,
+    TextBlock,
+    ToolResultBlock,
+)
 from langchain_dbchat.dialects.shared.json_text import write_json
-from langchain_dbchat.dialects.shared.reasoning import REASONING_BLOCKS
+from langchain_dbchat.dialects.shared.reasoning import REASONING_BLOCKS, read_reasoning
+from langchain_dbchat.dialects.shared.tool_uses import CALL_BLOCKS, read_tool_use
 from langchain_dbchat.errors import UnsupportedContentError
 
-if TYPE_CHECKING:
-    from langchain_dbchat.models.families import Family
+__all__ = ["CONTENT_TYPES", "is_server_work", "read_block", "read_result_content"]
 
-Block = Mapping[str, Any]
-Part = dict[str, Any]
+Kind = Literal["image", "audio", "video", "file"]
 
-CALL_BLOCKS = frozenset(
-    {"tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "input_json_delta", "function_call"}
-)
-"""Blocks that repeat what the message's ``tool_calls`` already say."""
+_COMMON = frozenset({"cache_control", "thoughtSignature"})
+_TEXT = _COMMON | {"text", "refusal", "json", "annotations", "citations"}
+_MEDIUM = _COMMON | {
+    "url", "file_url", "base64", "data", "file_data", "blob", "file_id", "detail",
+    "mime_type", "mimeType", "media_type", "format",
+}  # fmt: skip
+_DOCUMENT = _COMMON | {"text", "title", "mime_type", "media_type", "mimeType"}
+_RESULT = frozenset({"tool_use_id", "call_id", "content", "output", "is_error", "cache_control"})
 
-_MARKS = ("cache_control",)
+_HOLDERS = ("source", "image_url", "audio_url", "video_url", "input_audio", "file")
+"""Where a block keeps the object that says where its data are."""
+
+_AUDIO_TYPES = {"mp3": "mpeg"}
+"""Values of OpenAI's ``input_audio.format`` that are not the subtype of the MIME type."""
 
 _SERVER_TOOL = re.compile(r"^server_tool_|_tool_result$|_call$|^mcp_(?!approval_response)")
 """Blocks of a provider's own tools, such as a web search and its results. An approval is the user's own word."""
+
+_LEFT_IN_ANSWER = re.compile(r"^server_tool_|_tool_result$|_call$|_call_output$|^mcp_")
 
 _IDS = frozenset({"id", "call_id", "tool_call_id", "tool_use_id"})
 """What a server names its tool's work by; a block without any is nobody's."""
 
 
-def encode_parts(content: str | Sequence[str | Block], family: Family, where: str) -> list[Part]:
-    """Turn a message's content into wire parts.
+def read_block(block: str | Block) -> Iterator[NeutralBlock]:
+    """Read one block of a message's content.
 
     Args:
-        content: A string or a list of strings and blocks.
-        family: The row of the model that is called.
-        where: What to call the message in an error, such as ``"message 3 (human)"``.
+        block: The block, or a string. It is not changed.
 
-    Returns:
-        The parts, in order, without text that the family refuses and without what another speaker's answer left.
-
-    Raises:
-        UnsupportedContentError: If a block cannot be represented; the text names it.
+    Yields:
+        Its record; several if the block holds several entries of reasoning.
     """
-    if isinstance(content, str):
-        return [encode_text(content)] if _is_taken(content, family) else []
-    parts: list[Part] = []
-    for number, block in enumerate(content):
-        if isinstance(block, str):
-            parts.append(encode_text(block))
-        elif block_role(block) == "content":
-            parts.append(encode_block(block, family, f"{where}, block {number}"))
-    return keep_text(parts, family)
-
-
-def block_role(block: Any) -> Literal["content", "reasoning", "call", "server_tool"]:
-    """Tell what a block is in an answer: something said, reasoning, a tool call, or the work of a provider's own tool.
-
-    Args:
-        block: A block, or a string.
-
-    Returns:
-        The role.
-    """
-    if not isinstance(block, Mapping):
-        return "content"
-    kind = _unwrapped(block).get("type")
+    if isinstance(block, str):
+        yield TextBlock(block)
+        return
+    inner = unwrapped(block)
+    wrapped = block.get("type") == "non_standard"
+    if inner is not block:
+        around = {key: value for key, value in block.items() if key not in {"type", "value", "id", "index"}}
+        inner = {**around, **inner} if around else inner
+    kind = inner.get("type")
     if not isinstance(kind, str):
-        return "content"
-    if kind in REASONING_BLOCKS:
-        return "reasoning"
-    if kind in CALL_BLOCKS:
-        return "call"
-    return "server_tool" if _SERVER_TOOL.search(kind) and not _IDS.isdisjoint(block) else "content"
+        yield ProviderBlock(None, inner, wrapped=wrapped)
+    elif kind in REASONING_BLOCKS:
+        yield from read_reasoning(inner)
+    elif kind in CALL_BLOCKS:
+        yield read_tool_use(inner)
+    elif kind in _RESULTS:
+        yield _read_result(inner)
+    elif kind in _READERS:
+        yield _READERS[kind](inner)
+    else:
+        yield ProviderBlock(None if inner is block and wrapped else kind, inner, wrapped=wrapped)
 
 
-def _unwrapped(block: Block) -> Block:
-    """Find the block that LangChain wrapped because it has no standard form."""
-    value = block.get("value")
-    return value if block.get("type") == "non_standard" and isinstance(value, Mapping) else block
+def read_result_content(content: Any) -> Iterator[NeutralBlock]:
+    """Read what a tool returned; a result within a result is what it holds.
+
+    Args:
+        content: A string, a block, or a list of them at any depth; anything else is written as text.
+
+    Yields:
+        The records.
+    """
+    if content is None:
+        return
+    if isinstance(content, Mapping):
+        kind = content.get("type")
+        key = _RESULTS.get(kind) if isinstance(kind, str) else None
+        yield from read_block(content) if key is None else read_result_content(content.get(key))
+    elif isinstance(content, (list, tuple)):
+        for item in content:
+            yield from read_result_content(item)
+    else:
+        yield TextBlock(str(content))
 
 
-def is_known(block: Block) -> bool:
-    """Tell whether a block's type is one that some endpoint takes.
+def is_server_work(block: ProviderBlock, *, in_answer: bool) -> bool:
+    """Tell whether a block is what a provider's own tools did, such as a web search and its results.
 
     Args:
         block: The block.
+        in_answer: Whether it stands in an answer, where only a provider can have put it.
 
     Returns:
         True if so.
     """
-    kind = _unwrapped(block).get("type")
-    return isinstance(kind, str) and kind in _ENCODERS
+    if block.fault:
+        return False
+    if in_answer:
+        return block.wrapped or bool(block.kind and _LEFT_IN_ANSWER.search(block.kind))
+    return bool(block.kind and _SERVER_TOOL.search(block.kind)) and not _IDS.isdisjoint(block.value)
 
 
-def encode_text(text: str) -> Part:
-    """Write text as a part.
-
-    Args:
-        text: The text.
-
-    Returns:
-        The part.
-    """
-    return {"type": "text", "text": text}
+def _common(fields: Block) -> dict[str, Any]:
+    signature = fields.get("thoughtSignature")
+    return {
+        "signature": signature if isinstance(signature, str) else None,
+        "cache_control": fields.get("cache_control") or None,
+    }
 
 
-def keep_text(parts: Iterable[Part], family: Family) -> list[Part]:
-    """Leave out text that the family refuses.
-
-    Args:
-        parts: The parts of one message.
-        family: The row of the model that is called.
-
-    Returns:
-        The other parts, in order.
-    """
-    kept: list[Part] = []
-    for part in parts:
-        if part["type"] != "text" or _is_taken(part["text"], family):
-            kept.append(part)
-        elif kept:
-            kept[-1] = {**{mark: part[mark] for mark in _MARKS if mark in part}, **kept[-1]}
-    return kept
+def _faulty(block: Block, fault: str) -> ProviderBlock:
+    return ProviderBlock(block["type"], block, fault)
 
 
-def _is_taken(text: str, family: Family) -> bool:
-    if not text:
-        return family.empty_text
-    return family.blank_text or not text.isspace()
-
-
-def encode_block(block: Block, family: Family, where: str) -> Part:
-    """Turn one block into the part that says it.
-
-    Args:
-        block: The block.
-        family: The row of the model that is called.
-        where: What to call the block in an error.
-
-    Returns:
-        The part.
-
-    Raises:
-        UnsupportedContentError: If the block cannot be represented.
-    """
-    kind = block.get("type")
-    encode = _ENCODERS.get(kind) if isinstance(kind, str) else None
-    if encode is None:
-        raise UnsupportedContentError(
-            f"{where}: a content block of type {kind!r} cannot be sent to a chat-completions endpoint. "
-            f"Supported types: {', '.join(sorted(_ENCODERS))}."
-        )
-    part = encode(block, where)
-    media = part["type"]
-    if media != "text" and family.media is not None and media not in family.media:
-        raise UnsupportedContentError(
-            f"{where}: the model takes no {media!r} content. It takes text"
-            + "".join(f", {name}" for name in sorted(family.media))
-            + "."
-        )
-    if media == "image_url" and not family.image_urls and not part["image_url"]["url"].startswith("data:"):
-        raise UnsupportedContentError(
-            f"{where}: the model refuses image URLs. Send the image itself: "
-            '{"type": "image", "base64": ..., "mime_type": "image/png"}.'
-        )
-    if media == "file" and family.media is not None and not part["file"].get("file_data"):
-        raise UnsupportedContentError(f"{where}: {_NO_FILES}")
-    if media == "input_audio" and family.media is not None and "audio_url" in family.media:
-        audio = part["input_audio"]
-        part = {"type": "audio_url", "audio_url": {"url": f"data:audio/{audio['format']};base64,{audio['data']}"}}
-    if family.cache_control:
-        extras = block.get("extras")
-        for mark in _MARKS:
-            value = block.get(mark) or (extras.get(mark) if isinstance(extras, Mapping) else None)
-            if value:
-                part[mark] = value
-    return part
-
-
-def collapse(parts: list[Part]) -> str | list[Part]:
-    """Write plain text as a string, which every endpoint takes, and leave anything else a list.
-
-    Databricks looks for the word "json" of a `json_object` request in string content only, and tool results are
-    documented as strings.
-
-    Args:
-        parts: The parts of one message.
-
-    Returns:
-        The texts joined by newlines if there is nothing but unmarked text, else the parts.
-    """
-    if all(part["type"] == "text" and len(part) == 2 for part in parts):  # noqa: PLR2004  # its type and its text
-        return "\n".join(part["text"] for part in parts)
-    return parts
-
-
-def _text(block: Block, where: str) -> Part:
-    text = block.get("text")
+def _read_text(block: Block, key: str = "text") -> TextBlock | ProviderBlock:
+    text = block.get(key)
     if not isinstance(text, str):
-        raise UnsupportedContentError(f"{where}: a text block needs a string under 'text', not {type(text).__name__}.")
-    return encode_text(text)
+        fault = f"a {block['type']} block needs a string under {key!r}, not {type(text).__name__}."
+        return _faulty(block, fault)
+    if len(block) == 2:  # noqa: PLR2004  # its type and its text
+        return TextBlock(text, key == "refusal")
+    fields = flattened(block)
+    citations = (*flat(fields.get("annotations")), *flat(fields.get("citations")))
+    return TextBlock(text, key == "refusal", citations, extras=remaining(fields, _TEXT), **_common(fields))
 
 
-def _refusal(block: Block, where: str) -> Part:
-    return _text({"text": block.get("refusal")}, where)
+def _read_json(block: Block) -> TextBlock | ProviderBlock:
+    try:
+        text = write_json(block.get("json"), "the 'json' block")
+    except UnsupportedContentError as error:
+        return _faulty(block, error.message)
+    fields = flattened(block)
+    return TextBlock(text, extras=remaining(fields, _TEXT), **_common(fields))
 
 
-def _resource(block: Block, where: str) -> Part:
-    """Write a resource that MCP embeds in a result: text with its address, or data."""
+def _read_medium(block: Block, kind: Kind) -> NeutralBlock:
+    fields = flattened(block)
+    key = next((key for key in _HOLDERS if isinstance(fields.get(key), Mapping)), "")
+    inner = mapping_of(fields, key)
+    if block["type"] in {"audio_url", "video_url"} and key != block["type"]:
+        return _faulty(block, f"a {block['type']!r} block needs a mapping under {block['type']!r}.")
+    if not key and isinstance(fields.get("image_url"), str):
+        key, inner = "image_url", {"url": fields["image_url"]}
+    if block["type"] == "image_url" and not isinstance(inner.get("url"), str):
+        return _faulty(block, "an 'image_url' block needs {'url': '...'} under 'image_url'.")
+    said = {**{name: value for name, value in fields.items() if name != key}, **inner}
+    url, data, mime_type = _located(said, key)
+    name = next((name for name in ("filename", "name", "title") if isinstance(said.get(name), str)), "")
+    file_id = fields.get("id") if fields.get("source_type") == "id" else said.get("file_id")
+    if not key or key == "source":
+        if url is None and data is None and not file_id:
+            return _faulty(block, f"a {block['type']!r} block needs a 'url', or 'base64' and 'mime_type'.")
+        if data is not None and not mime_type and "file_data" not in said:
+            return _faulty(block, "base64 data needs its 'mime_type', for example 'image/png'.")
+    read = _MEDIUM | {key, name, "id" if fields.get("source_type") == "id" else ""}
+    left, extras = remaining(inner, read), remaining(fields, read)
+    return MediaBlock(
+        kind,
+        url,
+        data,
+        mime_type,
+        file_id if isinstance(file_id, str) else None,
+        said[name] if name else None,
+        first_text(said, ("detail",)) if kind == "image" else None,
+        extras={**extras, key: left} if left else extras,
+        written=block,
+        **_common(fields),
+    )
+
+
+def _located(said: Block, key: str) -> tuple[str | None, str | None, str]:
+    """Find where the data of a medium are, or the data, and their MIME type."""
+    mime_type = first_text(said, ("mime_type", "mimeType", "media_type", "format")) or ""
+    if key == "input_audio" and mime_type and "/" not in mime_type:
+        mime_type = f"audio/{_AUDIO_TYPES.get(mime_type, mime_type)}"
+    url = first_text(said, ("url", "file_url"))
+    data = None if url is not None else next(filter(None, map(said.get, ("base64", "data", "file_data", "blob"))), None)
+    given = url if url is not None else data
+    if not isinstance(given, str):
+        return None, None, mime_type
+    if given.startswith("data:"):
+        head, marked, rest = given.partition(";base64,")
+        if marked and len(head) > len("data:") and ";" not in head and "," not in head:
+            return None, rest, head[len("data:") :]
+        return given, None, mime_type
+    return url, data, mime_type
+
+
+def _read_file(block: Block) -> NeutralBlock:
+    """Read a file: Anthropic's documents, and LangChain's older files, may be text."""
+    fields = flattened(block)
+    source = mapping_of(fields, "source")
+    if source.get("type") == "text":
+        return _document(block, fields, source.get("data"), {**fields, **source}, "source")
+    if source.get("type") == "content":
+        return _document(block, fields, source.get("content"), fields, "source")
+    if fields.get("source_type") == "text":
+        return _document(block, fields, fields.get("text"), fields)
+    return _read_medium(block, "file")
+
+
+def _read_plain(block: Block) -> NeutralBlock:
+    fields = flattened(block)
+    if isinstance(fields.get("text"), str) or not {"base64", "url", "file_id"} & fields.keys():
+        return _document(block, fields, fields.get("text"), fields)
+    return _read_medium(block, "file")
+
+
+def _document(block: Block, fields: Block, content: Any, said: Block, *holders: str) -> NeutralBlock:
+    parts = _parts_of(content)
+    if parts is None:
+        return _faulty(block, f"a {block['type']!r} block is sent as text, so it needs its 'text'.")
+    return DocumentBlock(
+        parts,
+        first_text(fields, ("title",)),
+        mime_type=first_text(said, ("mime_type", "media_type", "mimeType")) or "text/plain",
+        extras=remaining(fields, _DOCUMENT | set(holders)),
+        written=block,
+        **_common(fields),
+    )
+
+
+def _parts_of(content: Any) -> tuple[TextBlock | MediaBlock, ...] | None:
+    """Read what a document consists of; None if that is not text and media."""
+    listed = [content] if isinstance(content, str) else content
+    if not isinstance(listed, list):
+        return None
+    parts: list[TextBlock | MediaBlock] = []
+    for item in listed:
+        for part in read_block(item) if isinstance(item, (str, Mapping)) else [None]:
+            if not isinstance(part, (TextBlock, MediaBlock)):
+                return None
+            parts.append(part)
+    return tuple(parts)
+
+
+def _read_search_result(block: Block) -> NeutralBlock:
+    fields = flattened(block)
+    parts = _parts_of(fields.get("content") or [])
+    if parts is None:
+        return _faulty(block, "a 'search_result' block needs a list of text blocks under 'content'.")
+    title, source = (str(fields[key]) if fields.get(key) else None for key in ("title", "source"))
+    extras = remaining(fields, _COMMON | {"content", "title", "source"})
+    return DocumentBlock(parts, title, source, search_result=True, extras=extras, written=block, **_common(fields))
+
+
+def _read_resource(block: Block) -> NeutralBlock:
+    """Read a resource that MCP embeds in a result: text with its address, or data."""
     resource = block.get("resource")
     if not isinstance(resource, Mapping):
-        raise UnsupportedContentError(f"{where}: a 'resource' block needs a mapping under 'resource'.")
+        return _faulty(block, "a 'resource' block needs a mapping under 'resource'.")
+    mime_type = first_text(resource, ("mimeType", "mime_type")) or ""
+    fields = flattened(block)
+    extras = remaining(fields, _COMMON | {"resource"})
     if isinstance(resource.get("text"), str):
-        return encode_text(f"{resource['uri']}\n\n{resource['text']}" if resource.get("uri") else resource["text"])
-    mime_type = str(resource.get("mimeType") or resource.get("mime_type") or "")
-    held = {"base64": resource.get("blob"), "mime_type": mime_type, "name": resource.get("name")}
-    medium = {"image": _image, "audio": _audio, "video": _video}.get(mime_type.partition("/")[0], _file)
-    return medium({"type": "resource", **held}, where)
-
-
-def _plain_text(block: Block, where: str) -> Part:
-    if not isinstance(block.get("text"), str):
-        raise UnsupportedContentError(f"{where}: a 'text-plain' block is sent as text, so it needs its 'text'.")
-    title = block.get("title")
-    return {"type": "text", "text": f"{title}\n\n{block['text']}" if title else block["text"]}
-
-
-def _json(block: Block, where: str) -> Part:
-    return encode_text(write_json(block.get("json"), f"{where}: the 'json' block"))
-
-
-def _source(block: Block, where: str) -> str:
-    """Find the URL or the data of a block, in LangChain's, in LangChain's older and in Anthropic's spelling."""
-    source = block.get("source")
-    if isinstance(source, Mapping):
-        named = {"mime_type": source.get("media_type"), "base64": source.get("data")}
-        block = {"type": block.get("type"), **named, "url": source.get("url"), "file_id": source.get("file_id")}
-    if isinstance(block.get("url"), str):
-        return str(block["url"])
-    data = block.get("base64") or block.get("data")
-    if isinstance(data, str):
-        mime_type = block.get("mime_type") or block.get("mimeType")
-        if not mime_type:
-            raise UnsupportedContentError(f"{where}: base64 data needs its 'mime_type', for example 'image/png'.")
-        return f"data:{mime_type};base64,{data}"
-    if block.get("file_id"):
-        raise UnsupportedContentError(f"{where}: {_NO_FILES}")
-    raise UnsupportedContentError(f"{where}: a {block.get('type')!r} block needs a 'url', or 'base64' and 'mime_type'.")
-
-
-def _image(block: Block, where: str) -> Part:
-    image: dict[str, Any] = {"url": _source(block, where)}
-    extras = block.get("extras")
-    detail = block.get("detail") or (extras.get("detail") if isinstance(extras, Mapping) else None)
-    if detail:
-        image["detail"] = detail
-    return {"type": "image_url", "image_url": image}
-
-
-def _image_url(block: Block, where: str) -> Part:
-    image = block.get("image_url")
-    if isinstance(image, str):
-        image = {"url": image}
-    if not isinstance(image, Mapping) or not isinstance(image.get("url"), str):
-        raise UnsupportedContentError(f"{where}: an 'image_url' block needs {{'url': '...'}} under 'image_url'.")
-    return {"type": "image_url", "image_url": dict(image)}
-
-
-def _file(block: Block, where: str) -> Part:
-    file = block.get("file")
-    if isinstance(file, Mapping):
-        return {"type": "file", "file": dict(file)}
-    source = block.get("source")
-    if isinstance(source, Mapping) and source.get("type") == "text":  # Anthropic's documents may be plain text
-        return _plain_text({**block, "text": source.get("data")}, where)
-    if block.get("source_type") == "text":
-        return _plain_text(block, where)
-    data = _source(block, where)
-    if not data.startswith("data:"):
-        raise UnsupportedContentError(f"{where}: a file cannot be sent as a URL; send it as 'base64' and 'mime_type'.")
-    extras = block.get("extras")
-    named = {**(extras if isinstance(extras, Mapping) else {}), **block}
-    suffix = data[5:].partition(";")[0].rpartition("/")[2] or "bin"
-    name = named.get("filename") or named.get("name") or named.get("title") or f"document.{suffix}"
-    return {"type": "file", "file": {"filename": name, "file_data": data}}
-
-
-def _audio(block: Block, where: str) -> Part:
-    audio = block.get("input_audio")
-    if isinstance(audio, Mapping):
-        return {"type": "input_audio", "input_audio": dict(audio)}
-    url = _source(block, where)
-    if not url.startswith("data:"):
-        return {"type": "audio_url", "audio_url": {"url": url}}
-    mime_type, _, data = url[5:].partition(";base64,")
-    subtype = mime_type.rpartition("/")[2]
-    return {"type": "input_audio", "input_audio": {"data": data, "format": _AUDIO_FORMATS.get(subtype, subtype)}}
-
-
-def _video(block: Block, where: str) -> Part:
-    return {"type": "video_url", "video_url": {"url": _source(block, where)}}
-
-
-def _as_is(block: Block, where: str) -> Part:
-    kind = block["type"]
-    value = block.get(kind)
-    if not isinstance(value, Mapping):
-        raise UnsupportedContentError(f"{where}: a {kind!r} block needs a mapping under {kind!r}.")
-    return {"type": kind, kind: dict(value)}
-
-
-def _search_result(block: Block, where: str) -> Part:
-    inner = block.get("content")
-    texts = [_text(item, where)["text"] for item in inner] if isinstance(inner, list) else []
-    head = [str(block[key]) for key in ("title", "source") if block.get(key)]
-    return {"type": "text", "text": "\n".join([*head, *texts])}
-
-
-def _non_standard(block: Block, where: str) -> Part:
-    value = block.get("value")
-    kind = value.get("type") if isinstance(value, Mapping) else None
-    encode = _ENCODERS.get(kind) if isinstance(kind, str) and kind != "non_standard" else None
-    if encode is None or not isinstance(value, Mapping):
-        raise UnsupportedContentError(
-            f"{where}: a non-standard block of type {kind!r} cannot be sent to this endpoint."
+        left = remaining(resource, _DOCUMENT | {"uri"})
+        return DocumentBlock(
+            (TextBlock(resource["text"]),),
+            source=str(resource["uri"]) if resource.get("uri") else None,
+            mime_type=mime_type or "text/plain",
+            extras={**extras, "resource": left} if left else extras,
+            written=block,
+            **_common(fields),
         )
-    return encode(value, where)
+    data = resource.get("blob")
+    if not isinstance(data, str) or not data:
+        return _faulty(block, "a 'resource' block needs its 'text', or a 'blob' and its 'mimeType'.")
+    if not mime_type:
+        return _faulty(block, "base64 data needs its 'mime_type', for example 'image/png'.")
+    kind = _KINDS.get(mime_type.partition("/")[0], "file")
+    left = remaining(resource, frozenset({"blob", "mimeType", "mime_type", "name"}))
+    extras = {**extras, "resource": left} if left else extras
+    name = first_text(resource, ("name",))
+    return MediaBlock(kind, None, data, mime_type, name=name, extras=extras, written=block, **_common(fields))
 
 
-_NO_FILES = "Databricks stores no files, so a 'file_id' means nothing; send 'base64' and 'mime_type'."
+def _read_result(block: Block) -> ToolResultBlock:
+    fields = flattened(block)
+    return ToolResultBlock(
+        first_text(fields, ("tool_use_id", "call_id")) or "",
+        tuple(read_result_content(block.get(_RESULTS[block["type"]]))),
+        bool(fields.get("is_error")),
+        fields.get("cache_control") or None,
+        remaining(fields, _RESULT),
+        block,
+    )
 
-_AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav"}
-"""Subtypes of audio MIME types that OpenAI's ``input_audio.format`` spells differently."""
 
-_ENCODERS: dict[str, Callable[[Block, str], Part]] = {
-    "text": _text,
-    "text-plain": _plain_text,
-    "refusal": _refusal,
-    "json": _json,
-    "search_result": _search_result,
-    "resource": _resource,
-    "image": _image,
-    "image_url": _image_url,
-    "file": _file,
-    "document": _file,
-    "audio": _audio,
-    "input_audio": _audio,
-    "audio_url": _as_is,
-    "video": _video,
-    "video_url": _as_is,
-    "non_standard": _non_standard,
+_RESULTS = {"tool_result": "content", "custom_tool_call_output": "output", "function_call_output": "output"}
+"""Blocks that hold the result of a tool, and under which key."""
+
+_KINDS: dict[str, Kind] = {"image": "image", "audio": "audio", "video": "video"}
+
+_READERS: dict[str, Callable[[Block], NeutralBlock]] = {
+    "text": _read_text,
+    "input_text": _read_text,
+    "output_text": _read_text,
+    "refusal": partial(_read_text, key="refusal"),
+    "json": _read_json,
+    "text-plain": _read_plain,
+    "search_result": _read_search_result,
+    "resource": _read_resource,
+    "image": partial(_read_medium, kind="image"),
+    "image_url": partial(_read_medium, kind="image"),
+    "input_image": partial(_read_medium, kind="image"),
+    "file": _read_file,
+    "input_file": _read_file,
+    "document": _read_file,
+    "audio": partial(_read_medium, kind="audio"),
+    "audio_url": partial(_read_medium, kind="audio"),
+    "input_audio": partial(_read_medium, kind="audio"),
+    "video": partial(_read_medium, kind="video"),
+    "video_url": partial(_read_medium, kind="video"),
 }
+
+CONTENT_TYPES = (*sorted(_READERS), "non_standard")
+"""The types of blocks that a user may send, for the text of errors."""

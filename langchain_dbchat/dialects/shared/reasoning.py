@@ -9,9 +9,11 @@ reasoning that another model signed, is a 400 and never goes back (Databricks, "
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.dialects.shared.block_fields import flattened, mapping_of, own_id, remaining, unwrapped
+from langchain_dbchat.dialects.shared.content_blocks import ReasoningBlock
 from langchain_dbchat.models.families import FAMILIES, family_of
 
 if TYPE_CHECKING:
@@ -19,10 +21,16 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.dialects.dialect import Target
 
+
 REASONING_BLOCKS = frozenset({"reasoning", "thinking", "redacted_thinking", "reasoning_content"})
 """Block types that hold reasoning: ours, Anthropic's and Bedrock's."""
 
-_FOREIGN_REASONING = frozenset({"thinking", "redacted_thinking"})
+_FOREIGN_REASONING = REASONING_BLOCKS - {"reasoning"}
+
+_READ = frozenset(
+    {"reasoning", "thinking", "reasoning_content", "summary", "content", "text", "signature", "data", "id", "continues"}
+)
+"""The fields of a block or an entry that a record has its own fields for."""
 
 PROVIDER = "databricks"
 """Our ``model_provider`` in ``response_metadata``, the same as ``ls_provider``."""
@@ -58,7 +66,12 @@ def may_replay(message: AIMessage, target: Target) -> bool:
     if provider is not None:
         return bool(provider == signs)
     content = message.content if isinstance(message.content, list) else []
-    return not any(isinstance(block, dict) and block.get("type") in _FOREIGN_REASONING for block in content)
+    return not any(isinstance(block, Mapping) and _is_foreign(block) for block in content)
+
+
+def _is_foreign(block: Mapping[str, Any]) -> bool:
+    kind = unwrapped(block).get("type")
+    return isinstance(kind, str) and kind in _FOREIGN_REASONING
 
 
 def signed_extras(extras: Any) -> dict[str, Any]:
@@ -83,49 +96,75 @@ def _is_signed(key: str, value: Any) -> bool:
     return "signature" in key.lower() or any(_is_signed(str(name), below) for name, below in inner)
 
 
-def replay_reasoning(blocks: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Write reasoning blocks of one answer as the parts that they came as.
+def read_reasoning(block: Mapping[str, Any]) -> Iterator[ReasoningBlock]:
+    """Read a block of reasoning: ours, LangChain's standard one, OpenAI's, Anthropic's or Bedrock's.
 
     Args:
-        blocks: Consecutive reasoning blocks: ours, LangChain's standard ones or Anthropic's.
+        block: The block. Its type is one of `REASONING_BLOCKS`. It is not changed.
 
     Yields:
-        A ``reasoning`` part for each block that has something signed or encrypted. Standard blocks that say they
-        continue the one before them go into its part.
+        A record for each entry; at least one.
     """
-    part: dict[str, Any] | None = None
-    for block in blocks:
-        entries = [entry for entry in _entries(block) if entry.get("signature") or entry.get("data")]
-        if not entries:
-            continue
-        if part is not None and _extras(block).get("continues"):
-            part["summary"].extend(entries)
-            continue
-        if part is not None:
-            yield part
-        part = {"type": "reasoning", "summary": entries}
-    if part is not None:
-        yield part
-
-
-def _entries(block: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     kind = block.get("type")
-    if kind == "thinking":
-        yield {"type": "summary_text", "text": block.get("thinking") or "", "signature": block.get("signature")}
-    elif kind == "redacted_thinking":
-        yield {"type": "summary_encrypted_text", "data": block.get("data")}
-    elif isinstance(block.get("summary"), list):
-        for entry in block["summary"]:
-            if isinstance(entry, Mapping):
-                yield {key: value for key, value in entry.items() if key != "index"}
+    if kind == "reasoning_content":
+        yield _read_bedrock(block)
+    elif kind in _FOREIGN_REASONING:
+        text = block.get("thinking") or ""
+        yield ReasoningBlock(text, block.get("signature"), block.get("data"), extras=remaining(block, _READ))
     else:
-        extras = _extras(block)
-        if extras.get("data"):
-            yield {"type": "summary_encrypted_text", "data": extras["data"]}
+        fields = flattened(block)
+        entries = next((fields[key] for key in ("summary", "content") if fields.get(key)), fields.get("summary"))
+        if isinstance(entries, list):
+            yield from _read_entries(fields, entries)
         else:
-            yield {"type": "summary_text", "text": block.get("reasoning") or "", "signature": extras.get("signature")}
+            data = fields.get("data")
+            signature = None if data else fields.get("signature")
+            continues = bool(fields.get("continues"))
+            text = fields.get("reasoning") or ""
+            yield ReasoningBlock(text, signature, data, own_id(fields), continues, remaining(fields, _READ))
 
 
-def _extras(block: Mapping[str, Any]) -> Mapping[str, Any]:
-    extras = block.get("extras")
-    return extras if isinstance(extras, Mapping) else {}
+def _read_entries(fields: Mapping[str, Any], entries: list[Any]) -> Iterator[ReasoningBlock]:
+    """Read the entries of Databricks' and OpenAI's shape; what belongs to all of them is with the first."""
+    rest = remaining(fields, _READ)
+    for number, entry in enumerate(entries or [{}]):
+        said = entry if isinstance(entry, Mapping) else {"text": str(entry)}
+        left = remaining(said, _READ)
+        extras = {**rest, "summary": left} if left else rest
+        first = said.get("text") or ""
+        continues = number > 0 or bool(fields.get("continues"))
+        yield ReasoningBlock(first, said.get("signature"), said.get("data"), own_id(fields), continues, extras)
+        rest = {}
+
+
+def _read_bedrock(block: Mapping[str, Any]) -> ReasoningBlock:
+    inner = block.get("reasoning_content")
+    said = inner if isinstance(inner, Mapping) else {"text": inner}
+    data = said.get("redactedContent")
+    said = mapping_of(said, "reasoningText") or said
+    return ReasoningBlock(said.get("text") or "", said.get("signature"), data, extras=remaining(block, _READ))
+
+
+def write_reasoning(entries: Iterable[ReasoningBlock]) -> Iterator[dict[str, Any]]:
+    """Write reasoning of one answer as the parts that it came as.
+
+    Args:
+        entries: Consecutive entries.
+
+    Yields:
+        A ``reasoning`` part for each part that has something signed or encrypted.
+    """
+    summaries: list[list[dict[str, Any]]] = []
+    for entry in entries:
+        if not (summaries and entry.continues):
+            summaries.append([])
+        if entry.data:
+            said = {"type": "summary_encrypted_text", "data": entry.data}
+        elif entry.signature:
+            said = {"type": "summary_text", "text": entry.text, "signature": entry.signature}
+        else:
+            continue
+        summaries[-1].append({**said, **mapping_of(entry.extras, "summary")})
+    for summary in summaries:
+        if summary:
+            yield {"type": "reasoning", "summary": summary}

@@ -1,7 +1,8 @@
 """Text in place of content that an endpoint does not take.
 
 Rule 1. The text names what it stands for: the kind, and the name, type, URL, file id and size as far as the block says
-them, in LangChain's, OpenAI's, Anthropic's and MCP's spellings (modelcontextprotocol.io, "Tools", "Tool Result").
+them, in the words in which it was written (LangChain's, OpenAI's, Anthropic's, or MCP's: modelcontextprotocol.io,
+"Tools", "Tool Result").
 Rule 2. Data without a known shape is written as JSON as well, if it is short: a model can read that.
 """
 
@@ -10,17 +11,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from langchain_dbchat.dialects.shared.content_blocks import DocumentBlock, MediaBlock, ProviderBlock, ToolResultBlock
 from langchain_dbchat.dialects.shared.json_text import write_json
 from langchain_dbchat.errors import UnsupportedContentError
 
-_KINDS = {"image_url": "image", "audio_url": "audio", "input_audio": "audio", "video_url": "video"}
+Named = MediaBlock | DocumentBlock | ToolResultBlock | ProviderBlock
+"""Blocks that text can stand for."""
+
+_KINDS = {
+    "image_url": "image",
+    "input_image": "image",
+    "audio_url": "audio",
+    "input_audio": "audio",
+    "video_url": "video",
+    "input_file": "file",
+}
 _NAMES = ("name", "filename", "title")
 _TYPES = ("mime_type", "mimeType", "media_type", "format")
+_LINKS = ("url", "file_url", "uri")
 _DATA = ("base64", "data", "blob", "file_data")
 _LONGEST = 4000  # characters of JSON that are still worth reading
 
 
-def kind_of_content(block: Mapping[str, Any]) -> str:
+def kind_of_content(block: Named) -> str:
     """Name the kind of a block in plain words.
 
     Args:
@@ -29,34 +42,33 @@ def kind_of_content(block: Mapping[str, Any]) -> str:
     Returns:
         Its type, or the medium that the type stands for.
     """
-    value = block.get("value")
-    if block.get("type") == "non_standard" and isinstance(value, Mapping):
-        block = value
-    kind = str(block.get("type"))
+    kind = str(_written(block).get("type"))
     return _KINDS.get(kind, kind)
 
 
-def stand_in(block: Mapping[str, Any], *, known: bool) -> str:
+def stand_in(block: Named) -> str:
     """Write the text that stands for a block.
 
     Args:
         block: The block. It is not changed.
-        known: Whether its type is one that is sent to other endpoints; what another one holds is written as JSON.
 
     Returns:
         The text.
     """
-    value = block.get("value")
-    inner = value if block.get("type") == "non_standard" and isinstance(value, Mapping) else block
-    named = [kind_of_content(block), *_details(inner)]
+    written = _written(block)
+    named = [kind_of_content(block), *_details(written)]
     text = f"[Left out, because this model does not take it: {', '.join(named)}]"
-    if known:
+    if isinstance(block, (MediaBlock, DocumentBlock)) or (isinstance(block, ProviderBlock) and block.fault):
         return text
     try:
-        written = write_json(inner, "a content block")
+        data = write_json(written, "a content block")
     except UnsupportedContentError:
         return text
-    return f"{text}\n{written}" if len(written) <= _LONGEST else text
+    return f"{text}\n{data}" if len(data) <= _LONGEST else text
+
+
+def _written(block: Named) -> Mapping[str, Any]:
+    return block.value if isinstance(block, ProviderBlock) else block.written
 
 
 def _details(block: Mapping[str, Any]) -> list[str]:
@@ -66,7 +78,7 @@ def _details(block: Mapping[str, Any]) -> list[str]:
             fields.update({key: value for key, value in holder.items() if key not in fields and value})
     link = next((block[key] for key in ("image_url", "audio_url", "video_url") if block.get(key)), None)
     link = link.get("url") if isinstance(link, Mapping) else link
-    link = next((url for url in (link, fields.get("url"), fields.get("uri")) if isinstance(url, str)), "")
+    link = next((url for url in (link, *map(fields.get, _LINKS)) if isinstance(url, str)), "")
     data = next((fields[key] for key in _DATA if isinstance(fields.get(key), (str, bytes))), "")
     if link.startswith("data:"):
         link, data = "", data or link

@@ -1,0 +1,273 @@
+"""Write neutral content blocks as the parts of a chat-completions message.
+
+The parts are ``text``, ``image_url``, ``file``, ``input_audio``, ``audio_url`` and ``video_url``
+(docs.databricks.com/aws/en/machine-learning/foundation-model-apis/api-reference).
+
+Rule 1. What the wire or the model's family does not take raises, and the error names the block.
+Rule 2. A part that the caller wrote in this wire's own spelling goes out as it was written, as far as the family takes
+it, because an endpoint of an unknown model may know fields that we do not.
+Rule 3. What a model left in an answer besides the answer (reasoning, tool calls, the work of its provider's own tools)
+is left out where somebody else says it: ``HumanMessage(content=answer.content)``.
+Rule 4. Text that the family refuses, empty or blank, is left out (opencode #31259); its cache mark moves to the part
+before it, because a mark caches all that stands before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_dbchat.dialects.shared.content import CONTENT_TYPES, is_server_work, read_block
+from langchain_dbchat.dialects.shared.content_blocks import (
+    DocumentBlock,
+    MediaBlock,
+    NeutralBlock,
+    ProviderBlock,
+    ReasoningBlock,
+    TextBlock,
+    ToolUseBlock,
+)
+from langchain_dbchat.errors import UnsupportedContentError
+
+if TYPE_CHECKING:
+    from langchain_dbchat.models.families import Family
+
+__all__ = ["Part", "collapse", "encode_parts", "encode_text", "is_content", "keep_text", "write_block", "write_parts"]
+
+Part = dict[str, Any]
+
+_NO_FILES = "Databricks stores no files, so a 'file_id' means nothing; send 'base64' and 'mime_type'."
+
+_AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav"}
+"""Subtypes of audio MIME types that OpenAI's ``input_audio.format`` spells differently."""
+
+
+def encode_parts(content: str | Sequence[str | Mapping[str, Any]], family: Family, where: str) -> list[Part]:
+    """Turn a message's content into wire parts.
+
+    Args:
+        content: A string or a list of strings and blocks.
+        family: The row of the model that is called.
+        where: What to call the message in an error, such as ``"message 3 (human)"``.
+
+    Returns:
+        The parts, in order, without text that the family refuses and without what another speaker's answer left.
+
+    Raises:
+        UnsupportedContentError: If a block cannot be represented; the text names it.
+    """
+    if isinstance(content, str):
+        return [encode_text(content)] if _is_taken(content, family) else []
+    numbered = [(number, block) for number, given in enumerate(content) for block in read_block(given)]
+    return write_parts(numbered, family, where)
+
+
+def write_parts(blocks: Iterable[tuple[int, NeutralBlock]], family: Family, where: str) -> list[Part]:
+    """Write what somebody other than a model says.
+
+    Args:
+        blocks: The blocks, each with the place that an error names.
+        family: The row of the model that is called.
+        where: What to call the message in an error.
+
+    Returns:
+        The parts, as `encode_parts` returns them.
+
+    Raises:
+        UnsupportedContentError: If a block cannot be represented; the text names it.
+    """
+    parts = [
+        write_block(block, family, f"{where}, block {number}")
+        for number, block in blocks
+        if is_content(block, in_answer=False)
+    ]
+    return keep_text(parts, family)
+
+
+def is_content(block: NeutralBlock, *, in_answer: bool) -> bool:
+    """Tell whether a block is something said, and not reasoning, a tool call, or the work of a provider's own tool.
+
+    Args:
+        block: The block.
+        in_answer: Whether it stands in an answer.
+
+    Returns:
+        True if so.
+    """
+    if isinstance(block, ProviderBlock):
+        return not is_server_work(block, in_answer=in_answer)
+    return not isinstance(block, (ReasoningBlock, ToolUseBlock))
+
+
+def encode_text(text: str) -> Part:
+    """Write text as a part.
+
+    Args:
+        text: The text.
+
+    Returns:
+        The part.
+    """
+    return {"type": "text", "text": text}
+
+
+def keep_text(parts: Iterable[Part], family: Family) -> list[Part]:
+    """Leave out text that the family refuses.
+
+    Args:
+        parts: The parts of one message.
+        family: The row of the model that is called.
+
+    Returns:
+        The other parts, in order.
+    """
+    kept: list[Part] = []
+    for part in parts:
+        if part["type"] != "text" or _is_taken(part["text"], family):
+            kept.append(part)
+        elif kept and "cache_control" in part:
+            kept[-1] = {"cache_control": part["cache_control"], **kept[-1]}
+    return kept
+
+
+def _is_taken(text: str, family: Family) -> bool:
+    if not text:
+        return family.empty_text
+    return family.blank_text or not text.isspace()
+
+
+def collapse(parts: list[Part]) -> str | list[Part]:
+    """Write plain text as a string, which every endpoint takes, and leave anything else a list.
+
+    Databricks looks for the word "json" of a `json_object` request in string content only, and tool results are
+    documented as strings.
+
+    Args:
+        parts: The parts of one message.
+
+    Returns:
+        The texts joined by newlines if there is nothing but unmarked text, else the parts.
+    """
+    if all(part["type"] == "text" and len(part) == 2 for part in parts):  # noqa: PLR2004  # its type and its text
+        return "\n".join(part["text"] for part in parts)
+    return parts
+
+
+def write_block(block: NeutralBlock, family: Family, where: str) -> Part:
+    """Write one block as the part that says it.
+
+    Args:
+        block: The block.
+        family: The row of the model that is called.
+        where: What to call the block in an error.
+
+    Returns:
+        The part.
+
+    Raises:
+        UnsupportedContentError: If the wire or the family does not take it.
+    """
+    if isinstance(block, TextBlock):
+        part = encode_text(block.text)
+    elif isinstance(block, DocumentBlock):
+        part = _write_document(block, where)
+    elif isinstance(block, MediaBlock):
+        part = _write_medium(block, family, where)
+    else:
+        raise UnsupportedContentError(f"{where}: {_why_not(block)}")
+    if block.cache_control and family.cache_control:
+        part["cache_control"] = block.cache_control
+    return part
+
+
+def _why_not(block: NeutralBlock) -> str:
+    if isinstance(block, ProviderBlock) and block.fault:
+        return block.fault
+    kind = block.kind if isinstance(block, ProviderBlock) else getattr(block, "written", {}).get("type")
+    return (
+        f"a content block of type {kind!r} cannot be sent to a chat-completions endpoint. "
+        f"Supported types: {', '.join(CONTENT_TYPES)}."
+    )
+
+
+def _write_document(block: DocumentBlock, where: str) -> Part:
+    texts = [part.text for part in block.parts if isinstance(part, TextBlock)]
+    if len(texts) < len(block.parts):
+        raise UnsupportedContentError(
+            f"{where}: a document that holds images cannot be sent; send its text and its images as blocks."
+        )
+    head = [line for line in (block.title, block.source) if line]
+    return encode_text("\n".join([*head, *texts]) if block.search_result else "\n\n".join([*head, "\n".join(texts)]))
+
+
+def _write_medium(block: MediaBlock, family: Family, where: str) -> Part:
+    part = _part_of(block, where)
+    kind = part["type"]
+    if family.media is not None:
+        if kind not in family.media:
+            taken = "".join(f", {name}" for name in sorted(family.media))
+            raise UnsupportedContentError(f"{where}: the model takes no {kind!r} content. It takes text{taken}.")
+        if kind == "file" and not part["file"].get("file_data"):
+            raise UnsupportedContentError(f"{where}: {_NO_FILES}")
+        if kind == "input_audio" and "audio_url" in family.media:
+            if block.data is None:
+                raise UnsupportedContentError(f"{where}: an 'input_audio' block needs its 'data' and its 'format'.")
+            return _linked("audio_url", f"data:audio/{_audio_format(block)};base64,{block.data}")
+    if kind == "image_url" and not family.image_urls and not part["image_url"]["url"].startswith("data:"):
+        raise UnsupportedContentError(
+            f"{where}: the model refuses image URLs. Send the image itself: "
+            '{"type": "image", "base64": ..., "mime_type": "image/png"}.'
+        )
+    return part
+
+
+def _part_of(block: MediaBlock, where: str) -> Part:
+    """Write a medium in this wire's spelling; what is in that spelling already goes as it is."""
+    written = block.written
+    if block.kind == "audio":
+        kind = "audio_url" if block.data is None or written.get("type") == "audio_url" else "input_audio"
+        kind = "input_audio" if isinstance(written.get("input_audio"), Mapping) else kind
+    else:
+        kind = _PARTS[block.kind]
+    own = written.get(kind)
+    if isinstance(own, Mapping):
+        return {"type": kind, kind: dict(own)}
+    if kind == "file":
+        return _file(block, where)
+    if kind == "input_audio":
+        return {"type": kind, kind: {"data": block.data, "format": _audio_format(block)}}
+    part = _linked(kind, _url_of(block, where))
+    if block.detail:
+        part[kind]["detail"] = block.detail
+    return part
+
+
+_PARTS = {"image": "image_url", "video": "video_url", "file": "file"}
+
+
+def _linked(kind: str, url: str) -> Part:
+    return {"type": kind, kind: {"url": url}}
+
+
+def _url_of(block: MediaBlock, where: str) -> str:
+    if block.url is not None:
+        return block.url
+    if block.data is not None:
+        return f"data:{block.mime_type};base64,{block.data}"
+    raise UnsupportedContentError(f"{where}: {_NO_FILES}")
+
+
+def _file(block: MediaBlock, where: str) -> Part:
+    if block.written.get("type") == "text-plain":
+        raise UnsupportedContentError(f"{where}: a 'text-plain' block is sent as text, so it needs its 'text'.")
+    data = block.data if block.data is not None and not block.mime_type else _url_of(block, where)
+    if block.data is None and not data.startswith("data:"):
+        raise UnsupportedContentError(f"{where}: a file cannot be sent as a URL; send it as 'base64' and 'mime_type'.")
+    mime_type = block.mime_type or data.partition(";")[0]
+    suffix = mime_type.rpartition("/")[2] if "/" in mime_type else "bin"
+    return {"type": "file", "file": {"filename": block.name or f"document.{suffix or 'bin'}", "file_data": data}}
+
+
+def _audio_format(block: MediaBlock) -> str:
+    subtype = block.mime_type.rpartition("/")[2]
+    return _AUDIO_FORMATS.get(subtype, subtype)
