@@ -1,9 +1,9 @@
-"""Batches that take turns: what `batch` and its siblings tell the calls that they make.
+"""Limit the concurrent calls of a batch, per endpoint.
 
-LangChain's batches are many calls of `invoke` or `ainvoke` at once. All that is added here is a setting of those
-calls, which lets each attempt wait for its turn at the endpoint (see `transport.limits`). It travels as an argument of
-the call and not in a context variable, so that it reaches the calls of this model and no others: not those of a tool
-or a callback that happen to run inside.
+Rule 1. A batch of LangChain is many concurrent calls of `invoke` or `ainvoke`. Each of these calls gets the setting
+``adaptive_limit="always"``, so that each attempt waits for a free slot at the endpoint (see `transport.limiter`).
+Rule 2. The setting is an argument of the call and not a context variable, so that it does not reach the calls that a
+tool or a callback makes inside.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     Config = RunnableConfig | list[RunnableConfig] | None
     Configs = RunnableConfig | Sequence[RunnableConfig] | None
 else:
-    _Batches = object  # what is mixed in is no model of its own, so that none is built for it
+    _Batches = object  # a mixin is not a model, so pydantic builds no schema for it
 
 __all__ = ["LimitedBatches"]
 
 
 class LimitedBatches(_Batches):
-    """Mixed into a chat model, lets its batches share one adaptive limit per endpoint; goes before `BaseChatModel`."""
+    """Mixin whose batches share one adaptive limit per endpoint; it stands before `BaseChatModel` in the bases."""
 
     if TYPE_CHECKING:
         adaptive_limit: bool | Literal["always"]
@@ -37,40 +37,40 @@ class LimitedBatches(_Batches):
     def batch(
         self, inputs: list[LanguageModelInput], config: Config = None, *, return_exceptions: bool = False, **kwargs: Any
     ) -> list[AIMessage]:
-        """Answer several inputs in threads; once the endpoint complains of overload, they take turns.
+        """Answer several inputs in threads; fewer run at once after the endpoint has reported overload.
 
         Args:
             inputs: The inputs.
             config: One config, or one for each input; its ``max_concurrency`` bounds the threads.
-            return_exceptions: Whether an error stands in its answer's place instead of being raised.
+            return_exceptions: Whether an error is returned in place of its answer instead of being raised.
             **kwargs: Settings of each call.
 
         Returns:
             The answers, in the order of the inputs.
         """
-        turns = self._in_turns(kwargs)
+        settings = self._with_limit(kwargs)
         with pointing_here():
-            return super().batch(inputs, config, return_exceptions=return_exceptions, **turns)
+            return super().batch(inputs, config, return_exceptions=return_exceptions, **settings)
 
     async def abatch(
         self, inputs: list[LanguageModelInput], config: Config = None, *, return_exceptions: bool = False, **kwargs: Any
     ) -> list[AIMessage]:
-        """Answer several inputs in tasks; once the endpoint complains of overload, they take turns.
+        """Answer several inputs in tasks; fewer run at once after the endpoint has reported overload.
 
         Args:
             inputs: The inputs.
             config: One config, or one for each input; its ``max_concurrency`` bounds the tasks.
-            return_exceptions: Whether an error stands in its answer's place instead of being raised.
+            return_exceptions: Whether an error is returned in place of its answer instead of being raised.
             **kwargs: Settings of each call.
 
         Returns:
             The answers, in the order of the inputs.
         """
-        turns = self._in_turns(kwargs)
+        settings = self._with_limit(kwargs)
         with pointing_here():
-            return await super().abatch(inputs, config, return_exceptions=return_exceptions, **turns)
+            return await super().abatch(inputs, config, return_exceptions=return_exceptions, **settings)
 
-    if not TYPE_CHECKING:  # for type checkers core's own overloads stand, which know what return_exceptions means
+    if not TYPE_CHECKING:  # type checkers read langchain-core's own overloads, which depend on return_exceptions
 
         def batch_as_completed(
             self,
@@ -80,19 +80,19 @@ class LimitedBatches(_Batches):
             return_exceptions: bool = False,
             **kwargs: Any,
         ) -> Iterator[tuple[int, AIMessage | Exception]]:
-            """Do as `batch` does, and give each answer when it is there.
+            """Do the same as `batch`, but yield each answer as soon as it is complete.
 
             Args:
                 inputs: The inputs.
                 config: One config, or one for each input.
-                return_exceptions: Whether an error stands in its answer's place instead of being raised.
+                return_exceptions: Whether an error is returned in place of its answer instead of being raised.
                 **kwargs: Settings of each call.
 
             Returns:
-                An iterator over the inputs' numbers and their answers.
+                An iterator over pairs: the position of the input, and its answer.
             """
-            turns = self._in_turns(kwargs)
-            return super().batch_as_completed(inputs, config, return_exceptions=return_exceptions, **turns)
+            settings = self._with_limit(kwargs)
+            return super().batch_as_completed(inputs, config, return_exceptions=return_exceptions, **settings)
 
         def abatch_as_completed(
             self,
@@ -102,20 +102,20 @@ class LimitedBatches(_Batches):
             return_exceptions: bool = False,
             **kwargs: Any,
         ) -> AsyncIterator[tuple[int, AIMessage | Exception]]:
-            """Do as `abatch` does, and give each answer when it is there.
+            """Do the same as `abatch`, but yield each answer as soon as it is complete.
 
             Args:
                 inputs: The inputs.
                 config: One config, or one for each input.
-                return_exceptions: Whether an error stands in its answer's place instead of being raised.
+                return_exceptions: Whether an error is returned in place of its answer instead of being raised.
                 **kwargs: Settings of each call.
 
             Returns:
-                An async iterator over the inputs' numbers and their answers.
+                An async iterator over pairs: the position of the input, and its answer.
             """
-            turns = self._in_turns(kwargs)
-            return super().abatch_as_completed(inputs, config, return_exceptions=return_exceptions, **turns)
+            settings = self._with_limit(kwargs)
+            return super().abatch_as_completed(inputs, config, return_exceptions=return_exceptions, **settings)
 
-    def _in_turns(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        wanted = kwargs.get("adaptive_limit", self.adaptive_limit)
-        return {**kwargs, "adaptive_limit": "always" if wanted else False}
+    def _with_limit(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        is_limited = kwargs.get("adaptive_limit", self.adaptive_limit)
+        return {**kwargs, "adaptive_limit": "always" if is_limited else False}

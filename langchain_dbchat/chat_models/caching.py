@@ -1,8 +1,8 @@
-"""Cache answers for one caller and one workspace alone.
+"""Cache answers separately for each caller and each workspace.
 
-Rule 1. Callers never share an answer. Where the caller is not known before a request is signed, nothing is cached.
+Rule 1. Callers never share an answer. If the caller is not known before a request is signed, nothing is cached.
 Rule 2. A cache may be a file: its key contains a digest of the caller and no secret.
-Rule 3. A cached answer is a new message each time it is given.
+Rule 3. A cached answer is a new message each time it is returned.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
     class _Model(ChatSettings, BaseChatModel):
         _caller: str | None
-        """Who makes the call that this copy of a model was made for, as a cache's key names them."""
+        """The caller of the one call that this copy of a model was made for, as it stands in the cache's key."""
 else:
-    _Model = object  # what is mixed in is not a model of its own, so that none is built for it
+    _Model = object  # a mixin is not a model, so pydantic builds no schema for it
 
 __all__ = ["CachesForCaller"]
 
@@ -44,19 +44,18 @@ _log = logging.getLogger(__name__)
 
 
 class CachesForCaller(_Model):
-    """Mixed into a chat model, keeps its cached answers apart by caller; goes before `BaseChatModel`."""
+    """Mixin that separates the cached answers of different callers; it stands before `BaseChatModel` in the bases."""
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        # The key of a cache, which may be a file: who calls, and where, stand in it as a digest, so that users and
-        # workspaces do not share answers and nobody reads a token there.
+        # The key contains a digest of the caller and the workspace (rules 1 and 2).
         caller = self._caller or self._caller_now(kwargs) or f"unknown {uuid.uuid4()}"
         return f"{super()._get_llm_string(stop=stop, **shown_settings(self, kwargs))}---{caller}"
 
     def _caller_now(self, kwargs: Mapping[str, Any]) -> str | None:
         try:
-            return caller_of(self, DatabricksConnection._session(self, kwargs), kwargs)  # noqa: SLF001  # without asking for the family
+            return caller_of(self, DatabricksConnection._session(self, kwargs), kwargs)  # noqa: SLF001  # this class's own, which does not send a request for the family
         except ConfigurationError as error:
-            _log.debug("Who calls %r is not known, so no cache is used: %s", self.model, error)
+            _log.debug("The caller of %r is not known, so no cache is used: %s", self.model, error)
             return None  # the call itself raises it
 
     def _generate_with_cache(
@@ -86,21 +85,21 @@ class CachesForCaller(_Model):
         )
 
     def _is_cached(self) -> bool:
-        """Tell whether langchain-core would look into a cache of answers."""
+        """Return whether langchain-core would look into a cache of answers."""
         return self.cache is not False and (isinstance(self.cache, BaseCache) or get_llm_cache() is not None)
 
     def _for_caller(self, caller: str | None) -> Self:
-        """Return this model for one call: its cache keeps answers for this caller alone, or none if nobody is known."""
+        """Return a copy of this model for one call, which caches for this caller only, or not at all if it is None."""
         model = super().__copy__() if caller is not None else super().model_copy(update={"cache": False})
-        model._caller = caller  # noqa: SLF001  # the copy is one of us
+        model._caller = caller  # noqa: SLF001  # a copy of this class
         model._session_cache = self._session_cache  # noqa: SLF001  # the same connection
         if caller is None:
-            _log.debug("An answer of %r is not cached, because who calls is known only when a request is signed.", self)
+            _log.debug("No answer of %r is cached, because the caller is known only when a request is signed.", self)
         return model
 
     def _convert_cached_generations(self, cache_val: list[Generation]) -> list[ChatGeneration]:
-        # A cached answer is a new message each time it is given: with the id of the first one, LangGraph's add_messages
-        # would replace the first. The cache's own objects stay as they are, because other callers may hold them.
+        # Each answer gets a new id, because LangGraph's add_messages replaces the message that has the same id. The
+        # cache's own objects are not changed, because other code may have references to them.
         copies = super()._convert_cached_generations([generation.model_copy() for generation in cache_val])
         for generation in copies:
             generation.message = generation.message.model_copy(update={"id": ensure_id(None)})

@@ -1,11 +1,12 @@
-"""Prepare one call of the chat model: settings and messages in, an addressed request and its reader out.
+"""Prepare one call of the chat model: turn settings and messages into an addressed request and a reader of its answer.
 
-What a call has to decide before it is sent is decided here, once, for all four ways of calling.
+All four ways of calling use this code, so each decision before a request is sent is made in one place.
 
-Rule 1. No wire is known here: a dialect encodes the request and decodes the answer.
-Rule 2. After a refusal that names a field, the request is encoded again for an endpoint that is known to refuse it. No
-encoded body is edited.
-Rule 3. What was left out or changed is said once for each endpoint; ``strict_params`` raises instead.
+Rule 1. This module does not depend on a wire format: a dialect encodes the request and decodes the answer.
+Rule 2. If an endpoint refuses a field, the request is encoded again for an endpoint that is known to refuse that field.
+An encoded body is never edited.
+Rule 3. If a setting is left out or changed, the user is warned once for each endpoint; with ``strict_params`` an error
+is raised instead.
 """
 
 from __future__ import annotations
@@ -43,28 +44,28 @@ if TYPE_CHECKING:
 REQUEST_ID = "x-request-id"
 
 _REASONING = ("reasoning_effort", "thinking")
-"""Two ways of saying one thing: a call that gives either means to replace both."""
+"""Two spellings of one setting: if a call gives either of them, it replaces both."""
 
-_DONE = {ROLES: "made to alternate"}
-"""How a warning says what becomes of a lesson that is not a field."""
+_CHANGES = {ROLES: "made to alternate"}
+"""What a warning says about a lesson that is not a field."""
 
 
 @dataclass(slots=True)
 class PreparedCall:
-    """One call, ready to be sent; `revise` changes what was asked after a refusal.
+    """One call, ready to be sent. `revise` changes its request after a refusal.
 
     Attributes:
-        channel: The way to the server.
-        limiter: Limits how many calls of the endpoint are under way; None for no limit.
-        dialect: The wire.
-        asked: What the user asked.
-        encoded: What was last encoded of it.
-        request: What was last addressed of it.
-        address: Addresses a body.
-        known: What is known of the endpoint.
+        channel: Sends the request.
+        limiter: Limits the number of concurrent calls of the endpoint; None for no limit.
+        dialect: The wire format.
+        asked: The request before it is encoded.
+        encoded: The last encoded request.
+        request: The last addressed request.
+        address: Makes an addressed request of a body.
+        known: The record of the endpoint.
         coalesce: Whether deltas that arrived together become one chunk.
-        strict: Whether a field that is refused stays refused.
-        structured: The two ways to ask for a structured answer, where one is asked for.
+        strict: Whether a refused field is an error, so that it is not left out.
+        structured: The two ways to request a structured answer; None if the call does not request one.
     """
 
     channel: Channel
@@ -90,21 +91,21 @@ class PreparedCall:
             One generation for each choice.
 
         Raises:
-            DatabricksError: If the answer is an error, or is not an answer of this wire.
+            DatabricksError: If the answer is an error, or does not have the format of this wire.
         """
         request_id = reply.headers.get(REQUEST_ID)
         sent = self.encoded.sent
         return reply.understood(lambda body: self.dialect.decode(body, self.asked.target, request_id, sent))
 
     def decoder(self, headers: Mapping[str, str], hide: Callable[[str], str]) -> StreamDecoder:
-        """Make a reader for the stream that answers this call.
+        """Make the decoder of the stream that answers this call.
 
         Args:
             headers: The response's headers.
-            hide: What masks the secrets that were sent.
+            hide: Masks the secrets of the request in a text.
 
         Returns:
-            A new reader.
+            A new decoder.
         """
         return self.dialect.decoder(
             self.asked.target,
@@ -116,15 +117,15 @@ class PreparedCall:
         )
 
     def revise(self, error: DatabricksError, request: Request) -> Request | None:
-        """Answer a refusal that names a field with another request, and remember what was refused.
+        """Return another request after a refusal that names a field, and remember that field.
 
         Args:
             error: The refusal.
-            request: What was refused.
+            request: The refused request.
 
         Returns:
-            The request without the field, or with what it asks put in the other way; None if the refusal teaches
-            nothing, or the endpoint takes neither way.
+            The request without the field, or with the other way to request the same; None if the refusal does not name
+            such a field, or if the endpoint refuses both ways.
         """
         del request
         fields = self.dialect.refusable
@@ -139,8 +140,8 @@ class PreparedCall:
         if encoded.body in self._earlier:
             return None
         if refused not in target.lessons and refused not in self.known.lessons() and refused not in fields.renamed:
-            done = _DONE.get(refused, "asked for in another way" if refused in fields.replaced else "left out")
-            warn(f"{target.model!r} refused {refused!r}, so it is {done} from now on: {error.detail}")
+            change = _CHANGES.get(refused, "asked for in another way" if refused in fields.replaced else "left out")
+            warn(f"{target.model!r} refused {refused!r}, so it is {change} from now on: {error.detail}")
         self.known.learn(fields.learned(self.known.lessons(), refused))
         self.asked, self.encoded = asked, encoded
         self.request = self.address(encoded.body)
@@ -148,14 +149,14 @@ class PreparedCall:
 
 
 def shown_settings(model: ChatSettings, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a trace and a cache's key may show of a call: no secret, and nothing that changes no answer.
+    """Return the settings of a call that a trace and a cache's key may contain: no secrets, only what shapes answers.
 
     Args:
         model: The model.
         kwargs: The settings of the call, under any of their names.
 
     Returns:
-        The settings by their fields' names.
+        The settings by the names of their fields.
     """
     marks = marks_of(type(model))
     hidden = marks.hidden | {QUERY}
@@ -168,8 +169,8 @@ def merge_settings(model: ChatSettings, stop: list[str] | None, kwargs: Mapping[
     Args:
         model: The model.
         stop: The call's ``stop``.
-        kwargs: The call's other settings, under any of their names. None takes a setting of the constructor back,
-            except for ``stop``, which LangChain always gives.
+        kwargs: The call's other settings, under any of their names. None unsets a setting of the constructor, except
+            for ``stop``, which LangChain always gives.
 
     Returns:
         The settings by their wire names.
@@ -189,7 +190,7 @@ def merge_settings(model: ChatSettings, stop: list[str] | None, kwargs: Mapping[
     return settings
 
 
-def prepare_call(  # noqa: PLR0913  # the parts of a call as LangChain hands them over
+def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks receive them
     model: ChatSettings,
     session: Session,
     messages: list[BaseMessage],
@@ -212,7 +213,7 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call as LangChain hands the
         The call.
 
     Raises:
-        ValueError: If a setting asks for what the endpoint's family cannot do.
+        ValueError: If the endpoint's family does not support a setting.
         UnsupportedContentError: If a message cannot be represented.
     """
     settings = merge_settings(model, stop, kwargs)
@@ -230,11 +231,11 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call as LangChain hands the
     limiter = _limiter(session, name) if settings.pop("adaptive_limit", model.adaptive_limit) == "always" else None
     coalesce = settings.pop("coalesce", model.coalesce)
     if stream and (settings.get("n") or 1) > 1:
-        raise ValueError(f"n={settings['n']} answers cannot be streamed; call invoke, or leave n out.")
+        raise ValueError(f"n={settings['n']} answers cannot be streamed. Call invoke, or leave n out.")
     dialect = dialect_named("chat")
     lessons = known.lessons()
     if strict:
-        lessons &= dialect.refusable.renamed.keys()  # a value under its other name is not left out
+        lessons &= dialect.refusable.renamed.keys()  # a renamed value is not left out, so strict_params permits it
     asked = ChatRequest(
         messages,
         settings,
@@ -270,12 +271,12 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call as LangChain hands the
 
 
 def structured_method(model: ChatSettings, kwargs: Mapping[str, Any], *, tools: bool) -> StructuredMethod:
-    """Choose how the model that these settings reach is asked for a structured answer.
+    """Choose how a structured answer is requested from the model that these settings select.
 
     Args:
         model: The model.
-        kwargs: The settings that are to be bound.
-        tools: Whether further tools are to be bound.
+        kwargs: The settings that will be bound.
+        tools: Whether further tools will be bound.
 
     Returns:
         The method.
@@ -296,9 +297,9 @@ def _encode(dialect: Dialect, asked: ChatRequest, structured: Structured | None)
 
 
 def _extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str, Any]:
-    """Merge the extra fields of a call over the constructor's.
+    """Return the extra fields of a call, merged over the constructor's.
 
-    What they say of reasoning and of the answer's length becomes a setting, because it has to fit the family too.
+    Fields for reasoning and for the answer's length become settings, because they also have to fit the family.
     """
     given = settings.pop("extra_body", {})
     extra = {} if given is None else merge_deep(model.extra_body or {}, given, keep_none=True)
@@ -318,7 +319,7 @@ def _limiter(session: Session, model: str) -> Gate:
 
 
 def _warn_once(encoded: EncodedRequest, model: str, known: Endpoint, *, strict: bool) -> None:
-    """Warn of what was left out or changed, once for each endpoint; or raise, if the user wants that."""
+    """Warn about settings that were left out or changed, once for each endpoint; raise if ``strict_params`` is set."""
     if not encoded.dropped and not encoded.warnings:
         return
     if strict:

@@ -1,7 +1,7 @@
-"""The chat model: LangChain's hooks over the dialect and the transport.
+"""The chat model: LangChain's hooks, implemented with `dialects`, `connection` and `transport`.
 
-This file is thin on purpose. What is said is decided in `dialects`, how it travels in `transport`, who calls in `auth`;
-here settings are merged (call over constructor), and the four ways of calling are written down side by side.
+Rule 1. This file contains no decision about a request: `dialects` encodes it, `transport` sends it, `auth` signs it.
+Rule 2. The four ways of calling stand side by side and differ in sync and async, whole and streamed only.
 """
 
 from __future__ import annotations
@@ -52,24 +52,24 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseCh
     """A chat model behind a Databricks serving endpoint.
 
     Setup:
-        Set ``DATABRICKS_HOST`` and ``DATABRICKS_TOKEN``, or sign in in any other way that Databricks knows: OAuth
+        Set ``DATABRICKS_HOST`` and ``DATABRICKS_TOKEN``, or sign in in any other way that Databricks supports: OAuth
         machine-to-machine, a profile, the CLI, Posit Workbench or Connect, the Databricks SDK.
 
     Key init args, completion:
         model: Name of the serving endpoint (alias ``endpoint``) or of a model service (``system.ai.<model>``).
         temperature, top_p, top_k, max_tokens, stop, n, seed, frequency_penalty, presence_penalty, logprobs,
-            top_logprobs: As their names say; nothing is sent that is not set.
-        reasoning_effort, thinking: How much to reason, in one spelling for every model family.
+            top_logprobs: As in OpenAI's API; a setting that is not set is not sent.
+        reasoning_effort, thinking: Amount of reasoning, in one spelling for all model families.
         extra_body: Further request fields.
 
     Key init args, client:
         host, token, base_url, client_id, client_secret, profile, auth_type, workspace_client, credentials: The
-            connection; what is not given is looked up in the environment at the first call.
+            connection. Missing values are read from the environment at the first call.
         timeout: Seconds, an ``httpx.Timeout``, or a `Timeouts`.
-        max_retries, retry_deadline: How often, and for how many seconds, to send again what failed for a while.
-        resend_after_loss: Whether to send again what the server may have executed already; False by default.
-        adaptive_limit: Whether the calls of a batch take turns once the endpoint complains of overload (True), or all
-            calls (``"always"``), or none (False).
+        max_retries, retry_deadline: How often, and for how many seconds, a request is retried if it fails.
+        resend_after_loss: Whether to retry a request that the server may have executed already; False by default.
+        adaptive_limit: Which calls are limited after the endpoint has reported overload: those of a batch (True), all
+            (``"always"``), or none (False).
 
     Instantiate:
         >>> from langchain_dbchat import ChatDatabricksCompat
@@ -135,15 +135,15 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseCh
 
     @property
     def model_name(self) -> str:
-        """The name by which LangChain's agents judge what a model can do, when no profile says.
+        """The name from which LangChain's agents derive the capabilities of a model that has no profile.
 
-        They take ``claude-...`` in a name for Anthropic's own API, where tools and a response format go together;
-        a model service is therefore shown by the name of its serving endpoint.
+        They treat a name with ``claude-...`` as Anthropic's own API, which accepts tools together with a response
+        format. A model service therefore gets the name of its serving endpoint.
         """
         return self.model.replace("system.ai.", "databricks-")
 
     def _resolve_model_profile(self) -> ModelProfile | None:
-        """Return what is known about the model, for agents and middleware; ``profile=`` overrides it."""
+        """Return the model's profile for agents and middleware; ``profile=`` overrides it."""
         return profile_of(self.model)
 
     @property
@@ -153,7 +153,7 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseCh
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        """Everything that shapes an answer, for the cache's key and for traces; no secret."""
+        """The settings that shape an answer, for the cache's key and for traces, without secrets."""
         given = {name: getattr(self, name) for name in (*marks_of(type(self)).shaping, "output_version")}
         return {
             "model": self.model,
@@ -163,22 +163,22 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseCh
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """Return True: the model can be dumped and loaded, its secrets left out."""
+        """Return True: the model can be dumped without its secrets, and loaded."""
         return True
 
     @classmethod
     def get_lc_namespace(cls) -> list[str]:
-        """Return where the class is found: the package's door, so that the file may move."""
+        """Return the public module of the class, so that its file can be moved."""
         return ["langchain_dbchat", "chat_models"]
 
     @property
     def lc_secrets(self) -> dict[str, str]:
-        """Secret fields, and the environment variables that they are loaded from."""
+        """The environment variable of each secret field, from which the field is loaded."""
         return dict(marks_of(type(self)).variables)
 
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         visible = shown_settings(self, kwargs)
-        visible.pop("structured", None)  # our own note of how a structured answer could be asked for otherwise
+        visible.pop("structured", None)  # internal: the other way to request the structured answer
         return {**self._identifying_params, "_type": self._llm_type, "stop": stop, **visible}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -201,7 +201,7 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseCh
         return {"token_usage": usage, "model_name": self.model}
 
     def _session(self, call: Mapping[str, Any] | None = None) -> Session:
-        """Work out the connection, and ask the workspace for the model's family if that is wanted and not known."""
+        """Resolve the connection, and read a family that is ``"discover"`` from the workspace, once."""
         session = super()._session(call)
         endpoint = self._undiscovered(session, call)
         if endpoint is not None:
@@ -217,11 +217,11 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseCh
         return session
 
     def _undiscovered(self, session: Session, call: Mapping[str, Any] | None) -> str | None:
-        """Return the endpoint whose family has to be asked for, if any."""
+        """Return the endpoint whose family has to be read from the workspace, if any."""
         called = call_settings(type(self), call or {})
         endpoint = endpoint_name(str(called.get("model") or self.model))
-        wanted = called.get("family", self.family) == DISCOVER
-        return endpoint if wanted and discovered(session.address, endpoint) is None else None
+        discovers = called.get("family", self.family) == DISCOVER
+        return endpoint if discovers and discovered(session.address, endpoint) is None else None
 
     async def ainvoke(
         self,
@@ -311,8 +311,8 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseCh
                         await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                     yield chunk
 
-    def bind(self, **kwargs: Any) -> Any:  # langchain-core has a class of its own for it since 1.7
-        """Bind settings for every call of the runnable that is returned; secrets among them are shown nowhere.
+    def bind(self, **kwargs: Any) -> Any:  # langchain-core returns a class of its own since 1.7
+        """Bind settings to all calls of the returned runnable; the values of secret settings are never shown.
 
         Args:
             **kwargs: Settings of a call, under any of their names.
@@ -336,20 +336,20 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseCh
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Bind tools that the model may call.
+        """Bind tools to the model.
 
         Args:
             tools: Tools, functions, Pydantic classes, TypedDicts, JSON schemas, or tools in OpenAI's or Anthropic's
-                shape. An empty list binds nothing.
+                format. An empty list binds no tools.
             tool_choice: ``"auto"``, ``"none"``, ``"any"`` (or ``"required"``, True), a tool's name, or OpenAI's dict.
-            strict: Whether arguments have to follow the schema exactly; sent only to families that know it.
+            strict: Whether arguments must follow the schema exactly; sent only to families that support it.
             **kwargs: Further settings to bind, such as ``response_format``.
 
         Returns:
             The model with the tools bound.
 
         Raises:
-            ValueError: If ``tool_choice`` names no bound tool.
+            ValueError: If ``tool_choice`` names a tool that is not bound.
         """
         converted = [convert_tool(tool, strict) for tool in tools]
         choice = convert_tool_choice(tool_choice, converted)
@@ -368,29 +368,28 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseCh
         tools: Sequence[Any] | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
-        """Make the model answer in a schema.
+        """Return a runnable whose answers follow a schema.
 
         Args:
             schema: A Pydantic class or any other type (``list[int]``, a union, a dataclass, a ``TypeAdapter``), a JSON
-                schema, or OpenAI's response format or tool; ``method="json_mode"`` needs none.
+                schema, or OpenAI's response format or tool; optional with ``method="json_mode"``.
             method: ``"json_schema"`` (the endpoint constrains the answer), ``"function_calling"`` (the schema is a
-                tool) or ``"json_mode"`` (any JSON; the prompt has to describe it). Left out, what suits the family.
+                tool) or ``"json_mode"`` (any JSON; the prompt has to describe it). Default: depends on the family.
             include_raw: Whether to return ``{"raw": message, "parsed": ..., "parsing_error": ...}`` instead of raising.
-            strict: Whether the answer has to follow the schema exactly; goes before a ``strict`` within the schema.
+            strict: Whether the answer must follow the schema exactly; overrides a ``strict`` within the schema.
             tools: Further tools that the model may call instead; the parsed answer is None if it does.
             **kwargs: Further settings to bind.
 
         Returns:
-            A runnable that gives an instance of the type, or a dict for a TypedDict and for a schema that is a dict.
-            Called, it raises `ModelRefusalError` if the model refuses, and `OutputParserException` if the answer does
-            not fit.
+            A runnable that returns an instance of the type, or a dict for a TypedDict and for a schema that is a dict.
+            It raises `ModelRefusalError` if the model refuses, and `OutputParserException` if the answer does not fit.
 
         Raises:
-            ValueError: If the method is unknown, or the schema is missing or says nothing.
+            ValueError: If the method is unknown, or the schema is missing or empty.
             TypeError: If the schema is a value, such as text.
         """
-        from langchain_dbchat.chat_models.structured import ask_for  # noqa: PLC0415  # the same
-        from langchain_dbchat.chat_models.structured_answers import WithRaw  # noqa: PLC0415  # loads parsers, which few programs need
+        from langchain_dbchat.chat_models.structured import ask_for  # noqa: PLC0415  # loads parsers, which few programs need
+        from langchain_dbchat.chat_models.structured_answers import WithRaw  # noqa: PLC0415  # the same
 
         if method is None:
             method = structured_method(self, kwargs, tools=bool(tools))
@@ -400,44 +399,44 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseCh
         return structured
 
     def get_num_tokens(self, text: str) -> int:
-        """Estimate the tokens of a text, without a tokenizer: the endpoint's own is not known.
+        """Estimate the number of tokens of a text without a tokenizer, because the endpoint's tokenizer is not known.
 
         Args:
             text: The text.
 
         Returns:
-            About one token for four characters, or what ``custom_get_token_ids`` says.
+            One token for each four characters, or the count of ``custom_get_token_ids``.
         """
         return len(self.custom_get_token_ids(text)) if self.custom_get_token_ids else math.ceil(len(text) / 4)
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Return the ids of a text's tokens, which only a tokenizer of yours can know.
+        """Return the token ids of a text, from ``custom_get_token_ids``.
 
         Args:
             text: The text.
 
         Returns:
-            What ``custom_get_token_ids`` says.
+            The ids.
 
         Raises:
-            NotImplementedError: If there is none.
+            NotImplementedError: If ``custom_get_token_ids`` is not set.
         """
         if self.custom_get_token_ids is None:
             raise NotImplementedError(
-                "The tokenizer behind a serving endpoint is not known. Give custom_get_token_ids=..., or use "
-                "get_num_tokens, which estimates."
+                "The tokenizer of a serving endpoint is not known. Set custom_get_token_ids=..., or use "
+                "get_num_tokens, which estimates the count."
             )
         return self.custom_get_token_ids(text)
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
-        """Estimate the tokens of a conversation, without a download.
+        """Estimate the number of tokens of a conversation, without downloading a tokenizer.
 
         Args:
             messages: The conversation.
-            tools: Tools that are bound along with it.
+            tools: Tools that are sent with it.
 
         Returns:
-            The estimate.
+            The estimated number.
         """
         count = count_tokens_approximately(messages)
         for tool in tools or ():

@@ -1,8 +1,9 @@
-"""Ask for structured answers; how they are read is in `structured_answers`.
+"""Request structured answers; `structured_answers` parses them.
 
-A schema can be asked for as a tool that the model has to call, or as a response format that the endpoint enforces;
-which of them works depends on the family. A model that could not be forced to call may answer with the JSON as text,
-and a model that was given other tools may call one of those first; one parser reads all three.
+Rule 1. A schema is requested as a tool that the model has to call, or as a response format that the endpoint enforces.
+The family decides which of them works.
+Rule 2. One parser reads all kinds of answers, because a model that cannot be forced to call a tool may answer with JSON
+as text, and a model that has other tools may call one of those first.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Structured:
-    """The two ways of asking for one structured answer, so that a 400 to one can be answered with the other.
+    """The two ways to request one structured answer; if an endpoint refuses one with a 400, the other is tried.
 
     Args:
         tool: The schema as a tool.
@@ -36,15 +37,15 @@ class Structured:
     alone: bool
 
     def settings(self, asked: Mapping[str, Any], refused: frozenset[str]) -> dict[str, Any]:
-        """Ask in the way that the endpoint has not refused.
+        """Return the settings with the way to request the answer that the endpoint has not refused.
 
         Args:
             asked: The settings of the call.
-            refused: What the endpoint has refused.
+            refused: The fields that the endpoint has refused.
 
         Returns:
-            New settings; equal ones if nothing that they ask is refused, or if there is no other way: both are refused,
-            or other tools are bound.
+            New settings. They are equal to the given ones if none of their fields is refused, if both ways are refused,
+            or if other tools are bound.
         """
         ways = {name for name in ("response_format", "tool_choice") if asked.get(name) is not None}
         if not self.alone or not ways & refused or {"response_format", "tool_choice"} <= refused:
@@ -59,12 +60,12 @@ class Structured:
 def ask_for(
     schema: Any, method: StructuredMethod, strict: bool | None, tools: Sequence[Any]
 ) -> tuple[dict[str, Any], StructuredAnswerParser]:
-    """Write what has to be bound to a model for a structured answer.
+    """Return what has to be bound to a model for a structured answer.
 
     Args:
         schema: The schema; None only with ``"json_mode"``.
-        method: How to ask for it.
-        strict: Whether the answer has to follow the schema exactly; None says nothing.
+        method: How to request it.
+        strict: Whether the answer must follow the schema exactly; None leaves that to the schema and the family.
         tools: Further tools that the model may call instead.
 
     Returns:
@@ -97,7 +98,7 @@ def ask_for(
 
 
 def _ask(wanted: Wanted, strict: bool | None, *, alone: bool) -> tuple[Structured, str | None]:
-    """Write a schema as a tool and as a response format, and say which property holds the answer if it is wrapped."""
+    """Return a schema as a tool and as a response format, and the property that it is wrapped in, if any."""
     schema, key = wrap(wanted.schema)
     function: dict[str, Any] = {"name": wanted.name, "parameters": schema}
     if wanted.description:

@@ -1,9 +1,10 @@
-"""Read structured answers: whole or partial, by a tool call or as text, with their errors and their output schema.
+"""Parse structured answers: whole or partial, from a tool call or from text.
 
-Rule 1. An answer is our tool's call or the text's JSON; if other tools were called instead, there is none.
-Rule 2. A refusal is `ModelRefusalError` with the raw message, however the server says it: in ``refusal``, in a content
-part, or in the finish reason (OpenAI "content_filter", Anthropic "refusal", Gemini "SAFETY", guardrails).
-Rule 3. What was cut off by the token limit, and what does not fit the schema, is an `OutputParserException`.
+Rule 1. The answer is the call of the schema's tool, or else the JSON in the text. If only other tools were called,
+there is no answer.
+Rule 2. A refusal raises `ModelRefusalError` with the raw message, whether the server reports it in ``refusal``, in a
+content part, or in the finish reason (OpenAI "content_filter", Anthropic "refusal", Gemini "SAFETY", guardrails).
+Rule 3. An answer that the token limit cut off, or that does not fit the schema, raises `OutputParserException`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
 _REFUSAL_ERROR: type[Exception] = getattr(exceptions, "ModelRefusalError", OutputParserException)
-"""langchain-core has an error for refusals since 1.7.5."""
+"""The error for refusals, which langchain-core has since 1.7.5."""
 
 _REFUSED = frozenset(
     {
@@ -51,7 +52,7 @@ _REFUSED = frozenset(
         "output_guardrail_triggered",
     }
 )
-"""Finish reasons of an answer that was withheld: OpenAI's, Anthropic's, Bedrock's, Gemini's and Databricks' guardrails
+"""Finish reasons of a refused answer: OpenAI's, Anthropic's, Bedrock's, Gemini's and Databricks' guardrails
 (docs/wire.md, 3.6, 3.7; ai.google.dev/api/generate-content#FinishReason). Case does not matter."""
 
 _CUT = frozenset({"length", "max_tokens"})
@@ -66,12 +67,12 @@ def refuse_refusal(message: AIMessage) -> None:
     Raises:
         ModelRefusalError: With the message as ``raw_message``.
     """
-    said = message.additional_kwargs.get("refusal", _refusal_part(message.content))
+    refusal = message.additional_kwargs.get("refusal", _refusal_part(message.content))
     reason = message.response_metadata.get("finish_reason") or message.response_metadata.get("stop_reason")
     withheld = isinstance(reason, str) and reason.lower() in _REFUSED
-    if said is None and not withheld:
+    if refusal is None and not withheld:
         return
-    words = said or message.text
+    words = refusal or message.text
     why = f" (finish reason: {reason})" if withheld else ""
     error: Any = _REFUSAL_ERROR(f"The model refused to answer{why}{f': {words}' if words else '.'}")
     error.raw_message = message
@@ -84,11 +85,11 @@ def _refusal_part(content: Any) -> str | None:
 
 
 class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
-    """Parse an answer into the schema that was asked for.
+    """Parser of an answer into the requested schema.
 
     Args:
-        tool_name: Name of the tool that stands for the schema.
-        shape: What the answer is; None for JSON of any shape.
+        tool_name: Name of the tool that represents the schema.
+        shape: The shape of the answer; None for any JSON.
     """
 
     tool_name: str
@@ -96,7 +97,7 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
 
     @property
     def OutputType(self) -> Any:  # noqa: N802  # core's name
-        """The type of the answers: the class or type that was given, else a dict."""
+        """The type of the answers: the given class or type, else a dict."""
         return dict[str, Any] if self.shape is None else self.shape.output_type
 
     def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
@@ -106,20 +107,20 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
             config: Not used.
 
         Returns:
-            The Pydantic class that was given, else a model with the JSON schema that was asked for.
+            The given Pydantic class, else a model with the requested JSON schema.
         """
         schema: Any = super().get_output_schema(config) if self.shape is None else None
         return schema or self.shape.output_schema(self.get_name("Output"))  # type: ignore[no-any-return]  # both models
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
-        """Parse an answer, or as much of one as has arrived.
+        """Parse an answer, or the part of it that has arrived.
 
         Args:
             result: The answer as a single generation.
             partial: Whether the answer is still arriving.
 
         Returns:
-            An instance of what was given, or a dict; None while nothing can be parsed yet, or if other tools were
+            An instance of the given type, or a dict; None if nothing can be parsed yet, or if only other tools were
             called.
 
         Raises:
@@ -130,7 +131,7 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
         return None if found is NOTHING else found
 
     def find(self, generation: Generation, *, partial: bool) -> Any:
-        """Do the same as `parse_result`, but tell an answer that is null from none."""
+        """Do the same as `parse_result`, but return `NOTHING` if there is no answer, because an answer may be null."""
         message = generation.message if isinstance(generation, ChatGeneration) else AIMessage(generation.text)
         calls = message.tool_calls if isinstance(message, AIMessage) else []
         if isinstance(message, AIMessage) and not partial:
@@ -144,21 +145,21 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
             parsed = JsonOutputParser().parse_result([ChatGeneration(message=AIMessage(message.text))], partial=True)
             return NOTHING if parsed is None else self._validated(parsed, partial=True)
         if isinstance(message, AIMessage):
-            _refuse_broken(message)
+            _raise_if_invalid(message)
         return self._validated(_read_json(message), partial=False)
 
     def _transform(self, input: Iterator[Any]) -> Iterator[Any]:  # noqa: A002  # core's name
-        reading = _Reading(self)
+        parse = _IncrementalParse(self)
         for chunk in input:
-            yield from reading.add(chunk)
-        yield from reading.end()
+            yield from parse.add(chunk)
+        yield from parse.end()
 
     async def _atransform(self, input: AsyncIterator[Any]) -> AsyncIterator[Any]:  # noqa: A002  # core's name
-        reading = _Reading(self)
+        parse = _IncrementalParse(self)
         async for chunk in input:
-            for parsed in reading.add(chunk):
+            for parsed in parse.add(chunk):
                 yield parsed
-        for parsed in reading.end():
+        for parsed in parse.end():
             yield parsed
 
     def parse(self, text: str) -> Any:
@@ -168,7 +169,7 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
             text: JSON, alone or in a Markdown fence.
 
         Returns:
-            An instance of what was given, or a dict.
+            An instance of the given type, or a dict.
         """
         return self.parse_result([Generation(text=text)])
 
@@ -178,7 +179,7 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
         try:
             answer = self.shape.unwrapped(value)
             if answer is NOTHING and not partial:
-                raise ValueError(f"{self.shape.key!r} is missing")  # noqa: TRY301  # reported as the others are
+                raise ValueError(f"{self.shape.key!r} is missing")  # noqa: TRY301  # handled with the other errors below
             if answer is not NOTHING:
                 answer = drop_nulls(answer, self.shape.wanted.schema)
             return answer if self.shape.build is None or answer is NOTHING else self.shape.build(answer)
@@ -191,19 +192,19 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
 
 
 class WithRaw(RunnableGenerator[Any, Any]):
-    """Give what was parsed beside the message: ``{"raw": ..., "parsed": ..., "parsing_error": ...}``.
+    """Runnable that returns the message and the parsed answer: ``{"raw": ..., "parsed": ..., "parsing_error": ...}``.
 
-    Streamed, the raw chunks come as they arrive, and what was parsed from their sum at the end.
+    In a stream, the raw chunks come as they arrive; the answer is parsed from their sum at the end.
 
     Args:
         parser: The parser of the answer.
     """
 
     def __init__(self, parser: StructuredAnswerParser) -> None:
-        def judge(whole: Any) -> AddableDict:
+        def parse_whole(whole: Any) -> AddableDict:
             try:
                 return AddableDict(parsed=parser.invoke(whole), parsing_error=None)
-            except Exception as error:  # noqa: BLE001  # whatever it is, it is reported beside the message
+            except Exception as error:  # noqa: BLE001  # every error is returned as parsing_error
                 return AddableDict(parsed=None, parsing_error=error)
 
         def transform(chunks: Iterator[Any]) -> Iterator[AddableDict]:
@@ -211,28 +212,28 @@ class WithRaw(RunnableGenerator[Any, Any]):
             for chunk in chunks:
                 whole = chunk if whole is None else whole + chunk
                 yield AddableDict(raw=chunk)
-            yield judge(whole)
+            yield parse_whole(whole)
 
         async def atransform(chunks: AsyncIterator[Any]) -> AsyncIterator[AddableDict]:
             whole = None
             async for chunk in chunks:
                 whole = chunk if whole is None else whole + chunk
                 yield AddableDict(raw=chunk)
-            yield judge(whole)
+            yield parse_whole(whole)
 
         super().__init__(transform, atransform)
         self._parser = parser
 
     @property
     def OutputType(self) -> Any:  # noqa: N802  # core's name
-        """The type of what is given: a dict with the three keys."""
+        """The type of the results: a dict with the three keys."""
         answer: Any = self._parser.OutputType
         parsed = Union[answer, None]  # noqa: UP007  # `|` does not take every type
         fields = {"raw": AIMessage, "parsed": parsed, "parsing_error": Exception | None}
         return TypedDict("StructuredAnswer", fields)  # type: ignore[operator]  # mypy wants it to be assigned
 
     def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
-        """Return a model of what is given.
+        """Return a model of the results.
 
         Args:
             config: Not used.
@@ -250,8 +251,8 @@ class WithRaw(RunnableGenerator[Any, Any]):
         return model
 
 
-class _Reading:
-    """An answer that is parsed as it arrives, and judged when it has ended."""
+class _IncrementalParse:
+    """The incremental parsing of one streamed answer."""
 
     def __init__(self, parser: StructuredAnswerParser) -> None:
         self._parser = parser
@@ -259,12 +260,12 @@ class _Reading:
         self._last: Any = NOTHING
 
     def add(self, chunk: Any) -> Iterator[Any]:
-        """Add a chunk, and give what can be parsed now if it is new."""
+        """Add a chunk, and yield the partial answer if it has changed."""
         self._whole = chunk if self._whole is None else self._whole + chunk
         yield from self._new(partial=True)
 
     def end(self) -> Iterator[Any]:
-        """Parse the whole answer; what is wrong with it is raised here."""
+        """Parse the whole answer, and raise if it is not valid."""
         if self._whole is not None:
             yield from self._new(partial=False)
 
@@ -279,17 +280,17 @@ class _Reading:
 
 
 def _read_json(message: Any) -> Any:
-    """Read the whole answer's JSON as it is: unlike a partial one it is never completed."""
+    """Parse the JSON of a whole answer; unlike a partial answer, incomplete JSON is an error."""
     try:
-        return parse_json_markdown(message.text, parser=_strictly)
+        return parse_json_markdown(message.text, parser=_parse_json)
     except ValueError as error:
         raise OutputParserException(
             f"The answer is not valid JSON{_if_cut(message)}: {error}", llm_output=message.text
         ) from error
 
 
-def _strictly(text: str) -> Any:
-    """Parse JSON; raw control characters in strings, which models write, are let pass, as core lets them."""
+def _parse_json(text: str) -> Any:
+    """Parse JSON; accept raw control characters in strings, as langchain-core does, because models write them."""
     return json.loads(text, strict=False)
 
 
@@ -298,11 +299,11 @@ def _if_cut(message: AIMessage) -> str:
     return " (it was cut off: raise max_tokens)" if cut else ""
 
 
-def _refuse_broken(message: AIMessage) -> None:
+def _raise_if_invalid(message: AIMessage) -> None:
     for call in message.invalid_tool_calls:
         cut = " (the answer was cut off: raise max_tokens)" if _if_cut(message) else ""
         raise OutputParserException(
-            f"The model called {call['name']!r} with broken arguments{cut}: {call['error']}", llm_output=call["args"]
+            f"The model called {call['name']!r} with invalid arguments{cut}: {call['error']}", llm_output=call["args"]
         )
     if not message.text:
         reason = message.response_metadata.get("finish_reason")

@@ -1,9 +1,9 @@
-"""Say what a structured answer is: how it is taken out of its wrapper, built, and described.
+"""The shape of a structured answer: unwrap it, build it, and describe its schema.
 
-Rule 1. What was asked for as a property of an object, because its schema is not an object, is taken out of it again. A
-model that left the wrapper out is understood where the schema leaves no doubt.
-Rule 2. Answers are built as the Python type that was given; a TypedDict and a JSON schema give what the model wrote.
-Rule 3. The output schema is that of the caller, as langchain-core means it (``Runnable.get_output_schema``).
+Rule 1. If a schema is not an object, its answer was requested as the property of an object, and is unwrapped. An answer
+without the wrapper is accepted if the schema makes it unambiguous.
+Rule 2. Answers are built as the given Python type; for a TypedDict and a JSON schema they stay as the model wrote them.
+Rule 3. The output schema is the caller's schema (langchain-core, ``Runnable.get_output_schema``).
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from langchain_dbchat.dialects.shared.spellings import Wanted
 
 NOTHING: Any = object()
-"""No answer (yet); None is an answer where the schema allows null."""
+"""Marks that there is no answer (yet). None cannot, because a schema may allow null."""
 
 
 class AnswerShape(NamedTuple):
-    """What an answer is.
+    """The shape of an answer.
 
     Attributes:
-        wanted: The schema that was asked for.
-        key: The property that the answer is wrapped in; None if it is an object itself.
-        build: What makes an instance of the type that was given; None if answers are dicts.
+        wanted: The requested schema.
+        key: The property that the answer is wrapped in; None if the answer is an object itself.
+        build: Makes an instance of the given type; None if answers are dicts.
     """
 
     wanted: Wanted
@@ -38,10 +38,10 @@ class AnswerShape(NamedTuple):
 
     @classmethod
     def of(cls, wanted: Wanted, key: str | None) -> AnswerShape:
-        """Make the shape of a schema's answers.
+        """Return the shape of a schema's answers.
 
         Args:
-            wanted: The schema that was asked for.
+            wanted: The requested schema.
             key: The property that the answer is wrapped in, or None.
 
         Returns:
@@ -50,32 +50,30 @@ class AnswerShape(NamedTuple):
         return cls(wanted, key, _builder(wanted.kind) if wanted.builds else None)
 
     def unwrapped(self, value: Any) -> Any:
-        """Take an answer out of its wrapper; a model that left the wrapper out is understood where that is possible."""
+        """Return an answer without its wrapper (rule 1)."""
         if self.key is None:
             return value
         if isinstance(value, dict) and set(value) <= {self.key}:
             return value.get(self.key, NOTHING)
         if self.wanted.builds or not isinstance(value, dict) or _may_be_object(self.wanted.schema):
             return value
-        raise ValueError(f"The answer is an object without {self.key!r}, where the schema has none.")
+        raise ValueError(f"The answer is an object without {self.key!r}, but the schema does not allow an object.")
 
     @property
     def output_type(self) -> Any:
-        """The type of answers, as `OutputType` means it."""
+        """The type of answers, for `OutputType`."""
         kind = self.wanted.kind
         if isinstance(kind, TypeAdapter):
             return Any
         return self._plain if kind is None else kind
 
     def output_schema(self, name: str) -> type[BaseModel]:
-        """Return a model of the answers; its JSON schema is the one that was asked for."""
+        """Return a model of the answers, with the requested JSON schema."""
         kind = self.wanted.kind
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             return kind
-        root = (
-            self.output_type if self.wanted.builds and not hasattr(kind, "__fields__") else self._plain
-        )  # not for Pydantic v1
-        return _described(name, root, self.wanted)
+        is_v1 = hasattr(kind, "__fields__")  # a Pydantic v1 class cannot be a field of a v2 model
+        return _described(name, self.output_type if self.wanted.builds and not is_v1 else self._plain, self.wanted)
 
     @property
     def _plain(self) -> Any:
@@ -84,7 +82,7 @@ class AnswerShape(NamedTuple):
 
 
 def _builder(kind: Any) -> Callable[[Any], Any]:
-    """Return what makes a type's instances: Pydantic of either version, or an adapter."""
+    """Return the function that makes instances of a type: of Pydantic v1 or v2, or of a ``TypeAdapter``."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return kind.model_validate
     if hasattr(kind, "parse_obj"):
@@ -94,7 +92,7 @@ def _builder(kind: Any) -> Callable[[Any], Any]:
 
 
 def _may_be_object(schema: Any) -> bool:
-    """Tell whether a JSON schema may allow an object; a reference or no type may."""
+    """Return whether a JSON schema may allow an object; a reference, or a schema without a type, may."""
     if not isinstance(schema, dict):
         return True
     kind = schema.get("type")
@@ -108,7 +106,7 @@ def _may_be_object(schema: Any) -> bool:
 
 
 def _described(name: str, root: Any, wanted: Wanted) -> type[BaseModel]:
-    """Make a model of values that a JSON schema describes."""
+    """Return a model of the values that a JSON schema describes."""
     described: dict[str, Any] = {"title": wanted.name, **wanted.schema}
     if wanted.description:
         described["description"] = wanted.description
