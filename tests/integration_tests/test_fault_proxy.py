@@ -25,7 +25,7 @@ from langchain_dbchat.errors import (
     MalformedResponseError,
     StreamInterrupted,
 )
-from langchain_dbchat.local import FaultProxy, LocalWorkspace, Mishap
+from langchain_dbchat.local import Fault, FaultProxy, LocalWorkspace
 
 QUESTION = "Please repeat after me: a wide blue sky over Oslo."
 GEMINI = "databricks-gemini-3-5-flash"
@@ -38,8 +38,8 @@ def weather(city: str) -> str:
     return city
 
 
-def _misplaced(fault: str, number: int) -> Mishap:
-    return Mishap(duplicate=number) if fault == "duplicate" else Mishap(swap=number)
+def _misplaced(fault: str, number: int) -> Fault:
+    return Fault(duplicate=number) if fault == "duplicate" else Fault(swap=number)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def _llm(proxy: FaultProxy, workspace: LocalWorkspace, **settings: Any) -> ChatD
 
 
 def _fails(
-    call: Way, workspace: LocalWorkspace, kind: type[DatabricksError], *plan: Mishap | None, **settings: Any
+    call: Way, workspace: LocalWorkspace, kind: type[DatabricksError], *plan: Fault | None, **settings: Any
 ) -> tuple[DatabricksError, int]:
     with FaultProxy(workspace.host, plan) as proxy:
         with pytest.raises(kind) as caught:
@@ -68,7 +68,7 @@ def _fails(
 
 
 def _recovers(
-    call: Way, workspace: LocalWorkspace, *plan: Mishap | None, **settings: Any
+    call: Way, workspace: LocalWorkspace, *plan: Fault | None, **settings: Any
 ) -> tuple[AIMessage, int, float]:
     with FaultProxy(workspace.host, plan) as proxy:
         began = time.monotonic()
@@ -81,13 +81,13 @@ def _recovers(
     "mishap",
     [
         None,
-        Mishap(latency=0.2),
-        Mishap(drip=0.001, piece=7),
-        Mishap(latency=0.05, drip=0.001, piece=64),
+        Fault(latency=0.2),
+        Fault(drip=0.001, piece=7),
+        Fault(latency=0.05, drip=0.001, piece=64),
     ],
     ids=["nothing", "latency", "drip", "both"],
 )
-def test_slowness_changes_nothing(call: Way, mishap: Mishap | None, workspace: LocalWorkspace, told: str) -> None:
+def test_slowness_changes_nothing(call: Way, mishap: Fault | None, workspace: LocalWorkspace, told: str) -> None:
     answer, requests, took = _recovers(call, workspace, mishap)
     assert (answer.text, requests) == (told, 1)
     assert took >= (mishap.latency if mishap else 0)
@@ -95,7 +95,7 @@ def test_slowness_changes_nothing(call: Way, mishap: Mishap | None, workspace: L
 
 @four_ways
 def test_latency_beyond_the_timeout_is_a_timeout(call: Way, workspace: LocalWorkspace) -> None:
-    error, requests = _fails(call, workspace, DatabricksTimeoutError, Mishap(latency=5), timeout=0.3)
+    error, requests = _fails(call, workspace, DatabricksTimeoutError, Fault(latency=5), timeout=0.3)
     assert requests == 1
     assert "first_event" in str(error)
 
@@ -107,7 +107,7 @@ def test_a_stream_that_is_cut_keeps_what_had_arrived(
     call: Way, after: int, reset: bool, workspace: LocalWorkspace, told: str
 ) -> None:
     # A reset throws away what was on its way: the drip lets each byte arrive before it.
-    mishap = Mishap(cut_after=after, reset=reset, drip=0.001, piece=50)
+    mishap = Fault(cut_after=after, reset=reset, drip=0.001, piece=50)
     error, requests = _fails(call, workspace, StreamInterrupted, mishap)
     assert requests == 1
     assert error.partial is not None
@@ -123,7 +123,7 @@ def test_a_stream_that_is_cut_keeps_what_had_arrived(
 def test_an_answer_that_is_cut_is_not_sent_for_again(
     call: Way, after: int, reset: bool, workspace: LocalWorkspace
 ) -> None:
-    error, requests = _fails(call, workspace, DatabricksConnectionError, Mishap(cut_after=after, reset=reset))
+    error, requests = _fails(call, workspace, DatabricksConnectionError, Fault(cut_after=after, reset=reset))
     assert requests == 1
     assert "may have executed" in str(error)
 
@@ -133,7 +133,7 @@ def test_an_answer_that_is_cut_is_not_sent_for_again(
 def test_a_lost_answer_is_not_sent_for_again_unless_that_is_wanted(
     call: Way, reset: bool, workspace: LocalWorkspace, told: str
 ) -> None:
-    lost = Mishap(lose=True, reset=reset)
+    lost = Fault(lose=True, reset=reset)
     _, requests = _fails(call, workspace, DatabricksConnectionError, lost)
     assert requests == 1
     answer, requests, _ = _recovers(call, workspace, lost, resend_after_loss=True)
@@ -142,13 +142,13 @@ def test_a_lost_answer_is_not_sent_for_again_unless_that_is_wanted(
 
 @four_ways
 def test_an_answer_that_is_no_http(call: Way, workspace: LocalWorkspace) -> None:
-    _, requests = _fails(call, workspace, DatabricksConnectionError, Mishap(not_http=True))
+    _, requests = _fails(call, workspace, DatabricksConnectionError, Fault(not_http=True))
     assert requests == 1
 
 
 @streaming
 def test_garbage_in_a_stream(call: Way, workspace: LocalWorkspace, told: str) -> None:
-    error, requests = _fails(call, workspace, MalformedResponseError, Mishap(garbage_after=900))
+    error, requests = _fails(call, workspace, MalformedResponseError, Fault(garbage_after=900))
     assert requests == 1
     assert error.partial is not None
     assert error.partial.text
@@ -157,7 +157,7 @@ def test_garbage_in_a_stream(call: Way, workspace: LocalWorkspace, told: str) ->
 
 @whole
 def test_garbage_in_an_answer(call: Way, workspace: LocalWorkspace) -> None:
-    _, requests = _fails(call, workspace, MalformedResponseError, Mishap(garbage_after=50))
+    _, requests = _fails(call, workspace, MalformedResponseError, Fault(garbage_after=50))
     assert requests == 1
 
 
@@ -197,7 +197,7 @@ def test_a_tool_call_whose_frames_are_out_of_place_is_whole_or_never_executed(
 
 @four_ways
 def test_a_storm_of_rate_limits_with_retry_after_is_waited_out(call: Way, workspace: LocalWorkspace, told: str) -> None:
-    answer, requests, took = _recovers(call, workspace, Mishap.rate_limit(3, retry_after="0.1"))
+    answer, requests, took = _recovers(call, workspace, Fault.rate_limit(3, retry_after="0.1"))
     assert (answer.text, requests) == (told, 4)
     assert took >= 0.3
 
@@ -206,13 +206,13 @@ def test_a_storm_of_rate_limits_with_retry_after_is_waited_out(call: Way, worksp
 def test_a_storm_of_rate_limits_without_retry_after_is_backed_off_from(
     call: Way, workspace: LocalWorkspace, told: str
 ) -> None:
-    answer, requests, _ = _recovers(call, workspace, Mishap.rate_limit())
+    answer, requests, _ = _recovers(call, workspace, Fault.rate_limit())
     assert (answer.text, requests) == (told, 2)
 
 
 @four_ways
 def test_an_endless_storm_ends_in_its_own_error(call: Way, workspace: LocalWorkspace) -> None:
-    plan = itertools.cycle([Mishap.rate_limit(retry_after=0)])
+    plan = itertools.cycle([Fault.rate_limit(retry_after=0)])
     with FaultProxy(workspace.host, plan) as proxy:
         with pytest.raises(DatabricksRateLimitError) as caught:
             call(_llm(proxy, workspace, max_retries=3), QUESTION)
@@ -224,7 +224,7 @@ def test_an_endless_storm_ends_in_its_own_error(call: Way, workspace: LocalWorks
 @four_ways
 def test_a_retry_after_beyond_the_deadline_is_not_waited_for(call: Way, workspace: LocalWorkspace) -> None:
     began = time.monotonic()
-    error, requests = _fails(call, workspace, DatabricksRateLimitError, Mishap.rate_limit(9, retry_after=3600))
+    error, requests = _fails(call, workspace, DatabricksRateLimitError, Fault.rate_limit(9, retry_after=3600))
     assert requests == 1
     assert error.retry_after == 3600
     assert time.monotonic() - began < 5
@@ -238,10 +238,10 @@ def test_a_token_that_has_expired_is_renewed_once(call: Way, status: int, worksp
     def token() -> str:
         return workspace.token if next(asked) % 2 else "of-yesterday"
 
-    answer, requests, _ = _recovers(call, workspace, Mishap.invalid_token(status=status), token=token)
+    answer, requests, _ = _recovers(call, workspace, Fault.invalid_token(status=status), token=token)
     assert (answer.text, requests, next(asked)) == (told, 2, 2)
     error, requests = _fails(
-        call, workspace, DatabricksAuthenticationError, Mishap.invalid_token(9, status=status), token=token
+        call, workspace, DatabricksAuthenticationError, Fault.invalid_token(9, status=status), token=token
     )
     assert (requests, error.status_code) == (2, status)
 
@@ -251,14 +251,14 @@ def test_a_token_that_has_expired_is_renewed_once(call: Way, status: int, worksp
 def test_a_token_without_a_successor_is_not_sent_again(call: Way, status: int, workspace: LocalWorkspace) -> None:
     for token in (workspace.token, lambda: workspace.token):
         error, requests = _fails(
-            call, workspace, DatabricksAuthenticationError, Mishap.invalid_token(9, status=status), token=token
+            call, workspace, DatabricksAuthenticationError, Fault.invalid_token(9, status=status), token=token
         )
         assert (requests, error.status_code) == (1, status)
 
 
 @four_ways
 def test_a_login_page_with_status_200(call: Way, workspace: LocalWorkspace) -> None:
-    error, requests = _fails(call, workspace, MalformedResponseError, Mishap.login_page())
+    error, requests = _fails(call, workspace, MalformedResponseError, Fault.login_page())
     assert requests == 1
     assert "a web page" in str(error)
 
@@ -269,7 +269,7 @@ def test_comments_for_ever_do_not_hide_that_nothing_comes(
     call: Way, after: int, workspace: LocalWorkspace, told: str
 ) -> None:
     began = time.monotonic()
-    error, requests = _fails(call, workspace, DatabricksTimeoutError, Mishap(comments_after=after), timeout=0.4)
+    error, requests = _fails(call, workspace, DatabricksTimeoutError, Fault(comments_after=after), timeout=0.4)
     assert requests == 1
     assert time.monotonic() - began < 5
     assert ("idle" if after else "first_event") in str(error)
@@ -281,13 +281,13 @@ def test_comments_for_ever_do_not_hide_that_nothing_comes(
 @four_ways
 @pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504])
 def test_any_answer_of_ones_own(call: Way, status: int, workspace: LocalWorkspace, told: str) -> None:
-    plan = [Mishap(status=status, body={"detail": "not now"}, headers={"Retry-After": "0"}, times=2)]
+    plan = [Fault(status=status, body={"detail": "not now"}, headers={"Retry-After": "0"}, times=2)]
     answer, requests, _ = _recovers(call, workspace, *plan)
     assert (answer.text, requests) == (told, 3)
 
 
 def test_a_plan_is_for_the_requests_that_are_counted() -> None:
-    with LocalWorkspace() as workspace, FaultProxy(workspace.host, [Mishap(status=500)], path="invocations") as proxy:
+    with LocalWorkspace() as workspace, FaultProxy(workspace.host, [Fault(status=500)], path="invocations") as proxy:
         assert httpx.get(f"{proxy.host}/.well-known/databricks-config").status_code == 200
         assert httpx.post(f"{proxy.host}/serving-endpoints/x/invocations").status_code == 500
         assert httpx.post(f"{proxy.host}/serving-endpoints/x/invocations").status_code in {400, 401, 404}
@@ -295,7 +295,7 @@ def test_a_plan_is_for_the_requests_that_are_counted() -> None:
 
 
 def test_a_client_that_leaves_ends_the_request(workspace: LocalWorkspace) -> None:
-    with FaultProxy(workspace.host, [Mishap(comments_after=1)]) as proxy:
+    with FaultProxy(workspace.host, [Fault(comments_after=1)]) as proxy:
         for chunk in _llm(proxy, workspace).stream(QUESTION):
             assert chunk.id
             assert proxy.open_connections == 1
@@ -307,7 +307,7 @@ def test_a_client_that_leaves_ends_the_request(workspace: LocalWorkspace) -> Non
 
 
 async def test_an_async_client_that_leaves_ends_the_request(workspace: LocalWorkspace) -> None:
-    with FaultProxy(workspace.host, [Mishap(comments_after=1)]) as proxy:
+    with FaultProxy(workspace.host, [Fault(comments_after=1)]) as proxy:
         async with aclosing(cast("AsyncGenerator[Any, None]", _llm(proxy, workspace).astream(QUESTION))) as chunks:
             assert (await anext(chunks)).id
             assert proxy.open_connections == 1
@@ -322,14 +322,14 @@ async def test_an_async_client_that_leaves_ends_the_request(workspace: LocalWork
 )
 def test_a_plan_that_means_nothing_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):
-        Mishap(**wrong)
+        Fault(**wrong)
 
 
 def test_what_is_no_proxy_is_refused() -> None:
     with pytest.raises(ValueError, match="is no address"):
         FaultProxy("workspace.example")
     with pytest.raises(ValueError, match="401 or 403"):
-        Mishap.invalid_token(status=404)
+        Fault.invalid_token(status=404)
     proxy = FaultProxy("http://127.0.0.1:1")
     with pytest.raises(RuntimeError, match="not running"):
         _ = proxy.host
