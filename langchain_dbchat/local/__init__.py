@@ -13,7 +13,7 @@ no code with the client, so that the two can disagree.
 * ``surfaces/``: one folder for each API, with its checks and the shapes of its answers.
 * ``rule_model/``: what decides the answers, or an OpenAI-compatible server in its place.
 * ``faults/``: what can go wrong on purpose, and a proxy that makes it happen.
-* ``families``, ``models``: what is true of each model; its shapes and its refusals follow from that.
+* ``families``, ``models``, ``endpoints``: what is true of each model, and which endpoint serves it.
 
 A `FaultProxy` in front of it, or of any other host, makes faults happen by plan.
 """

@@ -14,6 +14,7 @@ from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings, errors
 from langchain_dbchat.local import LocalWorkspace
+from langchain_dbchat.local.faults.named import NAMED
 
 MODEL = "databricks-gemini-3-5-flash"
 WORDS = {"choices": [{"index": 0, "delta": {"content": "Hi."}, "finish_reason": "stop"}]}
@@ -51,6 +52,11 @@ def test_every_named_fault_is_understood(call: Way, name: str, workspace: LocalW
     assert type(caught.value) is kind
     assert words in caught.value.message
     assert call(llm, "Hello!").text
+
+
+def test_no_named_fault_is_left_out() -> None:
+    elsewhere = {"rate_limit", "expired_token", "unknown_token", "login_page"}  # test_fault_proxy.py
+    assert FAULTS.keys() | elsewhere == NAMED.keys()
 
 
 def test_a_fault_without_a_name(workspace: LocalWorkspace) -> None:

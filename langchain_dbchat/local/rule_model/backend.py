@@ -111,6 +111,7 @@ class Backend:
             body["max_tokens"] = request.max_tokens
         if request.tools:
             body["tools"] = [{"type": "function", "function": tool["function"]} for tool in request.tools]
+        if request.tools and request.tool_choice != "auto":
             body["tool_choice"] = request.tool_choice
         return body
 

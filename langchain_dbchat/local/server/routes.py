@@ -14,7 +14,7 @@ from langchain_dbchat.local.surfaces import SURFACES
 from langchain_dbchat.local.surfaces.surface import InferenceRequest, json_response
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -29,15 +29,15 @@ FAULT = "dbchat.fault"
 logger = logging.getLogger(__name__)
 
 
-def create_app(services: Services, identity: Identity) -> Starlette:
+def create_app(services: Services, identity: Identity, surfaces: Sequence[Surface] = SURFACES) -> Starlette:
     """All routes, as an ASGI app."""
     inference = [
-        Route(path, _inference(services, entry, surface), methods=["POST"])
-        for surface in SURFACES
+        Route(path, _inference(services, entry, [surface]), methods=["POST"])
+        for surface in surfaces
         for path, entry in surface.paths.items()
     ]
     inference.append(
-        Route("/serving-endpoints/{name}/invocations", _inference(services, "path", None), methods=["POST"])
+        Route("/serving-endpoints/{name}/invocations", _inference(services, "path", surfaces), methods=["POST"])
     )
     return Starlette(
         routes=[*inference, *_control_plane(services), *_sign_in(identity)],
@@ -45,17 +45,16 @@ def create_app(services: Services, identity: Identity) -> Starlette:
     )
 
 
-def _inference(services: Services, entry: EntryPoint, surface: Surface | None) -> Handler:
-    """The handler of one path; without a surface, the endpoint decides which one answers."""
+def _inference(services: Services, entry: EntryPoint, surfaces: Sequence[Surface]) -> Handler:
+    """The handler of one path; of several surfaces, the kind of model behind the endpoint decides which one answers."""
 
     async def handle(request: Request) -> Response:
         name = request.path_params.get("name")
         incoming = InferenceRequest(services, entry, await request.body(), name, request.scope.get(FAULT))
-        chosen = surface
-        if chosen is None:
-            _, served, _ = incoming.resolved
-            chosen = next(one for one in SURFACES if one.invocations is type(served))
-        return await chosen.answer(incoming)
+        if len(surfaces) == 1:
+            return await surfaces[0].answer(incoming)
+        _, served, _ = incoming.resolved
+        return await next(one for one in surfaces if one.invocations is type(served)).answer(incoming)
 
     return handle
 

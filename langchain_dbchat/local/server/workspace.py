@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from langchain_dbchat.local.endpoints import EndpointRegistry
 from langchain_dbchat.local.faults.fault import Fault
 from langchain_dbchat.local.faults.plan import FaultPlan
 from langchain_dbchat.local.rule_model.backend import Backend
-from langchain_dbchat.local.server.endpoints import EndpointRegistry
 from langchain_dbchat.local.server.identity import Identity
 from langchain_dbchat.local.server.middleware import Middleware, RecordedRequest
 from langchain_dbchat.local.server.routes import create_app

@@ -22,9 +22,9 @@ from langchain_dbchat.local.rule_model.reasoning_signer import ReasoningSigner
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+    from langchain_dbchat.local.endpoints import EndpointRegistry, Served
     from langchain_dbchat.local.faults.fault import Fault
     from langchain_dbchat.local.rule_model.backend import Backend
-    from langchain_dbchat.local.server.endpoints import EndpointRegistry, Served
 
 EntryPoint = Literal["path", "openai", "gateway"]
 """How a request came in: ``/serving-endpoints/{name}/invocations``, the OpenAI-shaped paths, the AI gateway."""
@@ -66,7 +66,7 @@ class InferenceRequest:
         name = self.name if self.entry == "path" else body.get("model")
         if not isinstance(name, str):
             raise plain(400, "BAD_REQUEST", "Bad request: model is required")
-        served = self.services.registry.find(name, self.entry)
+        served = self.services.registry.find(name, on_gateway=self.entry == "gateway")
         if served is None:
             raise endpoint_not_found()
         return name, served, body

@@ -109,6 +109,14 @@ def test_what_only_the_family_knows_stays_here(send: Any) -> None:
     assert Upstream.seen[-1]["max_tokens"] == 7
 
 
+def test_the_choice_of_a_tool_is_passed_on(send: Any) -> None:
+    tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+    for choice, sent in (("required", "required"), ("auto", None), (None, None)):
+        send("glm-5-2", [{"content": "x"}], tools=[tool], tool_choice=choice, stop="END", temperature=0.5)
+        assert Upstream.seen[-1].get("tool_choice") == sent
+        assert (Upstream.seen[-1]["stop"], Upstream.seen[-1]["temperature"]) == (["END"], 0.5)
+
+
 def test_it_is_as_strict_as_ever(send: Any) -> None:
     before = len(Upstream.seen)
     assert send("claude-sonnet-4-6", [], seed=1).status_code == 400

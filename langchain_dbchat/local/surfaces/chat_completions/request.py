@@ -91,7 +91,7 @@ class ChatRequestBody:
             endpoint=self.endpoint,
             messages=self.messages,
             tools=self.tools,
-            tool_choice=self.body.get("tool_choice", "auto"),
+            tool_choice=self.body.get("tool_choice") or "auto",
             response_format=self.body.get("response_format") or {},
             stop=[stop] if isinstance(stop, str) else list(stop or []),
             max_tokens=self.max_tokens,

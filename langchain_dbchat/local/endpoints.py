@@ -9,7 +9,6 @@ from langchain_dbchat.local.models import CHAT, EMBEDDING, ServedEmbedder, Serve
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_dbchat.local.surfaces.surface import EntryPoint
 
 Served = ServedModel | ServedEmbedder
 
@@ -43,9 +42,9 @@ class EndpointRegistry:
                 )
             self.endpoints[name] = known[short]
 
-    def find(self, name: str, entry: EntryPoint) -> Served | None:
+    def find(self, name: str, *, on_gateway: bool) -> Served | None:
         """What an endpoint serves; only the gateway knows ``system.ai`` names (docs/wire.md, 1.2)."""
-        if entry == "gateway" and name.startswith("system.ai."):
+        if on_gateway and name.startswith("system.ai."):
             name = "databricks-" + name.removeprefix("system.ai.")
         return self.endpoints.get(name)
 
