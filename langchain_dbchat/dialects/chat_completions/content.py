@@ -183,7 +183,10 @@ def write_block(block: NeutralBlock, family: Family, where: str) -> Part:
 def _why_not(block: NeutralBlock) -> str:
     if isinstance(block, ProviderBlock) and block.fault:
         return block.fault
-    kind = block.kind if isinstance(block, ProviderBlock) else getattr(block, "written", {}).get("type")
+    if isinstance(block, ProviderBlock):
+        kind = block.kind if block.kind or block.wrapped else block.value.get("type")
+    else:
+        kind = getattr(block, "written", {}).get("type")
     return (
         f"a content block of type {kind!r} cannot be sent to a chat-completions endpoint. "
         f"Supported types: {', '.join(CONTENT_TYPES)}."
@@ -263,9 +266,9 @@ def _file(block: MediaBlock, where: str) -> Part:
     data = block.data if block.data is not None and not block.mime_type else _url_of(block, where)
     if block.data is None and not data.startswith("data:"):
         raise UnsupportedContentError(f"{where}: a file cannot be sent as a URL; send it as 'base64' and 'mime_type'.")
-    mime_type = block.mime_type or data.partition(";")[0]
-    suffix = mime_type.rpartition("/")[2] if "/" in mime_type else "bin"
-    return {"type": "file", "file": {"filename": block.name or f"document.{suffix or 'bin'}", "file_data": data}}
+    mime_type = data[len("data:") :].partition(";")[0] if data.startswith("data:") else ""
+    suffix = mime_type.rpartition("/")[2] or "bin"
+    return {"type": "file", "file": {"filename": block.name or f"document.{suffix}", "file_data": data}}
 
 
 def _audio_format(block: MediaBlock) -> str:

@@ -99,6 +99,6 @@ def remaining(fields: Block, read: frozenset[str]) -> dict[str, Any]:
         if key not in read
         and key not in _NOT_CONTENT
         and value is not None
-        and value != []
+        and not (isinstance(value, list) and not value)
         and not (key == "id" and own_id(fields) is None)
     }

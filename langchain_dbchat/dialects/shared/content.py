@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -80,8 +81,8 @@ def read_block(block: str | Block) -> Iterator[NeutralBlock]:
     if isinstance(block, str):
         yield TextBlock(block)
         return
-    inner = unwrapped(block)
     wrapped = block.get("type") == "non_standard"
+    inner = unwrapped(block) if wrapped else block
     if inner is not block:
         around = {key: value for key, value in block.items() if key not in {"type", "value", "id", "index"}}
         inner = {**around, **inner} if around else inner
@@ -95,7 +96,8 @@ def read_block(block: str | Block) -> Iterator[NeutralBlock]:
     elif kind in _RESULTS:
         yield _read_result(inner)
     elif kind in _READERS:
-        yield _READERS[kind](inner)
+        record = _READERS[kind](inner)
+        yield replace(record, wrapped=True) if wrapped and isinstance(record, ProviderBlock) else record
     else:
         yield ProviderBlock(None if inner is block and wrapped else kind, inner, wrapped=wrapped)
 
@@ -174,7 +176,7 @@ def _read_json(block: Block) -> TextBlock | ProviderBlock:
 
 def _read_medium(block: Block, kind: Kind) -> NeutralBlock:
     fields = flattened(block)
-    key = next((key for key in _HOLDERS if isinstance(fields.get(key), Mapping)), "")
+    key = next((key for key in _HOLDERS if key in fields and isinstance(fields[key], Mapping)), "")
     inner = mapping_of(fields, key)
     if block["type"] in {"audio_url", "video_url"} and key != block["type"]:
         return _faulty(block, f"a {block['type']!r} block needs a mapping under {block['type']!r}.")
@@ -182,11 +184,11 @@ def _read_medium(block: Block, kind: Kind) -> NeutralBlock:
         key, inner = "image_url", {"url": fields["image_url"]}
     if block["type"] == "image_url" and not isinstance(inner.get("url"), str):
         return _faulty(block, "an 'image_url' block needs {'url': '...'} under 'image_url'.")
-    said = {**{name: value for name, value in fields.items() if name != key}, **inner}
+    said = {**{name: value for name, value in fields.items() if name != key}, **inner} if key else fields
     url, data, mime_type = _located(said, key)
     name = next((name for name in ("filename", "name", "title") if isinstance(said.get(name), str)), "")
     file_id = fields.get("id") if fields.get("source_type") == "id" else said.get("file_id")
-    if not key or key == "source":
+    if key not in {"input_audio", "file", block["type"]}:  # those are a server's to check
         if url is None and data is None and not file_id:
             return _faulty(block, f"a {block['type']!r} block needs a 'url', or 'base64' and 'mime_type'.")
         if data is not None and not mime_type and "file_data" not in said:

@@ -110,7 +110,8 @@ def read_reasoning(block: Mapping[str, Any]) -> Iterator[ReasoningBlock]:
         yield _read_bedrock(block)
     elif kind in _FOREIGN_REASONING:
         text = block.get("thinking") or ""
-        yield ReasoningBlock(text, block.get("signature"), block.get("data"), extras=remaining(block, _READ))
+        rest = remaining(flattened(block), _READ)
+        yield ReasoningBlock(text, block.get("signature"), block.get("data"), extras=rest)
     else:
         fields = flattened(block)
         entries = next((fields[key] for key in ("summary", "content") if fields.get(key)), fields.get("summary"))
@@ -142,7 +143,8 @@ def _read_bedrock(block: Mapping[str, Any]) -> ReasoningBlock:
     said = inner if isinstance(inner, Mapping) else {"text": inner}
     data = said.get("redactedContent")
     said = mapping_of(said, "reasoningText") or said
-    return ReasoningBlock(said.get("text") or "", said.get("signature"), data, extras=remaining(block, _READ))
+    rest = remaining(flattened(block), _READ)
+    return ReasoningBlock(said.get("text") or "", said.get("signature"), data, extras=rest)
 
 
 def write_reasoning(entries: Iterable[ReasoningBlock]) -> Iterator[dict[str, Any]]:
