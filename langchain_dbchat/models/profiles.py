@@ -1,17 +1,15 @@
-"""Capabilities that we report, one row per model that Databricks itself serves.
+"""The LangChain profiles of the models that Databricks itself serves: one row for each model.
 
-A LangChain model profile is read by others: `create_agent` takes the provider's own structured output from it,
-`SummarizationMiddleware` its fractions of the context window. The client itself acts on `families` alone. So a profile
-may lag behind the service without breaking a call, and what is not known is left out of it, never guessed: an absent
-key says "ask the documentation", a False says "no".
-
-``structured_output`` is narrower than "knows JSON schema". An agent that takes it sends a ``response_format`` together
-with its tools, and may stream. Claude refuses that, GLM 5.2 answers it without ever calling a tool, and Gemini before 3
-knows no schema beside tools; they are False, which leaves the agent with a schema as a tool.
-
-Sources, as of November 2026: Databricks' pages on supported models, reasoning and structured outputs; LiteLLM 1.106.2
-(October 2026) for exact limits; calls measured on the service in August 2026. Where they contradict each other, the
-fact is left out. PDFs are documented for no model in particular. Audio and video are documented for Gemini alone.
+Rule 1. LangChain reads a profile (`create_agent` for the provider's structured output, `SummarizationMiddleware` for
+the size of the context window); this package itself reads only `families`. So an outdated profile does not break a
+call.
+Rule 2. What is not known is left out and never guessed: a missing key means "not documented", False means "no".
+Rule 3. ``structured_output`` means more than support of JSON schemas, because an agent then sends a ``response_format``
+together with its tools, and may stream. Claude refuses that, GLM 5.2 never calls a tool then, and Gemini before 3 does
+not accept a schema together with tools. Their value is False, so that an agent sends the schema as a tool.
+Rule 4. If sources contradict each other, the value is left out. Sources, as of November 2026: Databricks' pages on
+supported models, reasoning and structured outputs; LiteLLM 1.106.2 (October 2026) for exact limits; calls measured on
+the service in August 2026. They do not document PDFs for a particular model, and audio and video for Gemini only.
 """
 
 from __future__ import annotations
@@ -25,35 +23,35 @@ if TYPE_CHECKING:
 
 
 class _ProfileRow(NamedTuple):
-    """What is known about one model; None and ``?`` stand for what is not."""
+    """What is known about one model; None and ``?`` mean not known."""
 
     model: str
-    """Its name without ``databricks-`` or ``system.ai.``."""
+    """The name without ``databricks-`` or ``system.ai.``."""
 
     context: int | None
-    """Most input tokens."""
+    """Maximum number of input tokens."""
 
     output: int | None
-    """Most output tokens."""
+    """Maximum number of output tokens."""
 
     inputs: str
-    """What it reads besides text: ``image``, ``audio``, ``video``, or ``text`` for nothing else. What is not listed is
-    not accepted; after a ``?`` it is not known."""
+    """Accepted inputs besides text: ``image``, ``audio``, ``video``, or ``text`` for text only. What is not listed is
+    not accepted or, with a ``?``, not known."""
 
     tools: Literal["forced", "unforced", "yes", "no", "?"]
-    """Whether it calls tools, and whether it can be forced to; ``yes`` where forcing is not known to work."""
+    """Whether it calls tools, and whether it can be forced to; ``yes`` if it is not known whether it can be forced."""
 
     schema: bool | None
-    """Whether it keeps to a JSON schema while it has tools and streams."""
+    """Whether it follows a JSON schema while tools are bound and the answer is streamed."""
 
     reasoning: str
-    """``no``, ``yes`` (it reasons, without levels), ``?``, or its effort levels with a star at the default."""
+    """``no``, ``yes`` (it reasons, without levels), ``?``, or its effort levels, the default with a star."""
 
     temperature: bool | None
-    """Whether it takes a temperature."""
+    """Whether it accepts a temperature."""
 
     status: Literal["active", "preview", "retired"] = "active"
-    """Where it is in its life; endpoints of a retired model answer no more."""
+    """The phase of its life cycle; endpoints of a retired model do not answer any more."""
 
     image_output: bool = False
     """Whether it answers with images."""
@@ -146,13 +144,13 @@ _PREFIXES = ("databricks-", "system.ai.")
 
 
 def profile_of(model: str) -> ModelProfile | None:
-    """Report what a model can do.
+    """Return the profile of a model.
 
     Args:
         model: Name of the serving endpoint (``databricks-*``) or model service (``system.ai.*``).
 
     Returns:
-        A new profile, which the caller may change; None for a name that Databricks did not give, or that is not known.
+        A new profile, which the caller may change; None if the name is unknown or not one of Databricks.
     """
     for prefix in _PREFIXES:
         row = _BY_MODEL.get(model.removeprefix(prefix)) if model.startswith(prefix) else None
@@ -183,7 +181,7 @@ def _add_outputs(profile: ModelProfile, row: _ProfileRow) -> None:
     if row.output is not None:
         profile["max_output_tokens"] = row.output
     if not row.image_output:
-        profile["text_outputs"] = True  # The image models are documented by the images in their answers.
+        profile["text_outputs"] = True  # for the image models, only the images in their answers are documented
     profile["image_outputs"] = row.image_output
     if row.temperature is not None:
         profile["temperature"] = row.temperature
