@@ -1,1 +1,1 @@
-"""Where requests go and who sends them: worked out once, then kept."""
+"""Resolve where requests go and who signs them, and cache the result."""

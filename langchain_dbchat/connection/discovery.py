@@ -1,18 +1,18 @@
-"""Ask the workspace what is behind a serving endpoint, for ``family="discover"``.
+"""Read from the workspace which model a serving endpoint serves, for ``family="discover"``.
 
 An endpoint's own name is free text; the workspace knows the served entity
-(https://docs.databricks.com/api/workspace/servingendpoints/get). The question is one ``GET`` before the first call, and
-its answer is kept for the process.
+(https://docs.databricks.com/api/workspace/servingendpoints/get). The lookup is one ``GET`` before the first call, and
+its result is cached for the process.
 
-Rule 1. One question per endpoint is under way; other calls of that endpoint wait for its answer, and no call waits for
-the question of another endpoint or host.
-Rule 2. A call waits for another call's question as long as its own timeout for the first event permits.
-Rule 3. A refusal (403, 404) is an answer that stays: who may query an endpoint need not be allowed to look at it. The
-endpoint is then treated like any other that says nothing about itself, and the user is told.
-Rule 4. A failure that may pass leaves the question open for the next call; calls that waited do not ask once more.
-Rule 5. If the call that asks is cancelled, or nobody knows who it is (401), one of those that wait asks instead.
+Rule 1. Only one lookup per endpoint runs at a time. Other calls of that endpoint wait for its result; no call waits for
+the lookup of another endpoint or host.
+Rule 2. A call waits for another call's lookup no longer than its own timeout for the first event.
+Rule 3. A refusal (403, 404) is a final result, because a user may be allowed to query an endpoint but not to view it.
+The endpoint then gets the family of an unknown model, and the user is warned.
+Rule 4. After a transient failure the next call repeats the lookup; calls that waited for it do not.
+Rule 5. If the call that runs the lookup is cancelled or not authenticated (401), one of the waiting calls runs it.
 
-`_plan` decides; `discover` and `adiscover` send and wait for it.
+`_plan` decides; `discover` and `adiscover` send the request and wait.
 """
 
 from __future__ import annotations
@@ -53,21 +53,21 @@ if TYPE_CHECKING:
     Steps = Generator["Request | _Wait", Any, None]
 
 DISCOVER = "discover"
-"""The value of ``family=`` that asks the workspace."""
+"""The value of ``family=`` that reads the family from the workspace."""
 
 _Key = tuple[str, str]
 
 
 class _End(NamedTuple):
-    """How a question ended: answered, failed, or abandoned so that somebody else asks."""
+    """How a lookup ended: successful, failed, or abandoned, so that another call runs it."""
 
     error: DatabricksError | None = None
     is_abandoned: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Question:
-    """A question under way: who asks, and the future that those who wait look at."""
+class _Lookup:
+    """A running lookup: the thread and event loop that run it, and the future that other calls wait for."""
 
     thread: int
     loop: AbstractEventLoop | None
@@ -75,33 +75,33 @@ class _Question:
 
 
 class _Wait(NamedTuple):
-    """The effect "wait for somebody else's question", for so many seconds."""
+    """The effect "wait for another call's lookup", for a number of seconds."""
 
-    question: _Question
+    lookup: _Lookup
     seconds: float | None
 
 
-_asking: dict[_Key, _Question] = {}  # changed by `setdefault` and by the one who asks, so it needs no lock
+_running: dict[_Key, _Lookup] = {}  # no lock: changed by `setdefault` and by the call that runs the lookup
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-    os.register_at_fork(after_in_child=_asking.clear)  # nobody in the child will end the parent's questions
+    os.register_at_fork(after_in_child=_running.clear)  # the parent's lookups never end in the child
 
 
 def discovered(address: str, endpoint: str) -> str | None:
-    """Return the family that was found behind an endpoint.
+    """Return the family that the workspace reported for an endpoint.
 
     Args:
         address: Where it is, as `Session.address` writes it.
         endpoint: The endpoint's name.
 
     Returns:
-        The row's name, or None if nobody has asked yet.
+        The row's name, or None before the lookup.
     """
     return endpoint_of(address, endpoint).family
 
 
 def discover(session: Session, endpoint: str) -> None:
-    """Ask the workspace what is behind an endpoint, unless that is known.
+    """Look up the family of an endpoint, unless it is known.
 
     Args:
         session: The connection.
@@ -120,7 +120,7 @@ async def adiscover(session: Session, endpoint: str) -> None:
         session: The connection.
         endpoint: The endpoint's name.
     """
-    import asyncio  # noqa: PLC0415  # sync programs never load it for us
+    import asyncio  # noqa: PLC0415  # sync programs do not need it
 
     with closing(_plan(session, endpoint, asyncio.get_running_loop())) as plan:
         effect = next(plan, None)
@@ -129,7 +129,7 @@ async def adiscover(session: Session, endpoint: str) -> None:
 
 
 def _next(plan: Steps, outcome: Reply | _End | DatabricksError | None) -> Request | _Wait | None:
-    """Tell the plan what came of its last effect, and get the next one; None at its end."""
+    """Send the plan the outcome of its last effect, and return the next effect; None at its end."""
     try:
         return plan.throw(outcome) if isinstance(outcome, DatabricksError) else plan.send(outcome)
     except StopIteration:
@@ -137,21 +137,21 @@ def _next(plan: Steps, outcome: Reply | _End | DatabricksError | None) -> Reques
 
 
 def _plan(session: Session, endpoint: str, loop: AbstractEventLoop | None) -> Steps:
-    """Decide who asks and who waits, and for how long."""
+    """Decide whether this call runs the lookup or waits for another one, and for how long."""
     key, record = (session.address, endpoint), endpoint_of(session.address, endpoint)
-    own = _Question(threading.get_ident(), loop)
-    own.ended.set_running_or_notify_cancel()  # a waiting task that is cancelled must not cancel it
-    patience = session.channel.timeouts.first_event
-    deadline = None if patience is None else time.monotonic() + patience
+    own = _Lookup(threading.get_ident(), loop)
+    own.ended.set_running_or_notify_cancel()  # so a cancelled task that waits for it cannot cancel it
+    timeout = session.channel.timeouts.first_event
+    deadline = None if timeout is None else time.monotonic() + timeout
     while record.family is None:
         other = _join(key, own)
         if other is None:
-            yield from _ask(session, endpoint, own)
+            yield from _look_up(session, endpoint, own)
             return
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         end: _End | None = yield _Wait(other, left)
         if end is None:
-            _warn(endpoint, f"Another call has asked, and there was no answer within {patience:g} s.")
+            _warn(endpoint, f"Another call reads it, and had no answer within {timeout:g} s.")
             return
         if end.error is not None:
             _warn(endpoint, str(end.error))
@@ -159,26 +159,26 @@ def _plan(session: Session, endpoint: str, loop: AbstractEventLoop | None) -> St
             return
 
 
-def _join(key: _Key, own: _Question) -> _Question | None:
-    """Find the question to wait for; None if the caller has to ask."""
-    other = _asking.setdefault(key, own)
+def _join(key: _Key, own: _Lookup) -> _Lookup | None:
+    """Return the lookup to wait for; None if the caller has to run it."""
+    other = _running.setdefault(key, own)
     if other is own:
         return None
     is_dead = other.loop is not None and other.loop.is_closed()
-    # A sync call on the thread of the event loop that asks would wait for itself.
+    # A sync call on the thread of the event loop that runs the lookup would wait for itself.
     blocks_itself = own.loop is None and other.loop is not None and other.thread == own.thread
     if is_dead:
-        _asking[key] = own
+        _running[key] = own
     return None if is_dead or blocks_itself else other
 
 
-def _ask(session: Session, endpoint: str, own: _Question) -> Steps:
-    """Ask, keep the answer, and wake those who wait."""
+def _look_up(session: Session, endpoint: str, own: _Lookup) -> Steps:
+    """Run the lookup, store its result, and wake the waiting calls."""
     key, end = (session.address, endpoint), _End(is_abandoned=True)
     record = endpoint_of(*key)
     try:
-        if record.family is None:  # otherwise another question has ended since the caller looked
-            reply: Reply = yield _question(session.workspace, endpoint)
+        if record.family is None:  # otherwise another lookup has ended since the caller checked
+            reply: Reply = yield _lookup_request(session.workspace, endpoint)
             record.family = _read(reply.body or b"{}", session, endpoint)
         end = _End()
     except DatabricksError as error:
@@ -188,8 +188,8 @@ def _ask(session: Session, endpoint: str, own: _Question) -> Steps:
             end = _End(error)
         _warn(endpoint, str(error))
     finally:
-        if _asking.get(key) is own:
-            del _asking[key]
+        if _running.get(key) is own:
+            del _running[key]
         own.ended.set_result(end)
 
 
@@ -208,31 +208,31 @@ async def _apost(session: Session, request: Request) -> Reply | DatabricksError:
 
 
 def _wait(effect: _Wait) -> _End | None:
-    """Wait in a thread; None when out of patience."""
-    concurrent.futures.wait([effect.question.ended], timeout=effect.seconds)
-    return effect.question.ended.result() if effect.question.ended.done() else None
+    """Wait in a thread; return None after the timeout."""
+    concurrent.futures.wait([effect.lookup.ended], timeout=effect.seconds)
+    return effect.lookup.ended.result() if effect.lookup.ended.done() else None
 
 
 async def _await(effect: _Wait) -> _End | None:
-    """Wait in a task; None when out of patience."""
-    import asyncio  # noqa: PLC0415  # loaded by whoever calls this
+    """Wait in a task; return None after the timeout."""
+    import asyncio  # noqa: PLC0415  # the caller has loaded it
 
-    ended = asyncio.wrap_future(effect.question.ended)
+    ended = asyncio.wrap_future(effect.lookup.ended)
     try:
         done, _ = await asyncio.wait({ended}, timeout=effect.seconds)
     finally:
-        ended.cancel()  # ours alone: its loop may be closed by the time the answer comes
+        ended.cancel()  # the loop of this wrapper may be closed before the lookup ends
     return ended.result() if done else None
 
 
 def _warn(endpoint: str, reason: str) -> None:
     warn(
-        f"The workspace did not say what is behind {endpoint!r}, so its family is taken for {GENERIC.name!r}; "
-        f"name it with family=... instead. {reason}"
+        f"The workspace did not say what is behind {endpoint!r}, so the family {GENERIC.name!r} is used. Name the "
+        f"family with family=... instead. {reason}"
     )
 
 
-def _question(workspace: Workspace, endpoint: str) -> Request:
+def _lookup_request(workspace: Workspace, endpoint: str) -> Request:
     from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
 
     url = f"{workspace.origin}/api/2.0/serving-endpoints/{quote(endpoint, safe='')}"
@@ -240,31 +240,31 @@ def _question(workspace: Workspace, endpoint: str) -> Request:
 
 
 def _read(body: bytes, session: Session, endpoint: str) -> str:
-    """Find the family in an answer."""
+    """Return the family that a description of an endpoint shows."""
     try:
         answer = from_json(body)
     except ValueError:
         raise MalformedResponseError(
-            "Its description is not JSON.", endpoint=endpoint, host=session.workspace.host
+            "The description of the endpoint is not JSON.", endpoint=endpoint, host=session.workspace.host
         ) from None
     return next(filter(None, map(_family, _names(answer))), GENERIC.name)
 
 
 def _names(answer: Any) -> list[str]:
-    """List the names that the served entities go by."""
+    """List the names of the served entities."""
     config = answer.get("config") if isinstance(answer, Mapping) else None
     entities = config.get("served_entities") if isinstance(config, Mapping) else None
     names: list[str] = []
     for entity in entities if isinstance(entities, list) else []:
         if isinstance(entity, Mapping):
-            for holder in (entity.get("foundation_model"), entity.get("external_model"), entity):
-                if isinstance(holder, Mapping):
-                    names += [name for key in ("name", "entity_name") if isinstance(name := holder.get(key), str)]
+            for record in (entity.get("foundation_model"), entity.get("external_model"), entity):
+                if isinstance(record, Mapping):
+                    names += [name for key in ("name", "entity_name") if isinstance(name := record.get(key), str)]
     return names
 
 
 def _family(name: str) -> str | None:
-    """Find the row of a model by any of its names: ``system.ai.claude-sonnet-4-5``, ``claude-3.7``, ``gpt-5.2``."""
+    """Return the row of a model for any of its names: ``system.ai.claude-sonnet-4-5``, ``claude-3.7``, ``gpt-5.2``."""
     plain = re.sub(r"[._\s]+", "-", name.lower()).removeprefix("system-ai-").removeprefix("databricks-")
     row = family_of(f"databricks-{plain}").name
     return None if row == GENERIC.name else row

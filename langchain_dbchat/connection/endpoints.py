@@ -1,14 +1,14 @@
-"""What this process knows of each endpoint: one record for each, and one way to forget it.
+"""What this process has learned about each endpoint: one record per endpoint.
 
-An endpoint's name is free text, and models change behind it. What its answers show is kept for all models of the
-process that call it.
+An endpoint's name is free text, and its model can be replaced. So the client learns from the endpoint's answers; all
+models of the process share what was learned.
 
-Rule 1. A record belongs to one address with its path, one workspace and one endpoint, because a host may front several
-tenants.
-Rule 2. A lesson (a field that the endpoint has refused) ends after `LIFETIME` seconds, because models change behind an
-endpoint.
-Rule 3. Records are changed by single assignments of new values: threads may lose a lesson, which is then learned again,
-but never see half of one.
+Rule 1. The key of a record is the address with its path, the workspace and the endpoint, because one host may serve
+several workspaces.
+Rule 2. A lesson (a field that the endpoint has refused) expires after `LIFETIME` seconds, because the model of an
+endpoint can be replaced.
+Rule 3. Records are changed by single assignments of new values. Concurrent threads may lose a lesson, which is then
+learned again, but never see an incomplete one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 LIFETIME = 3600.0
-"""Seconds after which a lesson ends."""
+"""Seconds after which a lesson expires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ class RequestLimit:
 
 @dataclass(slots=True, eq=False)
 class Endpoint:
-    """What is known of one endpoint.
+    """What has been learned about one endpoint.
 
     Attributes:
-        family: The row of the model that the workspace named; None as long as nobody has asked it.
+        family: The name of the model's row, as read from the workspace; None before the lookup.
         limit: The most that it takes in one request, as its refusals have shown; only ever lowered.
-        warnings: The warnings that were given about it, so that each is given once.
+        warnings: The warnings that were shown for it, so that each is shown once.
     """
 
     family: str | None = None
@@ -64,13 +64,13 @@ class Endpoint:
     _lessons: Mapping[str, float] = field(default_factory=dict)
 
     def lessons(self, clock: Callable[[], float] = time.monotonic) -> frozenset[str]:
-        """Return what the endpoint has refused.
+        """Return the lessons that have not expired.
 
         Args:
-            clock: Seconds of a clock that never goes back.
+            clock: Returns the seconds of a monotonic clock.
 
         Returns:
-            The names of fields.
+            The names of refused fields.
         """
         if not self._lessons:
             return frozenset()
@@ -78,18 +78,18 @@ class Endpoint:
         return frozenset(name for name, end in self._lessons.items() if now < end)
 
     def learn(self, lessons: frozenset[str], clock: Callable[[], float] = time.monotonic) -> None:
-        """Keep what the endpoint has refused, each new lesson for `LIFETIME` seconds.
+        """Replace the lessons; each new one expires after `LIFETIME` seconds.
 
         Args:
-            lessons: All that holds from now on.
-            clock: Seconds of a clock that never goes back.
+            lessons: All lessons from now on.
+            clock: Returns the seconds of a monotonic clock.
         """
         now = clock()
         known = {name: end for name, end in self._lessons.items() if now < end}
         self._lessons = {name: known.get(name, now + LIFETIME) for name in lessons}
 
     def is_new_warning(self, text: str) -> bool:
-        """Tell whether a warning was not given before, and note that it is given now.
+        """Return whether a warning is new, and record that it is shown.
 
         Args:
             text: The warning.
@@ -107,14 +107,14 @@ _endpoints: dict[tuple[str, str], Endpoint] = {}
 
 
 def endpoint_of(address: str, name: str) -> Endpoint:
-    """Get the record of an endpoint.
+    """Return the record of an endpoint.
 
     Args:
         address: Where it is, as `Session.address` writes it.
         name: The endpoint's name.
 
     Returns:
-        The record, which all who ask share.
+        The record, which all callers share.
     """
     key = (address, name)
     found = _endpoints.get(key)
@@ -122,5 +122,5 @@ def endpoint_of(address: str, name: str) -> Endpoint:
 
 
 def forget() -> None:
-    """Forget everything that was learned of all endpoints."""
+    """Delete the records of all endpoints."""
     _endpoints.clear()

@@ -1,12 +1,12 @@
-"""What each setting is, marked once where the setting is declared; every list of settings is derived from the marks.
+"""Mark each setting once, where it is declared; every list of settings is derived from the marks.
 
-Rule 1. A setting has one field and any number of other names. The constructor and a call take the same names.
-Rule 2. A setting of the connection that is not marked `per_call` raises when a call gives it, under each of its names.
-Rule 3. Keywords that the OpenAI client takes beside the body (``extra_headers``, ``extra_query``, ``extra_body``,
-``timeout``) are the same settings inside ``extra_body``, because databricks-langchain hands its ``extra_params`` to
-that client (databricks-langchain, ``chat_models.py``, ``_prepare_inputs``).
-Rule 4. A setting of the connection inside ``extra_body`` raises, because it would reach the request's body.
-Rule 5. None means the default, where a field takes no None (databricks-langchain's defaults are None).
+Rule 1. A setting has one field and any number of other names. The constructor and a call accept the same names.
+Rule 2. A setting of the connection that is not marked `per_call` raises in a call, under each of its names.
+Rule 3. Keywords that the OpenAI client accepts in addition to the body (``extra_headers``, ``extra_query``,
+``extra_body``, ``timeout``) have the same meaning inside ``extra_body``, because databricks-langchain passes its
+``extra_params`` to that client (databricks-langchain, ``chat_models.py``, ``_prepare_inputs``).
+Rule 4. A setting of the connection inside ``extra_body`` raises, because it would be sent in the request's body.
+Rule 5. If a field does not allow None, None means the default (databricks-langchain's defaults are None).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 Kind = Literal["wire", "who", "where", "how", "beside", ""]
-"""What a setting is: a field of the request's body, who calls, where requests go, how they are sent, what goes beside
-the body (headers, query parameters), or none of these."""
+"""The kind of a setting: a field of the request's body, who calls, where requests go, how they are sent, what is sent
+in addition to the body (headers, query parameters), or none of these."""
 
 NAMED = {"extra_headers": "default_headers"}
-"""Names that a call alone has for a field."""
+"""Other names of fields that are accepted in a call only."""
 
 COMPLETION_LIMIT = "max_completion_tokens"
-"""The other name of `max_tokens`. Which of the two a user gave is kept, because some endpoints take one alone."""
+"""The other name of `max_tokens`. The name that a user gave is kept, because some endpoints accept only one of them."""
 
 QUERY = "extra_query"
 """Query parameters of one call; `default_query` is the constructor's."""
@@ -44,7 +44,7 @@ ELSEWHERE: dict[str, tuple[frozenset[Any], str]] = {
     "use_ai_gateway_native_api": (frozenset({None, False}), "This class calls chat completions only."),
     "target_uri": (frozenset({None, "", "databricks"}), "Give profile=..., or workspace_client=..., instead."),
 }
-"""Settings of databricks-langchain without a field here: the values that change nothing, and what to do instead."""
+"""Settings of databricks-langchain that have no field here: the values that have no effect, and what to do instead."""
 
 _REQUEST = frozenset(
     {
@@ -73,7 +73,7 @@ _REQUEST = frozenset(
         QUERY,
     }
 )
-"""Request fields that are known without being settings, so that none of them is taken for a misspelled setting."""
+"""Request fields that are not settings, but are not misspelled settings either."""
 
 _SECRET_NAMES = frozenset(
     {
@@ -88,34 +88,34 @@ _SECRET_NAMES = frozenset(
         "secret",
     }
 )
-"""Names that other clients have for what signs a request, without their underscores."""
+"""Names of credentials in other clients, without their underscores."""
 
 _SECRET_ENDS = ("apikey", "accesstoken", "authtoken", "clientsecret", "secretkey", "databrickstoken")
-"""How such names end with a vendor's before them: ``openai_api_key``, ``azure_client_secret``."""
+"""Ends of such names that have a vendor's prefix: ``openai_api_key``, ``azure_client_secret``."""
 
-_CLOSE = 0.9
-"""How alike a name in a call has to be to a setting's for a slip: 'temprature' is 0.95 like 'temperature', the request
-field 'speed' 0.89 like 'seed'."""
+_SIMILAR = 0.9
+"""Similarity from which a name in a call counts as a misspelled setting: 'temprature' and 'temperature' have 0.95, the
+request field 'speed' and 'seed' 0.89."""
 
-_CLOSE_TO_CONNECTION = 0.82
-"""The same for settings of the connection, whose values must not reach a body: 'api_kye' is 0.83 like 'api_key'."""
+_SIMILAR_TO_CONNECTION = 0.82
+"""The same for settings of the connection, which must not reach a body: 'api_kye' and 'api_key' have 0.83."""
 
-_GUESS = 0.7
-"""The same for the constructor, which refuses the name in any case."""
+_SIMILAR_TO_FIELD = 0.7
+"""The same for the constructor, which refuses every unknown name."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What a setting is.
+    """The mark of one setting.
 
     Args:
         *names: Other names of the field.
-        kind: What it is.
+        kind: Its kind.
         per_call: Whether it may be given for one call.
-        secret: Whether its value may be a secret, or hold one.
-        variable: The environment variable that the secret is loaded from, where a dump of the model leaves it out.
+        secret: Whether its value may be or contain a secret.
+        variable: The environment variable from which a dumped model, which lacks the secret, loads it.
         shapes: Whether it shapes an answer although it is not a field of the body, so that a cache's key needs it.
-        shown: Whether a trace or a cache's key may show it.
+        shown: Whether a trace or a cache's key may contain it.
     """
 
     names: tuple[str, ...] = ()
@@ -129,7 +129,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Marks:
-    """The lists that the marks of a class make.
+    """The lists that are derived from the marks of a class.
 
     Attributes:
         aliases: Other names of fields, for the constructor.
@@ -138,14 +138,14 @@ class Marks:
         who: Fields that say who calls.
         where: Fields that say where requests go.
         connection: Fields that say who calls, where, and how.
-        session: Fields that a connection is made of.
+        session: Fields that a session is made from.
         how: Fields that say how a request is sent and may be given for one call.
         per_call: Fields that may be given for one call.
-        secret: Fields whose value may be or hold a secret.
-        way: Fields of the connection that may be given for one call and do not go into a request.
-        variables: The environment variables that secret fields are loaded from.
+        secret: Fields whose value may be or contain a secret.
+        way: Fields of the connection that may be given for one call and are not a part of the request.
+        variables: The environment variable of each secret field.
         shaping: Fields that shape an answer.
-        hidden: Fields that no trace and no cache's key shows.
+        hidden: Fields that traces and cache keys do not contain.
         no_none: Fields for which None means the default.
         fields: All fields.
     """
@@ -170,7 +170,7 @@ class Marks:
 
 @lru_cache(maxsize=64)
 def marks_of(cls: type[BaseModel]) -> Marks:
-    """Read the marks of a class.
+    """Return the lists that are derived from the marks of a class.
 
     Args:
         cls: A class whose fields are marked.
@@ -212,17 +212,17 @@ def _refuses_none(annotation: Any) -> bool:
 
 
 def field_named(marks: Marks, name: str, value: Any, *, call: bool) -> str:
-    """Find the field that a name stands for.
+    """Return the field that a name means.
 
     Args:
         marks: The marks of the class.
         name: The name, as the user gave it.
-        value: Its value: LangChain's own ``profile`` is a dict of what a model can do, a string names a profile of the
-            configuration file.
+        value: Its value: LangChain's own ``profile`` is a dict of a model's capabilities; a string is the name of a
+            profile in the configuration file.
         call: Whether it was given for a call.
 
     Returns:
-        The field's name, or the name itself if it is none of a field.
+        The field's name, or the given name if no field has it.
     """
     if name == "profile" and isinstance(value, str):
         return "config_profile"
@@ -230,15 +230,15 @@ def field_named(marks: Marks, name: str, value: Any, *, call: bool) -> str:
 
 
 def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the settings of a call: each by its field's name, none of the connection where it does not belong.
+    """Return the settings of a call by the names of their fields.
 
     Args:
         cls: The class of the model that is called.
-        called: The settings under any of their names; of two names of one field the later counts, because a call's
-            settings come after those that were bound.
+        called: The settings under any of their names. Of two names of one field the later one counts, because a
+            call's settings come after those that were bound.
 
     Returns:
-        A new dict. What stood inside ``extra_body`` and is a setting stands beside it.
+        A new dict. Settings that were given inside ``extra_body`` are moved out of it.
 
     Raises:
         ValueError: If a setting cannot be given for one call, or is misspelled.
@@ -261,7 +261,7 @@ def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, 
             settings.pop("max_tokens_name", None)
             if key == COMPLETION_LIMIT:
                 settings["max_tokens_name"] = key
-        settings.pop(name, None)  # the later of two names of one field stands where it was given
+        settings.pop(name, None)  # so the later of two names also takes the later position
         settings[name] = _plain(value) if name in marks.secret else value
     if fixed:
         raise ValueError(
@@ -272,7 +272,7 @@ def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, 
 
 
 def _with_beside(marks: Marks, settings: dict[str, Any]) -> dict[str, Any]:
-    """Take the settings out of ``extra_body``; those that stand beside it already go over them."""
+    """Move the settings out of ``extra_body``; settings that were given outside of it override them."""
     extra, beside = split_extra(marks, settings["extra_body"])
     if not beside:
         return settings
@@ -284,17 +284,17 @@ def _with_beside(marks: Marks, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def split_extra(marks: Marks, extra: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split what was given as ``extra_body`` into request fields and the settings that stand among them.
+    """Split the value of ``extra_body`` into request fields and settings.
 
     Args:
         marks: The marks of the class.
         extra: The value of ``extra_body``.
 
     Returns:
-        The request fields, and the settings by their fields' names.
+        The request fields, and the settings by the names of their fields.
 
     Raises:
-        ValueError: If a setting of the connection stands there that does not belong to a request.
+        ValueError: If it contains a setting of the connection.
     """
     body: dict[str, Any] = {}
     beside: dict[str, Any] = {}
@@ -318,15 +318,15 @@ def split_extra(marks: Marks, extra: Mapping[str, Any]) -> tuple[dict[str, Any],
 
 
 def check_params(marks: Marks, place: str, params: Mapping[str, Any]) -> None:
-    """Check that no setting of the connection stands among request fields.
+    """Check that request fields contain no setting of the connection.
 
     Args:
         marks: The marks of the class.
-        place: The field that holds them.
+        place: The field that contains them.
         params: The request fields.
 
     Raises:
-        ValueError: If one does.
+        ValueError: If they contain one.
     """
     for key, value in params.items():
         name = field_named(marks, key, value, call=True)
@@ -341,13 +341,13 @@ def _is_of_connection(marks: Marks, name: str) -> bool:
 def _misplaced(marks: Marks, place: str, key: str, name: str) -> ValueError:
     or_call = " or to the call" if name in marks.per_call and place == "extra_body" else ""
     return ValueError(
-        f"{place} holds {key!r}, which belongs to the connection and must not reach a request's body. Give it to the "
-        f"constructor{or_call}."
+        f"{place} contains {key!r}, which belongs to the connection and must not reach a request's body. Give it to "
+        f"the constructor{or_call}."
     )
 
 
 def _plain(value: Any) -> Any:
-    """Take a mapping out of the wrapping in which `bind` hides it."""
+    """Unwrap a mapping that `bind` has wrapped as a secret."""
     inner = value.get_secret_value() if hasattr(value, "get_secret_value") else value
     return value if isinstance(inner, str) else inner
 
@@ -367,14 +367,14 @@ def hidden(value: Any) -> Any:
 
 
 def refuse_elsewhere(name: str, value: Any) -> None:
-    """Take a setting of databricks-langchain that changes nothing, and refuse one that would.
+    """Raise for a setting of databricks-langchain, unless its value has no effect there.
 
     Args:
         name: The setting.
         value: Its value.
 
     Raises:
-        ValueError: If it asks for what it would change there.
+        ValueError: If the value has an effect there.
     """
     harmless, instead = ELSEWHERE[name]
     if not isinstance(value, (str, bool, type(None))) or value not in harmless:
@@ -382,18 +382,18 @@ def refuse_elsewhere(name: str, value: Any) -> None:
 
 
 def unknown_field(cls: type[BaseModel], name: str) -> ValueError:
-    """Make the error for a field that a class does not have: what was meant, if that can be guessed, and what it has.
+    """Return the error for a field that a class does not have; it suggests a similar name.
 
     Args:
         cls: The class.
-        name: What was given.
+        name: The given name.
 
     Returns:
         The error.
     """
     marks = marks_of(cls)
-    meant = closest(cls, name, _GUESS)
-    hint = f" Did you mean {meant!r}?" if meant else ""
+    similar = closest(cls, name, _SIMILAR_TO_FIELD)
+    hint = f" Did you mean {similar!r}?" if similar else ""
     places = [place for place in ("extra_body", "query_params", "documents_params") if place in marks.fields]
     request = " or ".join(f"{place}={{...}}" for place in places)
     return ValueError(
@@ -403,19 +403,19 @@ def unknown_field(cls: type[BaseModel], name: str) -> ValueError:
 
 
 def closest(cls: type[BaseModel], name: str, cutoff: float) -> str | None:
-    """Find the setting whose name is nearly this one.
+    """Return the setting with the most similar name.
 
     Args:
         cls: The class.
-        name: What was given.
-        cutoff: How alike they have to be, 0 to 1.
+        name: The given name.
+        cutoff: The least similarity, 0 to 1.
 
     Returns:
         One of the setting's names, or None.
     """
     marks = marks_of(cls)
-    names = {_squeezed(other): other for other in (*marks.fields, *marks.called, "profile")}
-    plain = _squeezed(name)
+    names = {_normalized(other): other for other in (*marks.fields, *marks.called, "profile")}
+    plain = _normalized(name)
     for spelled in dict.fromkeys((plain, plain.removeprefix("databricks"))):  # DATABRICKS_HOST is `host`
         found = difflib.get_close_matches(spelled, names, n=1, cutoff=cutoff)
         if found:
@@ -425,34 +425,34 @@ def closest(cls: type[BaseModel], name: str, cutoff: float) -> str | None:
 
 @lru_cache(maxsize=256)
 def _misspelled(cls: type[BaseModel], name: str) -> str | None:
-    meant = closest(cls, name, _CLOSE_TO_CONNECTION)
-    if meant is None:
+    similar = closest(cls, name, _SIMILAR_TO_CONNECTION)
+    if similar is None:
         return None
     marks = marks_of(cls)
-    if marks.called.get(meant, meant) in marks.connection:
-        return meant
-    return closest(cls, name, _CLOSE)
+    if marks.called.get(similar, similar) in marks.connection:
+        return similar
+    return closest(cls, name, _SIMILAR)
 
 
 def _refuse_misspelled(cls: type[BaseModel], name: str) -> None:
     if name in _REQUEST:
         return
-    meant = None if _squeezed(name) in _SECRET_NAMES else _misspelled(cls, name)
-    if meant is not None:
+    similar = None if _normalized(name) in _SECRET_NAMES else _misspelled(cls, name)
+    if similar is not None:
         raise ValueError(
-            f"There is no setting {name!r}. Did you mean {meant!r}? A request field of that very name goes into "
+            f"There is no setting {name!r}. Did you mean {similar!r}? A request field with exactly this name goes into "
             f"extra_body={{{name!r}: ...}}."
         )
     if _is_secret_name(name):
         raise ValueError(
-            f"{name!r} would go into the body of the request, and it looks like a secret. A token is given as token."
+            f"{name!r} would be sent in the body of the request, and it looks like a secret. Give a token as token=..."
         )
 
 
-def _squeezed(name: str) -> str:
+def _normalized(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
 
 
 def _is_secret_name(name: str) -> bool:
-    plain = _squeezed(name)
+    plain = _normalized(name)
     return plain in _SECRET_NAMES or plain.endswith(_SECRET_ENDS)

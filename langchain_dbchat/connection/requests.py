@@ -1,4 +1,4 @@
-"""Address the requests of a model, and pick the row of the model that they reach."""
+"""Address the requests of a model, and choose the row of the model that receives them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from langchain_dbchat.routing.routes import Paths
     from langchain_dbchat.transport.exchange import Request
 
-_MEASURED = frozenset({"workspace", "gateway"})
-"""The kinds of addresses that have a documented limit of a request's size."""
+_SIZE_LIMITED = frozenset({"workspace", "gateway"})
+"""The kinds of addresses with a documented maximum size of a request."""
 
 
 def family_for(settings: DatabricksConnection, model: str, override: str | None = None) -> Family:
-    """Pick the row of the model that is called.
+    """Return the row of the called model.
 
     Args:
         settings: The settings of the connection.
@@ -32,16 +32,16 @@ def family_for(settings: DatabricksConnection, model: str, override: str | None 
         override: A row's name.
 
     Returns:
-        The row that is named, the one for other servers, or the one that the endpoint's name says.
+        The row that ``override`` names, the row for other servers, or the row for the endpoint's name.
 
     Raises:
-        ValueError: If ``override`` names no row.
+        ValueError: If ``override`` is not the name of a row.
     """
     return OPENAI_COMPATIBLE if override is None and is_plain_server(settings) else family_of(model, override)
 
 
 def is_plain_server(settings: DatabricksConnection) -> bool:
-    """Tell whether ``base_url`` is that of a server that is not a Databricks workspace.
+    """Return whether ``base_url`` belongs to a server that is not a Databricks workspace.
 
     Args:
         settings: The settings of the connection.
@@ -56,7 +56,7 @@ def is_plain_server(settings: DatabricksConnection) -> bool:
     return parse_workspace(settings.base_url, allow_http=settings.allow_http, plain=True).kind == "openai"
 
 
-def address_request(  # noqa: PLR0913  # one request's parts, the last three by keyword
+def address_request(  # noqa: PLR0913  # the parts of one request, the last three by keyword
     settings: DatabricksConnection,
     session: Session,
     paths: Paths,
@@ -67,7 +67,7 @@ def address_request(  # noqa: PLR0913  # one request's parts, the last three by 
     query: Mapping[str, str] | None = None,
     streaming: bool = False,
 ) -> Request:
-    """Address and write a request.
+    """Return an addressed request with its serialized body.
 
     Args:
         settings: The settings of the connection.
@@ -75,15 +75,15 @@ def address_request(  # noqa: PLR0913  # one request's parts, the last three by 
         paths: Where the operation is served.
         model: The endpoint's name.
         body: The body.
-        headers: Headers of this call, over those of the constructor.
-        query: Query parameters of this call, over those of the constructor.
+        headers: Headers of this call; they override those of the constructor.
+        query: Query parameters of this call; they override those of the constructor.
         streaming: Whether the answer is read as a stream.
 
     Returns:
         The request, unsigned.
 
     Raises:
-        ConfigurationError: If the body holds something that is no JSON.
+        ConfigurationError: If the body contains a value that JSON cannot represent.
         DatabricksInvalidRequestError: If the body is larger than `max_request_bytes`.
     """
     from langchain_dbchat.transport.attempt import user_agent  # noqa: PLC0415  # loads httpx: first call only
@@ -99,8 +99,8 @@ def address_request(  # noqa: PLR0913  # one request's parts, the last three by 
     try:
         written = to_json(body)
     except PydanticSerializationError as error:
-        raise ConfigurationError(f"The request holds something that cannot be written as JSON: {error}") from error
-    if settings.max_request_bytes is not None and session.workspace.kind in _MEASURED:
+        raise ConfigurationError(f"The request contains a value that cannot be written as JSON: {error}") from error
+    if settings.max_request_bytes is not None and session.workspace.kind in _SIZE_LIMITED:
         check_size(body, len(written), settings.max_request_bytes, endpoint=model, host=session.workspace.host)
     return Request(
         url=url,

@@ -1,8 +1,8 @@
-"""A connection that has been worked out: the address, the channel to it, and who calls.
+"""A resolved connection, the cache of it, and the name of its caller for a cache of answers.
 
-Rule 1. Answers in a cache are never shared between callers or workspaces. Where the caller is not known before a
-request is signed (a callable token, the Databricks CLI, the SDK, credentials of the user's own), nothing is cached.
-Rule 2. A cache may be a file: its key holds a digest of the caller and never a secret.
+Rule 1. Cached answers are never shared between callers or workspaces. If the caller is not known before a request is
+signed (a callable token, the Databricks CLI, the SDK, the user's own credentials), nothing is cached.
+Rule 2. A cache may be a file: its key contains a digest of the caller and never a secret.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 
 class Session(NamedTuple):
-    """A connection that has been worked out: the address, the channel to it, and who signs."""
+    """A resolved connection: the address, the channel to it, and the credentials."""
 
     workspace: Workspace
     channel: Channel
     credentials: Credentials
     variables: tuple[str, ...] = ()
-    """The variables of the environment that were read to find them."""
+    """The environment variables from which they were resolved."""
 
     @property
     def address(self) -> str:
-        """The address with its path, and the workspace where a host fronts several: what an endpoint's name is for."""
+        """The address with its path, and the workspace id if there is one; endpoint names are unique within it."""
         workspace = self.workspace
         return (
             workspace.base_url if workspace.workspace_id is None else f"{workspace.base_url}?o={workspace.workspace_id}"
@@ -43,7 +43,7 @@ class Session(NamedTuple):
 
 
 class SessionCache:
-    """Keeps the session of a model as long as the fields that it came from stay the same; never copied or pickled."""
+    """Cache of one model's session, valid as long as its fields do not change. Copies and pickles of it are empty."""
 
     __slots__ = ("_key", "_session")
 
@@ -52,11 +52,11 @@ class SessionCache:
         self._session: Session | None = None
 
     def get(self, key: object) -> Session | None:
-        """Return the session that was made from these fields, if it was."""
+        """Return the cached session if it was made from these fields."""
         return self._session if self._key == key else None
 
     def put(self, key: object, session: Session) -> Session:
-        """Keep a session along with the fields that it came from."""
+        """Cache a session together with the fields that it was made from."""
         self._key, self._session = key, session
         return session
 
@@ -77,10 +77,10 @@ class SessionCache:
 
 
 def endpoint_name(name: str) -> str:
-    """Strip the prefix by which other clients tell Databricks from other providers.
+    """Remove the prefix that names the provider in other clients.
 
     Args:
-        name: A name as the user has it, such as ``"databricks/databricks-gpt-5"``.
+        name: The name that the user gave, such as ``"databricks/databricks-gpt-5"``.
 
     Returns:
         The endpoint's own name.
@@ -91,34 +91,34 @@ def endpoint_name(name: str) -> str:
 
 
 def call_overrides(marks: Marks, call: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Find what a call says of its connection.
+    """Return the settings of a call that change its connection.
 
-    What was given and is None is a user who could not be told (a header that was missing); going on without it would
-    sign in as somebody else.
+    A credential that was given as None means that the caller is not known, for example because a header was missing. It
+    raises, because without it the request would be signed as another user.
 
     Args:
         marks: The marks of the model's class.
         call: The settings of the call, by their fields' names.
 
     Returns:
-        Who makes it and how it is sent; each is empty where the model's own fields count.
+        Settings that say who calls, and settings that say how the request is sent; each empty if the call gives none.
 
     Raises:
-        ConfigurationError: If who makes it was given and says nobody.
+        ConfigurationError: If credentials were given and all of them are None.
     """
     if not call:
         return {}, {}
     identity = {name: call[name] for name in marks.who if name in call}
     if identity and all(value is None for value in identity.values()):
         raise ConfigurationError(
-            f"{' and '.join(identity)} of this call: None was given, so nobody is known to sign it. Check where it "
-            "comes from, or leave it out to sign as the model does."
+            f"{' and '.join(identity)} of this call: None was given, so it is not known who signs it. Check where the "
+            "value comes from, or leave it out to sign as the model does."
         )
     return identity, {name: call[name] for name in marks.how if name in call}
 
 
 def caller_of(settings: DatabricksConnection, session: Session, call: Mapping[str, Any]) -> str | None:
-    """Name who makes a call, and where it goes, for a cache of answers; may read a file.
+    """Return a digest of the caller and the workspace, for a cache of answers; may read a file.
 
     Args:
         settings: The settings of the connection.
@@ -126,11 +126,11 @@ def caller_of(settings: DatabricksConnection, session: Session, call: Mapping[st
         call: The settings of the call.
 
     Returns:
-        A digest that no other caller and no other workspace has, or None where the caller is known only when a request
-        is signed: then nothing may be cached.
+        A digest that is unique to the caller and the workspace. None if the caller is known only when a request is
+        signed; nothing may be cached then.
     """
     if settings.http_client is not None or settings.http_async_client is not None:
-        return None  # a client of the user's may sign by itself
+        return None  # the user's own HTTP client may sign requests itself
     name_caller = getattr(session.credentials, "cache_identity", None)
     caller = name_caller() if callable(name_caller) else None
     if caller is None:
@@ -144,7 +144,7 @@ def caller_of(settings: DatabricksConnection, session: Session, call: Mapping[st
         (workspace.kind, workspace.base_url, workspace.workspace_id),
         sorted((str(key).lower(), str(value)) for key, value in headers.items()),
         sorted((str(key), str(value)) for key, value in query.items()),
-        # Where a variable has changed since, another model that is made now would call as somebody else.
+        # If a variable has changed since, an equal model that is made now would have another caller.
         [(name, os.environ.get(name)) for name in session.variables],
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -1,8 +1,8 @@
-"""The connection that the chat model and the embeddings share: where requests go, who calls, how they travel.
+"""The settings of the connection that the chat model and the embeddings share: where requests go, who calls, and how.
 
-A model is plain data: what the user gave, and nothing that holds a socket, a lock or a token that was fetched. What
-those fields mean (the workspace's address, the credentials) is found out at the first call, from the arguments first
-and the environment second, and found out again in whatever process the model is opened in.
+Rule 1. A model is plain data: it contains what the user gave, and no socket, lock or fetched token.
+Rule 2. The address and the credentials are resolved at the first call, from the arguments first and the environment
+second, and again in each process that loads the model.
 """
 
 from __future__ import annotations
@@ -37,30 +37,30 @@ if TYPE_CHECKING:
     from langchain_dbchat.routing.address import Workspace
 
 DEFAULT_MODEL = "databricks-claude-sonnet-4-6"
-"""What is called when neither ``model=`` nor ``DATABRICKS_MODEL`` says; it will move as models are retired."""
+"""The model if neither ``model=`` nor ``DATABRICKS_MODEL`` is set; it will change when models are retired."""
 
 Token = SecretStr | Callable[[], str] | Callable[[], Awaitable[str]]
 
 _SIGN_IN = {"config_profile": "profile"}
-"""Fields that `AuthSettings`, which is free of LangChain's meaning of the word, calls by their usual name."""
+"""Fields that have another name in `AuthSettings`, because LangChain uses ``profile`` for something else."""
 
 
 class DatabricksConnection(BaseModel):
-    """Fields and calls that are the same for every model behind a serving endpoint."""
+    """Fields and methods that all models share."""
 
-    model_config = ConfigDict(defer_build=True)  # only what inherits from it is made
+    model_config = ConfigDict(defer_build=True)  # only subclasses have instances
 
     model: Annotated[str, Mark(("endpoint",), per_call=True)] = Field(default="")
     """Name of the serving endpoint (alias ``endpoint``), or of a model service (``system.ai.<model>``)."""
 
     host: Annotated[str | None, Mark(("workspace", "workspace_url"), "where", shapes=True)] = None
-    """The workspace (aliases ``workspace``, ``workspace_url``); unset, ``DATABRICKS_HOST`` or a profile's host."""
+    """The workspace (aliases ``workspace``, ``workspace_url``); by default ``DATABRICKS_HOST`` or a profile's host."""
 
     token: Annotated[
         Token | None, Mark(("api_key",), "who", per_call=True, secret=True, variable="DATABRICKS_TOKEN")
     ] = None
-    """A token (alias ``api_key``), or a callable, sync or async, that is asked for one for every request; unset, the
-    way to sign in is found in the environment."""
+    """A token (alias ``api_key``), or a callable, sync or async, that returns one for each request; by default the
+    credentials are found in the environment."""
 
     base_url: Annotated[str | None, Mark(("api_base",), "where", shapes=True)] = None
     """Base URL of any OpenAI-compatible server, instead of a workspace (alias ``api_base``)."""
@@ -73,58 +73,58 @@ class DatabricksConnection(BaseModel):
 
     config_profile: Annotated[str | None, Mark((), "who")] = None
     """A profile of ``~/.databrickscfg`` (alias ``profile``, if it is a string: LangChain's own ``profile`` is a dict of
-    what a model can do)."""
+    a model's capabilities)."""
 
     config_file: Annotated[str | None, Mark((), "who")] = None
-    """The file of profiles, if it is not ``~/.databrickscfg``."""
+    """The file that contains the profiles, if it is not ``~/.databrickscfg``."""
 
     auth_type: Annotated[str | None, Mark((), "who")] = None
-    """The one way of signing in to use, such as ``"pat"``, ``"oauth-m2m"`` or ``"databricks-cli"``."""
+    """The only way of signing in that is tried, such as ``"pat"``, ``"oauth-m2m"`` or ``"databricks-cli"``."""
 
     workspace_client: Annotated[Any, Mark((), "who", secret=True)] = Field(default=None, exclude=True, repr=False)
     """A ``databricks.sdk.WorkspaceClient`` or a ``databricks.sdk.core.Config`` whose credentials are used."""
 
     credentials: Annotated[Any, Mark((), "who", secret=True)] = Field(default=None, exclude=True, repr=False)
-    """An object of your own that signs requests (`langchain_dbchat.transport.signing.Credentials`)."""
+    """Your own object that signs requests (`langchain_dbchat.transport.signing.Credentials`)."""
 
     user_session_token: Annotated[Token | None, Mark((), "who", per_call=True, secret=True)] = Field(
         default=None, exclude=True, repr=False
     )
-    """The viewer's session token on Posit Connect, or a callable that gives the one of this request."""
+    """The viewer's session token on Posit Connect, or a callable that returns the token for this request."""
 
     audience: Annotated[str | None, Mark((), "who")] = None
     """The Posit Connect OAuth integration to use, if the content has several."""
 
     workspace_id: Annotated[str | None, Mark((), "where")] = None
-    """The workspace's id on a host that fronts several; also read from ``?o=`` in the host."""
+    """The workspace's id on a host that serves several workspaces; also read from ``?o=`` in the host."""
 
     allow_http: Annotated[bool, Mark((), "where")] = False
-    """Whether a token may travel unencrypted (``http://``) to a host that is not this machine."""
+    """Whether a token may be sent unencrypted (``http://``) to a host that is not this machine."""
 
     timeout: Annotated[Any, Mark((), "how", per_call=True)] = None
-    """Seconds, an ``httpx.Timeout``, or `langchain_dbchat.transport.channel.Timeouts`; unset, 10 s to connect, 300 s
-    to the first event and 120 s between events."""
+    """Seconds, an ``httpx.Timeout``, or `langchain_dbchat.transport.channel.Timeouts`; by default 10 s to connect,
+    300 s to the first event and 120 s between events."""
 
     max_retries: Annotated[int, Mark((), "how", per_call=True)] = Field(default=5, ge=0)
-    """How often a request that failed for a reason that passes is sent again."""
+    """How often a request is retried after a transient failure."""
 
     retry_deadline: Annotated[float, Mark((), "how", per_call=True)] = Field(default=120.0, gt=0)
-    """Seconds after which nothing is sent again."""
+    """Seconds after which a request is not retried any more."""
 
     resend_after_loss: Annotated[bool, Mark((), "how", per_call=True)] = False
-    """Whether a request is also sent again where its answer was lost and the server may have executed it: tokens may
-    be paid for twice, and an agent behind the endpoint may act twice."""
+    """Whether a request is also retried if its answer was lost and the server may have executed it. Tokens may then be
+    paid for twice, and an agent behind the endpoint may act twice."""
 
     adaptive_limit: Annotated[bool | Literal["always"], Mark(per_call=True, shown=False)] = True
-    """Whether many calls of one endpoint take turns once it complains of overload: in batches and embeddings (True),
-    in every call (``"always"``), or never (False)."""
+    """Which calls of one endpoint are limited in number after it has reported overload: those of batches and embeddings
+    (True), all (``"always"``), or none (False)."""
 
     max_request_bytes: int | None = Field(default=4 * 1024 * 1024, gt=0)
-    """The largest request that is sent: Databricks takes 4 MiB, custom models on CPU or GPU 16 MiB. None for any; other
-    servers than Databricks (``base_url=``) are not measured by it."""
+    """Maximum size of a request, in bytes: Databricks accepts 4 MiB, custom models on CPU or GPU 16 MiB. None for no
+    limit. Requests to other servers than Databricks (``base_url=``) have no limit."""
 
     max_response_bytes: Annotated[int | None, Mark((), "how", per_call=True)] = Field(default=128 * 1024 * 1024, gt=0)
-    """The largest answer that is read, in bytes after decompression, streamed or not: 128 MiB. None for any."""
+    """Maximum size of an answer, streamed or not, in bytes after decompression. None for no limit."""
 
     default_headers: Annotated[
         Mapping[str, str] | None, Mark(("api_headers",), "beside", per_call=True, secret=True)
@@ -137,8 +137,7 @@ class DatabricksConnection(BaseModel):
     """Query parameters for every request."""
 
     user_agent: str | None = None
-    """What goes before our own words in the header ``User-Agent``, such as ``"acme-rag/2.1"``; unset,
-    ``DATABRICKS_USER_AGENT``."""
+    """The prefix of the header ``User-Agent``, such as ``"acme-rag/2.1"``; by default ``DATABRICKS_USER_AGENT``."""
 
     http_client: Annotated[Any, Mark((), "how", secret=True)] = Field(default=None, exclude=True, repr=False)
     """An ``httpx.Client`` to use for sync calls."""
@@ -147,17 +146,17 @@ class DatabricksConnection(BaseModel):
     """An ``httpx.AsyncClient`` to use for async calls."""
 
     _repeatable: ClassVar[bool] = False
-    """Whether a request that may have been executed does no harm when it is sent again."""
+    """Whether a request may safely be executed twice."""
 
     if TYPE_CHECKING:
-        # The classes that inherit declare it. With a private attribute here, pydantic would give this class a
-        # `model_post_init` of its own, which ends the chain before langchain-core's, where versions are noted.
+        # The subclasses declare it. With a private attribute here, pydantic would generate a `model_post_init` for this
+        # class, and langchain-core's, which records versions, would not be called.
         _session_cache: SessionCache
 
     @model_validator(mode="before")
     @classmethod
     def _accept_aliases(cls, values: Any) -> Any:
-        """Rename the aliases of fields, and refuse a field that is given twice or does not exist."""
+        """Rename the aliases of fields; raise for a field that is given twice or does not exist."""
         if not isinstance(values, dict):
             return values
         marks = marks_of(cls)
@@ -182,13 +181,13 @@ class DatabricksConnection(BaseModel):
 
     @model_validator(mode="after")
     def _settle_model(self) -> Self:
-        """Settle the endpoint's name: what was given, what the address names, ``DATABRICKS_MODEL``, the default."""
+        """Set the endpoint's name: the given one, the one in the address, ``DATABRICKS_MODEL``, or the default."""
         name = endpoint_name(self.model) or self._endpoint_of_address() or endpoint_name(self._default_model())
         if name != self.model:
             self.__dict__["model"] = name
         self._auth_settings()
         if self.timeout is not None:
-            from langchain_dbchat.transport.timeouts import Timeouts  # noqa: PLC0415  # only where one is given
+            from langchain_dbchat.transport.timeouts import Timeouts  # noqa: PLC0415  # only if a timeout is given
 
             Timeouts.of(self.timeout)
         return self
@@ -202,7 +201,7 @@ class DatabricksConnection(BaseModel):
         if name:
             return name
         warn(
-            f"No model given, so {DEFAULT_MODEL!r} is used. This default will move as models are retired: name the "
+            f"No model given, so {DEFAULT_MODEL!r} is used. This default will change when models are retired: name the "
             "serving endpoint with model=... or DATABRICKS_MODEL."
         )
         return DEFAULT_MODEL
@@ -213,28 +212,28 @@ class DatabricksConnection(BaseModel):
         names = marks_of(type(self))
         given = {_SIGN_IN.get(name, name): getattr(self, name) for name in (*names.who, *names.where)}
         client = given["workspace_client"]
-        if client is not None and not hasattr(client, "config"):  # it is a configuration itself
+        if client is not None and not hasattr(client, "config"):  # a databricks.sdk.core.Config
             given |= {"workspace_client": None, "config": client}
         return AuthSettings(**given)
 
     def __copy__(self) -> Self:
-        """Copy without the session: the copy may be given another identity."""
+        """Copy the model without its session, because the copy may get other credentials."""
         copy = super().__copy__()
-        copy._session_cache = SessionCache()  # noqa: SLF001  # the copy is one of us
+        copy._session_cache = SessionCache()  # noqa: SLF001  # a copy of this class
         return copy
 
     def with_credentials(self, **identity: Any) -> Self:
-        """Return a copy in which somebody else calls; sockets are shared, identities are not.
+        """Return a copy with other credentials. The copy shares sockets with this model, but no credentials.
 
         Args:
-            **identity: Who calls now: ``token``, ``client_id`` and ``client_secret``, ``profile``,
+            **identity: The new credentials: ``token``, ``client_id`` and ``client_secret``, ``profile``,
                 ``workspace_client``, ``credentials``, ``user_session_token`` or ``auth_type``.
 
         Returns:
             The copy; this model is not changed.
 
         Raises:
-            ConfigurationError: If an argument does not say who calls.
+            ConfigurationError: If an argument is not one of the credentials, or if there is none.
 
         Example:
             >>> from langchain_dbchat import ChatDatabricksCompat
@@ -255,13 +254,13 @@ class DatabricksConnection(BaseModel):
         return tuple(getattr(self, name) for name in marks_of(type(self)).session)
 
     def _session(self, call: Mapping[str, Any] | None = None) -> Session:
-        """Work out where requests go and who signs them, once; may read files, so async code calls `_asession`.
+        """Return the resolved connection, from the cache if possible; may read files, so async code calls `_asession`.
 
         Args:
-            call: The settings of a call, which may say who makes it.
+            call: The settings of a call, which may contain credentials.
 
         Returns:
-            The address and the channel to it.
+            The session.
 
         Raises:
             ConfigurationError: If there is no host or no way to sign in.
@@ -269,11 +268,11 @@ class DatabricksConnection(BaseModel):
         identity, how = call_overrides(marks_of(type(self)), call_settings(type(self), call or {}))
         if identity or how:
             model = self.with_credentials(**identity) if identity else self
-            return model.model_copy(update=how)._cached_session()  # noqa: SLF001  # the copy is one of us
+            return model.model_copy(update=how)._cached_session()  # noqa: SLF001  # a copy of this class
         return self._cached_session()
 
     def _cached_session(self) -> Session:
-        """Return the session for the fields as they are, from the holder if they have not changed."""
+        """Return the session for the current fields, from the cache if they have not changed."""
         key = self._key()
         return self._session_cache.get(key) or self._session_cache.put(key, self._connect())
 
@@ -281,10 +280,10 @@ class DatabricksConnection(BaseModel):
         """Do the same as `_session` without blocking the event loop.
 
         Args:
-            call: The settings of a call, which may say who makes it.
+            call: The settings of a call, which may contain credentials.
 
         Returns:
-            The address and the channel to it.
+            The session.
 
         Raises:
             ConfigurationError: If there is no host or no way to sign in.
@@ -294,13 +293,13 @@ class DatabricksConnection(BaseModel):
             call and any(call_overrides(marks_of(type(self)), call_settings(type(self), call)))
         ):
             return session
-        import asyncio  # noqa: PLC0415  # sync programs never load it for us
+        import asyncio  # noqa: PLC0415  # sync programs do not need it
 
         return await asyncio.to_thread(DatabricksConnection._session, self, call)
 
     def _connect(self) -> Session:
-        from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # loads the way of signing in: first call only
-        from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx: first call only
+        from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # loads at the first call only
+        from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx: at the first call only
         from langchain_dbchat.transport.exchange import RetryPolicy  # noqa: PLC0415  # the same
 
         signed = resolve(self._auth_settings())
@@ -319,13 +318,13 @@ class DatabricksConnection(BaseModel):
         return Session(signed.workspace, channel, signed.credentials, signed.variables)
 
     def _parse(self, address: str) -> Workspace:
-        from langchain_dbchat.routing.address import parse_workspace  # noqa: PLC0415  # where a model is made
+        from langchain_dbchat.routing.address import parse_workspace  # noqa: PLC0415  # loads when a model is made
 
         return parse_workspace(address, allow_http=self.allow_http, plain=self.base_url is not None)
 
 
 def _take_from_extra(marks: Marks, named: dict[str, Any]) -> None:
-    """Take the settings that stand inside ``extra_body`` out of it; those of the constructor go over them."""
+    """Move the settings out of ``extra_body``; the constructor's own settings override them."""
     if not isinstance(named.get("extra_body"), Mapping):
         return
     named["extra_body"], beside = split_extra(marks, named["extra_body"])

@@ -1,1 +1,1 @@
-"""To whom: what each model family accepts (families) and can do (profiles), as tables."""
+"""Tables of what each model family accepts (`families`) and of what each model can do (`profiles`)."""

@@ -1,13 +1,11 @@
-"""Quirks that the client acts on, one row per model family.
+"""The differences between model families that the client handles: one row for each family.
 
-A serving endpoint speaks OpenAI's chat-completions shape, but what it accepts in that shape is decided by the model
-behind it, and an unknown or refused field is a 400, not a hint. Each way in which families differ is one field of
-`Family`, with the case that forced it in its docstring; each family is one row. No model name stands in an `if`
-anywhere else in the package, and a test holds that.
-
-An endpoint's name is free text, so the row that its name picks is only the default: ``family=`` on the model
-overrides it, and a 400 that names an optional field teaches the client for that endpoint. An unknown name gets
-`GENERIC`, which changes nothing that the user asked for.
+Rule 1. All serving endpoints have OpenAI's chat-completions format, but the model decides what it accepts in that
+format; an unknown or refused field is answered with a 400. Each difference is one field of `Family`, with its source in
+the docstring; each family is one row. A test checks that no other module compares model names.
+Rule 2. An endpoint's name is free text, so the row for its name is only the default. ``family=`` on the model overrides
+it, and the client learns from a 400 that names an optional field of that endpoint.
+Rule 3. An unknown name gets the row `GENERIC`, which does not change the user's request.
 """
 
 from __future__ import annotations
@@ -19,125 +17,125 @@ ReasoningStyle = Literal["none", "budget", "adaptive", "budget_or_adaptive", "ef
 
 
 class Family(NamedTuple):
-    """What one model family accepts, refuses or spells differently."""
+    """What one model family accepts, refuses, or spells differently."""
 
     name: str
-    """The name that ``family=`` takes."""
+    """The value of ``family=`` for this row."""
 
     refuses: frozenset[str] = frozenset()
-    """Optional request fields that are answered with a 400, as measured on claude-opus-5, gpt-5-6-sol and glm-5-2 in
-    August 2026 and reported for the rest (temperature on Claude from Opus 4.7 on and on every GPT-5, `seed` on
+    """Optional request fields that the family answers with a 400, as measured on claude-opus-5, gpt-5-6-sol and glm-5-2
+    in August 2026 and reported for the rest (temperature on Claude from Opus 4.7 on and on every GPT-5, `seed` on
     Claude, `stop` on GPT-5, ...)."""
 
     stream_options: bool = True
-    """Whether a stream asks for its usage with `stream_options`. Gemini answers it with 400 INVALID_ARGUMENT, the
-    gateway's open-weight models with `unknown field`; Claude and Llama send usage in every event anyway. External and
-    GPT endpoints send none unless asked."""
+    """Whether the usage of a stream is requested with `stream_options`. Gemini answers it with 400 INVALID_ARGUMENT,
+    the gateway's open-weight models with `unknown field`; Claude and Llama always send the usage in each event.
+    External and GPT endpoints send it only on request."""
 
     strict_tools: bool = False
-    """Whether a tool may carry `strict`. Elsewhere: `tools.0.custom.strict: Extra inputs are not permitted`."""
+    """Whether a tool may have `strict`. If not: `tools.0.custom.strict: Extra inputs are not permitted`."""
 
     message_names: bool = False
-    """Whether a message may carry `name`; Databricks' own models refuse the key on messages."""
+    """Whether a message may have `name`; Databricks' own models refuse it."""
 
     empty_text: bool = True
-    """Whether empty text is accepted. Claude: `messages: text content blocks must be non-empty`, also for an
-    assistant turn that only calls tools, which Databricks itself returns with `content: ""`."""
+    """Whether empty text is accepted. Claude: `messages: text content blocks must be non-empty`, also in an assistant's
+    message with tool calls only, which Databricks itself returns with `content: ""`."""
 
     blank_text: bool = True
-    """Whether text of nothing but white space is accepted. Claude: `messages: text content blocks must contain
+    """Whether text that consists of white space is accepted. Claude: `messages: text content blocks must contain
     non-whitespace text` (opencode #31259)."""
 
     final_space: bool = True
-    """Whether a last message of the assistant's, which the model continues, may end with white space. Claude:
+    """Whether the last message may end with white space if it is the assistant's, which the model continues. Claude:
     `final assistant content cannot end with trailing whitespace` (langchain #35071)."""
 
     image_urls: bool = True
-    """Whether an image may be an http(s) URL. Claude: `Http data URLs are not supported by Claude`; it takes data
-    URLs."""
+    """Whether an image may be an http(s) URL. Claude: `Http data URLs are not supported by Claude`; it accepts
+    data URLs."""
 
     system: Literal["first", "anywhere"] = "anywhere"
-    """Where system messages may stand. Databricks documents `system` as usable once, as the first message; Gemini
-    refuses a second one."""
+    """Which positions system messages may have. Databricks documents one `system` message, as the first; Gemini refuses
+    a second one."""
 
     alternating_roles: bool = False
-    """Whether user and assistant have to take turns, the user first. Llama, DBRX and Mixtral: `Chat message input roles
-    must alternate (user -> assistant -> u -> a -> ...) with an optional system at the start` (aider #1920,
+    """Whether user and assistant messages must alternate, the user's first. Llama, DBRX and Mixtral: `Chat message
+    input roles must alternate (user -> assistant -> u -> a -> ...) with an optional system at the start` (aider #1920,
     crewAI #1454)."""
 
     call_ids: str = ""
-    """The pattern of the ids of tool calls, as a regular expression for the whole id; empty where any id will do.
+    """The pattern of the ids of tool calls, as a regular expression for the whole id; empty if any id is accepted.
     Claude: `tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'` (langchain #37756), 64 characters at most on
     Bedrock; OpenAI: `string too long. Expected a string with maximum length 40` (dify #28987); Mixtral: `must be a-z,
-    A-Z, 0-9, with a length of 9` (magentic #276; the other models of its row take any id). An endpoint of an unknown
-    model gets ids that all of these but Mixtral take; a server behind `base_url=` gets each id as it is, because
-    LiteLLM keeps Gemini's signatures in them."""
+    A-Z, 0-9, with a length of 9` (magentic #276; the other models of its row accept any id). An endpoint of an unknown
+    model gets ids that all of these except Mixtral accept; a server behind `base_url=` gets each id unchanged, because
+    LiteLLM stores Gemini's signatures in them."""
 
     orphan_results: bool = False
-    """Whether a tool result may be sent whose call is not in the conversation. Databricks' models answer 400; some
+    """Whether a tool result without its call in the conversation is accepted. Databricks' models answer 400; some
     servers behind `base_url=` do not check."""
 
     tool_history: Literal["grouped", "split"] = "grouped"
-    """How several tool calls of one past turn are sent. Claude wants all results after the one turn that called;
-    gpt-oss answers `Multiple tool calls are not supported.` and gets one call and its result at a time."""
+    """How several tool calls of one past message are sent. Claude requires all results directly after the message with
+    the calls; gpt-oss answers `Multiple tool calls are not supported.`, so each call is sent with its result."""
 
     media: frozenset[str] | None = None
-    """The kinds of content parts besides text that are accepted, `None` for whatever the user sends. Databricks
-    documents audio and video for Gemini alone, as `audio_url` and `video_url`."""
+    """The kinds of content parts besides text that are accepted; None for all kinds. Databricks documents audio and
+    video for Gemini only, as `audio_url` and `video_url`."""
 
     tool_result_media: bool = True
-    """Whether images and files may stand in a tool message. Where not, they follow in a user message."""
+    """Whether a tool message may contain images and files. If not, they are moved to a following user message."""
 
     answer_media: bool = True
-    """Whether images may stand in an assistant's message, as Gemini's image models send them. Where not, they follow in
-    a user message: elsewhere they are documented for the user role alone."""
+    """Whether an assistant's message may contain images, as Gemini's image models send them. If not, they are moved to
+    a following user message, because other models document them for the user role only."""
 
     schemas_checked: bool = True
-    """Whether the server checks a schema before the model sees it (Claude: `JSON schema is invalid. It must match JSON
-    Schema draft 2020-12`), so that what is not one raises here, naming the property. Servers about which nothing is
-    known get it as it is."""
+    """Whether the server validates a schema before the model gets it (Claude: `JSON schema is invalid. It must match
+    JSON Schema draft 2020-12`). If so, an invalid schema raises before it is sent, with the name of the property.
+    Unknown servers get the schema unchanged."""
 
     schema_keywords: frozenset[str] | None = None
-    """The JSON-schema keywords that the server knows, None where it takes all of draft 2020-12. Gemini copies a schema
-    into a message of fixed fields (ai.google.dev/api/caching#Schema) and answers `Unknown name "const"`; the rest is
-    translated or told in the description, and the caller's own schema still validates."""
+    """The JSON-schema keywords that the server supports; None for all of draft 2020-12. Gemini copies a schema into a
+    message with fixed fields (ai.google.dev/api/caching#Schema) and answers `Unknown name "const"`. Other keywords are
+    translated or moved into the description, and the answer is validated with the caller's own schema."""
 
     schema_array_items: bool = False
-    """Whether every array needs `items`. GPT: `In context=('properties', 'x'), array schema missing items`."""
+    """Whether each array must have `items`. GPT: `In context=('properties', 'x'), array schema missing items`."""
 
     plain_format_root: bool = False
-    """Whether the root of a response format has to be one plain object, as the parameters of a tool everywhere. GPT:
+    """Whether the root of a response format must be one plain object, as the parameters of a tool are everywhere. GPT:
     `schema must be a JSON Schema of 'type: "object"', got 'type: "None"'`."""
 
     property_names: str = ""
-    """What the names of a tool's own properties match. Claude: `Property keys should match pattern`; names further
-    inside are not checked (aws-solutions-library-samples #709)."""
+    """The pattern of the names of a tool's top-level properties. Claude: `Property keys should match pattern`; names of
+    nested properties are not checked (aws-solutions-library-samples #709)."""
 
     strict_formats: Literal["default", "closed", "any", "none"] = "closed"
-    """What `strict: true` does in a `response_format`. `default`: the server enforces a schema with it alone, so that a
-    structured answer asks for it unless the caller says no (GPT, platform.openai.com/docs/guides/structured-outputs).
-    `closed`: it is sent where the caller asks for it, beside a closed schema. `any`: the server takes it beside an open
-    schema too (recorded on Claude 3.7), and a response format that the caller wrote stays as it is. `none`: it is left
-    out, because the server enforces every schema and knows no closed ones (Gemini)."""
+    """How `strict: true` of a `response_format` is handled. `default`: the server enforces a schema only with it, so a
+    structured answer sets it unless the caller sets False (GPT, platform.openai.com/docs/guides/structured-outputs).
+    `closed`: it is sent if the caller sets it, with a closed schema. `any`: the server also accepts it with an open
+    schema (recorded on Claude 3.7), and a response format that the caller wrote is not changed. `none`: it is left out,
+    because the server enforces each schema and does not support closed ones (Gemini)."""
 
     tool_names: str = "[a-zA-Z0-9_-]{1,64}"
-    """The pattern that names of tools and schemas match; others are a 400 and are rewritten (OpenAI: `string does not
+    """The pattern of the names of tools and schemas; other names are a 400 and are rewritten (OpenAI: `string does not
     match pattern '^[a-zA-Z0-9_-]+$'`, at most 64 characters; Anthropic: `String should match pattern`). Gemini's
     `FunctionDeclaration.name` also has to start with a letter or an underscore."""
 
     json_schema: bool | None = True
-    """Whether `response_format` of type `json_schema` works; None where nobody says, and it is sent only if asked for.
-    Documented for Claude, GPT, GLM, Gemini, gpt-oss and Llama."""
+    """Whether `response_format` of type `json_schema` works; None if that is not documented, so that it is sent only if
+    the user gives it. Documented for Claude, GPT, GLM, Gemini, gpt-oss and Llama."""
 
     json_object: bool = True
     """Whether `response_format` of type `json_object` works. Claude: 400."""
 
     format_with_tools: bool = True
-    """Whether `response_format` and `tools` go together. Claude: `Cannot specify both response_format and tools in
-    the same request.`; GLM 5.2 answers 200 and never calls a tool (30 of 30 calls)."""
+    """Whether `response_format` and `tools` may be sent together. Claude: `Cannot specify both response_format and
+    tools in the same request.`; GLM 5.2 answers 200 and never calls a tool (30 of 30 calls)."""
 
     format_with_stream: bool = True
-    """Whether `response_format` may be streamed. On Claude `stream` must be false with it."""
+    """Whether `response_format` may be sent with `stream`. On Claude `stream` must be false with it."""
 
     forced_tool_choice: bool = True
     """Whether a tool can be forced. Claude Opus 5.5 and Fable 5.1: 400."""
@@ -149,59 +147,60 @@ class Family(NamedTuple):
     """Whether `cache_control` markers are accepted: documented for Databricks-hosted Claude; a 400 elsewhere."""
 
     reasoning: ReasoningStyle = "none"
-    """How reasoning is asked for: Claude up to 4.5 and Gemini 2.5 by `thinking` with a budget, Claude from 4.7 on by
+    """How reasoning is requested: Claude up to 4.5 and Gemini 2.5 by `thinking` with a budget, Claude from 4.7 on by
     adaptive `thinking` and `output_config.effort`, Claude 4.6 by either, the rest by `reasoning_effort`."""
 
     efforts: tuple[str, ...] = ()
-    """The values of `reasoning_effort` (or `output_config.effort`) that are accepted, weakest first."""
+    """The accepted values of `reasoning_effort` (or `output_config.effort`), weakest first."""
 
     effort_aliases: tuple[tuple[str, str], ...] = ()
-    """Efforts that are documented to mean another one, as (asked, sent)."""
+    """Efforts that are documented as other names of an effort, as pairs: the given one, and the one that is sent."""
 
     max_tokens_name: Literal["max_tokens", "max_completion_tokens", ""] = "max_tokens"
-    """The request field that limits an answer's length; empty where both are taken or nobody says, and the user's own
-    spelling goes out. Databricks documents `max_tokens` and its own models refuse or ignore the other (OpenHands
-    software-agent-sdk #2128); OpenAI's reasoning models, external or as GPT-5, answer `Unsupported parameter:
-    'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.` (pydantic-ai #1205)."""
+    """The request field that limits an answer's length; empty if both are accepted or that is not known, so that the
+    user's own spelling is sent. Databricks documents `max_tokens`, and its own models refuse or ignore the other
+    (OpenHands software-agent-sdk #2128); OpenAI's reasoning models, external or as GPT-5, answer `Unsupported
+    parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.` (pydantic-ai
+    #1205)."""
 
     budget_range: tuple[int, int] = (1024, 131_072)
-    """Smallest and largest `thinking.budget_tokens`, in tokens. Claude: at least 1024; Gemini 2.5 Flash 0 to 24576,
+    """Minimum and maximum of `thinking.budget_tokens`, in tokens. Claude: at least 1024; Gemini 2.5 Flash 0 to 24576,
     Pro 128 to 32768."""
 
     budget_below_max_tokens: bool = True
-    """Whether `max_tokens` has to be greater than the budget. Claude: 400 otherwise."""
+    """Whether `max_tokens` must be greater than the budget. Claude: 400 otherwise."""
 
     thinks_always: bool = False
-    """Whether thinking cannot be switched off; asking for that is then an error, not a request."""
+    """Whether thinking cannot be switched off; a setting that switches it off then raises."""
 
     disabled_thinking_with_tools: bool = True
-    """Whether thinking may be disabled while tools are bound. Claude Opus 5 then writes its calls as text (8 of 12
-    calls measured)."""
+    """Whether thinking may be disabled while tools are bound. Claude Opus 5 then writes its tool calls as text (8 of 12
+    measured calls)."""
 
     tools_need_effort_none: bool = False
-    """Whether tools on chat completions want an explicit `reasoning_effort: "none"`. GPT-5.4 to 5.6 answer 400 when
+    """Whether tools on chat completions require an explicit `reasoning_effort: "none"`. GPT-5.4 to 5.6 answer 400 when
     it is left out."""
 
     sampling_with_thinking: bool = True
-    """Whether `temperature`, `top_p` and `top_k` go with thinking. Claude wants none of them then."""
+    """Whether `temperature`, `top_p` and `top_k` may be sent while the model thinks. Claude refuses them then."""
 
     sampling_without_reasoning: bool = False
-    """Whether `temperature` and `top_p` are sent, although the family refuses them, where the user also said that
-    nothing is to be reasoned. OpenAI: supported by GPT-5.1 and later with effort none only
-    (developers.openai.com/api/docs/guides/latest-model). Nobody says it of Kimi; a 400 teaches."""
+    """Whether `temperature` and `top_p`, which the family refuses, are sent if the user has switched reasoning off.
+    OpenAI: supported by GPT-5.1 and later with effort none only (developers.openai.com/api/docs/guides/latest-model).
+    It is not documented for Kimi; the client learns from a 400."""
 
     signs: Literal["anthropic", "google", "own", ""] = ""
-    """Whose signatures its reasoning carries: a maker's, which all of that maker's models read; the endpoint's own,
-    which nothing else reads; or none. Reasoning goes back only to a family that signs alike, unsigned reasoning never
-    does."""
+    """The kind of signature of its reasoning: a vendor's, which all models of that vendor accept; the endpoint's own,
+    which only that endpoint accepts; or none. Reasoning is sent back only to a family with the same kind; unsigned
+    reasoning is never sent back."""
 
     unsigned_call: str = ""
-    """What stands for the signature of a tool call that has none, such as one that another model made. Gemini 3 answers
-    `Function call is missing a thought_signature`; Google documents this value for histories from elsewhere
+    """The value that replaces the signature of a tool call without one, for example a call of another model. Gemini 3
+    answers `Function call is missing a thought_signature`; Google documents this value for the history of another model
     (ai.google.dev/gemini-api/docs/thought-signatures)."""
 
     signed_text: bool = False
-    """Whether plain text may carry a signature of its own (Gemini's `thoughtSignature`), which keeps text answers as
+    """Whether plain text may have its own signature (Gemini's `thoughtSignature`), so that text answers are lists of
     blocks."""
 
 
@@ -230,10 +229,10 @@ GENERIC = Family(
     reasoning="effort",
     signs="own",
 )
-"""An endpoint about which its name says nothing: what the user asked for is sent as it is."""
+"""The row of an endpoint with an unknown name: the user's request is sent unchanged."""
 
 OPENAI_COMPATIBLE = GENERIC._replace(name="openai-compatible", message_names=True, call_ids="", signs="")
-"""A server behind ``base_url=`` that is no Databricks workspace (a proxy, vLLM, llama.cpp)."""
+"""The row of a server behind ``base_url=`` that is not a Databricks workspace (a proxy, vLLM, llama.cpp)."""
 
 _CLAUDE = Family(
     name="claude",
@@ -415,7 +414,7 @@ FAMILIES: dict[str, Family] = {
         ),
     )
 }
-"""Every row by its name."""
+"""All rows by their names."""
 
 _BY_NAME: tuple[tuple[str, str], ...] = (
     (r"claude-(opus-5-5|fable-5-1)", "claude-opus-5-5"),
@@ -451,26 +450,26 @@ _BY_NAME: tuple[tuple[str, str], ...] = (
     (r"gemma", "open-weights-vision"),
     (r"qwen|mi[sx]tral|dbrx|mpt", "open-weights-unproven"),
 )
-"""Names of Databricks' own endpoints and services to rows; the first pattern that is found wins."""
+"""Patterns of the names of Databricks' own endpoints and services, and their rows. The first match wins."""
 
 _OWN_NAME = re.compile(r"^(?:databricks-|system\.ai\.)")
 
 
 def family_of(model: str, override: str | None = None) -> Family:
-    """Find the row for an endpoint.
+    """Return the row for an endpoint.
 
-    Only names that Databricks itself gives (``databricks-*``, ``system.ai.*``) say what is behind them; any other
-    name is free text.
+    Only names that Databricks itself gives (``databricks-*``, ``system.ai.*``) identify a model; any other name is free
+    text.
 
     Args:
         model: Name of the serving endpoint or model service.
-        override: A row's name, as given by ``family=``.
+        override: The row's name, from ``family=``.
 
     Returns:
         The row.
 
     Raises:
-        ValueError: If ``override`` names no row.
+        ValueError: If ``override`` is not the name of a row.
     """
     if override is not None:
         row = FAMILIES.get(override)

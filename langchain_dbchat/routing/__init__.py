@@ -1,1 +1,1 @@
-"""Where: the addresses that users give, and the URLs that requests go to."""
+"""Parse the addresses that users give, and find the URLs of requests."""

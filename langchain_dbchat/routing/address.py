@@ -1,23 +1,23 @@
-"""Where requests go: the address a user gives, in whatever shape they have it at hand, and what it stands for.
+"""Parse an address that a user gives, and classify what answers there.
 
-People paste the host, the address bar of the browser (`?o=123`), the `base_url` of an OpenAI client, the URL from a
-serving endpoint's page, or that of some other OpenAI-compatible server. Each becomes the same small value. Nothing here
-touches the network, and no error repeats an address that may hold a secret.
+Users paste the host, the browser's address bar (`?o=123`), the `base_url` of an OpenAI client, the URL from a serving
+endpoint's page, or the URL of another OpenAI-compatible server. Each becomes a `Workspace`, without network access. An
+error text never contains an address that may contain a secret.
 
-Rule 1. On a host of Databricks, a path that is no address of the API is a page of the workspace: it is dropped, and the
-`o=` in its query, its fragment or its `next_url` is kept.
-Rule 2. On any other host that was given as a workspace, an `o=` or a path that begins as the workspace's pages do says
-the same (a vanity name, a private link); another path is that of an OpenAI-compatible server.
-Rule 3. A model server on a cluster's driver (`/driver-proxy-api/o/<id>/<cluster>/<port>/v1`) is a server of its own:
-its path stays.
-Rule 4. Surfaces that speak another dialect than chat completions (`/serving-endpoints/anthropic`, `/ai-gateway/codex`)
-stand for the place that they belong to.
+Rule 1. On a host of Databricks, a path that is not a path of the API is a page of the workspace. The path is dropped;
+the `o=` in its query, its fragment or its `next_url` is kept.
+Rule 2. On any other host that was given as a workspace (a vanity name, a private link), the address is such a page if
+it has an `o=`, or if its path begins like one. Any other path belongs to an OpenAI-compatible server.
+Rule 3. A model server on a cluster's driver (`/driver-proxy-api/o/<id>/<cluster>/<port>/v1`) is an OpenAI-compatible
+server, and its path is kept.
+Rule 4. Paths of other wire formats (`/serving-endpoints/anthropic`, `/ai-gateway/codex`) mean the workspace or the
+gateway that they belong to.
 
 Kinds:
     workspace: a Databricks workspace; requests go to `{base_url}/{endpoint}/invocations` and its siblings.
     gateway: the AI gateway's unified path, `/ai-gateway/mlflow/v1`.
     app: a Databricks app (`*.databricksapps.com`).
-    openai: any other OpenAI-compatible server; `{base_url}/chat/completions`, and no Databricks way of signing in is
+    openai: any other OpenAI-compatible server, `{base_url}/chat/completions`; Databricks' ways of signing in are not
         tried.
 """
 
@@ -44,19 +44,19 @@ _DATABRICKS = re.compile(
     r"(?:^|\.)(?:databricks\.(?:com|us|mil)|azuredatabricks\.net|databricks\.azure\.(?:us|cn)|databricksapps\.com)$"
 )
 _APP = re.compile(r"(?:^|\.)databricksapps\.com$")
-# Hosts of Databricks that take a workspace's tokens but issue none: apps, route-optimized endpoints, the older gateway
-# host.
-_SATELLITE = re.compile(
+# Hosts of Databricks that accept a workspace's tokens but do not issue tokens: apps, route-optimized endpoints, the
+# older gateway host.
+_WITHOUT_TOKENS = re.compile(
     r"(?:\.databricksapps\.com|\.serving\.[^/]*databricks\.\w+|\.ai-gateway\.[^/]*databricks\.\w+)$"
 )
 _GATEWAY_HOST = re.compile(r"\.ai-gateway\.")
 
 _OPERATION = r"(?:/(?:chat/completions|completions|embeddings|responses|open-responses))?"
 _OTHER_DIALECTS = r"(?:anthropic|codex|cursor|gemini)(?!/invocations)(?:/.*)?"
-# First match wins. `base` is kept as the base path where the row names none.
+# The first match wins. If a row has no base path, the group `base` is the base path.
 _ROWS: tuple[tuple[str, Kind, str | None], ...] = (
     (r"/driver-proxy(?:-api)?/.+", "openai", None),
-    # The REST API that shows and changes endpoints.
+    # The REST API for managing endpoints.
     (r"/api/2\.[01]/serving-endpoints(?:/(?P<endpoint>[^/]+)(?:/.*)?)?", "workspace", "/serving-endpoints"),
     (r"(?P<base>(?:/.+)?/serving-endpoints)/gemini/v1beta/models/(?P<endpoint>[^/:]+).*", "workspace", None),
     (rf"(?P<base>(?:/.+)?/serving-endpoints)/{_OTHER_DIALECTS}", "workspace", None),
@@ -70,7 +70,7 @@ _ROWS: tuple[tuple[str, Kind, str | None], ...] = (
     (rf"/ai-gateway/{_OTHER_DIALECTS}", "gateway", "/ai-gateway/mlflow/v1"),
     (rf"/ai-gateway(?:/mlflow(?:/v1)?{_OPERATION})?", "gateway", "/ai-gateway/mlflow/v1"),
     (rf"(?P<base>/ai-gateway/.+?){_OPERATION}", "gateway", None),
-    # The page that shows an endpoint, or all of them; older workspaces have it in the fragment.
+    # The page of an endpoint, or of all endpoints; in older workspaces it is in the fragment.
     (
         r"/(?:ml|mlflow|machine-learning)/endpoints(?:/(?P<endpoint>[^/]+)(?:/.*)?)?",
         "workspace",
@@ -78,7 +78,7 @@ _ROWS: tuple[tuple[str, Kind, str | None], ...] = (
     ),
 )
 _PATHS = tuple((re.compile(pattern, re.IGNORECASE), kind, base) for pattern, kind, base in _ROWS)
-# Where the pages of a workspace are, for hosts whose name does not say that they are Databricks'.
+# Paths of a workspace's pages, for hosts whose name does not show that they belong to Databricks.
 _PAGE = re.compile(
     r"(?!.*/v\d+(?:/|$))/(?:browse|explore|sql|ml|mlflow|editor|jobs|workflows|compute|settings|dashboards?|dashboardsv3|genie|onboarding|"
     r"notebooks?|pipelines|marketplace|login(?:\.html)?|workspace|recents|getting-started|setting|"
@@ -90,14 +90,14 @@ _PLAIN_PATH = re.compile(rf"(?P<base>.*?)(?:/invocations|{_OPERATION})")
 
 @dataclass(frozen=True)
 class Workspace:
-    """An address, taken apart.
+    """A parsed address.
 
     Args:
-        origin: Scheme, host and port, such as `https://dbc-1.cloud.databricks.com`; no path, no slash at the end.
+        origin: Scheme, host and port, such as `https://dbc-1.cloud.databricks.com`, without a path or a final slash.
         kind: What answers there; see the module's docstring.
-        base_path: The path under which requests go, such as `/serving-endpoints`; no slash at the end.
-        workspace_id: The `?o=` of the address, for hosts that front several workspaces.
-        endpoint: The serving endpoint that the address named, if it named one.
+        base_path: The path below which requests are sent, such as `/serving-endpoints`, without a final slash.
+        workspace_id: The `?o=` of the address, for hosts that serve several workspaces.
+        endpoint: The serving endpoint in the address, if any.
     """
 
     origin: str
@@ -113,12 +113,12 @@ class Workspace:
 
     @property
     def host(self) -> str:
-        """Host and port alone, for messages."""
+        """Host and port, for messages."""
         return self.origin.partition("://")[2]
 
     @property
     def hostname(self) -> str:
-        """The host alone."""
+        """The host without the port."""
         return urlsplit(self.origin).hostname or ""
 
     @property
@@ -128,28 +128,28 @@ class Workspace:
 
     @property
     def is_databricks(self) -> bool:
-        """Whether the host belongs to Databricks by its name."""
+        """Whether the host's name belongs to Databricks."""
         return _DATABRICKS.search(self.hostname) is not None
 
     @property
     def issues_tokens(self) -> bool:
-        """Whether `/oidc/v1/token` is to be asked at this origin; apps and route-optimized hosts have none."""
-        return self.kind != "openai" and _SATELLITE.search(self.hostname) is None
+        """Whether this origin has `/oidc/v1/token`; apps and route-optimized hosts do not have it."""
+        return self.kind != "openai" and _WITHOUT_TOKENS.search(self.hostname) is None
 
 
 def parse_workspace(text: str, *, allow_http: bool = False, plain: bool = False) -> Workspace:
-    """Read an address in any of the shapes people have at hand.
+    """Parse an address in any of the forms that users paste.
 
     Args:
-        text: The address; `https://` is added where no scheme is given.
-        allow_http: Permit `http://` to a host that is not this machine.
-        plain: The address is the base URL of an OpenAI-compatible server, unless it is recognisably Databricks.
+        text: The address; `https://` is added if it has no scheme.
+        allow_http: Whether `http://` to a host that is not this machine is permitted.
+        plain: Whether the address is the base URL of an OpenAI-compatible server, unless it is clearly Databricks'.
 
     Returns:
-        What it stands for.
+        The parsed address.
 
     Raises:
-        ConfigurationError: It is no address, or not one that a token may be sent to.
+        ConfigurationError: If it is not an address, or if a token must not be sent to it.
     """
     parts = _split(text)
     host, port = _check_host(parts)
@@ -165,8 +165,8 @@ def parse_workspace(text: str, *, allow_http: bool = False, plain: bool = False)
     kind, base_path, endpoint = _classify(host, path, plain=plain, is_page=workspace_id is not None)
     if query and kind == "openai":
         raise ConfigurationError(
-            f"The address of {host} has a query ({', '.join(sorted(query))}). Leave it out, and pass what the server "
-            "needs as default_query."
+            f"The address of {host} has a query ({', '.join(sorted(query))}). Leave it out, and pass "
+            "parameters that the server needs as default_query."
         )
     return Workspace(
         f"{parts.scheme}://{netloc}",
@@ -178,7 +178,7 @@ def parse_workspace(text: str, *, allow_http: bool = False, plain: bool = False)
 
 
 def _split(text: object) -> SplitResult:
-    """Cut the address at its joints, or say what is wrong with it."""
+    """Split the address into its parts, or raise if it is not valid."""
     if not isinstance(text, str):
         raise ConfigurationError(f"The host is {type(text).__name__}, not a string. {_HINT}")
     address = text.strip()
@@ -186,16 +186,16 @@ def _split(text: object) -> SplitResult:
         raise ConfigurationError(f"The host is empty. {_HINT}")
     if "@" in address.partition("?")[0]:
         raise ConfigurationError(
-            f"The host holds a user name or a password. Pass credentials as arguments instead. {_HINT}"
+            f"The host contains a user name or a password. Pass credentials as arguments instead. {_HINT}"
         )
-    from langchain_dbchat.errors.redaction import scrub  # noqa: PLC0415  # a program that starts cold waits for no patterns
+    from langchain_dbchat.errors.redaction import scrub  # noqa: PLC0415  # compiling its patterns takes time at a cold start
 
     if scrub(address) != address:
         raise ConfigurationError(
-            f"The host holds something that looks like a token. Were host and token swapped? {_HINT}"
+            f"The host contains something that looks like a token. Were host and token swapped? {_HINT}"
         )
     if re.search(r"[\s\x00-\x1f\x7f<>\"{}|\\^`]", address):
-        _refuse(address, "it holds spaces or characters that no address has")
+        _refuse(address, "it contains spaces or characters that an address cannot have")
     if re.match(r"https?:(?!//)", address, re.IGNORECASE):
         _refuse(address, "two slashes belong after 'https:'")
     if "://" not in address:
@@ -203,33 +203,35 @@ def _split(text: object) -> SplitResult:
     try:
         parts = urlsplit(address)
     except ValueError:
-        _refuse(address, "it is no URL")
+        _refuse(address, "it is not a URL")
     if parts.scheme not in {"http", "https"}:
         _refuse(address, f"its scheme is {parts.scheme!r} and not https")
     return parts
 
 
 def _check_host(parts: SplitResult) -> tuple[str, int | None]:
-    """Host and port, checked."""
+    """Return host and port, or raise if they are not valid."""
     address = parts.geturl()
     try:
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        _refuse(address, "its port is no number")
+        _refuse(address, "its port is not a number")
     if not re.fullmatch(r"[\w.-]+|[0-9a-fA-F:.]+", host) or not re.search(r"\w", host):
         _refuse(address, "it has no host name")
     if not is_host_name(host):
-        _refuse(address, "its host is not a name that DNS can hold (an empty label, or more than 63 letters in one)")
+        _refuse(
+            address, "its host is not a valid DNS name (it has an empty label, or a label with more than 63 letters)"
+        )
     if host.startswith("accounts."):
         raise ConfigurationError(
             f"{host} is the account console; models are served by workspaces. Open the workspace in the browser and "
-            f"take its address. {_HINT}"
+            f"copy its address. {_HINT}"
         )
     return host, port
 
 
 def _page(parts: SplitResult) -> tuple[str, dict[str, list[str]], str | None]:
-    """Path, query and workspace id of an address: of the page that it shows, wherever the address says so."""
+    """Return path, query and workspace id of an address; a page may have them in its fragment or `next_url`."""
     path = re.sub(r"/+", "/", parts.path).rstrip("/")
     query = _query(parts.query)
     workspace_id = _take_id(query)
@@ -249,22 +251,22 @@ def _query(text: str) -> dict[str, list[str]]:
 
 
 def _take_id(query: dict[str, list[str]]) -> str | None:
-    """Take the workspace's id out of a query; what follows it when an address is cut and pasted is not part of it."""
+    """Remove the workspace's id from a query and return it, without what a pasted address may have after it."""
     text = next(iter(query.pop("o", ())), "")
     return text.partition("#")[0].rstrip("/") or None
 
 
 def _classify(host: str, path: str, *, plain: bool, is_page: bool) -> tuple[Kind, str, str | None]:
-    """Kind, base path and endpoint of an address."""
+    """Return the kind, the base path and the endpoint of an address."""
     is_databricks = _DATABRICKS.search(host) is not None
     if _APP.search(host):
         kind: Kind = "app"
     else:
-        for spelled in dict.fromkeys((path, unquote(path))):
+        for candidate in dict.fromkeys((path, unquote(path))):
             for pattern, row_kind, row_base in _PATHS:
-                match = pattern.fullmatch(spelled)
+                match = pattern.fullmatch(candidate)
                 if match and not (row_kind == "openai" and not is_databricks):
-                    return _as_row_says(match, row_kind, row_base)
+                    return _from_row(match, row_kind, row_base)
         if _GATEWAY_HOST.search(host) and is_databricks:
             kind = "gateway"
         elif is_databricks or (not plain and (not path or is_page or _PAGE.fullmatch(path))):
@@ -275,34 +277,33 @@ def _classify(host: str, path: str, *, plain: bool, is_page: bool) -> tuple[Kind
     return kind, match["base"] if match else path, None
 
 
-def _as_row_says(match: re.Match[str], kind: Kind, base: str | None) -> tuple[Kind, str, str | None]:
+def _from_row(match: re.Match[str], kind: Kind, base: str | None) -> tuple[Kind, str, str | None]:
     found = match.groupdict()
     if kind == "openai":
         server = _PLAIN_PATH.fullmatch(match.string)
         return kind, server["base"] if server else match.string, None
     if base is None:
-        kept = found["base"]
-        base = re.sub(r"/serving-endpoints$", "/serving-endpoints", kept, flags=re.IGNORECASE)
+        base = re.sub(r"/serving-endpoints$", "/serving-endpoints", found["base"], flags=re.IGNORECASE)
     endpoint = found.get("endpoint")
     return kind, base, unquote(endpoint) if endpoint else None
 
 
 def check_workspace_id(workspace_id: str) -> str:
-    """The workspace's id, if it can stand in a header.
+    """Return the workspace's id if it is valid in a header.
 
     Args:
-        workspace_id: As an address (`?o=`), an argument or the environment gives it.
+        workspace_id: The id from an address (`?o=`), an argument or the environment.
 
     Raises:
-        ConfigurationError: It cannot.
+        ConfigurationError: If it is not valid.
     """
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", workspace_id):
-        raise ConfigurationError("The workspace id holds characters that no id has. It is usually a number.")
+        raise ConfigurationError("The workspace id contains characters that an id cannot have. It is usually a number.")
     return workspace_id
 
 
 def is_host_name(host: str) -> bool:
-    """Whether a resolver can be asked for a host at all (RFC 1035, 2.3.4; RFC 3490 for other alphabets).
+    """Return whether a host is a valid DNS name or IP address (RFC 1035, 2.3.4; RFC 3490 for other alphabets).
 
     Args:
         host: The name, or an IP address.
@@ -339,5 +340,5 @@ def is_loopback(host: str) -> bool:
 
 
 def _refuse(address: str, reason: str) -> NoReturn:
-    """Say what is wrong with an address that holds no secret."""
+    """Raise with the reason and the address, which must not contain a secret."""
     raise ConfigurationError(f"{address!r} is not an address of a workspace: {reason}. {_HINT}")

@@ -1,7 +1,7 @@
-"""Find the URLs of an operation: the address, the paths of its wire, and the endpoint's name.
+"""Return the URLs of an operation, from the address, the paths of its wire format, and the endpoint's name.
 
-Rule 1. Every kind of endpoint answers at ``/serving-endpoints/<name>/invocations``, where the URL names it; anywhere
-else the body names the model.
+Rule 1. Every kind of endpoint answers at ``/serving-endpoints/<name>/invocations``, and the URL contains its name. At
+all other URLs the body contains the name of the model.
 Rule 2. Model services of Unity Catalog (``<catalog>.<schema>.<name>``) answer at the AI gateway only.
 """
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from langchain_dbchat.routing.address import Workspace
 
 Paths = Mapping[str, tuple[str, ...]]
-"""Where an operation is served, by the kind of address (`Workspace.kind`, and ``"service"`` for model services of a
-workspace): paths below the address's base, or below its host where they begin with a slash; the first choice, then the
-next to try. ``{model}`` stands for the endpoint's name."""
+"""The paths of an operation, by the kind of address (`Workspace.kind`, and ``"service"`` for model services of a
+workspace), in the order in which they are tried. A path is relative to the address's base, or to its host if it begins
+with a slash. ``{model}`` is replaced by the endpoint's name."""
 
 _SERVICE_DOTS = 2
 
 
 class Route(NamedTuple):
-    """One place where an operation is served.
+    """One URL of an operation.
 
     Attributes:
         url: The URL.
-        names_model: Whether the body has to name the model.
+        names_model: Whether the body must contain the name of the model.
     """
 
     url: str
@@ -35,7 +35,7 @@ class Route(NamedTuple):
 
 
 def routes(workspace: Workspace, paths: Paths, model: str) -> tuple[Route, ...]:
-    """Find where an operation is served.
+    """Return the URLs of an operation.
 
     Args:
         workspace: The address.
@@ -43,7 +43,7 @@ def routes(workspace: Workspace, paths: Paths, model: str) -> tuple[Route, ...]:
         model: The endpoint's or service's name.
 
     Returns:
-        The first choice, then the next to try.
+        The routes, in the order in which they are tried.
     """
     is_service = workspace.kind == "workspace" and model.count(".") >= _SERVICE_DOTS
     found = paths["service" if is_service else workspace.kind]

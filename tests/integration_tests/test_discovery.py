@@ -223,12 +223,12 @@ def test_a_loop_that_died_while_it_asked_holds_nobody_up(slow: Serving) -> None:
     asker = loop.create_task(afamily(llm))
     while not slow.asked:
         loop.run_until_complete(asyncio.sleep(0.01))
-    kept = next(iter(discovery._asking))
+    kept = next(iter(discovery._running))
     asker._log_destroy_pending = False  # type: ignore[attr-defined]  # it is what this test does
     loop.close()
     slow.description = Scripted(CLAUDE)
     assert timed(lambda: family(llm)) < 1.0
-    assert kept not in discovery._asking
+    assert kept not in discovery._running
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         del asker, loop
@@ -275,7 +275,7 @@ from langchain_dbchat.connection import discovery
 llm = ChatDatabricksCompat(model="forked", family="discover", host={url!r}, token="t", max_retries=0)
 asker = threading.Thread(target=llm.invoke, args=("Hello!",))
 asker.start()
-while not discovery._asking:
+while not discovery._running:
     time.sleep(0.005)
 time.sleep(0.1)
 child = os.fork()

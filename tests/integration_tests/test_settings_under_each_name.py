@@ -175,7 +175,7 @@ def test_no_setting_of_the_connection_is_forgotten_above() -> None:
 @pytest.mark.parametrize("place", ["extra_body", "extra_params", "api_args"])
 @pytest.mark.parametrize("name", ["token", "api_key", "host", "base_url", "client_secret", "profile", "http_client"])
 def test_a_setting_of_the_connection_is_refused_among_extra_fields(call: Way, place: str, name: str) -> None:
-    says = f"extra_body holds {name!r}, which belongs to the connection"
+    says = f"extra_body contains {name!r}, which belongs to the connection"
     with ScriptedServer(_answer) as server:
         with pytest.raises(ValueError, match=says) as caught:
             call(_llm(server).bind(**{place: {name: SECRET}}), "hi")
