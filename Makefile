@@ -8,7 +8,7 @@
 # make lint types    check style and types;  make format  repair what can be repaired
 # make soak          thousands of models, calls and event loops for three minutes; nothing may be left over (SECONDS=...)
 # make fuzz          the fuzz targets, a minute each (SECONDS=..., TARGET="http11 pool")
-# make bench         measure against peers (QUICK=1: less than a minute)
+# make bench         measure against peers (QUICK=1: less than a minute; BASE=COMMIT: against this package at that commit)
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -79,6 +79,23 @@ fuzz: $(VENV)/.has-test
 QUICK_CLIENTS := .venv-bench-openai .venv-bench-dbchat
 CLIENTS := $(QUICK_CLIENTS) .venv-bench-databricks .venv-bench-numpy .venv-bench-fast
 
+# With BASE, the package is measured beside itself: the older commit has an environment of its own with the same versions
+# of everything else, and the present worker calls both.
+ifdef BASE
+COMMIT := $(shell git rev-parse --short --verify -q "$(BASE)^{commit}")
+BEFORE := .venv-bench-base-$(or $(COMMIT),$(error BASE=$(BASE) is not a commit of this repository))
+
+bench: .venv-bench-dbchat/.ready $(BEFORE)/.ready
+	@.venv-bench-dbchat/bin/python benchmarks/compare.py $(if $(QUICK),--quick) --rounds $(or $(ROUNDS),9) $(BENCH_ARGS) \
+	  floor=.venv-bench-dbchat/bin/python "dbchat before=$(BEFORE)/bin/python" dbchat=.venv-bench-dbchat/bin/python
+
+$(BEFORE)/source: .venv-bench-dbchat/.ready
+	@mkdir -p $@ && git archive $(COMMIT) | tar -x -C $@
+	@.venv-bench-dbchat/bin/python -m pip --disable-pip-version-check freeze --exclude-editable > $(BEFORE)/versions.txt
+
+$(BEFORE)/.ready: INSTALLED := -c $(BEFORE)/versions.txt -e $(BEFORE)/source
+$(BEFORE)/.ready: | $(BEFORE)/source
+else
 bench: $(addsuffix /.ready,$(if $(QUICK),$(QUICK_CLIENTS),$(CLIENTS)))
 	@.venv-bench-dbchat/bin/python benchmarks/compare.py $(if $(QUICK),--quick) $(BENCH_ARGS) \
 	  $(if $(QUICK),,databricks-langchain=.venv-bench-databricks/bin/python) \
@@ -87,6 +104,7 @@ bench: $(addsuffix /.ready,$(if $(QUICK),$(QUICK_CLIENTS),$(CLIENTS)))
 	  $(if $(QUICK),,"dbchat fast=.venv-bench-fast/bin/python" "dbchat aiohttp=.venv-bench-fast/bin/python")
 	@$(if $(QUICK),,echo; .venv-bench-dbchat/bin/python benchmarks/layers.py)
 	@$(if $(QUICK),,echo; .venv-bench-numpy/bin/python benchmarks/bench_embeddings.py)
+endif
 
 $(VENV)/.has-%: pyproject.toml $(BIN)/python
 	@echo "Installing langchain-dbchat[$*] into $(VENV) ..."

@@ -165,6 +165,7 @@ CLIENTS: dict[str, Callable[..., Model]] = {
     "raw httpx": raw_httpx,
     "floor": floor,
     "dbchat": dbchat,
+    "dbchat before": dbchat,  # in the environment of an older commit
     "dbchat fast": dbchat,  # in an event loop of uvloop
     "dbchat aiohttp": dbchat_aiohttp,
 }
@@ -175,6 +176,7 @@ IMPORTS = {
     "raw httpx": "httpx",
     "floor": "langchain_core.language_models.chat_models",
     "dbchat": "langchain_dbchat",
+    "dbchat before": "langchain_dbchat",
     "dbchat fast": "langchain_dbchat",
     "dbchat aiohttp": "langchain_dbchat",
 }

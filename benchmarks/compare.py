@@ -4,6 +4,11 @@
 
 Each client runs in its own process and its own environment; the processes wait for their turn without working, and
 a figure is the median of the rounds. Read the figures as ratios: the last lines say how fast this machine is.
+
+With a client "dbchat before" (an older commit of this package in an environment of its own), the last column is the
+ratio of "dbchat" to it: the median of the rounds' ratios, because both were measured side by side in each round, the
+ratios between which half of the rounds lie, and the ratio of the fastest rounds, because other programs only ever add
+to a figure. Where these disagree, the machine was too busy for that row.
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 HERE = Path(__file__).parent
-OURS, FAST = "dbchat", "dbchat fast"
+OURS, BEFORE, FAST = "dbchat", "dbchat before", "dbchat fast"
 _REFERENCE_FLOOR = 14.3  # µs a chunk on the machine that the bounds were measured on
 
 
@@ -89,7 +94,7 @@ def _can(client: str, case: str) -> bool:
     """Say whether a client is measured in a case."""
     if client == "floor":
         return case not in _FLOOR_CANNOT
-    return case in _ASYNC or client == OURS or not client.startswith(OURS)
+    return case in _ASYNC or client in {OURS, BEFORE} or not client.startswith(OURS)
 
 
 Figures = dict[tuple[str, str, bool], list[dict[str, float]]]
@@ -166,8 +171,9 @@ def measure(clients: dict[str, str], rows: Iterable[Row], rounds: int) -> Figure
         for turn in range(rounds):
             sys.stderr.write(f"round {turn + 1} of {rounds}\n")
             for case, merge in wanted:
-                # Those that do not merge are measured once for both rows.
-                for name, worker in workers.items():
+                # Those that do not merge are measured once for both rows. Each second round goes backwards, so that
+                # a machine that becomes slower or faster favours nobody.
+                for name, worker in list(workers.items())[:: -1 if turn % 2 else 1]:
                     known = name.startswith(OURS) or (case, not merge) not in wanted or not merge
                     if known and _can(name, case):
                         figures.setdefault((name, case, merge), []).append(worker.measure(case, merge=merge))
@@ -182,6 +188,22 @@ def _median(figures: Figures, name: str, row: Row) -> float | None:
     taken = figures.get((name, row.case, row.merge)) or figures.get((name, row.case, False)) or []
     values = [one[row.figure] for one in taken if row.figure in one]
     return statistics.median(values) if values else None
+
+
+def _ratio(figures: Figures, row: Row) -> str:
+    """Compare a figure with that of the older commit, round by round."""
+    after, before = (figures.get((name, row.case, row.merge), []) for name in (OURS, BEFORE))
+    pairs = [
+        (new[row.figure], old[row.figure])
+        for new, old in zip(after, before, strict=True)
+        if row.figure in new and old.get(row.figure)
+    ]
+    if not pairs:
+        return "-"
+    ratios = sorted(new / old for new, old in pairs)
+    low, high = (ratios[round((len(ratios) - 1) * part)] for part in (0.25, 0.75))
+    fastest = min(new for new, _ in pairs) / min(old for _, old in pairs)
+    return f"{statistics.median(ratios):.3f} ({low:.2f} to {high:.2f}), fastest {fastest:.3f}"
 
 
 def _show(value: float | None) -> str:
@@ -201,7 +223,8 @@ def table(figures: Figures, rows: Iterable[Row], names: list[str]) -> list[str]:
     Returns:
         Its lines.
     """
-    lines = [f"| figure | {' | '.join(names)} | to reach | |", "|---" * (len(names) + 3) + "|"]
+    heads = ["figure", *names, "to reach", "", *(["after / before"] if BEFORE in names else [])]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     core = _median(figures, "floor", ROWS[0])
     for row in rows:
         values = {name: _median(figures, name, row) for name in names}
@@ -214,7 +237,8 @@ def table(figures: Figures, rows: Iterable[Row], names: list[str]) -> list[str]:
         if row.fast is not None and values.get(FAST) is not None:
             verdict = f"{verdict}; fast {_verdict(values[FAST], row.fast)}"
         cells = " | ".join(_show(values[name]) for name in names)
-        lines.append(f"| {row.label} | {cells} | {goal} | {verdict} |")
+        compared = f" {_ratio(figures, row)} |" if BEFORE in names else ""
+        lines.append(f"| {row.label} | {cells} | {goal} | {verdict} |{compared}")
     return lines
 
 
