@@ -11,32 +11,21 @@ Rule 3. An unknown name gets the row `GENERIC`, which does not change the user's
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal
 
 ReasoningStyle = Literal["none", "budget", "adaptive", "budget_or_adaptive", "effort"]
 
 
-class Family(NamedTuple):
-    """What one model family accepts, refuses, or spells differently."""
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What is true of one model family on every wire."""
 
     name: str
     """The value of ``family=`` for this row."""
 
-    refuses: frozenset[str] = frozenset()
-    """Optional request fields that the family answers with a 400, as measured on claude-opus-5, gpt-5-6-sol and glm-5-2
-    in August 2026 and reported for the rest (temperature on Claude from Opus 4.7 on and on every GPT-5, `seed` on
-    Claude, `stop` on GPT-5, ...)."""
-
-    stream_options: bool = True
-    """Whether the usage of a stream is requested with `stream_options`. Gemini answers it with 400 INVALID_ARGUMENT,
-    the gateway's open-weight models with `unknown field`; Claude and Llama always send the usage in each event.
-    External and GPT endpoints send it only on request."""
-
     strict_tools: bool = False
     """Whether a tool may have `strict`. If not: `tools.0.custom.strict: Extra inputs are not permitted`."""
-
-    message_names: bool = False
-    """Whether a message may have `name`; Databricks' own models refuse it."""
 
     empty_text: bool = True
     """Whether empty text is accepted. Claude: `messages: text content blocks must be non-empty`, also in an assistant's
@@ -54,10 +43,6 @@ class Family(NamedTuple):
     """Whether an image may be an http(s) URL. Claude: `Http data URLs are not supported by Claude`; it accepts
     data URLs."""
 
-    system: Literal["first", "anywhere"] = "anywhere"
-    """Which positions system messages may have. Databricks documents one `system` message, as the first; Gemini refuses
-    a second one."""
-
     alternating_roles: bool = False
     """Whether user and assistant messages must alternate, the user's first. Llama, DBRX and Mixtral: `Chat message
     input roles must alternate (user -> assistant -> u -> a -> ...) with an optional system at the start` (aider #1920,
@@ -71,24 +56,9 @@ class Family(NamedTuple):
     model gets ids that all of these except Mixtral accept; a server behind `base_url=` gets each id unchanged, because
     LiteLLM stores Gemini's signatures in them."""
 
-    orphan_results: bool = False
-    """Whether a tool result without its call in the conversation is accepted. Databricks' models answer 400; some
-    servers behind `base_url=` do not check."""
-
-    tool_history: Literal["grouped", "split"] = "grouped"
-    """How several tool calls of one past message are sent. Claude requires all results directly after the message with
-    the calls; gpt-oss answers `Multiple tool calls are not supported.`, so each call is sent with its result."""
-
     media: frozenset[str] | None = None
     """The kinds of content parts besides text that are accepted; None for all kinds. Databricks documents audio and
     video for Gemini only, as `audio_url` and `video_url`."""
-
-    tool_result_media: bool = True
-    """Whether a tool message may contain images and files. If not, they are moved to a following user message."""
-
-    answer_media: bool = True
-    """Whether an assistant's message may contain images, as Gemini's image models send them. If not, they are moved to
-    a following user message, because other models document them for the user role only."""
 
     schemas_checked: bool = True
     """Whether the server validates a schema before the model gets it (Claude: `JSON schema is invalid. It must match
@@ -127,16 +97,6 @@ class Family(NamedTuple):
     """Whether `response_format` of type `json_schema` works; None if that is not documented, so that it is sent only if
     the user gives it. Documented for Claude, GPT, GLM, Gemini, gpt-oss and Llama."""
 
-    json_object: bool = True
-    """Whether `response_format` of type `json_object` works. Claude: 400."""
-
-    format_with_tools: bool = True
-    """Whether `response_format` and `tools` may be sent together. Claude: `Cannot specify both response_format and
-    tools in the same request.`; GLM 5.2 answers 200 and never calls a tool (30 of 30 calls)."""
-
-    format_with_stream: bool = True
-    """Whether `response_format` may be sent with `stream`. On Claude `stream` must be false with it."""
-
     forced_tool_choice: bool = True
     """Whether a tool can be forced. Claude Opus 5.5 and Fable 5.1: 400."""
 
@@ -156,13 +116,6 @@ class Family(NamedTuple):
     effort_aliases: tuple[tuple[str, str], ...] = ()
     """Efforts that are documented as other names of an effort, as pairs: the given one, and the one that is sent."""
 
-    max_tokens_name: Literal["max_tokens", "max_completion_tokens", ""] = "max_tokens"
-    """The request field that limits an answer's length; empty if both are accepted or that is not known, so that the
-    user's own spelling is sent. Databricks documents `max_tokens`, and its own models refuse or ignore the other
-    (OpenHands software-agent-sdk #2128); OpenAI's reasoning models, external or as GPT-5, answer `Unsupported
-    parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.` (pydantic-ai
-    #1205)."""
-
     budget_range: tuple[int, int] = (1024, 131_072)
     """Minimum and maximum of `thinking.budget_tokens`, in tokens. Claude: at least 1024; Gemini 2.5 Flash 0 to 24576,
     Pro 128 to 32768."""
@@ -176,10 +129,6 @@ class Family(NamedTuple):
     disabled_thinking_with_tools: bool = True
     """Whether thinking may be disabled while tools are bound. Claude Opus 5 then writes its tool calls as text (8 of 12
     measured calls)."""
-
-    tools_need_effort_none: bool = False
-    """Whether tools on chat completions require an explicit `reasoning_effort: "none"`. GPT-5.4 to 5.6 answer 400 when
-    it is left out."""
 
     sampling_with_thinking: bool = True
     """Whether `temperature`, `top_p` and `top_k` may be sent while the model thinks. Claude refuses them then."""
@@ -204,9 +153,6 @@ class Family(NamedTuple):
     blocks."""
 
 
-_PENALTIES = frozenset({"frequency_penalty", "presence_penalty"})
-_SAMPLING = frozenset({"temperature", "top_p", "top_k"})
-_LOGPROBS = frozenset({"logprobs", "top_logprobs"})
 _GOOGLE_SCHEMA = frozenset(
     {
         "type", "format", "title", "description", "nullable", "enum", "maxItems", "minItems", "properties", "required",
@@ -215,14 +161,11 @@ _GOOGLE_SCHEMA = frozenset(
     }
 )  # fmt: skip
 """The fields of Google's `Schema` (ai.google.dev/api/caching#Schema)."""
-_OPENAI_ONLY = frozenset({"parallel_tool_calls", "store", "prompt_cache_key", "user", "logit_bias"})
 
 GENERIC = Family(
     name="generic",
-    max_tokens_name="",
     strict_tools=True,
     call_ids="[a-zA-Z0-9_-]{1,40}",
-    orphan_results=True,
     schemas_checked=False,
     json_schema=None,
     cache_control=True,
@@ -231,25 +174,17 @@ GENERIC = Family(
 )
 """The row of an endpoint with an unknown name: the user's request is sent unchanged."""
 
-OPENAI_COMPATIBLE = GENERIC._replace(name="openai-compatible", message_names=True, call_ids="", signs="")
+OPENAI_COMPATIBLE = replace(GENERIC, name="openai-compatible", call_ids="", signs="")
 """The row of a server behind ``base_url=`` that is not a Databricks workspace (a proxy, vLLM, llama.cpp)."""
 
 _CLAUDE = Family(
     name="claude",
-    refuses=_PENALTIES | _LOGPROBS | _OPENAI_ONLY | {"seed", "n", "reasoning_effort"},
-    stream_options=False,
     empty_text=False,
     blank_text=False,
     final_space=False,
     image_urls=False,
-    system="first",
     call_ids="[a-zA-Z0-9_-]{1,64}",
     media=frozenset({"image_url", "file"}),
-    tool_result_media=False,
-    answer_media=False,
-    json_object=False,
-    format_with_tools=False,
-    format_with_stream=False,
     strict_formats="any",
     property_names=r"^[a-zA-Z0-9_.-]{1,64}$",
     forced_choice_with_thinking=False,
@@ -258,9 +193,9 @@ _CLAUDE = Family(
     sampling_with_thinking=False,
     signs="anthropic",
 )
-_CLAUDE_ADAPTIVE = _CLAUDE._replace(
+_CLAUDE_ADAPTIVE = replace(
+    _CLAUDE,
     name="claude-adaptive",
-    refuses=_CLAUDE.refuses | _SAMPLING,
     reasoning="adaptive",
     efforts=("low", "medium", "high", "xhigh", "max"),
 )
@@ -269,26 +204,16 @@ _GPT = Family(
     schema_array_items=True,
     plain_format_root=True,
     strict_formats="default",
-    refuses=_SAMPLING | _PENALTIES | _OPENAI_ONLY | {"stop", "thinking"},
     strict_tools=True,
-    system="first",
     call_ids="[!-~]{1,40}",
     media=frozenset({"image_url", "file"}),
-    tool_result_media=False,
-    answer_media=False,
-    max_tokens_name="",
     reasoning="effort",
     efforts=("minimal", "low", "medium", "high"),
 )
-_GPT_1 = _GPT._replace(name="gpt-5-1", efforts=("none", "low", "medium", "high"), sampling_without_reasoning=True)
+_GPT_1 = replace(_GPT, name="gpt-5-1", efforts=("none", "low", "medium", "high"), sampling_without_reasoning=True)
 _GEMINI = Family(
     name="gemini-3",
-    refuses=_PENALTIES | _LOGPROBS | _OPENAI_ONLY | {"thinking"},
-    stream_options=False,
-    system="first",
     media=frozenset({"image_url", "file", "audio_url", "video_url", "input_audio"}),
-    tool_result_media=False,
-    answer_media=False,
     schema_keywords=_GOOGLE_SCHEMA,
     strict_formats="none",
     tool_names="[a-zA-Z_][a-zA-Z0-9_-]{0,63}",
@@ -300,43 +225,34 @@ _GEMINI = Family(
 )
 _OPEN_WEIGHTS = Family(
     name="open-weights",
-    refuses=_OPENAI_ONLY | {"thinking", "reasoning_effort"},
-    stream_options=False,
-    system="first",
     media=frozenset({"image_url"}),
-    tool_result_media=False,
-    answer_media=False,
-    tool_history="split",
 )
-_ALTERNATING = _OPEN_WEIGHTS._replace(alternating_roles=True)
-_GLM = _OPEN_WEIGHTS._replace(
+_ALTERNATING = replace(_OPEN_WEIGHTS, alternating_roles=True)
+_GLM = replace(
+    _OPEN_WEIGHTS,
     name="glm-5-2",
-    refuses=_OPENAI_ONLY | {"thinking"},
-    tool_history="grouped",
-    format_with_tools=False,
     reasoning="effort",
     efforts=("none", "high", "max"),
 )
 
-_GLM_3 = _GLM._replace(
+_GLM_3 = replace(
+    _GLM,
     name="glm-5-3",
-    format_with_tools=True,
     efforts=("low", "high", "max"),
     effort_aliases=(("minimal", "max"), ("medium", "max"), ("xhigh", "max")),
     thinks_always=True,
 )
 _TEXT_ONLY: frozenset[str] = frozenset()
-_GEMINI_2 = _GEMINI._replace(
+_GEMINI_2 = replace(
+    _GEMINI,
     name="gemini-2-5-flash",
-    refuses=(_GEMINI.refuses - {"thinking"}) | {"reasoning_effort"},
-    format_with_tools=False,
     reasoning="budget",
     efforts=(),
     budget_range=(0, 24_576),
     budget_below_max_tokens=False,
     unsigned_call="",
 )
-_THINKING_WEIGHTS = _GLM._replace(format_with_tools=True, json_schema=None)
+_THINKING_WEIGHTS = replace(_GLM, json_schema=None)
 
 FAMILIES: dict[str, Family] = {
     row.name: row
@@ -344,69 +260,70 @@ FAMILIES: dict[str, Family] = {
         GENERIC,
         OPENAI_COMPATIBLE,
         _CLAUDE,
-        _CLAUDE._replace(name="claude-4-6", reasoning="budget_or_adaptive", efforts=("low", "medium", "high", "max")),
+        replace(_CLAUDE, name="claude-4-6", reasoning="budget_or_adaptive", efforts=("low", "medium", "high", "max")),
         _CLAUDE_ADAPTIVE,
-        _CLAUDE_ADAPTIVE._replace(name="claude-opus-5", disabled_thinking_with_tools=False),
-        _CLAUDE_ADAPTIVE._replace(
+        replace(_CLAUDE_ADAPTIVE, name="claude-opus-5", disabled_thinking_with_tools=False),
+        replace(
+            _CLAUDE_ADAPTIVE,
             name="claude-fable-5",
             media=_TEXT_ONLY,
             thinks_always=True,
             forced_choice_with_thinking=True,
         ),
-        _CLAUDE_ADAPTIVE._replace(name="claude-opus-5-5", thinks_always=True, forced_tool_choice=False),
+        replace(_CLAUDE_ADAPTIVE, name="claude-opus-5-5", thinks_always=True, forced_tool_choice=False),
         _GPT,
         _GPT_1,
-        _GPT_1._replace(name="gpt-5-2", efforts=("none", "low", "medium", "high", "xhigh")),
-        _GPT._replace(name="gpt-5-pro", efforts=("medium", "high", "xhigh")),
-        _GPT_1._replace(
-            name="gpt-5-6", efforts=("none", "low", "medium", "high", "xhigh"), tools_need_effort_none=True
-        ),
-        _GPT._replace(name="gpt-6", efforts=("low", "medium", "high", "xhigh", "max")),
+        replace(_GPT_1, name="gpt-5-2", efforts=("none", "low", "medium", "high", "xhigh")),
+        replace(_GPT, name="gpt-5-pro", efforts=("medium", "high", "xhigh")),
+        replace(_GPT_1, name="gpt-5-6", efforts=("none", "low", "medium", "high", "xhigh")),
+        replace(_GPT, name="gpt-6", efforts=("low", "medium", "high", "xhigh", "max")),
         _GEMINI_2,
-        _GEMINI_2._replace(name="gemini-2-5-pro", budget_range=(128, 32_768), thinks_always=True),
+        replace(_GEMINI_2, name="gemini-2-5-pro", budget_range=(128, 32_768), thinks_always=True),
         _GEMINI,
-        _GEMINI._replace(name="gemini-3-1-pro", efforts=("minimal", "low", "medium", "high")),
-        _GEMINI._replace(name="gemini-3-6", refuses=_GEMINI.refuses | _SAMPLING),
-        _GEMINI._replace(
+        replace(_GEMINI, name="gemini-3-1-pro", efforts=("minimal", "low", "medium", "high")),
+        replace(_GEMINI, name="gemini-3-6"),
+        replace(
+            _GEMINI,
             name="gemini-image",
-            answer_media=True,
-            refuses=_GEMINI.refuses | {"reasoning_effort"},
             reasoning="none",
             efforts=(),
         ),
-        _OPEN_WEIGHTS._replace(
+        replace(
+            _OPEN_WEIGHTS,
             name="gpt-oss",
-            refuses=_OPENAI_ONLY | {"thinking"},
             media=_TEXT_ONLY,
             reasoning="effort",
             efforts=("low", "medium", "high"),
         ),
-        _GLM._replace(media=_TEXT_ONLY),
-        _GLM_3._replace(media=_TEXT_ONLY),
-        _GLM_3._replace(name="glm-5-3-flash"),
-        _THINKING_WEIGHTS._replace(
+        replace(_GLM, media=_TEXT_ONLY),
+        replace(_GLM_3, media=_TEXT_ONLY),
+        replace(_GLM_3, name="glm-5-3-flash"),
+        replace(
+            _THINKING_WEIGHTS,
             name="kimi-k3",
-            refuses=_OPENAI_ONLY | _SAMPLING | {"thinking"},
             efforts=("none", "low", "high", "max"),
             sampling_without_reasoning=True,
         ),
-        _THINKING_WEIGHTS._replace(
+        replace(
+            _THINKING_WEIGHTS,
             name="deepseek-v4",
             media=_TEXT_ONLY,
             efforts=("none", "low", "high", "xhigh", "max"),
             effort_aliases=(("minimal", "low"), ("medium", "high")),
         ),
-        _THINKING_WEIGHTS._replace(
+        replace(
+            _THINKING_WEIGHTS,
             name="inkling",
             efforts=("minimal", "low", "medium", "high", "xhigh", "max"),
             thinks_always=True,
         ),
-        _THINKING_WEIGHTS._replace(name="grok", media=_TEXT_ONLY, efforts=("low", "medium", "high", "xhigh")),
-        _OPEN_WEIGHTS._replace(name="thinking-open-weights", media=_TEXT_ONLY, json_schema=None, thinks_always=True),
-        _ALTERNATING._replace(media=_TEXT_ONLY),
-        _ALTERNATING._replace(name="open-weights-vision", json_schema=None),
-        _ALTERNATING._replace(name="llama-4"),
-        _ALTERNATING._replace(
+        replace(_THINKING_WEIGHTS, name="grok", media=_TEXT_ONLY, efforts=("low", "medium", "high", "xhigh")),
+        replace(_OPEN_WEIGHTS, name="thinking-open-weights", media=_TEXT_ONLY, json_schema=None, thinks_always=True),
+        replace(_ALTERNATING, media=_TEXT_ONLY),
+        replace(_ALTERNATING, name="open-weights-vision", json_schema=None),
+        replace(_ALTERNATING, name="llama-4"),
+        replace(
+            _ALTERNATING,
             name="open-weights-unproven",
             media=_TEXT_ONLY,
             json_schema=None,

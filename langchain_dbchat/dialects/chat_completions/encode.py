@@ -8,11 +8,11 @@ thinking) is mapped, or raises.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.chat_completions.history import take_turns
 from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
+from langchain_dbchat.dialects.chat_completions.quirks import quirks_of, taught
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
 from langchain_dbchat.dialects.chat_completions.thinking import encode_thinking, is_switched_off, is_thinking
 from langchain_dbchat.dialects.dialect import ChatRequest, EncodedRequest, StructuredMethod, Target
@@ -38,14 +38,6 @@ _NO_CHANGE = {"n": 1, "logprobs": False, "frequency_penalty": 0, "presence_penal
 """Values that say what holds anyway (OpenAI's API reference): leaving them out changes nothing and is not said."""
 
 _REFUSED = "the endpoint refuses it"
-_TAUGHT: dict[str, dict[str, Any]] = {
-    "strict": {"strict_tools": False},
-    "cache_control": {"cache_control": False},
-    "name": {"message_names": False},
-    ROLES: {"alternating_roles": True},
-}
-"""What a lesson changes in the row of a family; fields that a lesson leaves out need no row."""
-
 _OWN = frozenset({"tools", "tool_choice", "response_format", "thinking", "reasoning_effort", "stream_options"})
 
 
@@ -62,8 +54,8 @@ def encode(request: ChatRequest) -> EncodedRequest:
         ValueError: If a setting asks for what the family cannot do.
         UnsupportedContentError: If a message cannot be represented.
     """
-    target = _taught(request.target)
-    family = target.family
+    target = taught(request.target)
+    family, quirks = target.family, quirks_of(target)
     asked = {key: value for key, value in request.settings.items() if value is not None}
     conversation, changed = encode_conversation(request.messages, target)
     encoded = EncodedRequest({"messages": conversation}, {}, changed, SentTools())
@@ -91,7 +83,7 @@ def encode(request: ChatRequest) -> EncodedRequest:
             asked["response_format"], target, tools=bool(tools), drops_nulls=request.is_structured
         )
         # The answer then comes in one piece, which the reader of streams takes as a stream of one event.
-        stream = stream and (family.format_with_stream or body["response_format"].get("type") == "text")
+        stream = stream and (quirks.format_with_stream or body["response_format"].get("type") == "text")
     if stream:
         body["stream"] = True
         _add_stream_options(asked.get("stream_options"), encoded, target, usage=request.stream_usage)
@@ -105,18 +97,13 @@ def encode(request: ChatRequest) -> EncodedRequest:
     return encoded
 
 
-def _taught(target: Target) -> Target:
-    """Return a target whose row says what its endpoint has refused."""
-    columns = {name: value for lesson in target.lessons for name, value in _TAUGHT.get(lesson, {}).items()}
-    return replace(target, family=target.family._replace(**columns)) if columns else target
-
-
 def _add_stream_options(options: Any, encoded: EncodedRequest, target: Target, *, usage: bool) -> None:
     if "stream_options" in target.lessons:
         return
-    if options is not None and not target.family.stream_options:
+    quirks = quirks_of(target)
+    if options is not None and not quirks.stream_options:
         encoded.dropped["stream_options"] = _REFUSED
-    elif options is not None or (usage and target.family.stream_options):
+    elif options is not None or (usage and quirks.stream_options):
         encoded.body["stream_options"] = options or {"include_usage": True}
 
 
@@ -135,7 +122,7 @@ def _limit_name(request: ChatRequest) -> str | None:
     for name, other in REFUSABLE.renamed.items():
         if name in request.target.lessons:
             return other
-    return request.target.family.max_tokens_name or request.limit_name
+    return quirks_of(request.target).max_tokens_name or request.limit_name
 
 
 def _renamed(body: dict[str, Any]) -> dict[str, Any]:
@@ -162,7 +149,8 @@ def choose_method(settings: Mapping[str, Any], target: Target, tools: bool) -> S
     native = family.json_schema is True
     effort, thinking = settings.get("reasoning_effort"), settings.get("thinking")
     fields, _ = encode_thinking(effort, thinking, settings.get("max_tokens"), family, tools=True, model=target.model)
-    if native and family.format_with_stream and (family.format_with_tools or not tools):
+    quirks = quirks_of(target)
+    if native and quirks.format_with_stream and (quirks.format_with_tools or not tools):
         return "json_schema"
     forced = family.forced_tool_choice and (family.forced_choice_with_thinking or not is_thinking(fields, family))
     return "json_schema" if native and not forced and not tools else "function_calling"
@@ -190,10 +178,11 @@ def _add_plain(asked: Mapping[str, Any], thinking: Mapping[str, Any], encoded: E
     quiet = _QUIET if family.sampling_without_reasoning else frozenset()
     off = bool(quiet) and is_switched_off(asked) and thinking.get("reasoning_effort") == "none"
     cool = not family.sampling_with_thinking and is_thinking({**asked, **thinking}, family)
+    refuses = quirks_of(target).refuses
     for key, value in asked.items():
         if key in _OWN or value in ([], {}) or (key in target.lessons and key in REFUSABLE.optional):
             continue
-        if key in family.refuses and not (key in quiet and off):
+        if key in refuses and not (key in quiet and off):
             if value != _NO_CHANGE.get(key):
                 encoded.dropped[key] = f"{_REFUSED} unless reasoning_effort is 'none'" if key in quiet else _REFUSED
         elif cool and key in _SAMPLING:
@@ -235,14 +224,15 @@ def fit_format(asked: Any, target: Target, *, tools: bool, drops_nulls: bool) ->
     family = target.family
     wanted = encode_format(asked)
     kind = wanted.get("type")
-    if kind == "json_object" and not family.json_object:
+    quirks = quirks_of(target)
+    if kind == "json_object" and not quirks.json_object:
         raise ValueError(
             f"{target.model!r} has no JSON mode (response_format json_object). Give a schema: "
             "with_structured_output(schema), or response_format of type 'json_schema'."
         )
     if kind == "json_schema" and family.json_schema is False:
         raise ValueError(f"{target.model!r} takes no JSON schema. Use method='function_calling'.")
-    if tools and kind != "text" and not family.format_with_tools:
+    if tools and kind != "text" and not quirks.format_with_tools:
         raise ValueError(
             f"{target.model!r} takes either tools or a response format, not both in one request. "
             "Use with_structured_output(schema, method='function_calling', tools=[...]), or ToolStrategy in an agent."

@@ -21,6 +21,7 @@ from langchain_dbchat.errors import UnsupportedContentError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from langchain_dbchat.dialects.chat_completions.quirks import ChatQuirks
     from langchain_dbchat.models.families import Family
 
 Wire = dict[str, Any]
@@ -52,12 +53,13 @@ class _Turn:
     results: list[Entry] = field(default_factory=list)
 
 
-def order(entries: list[Entry], family: Family) -> list[Wire]:
+def order(entries: list[Entry], family: Family, quirks: ChatQuirks) -> list[Wire]:
     """Make a conversation of messages that were encoded one by one.
 
     Args:
         entries: The messages, in order.
-        family: The row of the model that is called.
+        family: The facts of the model that is called.
+        quirks: What it accepts on this wire.
 
     Returns:
         The wire messages, in the order in which the family takes them.
@@ -70,22 +72,22 @@ def order(entries: list[Entry], family: Family) -> list[Wire]:
         calls = calls or "tool_calls" in entry.wire or entry.wire["role"] == "tool"
         media = media or bool(entry.media)
     if calls:
-        entries = _answer_calls(entries, family)
+        entries = _answer_calls(entries, family, quirks)
     wire = _place_media(entries) if media else [entry.wire for entry in entries]
     if family.alternating_roles:
         wire = take_turns(wire)
-    elif family.system == "first":
+    elif quirks.system == "first":
         wire = _system_first(wire)
-    if family.tool_history == "split":
+    if quirks.tool_history == "split":
         wire = _split_calls(wire)
     if not family.final_space:
         wire = _strip_end(wire)
     return wire
 
 
-def _answer_calls(entries: list[Entry], family: Family) -> list[Entry]:
+def _answer_calls(entries: list[Entry], family: Family, quirks: ChatQuirks) -> list[Entry]:
     """Put each result behind its call, fit their ids, and answer for calls that nobody answered."""
-    turns, orphans = _match(entries, CallIds(family.call_ids), family)
+    turns, orphans = _match(entries, CallIds(family.call_ids), quirks)
     said = [place for place, entry in enumerate(entries) if entry.wire["role"] in {"user", "assistant"}]
     ordered: list[Entry] = []
     for place, entry in enumerate(entries):
@@ -107,7 +109,7 @@ def _answer_calls(entries: list[Entry], family: Family) -> list[Entry]:
     return ordered
 
 
-def _match(entries: list[Entry], ids: CallIds, family: Family) -> tuple[dict[int, _Turn], dict[int, list[Entry]]]:
+def _match(entries: list[Entry], ids: CallIds, quirks: ChatQuirks) -> tuple[dict[int, _Turn], dict[int, list[Entry]]]:
     """Find the call of each result: the last open one with its id, within a turn the first.
 
     A result is also taken for the first open call without an id: a tool that was called so had no id to give back.
@@ -131,15 +133,15 @@ def _match(entries: list[Entry], ids: CallIds, family: Family) -> tuple[dict[int
                 last.answered.add(number)
                 last.results.append(_answering(entry, last.ids[number]))
             else:
-                orphans[place] = [_orphan(entry, ids, family)]
+                orphans[place] = [_orphan(entry, ids, quirks)]
     return turns, orphans
 
 
-def _orphan(entry: Entry, ids: CallIds, family: Family) -> Entry:
+def _orphan(entry: Entry, ids: CallIds, quirks: ChatQuirks) -> Entry:
     given = entry.wire["tool_call_id"]
     if not given:
         raise UnsupportedContentError(f"{entry.where}: a tool result needs the id of the call that it answers.")
-    if not family.orphan_results:
+    if not quirks.orphan_results:
         raise UnsupportedContentError(
             f"{entry.where}: no open tool call has the id {given!r}, so this result answers nothing, and the model "
             "refuses that. Keep the AIMessage whose tool_calls hold this id, or leave the "

@@ -31,6 +31,7 @@ from langchain_dbchat.dialects.chat_completions.content import (
     write_parts,
 )
 from langchain_dbchat.dialects.chat_completions.history import Entry, Wire, order
+from langchain_dbchat.dialects.chat_completions.quirks import quirks_of
 from langchain_dbchat.dialects.chat_completions.tool_results import (
     NO_OUTPUT,
     Context,
@@ -49,8 +50,8 @@ from langchain_dbchat.errors import UnsupportedContentError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from langchain_dbchat.dialects.chat_completions.quirks import ChatQuirks
     from langchain_dbchat.dialects.dialect import Target
-    from langchain_dbchat.models.families import Family
 
 __all__ = ["NO_OUTPUT", "encode_conversation", "encode_messages"]
 
@@ -84,13 +85,14 @@ def encode_conversation(messages: Sequence[BaseMessage], target: Target) -> tupl
     Raises:
         UnsupportedContentError: If a message or a block cannot be represented, or if nothing is left to send.
     """
+    quirks = quirks_of(target)
     replaced: set[str] = set()
     entries: list[Entry] = []
     try:
         for number, message in enumerate(messages):
-            context = Context(target.family, f"message {number} ({message.type})", replaced)
+            context = Context(target.family, quirks, f"message {number} ({message.type})", replaced)
             entries.extend(_encode_message(message, target, context))
-        wire = order(entries, target.family)
+        wire = order(entries, target.family, quirks)
     except UnsupportedContentError as error:  # they speak of "the model"
         raise UnsupportedContentError(f"This conversation cannot be sent to {target.model!r}. {error}") from None
     if not any(message["role"] != "system" for message in wire):
@@ -132,12 +134,12 @@ def _encode_message(message: BaseMessage, target: Target, context: Context) -> I
 
 def _plain(role: str, message: BaseMessage, context: Context) -> list[Entry]:
     parts = encode_parts(message.content, context.family, context.where)
-    return [Entry(_message(role, parts, message, context.family), context.where)] if parts else []
+    return [Entry(_message(role, parts, message, context.quirks), context.where)] if parts else []
 
 
-def _message(role: str, parts: list[Wire], message: BaseMessage, family: Family) -> Wire:
+def _message(role: str, parts: list[Wire], message: BaseMessage, quirks: ChatQuirks) -> Wire:
     wire: Wire = {"role": role, "content": collapse(parts)}
-    if message.name and family.message_names:
+    if message.name and quirks.message_names:
         wire["name"] = message.name
     return wire
 
@@ -156,7 +158,7 @@ def _encode_prompt(message: HumanMessage, context: Context) -> list[Entry]:
         said = [numbered for numbered in blocks if not isinstance(numbered[1], ToolResultBlock)] if results else blocks
         parts = write_parts(said, family, where)
     if parts:
-        entries.append(Entry(_message("user", parts, message, family), where))
+        entries.append(Entry(_message("user", parts, message, context.quirks), where))
     elif not entries:
         raise UnsupportedContentError(f"{where}: {_why_empty(content)}")
     return entries
@@ -195,10 +197,10 @@ def _encode_answer(message: AIMessage, target: Target, context: Context) -> list
     refusal = message.additional_kwargs.get("refusal")
     if refusal and isinstance(refusal, str) and not calls and not any(part.get("text", True) for part in parts):
         parts.append(encode_text(refusal))  # it is all that the turn said
-    parts, media = _fit_answer(_joined(parts), family, calls=bool(calls))
+    parts, media = _fit_answer(_joined(parts), context, calls=bool(calls))
     if not parts and not calls:
         return []
-    wire = _message("assistant", parts, message, family)
+    wire = _message("assistant", parts, message, context.quirks)
     if calls:
         if family.unsigned_call:
             for call in calls:
@@ -237,7 +239,7 @@ def _write_call(call: ToolUseBlock, where: str) -> Wire:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
-def _fit_answer(parts: list[Wire], family: Family, *, calls: bool) -> tuple[list[Wire], list[Wire]]:
+def _fit_answer(parts: list[Wire], context: Context, *, calls: bool) -> tuple[list[Wire], list[Wire]]:
     """Leave out what says nothing, and part with media that only users may send.
 
     Reasoning at the end goes as well, unless calls follow it: "The final block in an assistant message cannot be
@@ -246,9 +248,9 @@ def _fit_answer(parts: list[Wire], family: Family, *, calls: bool) -> tuple[list
     Returns:
         The parts, and the media that follow in a user message.
     """
-    parts = keep_text((part for part in parts if part != {"type": "text", "text": ""}), family)
+    parts = keep_text((part for part in parts if part != {"type": "text", "text": ""}), context.family)
     media: list[Wire] = []
-    if not family.answer_media:
+    if not context.quirks.answer_media:
         media = [part for part in parts if part["type"] not in {"text", "reasoning"}]
         parts = [part for part in parts if part["type"] in {"text", "reasoning"}]
         if media and not any(part["type"] == "text" for part in parts):

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.dialects.chat_completions.quirks import family_quirks
+
 if TYPE_CHECKING:
     from langchain_dbchat.models.families import Family
 
@@ -66,7 +68,7 @@ def encode_thinking(  # noqa: PLR0913  # what the user said, and of which model,
         if thinking is not None and family.reasoning == "effort" and not family.efforts:
             return {"thinking": dict(thinking)}, []  # nothing is known about the model: what was asked is sent
         return _switch_off(family, who, tools=tools)
-    if family.tools_need_effort_none and tools:
+    if family_quirks(family).tools_need_effort_none and tools:
         if effort is not None:
             raise ValueError(
                 f"{who} takes tools on chat completions only with "

@@ -36,6 +36,7 @@ from langchain_dbchat.errors import UnsupportedContentError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from langchain_dbchat.dialects.chat_completions.quirks import ChatQuirks
     from langchain_dbchat.models.families import Family
 
 NO_OUTPUT = "(no output)"
@@ -46,7 +47,9 @@ class Context(NamedTuple):
     """What a message is encoded for, and what is to be said of it."""
 
     family: Family
-    """The row of the model that is called."""
+    """The facts of the model that is called."""
+    quirks: ChatQuirks
+    """What it accepts on this wire."""
     where: str
     """What to call the message in an error."""
     replaced: set[str]
@@ -103,7 +106,7 @@ def _entry(call_id: str | None, parts: list[Part], context: Context, *, failed: 
     family = context.family
     parts = keep_text(parts, family)
     media: list[Part] = []
-    if not family.tool_result_media:
+    if not context.quirks.tool_result_media:
         media = [part for part in parts if part["type"] != "text"]
         parts = [part for part in parts if part["type"] == "text"]
         if media and not parts:

@@ -22,6 +22,7 @@ from langchain_core.messages.tool import invalid_tool_call
 
 from dialects.targets import encode
 from langchain_dbchat.dialects.chat_completions.history import MALFORMED, NOT_EXECUTED, OPENING, take_turns
+from langchain_dbchat.dialects.chat_completions.quirks import QUIRKS
 from langchain_dbchat.dialects.shared.reasoning import CALL_EXTRAS
 from langchain_dbchat.errors import UnsupportedContentError
 from langchain_dbchat.models.families import FAMILIES, family_of
@@ -318,7 +319,7 @@ def test_valid_and_malformed_calls_of_one_turn_are_each_answered(family: str) ->
     said = {one["tool_call_id"]: one["content"] for one in wire if one["role"] == "tool"}
     assert [said[one] for one in calls] == ["42", NOT_EXECUTED, MALFORMED, MALFORMED]
     assert thread == before
-    if FAMILIES[family].tool_history == "split":
+    if QUIRKS[family].tool_history == "split":
         assert roles(wire) == "u a t a t a t a t u"
     else:
         assert roles(wire) == "u a t t t t u"

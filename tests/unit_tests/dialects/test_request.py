@@ -10,6 +10,7 @@ from langchain_core.messages import HumanMessage
 
 from dialects.targets import target
 from kit.encoding import encode_request
+from langchain_dbchat.dialects.chat_completions.quirks import QUIRKS
 from langchain_dbchat.dialects.dialect import EncodedRequest
 from langchain_dbchat.dialects.shared.merging import merge_deep
 from langchain_dbchat.models.families import FAMILIES
@@ -36,7 +37,7 @@ def test_falsy_values_that_mean_something_are_sent() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_a_family_refuses_is_left_out_and_said(family: str) -> None:
-    row = FAMILIES[family]
+    row = QUIRKS[family]
     settings: dict[str, Any] = {
         "temperature": 0.5,
         "top_k": 3,
@@ -69,7 +70,7 @@ def test_a_budget_decides_max_tokens() -> None:
 
 def test_streams_ask_for_usage_where_that_is_accepted() -> None:
     asked = {"stream": True, "stream_options": {"include_usage": True}}
-    for family, row in FAMILIES.items():
+    for family, row in QUIRKS.items():
         body = request(family, stream=True).body
         assert body == {"messages": MESSAGES, **(asked if row.stream_options else {"stream": True})}, family
         assert request(family, stream=True, usage=False).body == {"messages": MESSAGES, "stream": True}

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
 
 import langchain_dbchat
+from langchain_dbchat.dialects.chat_completions import quirks
+from langchain_dbchat.dialects.chat_completions.quirks import ChatQuirks
 from langchain_dbchat.models import families
 from langchain_dbchat.models.families import FAMILIES, GENERIC, Family, family_of
 
 PACKAGE = Path(langchain_dbchat.__file__).parent
-FIELDS = list(Family._fields)
+TABLES = {
+    Family: (families, {"family", "row"}),
+    ChatQuirks: (quirks, {"quirks", "quirks_of(target)", "quirks_of(request.target)", "family_quirks(family)"}),
+}
+"""Each table of facts: where its columns are declared, and what the code calls a row of it."""
+each_table = pytest.mark.parametrize("table", TABLES)
 MODEL_NAME = re.compile(r"claude|gpt|gemini|gemma|llama|glm|kimi|qwen|grok|deepseek|inkling", re.IGNORECASE)
 ASKS = {"startswith", "endswith", "find", "index", "count", "search", "match", "fullmatch"}
 
@@ -84,9 +92,14 @@ def decided_by(tree: ast.Module) -> list[tuple[int, str]]:
     return found
 
 
-def test_every_field_is_documented() -> None:
-    tree = ast.parse(Path(families.__file__).read_text(encoding="utf-8"))
-    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Family")
+def columns(table: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(table)]
+
+
+@each_table
+def test_every_column_is_documented(table: type) -> None:
+    tree = ast.parse(Path(str(TABLES[table][0].__file__)).read_text(encoding="utf-8"))
+    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == table.__name__)
     documented = []
     for place, field in enumerate(body):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
@@ -94,26 +107,33 @@ def test_every_field_is_documented() -> None:
             assert isinstance(after, ast.Expr), f"{field.target.id} has no docstring"
             assert strings(after)[0].rstrip().endswith("."), field.target.id
             documented.append(field.target.id)
-    assert documented == FIELDS
+    assert documented == columns(table)
 
 
-def test_every_field_is_read() -> None:
-    """A row that nobody reads is a promise that nobody keeps."""
+@each_table
+def test_every_column_is_read(table: type) -> None:
+    """A column that nobody reads is a promise that nobody keeps."""
+    module, names = TABLES[table]
+    own = Path(str(module.__file__)).relative_to(PACKAGE).as_posix()
     read = {
         node.attr
-        for _, tree in trees(without=("local/", "models/families.py"))
+        for _, tree in trees(without=("local/", own))
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute)
         and isinstance(node.ctx, ast.Load)
-        and ast.unparse(node.value).rpartition(".")[2] in {"family", "row"}
+        and (ast.unparse(node.value) in names or ast.unparse(node.value).rpartition(".")[2] in names)
     }
-    assert [field for field in FIELDS if field not in read] == []
+    assert [column for column in columns(table) if column not in read] == []
+
+
+def test_each_family_has_a_row_for_the_wire() -> None:
+    assert quirks.QUIRKS.keys() == FAMILIES.keys()
 
 
 def test_nobody_else_decides_by_a_model_name() -> None:
     found = [
         f"{name}:{line}: {text!r}"
-        for name, tree in trees(without=("local/", "models/"))
+        for name, tree in trees(without=("local/", "models/", "dialects/chat_completions/quirks.py"))
         for line, text in decided_by(tree)
         if MODEL_NAME.search(text)
     ]

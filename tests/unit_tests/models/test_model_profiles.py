@@ -9,6 +9,7 @@ import pytest
 from langchain_core.language_models import ModelProfile
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
 
+from langchain_dbchat.dialects.chat_completions.quirks import QUIRKS
 from langchain_dbchat.models.families import family_of
 from langchain_dbchat.models.profiles import profile_of
 
@@ -228,14 +229,15 @@ def test_native_structured_output_only_where_it_works_with_tools() -> None:
 def test_agrees_with_what_the_client_does(name: str) -> None:
     """A capability that the family's row would refuse to send is none."""
     facts, family = profile(name), family_of(name)
+    quirks = QUIRKS[family.name]
     if facts.get("structured_output"):
         assert family.json_schema
-        assert family.format_with_tools
-        assert family.format_with_stream
+        assert quirks.format_with_tools
+        assert quirks.format_with_stream
     if facts.get("tool_choice") is not None:
         assert facts["tool_choice"] is family.forced_tool_choice
     if facts.get("temperature") is not None:
-        assert facts["temperature"] is ("temperature" not in family.refuses)
+        assert facts["temperature"] is ("temperature" not in quirks.refuses)
     assert set(facts.get("reasoning_effort_levels", [])) <= set(family.efforts)
     for key, kind in {"image_inputs": "image_url", "audio_inputs": "audio_url", "video_inputs": "video_url"}.items():
         if facts.get(key):
