@@ -29,6 +29,7 @@ from langchain_dbchat.dialects.chat_completions.content import (
     is_content,
     keep_text,
     write_parts,
+    write_reasoning,
 )
 from langchain_dbchat.dialects.chat_completions.history import Entry, Wire, order
 from langchain_dbchat.dialects.chat_completions.tool_results import (
@@ -42,7 +43,7 @@ from langchain_dbchat.dialects.chat_completions.tool_results import (
 from langchain_dbchat.dialects.shared.content import read_block
 from langchain_dbchat.dialects.shared.content_blocks import NeutralBlock, ReasoningBlock, ToolResultBlock, ToolUseBlock
 from langchain_dbchat.dialects.shared.json_text import clean_text, write_json
-from langchain_dbchat.dialects.shared.reasoning import Target, may_replay, signed_extras, write_reasoning
+from langchain_dbchat.dialects.shared.reasoning import Target, may_replay, signed_extras
 from langchain_dbchat.dialects.shared.tool_uses import read_calls
 from langchain_dbchat.errors import UnsupportedContentError
 
