@@ -276,7 +276,7 @@ def _part_of(block: MediaBlock, where: str) -> Part:
     if kind == "input_audio":
         return {"type": kind, kind: {"data": block.data, "format": _audio_format(block)}}
     part = _linked(kind, _url_of(block, where))
-    if block.detail:
+    if block.detail and kind == "image_url":
         part[kind]["detail"] = block.detail
     return part
 
