@@ -56,6 +56,10 @@ class Family:
     model gets ids that all of these except Mixtral accept; a server behind `base_url=` gets each id unchanged, because
     LiteLLM stores Gemini's signatures in them."""
 
+    orphan_results: bool = False
+    """Whether a tool result without its call in the conversation is accepted. Databricks' models answer 400; some
+    servers behind `base_url=` do not check."""
+
     media: frozenset[str] | None = None
     """The kinds of content parts besides text that are accepted; None for all kinds. Databricks documents audio and
     video for Gemini only, as `audio_url` and `video_url`."""
@@ -164,6 +168,7 @@ _GOOGLE_SCHEMA = frozenset(
 
 GENERIC = Family(
     name="generic",
+    orphan_results=True,
     strict_tools=True,
     call_ids="[a-zA-Z0-9_-]{1,40}",
     schemas_checked=False,

@@ -14,9 +14,10 @@ before it, because a mark caches all that stands before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.dialects.shared.block_fields import mapping_of
 from langchain_dbchat.dialects.shared.content import CONTENT_TYPES, is_server_work, read_block
 from langchain_dbchat.dialects.shared.content_blocks import (
     DocumentBlock,
@@ -32,7 +33,17 @@ from langchain_dbchat.errors import UnsupportedContentError
 if TYPE_CHECKING:
     from langchain_dbchat.models.families import Family
 
-__all__ = ["Part", "collapse", "encode_parts", "encode_text", "is_content", "keep_text", "write_block", "write_parts"]
+__all__ = [
+    "Part",
+    "collapse",
+    "encode_parts",
+    "encode_text",
+    "is_content",
+    "keep_text",
+    "write_block",
+    "write_parts",
+    "write_reasoning",
+]
 
 Part = dict[str, Any]
 
@@ -134,6 +145,31 @@ def _is_taken(text: str, family: Family) -> bool:
     if not text:
         return family.empty_text
     return family.blank_text or not text.isspace()
+
+
+def write_reasoning(entries: Iterable[ReasoningBlock]) -> Iterator[dict[str, Any]]:
+    """Write reasoning of one answer as the parts that it came as.
+
+    Args:
+        entries: Consecutive entries.
+
+    Yields:
+        A ``reasoning`` part for each part that has something signed or encrypted.
+    """
+    summaries: list[list[dict[str, Any]]] = []
+    for entry in entries:
+        if not (summaries and entry.continues):
+            summaries.append([])
+        if entry.data:
+            said = {"type": "summary_encrypted_text", "data": entry.data}
+        elif entry.signature:
+            said = {"type": "summary_text", "text": entry.text, "signature": entry.signature}
+        else:
+            continue
+        summaries[-1].append({**said, **mapping_of(entry.extras, "summary")})
+    for summary in summaries:
+        if summary:
+            yield {"type": "reasoning", "summary": summary}
 
 
 def collapse(parts: list[Part]) -> str | list[Part]:
@@ -240,7 +276,7 @@ def _part_of(block: MediaBlock, where: str) -> Part:
     if kind == "input_audio":
         return {"type": kind, kind: {"data": block.data, "format": _audio_format(block)}}
     part = _linked(kind, _url_of(block, where))
-    if block.detail:
+    if block.detail and kind == "image_url":
         part[kind]["detail"] = block.detail
     return part
 

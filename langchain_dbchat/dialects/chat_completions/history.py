@@ -1,22 +1,21 @@
-"""What makes wire messages a conversation: calls with their results, whose turn it is, where media and system stand.
+"""Order wire messages as a conversation: results behind their calls, turns, system messages first, media.
 
-Rule 1. A result stands right behind the turn that called, wherever the conversation has it ("tool_use ids were found
-without tool_result blocks immediately after"; docs/wire.md, 2.5).
-Rule 2. A call that nobody answered gets a result that says so, because servers refuse the conversation otherwise, for
-ever: a malformed call at once, any other one when the conversation has gone on without it
-(docs.langchain.com/oss/python/langgraph/errors/INVALID_CHAT_HISTORY).
-Rule 3. A result whose call is not there raises and names its id, where servers refuse it.
-Rule 4. Where roles have to take turns, neighbours of one role become one message, and a conversation that the assistant
+Which result belongs to which call is the same on every wire and stands in `call_results`. The rest is about wire
+messages of this dialect, because their contents are joined:
+
+Rule 1. Media that only users may send stand in a user message, behind all results of the turn (goose: "required by
+Claude via Databricks").
+Rule 2. Where roles have to take turns, neighbours of one role become one message, and a conversation that the assistant
 opens gets a first message of the user's (aider #1920, litellm #6257).
+Rule 3. Where a family takes one call in a turn, a turn with several becomes several turns (gpt-oss: `Multiple tool
+calls are not supported.`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_dbchat.dialects.shared.call_ids import CallIds
-from langchain_dbchat.errors import UnsupportedContentError
+from langchain_dbchat.dialects.shared.call_results import Placed, Step, place_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 Wire = dict[str, Any]
 
-MALFORMED = "Error: this call was malformed (its arguments are not a complete JSON object), so it was not executed."
-NOT_EXECUTED = "Error: this call was not executed; it has no result."
 OPENING = "(start of the conversation)"
 
 
@@ -41,16 +38,6 @@ class Entry(NamedTuple):
     """Parts that have to follow in a user message."""
     malformed: frozenset[int] = frozenset()
     """Which of its calls were malformed."""
-
-
-@dataclass(slots=True)
-class _Turn:
-    """One assistant turn with its calls and the results that were found for them."""
-
-    place: int
-    ids: list[str]
-    answered: set[int] = field(default_factory=set)
-    results: list[Entry] = field(default_factory=list)
 
 
 def order(entries: list[Entry], family: Family, quirks: ChatQuirks) -> list[Wire]:
@@ -72,7 +59,7 @@ def order(entries: list[Entry], family: Family, quirks: ChatQuirks) -> list[Wire
         calls = calls or "tool_calls" in entry.wire or entry.wire["role"] == "tool"
         media = media or bool(entry.media)
     if calls:
-        entries = _answer_calls(entries, family, quirks)
+        entries = _answer_calls(entries, family)
     wire = _place_media(entries) if media else [entry.wire for entry in entries]
     if family.alternating_roles:
         wire = take_turns(wire)
@@ -85,73 +72,26 @@ def order(entries: list[Entry], family: Family, quirks: ChatQuirks) -> list[Wire
     return wire
 
 
-def _answer_calls(entries: list[Entry], family: Family, quirks: ChatQuirks) -> list[Entry]:
+def _answer_calls(entries: list[Entry], family: Family) -> list[Entry]:
     """Put each result behind its call, fit their ids, and answer for calls that nobody answered."""
-    turns, orphans = _match(entries, CallIds(family.call_ids), quirks)
-    said = [place for place, entry in enumerate(entries) if entry.wire["role"] in {"user", "assistant"}]
-    ordered: list[Entry] = []
-    for place, entry in enumerate(entries):
-        if entry.wire["role"] == "tool":
-            ordered.extend(orphans.get(place, ()))
-            continue
-        turn = turns.get(place)
-        if turn is None:
-            ordered.append(entry)
-            continue
-        calls = [{**call, "id": new} for call, new in zip(entry.wire["tool_calls"], turn.ids, strict=True)]
-        ordered.append(Entry({**entry.wire, "tool_calls": calls}, entry.where, entry.media))
-        ordered.extend(turn.results)
-        for number, call_id in enumerate(turn.ids):
-            malformed = number in entry.malformed
-            if number not in turn.answered and (malformed or place < said[-1]):
-                text = MALFORMED if malformed else NOT_EXECUTED
-                ordered.append(Entry({"role": "tool", "tool_call_id": call_id, "content": text}, entry.where))
-    return ordered
+    return [_placed(entries[placed.place], placed) for placed in place_results([*map(_step_of, entries)], family)]
 
 
-def _match(entries: list[Entry], ids: CallIds, quirks: ChatQuirks) -> tuple[dict[int, _Turn], dict[int, list[Entry]]]:
-    """Find the call of each result: the last open one with its id, within a turn the first.
-
-    A result is also taken for the first open call without an id: a tool that was called so had no id to give back.
-    """
-    turns: dict[int, _Turn] = {}
-    orphans: dict[int, list[Entry]] = {}
-    opened: dict[str, list[tuple[_Turn, int]]] = {}
-    for place, entry in enumerate(entries):
-        if "tool_calls" in entry.wire:
-            given = [call["id"] or "" for call in entry.wire["tool_calls"]]
-            turn = turns[place] = _Turn(place, [ids.assign(one) for one in given])
-            for number, one in enumerate(given):
-                opened.setdefault(one, []).append((turn, number))
-        elif entry.wire["role"] == "tool":
-            answers = entry.wire["tool_call_id"]
-            waiting = opened.get(answers) or opened.get("")
-            if waiting:
-                last = waiting[-1][0]
-                at = next(index for index, (turn, _) in enumerate(waiting) if turn is last)
-                _, number = waiting.pop(at)
-                last.answered.add(number)
-                last.results.append(_answering(entry, last.ids[number]))
-            else:
-                orphans[place] = [_orphan(entry, ids, quirks)]
-    return turns, orphans
+def _step_of(entry: Entry) -> Step:
+    wire = entry.wire
+    calls = [call["id"] or "" for call in wire["tool_calls"]] if "tool_calls" in wire else ()
+    return Step(wire["role"], entry.where, calls, entry.malformed, wire.get("tool_call_id", ""))
 
 
-def _orphan(entry: Entry, ids: CallIds, quirks: ChatQuirks) -> Entry:
-    given = entry.wire["tool_call_id"]
-    if not given:
-        raise UnsupportedContentError(f"{entry.where}: a tool result needs the id of the call that it answers.")
-    if not quirks.orphan_results:
-        raise UnsupportedContentError(
-            f"{entry.where}: no open tool call has the id {given!r}, so this result answers nothing, and the model "
-            "refuses that. Keep the AIMessage whose tool_calls hold this id, or leave the "
-            "result out too: trim_messages(..., start_on='human') does that."
-        )
-    return _answering(entry, ids.of_result(given))
-
-
-def _answering(entry: Entry, call_id: str) -> Entry:
-    return Entry({**entry.wire, "tool_call_id": call_id}, entry.where, entry.media)
+def _placed(entry: Entry, placed: Placed) -> Entry:
+    if placed.made_up:
+        return Entry({"role": "tool", "tool_call_id": placed.answers, "content": placed.made_up}, entry.where)
+    if placed.calls:
+        calls = [{**call, "id": new} for call, new in zip(entry.wire["tool_calls"], placed.calls, strict=True)]
+        return Entry({**entry.wire, "tool_calls": calls}, entry.where, entry.media)
+    if placed.answers:
+        return Entry({**entry.wire, "tool_call_id": placed.answers}, entry.where, entry.media)
+    return entry
 
 
 def _place_media(entries: Iterable[Entry]) -> list[Wire]:

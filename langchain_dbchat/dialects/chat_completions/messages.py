@@ -29,6 +29,7 @@ from langchain_dbchat.dialects.chat_completions.content import (
     is_content,
     keep_text,
     write_parts,
+    write_reasoning,
 )
 from langchain_dbchat.dialects.chat_completions.history import Entry, Wire, order
 from langchain_dbchat.dialects.chat_completions.quirks import quirks_of
@@ -43,7 +44,7 @@ from langchain_dbchat.dialects.chat_completions.tool_results import (
 from langchain_dbchat.dialects.shared.content import read_block
 from langchain_dbchat.dialects.shared.content_blocks import NeutralBlock, ReasoningBlock, ToolResultBlock, ToolUseBlock
 from langchain_dbchat.dialects.shared.json_text import clean_text, write_json
-from langchain_dbchat.dialects.shared.reasoning import may_replay, signed_extras, write_reasoning
+from langchain_dbchat.dialects.shared.reasoning import may_replay, signed_extras
 from langchain_dbchat.dialects.shared.tool_uses import read_calls
 from langchain_dbchat.errors import UnsupportedContentError
 
@@ -148,28 +149,24 @@ def _encode_prompt(message: HumanMessage, context: Context) -> list[Entry]:
     """Encode a human message; Anthropic puts tool results into it, chat completions into messages of their own."""
     family, where = context.family, context.where
     content: Any = message.content
-    entries: list[Entry] = []
     if isinstance(content, str):
+        blocks: list[tuple[int, NeutralBlock]] = []
         parts = encode_parts(content, family, where)
     else:
         blocks = [(number, block) for number, given in enumerate(content) for block in read_block(given)]
-        results = [block for _, block in blocks if isinstance(block, ToolResultBlock)]
-        entries = [encode_result_block(block, context) for block in results]
-        said = [numbered for numbered in blocks if not isinstance(numbered[1], ToolResultBlock)] if results else blocks
-        parts = write_parts(said, family, where)
+        parts = write_parts([one for one in blocks if not isinstance(one[1], ToolResultBlock)], family, where)
+    entries = [encode_result_block(block, context) for _, block in blocks if isinstance(block, ToolResultBlock)]
     if parts:
         entries.append(Entry(_message("user", parts, message, context.quirks), where))
     elif not entries:
-        raise UnsupportedContentError(f"{where}: {_why_empty(content)}")
+        raise UnsupportedContentError(f"{where}: {_why_empty(content, blocks)}")
     return entries
 
 
-def _why_empty(content: Any) -> str:
+def _why_empty(content: Any, blocks: list[tuple[int, NeutralBlock]]) -> str:
     if not content:
         return "the message is empty, and the model refuses empty text."
-    if isinstance(content, list) and not all(
-        is_content(block, in_answer=False) for given in content for block in read_block(given)
-    ):
+    if not all(is_content(block, in_answer=False) for _, block in blocks):
         return (
             "nothing is left of the message: reasoning and tool calls of an answer are not a user's to send. "
             "Send the answer's text: HumanMessage(answer.text)."

@@ -40,10 +40,6 @@ class ChatQuirks:
     """Which positions system messages may have. Databricks documents one `system` message, as the first; Gemini refuses
     a second one."""
 
-    orphan_results: bool = False
-    """Whether a tool result without its call in the conversation is accepted. Databricks' models answer 400; some
-    servers behind `base_url=` do not check."""
-
     tool_history: Literal["grouped", "split"] = "grouped"
     """How several tool calls of one past message are sent. Claude requires all results directly after the message with
     the calls; gpt-oss answers `Multiple tool calls are not supported.`, so each call is sent with its result."""
@@ -82,7 +78,7 @@ _SAMPLING = frozenset({"temperature", "top_p", "top_k"})
 _LOGPROBS = frozenset({"logprobs", "top_logprobs"})
 _OPENAI_ONLY = frozenset({"parallel_tool_calls", "store", "prompt_cache_key", "user", "logit_bias"})
 
-_GENERIC = ChatQuirks(orphan_results=True, max_tokens_name="")
+_GENERIC = ChatQuirks(max_tokens_name="")
 _CLAUDE = ChatQuirks(
     refuses=_PENALTIES | _LOGPROBS | _OPENAI_ONLY | {"seed", "n", "reasoning_effort"},
     stream_options=False,

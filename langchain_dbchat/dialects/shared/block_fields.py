@@ -67,7 +67,11 @@ def first_text(fields: Block, keys: Iterable[str]) -> str | None:
     Returns:
         The string, or None.
     """
-    return next((fields[key] for key in keys if isinstance(fields.get(key), str)), None)
+    for key in keys:
+        value = fields.get(key)
+        if isinstance(value, str):
+            return value
+    return None
 
 
 def own_id(fields: Block) -> str | None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 from langchain_dbchat.dialects.shared.block_fields import (
@@ -184,7 +184,7 @@ def _read_medium(block: Block, kind: Kind) -> NeutralBlock:
         key, inner = "image_url", {"url": fields["image_url"]}
     if block["type"] == "image_url" and not isinstance(inner.get("url"), str):
         return _faulty(block, "an 'image_url' block needs {'url': '...'} under 'image_url'.")
-    said = {**{name: value for name, value in fields.items() if name != key}, **inner} if key else fields
+    said = {**fields, **inner} if key else fields
     url, data, mime_type = _located(said, key)
     name = next((name for name in ("filename", "name", "title") if isinstance(said.get(name), str)), "")
     file_id = fields.get("id") if fields.get("source_type") == "id" else said.get("file_id")
@@ -193,7 +193,7 @@ def _read_medium(block: Block, kind: Kind) -> NeutralBlock:
             return _faulty(block, f"a {block['type']!r} block needs a 'url', or 'base64' and 'mime_type'.")
         if data is not None and not mime_type and "file_data" not in said:
             return _faulty(block, "base64 data needs its 'mime_type', for example 'image/png'.")
-    read = _MEDIUM | {key, name, "id" if fields.get("source_type") == "id" else ""}
+    read = _read_keys(key, name, "id" if fields.get("source_type") == "id" else "")
     left, extras = remaining(inner, read), remaining(fields, read)
     return MediaBlock(
         kind,
@@ -202,11 +202,16 @@ def _read_medium(block: Block, kind: Kind) -> NeutralBlock:
         mime_type,
         file_id if isinstance(file_id, str) else None,
         said[name] if name else None,
-        first_text(said, ("detail",)) if kind == "image" else None,
+        first_text(said, ("detail",)),
         extras={**extras, key: left} if left else extras,
         written=block,
         **_common(fields),
     )
+
+
+@lru_cache(maxsize=64)
+def _read_keys(*keys: str) -> frozenset[str]:
+    return _MEDIUM.union(keys)
 
 
 def _located(said: Block, key: str) -> tuple[str | None, str | None, str]:

@@ -74,7 +74,7 @@ class MediaBlock:
         mime_type: Its MIME type; empty if the block does not say.
         file_id: The id under which a server has stored it.
         name: The name of the file, or its title.
-        detail: How closely an image is looked at (OpenAI's ``detail``).
+        detail: How closely the model looks at it (OpenAI's ``detail``).
         signature: Gemini's ``thoughtSignature``.
         cache_control: Anthropic's mark for prompt caching.
         extras: What else the block carried; what an object within it carried is under that object's key.

@@ -9,7 +9,7 @@ reasoning that another model signed, is a 400 and never goes back (Databricks, "
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.shared.block_fields import flattened, mapping_of, own_id, remaining, unwrapped
@@ -145,28 +145,3 @@ def _read_bedrock(block: Mapping[str, Any]) -> ReasoningBlock:
     said = mapping_of(said, "reasoningText") or said
     rest = remaining(flattened(block), _READ)
     return ReasoningBlock(said.get("text") or "", said.get("signature"), data, extras=rest)
-
-
-def write_reasoning(entries: Iterable[ReasoningBlock]) -> Iterator[dict[str, Any]]:
-    """Write reasoning of one answer as the parts that it came as.
-
-    Args:
-        entries: Consecutive entries.
-
-    Yields:
-        A ``reasoning`` part for each part that has something signed or encrypted.
-    """
-    summaries: list[list[dict[str, Any]]] = []
-    for entry in entries:
-        if not (summaries and entry.continues):
-            summaries.append([])
-        if entry.data:
-            said = {"type": "summary_encrypted_text", "data": entry.data}
-        elif entry.signature:
-            said = {"type": "summary_text", "text": entry.text, "signature": entry.signature}
-        else:
-            continue
-        summaries[-1].append({**said, **mapping_of(entry.extras, "summary")})
-    for summary in summaries:
-        if summary:
-            yield {"type": "reasoning", "summary": summary}
