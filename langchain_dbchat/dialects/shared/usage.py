@@ -1,4 +1,4 @@
-"""Token usage, from every spelling that serving endpoints have for it."""
+"""Read token usage in all spellings of serving endpoints."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, Us
 def decode_usage(usage: Mapping[str, Any]) -> UsageMetadata | None:
     """Read a ``usage`` object.
 
-    GPT and GLM count cached tokens within ``prompt_tokens``; for Claude the sources disagree, so the cached tokens are
-    added only where ``prompt_tokens`` is too small to hold them.
+    GPT and GLM include cached tokens in ``prompt_tokens``; for Claude the sources disagree, so the cached tokens are
+    added only if ``prompt_tokens`` is smaller than their number.
 
     Args:
-        usage: The object as sent. Every count in it may be null or missing.
+        usage: The object that the server sent. Each count in it may be null or missing.
 
     Returns:
-        LangChain's usage with its details, or None while the server has counted no answer yet.
+        LangChain's usage with its details, or None if the object has no counts yet.
     """
     prompt = _count(usage.get("prompt_tokens"))
     completion = _count(usage.get("completion_tokens"))
@@ -64,7 +64,7 @@ def add_usage(left: Mapping[str, Any] | None, right: Mapping[str, Any] | None) -
         right: Counts, or None.
 
     Returns:
-        A new object with the sums; what is no number is taken from the right.
+        A new object with the sums; values that are not numbers are taken from the right.
     """
     total = dict(left or {})
     for key, value in (right or {}).items():
@@ -78,13 +78,13 @@ def add_usage(left: Mapping[str, Any] | None, right: Mapping[str, Any] | None) -
     return total
 
 
-_LARGEST = 2**63  # what MessagePack and databases hold
+_LARGEST = 2**63  # the limit of MessagePack and databases
 
 
 def _count(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    # Not isfinite: a whole number may be too large to be a float. One that no checkpoint could hold counts nothing.
+    # Not isfinite, because an integer may be too large for a float. A count that a checkpoint cannot store is ignored.
     return int(value) if abs(value) < _LARGEST else None
 
 
