@@ -72,9 +72,9 @@ def refuse_refusal(message: AIMessage) -> None:
     withheld = isinstance(reason, str) and reason.lower() in _REFUSED
     if refusal is None and not withheld:
         return
-    words = refusal or message.text
+    text = refusal or message.text
     why = f" (finish reason: {reason})" if withheld else ""
-    error: Any = _REFUSAL_ERROR(f"The model refused to answer{why}{f': {words}' if words else '.'}")
+    error: Any = _REFUSAL_ERROR(f"The model refused to answer{why}{f': {text}' if text else '.'}")
     error.raw_message = message
     raise error
 

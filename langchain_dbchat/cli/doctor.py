@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument("--host", help="the workspace (default: as the models find it)")
     parser.add_argument("--base-url", help="base URL of an OpenAI-compatible server instead of a workspace")
-    parser.add_argument("--token-env", metavar="NAME", help="the variable that holds the token to use")
+    parser.add_argument("--token-env", metavar="NAME", help="the environment variable with the token")
     parser.add_argument("--profile", help="a profile of ~/.databrickscfg")
     parser.add_argument("--auth-type", help="the only way of signing in to try, such as pat or databricks-cli")
     parser.add_argument("--model", help="a serving endpoint to ask a short question")

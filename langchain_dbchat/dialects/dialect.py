@@ -143,7 +143,7 @@ class MakeDecoder(Protocol):
         coalesce: bool,
         usage: bool,
         sent: SentTools | None,
-        hide: Callable[[str], str] | None,
+        mask: Callable[[str], str] | None,
     ) -> StreamDecoder:
         """Make a new decoder.
 
@@ -151,9 +151,9 @@ class MakeDecoder(Protocol):
             target: The called model.
             request_id: The response's ``x-request-id``.
             coalesce: Whether deltas of one kind that arrived together become one chunk.
-            usage: Whether the last chunk carries the token usage.
+            usage: Whether the last chunk contains the token usage.
             sent: The changes of the request's tools.
-            hide: Masks the secrets of the request in a text of the server.
+            mask: Masks the secrets of the request in a text of the server.
         """
         ...
 

@@ -80,7 +80,7 @@ _ROWS: tuple[_ProfileRow, ...] = (
     _ProfileRow("claude-opus-4", 200_000, 32_000, "image", "forced", False, "yes", True),
     _ProfileRow("claude-sonnet-4", 200_000, 64_000, "image", "forced", False, "yes", True, "retired"),
     _ProfileRow("claude-3-7-sonnet", 200_000, None, "image", "forced", False, "yes", True, "retired"),
-    # GPT 6 Sol, 5.5 Pro and 5.3 Codex answer on the Responses API alone; whether GPT 6 and 5.4 take tools on chat
+    # GPT 6 Sol, 5.5 Pro and 5.3 Codex answer on the Responses API only; whether GPT 6 and 5.4 take tools on chat
     # completions is contradictory. The levels of 6 Sol, 6 Luna and 5.3 Codex are not documented.
     _ProfileRow("gpt-6-astra", 1_050_000, 128_000, "image", "?", True, _ADAPTIVE, False),
     _ProfileRow("gpt-6-sol", None, None, "image", "?", None, "yes", False),
@@ -115,7 +115,7 @@ _ROWS: tuple[_ProfileRow, ...] = (
     _ProfileRow("gemini-2-5-pro", 1_048_576, 65_536, _GEMINI, "forced", False, "yes", True, "retired"),
     _ProfileRow("gemini-2-5-flash", 1_048_576, 65_535, _GEMINI, "forced", False, "yes", True, "retired"),
     _ProfileRow("grok-4-6", 500_000, None, "text", "forced", None, "low medium high xhigh", None),
-    # GLM 5.3 knows JSON schema; that it calls tools beside one, which GLM 5.2 does not, nobody has measured.
+    # GLM 5.3 supports JSON schemas. It is not measured whether it calls tools with one; GLM 5.2 does not.
     _ProfileRow("glm-5-3", 1_048_576, 65_536, "text", "forced", None, "low high max*", None),
     _ProfileRow("glm-5-3-flash", 1_048_576, 131_072, "image", "forced", None, "low high max*", None),
     _ProfileRow("glm-5-2", 1_000_000, 131_072, "text", "forced", False, "none high max*", True),
@@ -125,7 +125,8 @@ _ROWS: tuple[_ProfileRow, ...] = (
     _ProfileRow("deepseek-v4-flash-0731", 1_000_000, 393_216, "text", "forced", None, "none low high xhigh max", None),
     _ProfileRow("deepseek-v4-pro-0813", 1_000_000, 393_216, "text", "forced", None, "none low high xhigh max", None),
     _ProfileRow("inkling", 1_000_000, None, "image", "forced", None, "minimal low medium high xhigh max", None),
-    # Sources differ on the output of Qwen 3.5 and gpt-oss; LiteLLM gives Llama's as the whole context, which is no cap.
+    # Sources differ on the output of Qwen 3.5 and gpt-oss; LiteLLM documents Llama's as the whole context, which is not
+    # a limit.
     _ProfileRow("qwen35-122b-a10b", 262_144, None, "text", "forced", None, "yes", None, "preview"),
     _ProfileRow("qwen3-next-80b-a3b-instruct", None, None, "text", "forced", None, "no", True, "preview"),
     _ProfileRow("gpt-oss-120b", 131_072, None, "text", "yes", True, "low medium* high", True),

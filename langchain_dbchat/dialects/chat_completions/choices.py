@@ -15,8 +15,8 @@ from langchain_dbchat.dialects.shared.beside import (
     Other,
     read_beside,
     reasoning_key,
+    text_in,
     thinking_blocks,
-    words,
 )
 from langchain_dbchat.dialects.shared.citations import flat
 from langchain_dbchat.dialects.shared.fields import says_something, storable
@@ -85,23 +85,21 @@ def _read_block(block: Any) -> Iterator[Part]:
         citations = list(flat([storable(block.get("citations")), storable(block.get("citation"))]))
         if citations:
             extras["citations"] = citations
-        yield Text(words(block, "text") or "", extras or None)
+        yield Text(text_in(block, "text") or "", extras or None)
     elif block.get("type") == "reasoning":
         entries = block.get("summary") or block.get("content") or []
         for number, entry in enumerate(entries if isinstance(entries, list) else [{"text": entries}]):
-            entry_fields = entry if isinstance(entry, Mapping) else {"text": entry}
-            yield _reasoning(entry_fields, "text", opens=number == 0)
+            fields = entry if isinstance(entry, Mapping) else {"text": entry}
+            yield _reasoning(fields, "text", opens=number == 0)
     elif block.get("type") == "refusal":  # as in the Responses API
-        yield Refusal(words(block, "refusal") or "")
+        yield Refusal(text_in(block, "refusal") or "")
     else:
-        words(block, "type")
+        text_in(block, "type")
         yield Other(storable(block))
 
 
-def _reasoning(entry_fields: Mapping[str, Any], key: str, *, opens: bool = True) -> Reasoning:
-    return Reasoning(
-        words(entry_fields, key) or "", words(entry_fields, "signature"), words(entry_fields, "data"), opens
-    )
+def _reasoning(entry: Mapping[str, Any], key: str, *, opens: bool = True) -> Reasoning:
+    return Reasoning(text_in(entry, key) or "", text_in(entry, "signature"), text_in(entry, "data"), opens)
 
 
 def _read_calls(message: Mapping[str, Any]) -> Iterator[Call]:
@@ -129,8 +127,8 @@ def _read_call(call: Any) -> Call:
     arguments = function.get("arguments")
     return Call(
         index=index if isinstance(index, int) else None,
-        id=words(call, "id"),
-        name=words(function, "name"),
+        id=text_in(call, "id"),
+        name=text_in(function, "name"),
         arguments="" if arguments is None else _text_of(arguments),
         extras=storable(extras) if extras else None,
     )

@@ -196,9 +196,9 @@ class ChatStreamDecoder:
         request_id: The response's ``x-request-id``.
         coalesce: Whether deltas of one kind that arrived together become one chunk. The decoder never waits for more,
             so each token of a slow model is a chunk.
-        usage: Whether the last chunk carries the token usage.
+        usage: Whether the last chunk contains the token usage.
         sent: The changes of the request's tools, which are reverted; None for none.
-        hide: Masks the secrets of the request in a text of the server, for errors.
+        mask: Masks the secrets of the request in a text of the server, for errors.
     """
 
     __slots__ = (
@@ -207,8 +207,8 @@ class ChatStreamDecoder:
         "_coalesce",
         "_done",
         "_facts",
-        "_hide",
         "_logprobs",
+        "_mask",
         "_pending",
         "_shape",
         "_texts",
@@ -224,10 +224,10 @@ class ChatStreamDecoder:
         coalesce: bool = True,
         usage: bool = True,
         sent: SentTools | None = None,
-        hide: Callable[[str], str] | None = None,
+        mask: Callable[[str], str] | None = None,
     ) -> None:
         self._usage = usage
-        self._hide = hide
+        self._mask = mask
         self._answer = GrowingAnswer(blocks=target.family.signed_text, sent=sent)
         self._facts = AnswerFacts(target, request_id)
         self._coalesce = coalesce
@@ -281,15 +281,15 @@ class ChatStreamDecoder:
             StreamInterrupted: If the answer did not say that it had ended.
         """
         unknown = self._without_choices
-        if unknown is not None and self._hide is not None and (self._facts.finish_reason is None or not self._answered):
-            unknown = _parse(self._hide(to_json(unknown, serialize_unknown=True).decode()))
+        if unknown is not None and self._mask is not None and (self._facts.finish_reason is None or not self._answered):
+            unknown = _parse(self._mask(to_json(unknown, serialize_unknown=True).decode()))
         if not self._answered and unknown is not None:
             raise _no_choices(unknown, self._facts.target, self._facts.request_id)
         if self._facts.finish_reason is None and not (self._done and self._answered):
-            words = "" if unknown is None else f" Before that, the server sent: {_text_of(unknown)}"
+            text = "" if unknown is None else f" Before that, the server sent: {_text_of(unknown)}"
             raise StreamInterrupted(
                 "The stream ended before the answer did: there was no finish reason, and no answer before [DONE]. What "
-                f"had arrived is in the error's `partial`.{words}"
+                f"had arrived is in the error's `partial`.{text}"
             )
         kept = self._facts.kept.whole()
         chunks = [self._chunk(delta) for delta in self._answer.finish(kept, cut=self._facts.cut)]
@@ -306,24 +306,24 @@ class ChatStreamDecoder:
 
     def _partial_without_secrets(self) -> AIMessage:
         message = self.partial()
-        if self._hide is None or self._hide(str(message)) == str(message):
+        if self._mask is None or self._mask(str(message)) == str(message):
             return message
         from langchain_dbchat.errors.answers import hide_in_values  # noqa: PLC0415  # where something went wrong
 
-        return AIMessage(**hide_in_values(self._hide, dict(message)))
+        return AIMessage(**hide_in_values(self._mask, dict(message)))
 
     def _without_secrets(self, error: DatabricksError, raw: bytes) -> DatabricksError:
         """Return the error of the same event without secrets; the event is read again if it contains any."""
-        hide, text = self._hide, raw.decode("utf-8", "replace")
-        masked = text if hide is None else hide(text)
-        if hide is None or masked == text:
+        mask, text = self._mask, raw.decode("utf-8", "replace")
+        masked = text if mask is None else mask(text)
+        if mask is None or masked == text:
             return error
         again = ChatStreamDecoder(self._facts.target, self._facts.request_id)
         try:
             again._read(_parse(masked), [])
         except DatabricksError as other:
             return other
-        return type(error)(hide(error.message))
+        return type(error)(mask(error.message))
 
     @contextmanager
     def keeping_partial(self) -> Iterator[None]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from langchain_dbchat.dialects.shared.beside import Beside, Cited, Other, Spoken
+from langchain_dbchat.dialects.shared.beside import Audio, Cited, Other, UnknownFields
 from langchain_dbchat.dialects.shared.calls import Calls
 from langchain_dbchat.dialects.shared.citations import sources_of
 from langchain_dbchat.dialects.shared.fields import Fields
@@ -143,9 +143,9 @@ class GrowingAnswer:
             known = self._cited.setdefault(part.key, {})
             for citation in part.citations:  # by their JSON, because comparing with 10,000 citations is slow
                 known.setdefault(to_json(citation, inf_nan_mode="constants"), citation)
-        elif type(part) is Spoken:
+        elif type(part) is Audio:
             self._audio.append(part.audio)
-        elif type(part) is Beside:
+        elif type(part) is UnknownFields:
             self._beside.add(part.fields)
         return None
 

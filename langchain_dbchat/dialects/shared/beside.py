@@ -37,13 +37,13 @@ class Cited(NamedTuple):
     citations: list[Any]
 
 
-class Spoken(NamedTuple):
+class Audio(NamedTuple):
     """Audio, or a fragment of it, in OpenAI's format: ``{"id", "data", "expires_at", "transcript"}``."""
 
     audio: Mapping[str, Any]
 
 
-class Beside(NamedTuple):
+class UnknownFields(NamedTuple):
     """Unknown fields of a message or a delta."""
 
     fields: dict[str, Any]
@@ -77,7 +77,7 @@ def reasoning_key(message: Mapping[str, Any]) -> str | None:
     return next((key for key in _REASONING if message.get(key) and type(message[key]) is str), None)
 
 
-def read_beside(message: Mapping[str, Any]) -> Iterator[Other | Spoken | Cited | Beside]:
+def read_beside(message: Mapping[str, Any]) -> Iterator[Other | Audio | Cited | UnknownFields]:
     """Read the fields besides the content.
 
     Args:
@@ -98,17 +98,17 @@ def read_beside(message: Mapping[str, Any]) -> Iterator[Other | Spoken | Cited |
             if says_something(left):
                 rest[key] = left
     if rest:
-        yield Beside(rest)
+        yield UnknownFields(rest)
 
 
 def _images(value: Any) -> tuple[list[Other], Any]:
-    if not isinstance(value, list) or not all(isinstance(image, Mapping) and words(image, "type") for image in value):
+    if not isinstance(value, list) or not all(isinstance(image, Mapping) and text_in(image, "type") for image in value):
         return [], value
     return [Other({key: storable(below) for key, below in image.items() if key != "index"}) for image in value], None
 
 
-def _audio(value: Any) -> tuple[list[Spoken], Any]:
-    return ([Spoken(storable(value))], None) if isinstance(value, Mapping) else ([], value)
+def _audio(value: Any) -> tuple[list[Audio], Any]:
+    return ([Audio(storable(value))], None) if isinstance(value, Mapping) else ([], value)
 
 
 def _annotations(value: Any) -> tuple[list[Cited], Any]:
@@ -128,12 +128,12 @@ def _provided(value: Any) -> tuple[list[Cited], Any]:
     return [Cited("citations", citations)] if citations else [], left
 
 
-def _obsolete_call(value: Any) -> tuple[list[Beside], Any]:
+def _obsolete_call(value: Any) -> tuple[list[UnknownFields], Any]:
     """Drop an object, because it is read as a tool call unless it repeats one."""
     return [], None if isinstance(value, Mapping) else value
 
 
-_READERS: dict[str, Callable[[Any], tuple[Sequence[Other | Spoken | Cited | Beside], Any]]] = {
+_READERS: dict[str, Callable[[Any], tuple[Sequence[Other | Audio | Cited | UnknownFields], Any]]] = {
     "images": _images,
     "audio": _audio,
     "annotations": _annotations,
@@ -144,7 +144,7 @@ _READERS: dict[str, Callable[[Any], tuple[Sequence[Other | Spoken | Cited | Besi
 """The reader of each field, which returns its parts and the rest of the value, which is kept."""
 
 
-def words(fields: Mapping[str, Any], key: str) -> str | None:
+def text_in(fields: Mapping[str, Any], key: str) -> str | None:
     """Read text that may be null or missing.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from langchain_dbchat.dialects.shared.beside import Beside, Cited, Other, Spoken
+from langchain_dbchat.dialects.shared.beside import Audio, Cited, Other, UnknownFields
 
 
 class Text(NamedTuple):
@@ -41,9 +41,9 @@ class Refusal(NamedTuple):
     text: str
 
 
-Part = Text | Reasoning | Other | Call | Refusal | Cited | Spoken | Beside
+Part = Text | Reasoning | Other | Call | Refusal | Cited | Audio | UnknownFields
 
-SILENT: frozenset[type[Part]] = frozenset({Refusal, Cited, Spoken, Beside})
+SILENT: frozenset[type[Part]] = frozenset({Refusal, Cited, Audio, UnknownFields})
 """Kinds of parts that change a message only at its end."""
 
 

@@ -135,7 +135,7 @@ def _read_mapping(given: Mapping[str, Any]) -> Wanted:
             )
         return _named(inner, inner["schema"])
     if kind in {"json_object", "text"}:
-        raise ValueError(f"A response format of type {kind!r} has no schema; for JSON of any shape use 'json_mode'.")
+        raise ValueError(f"A response format of type {kind!r} has no schema; for any JSON use method='json_mode'.")
     function = given.get("function")
     if kind == "function" and isinstance(function, Mapping):
         return _named({"strict": given.get("strict"), **function}, function.get("parameters"))

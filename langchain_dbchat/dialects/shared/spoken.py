@@ -37,8 +37,8 @@ def read_audio(fragments: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], 
         empty dict, and the other fields as ``{"audio": ...}``.
     """
     sounds = [fragment["data"] for fragment in fragments if isinstance(fragment.get("data"), str) and fragment["data"]]
-    words = "".join(fragment["transcript"] for fragment in fragments if isinstance(fragment.get("transcript"), str))
-    rest: dict[str, Any] = {"transcript": words} if words else {}
+    pieces = [fragment["transcript"] for fragment in fragments if isinstance(fragment.get("transcript"), str)]
+    rest: dict[str, Any] = {"transcript": "".join(pieces)} if any(pieces) else {}
     for fragment in fragments:
         rest.update((key, value) for key, value in fragment.items() if key not in _PIECES and value is not None)
     if not sounds:

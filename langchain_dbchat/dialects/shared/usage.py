@@ -15,7 +15,7 @@ def decode_usage(usage: Mapping[str, Any]) -> UsageMetadata | None:
     added only if ``prompt_tokens`` is smaller than their number.
 
     Args:
-        usage: The object that the server sent. Each count in it may be null or missing.
+        usage: The object that the server input_tokens. Each count in it may be null or missing.
 
     Returns:
         LangChain's usage with its details, or None if the object has no counts yet.
@@ -25,29 +25,30 @@ def decode_usage(usage: Mapping[str, Any]) -> UsageMetadata | None:
     total = _count(usage.get("total_tokens"))
     if prompt is None and completion is None:
         return None
-    asked = _mapping(usage.get("prompt_tokens_details"))
-    answered = _mapping(usage.get("completion_tokens_details"))
+    prompt_details = _mapping(usage.get("prompt_tokens_details"))
+    completion_details = _mapping(usage.get("completion_tokens_details"))
     input_details = InputTokenDetails()
     output_details = OutputTokenDetails()
-    read = _first(usage.get("cache_read_input_tokens"), asked.get("cached_tokens"))
-    written = _first(usage.get("cache_creation_input_tokens"), asked.get("cache_write_tokens"))
+    read = _first(usage.get("cache_read_input_tokens"), prompt_details.get("cached_tokens"))
+    created = _first(usage.get("cache_creation_input_tokens"), prompt_details.get("cache_write_tokens"))
     if read is not None:
         input_details["cache_read"] = read
-    if written is not None:
-        input_details["cache_creation"] = written
-    if (audio := _count(asked.get("audio_tokens"))) is not None:
+    if created is not None:
+        input_details["cache_creation"] = created
+    if (audio := _count(prompt_details.get("audio_tokens"))) is not None:
         input_details["audio"] = audio
-    if (reasoning := _first(answered.get("reasoning_tokens"), usage.get("reasoning_tokens"))) is not None:
+    if (reasoning := _first(completion_details.get("reasoning_tokens"), usage.get("reasoning_tokens"))) is not None:
         output_details["reasoning"] = reasoning
-    if (audio := _count(answered.get("audio_tokens"))) is not None:
+    if (audio := _count(completion_details.get("audio_tokens"))) is not None:
         output_details["audio"] = audio
-    sent = prompt or 0
-    cached = (read or 0) + (written or 0)
-    if cached > sent:
-        sent += cached
+    input_tokens = prompt or 0
+    cached = (read or 0) + (created or 0)
+    if cached > input_tokens:
+        input_tokens += cached
         total = None
+    output_tokens = completion or 0
     metadata = UsageMetadata(
-        input_tokens=sent, output_tokens=completion or 0, total_tokens=total or sent + (completion or 0)
+        input_tokens=input_tokens, output_tokens=output_tokens, total_tokens=total or input_tokens + output_tokens
     )
     if input_details:
         metadata["input_token_details"] = input_details
