@@ -217,7 +217,7 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
         UnsupportedContentError: If a message cannot be represented.
     """
     settings = merge_settings(model, stop, kwargs)
-    for key in ("stream", *marks_of(type(model)).way):
+    for key in ("stream", *marks_of(type(model)).per_call_connection):
         settings.pop(key, None)
     name = endpoint_name(settings.pop("model", None) or model.model)
     endpoint = endpoint_of(session.address, name)

@@ -52,7 +52,7 @@ _REFUSED = frozenset(
         "output_guardrail_triggered",
     }
 )
-"""Finish reasons of a refused answer: OpenAI's, Anthropic's, Bedrock's, Gemini's and Databricks' guardrails
+"""Finish reasons of an answer that was withheld: OpenAI's, Anthropic's, Bedrock's, Gemini's and Databricks' guardrails
 (wire facts 3.6, 3.7; ai.google.dev/api/generate-content#FinishReason). Case does not matter."""
 
 _CUT = frozenset({"length", "max_tokens"})
@@ -136,9 +136,9 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
         calls = message.tool_calls if isinstance(message, AIMessage) else []
         if isinstance(message, AIMessage) and not partial:
             refuse_refusal(message)
-        ours = next((call for call in calls if call["name"] == self.tool_name), None)
-        if ours is not None:
-            return self._validated(ours["args"], partial=partial)
+        call = next((call for call in calls if call["name"] == self.tool_name), None)
+        if call is not None:
+            return self._validated(call["args"], partial=partial)
         if calls:
             return NOTHING
         if partial:

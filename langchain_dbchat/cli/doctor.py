@@ -4,7 +4,7 @@ Rule 1. It resolves host and credentials with the same code as a model, and prin
 the way of signing in, and each way that was skipped, with the reason.
 Rule 2. It then signs, sends one ``GET`` and, if a model is given, one short question. The last two are independent, and
 each failure is printed with advice.
-Rule 3. It never prints a secret: of variables and headers only their names, and texts of servers and tools masked.
+Rule 3. It prints only the names of variables and headers, and masks secrets in the texts of servers and tools.
 Rule 4. A token is given by the name of its variable, because a token on the command line stays in the shell's history.
 """
 

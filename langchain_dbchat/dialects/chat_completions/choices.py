@@ -135,5 +135,5 @@ def _read_call(call: Any) -> Call:
 
 
 def _text_of(value: Any) -> str:
-    """Return text as it is, and any other value as JSON."""
+    """Return text unchanged, and any other value as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -175,7 +175,7 @@ def call_chunk(call: Mapping[str, Any], fields: Mapping[str, Any]) -> AIMessageC
         fields: The chunk's other fields.
 
     Returns:
-        The chunk, equal to what the constructor makes.
+        The chunk, equal to the constructor's.
     """
     text: str = call["args"]
     if not text or text.lstrip(_JSON_SPACE).startswith("{"):

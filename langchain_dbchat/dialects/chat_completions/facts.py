@@ -6,8 +6,8 @@ Rule 1. Nothing is lost. An unknown field of an answer or of a choice is kept in
 Rule 2. The server's id is ``response_metadata["id"]`` and never the id of a message, because LangGraph's
     ``add_messages`` replaces the message that has the same id, and some servers count their answers from 1 after each
     restart. LangChain gives each message an id of its own.
-Rule 3. The last chunk of a stream contains all metadata, and no other chunk does. `fields` merges the values of several
-    events.
+Rule 3. Only the last chunk of a stream contains this metadata (each chunk has ``model_provider``). `fields` merges the
+    values of several events.
 Rule 4. A server's field with a name that this package uses itself gets the prefix ``server_``.
 """
 
