@@ -29,7 +29,7 @@ __all__ = ["LimitedBatches"]
 
 
 class LimitedBatches(_Batches):
-    """Mixin whose batches share one adaptive limit per endpoint; it stands before `BaseChatModel` in the bases."""
+    """Mixin whose batches share one adaptive limit per endpoint; a base class before `BaseChatModel`."""
 
     if TYPE_CHECKING:
         adaptive_limit: bool | Literal["always"]

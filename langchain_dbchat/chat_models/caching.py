@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     class _Model(ChatSettings, BaseChatModel):
         _caller: str | None
-        """The caller of the one call that this copy of a model was made for, as it stands in the cache's key."""
+        """The caller of the one call that this copy of a model was made for, as in the cache's key."""
 else:
     _Model = object  # a mixin is not a model, so pydantic builds no schema for it
 
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 
 class CachesForCaller(_Model):
-    """Mixin that separates the cached answers of different callers; it stands before `BaseChatModel` in the bases."""
+    """Mixin that separates the cached answers of different callers; a base class before `BaseChatModel`."""
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         # The key contains a digest of the caller and the workspace (rules 1 and 2).

@@ -58,11 +58,11 @@ class PreparedCall:
         channel: Sends the request.
         limiter: Limits the number of concurrent calls of the endpoint; None for no limit.
         dialect: The wire format.
-        asked: The request before it is encoded.
+        chat_request: The request before it is encoded.
         encoded: The last encoded request.
         request: The last addressed request.
         address: Makes an addressed request of a body.
-        known: The record of the endpoint.
+        endpoint: The record of the endpoint.
         coalesce: Whether deltas that arrived together become one chunk.
         strict: Whether a refused field is an error, so that it is not left out.
         structured: The two ways to request a structured answer; None if the call does not request one.
@@ -71,11 +71,11 @@ class PreparedCall:
     channel: Channel
     limiter: Gate | None
     dialect: Dialect
-    asked: ChatRequest
+    chat_request: ChatRequest
     encoded: EncodedRequest
     request: Request
     address: Callable[[dict[str, Any]], Request]
-    known: Endpoint
+    endpoint: Endpoint
     coalesce: bool
     strict: bool
     structured: Structured | None
@@ -95,25 +95,25 @@ class PreparedCall:
         """
         request_id = reply.headers.get(REQUEST_ID)
         sent = self.encoded.sent
-        return reply.understood(lambda body: self.dialect.decode(body, self.asked.target, request_id, sent))
+        return reply.understood(lambda body: self.dialect.decode(body, self.chat_request.target, request_id, sent))
 
-    def decoder(self, headers: Mapping[str, str], hide: Callable[[str], str]) -> StreamDecoder:
+    def decoder(self, headers: Mapping[str, str], mask: Callable[[str], str]) -> StreamDecoder:
         """Make the decoder of the stream that answers this call.
 
         Args:
             headers: The response's headers.
-            hide: Masks the secrets of the request in a text.
+            mask: Masks the secrets of the request in a text.
 
         Returns:
             A new decoder.
         """
         return self.dialect.decoder(
-            self.asked.target,
+            self.chat_request.target,
             headers.get(REQUEST_ID),
             coalesce=self.coalesce,
-            usage=self.asked.stream_usage,
+            usage=self.chat_request.stream_usage,
             sent=self.encoded.sent,
-            hide=hide,
+            mask=mask,
         )
 
     def revise(self, error: DatabricksError, request: Request) -> Request | None:
@@ -132,18 +132,18 @@ class PreparedCall:
         refused = refused_field(error.detail or error.message, self.encoded.body, fields)
         if refused is None or (self.strict and refused not in fields.renamed):
             return None
-        target = self.asked.target
+        target = self.chat_request.target
         lessons = fields.learned(target.lessons, refused)
-        asked = replace(self.asked, target=replace(target, lessons=lessons))
-        encoded = _encode(self.dialect, asked, self.structured)
+        chat_request = replace(self.chat_request, target=replace(target, lessons=lessons))
+        encoded = _encode(self.dialect, chat_request, self.structured)
         self._earlier.append(self.encoded.body)
         if encoded.body in self._earlier:
             return None
-        if refused not in target.lessons and refused not in self.known.lessons() and refused not in fields.renamed:
+        if refused not in target.lessons and refused not in self.endpoint.lessons() and refused not in fields.renamed:
             change = _CHANGES.get(refused, "asked for in another way" if refused in fields.replaced else "left out")
             warn(f"{target.model!r} refused {refused!r}, so it is {change} from now on: {error.detail}")
-        self.known.learn(fields.learned(self.known.lessons(), refused))
-        self.asked, self.encoded = asked, encoded
+        self.endpoint.learn(fields.learned(self.endpoint.lessons(), refused))
+        self.chat_request, self.encoded = chat_request, encoded
         self.request = self.address(encoded.body)
         return self.request
 
@@ -217,13 +217,13 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
         UnsupportedContentError: If a message cannot be represented.
     """
     settings = merge_settings(model, stop, kwargs)
-    for key in ("stream", *marks_of(type(model)).way):
+    for key in ("stream", *marks_of(type(model)).per_call_connection):
         settings.pop(key, None)
     name = endpoint_name(settings.pop("model", None) or model.model)
-    known = endpoint_of(session.address, name)
+    endpoint = endpoint_of(session.address, name)
     family = settings.pop("family", model.family)
     if family == DISCOVER:
-        family = known.family
+        family = endpoint.family
     extra = _extra_body(model, settings)
     headers, query = settings.pop("default_headers", None), settings.pop(QUERY, None)
     strict = settings.pop("strict_params", model.strict_params)
@@ -233,10 +233,10 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
     if stream and (settings.get("n") or 1) > 1:
         raise ValueError(f"n={settings['n']} answers cannot be streamed. Call invoke, or leave n out.")
     dialect = dialect_named("chat")
-    lessons = known.lessons()
+    lessons = endpoint.lessons()
     if strict:
         lessons &= dialect.refusable.renamed.keys()  # a renamed value is not left out, so strict_params permits it
-    asked = ChatRequest(
+    chat_request = ChatRequest(
         messages,
         settings,
         Target(name, family_for(model, name, family), lessons),
@@ -246,8 +246,8 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
         is_structured=structured is not None,
         limit_name=settings.pop("max_tokens_name", None) or model.max_tokens_name,
     )
-    encoded = _encode(dialect, asked, structured)
-    _warn_once(encoded, name, known, strict=strict)
+    encoded = _encode(dialect, chat_request, structured)
+    _warn_once(encoded, name, endpoint, strict=strict)
 
     def address(body: dict[str, Any]) -> Request:
         return address_request(
@@ -258,11 +258,11 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
         session.channel,
         limiter,
         dialect,
-        asked,
+        chat_request,
         encoded,
         address(encoded.body),
         address,
-        known,
+        endpoint,
         coalesce=coalesce,
         strict=strict,
         structured=structured,
@@ -289,11 +289,11 @@ def structured_method(model: ChatSettings, kwargs: Mapping[str, Any], *, tools: 
     return dialect_named("chat").choose_method(settings, target, tools)
 
 
-def _encode(dialect: Dialect, asked: ChatRequest, structured: Structured | None) -> EncodedRequest:
-    lessons = asked.target.lessons
+def _encode(dialect: Dialect, chat_request: ChatRequest, structured: Structured | None) -> EncodedRequest:
+    lessons = chat_request.target.lessons
     if structured is not None and lessons:
-        asked = replace(asked, settings=structured.settings(asked.settings, lessons))
-    return dialect.encode(asked)
+        chat_request = replace(chat_request, settings=structured.settings(chat_request.settings, lessons))
+    return dialect.encode(chat_request)
 
 
 def _extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str, Any]:
@@ -318,7 +318,7 @@ def _limiter(session: Session, model: str) -> Gate:
     return gate_of(session.workspace.host, model)
 
 
-def _warn_once(encoded: EncodedRequest, model: str, known: Endpoint, *, strict: bool) -> None:
+def _warn_once(encoded: EncodedRequest, model: str, endpoint: Endpoint, *, strict: bool) -> None:
     """Warn about settings that were left out or changed, once for each endpoint; raise if ``strict_params`` is set."""
     if not encoded.dropped and not encoded.warnings:
         return
@@ -328,5 +328,5 @@ def _warn_once(encoded: EncodedRequest, model: str, known: Endpoint, *, strict: 
     notes = {name: f"{name} was left out of the request to {model!r}: {why}." for name, why in encoded.dropped.items()}
     notes.update({text: f"{model!r}: {text}." for text in encoded.warnings})
     for key, text in notes.items():
-        if known.is_new_warning(key):
+        if endpoint.is_new_warning(key):
             warn(text)

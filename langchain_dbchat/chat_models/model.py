@@ -1,7 +1,7 @@
 """The chat model: LangChain's hooks, implemented with `dialects`, `connection` and `transport`.
 
 Rule 1. This file contains no decision about a request: `dialects` encodes it, `transport` sends it, `auth` signs it.
-Rule 2. The four ways of calling stand side by side and differ in sync and async, whole and streamed only.
+Rule 2. The four ways of calling differ only in sync and async, whole and streamed.
 """
 
 from __future__ import annotations

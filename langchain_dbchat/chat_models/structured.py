@@ -29,28 +29,28 @@ class Structured:
     Args:
         tool: The schema as a tool.
         response_format: The schema as a response format.
-        alone: Whether the schema's tool is the only one.
+        is_only_tool: Whether the schema's tool is the only one.
     """
 
     tool: dict[str, Any]
     response_format: dict[str, Any]
-    alone: bool
+    is_only_tool: bool
 
-    def settings(self, asked: Mapping[str, Any], refused: frozenset[str]) -> dict[str, Any]:
+    def settings(self, settings: Mapping[str, Any], refused: frozenset[str]) -> dict[str, Any]:
         """Return the settings with the way to request the answer that the endpoint has not refused.
 
         Args:
-            asked: The settings of the call.
+            settings: The settings of the call.
             refused: The fields that the endpoint has refused.
 
         Returns:
             New settings. They are equal to the given ones if none of their fields is refused, if both ways are refused,
             or if other tools are bound.
         """
-        ways = {name for name in ("response_format", "tool_choice") if asked.get(name) is not None}
-        if not self.alone or not ways & refused or {"response_format", "tool_choice"} <= refused:
-            return dict(asked)
-        rest = {name: value for name, value in asked.items() if name not in {"response_format", "tools", "tool_choice"}}
+        ways = {name for name in ("response_format", "tool_choice") if settings.get(name) is not None}
+        if not self.is_only_tool or not ways & refused or {"response_format", "tool_choice"} <= refused:
+            return dict(settings)
+        rest = {key: value for key, value in settings.items() if key not in {"response_format", "tools", "tool_choice"}}
         if "tool_choice" in ways:
             return {**rest, "response_format": self.response_format}
         choice = {"type": "function", "function": {"name": self.tool["function"]["name"]}}
@@ -83,25 +83,25 @@ def ask_for(
         bound: dict[str, Any] = {"response_format": {"type": "json_object"}}
         return {**bound, **({"tools": further} if further else {})}, StructuredAnswerParser(tool_name="answer")
     wanted = read_schema(schema)
-    asked, key = _ask(wanted, wanted.strict if strict is None else strict, alone=not further)
+    structured, key = _write(wanted, wanted.strict if strict is None else strict, is_only_tool=not further)
     name = wanted.name
-    bound = {"ls_structured_output_format": {"kwargs": {"method": method, "strict": strict}, "schema": asked.tool}}
+    bound = {"ls_structured_output_format": {"kwargs": {"method": method, "strict": strict}, "schema": structured.tool}}
     if method == "function_calling":
         choice = "any" if further else name
-        bound |= {"tools": [asked.tool, *further], "tool_choice": choice, "structured": asked}
+        bound |= {"tools": [structured.tool, *further], "tool_choice": choice, "structured": structured}
     else:
         schema_format = method == "json_schema"
-        bound["response_format"] = asked.response_format if schema_format else {"type": "json_object"}
-        bound |= {"structured": asked} if schema_format else {}
+        bound["response_format"] = structured.response_format if schema_format else {"type": "json_object"}
+        bound |= {"structured": structured} if schema_format else {}
         bound |= {"tools": further} if further else {}
     return bound, StructuredAnswerParser(tool_name=name, shape=AnswerShape.of(wanted, key))
 
 
-def _ask(wanted: Wanted, strict: bool | None, *, alone: bool) -> tuple[Structured, str | None]:
+def _write(wanted: Wanted, strict: bool | None, *, is_only_tool: bool) -> tuple[Structured, str | None]:
     """Return a schema as a tool and as a response format, and the property that it is wrapped in, if any."""
     schema, key = wrap(wanted.schema)
     function: dict[str, Any] = {"name": wanted.name, "parameters": schema}
     if wanted.description:
         function["description"] = wanted.description
     tool = convert_tool({"type": "function", "function": function}, strict)
-    return Structured(tool, write_format(wanted.name, wanted.description, schema, strict), alone=alone), key
+    return Structured(tool, write_format(wanted.name, wanted.description, schema, strict), is_only_tool), key

@@ -52,7 +52,7 @@ _REFUSED = frozenset(
         "output_guardrail_triggered",
     }
 )
-"""Finish reasons of a refused answer: OpenAI's, Anthropic's, Bedrock's, Gemini's and Databricks' guardrails
+"""Finish reasons of an answer that was withheld: OpenAI's, Anthropic's, Bedrock's, Gemini's and Databricks' guardrails
 (docs/wire.md, 3.6, 3.7; ai.google.dev/api/generate-content#FinishReason). Case does not matter."""
 
 _CUT = frozenset({"length", "max_tokens"})
@@ -72,9 +72,9 @@ def refuse_refusal(message: AIMessage) -> None:
     withheld = isinstance(reason, str) and reason.lower() in _REFUSED
     if refusal is None and not withheld:
         return
-    words = refusal or message.text
+    text = refusal or message.text
     why = f" (finish reason: {reason})" if withheld else ""
-    error: Any = _REFUSAL_ERROR(f"The model refused to answer{why}{f': {words}' if words else '.'}")
+    error: Any = _REFUSAL_ERROR(f"The model refused to answer{why}{f': {text}' if text else '.'}")
     error.raw_message = message
     raise error
 
@@ -136,9 +136,9 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
         calls = message.tool_calls if isinstance(message, AIMessage) else []
         if isinstance(message, AIMessage) and not partial:
             refuse_refusal(message)
-        ours = next((call for call in calls if call["name"] == self.tool_name), None)
-        if ours is not None:
-            return self._validated(ours["args"], partial=partial)
+        call = next((call for call in calls if call["name"] == self.tool_name), None)
+        if call is not None:
+            return self._validated(call["args"], partial=partial)
         if calls:
             return NOTHING
         if partial:

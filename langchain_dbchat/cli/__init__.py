@@ -1,1 +1,1 @@
-"""The command `dbchat`."""
+"""The command ``dbchat``."""

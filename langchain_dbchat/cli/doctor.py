@@ -1,11 +1,11 @@
-"""``dbchat doctor``: who signs the calls, where they go, whether they arrive, and what to mend if they do not.
+"""``dbchat doctor``: show where calls go and who signs them, test the connection, and say how to fix a failure.
 
-It looks as a model looks, with the same search and the same transport, and tells what it saw on the way: the steps that
-were passed over with their reasons, the host and what named it. Then it asks for a signature, sends one ``GET`` and, if
-a model is named, one short question; each may fail on its own, and each failure comes with what to do about it.
-
-Nothing secret is printed. Variables are shown by their names, headers too, and what servers and tools say is scrubbed.
-A token is named by its variable, for one that is typed stays in the shell's history.
+Rule 1. It resolves host and credentials with the same code as a model, and prints the result: the host and its source,
+the way of signing in, and each way that was skipped, with the reason.
+Rule 2. It then signs, sends one ``GET`` and, if a model is given, one short question. The last two are independent, and
+each failure is printed with advice.
+Rule 3. It prints only the names of variables and headers, and masks secrets in the texts of servers and tools.
+Rule 4. A token is given by the name of its variable, because a token on the command line stays in the shell's history.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ _EMBEDDINGS = "llm/v1/embeddings"
 _SHOWN = 60  # characters of an answer
 _MARGIN = "\n          "
 
-# What to do, by the kind of failure; the first row that fits. A ConfigurationError says it itself.
-_MENDS: tuple[tuple[type[DatabricksError], str], ...] = (
+# The advice for each kind of failure; the first match wins. A ConfigurationError contains its own advice.
+_ADVICE: tuple[tuple[type[DatabricksError], str], ...] = (
     (ConfigurationError, ""),
     (
         DatabricksAuthenticationError,
@@ -54,13 +54,13 @@ _MENDS: tuple[tuple[type[DatabricksError], str], ...] = (
     ),
     (
         DatabricksPermissionDeniedError,
-        "The signature is good, but its owner may not do this. Name an endpoint with --model, or ask an admin.",
+        "The credentials are valid, but their owner may not do this. Name an endpoint with --model, or ask an admin.",
     ),
     (DatabricksNotFoundError, "{names}"),
     (DatabricksTimeoutError, "Try again with a larger --timeout. {network}"),
     (DatabricksConnectionError, "Open {origin} in a browser on this machine. {network}"),
     (MalformedResponseError, "Open {origin} in a browser: the address of the workspace is what stays after login."),
-    (DatabricksError, "Try again; if it stays, give the request id to whoever runs the server."),
+    (DatabricksError, "Try again; if it fails again, give the request id to whoever runs the server."),
 )
 
 
@@ -72,38 +72,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument("--host", help="the workspace (default: as the models find it)")
     parser.add_argument("--base-url", help="base URL of an OpenAI-compatible server instead of a workspace")
-    parser.add_argument("--token-env", metavar="NAME", help="the variable that holds the token to use")
+    parser.add_argument("--token-env", metavar="NAME", help="the environment variable with the token")
     parser.add_argument("--profile", help="a profile of ~/.databrickscfg")
-    parser.add_argument("--auth-type", help="the one way of signing in to try, such as pat or databricks-cli")
+    parser.add_argument("--auth-type", help="the only way of signing in to try, such as pat or databricks-cli")
     parser.add_argument("--model", help="a serving endpoint to ask a short question")
-    parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="patience (default: 30)")
+    parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="per request (default: 30)")
     parser.add_argument("--allow-http", action="store_true", help="permit http:// to a host that is not this machine")
 
 
 def examine(options: argparse.Namespace) -> int:
-    """Show who signs the calls and where they go, try it, and say what to mend."""
-    _say("doctor", f"langchain-dbchat {__version__}, Python {platform.python_version()}")
-    _say("set", ", ".join(sorted(name for name in os.environ if name.startswith(_PREFIXES))) or "nothing of Databricks")
+    """Show where calls go and who signs them, test the connection, and say how to fix a failure."""
+    _print("doctor", f"langchain-dbchat {__version__}, Python {platform.python_version()}")
+    variables = sorted(name for name in os.environ if name.startswith(_PREFIXES))
+    _print("set", ", ".join(variables) or "nothing of Databricks")
     try:
         signed = _resolved(options)
     except ConfigurationError as error:
         return _failed(error)
-    _introduce(signed)
+    _print_session(signed)
     try:
-        _say("ok", _signature(signed))
+        _print("ok", _signature(signed))
     except DatabricksError as error:
         return _failed(error, signed.workspace)
     names: dict[str, str] = {}
     listed = _attempt(signed, lambda: _list(signed, options.timeout, names))
     answered = bool(options.model) and _attempt(signed, lambda: _ask(options, names), names, options.model)
     if listed and not options.model:
-        _say("", "Name an endpoint with --model to ask it a question, too.")
+        _print("", "Name an endpoint with --model to ask it a question, too.")
     return 0 if (answered if options.model else listed) else 1
 
 
 def _resolved(options: argparse.Namespace) -> Signed:
-    """Search for host and credentials as a model does."""
-    from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # `dbchat --help` needs none of it
+    """Resolve host and credentials as a model does."""
+    from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # `dbchat --help` does not need it
     from langchain_dbchat.auth.settings import AuthSettings  # noqa: PLC0415  # the same
 
     return resolve(
@@ -119,7 +120,7 @@ def _resolved(options: argparse.Namespace) -> Signed:
 
 
 def _token(options: argparse.Namespace) -> str | None:
-    """Look into the variable that holds the token, if one is named."""
+    """Return the token from the variable that ``--token-env`` names, if any."""
     if options.token_env is None:
         return None
     token = os.environ.get(options.token_env, "").strip()
@@ -128,26 +129,26 @@ def _token(options: argparse.Namespace) -> str | None:
     return token
 
 
-def _introduce(signed: Signed) -> None:
-    """Say where calls go, who signs them, and what was passed over."""
+def _print_session(signed: Signed) -> None:
+    """Print where calls go, who signs them, and which ways of signing in were skipped."""
     workspace = signed.workspace
-    _say("host", f"{workspace.base_url} ({workspace.kind}), from {signed.host_source}")
+    _print("host", f"{workspace.base_url} ({workspace.kind}), from {signed.host_source}")
     workspace_id = getattr(signed.credentials, "workspace_id", None)
     if workspace_id:
-        _say("", f"workspace id {workspace_id}")
-    _say("sign-in", signed.credentials.name)
+        _print("", f"workspace id {workspace_id}")
+    _print("sign-in", signed.credentials.name)
     if signed.skipped:
-        _say("", "passed over before it:\n" + "\n".join(map(str, signed.skipped)))
+        _print("", "skipped before it:\n" + "\n".join(map(str, signed.skipped)))
 
 
 def _signature(signed: Signed) -> str:
-    """Ask for a signature."""
+    """Sign a request, and return who signed it and with which headers."""
     names = ", ".join(sorted(signed.credentials.headers()))
     return f"signed by {signed.credentials.name} ({names})"
 
 
 def _list(signed: Signed, timeout: float, names: dict[str, str]) -> str:
-    """List the endpoints, or the models of another server; their names and tasks go into ``names``."""
+    """List the endpoints, or the models of another server, and add their names and tasks to ``names``."""
     from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx
     from langchain_dbchat.transport.exchange import Request, RetryPolicy  # noqa: PLC0415  # the same
 
@@ -164,7 +165,7 @@ def _list(signed: Signed, timeout: float, names: dict[str, str]) -> str:
 
 
 def _names(body: bytes, key: str, name: str) -> dict[str, str]:
-    """Read names and tasks out of a list; what is not understood is left out."""
+    """Return the names and tasks in a list; entries of an unknown format are left out."""
     try:
         answer = from_json(body)
     except ValueError:
@@ -189,22 +190,22 @@ def _ask(options: argparse.Namespace, names: Mapping[str, str]) -> str:
     }
     began = time.monotonic()
     if names.get(options.model) == _EMBEDDINGS:
-        from langchain_dbchat.embeddings import DatabricksEmbeddings  # noqa: PLC0415  # `--help` needs none of it
+        from langchain_dbchat.embeddings import DatabricksEmbeddings  # noqa: PLC0415  # `--help` does not need it
 
         row = DatabricksEmbeddings(**settings).embed_query("OK")
-        said = f"a row of {len(row)} numbers"
+        reply = f"a row of {len(row)} numbers"
     else:
         from langchain_dbchat.chat_models import ChatDatabricksCompat  # noqa: PLC0415  # the same
 
         answer = ChatDatabricksCompat(**settings, max_tokens=64).invoke("Say OK.")
-        said = repr(scrub(str(answer.text))[:_SHOWN])
-    return f"{options.model} answered {said} in {time.monotonic() - began:.1f} s"
+        reply = repr(scrub(str(answer.text))[:_SHOWN])
+    return f"{options.model} answered {reply} in {time.monotonic() - began:.1f} s"
 
 
 def _attempt(signed: Signed, check: Any, names: Iterable[str] = (), model: str = "") -> bool:
-    """Make one check and say how it went."""
+    """Run one check and print its result."""
     try:
-        _say("ok", check())
+        _print("ok", check())
     except DatabricksError as error:
         _failed(error, signed.workspace, names, model)
         return False
@@ -214,19 +215,19 @@ def _attempt(signed: Signed, check: Any, names: Iterable[str] = (), model: str =
 def _failed(
     error: DatabricksError, workspace: Workspace | None = None, names: Iterable[str] = (), model: str = ""
 ) -> int:
-    """Say what failed and what to do about it; gives the exit code."""
-    _say("FAILED", str(error))
+    """Print what failed and how to fix it; return the exit code."""
+    _print("FAILED", str(error))
     for note in getattr(error, "__notes__", ()):
-        _say("", scrub(note))
-    mend = next(text for kind, text in _MENDS if isinstance(error, kind))
-    mend = mend.format(origin=workspace.origin if workspace else "", names=_similar(names, model), network=_network())
-    if mend:
-        _say("mend", mend)
+        _print("", scrub(note))
+    advice = next(text for kind, text in _ADVICE if isinstance(error, kind))
+    origin = workspace.origin if workspace else ""
+    if advice:
+        _print("fix", advice.format(origin=origin, names=_similar(names, model), network=_network()))
     return 1
 
 
 def _similar(names: Iterable[str], model: str) -> str:
-    """Advise on a name that does not exist."""
+    """Return advice on a name that does not exist."""
     close = difflib.get_close_matches(model, names, n=3, cutoff=0.5)
     if close:
         return f"Did you mean {' or '.join(close)}?"
@@ -234,11 +235,11 @@ def _similar(names: Iterable[str], model: str) -> str:
 
 
 def _network() -> str:
-    """Name what the environment says about the way there."""
+    """Return which proxy variables the environment has."""
     proxies = sorted(name for name in os.environ if name.lower().endswith("_proxy"))
     return f"Proxy variables that are set: {', '.join(proxies) or 'none'}."
 
 
-def _say(label: str, text: str) -> None:
+def _print(label: str, text: str) -> None:
     """Print a paragraph with its label in the margin."""
     sys.stdout.write(f"{label:<8}  {_MARGIN.join(text.splitlines())}".rstrip() + "\n")

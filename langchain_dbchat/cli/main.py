@@ -1,7 +1,6 @@
-"""The command ``dbchat``: one sub-command each for what is done from a terminal.
+"""The command ``dbchat`` and its sub-commands.
 
-A sub-command is a row in `COMMANDS`: its name, what adds its options to a parser, and what runs it and returns the
-exit code.
+Rule 1. Each sub-command is a row of `COMMANDS`: its name, and the functions that add its options and run it.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ class Command:
     """One sub-command."""
 
     name: str
-    """What is typed after ``dbchat``."""
+    """The word after ``dbchat``."""
     add_arguments: Callable[[argparse.ArgumentParser], None]
     """Adds its options to its parser."""
     run: Callable[[argparse.Namespace], int]
-    """Does it and returns the exit code; its docstring is the help text."""
+    """Runs it and returns the exit code; its docstring is the help text."""
 
 
 COMMANDS = (
@@ -37,7 +36,7 @@ COMMANDS = (
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of all sub-commands."""
+    """Return the parser of all sub-commands."""
     parser = argparse.ArgumentParser(prog="dbchat", description="LangChain and Databricks model serving.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for command in COMMANDS:
@@ -52,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``dbchat``.
 
     Args:
-        arguments: The words after ``dbchat``; None for those of the command line.
+        arguments: The arguments after ``dbchat``; None for those of the command line.
 
     Returns:
         The exit code.

@@ -22,7 +22,7 @@ from pydantic import Secret, SecretStr
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-Kind = Literal["wire", "who", "where", "how", "beside", ""]
+Kind = Literal["wire", "who", "where", "how", "http", ""]
 """The kind of a setting: a field of the request's body, who calls, where requests go, how they are sent, what is sent
 in addition to the body (headers, query parameters), or none of these."""
 
@@ -142,7 +142,7 @@ class Marks:
         how: Fields that say how a request is sent and may be given for one call.
         per_call: Fields that may be given for one call.
         secret: Fields whose value may be or contain a secret.
-        way: Fields of the connection that may be given for one call and are not a part of the request.
+        per_call_connection: Fields of the connection that may be given for one call and are not a part of the request.
         variables: The environment variable of each secret field.
         shaping: Fields that shape an answer.
         hidden: Fields that traces and cache keys do not contain.
@@ -160,7 +160,7 @@ class Marks:
     how: tuple[str, ...]
     per_call: frozenset[str]
     secret: frozenset[str]
-    way: tuple[str, ...]
+    per_call_connection: tuple[str, ...]
     variables: Mapping[str, str]
     shaping: tuple[str, ...]
     hidden: frozenset[str]
@@ -193,12 +193,12 @@ def marks_of(cls: type[BaseModel]) -> Marks:
         wire=having("wire"),
         who=having("who"),
         where=having("where"),
-        connection=frozenset(having("who", "where", "how", "beside")),
+        connection=frozenset(having("who", "where", "how", "http")),
         session=having("who", "where", "how"),
         how=tuple(name for name in having("how") if marks[name].per_call and not marks[name].secret),
         per_call=frozenset(name for name, mark in marks.items() if mark.per_call),
         secret=frozenset(name for name, mark in marks.items() if mark.secret),
-        way=tuple(name for name in having("who", "where", "how") if marks[name].per_call),
+        per_call_connection=tuple(name for name in having("who", "where", "how") if marks[name].per_call),
         variables={name: mark.variable for name, mark in marks.items() if mark.variable},
         shaping=tuple(name for name, mark in marks.items() if mark.shapes or mark.kind == "wire"),
         hidden=frozenset(name for name, mark in marks.items() if mark.secret or not mark.shown),
@@ -268,18 +268,18 @@ def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, 
             f"{', '.join(sorted(fixed))} cannot be given for one call: give it to the constructor, or call "
             "model_copy(update={...}) for a model that differs in it."
         )
-    return _with_beside(marks, settings) if isinstance(settings.get("extra_body"), Mapping) else settings
+    return _with_extra_settings(marks, settings) if isinstance(settings.get("extra_body"), Mapping) else settings
 
 
-def _with_beside(marks: Marks, settings: dict[str, Any]) -> dict[str, Any]:
+def _with_extra_settings(marks: Marks, settings: dict[str, Any]) -> dict[str, Any]:
     """Move the settings out of ``extra_body``; settings that were given outside of it override them."""
-    extra, beside = split_extra(marks, settings["extra_body"])
-    if not beside:
+    extra, found = split_extra(marks, settings["extra_body"])
+    if not found:
         return settings
-    merged = {**beside, **settings, "extra_body": extra}
+    merged = {**found, **settings, "extra_body": extra}
     for name in ("default_headers", QUERY):
-        if name in beside:
-            merged[name] = {**beside[name], **(merged[name] or {})}
+        if name in found:
+            merged[name] = {**found[name], **(merged[name] or {})}
     return merged
 
 
@@ -297,24 +297,24 @@ def split_extra(marks: Marks, extra: Mapping[str, Any]) -> tuple[dict[str, Any],
         ValueError: If it contains a setting of the connection.
     """
     body: dict[str, Any] = {}
-    beside: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, value in extra.items():
         name = field_named(marks, key, value, call=True)
         if name == "extra_body":
             inner, also = split_extra(marks, value or {})
             body.update(inner)
-            beside.update(also)
+            found.update(also)
         elif name in ("default_headers", QUERY):
-            beside[name] = {**beside.get(name, {}), **(value or {})}
+            found[name] = {**found.get(name, {}), **(value or {})}
         elif name in marks.how:
             if value is not None:
-                beside[name] = value
+                found[name] = value
         elif _is_of_connection(marks, name):
             if value is not None:
                 raise _misplaced(marks, "extra_body", key, name)
         else:
             body[key] = value
-    return body, beside
+    return body, found
 
 
 def check_params(marks: Marks, place: str, params: Mapping[str, Any]) -> None:
@@ -356,7 +356,7 @@ def hidden(value: Any) -> Any:
     """Wrap a value that may be a secret, so that no repr and no dump shows it.
 
     Args:
-        value: A string, or a mapping of headers; anything else stays as it is.
+        value: A string, or a mapping of headers; any other value is returned unchanged.
 
     Returns:
         The value, wrapped.

@@ -126,12 +126,12 @@ class DatabricksConnection(BaseModel):
     max_response_bytes: Annotated[int | None, Mark((), "how", per_call=True)] = Field(default=128 * 1024 * 1024, gt=0)
     """Maximum size of an answer, streamed or not, in bytes after decompression. None for no limit."""
 
-    default_headers: Annotated[
-        Mapping[str, str] | None, Mark(("api_headers",), "beside", per_call=True, secret=True)
-    ] = Field(default=None, exclude=True, repr=False)
+    default_headers: Annotated[Mapping[str, str] | None, Mark(("api_headers",), "http", per_call=True, secret=True)] = (
+        Field(default=None, exclude=True, repr=False)
+    )
     """Headers for every request (alias ``api_headers``)."""
 
-    default_query: Annotated[Mapping[str, str] | None, Mark((), "beside", secret=True)] = Field(
+    default_query: Annotated[Mapping[str, str] | None, Mark((), "http", secret=True)] = Field(
         default=None, exclude=True, repr=False
     )
     """Query parameters for every request."""
@@ -180,7 +180,7 @@ class DatabricksConnection(BaseModel):
         return {name: value for name, value in named.items() if value is not None or name not in marks.no_none}
 
     @model_validator(mode="after")
-    def _settle_model(self) -> Self:
+    def _set_model(self) -> Self:
         """Set the endpoint's name: the given one, the one in the address, ``DATABRICKS_MODEL``, or the default."""
         name = endpoint_name(self.model) or self._endpoint_of_address() or endpoint_name(self._default_model())
         if name != self.model:
@@ -327,8 +327,8 @@ def _take_from_extra(marks: Marks, named: dict[str, Any]) -> None:
     """Move the settings out of ``extra_body``; the constructor's own settings override them."""
     if not isinstance(named.get("extra_body"), Mapping):
         return
-    named["extra_body"], beside = split_extra(marks, named["extra_body"])
+    named["extra_body"], found = split_extra(marks, named["extra_body"])
     for name, inside in (("default_headers", "default_headers"), ("default_query", QUERY)):
-        if inside in beside:
-            named[name] = {**beside.pop(inside), **(named.get(name) or {})}
-    named.update({name: value for name, value in beside.items() if named.get(name) is None})
+        if inside in found:
+            named[name] = {**found.pop(inside), **(named.get(name) or {})}
+    named.update({name: value for name, value in found.items() if named.get(name) is None})

@@ -1,7 +1,8 @@
-"""The seam between the chat model and the wires: a dialect is a row of functions.
+"""The interface between the chat model and the wire formats: a dialect is a record of functions.
 
-A dialect writes a neutral request as the body of one wire, and reads the answers of that wire. The chat model knows no
-wire; it asks the row. A dialect imports `shared`, this module, `models` and `errors`, and no other dialect.
+Rule 1. A dialect encodes a neutral request as the body of one wire format, and decodes the answers in that format. The
+chat model does not depend on a wire format; it calls these functions.
+Rule 2. A dialect imports `shared`, this module, `models` and `errors`, and no other dialect.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ if TYPE_CHECKING:
     from langchain_dbchat.models.families import Family
 
 StructuredMethod = Literal["function_calling", "json_schema", "json_mode"]
-"""How a structured answer is asked for: as a tool, as a schema that the endpoint enforces, or as any JSON."""
+"""How a structured answer is requested: as a tool, as a schema that the endpoint enforces, or as any JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The model that is called.
+    """The called model.
 
     Attributes:
         model: The endpoint's name.
         family: The row of the model.
-        lessons: What this endpoint has refused before; see `RefusableFields`.
+        lessons: The fields that this endpoint has refused; see `RefusableFields`.
     """
 
     model: str
@@ -40,13 +41,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class RefusableFields:
-    """The request fields of a wire about which a 400 may teach something.
+    """The request fields of a wire format that the client changes after a 400 that names them.
 
     Attributes:
-        optional: Fields at the top that may be left out.
-        nested: Optional keys below the top, and the fields that contain them.
+        optional: Top-level fields that may be left out.
+        nested: Nested optional keys, and the top-level fields that contain them.
         renamed: Fields whose value may be sent under another name.
-        replaced: Fields of a structured answer that may be asked for in the other way.
+        replaced: Fields of a structured answer, which may be requested in the other way.
     """
 
     optional: frozenset[str] = frozenset()
@@ -55,32 +56,32 @@ class RefusableFields:
     replaced: frozenset[str] = frozenset()
 
     def learned(self, lessons: frozenset[str], refused: str) -> frozenset[str]:
-        """Add a lesson.
+        """Return lessons with one more.
 
         Args:
-            lessons: What was known before.
+            lessons: The lessons so far.
             refused: The field that was refused now.
 
         Returns:
-            Both. Of two names of one field the one that was refused last counts.
+            The lessons with this field. Of two names of one field only the last refused one is kept.
         """
         return lessons - {self.renamed.get(refused, "")} | {refused}
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What the user asked, in neutral words.
+    """The user's request, independent of the wire format.
 
     Attributes:
         messages: The conversation.
-        settings: The settings by their fields' names, tools in OpenAI's shape; None means not set.
-        target: The model that is called.
-        extra: Further fields of the request, as the wire spells them; merged last and deep.
-        stream: Whether the answer is to be streamed.
-        stream_usage: Whether a stream is to end with its token usage.
+        settings: The settings by the names of their fields, tools in OpenAI's format; None means not set.
+        target: The called model.
+        extra: Further fields of the request, in the wire's spelling; deep-merged last.
+        stream: Whether the answer is streamed.
+        stream_usage: Whether the last chunk of a stream contains the token usage.
         is_structured: Whether the answer is read by `with_structured_output`, which drops nulls that only a closed
             schema allows.
-        limit_name: The field that the limit of the answer's length goes into, where the family takes either.
+        limit_name: The field for the limit of the answer's length, if the family accepts either.
     """
 
     messages: Sequence[BaseMessage]
@@ -95,13 +96,13 @@ class ChatRequest:
 
 @dataclass(slots=True)
 class EncodedRequest:
-    """A request's body, and what has to be known besides.
+    """An encoded request.
 
     Attributes:
         body: The body.
-        dropped: What was left out of it (field: reason).
-        warnings: What else the user should know.
-        sent: What was changed in the tools, which the reader of the answer undoes.
+        dropped: The fields that were left out, each with the reason.
+        warnings: Further warnings for the user.
+        sent: The changes of the tools, which the decoder of the answer reverts.
     """
 
     body: dict[str, Any]
@@ -111,29 +112,29 @@ class EncodedRequest:
 
 
 class StreamDecoder(Protocol):
-    """Reads a streamed answer, event by event."""
+    """Decoder of a streamed answer, event by event."""
 
     def feed(self, events: Sequence[bytes], /) -> Iterator[ChatGenerationChunk]:
-        """Read events that arrived together."""
+        """Decode events that arrived together."""
         ...
 
     def close(self) -> Sequence[ChatGenerationChunk]:
-        """End the stream; raise if the answer did not end."""
+        """End the stream; raise if the answer is incomplete."""
         ...
 
     def keeping_partial(self) -> AbstractContextManager[None]:
-        """Give an error that breaks the stream the message as far as it had arrived."""
+        """Add the partial message to an error that ends the stream."""
         ...
 
     def partial(self) -> AIMessage:
-        """Return the message as far as it has arrived."""
+        """Return the partial message."""
         ...
 
 
 class MakeDecoder(Protocol):
-    """Makes a `StreamDecoder`."""
+    """Constructor of a `StreamDecoder`."""
 
-    def __call__(  # noqa: PLR0913  # how an answer is read, all but two by keyword
+    def __call__(  # noqa: PLR0913  # the options of decoding, all but two by keyword
         self,
         target: Target,
         request_id: str | None,
@@ -142,36 +143,36 @@ class MakeDecoder(Protocol):
         coalesce: bool,
         usage: bool,
         sent: SentTools | None,
-        hide: Callable[[str], str] | None,
+        mask: Callable[[str], str] | None,
     ) -> StreamDecoder:
         """Make a new decoder.
 
         Args:
-            target: The model that was called.
+            target: The called model.
             request_id: The response's ``x-request-id``.
             coalesce: Whether deltas of one kind that arrived together become one chunk.
-            usage: Whether the last chunk carries the token usage.
-            sent: What the request changed in its tools.
-            hide: Masks the secrets that were sent, in a text of the server.
+            usage: Whether the last chunk contains the token usage.
+            sent: The changes of the request's tools.
+            mask: Masks the secrets of the request in a text of the server.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One wire.
+    """One wire format.
 
     Attributes:
         name: The name that users know.
-        paths: Where it is served, by the kind of address: a path below the address's base, in which ``{model}`` stands
-            for the endpoint's name; the first choice, then the next to try.
-        encode: Write the body of a request.
-        decode: Read a whole answer: its body, the target, the response's ``x-request-id``, what was sent.
-        decoder: Make a reader of a streamed answer.
-        is_last: Tell whether an event is the last one of a stream.
-        refusable: The fields about which a 400 may teach something.
-        choose_method: Choose how a structured answer is asked for: by the settings of the call, the target, and whether
-            further tools are bound.
+        paths: Its paths, by the kind of address, in the order in which they are tried: relative to the address's base;
+            ``{model}`` is replaced by the endpoint's name.
+        encode: Encodes a request.
+        decode: Decodes a whole answer, from its body, the target, the response's ``x-request-id`` and the sent tools.
+        decoder: Makes the decoder of a streamed answer.
+        is_last: Returns whether an event is the last one of a stream.
+        refusable: The fields that change after a 400 that names them.
+        choose_method: Chooses how a structured answer is requested, from the settings of the call, the target, and
+            whether further tools are bound.
     """
 
     name: Literal["chat", "responses", "messages", "agent"]

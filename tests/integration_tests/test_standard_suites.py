@@ -121,7 +121,7 @@ class TestClaude(OnWorkspace):
         return _ask(model, messages, stream=stream)
 
 
-@pytest.mark.filterwarnings("ignore:.*was softened to 'auto'.*:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*was changed to 'auto'.*:UserWarning")
 class TestClaudeThatThinks(TestClaude):
     """The same while it thinks: nothing can be forced, and reasoning comes with the answer."""
 

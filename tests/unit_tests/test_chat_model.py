@@ -81,7 +81,7 @@ def test_the_prefix_of_other_clients_is_stripped(name: str) -> None:
 
 
 def test_the_default_model_is_named_in_a_warning() -> None:
-    with pytest.warns(UserWarning, match=f"{DEFAULT_MODEL}.*will move") as caught:
+    with pytest.warns(UserWarning, match=f"{DEFAULT_MODEL}.*will change") as caught:
         assert ChatDatabricksCompat().model == DEFAULT_MODEL
     assert caught[0].filename == __file__
 

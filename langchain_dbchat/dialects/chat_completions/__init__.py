@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, as Databricks and other servers serve them."""
+"""The dialect of OpenAI's chat completions, which Databricks and other servers implement."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Read what a choice of an answer says into a few kinds of parts.
+"""Read a choice of an answer as a sequence of parts.
 
-A streamed ``delta`` and a whole ``message`` are read alike: both hold content (a string, a list of parts or null), tool
-calls, a refusal, and reasoning in one of five places, depending on the family behind the endpoint.
+Rule 1. A streamed ``delta`` and a whole ``message`` are read by the same code. Both contain content (a string, a list
+of parts or null), tool calls, a refusal, and reasoning in one of five places, depending on the model's family.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from langchain_dbchat.dialects.shared.beside import (
     Other,
     read_beside,
     reasoning_key,
+    text_in,
     thinking_blocks,
-    words,
 )
 from langchain_dbchat.dialects.shared.citations import flat
 from langchain_dbchat.dialects.shared.fields import says_something, storable
@@ -29,20 +29,20 @@ _CALL_KEYS = frozenset({"index", "id", "type", "function"})
 _FUNCTION_KEYS = frozenset({"name", "arguments"})
 
 
-def read_parts(says: Mapping[str, Any]) -> Iterator[Part]:
+def read_parts(message: Mapping[str, Any]) -> Iterator[Part]:
     """Read one ``delta`` or ``message``.
 
     Args:
-        says: The object as sent.
+        message: The object that the server sent.
 
     Yields:
-        Its parts: reasoning first, then content in its order, what stands beside the content, a refusal, tool calls.
+        Its parts: reasoning, content in its order, a refusal, other fields, tool calls.
 
     Raises:
-        MalformedResponseError: If content or tool calls are of no known shape.
+        MalformedResponseError: If content or tool calls have an unknown format.
     """
-    yield from _read_siblings(says)
-    content = says.get("content")
+    yield from _read_siblings(message)
+    content = message.get("content")
     if isinstance(content, str):
         if content:
             yield Text(content)
@@ -53,24 +53,24 @@ def read_parts(says: Mapping[str, Any]) -> Iterator[Part]:
         raise MalformedResponseError(
             f"The answer's content is a {type(content).__name__}, not text or a list of parts."
         )
-    if says.get("refusal"):
-        yield Refusal(_text_of(says["refusal"]))
-    if not says.keys() <= PLAIN:
-        yield from read_beside(says)
-    yield from _read_calls(says)
+    if message.get("refusal"):
+        yield Refusal(_text_of(message["refusal"]))
+    if not message.keys() <= PLAIN:
+        yield from read_beside(message)
+    yield from _read_calls(message)
 
 
-def _read_siblings(says: Mapping[str, Any]) -> Iterator[Part]:
-    """Read reasoning that stands beside the content; a LiteLLM proxy sends it twice, signed in ``thinking_blocks``."""
-    blocks = thinking_blocks(says)
+def _read_siblings(message: Mapping[str, Any]) -> Iterator[Part]:
+    """Read reasoning outside of the content; a LiteLLM proxy sends it twice, signed in ``thinking_blocks``."""
+    blocks = thinking_blocks(message)
     if blocks:
         for block in blocks:
             if isinstance(block, Mapping):
                 yield _reasoning(block, "thinking")
         return
-    key = reasoning_key(says)
+    key = reasoning_key(message)
     if key is not None:
-        yield Reasoning(says[key])
+        yield Reasoning(message[key])
 
 
 def _read_block(block: Any) -> Iterator[Part]:
@@ -78,38 +78,38 @@ def _read_block(block: Any) -> Iterator[Part]:
         yield Text(block)
     elif not isinstance(block, dict):
         raise MalformedResponseError(f"A part of the answer's content is a {type(block).__name__}, not an object.")
-    elif (block.get("type") or ("text" if "text" in block else None)) == "text":  # langchain-core reads it so, too
+    elif (block.get("type") or ("text" if "text" in block else None)) == "text":  # as langchain-core does
         extras = {
             key: storable(value) for key, value in block.items() if key not in _TEXT_KEYS and says_something(value)
         }
         citations = list(flat([storable(block.get("citations")), storable(block.get("citation"))]))
         if citations:
             extras["citations"] = citations
-        yield Text(words(block, "text") or "", extras or None)
+        yield Text(text_in(block, "text") or "", extras or None)
     elif block.get("type") == "reasoning":
         entries = block.get("summary") or block.get("content") or []
         for number, entry in enumerate(entries if isinstance(entries, list) else [{"text": entries}]):
-            said = entry if isinstance(entry, Mapping) else {"text": entry}
-            yield _reasoning(said, "text", opens=number == 0)
-    elif block.get("type") == "refusal":  # where the Responses API puts it, and some servers after it
-        yield Refusal(words(block, "refusal") or "")
+            fields = entry if isinstance(entry, Mapping) else {"text": entry}
+            yield _reasoning(fields, "text", opens=number == 0)
+    elif block.get("type") == "refusal":  # as in the Responses API
+        yield Refusal(text_in(block, "refusal") or "")
     else:
-        words(block, "type")
+        text_in(block, "type")
         yield Other(storable(block))
 
 
-def _reasoning(said: Mapping[str, Any], key: str, *, opens: bool = True) -> Reasoning:
-    return Reasoning(words(said, key) or "", words(said, "signature"), words(said, "data"), opens)
+def _reasoning(entry: Mapping[str, Any], key: str, *, opens: bool = True) -> Reasoning:
+    return Reasoning(text_in(entry, key) or "", text_in(entry, "signature"), text_in(entry, "data"), opens)
 
 
-def _read_calls(says: Mapping[str, Any]) -> Iterator[Call]:
-    calls = says.get("tool_calls")
+def _read_calls(message: Mapping[str, Any]) -> Iterator[Call]:
+    calls = message.get("tool_calls")
     if calls:
         if not isinstance(calls, list):
             raise MalformedResponseError(f"The answer's tool calls are a {type(calls).__name__}, not a list.")
         yield from map(_read_call, calls)
         return
-    obsolete = says.get("function_call")  # how a call was written before there were several
+    obsolete = message.get("function_call")  # OpenAI's format before there were several calls
     if isinstance(obsolete, Mapping) and (obsolete.get("name") or obsolete.get("arguments")):
         yield _read_call({"function": obsolete})
 
@@ -127,13 +127,13 @@ def _read_call(call: Any) -> Call:
     arguments = function.get("arguments")
     return Call(
         index=index if isinstance(index, int) else None,
-        id=words(call, "id"),
-        name=words(function, "name"),
+        id=text_in(call, "id"),
+        name=text_in(function, "name"),
         arguments="" if arguments is None else _text_of(arguments),
         extras=storable(extras) if extras else None,
     )
 
 
 def _text_of(value: Any) -> str:
-    """Return text as it is, and any other value as JSON."""
+    """Return text unchanged, and any other value as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

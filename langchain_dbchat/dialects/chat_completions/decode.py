@@ -1,8 +1,9 @@
-"""Reading a chat-completions answer, streamed or whole.
+"""Decode a chat-completions answer, streamed or whole.
 
-A stream is ``feed`` and ``close``, and ``close`` may object: an answer that ended without a finish reason and without
-``[DONE]`` was cut off, and is an error that carries what had arrived. Everything that has to come exactly once (model
-name, finish reason, usage) stands on the last chunk, because langchain-core adds up what it finds on several.
+Rule 1. A stream is decoded with ``feed`` and ``close``. ``close`` raises if the answer has neither a finish reason nor
+``[DONE]``, because it was cut off; the error contains the partial message.
+Rule 2. Metadata that must occur once (model name, finish reason, usage) is on the last chunk only, because
+langchain-core adds up the values of several chunks.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ DONE = b"[DONE]"
 
 _TAG = {"model_provider": PROVIDER}
 _PLAIN_DELTA = frozenset({"role", "content"})
-_SAID = frozenset({"message", "stray_text"})
-"""Fields of an event that is no part of an answer and holds words; the second is what `sse` gives such text as."""
+_MESSAGE_KEYS = frozenset({"message", "stray_text"})
+"""Fields with a text in an event that is not a part of an answer; `sse` gives text outside of events as the second."""
 
-_QUOTED = 2_000  # characters of such words that an error quotes
+_QUOTED = 2_000  # the number of characters of such a text that an error quotes
 _JSON_SPACE = " \t\n\r"
 
 
@@ -63,7 +64,7 @@ def _parse(raw: bytes | str) -> dict[str, Any]:
             f"The server sent something that is not JSON ({error}): {bytes_start(raw)}"
         ) from error
     if isinstance(payload, list) and any(isinstance(item, dict) and item.get("error") for item in payload):
-        raise_error_within({"error": payload}, "choices")  # as Google writes errors
+        raise_error_within({"error": payload}, "choices")  # Google's format of errors
     if not isinstance(payload, dict):
         raise MalformedResponseError(
             f"The server sent a JSON {type(payload).__name__} instead of an object: {bytes_start(raw)}"
@@ -72,7 +73,7 @@ def _parse(raw: bytes | str) -> dict[str, Any]:
 
 
 def is_last(event: bytes) -> bool:
-    """Tell whether an event ends the stream.
+    """Return whether an event ends the stream.
 
     Args:
         event: The event's payload.
@@ -84,26 +85,26 @@ def is_last(event: bytes) -> bool:
 
 
 def bytes_start(raw: bytes | str, limit: int = 200) -> str:
-    """Return the beginning of what a server sent, for an error's text."""
+    """Return the beginning of a server's text, for an error."""
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
     return text if len(text) <= limit else text[:limit] + "..."
 
 
 def decode_answer(body: bytes, target: Target, request_id: str | None, sent: SentTools | None = None) -> ChatResult:
-    """Read a whole answer.
+    """Decode a whole answer.
 
     Args:
         body: The response body.
-        target: The model that was called.
+        target: The called model.
         request_id: The response's ``x-request-id``.
-        sent: What the request changed in its tools, which is undone; None for nothing.
+        sent: The changes of the request's tools, which are reverted; None for none.
 
     Returns:
         One generation for each choice.
 
     Raises:
         DatabricksError: If the body is an error in spite of its status.
-        MalformedResponseError: If the body is no chat completion.
+        MalformedResponseError: If the body is not a chat completion.
     """
     payload = _parse(body)
     raise_error_within(payload, "choices", request_id=request_id)
@@ -111,21 +112,21 @@ def decode_answer(body: bytes, target: Target, request_id: str | None, sent: Sen
     if not isinstance(choices, list) or not choices:
         raise _no_choices(payload, target, request_id)
     generations: list[ChatGeneration] = []
-    said = AnswerFacts(target, request_id)
-    said.note(payload)
-    said.keep(payload)
+    shared = AnswerFacts(target, request_id)
+    shared.note(payload)
+    shared.keep(payload)
     blocked: AIMessage | None = None
     is_blocked = may_be_blocked(payload)
     for choice in choices:
-        says = choice.get("message") if isinstance(choice, Mapping) else None
-        if says is None and is_blocked:
-            says = {}
-        if not isinstance(says, Mapping):
+        sent_message = choice.get("message") if isinstance(choice, Mapping) else None
+        if sent_message is None and is_blocked:
+            sent_message = {}
+        if not isinstance(sent_message, Mapping):
             raise MalformedResponseError("A choice of the answer has no message.", request_id=request_id)
         answer = GrowingAnswer(whole=True, blocks=target.family.signed_text, sent=sent)
-        for part in read_parts(says):
+        for part in read_parts(sent_message):
             answer.add(part)
-        facts = said.copy()
+        facts = shared.copy()
         facts.keep_choice(choice)
         facts.finish_reason = _reason_of(choice)
         info: dict[str, Any] = {"finish_reason": facts.finish_reason} if facts.finish_reason else {}
@@ -138,7 +139,7 @@ def decode_answer(body: bytes, target: Target, request_id: str | None, sent: Sen
     if blocked is not None:
         refused = blocked
         raise_blocked(payload, lambda: refused, request_id=request_id)
-    usage = storable(dict(said.usage)) if said.usage else {}
+    usage = storable(dict(shared.usage)) if shared.usage else {}
     return ChatResult(generations=generations, llm_output={"token_usage": usage, "model_name": target.model})
 
 
@@ -150,31 +151,31 @@ def _reason_of(choice: Mapping[str, Any]) -> str | None:
 def _no_choices(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
     return MalformedResponseError(
         f"The endpoint {target.model!r} answered with {sorted(payload)} instead of 'choices': it does not speak "
-        "chat completions. Agent and custom model endpoints have other shapes; check the endpoint's task."
-        + (f" It said: {_words(payload)}" if _SAID & payload.keys() else ""),
+        "chat completions. Agent and custom model endpoints have other formats; check the endpoint's task."
+        + (f" It said: {_text_of(payload)}" if _MESSAGE_KEYS & payload.keys() else ""),
         request_id=request_id,
     )
 
 
-def _words(payload: Mapping[str, Any]) -> str:
-    """Return what an event says that is neither an answer nor known to be an error."""
-    said = next((payload[key] for key in sorted(_SAID) if isinstance(payload.get(key), str)), None)
-    return bytes_start(said or to_json(payload), _QUOTED)
+def _text_of(payload: Mapping[str, Any]) -> str:
+    """Return the text of an event that is neither an answer nor a known error."""
+    text = next((payload[key] for key in sorted(_MESSAGE_KEYS) if isinstance(payload.get(key), str)), None)
+    return bytes_start(text or to_json(payload), _QUOTED)
 
 
 def call_chunk(call: Mapping[str, Any], fields: Mapping[str, Any]) -> AIMessageChunk:
-    """Make the chunk of a fragment of a tool call.
+    """Return the chunk of a fragment of a tool call.
 
-    The constructor parses each fragment as partial JSON, dropping letter by letter what it does not understand: 60 µs
-    for a few letters, and quadratic in many. What does not begin with a brace can only become an invalid call, so it
-    is made one here, as the constructor would; the others are left to it.
+    The constructor parses each fragment as partial JSON and removes characters from its end until that works: 60 µs for
+    a short fragment, and quadratic in its length. A fragment that does not begin with a brace always becomes an invalid
+    call, so this function makes the same invalid call without parsing.
 
     Args:
         call: The fragment.
         fields: The chunk's other fields.
 
     Returns:
-        The chunk, equal to what the constructor makes.
+        The chunk, equal to the constructor's.
     """
     text: str = call["args"]
     if not text or text.lstrip(_JSON_SPACE).startswith("{"):
@@ -188,16 +189,16 @@ def call_chunk(call: Mapping[str, Any], fields: Mapping[str, Any]) -> AIMessageC
 
 
 class ChatStreamDecoder:
-    """Read a streamed answer, event by event.
+    """Decoder of a streamed answer, event by event.
 
     Args:
-        target: The model that was called.
+        target: The called model.
         request_id: The response's ``x-request-id``.
-        coalesce: Whether deltas of one kind that arrived together become one chunk. It never waits for more, so a slow
-            model still gives a chunk for each of its tokens.
-        usage: Whether the last chunk carries the token usage.
-        sent: What the request changed in its tools, which is undone; None for nothing.
-        hide: What masks the secrets that were sent, in a text of the server; only errors hold such texts.
+        coalesce: Whether deltas of one kind that arrived together become one chunk. The decoder never waits for more,
+            so each token of a slow model is a chunk.
+        usage: Whether the last chunk contains the token usage.
+        sent: The changes of the request's tools, which are reverted; None for none.
+        mask: Masks the secrets of the request in a text of the server, for errors.
     """
 
     __slots__ = (
@@ -206,16 +207,16 @@ class ChatStreamDecoder:
         "_coalesce",
         "_done",
         "_facts",
-        "_hide",
         "_logprobs",
+        "_mask",
         "_pending",
         "_shape",
-        "_strange",
         "_texts",
         "_usage",
+        "_without_choices",
     )
 
-    def __init__(  # noqa: PLR0913  # how an answer is read, all but two by keyword
+    def __init__(  # noqa: PLR0913  # the options of decoding, all but two by keyword
         self,
         target: Target,
         request_id: str | None = None,
@@ -223,33 +224,33 @@ class ChatStreamDecoder:
         coalesce: bool = True,
         usage: bool = True,
         sent: SentTools | None = None,
-        hide: Callable[[str], str] | None = None,
+        mask: Callable[[str], str] | None = None,
     ) -> None:
         self._usage = usage
-        self._hide = hide
+        self._mask = mask
         self._answer = GrowingAnswer(blocks=target.family.signed_text, sent=sent)
         self._facts = AnswerFacts(target, request_id)
         self._coalesce = coalesce
         self._done = False
-        self._shape: list[str] | None = None  # the fields of the last event that has none besides those that are read
+        self._shape: list[str] | None = None  # the fields of the last event that has known fields only
         self._answered = False  # a choice was seen
-        self._strange: dict[str, Any] | None = None  # the last event without choices
-        self._pending: Part | None = None  # what may still grow by what arrived with it
-        self._texts: list[str] = []  # the same, while it is nothing but text; one of the two is empty
+        self._without_choices: dict[str, Any] | None = None  # the last event without choices
+        self._pending: Part | None = None  # the last part, which a part that arrived together with it may extend
+        self._texts: list[str] = []  # the same if it is plain text; one of the two is always empty
         self._logprobs: dict[str, Any] | None = None
 
     def feed(self, events: Sequence[bytes]) -> Iterator[ChatGenerationChunk]:
-        """Read events that arrived together.
+        """Decode events that arrived together.
 
         Args:
             events: The events' payloads.
 
         Yields:
-            The chunks that they make, in order; if an event is an error, those of the events before it come first.
+            Their chunks, in order; if an event is an error, first the chunks of the events before it.
 
         Raises:
             DatabricksError: If an event is an error.
-            MalformedResponseError: If an event is no JSON object, or of no known shape.
+            MalformedResponseError: If an event is not a JSON object, or has an unknown format.
         """
         chunks: list[ChatGenerationChunk] = []
         broken: DatabricksError | None = None
@@ -273,25 +274,25 @@ class ChatStreamDecoder:
         """End the stream.
 
         Returns:
-            What was held back, and the last chunk, with the finish reason, the model's name and the usage.
+            The remaining chunks. The last one has the finish reason, the model's name and the usage.
 
         Raises:
-            MalformedResponseError: If the stream was none of chat completions.
+            MalformedResponseError: If the stream is not a stream of chat completions.
             StreamInterruptedError: If the answer did not say that it had ended.
         """
-        strange = self._strange
-        if strange is not None and self._hide is not None and (self._facts.finish_reason is None or not self._answered):
-            strange = _parse(self._hide(to_json(strange, serialize_unknown=True).decode()))
-        if not self._answered and strange is not None:
-            raise _no_choices(strange, self._facts.target, self._facts.request_id)
+        unknown = self._without_choices
+        if unknown is not None and self._mask is not None and (self._facts.finish_reason is None or not self._answered):
+            unknown = _parse(self._mask(to_json(unknown, serialize_unknown=True).decode()))
+        if not self._answered and unknown is not None:
+            raise _no_choices(unknown, self._facts.target, self._facts.request_id)
         if self._facts.finish_reason is None and not (self._done and self._answered):
-            words = "" if strange is None else f" Before that, the server sent: {_words(strange)}"
+            text = "" if unknown is None else f" Before that, the server sent: {_text_of(unknown)}"
             raise StreamInterruptedError(
                 "The stream ended before the answer did: there was no finish reason, and no answer before [DONE]. What "
-                f"had arrived is in the error's `partial`.{words}"
+                f"had arrived is in the error's `partial`.{text}"
             )
-        said = self._facts.kept.whole()
-        chunks = [self._chunk(delta) for delta in self._answer.finish(said, cut=self._facts.cut)]
+        kept = self._facts.kept.whole()
+        chunks = [self._chunk(delta) for delta in self._answer.finish(kept, cut=self._facts.cut)]
         usage = decode_usage(self._facts.usage) if self._facts.usage and self._usage else None
         message = AIMessageChunk(
             content=self._answer.empty_content(),
@@ -305,28 +306,28 @@ class ChatStreamDecoder:
 
     def _partial_without_secrets(self) -> AIMessage:
         message = self.partial()
-        if self._hide is None or self._hide(str(message)) == str(message):
+        if self._mask is None or self._mask(str(message)) == str(message):
             return message
         from langchain_dbchat.errors.sent_secrets import hide_in_values  # noqa: PLC0415  # where something went wrong
 
-        return AIMessage(**hide_in_values(self._hide, dict(message)))
+        return AIMessage(**hide_in_values(self._mask, dict(message)))
 
     def _without_secrets(self, error: DatabricksError, raw: bytes) -> DatabricksError:
-        """Read the event that is an error again, without the secrets in it, if there are any."""
-        hide, text = self._hide, raw.decode("utf-8", "replace")
-        masked = text if hide is None else hide(text)
-        if hide is None or masked == text:
+        """Return the error of the same event without secrets; the event is read again if it contains any."""
+        mask, text = self._mask, raw.decode("utf-8", "replace")
+        masked = text if mask is None else mask(text)
+        if mask is None or masked == text:
             return error
         again = ChatStreamDecoder(self._facts.target, self._facts.request_id)
         try:
             again._read(_parse(masked), [])
         except DatabricksError as other:
             return other
-        return type(error)(hide(error.message))
+        return type(error)(mask(error.message))
 
     @contextmanager
     def keeping_partial(self) -> Iterator[None]:
-        """Give an error that breaks the stream, whatever raised it, the message as far as it had arrived."""
+        """Add the partial message to an error that ends the stream, wherever it is raised."""
         try:
             yield
         except DatabricksError as error:
@@ -336,7 +337,7 @@ class ChatStreamDecoder:
             raise
 
     def partial(self) -> AIMessage:
-        """Return the message as far as it has arrived."""
+        """Return the partial message."""
         return _message(self._answer, self._facts, cut=True)
 
     def _read(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
@@ -344,7 +345,7 @@ class ChatStreamDecoder:
         shape = list(payload)
         blocked = False
         if shape == self._shape:
-            pass  # the fields of most events are those of the event before
+            pass  # most events have the same fields as the event before
         elif ANSWER_KEYS.issuperset(shape):
             self._shape = shape
         else:
@@ -354,16 +355,16 @@ class ChatStreamDecoder:
             blocked = may_be_blocked(payload)
         facts.note(payload)
         choices = payload.get("choices")
-        if not choices:  # nothing, or the event of the usage, or a guardrail's verdict
+        if not choices:  # an event without choices, such as the usage, or a blocked answer
             raise_error_within(payload, "choices", request_id=facts.request_id)
         if choices is None:
-            self._strange = payload
+            self._without_choices = payload
             return
         if not isinstance(choices, list):
             raise MalformedResponseError(f"The 'choices' of an event are a {type(choices).__name__}, not a list.")
         for choice in choices:
             if not isinstance(choice, dict) or choice.get("index") not in (0, None):
-                raise MalformedResponseError(f"The stream holds a choice that was not asked for: {choice!r:.200}")
+                raise MalformedResponseError(f"The stream contains a choice that was not requested: {choice!r:.200}")
             self._answered = True
             self._read_choice(choice, chunks)
         if blocked or (facts.finish_reason is not None and may_be_blocked(payload)):
@@ -378,13 +379,13 @@ class ChatStreamDecoder:
             self._facts.finish_reason = _reason_of(choice) or self._facts.finish_reason
         if isinstance(choice.get("logprobs"), dict):
             self._note_logprobs(storable(choice["logprobs"]))
-        says = choice.get("delta") or choice.get("message")
-        if not says:
+        delta = choice.get("delta") or choice.get("message")
+        if not delta:
             return
-        if not isinstance(says, dict):
-            raise MalformedResponseError(f"A delta of the stream is a {type(says).__name__}, not an object.")
-        content = says.get("content")
-        if type(content) is str and _PLAIN_DELTA.issuperset(says):
+        if not isinstance(delta, dict):
+            raise MalformedResponseError(f"A delta of the stream is a {type(delta).__name__}, not an object.")
+        content = delta.get("content")
+        if type(content) is str and _PLAIN_DELTA.issuperset(delta):
             if not content:
                 return
             if self._pending is None:
@@ -392,7 +393,7 @@ class ChatStreamDecoder:
             else:
                 self._add(Text(content), chunks)
             return
-        for part in read_parts(says):
+        for part in read_parts(delta):
             self._add(part, chunks)
 
     def _note_logprobs(self, logprobs: Mapping[str, Any]) -> None:
@@ -401,8 +402,8 @@ class ChatStreamDecoder:
             self._logprobs = dict(logprobs)
             return
         for key, value in logprobs.items():
-            below = known.get(key)
-            known[key] = [*below, *value] if isinstance(below, list) and isinstance(value, list) else value
+            before = known.get(key)
+            known[key] = [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
 
     def _add(self, part: Part, chunks: list[ChatGenerationChunk]) -> None:
         if type(part) in SILENT:

@@ -1,8 +1,9 @@
-"""A chat-completions request: settings and messages in, the body out.
+"""Encode settings and messages as the body of a chat-completions request.
 
-What the user did not ask for is not sent. What the family refuses is left out and said once, if the answer means the
-same without it (sampling, penalties, ``seed``); what would change the meaning (messages, tools, a response format,
-thinking) is mapped, or raises.
+Rule 1. Only what the user has set is sent.
+Rule 2. A setting that the family refuses is left out with a warning, if the answer has the same meaning without it
+(sampling, penalties, ``seed``). What would change the meaning (messages, tools, a response format, thinking) is
+translated, or raises.
 """
 
 from __future__ import annotations
@@ -31,64 +32,64 @@ if TYPE_CHECKING:
     from langchain_dbchat.models.families import Family
 
 _SAMPLING = ("temperature", "top_p", "top_k")
-_QUIET = frozenset({"temperature", "top_p"})
-"""What some families take while they do not reason."""
+_SAMPLING_WITHOUT_REASONING = frozenset({"temperature", "top_p"})
+"""Fields that some families accept only while they do not reason."""
 
-_NO_CHANGE = {"n": 1, "logprobs": False, "frequency_penalty": 0, "presence_penalty": 0, "top_p": 1}
-"""Values that say what holds anyway (OpenAI's API reference): leaving them out changes nothing and is not said."""
+_DEFAULTS = {"n": 1, "logprobs": False, "frequency_penalty": 0, "presence_penalty": 0, "top_p": 1}
+"""Default values (OpenAI's API reference): leaving them out has no effect, so there is no warning."""
 
 _REFUSED = "the endpoint refuses it"
-_OWN = frozenset({"tools", "tool_choice", "response_format", "thinking", "reasoning_effort", "stream_options"})
+_NOT_PLAIN = frozenset({"tools", "tool_choice", "response_format", "thinking", "reasoning_effort", "stream_options"})
 
 
 def encode(request: ChatRequest) -> EncodedRequest:
-    """Write the body of a request.
+    """Encode a request.
 
     Args:
-        request: What the user asked.
+        request: The user's request.
 
     Returns:
         The body, and what was left out.
 
     Raises:
-        ValueError: If a setting asks for what the family cannot do.
+        ValueError: If the family does not support a setting.
         UnsupportedContentError: If a message cannot be represented.
     """
     target = taught(request.target)
     family, quirks = target.family, quirks_of(target)
-    asked = {key: value for key, value in request.settings.items() if value is not None}
+    settings = {key: value for key, value in request.settings.items() if value is not None}
     conversation, changed = encode_conversation(request.messages, target)
     encoded = EncodedRequest({"messages": conversation}, {}, changed, SentTools())
     body = encoded.body
-    tools = asked.get("tools") or []
+    tools = settings.get("tools") or []
     fields, notes = encode_thinking(
-        asked.get("reasoning_effort"),
-        asked.get("thinking"),
-        asked.get("max_tokens"),
+        settings.get("reasoning_effort"),
+        settings.get("thinking"),
+        settings.get("max_tokens"),
         family,
         tools=bool(tools),
         model=target.model,
     )
     encoded.warnings.extend(notes)
-    _add_plain(asked, fields, encoded, target)
+    _add_plain(settings, fields, encoded, target)
     body.update(fields)
     if tools:
         body["tools"] = encode_tools(tools, family, encoded.sent, model=target.model)
-        choice = convert_tool_choice(asked.get("tool_choice"), tools)
+        choice = convert_tool_choice(settings.get("tool_choice"), tools)
         if choice is not None:
             body["tool_choice"] = _fit_choice(choice, encoded, target)
     stream = request.stream
-    if "response_format" in asked:
+    if "response_format" in settings:
         body["response_format"] = fit_format(
-            asked["response_format"], target, tools=bool(tools), drops_nulls=request.is_structured
+            settings["response_format"], target, tools=bool(tools), drops_nulls=request.is_structured
         )
-        # The answer then comes in one piece, which the reader of streams takes as a stream of one event.
+        # A whole answer is then requested, which the decoder reads as a stream of one event.
         stream = stream and (quirks.format_with_stream or body["response_format"].get("type") == "text")
     if stream:
         body["stream"] = True
-        _add_stream_options(asked.get("stream_options"), encoded, target, usage=request.stream_usage)
-    for mark in _lost_marks(request.messages, tools, request.target.family):
-        encoded.dropped[mark] = _REFUSED
+        _add_stream_options(settings.get("stream_options"), encoded, target, usage=request.stream_usage)
+    for key in _refused_keys(request.messages, tools, request.target.family):
+        encoded.dropped[key] = _REFUSED
     encoded.sent.names = fit_body(body, family)
     if request.extra:
         encoded.body = merge_deep(body, _fit_extra(request.extra, target.lessons))
@@ -108,7 +109,7 @@ def _add_stream_options(options: Any, encoded: EncodedRequest, target: Target, *
 
 
 def _fit_extra(extra: Mapping[str, Any], lessons: frozenset[str]) -> dict[str, Any]:
-    """Return the user's own fields of the request without what the endpoint has refused."""
+    """Return ``extra_body`` without the fields that the endpoint has refused."""
     fitted = {key: value for key, value in extra.items() if key not in lessons or key not in REFUSABLE.optional}
     for key in REFUSABLE.nested.keys() & lessons:
         fitted = without_nested(fitted, key)
@@ -118,7 +119,7 @@ def _fit_extra(extra: Mapping[str, Any], lessons: frozenset[str]) -> dict[str, A
 
 
 def _limit_name(request: ChatRequest) -> str | None:
-    """Choose the field for the limit of the answer's length: what the endpoint, its family or the user says."""
+    """Return the field for the limit of the answer's length: by a lesson, else by the family, else by the user."""
     for name, other in REFUSABLE.renamed.items():
         if name in request.target.lessons:
             return other
@@ -126,7 +127,7 @@ def _limit_name(request: ChatRequest) -> str | None:
 
 
 def _renamed(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a body whose limit is called ``max_completion_tokens``; a value that has that name already stays."""
+    """Return a body with ``max_tokens`` renamed to ``max_completion_tokens``, unless that field exists already."""
     if "max_tokens" not in body:
         return body
     rest = {key: value for key, value in body.items() if key != "max_tokens"}
@@ -134,16 +135,16 @@ def _renamed(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def choose_method(settings: Mapping[str, Any], target: Target, tools: bool) -> StructuredMethod:
-    """Choose how a structured answer is asked for.
+    """Choose how a structured answer is requested.
 
     Args:
         settings: The settings of the call.
-        target: The model that is called.
-        tools: Whether further tools are to be bound.
+        target: The called model.
+        tools: Whether further tools will be bound.
 
     Returns:
-        The endpoint's own JSON schema where it is known to work in every way of calling, and where a tool cannot be
-        forced; else the schema as a tool.
+        ``"json_schema"`` if it is known to work in all ways of calling, or if a tool cannot be forced; else
+        ``"function_calling"``.
     """
     family = target.family
     native = family.json_schema is True
@@ -156,8 +157,8 @@ def choose_method(settings: Mapping[str, Any], target: Target, tools: bool) -> S
     return "json_schema" if native and not forced and not tools else "function_calling"
 
 
-def _lost_marks(messages: Sequence[BaseMessage], tools: Sequence[Mapping[str, Any]], family: Family) -> Iterator[str]:
-    """Find optional marks of parts and tools that the family does not take and the encoders have left out."""
+def _refused_keys(messages: Sequence[BaseMessage], tools: Sequence[Mapping[str, Any]], family: Family) -> Iterator[str]:
+    """Yield the optional keys of parts and tools that the encoders have left out because the family refuses them."""
     if not family.strict_tools and any("strict" in tool.get("function", {}) for tool in tools):
         yield "strict"
     if not family.cache_control and (
@@ -172,27 +173,28 @@ def _lost_marks(messages: Sequence[BaseMessage], tools: Sequence[Mapping[str, An
         yield "cache_control"
 
 
-def _add_plain(asked: Mapping[str, Any], thinking: Mapping[str, Any], encoded: EncodedRequest, target: Target) -> None:
-    """Add the fields that are sent as they are, without those that the family refuses."""
+def _add_plain(settings: Mapping[str, Any], fields: Mapping[str, Any], encoded: EncodedRequest, target: Target) -> None:
+    """Add the fields that are sent unchanged, except those that the family refuses."""
     family = target.family
-    quiet = _QUIET if family.sampling_without_reasoning else frozenset()
-    off = bool(quiet) and is_switched_off(asked) and thinking.get("reasoning_effort") == "none"
-    cool = not family.sampling_with_thinking and is_thinking({**asked, **thinking}, family)
+    conditional = _SAMPLING_WITHOUT_REASONING if family.sampling_without_reasoning else frozenset()
+    is_off = bool(conditional) and is_switched_off(settings) and fields.get("reasoning_effort") == "none"
+    without_sampling = not family.sampling_with_thinking and is_thinking({**settings, **fields}, family)
     refuses = quirks_of(target).refuses
-    for key, value in asked.items():
-        if key in _OWN or value in ([], {}) or (key in target.lessons and key in REFUSABLE.optional):
+    for key, value in settings.items():
+        if key in _NOT_PLAIN or value in ([], {}) or (key in target.lessons and key in REFUSABLE.optional):
             continue
-        if key in refuses and not (key in quiet and off):
-            if value != _NO_CHANGE.get(key):
-                encoded.dropped[key] = f"{_REFUSED} unless reasoning_effort is 'none'" if key in quiet else _REFUSED
-        elif cool and key in _SAMPLING:
+        if key in refuses and not (key in conditional and is_off):
+            if value != _DEFAULTS.get(key):
+                condition = " unless reasoning_effort is 'none'" if key in conditional else ""
+                encoded.dropped[key] = _REFUSED + condition
+        elif without_sampling and key in _SAMPLING:
             encoded.dropped[key] = "the endpoint refuses it while the model thinks"
         else:
             encoded.body[key] = value
 
 
 def _fit_choice(choice: Any, encoded: EncodedRequest, target: Target) -> Any:
-    """Soften a forced choice where it is a 400: the model then decides, and the caller is told."""
+    """Return the tool choice; ``"auto"``, with a warning, if the family answers a forced choice with a 400."""
     family = target.family
     if choice in ("auto", "none"):
         return choice
@@ -202,18 +204,18 @@ def _fit_choice(choice: Any, encoded: EncodedRequest, target: Target) -> Any:
         reason = f"{target.model!r} cannot be forced to call a tool while it thinks"
     else:
         return choice
-    encoded.warnings.append(f"tool_choice={choice!r} was softened to 'auto', because {reason}")
+    encoded.warnings.append(f"tool_choice={choice!r} was changed to 'auto', because {reason}")
     return "auto"
 
 
-def fit_format(asked: Any, target: Target, *, tools: bool, drops_nulls: bool) -> dict[str, Any]:
+def fit_format(given: Any, target: Target, *, tools: bool, drops_nulls: bool) -> dict[str, Any]:
     """Fit a response format to a family.
 
     Args:
-        asked: A ``response_format``, or a schema.
-        target: The model that is called.
-        tools: Whether tools go with it.
-        drops_nulls: Whether whoever reads the answer drops the nulls that only a closed schema allows.
+        given: A ``response_format``, or a schema.
+        target: The called model.
+        tools: Whether the request also has tools.
+        drops_nulls: Whether the parser of the answer drops the nulls that only a closed schema allows.
 
     Returns:
         The request's ``response_format``.
@@ -222,8 +224,8 @@ def fit_format(asked: Any, target: Target, *, tools: bool, drops_nulls: bool) ->
         ValueError: If the family would refuse it.
     """
     family = target.family
-    wanted = encode_format(asked)
-    kind = wanted.get("type")
+    encoded = encode_format(given)
+    kind = encoded.get("type")
     quirks = quirks_of(target)
     if kind == "json_object" and not quirks.json_object:
         raise ValueError(
@@ -231,24 +233,24 @@ def fit_format(asked: Any, target: Target, *, tools: bool, drops_nulls: bool) ->
             "with_structured_output(schema), or response_format of type 'json_schema'."
         )
     if kind == "json_schema" and family.json_schema is False:
-        raise ValueError(f"{target.model!r} takes no JSON schema. Use method='function_calling'.")
+        raise ValueError(f"{target.model!r} does not take a JSON schema. Use method='function_calling'.")
     if tools and kind != "text" and not quirks.format_with_tools:
         raise ValueError(
             f"{target.model!r} takes either tools or a response format, not both in one request. "
             "Use with_structured_output(schema, method='function_calling', tools=[...]), or ToolStrategy in an agent."
         )
-    held = wanted.get("json_schema")
-    if isinstance(held, dict) and isinstance(held.get("schema"), Mapping):
-        held["schema"], strict = fit_answer(
-            held["schema"],
+    named = encoded.get("json_schema")
+    if isinstance(named, dict) and isinstance(named.get("schema"), Mapping):
+        named["schema"], strict = fit_answer(
+            named["schema"],
             family,
-            str(held.get("name")),
-            strict=held.get("strict"),
-            written=isinstance(asked, Mapping) and asked.get("type") == "json_schema",
+            str(named.get("name")),
+            strict=named.get("strict"),
+            written=isinstance(given, Mapping) and given.get("type") == "json_schema",
             drops_nulls=drops_nulls,
             model=target.model,
         )
-        held.pop("strict", None)
+        named.pop("strict", None)
         if strict is not None:
-            held["strict"] = strict
-    return wanted
+            named["strict"] = strict
+    return encoded

@@ -1,16 +1,14 @@
-"""What an answer says about itself: its id, model, finish reason, usage, and every field that we have no name for.
+"""The metadata of an answer: its id, model, finish reason and usage, and the fields that this package does not know.
 
-Rule 1. Nothing is lost. A field beside ``choices`` or in a choice that this package does not read is kept in
-    ``response_metadata`` under its own name (``custom_outputs``, ``search_results``, Azure's
-    ``content_filter_results``, vLLM's ``stop_reason``). Null, empty text, an empty list and an empty object say nothing
-    and are left out, and so are ``object`` and ``created``.
+Rule 1. Nothing is lost. An unknown field of an answer or of a choice is kept in ``response_metadata`` under its own
+    name (``custom_outputs``, ``search_results``, Azure's ``content_filter_results``, vLLM's ``stop_reason``). Null,
+    empty text, an empty list and an empty object are left out, and so are ``object`` and ``created``.
 Rule 2. The server's id is ``response_metadata["id"]`` and never the id of a message, because LangGraph's
     ``add_messages`` replaces the message that has the same id, and some servers count their answers from 1 after each
     restart. LangChain gives each message an id of its own.
-Rule 3. All of it is given once, on the last chunk of a stream. How the values of several events become one is told in
-    `fields`.
-Rule 4. A name that this package gives a meaning of its own cannot be taken by a server's field: such a field is kept
-    with the prefix ``server_``.
+Rule 3. Only the last chunk of a stream contains this metadata (each chunk has ``model_provider``). `fields` merges the
+    values of several events.
+Rule 4. A server's field with a name that this package uses itself gets the prefix ``server_``.
 """
 
 from __future__ import annotations
@@ -28,12 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["ANSWER_KEYS", "CHOICE_KEYS", "AnswerFacts"]
 
 ANSWER_KEYS = frozenset({"id", "object", "created", "model", "choices", "usage"})
-"""The fields of an answer or an event that are read, or that say nothing."""
+"""The fields of an answer or an event that are read, or that have no meaning."""
 
 CHOICE_KEYS = frozenset({"index", "delta", "message", "finish_reason", "logprobs"})
-"""The same of a choice."""
+"""The same for a choice."""
 
-_OURS = frozenset(
+_OWN_NAMES = frozenset(
     {
         "model_provider",
         "model_name",
@@ -48,18 +46,18 @@ _OURS = frozenset(
     }
 )
 _READ = ANSWER_KEYS | {"error", "error_code"}
-_ALIVE = ("ping", "heartbeat", "keepalive", "keep-alive", "keep_alive")
-"""Types of events that say nothing but that the connection is alive."""
+_KEEP_ALIVE = ("ping", "heartbeat", "keepalive", "keep-alive", "keep_alive")
+"""Types of events that only keep the connection alive."""
 
 _CUT = frozenset({"length", "max_tokens", "content_filter"})
-"""Finish reasons of an answer that something other than the model ended."""
+"""Finish reasons of an answer that the model did not end itself."""
 
 
 class AnswerFacts:
-    """What one answer says about itself.
+    """The metadata of one answer.
 
     Args:
-        target: The model that was called.
+        target: The called model.
         request_id: The response's ``x-request-id``.
     """
 
@@ -75,7 +73,7 @@ class AnswerFacts:
         self.kept = Fields(fragments=False)
 
     def note(self, payload: Mapping[str, Any]) -> None:
-        """Take what an event or a whole answer says about itself; of repeated usage the last that counts anything.
+        """Read the metadata of an event or a whole answer; of several usages the last one with counts is kept.
 
         Args:
             payload: The event or the answer.
@@ -88,21 +86,21 @@ class AnswerFacts:
         model = payload.get("model")
         if model and model is not self.served_model:
             self.served_model = str(model)
-        if self.id is None:  # Databricks and MLflow may send null, Azure an empty one in an event of its own
-            said = payload.get("id")
-            self.id = str(said) if said and isinstance(said, (str, int)) else None
+        if self.id is None:  # Databricks and MLflow may send null, Azure an empty id in an event of its own
+            answer_id = payload.get("id")
+            self.id = str(answer_id) if answer_id and isinstance(answer_id, (str, int)) else None
 
     def keep(self, payload: Mapping[str, Any]) -> None:
-        """Keep the fields of an event or a whole answer that nothing else reads.
+        """Keep the unknown fields of an event or a whole answer.
 
         Args:
             payload: The event or the answer.
         """
-        if payload.get("type") not in _ALIVE:
+        if payload.get("type") not in _KEEP_ALIVE:
             self.kept.add(payload, _READ)
 
     def keep_choice(self, choice: Mapping[str, Any]) -> None:
-        """Keep the fields of a choice that nothing else reads.
+        """Keep the unknown fields of a choice.
 
         Args:
             choice: The choice.
@@ -110,7 +108,7 @@ class AnswerFacts:
         self.kept.add(choice, CHOICE_KEYS)
 
     def copy(self) -> AnswerFacts:
-        """Return facts that another choice of the same answer can add its own to."""
+        """Return a copy, to which a choice of the same answer adds its own metadata."""
         other = AnswerFacts(self.target, self.request_id)
         other.id, other.served_model, other.usage = self.id, self.served_model, self.usage
         other.kept = self.kept.copy()
@@ -118,11 +116,11 @@ class AnswerFacts:
 
     @property
     def cut(self) -> bool:
-        """Whether the answer was ended by a limit."""
+        """Whether a limit ended the answer."""
         return self.finish_reason in _CUT
 
     def metadata(self) -> dict[str, Any]:
-        """Return the ``response_metadata`` of the whole message."""
+        """Return the ``response_metadata`` of the message."""
         metadata: dict[str, Any] = {
             "model_provider": PROVIDER,
             "model_name": self.target.model,
@@ -139,5 +137,5 @@ class AnswerFacts:
         if self.usage is not None:
             metadata["token_usage"] = storable(dict(self.usage))
         for key, value in self.kept.whole().items():
-            metadata[f"server_{key}" if key in _OURS else key] = value
+            metadata[f"server_{key}" if key in _OWN_NAMES else key] = value
         return metadata

@@ -1,11 +1,11 @@
-"""The fields of chat completions about which a 400 may teach something; docs/settings.md lists them.
+"""The fields of chat completions that the client changes after a 400 that names them; docs/settings.md lists them.
 
-Rule 1. What may be left out says how to sample, what to report besides the answer, or is a hint. Any other field says
-what is asked, and stays.
+Rule 1. Only fields for sampling, for reports besides the answer, and hints are left out. Any other field is a part of
+what the user wants, and is never left out.
 Rule 2. The limit of an answer's length has two names (``max_tokens``, and ``max_completion_tokens`` for OpenAI's
-reasoning models); an endpoint that refuses one gets the value under the other (pydantic-ai #1205, dify #24307).
-Rule 3. A structured answer that `with_structured_output` asked for can be had by a tool or by a response format; an
-endpoint that refuses one is asked by the other.
+reasoning models). If an endpoint refuses one, the value is sent under the other (pydantic-ai #1205, dify #24307).
+Rule 3. `with_structured_output` can request an answer with a tool or with a response format. If an endpoint refuses
+one, the other is used.
 """
 
 from __future__ import annotations

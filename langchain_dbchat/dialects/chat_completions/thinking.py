@@ -1,9 +1,10 @@
-"""Asking for reasoning: two settings of ours, five spellings of the families.
+"""Encode the settings for reasoning, ``reasoning_effort`` and ``thinking``, as the fields that the family accepts.
 
-Users say ``reasoning_effort="high"`` or ``thinking={...}``; Claude up to 4.5 and Gemini 2.5 want ``thinking`` with a
-token budget, newer Claude adaptive ``thinking`` and ``output_config.effort``, the rest ``reasoning_effort``. The
-wrong spelling is a 400 that costs a call, so what a family cannot do is a ValueError here, which says what it can.
-Budgets are those that LiteLLM documents for Databricks.
+Rule 1. Claude up to 4.5 and Gemini 2.5 need ``thinking`` with a token budget, newer Claude adaptive ``thinking`` and
+``output_config.effort``, the other families ``reasoning_effort``.
+Rule 2. A setting that the family does not support raises a ValueError, which says what the family supports, because
+otherwise the server would answer with a 400.
+Rule 3. The budgets of efforts are those that LiteLLM documents for Databricks.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ if TYPE_CHECKING:
     from langchain_dbchat.models.families import Family
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-"""What ``reasoning_effort`` takes, weakest first; ``disable`` and ``disabled`` mean ``none``."""
+"""The values of ``reasoning_effort``, weakest first; ``disable`` and ``disabled`` mean ``none``."""
 
 BUDGETS = {"minimal": 1024, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": 16_384}
-"""Tokens of thinking that an effort stands for, where a family takes budgets."""
+"""The budget of each effort, in tokens, for families that need a budget."""
 
 ANSWER_TOKENS = 4096
-"""Tokens left for the answer when thinking has a budget and ``max_tokens`` is not given."""
+"""Tokens for the answer if thinking has a budget and ``max_tokens`` is not given."""
 
 _OFF = frozenset({"none", "disable", "disabled"})
 
 
-def encode_thinking(  # noqa: PLR0913  # what the user said, and of which model, the last two by keyword
+def encode_thinking(  # noqa: PLR0913  # the user's settings and the model, the last two by keyword
     effort: str | None,
     thinking: Mapping[str, Any] | None,
     max_tokens: int | None,
@@ -37,21 +38,21 @@ def encode_thinking(  # noqa: PLR0913  # what the user said, and of which model,
     tools: bool,
     model: str = "",
 ) -> tuple[dict[str, Any], list[str]]:
-    """Write what was asked about reasoning as this family's request fields.
+    """Return the request fields for the settings of reasoning.
 
     Args:
-        effort: ``reasoning_effort`` as the user gave it.
-        thinking: ``thinking`` as the user gave it.
-        max_tokens: The user's limit on the answer, in tokens.
-        family: The row of the model that is called.
+        effort: The user's ``reasoning_effort``.
+        thinking: The user's ``thinking``.
+        max_tokens: The user's limit of the answer, in tokens.
+        family: The row of the called model.
         tools: Whether tools are bound in this request.
-        model: The name of the model as the user gave it, for errors; without it they name the family.
+        model: The user's name of the model, for errors; if it is empty they name the family.
 
     Returns:
-        The fields to send (``max_tokens`` too, where a budget decides it) and warnings for the user.
+        The fields to send (with ``max_tokens`` if a budget determines it), and warnings for the user.
 
     Raises:
-        ValueError: If the family cannot do what was asked; the text says what it can.
+        ValueError: If the family does not support the settings; the text says what it supports.
     """
     who = repr(model) if model else f"the family {family.name!r}"
     if effort is not None:
@@ -66,7 +67,7 @@ def encode_thinking(  # noqa: PLR0913  # what the user said, and of which model,
                 f"reasoning_effort={effort!r} and thinking={dict(thinking or {})!r} contradict each other."
             )
         if thinking is not None and family.reasoning == "effort" and not family.efforts:
-            return {"thinking": dict(thinking)}, []  # nothing is known about the model: what was asked is sent
+            return {"thinking": dict(thinking)}, []  # an unknown model: the setting is sent unchanged
         return _switch_off(family, who, tools=tools)
     if family_quirks(family).tools_need_effort_none and tools:
         if effort is not None:
@@ -83,31 +84,31 @@ def encode_thinking(  # noqa: PLR0913  # what the user said, and of which model,
 
 
 def is_thinking(fields: Mapping[str, Any], family: Family) -> bool:
-    """Tell whether the model will think for this request.
+    """Return whether the model will think for this request.
 
     Args:
         fields: The request fields.
-        family: The row of the model that is called.
+        family: The row of the called model.
 
     Returns:
-        True if thinking was asked for or cannot be switched off.
+        True if thinking is requested or cannot be switched off.
     """
     thinking = fields.get("thinking")
     return family.thinks_always or (isinstance(thinking, Mapping) and thinking.get("type") in {"enabled", "adaptive"})
 
 
-def is_switched_off(asked: Mapping[str, Any]) -> bool:
-    """Tell whether the user said that nothing is to be reasoned.
+def is_switched_off(settings: Mapping[str, Any]) -> bool:
+    """Return whether the user has switched reasoning off.
 
     Args:
-        asked: The settings of the call.
+        settings: The settings of the call.
 
     Returns:
-        True if an effort or ``thinking`` says so.
+        True if ``reasoning_effort`` or ``thinking`` switches it off.
     """
-    thinking = asked.get("thinking")
+    thinking = settings.get("thinking")
     disabled = isinstance(thinking, Mapping) and thinking.get("type") == "disabled"
-    effort = asked.get("reasoning_effort")
+    effort = settings.get("reasoning_effort")
     return disabled or (isinstance(effort, str) and effort.lower() in _OFF)
 
 
@@ -117,7 +118,7 @@ def _kind_of(thinking: Any) -> str | None:
     kind = thinking.get("type") if isinstance(thinking, Mapping) else None
     if kind not in {"enabled", "adaptive", "disabled"}:
         raise ValueError(
-            f"thinking={thinking!r} is not understood. Use {{'type': 'enabled', 'budget_tokens': n}}, "
+            f"thinking={thinking!r} is not valid. Use {{'type': 'enabled', 'budget_tokens': n}}, "
             "{'type': 'adaptive'} or {'type': 'disabled'}."
         )
     return str(kind)
@@ -125,16 +126,16 @@ def _kind_of(thinking: Any) -> str | None:
 
 def _switch_off(family: Family, who: str, *, tools: bool) -> tuple[dict[str, Any], list[str]]:
     if family.thinks_always:
-        raise ValueError(f"{who} always reasons; it cannot be switched off. {_what_goes(family)}")
+        raise ValueError(f"{who} always reasons; it cannot be switched off. {_what_works(family)}")
     if "none" in family.efforts or (family.reasoning == "effort" and not family.efforts):
         return {"reasoning_effort": "none"}, []
     if family.reasoning == "effort":
-        raise ValueError(f"Reasoning cannot be switched off for {who}. {_what_goes(family)}")
+        raise ValueError(f"Reasoning cannot be switched off for {who}. {_what_works(family)}")
     if family.reasoning == "adaptive":
         if tools and not family.disabled_thinking_with_tools:
             fields, _ = _spell_effort("low", None, family, who)
-            kept = "so it stays on, with the lowest effort, while tools are bound"
-            return fields, [f"it writes tool calls as text when thinking is disabled, {kept}"]
+            note = "so thinking stays on, with the lowest effort, while tools are bound"
+            return fields, [f"it writes tool calls as text when thinking is disabled, {note}"]
         return {"thinking": {"type": "disabled"}}, []
     if family.reasoning == "budget" and family.budget_range[0] == 0:
         return {"thinking": {"type": "enabled", "budget_tokens": 0}}, []
@@ -151,17 +152,17 @@ def _spell_effort(effort: str, max_tokens: int | None, family: Family, who: str)
     if family.reasoning == "none":
         if family.thinks_always:
             return {}, []
-        raise ValueError(f"{who} does not reason, so reasoning_effort={effort!r} asks for nothing.")
+        raise ValueError(f"{who} does not reason, so reasoning_effort={effort!r} has no effect. Leave it out.")
     effort = dict(family.effort_aliases).get(effort, effort)
     if family.efforts and effort not in family.efforts:
-        raise ValueError(f"reasoning_effort={effort!r} is refused by {who}. {_what_goes(family)}")
+        raise ValueError(f"reasoning_effort={effort!r} is refused by {who}. {_what_works(family)}")
     return {"reasoning_effort": effort}, []
 
 
 def _adaptive_effort(effort: str, family: Family, who: str) -> str:
     effort = "low" if effort == "minimal" else effort
     if effort not in family.efforts:
-        raise ValueError(f"reasoning_effort={effort!r} is refused by {who}. {_what_goes(family)}")
+        raise ValueError(f"reasoning_effort={effort!r} is refused by {who}. {_what_works(family)}")
     return effort
 
 
@@ -186,24 +187,24 @@ def _spell_thinking(
             raise ValueError(f"thinking needs 'budget_tokens' from {low} to {high} for {who}, not {budget!r}.")
         fitted = _with_budget(budget, max_tokens, family, who)
         return {**fitted, "thinking": {**thinking, **fitted["thinking"]}}, []
-    raise ValueError(f"thinking of type {kind!r} is refused by {who}. {_what_goes(family)}")
+    raise ValueError(f"thinking of type {kind!r} is refused by {who}. {_what_works(family)}")
 
 
 def _with_budget(budget: int, max_tokens: int | None, family: Family, who: str) -> dict[str, Any]:
-    """Agree the budget and ``max_tokens``: Claude answers 400 unless ``max_tokens`` is greater."""
+    """Return a budget and a ``max_tokens`` that is greater, as Claude requires."""
     if max_tokens is None:
         max_tokens = budget + ANSWER_TOKENS
     elif family.budget_below_max_tokens and max_tokens <= budget:
         budget = max_tokens - 1
         if budget < family.budget_range[0]:
             raise ValueError(
-                f"max_tokens={max_tokens} leaves no room to think: {who} thinks with at least "
+                f"max_tokens={max_tokens} is too small to think: {who} thinks with at least "
                 f"{family.budget_range[0]} tokens and max_tokens has to be greater. Raise max_tokens or leave it out."
             )
     return {"thinking": {"type": "enabled", "budget_tokens": budget}, "max_tokens": max_tokens}
 
 
-def _what_goes(family: Family) -> str:
+def _what_works(family: Family) -> str:
     ways = {
         "budget": "It takes thinking={'type': 'enabled', 'budget_tokens': n}, or a reasoning_effort (made a budget).",
         "adaptive": "It takes thinking={'type': 'adaptive'} and reasoning_effort, one of "

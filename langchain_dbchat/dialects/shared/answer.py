@@ -1,16 +1,13 @@
-"""One answer as it grows: content blocks, tool calls and what stands beside them, put together from parts.
+"""Assemble one answer from parts: content blocks, tool calls and additional fields.
 
-The state of a stream lives here, in an object born for that stream. Each part that is added gives the delta that a
-streamed chunk carries, and the sum of all parts is the whole message; the two are one set of rules, so a streamed
-answer and a whole one cannot disagree.
-
-Shapes: content is a plain string unless the answer holds more than text. Streamed blocks carry string indices
+Rule 1. All state of a stream is in one `GrowingAnswer`. Each added part returns the delta of a streamed chunk, and the
+sum of all parts is the whole message. Streamed and whole answers use the same code, so they are equal.
+Rule 2. Content is a plain string unless the answer contains more than text. Streamed blocks have string indices
 (``lc_txt_0``, ``lc_rs_0``) and tool calls integer ones, because langchain-core merges blocks by index and would
 otherwise merge a text block 0 with a tool call 0 under ``output_version="v1"``.
-
-A field of a message or a delta that this package does not read is kept in ``additional_kwargs`` under its own name
-(``custom_outputs``, ``reasoning_details``), or with the prefix ``server_`` where LangChain or this package gives that
-name a meaning of its own. It is given once, at the end.
+Rule 3. An unknown field of a message or a delta is kept in ``additional_kwargs`` under its own name
+(``custom_outputs``, ``reasoning_details``), with the prefix ``server_`` if LangChain or this package uses that name
+itself. It is in one chunk only, at the end of the stream.
 """
 
 from __future__ import annotations
@@ -21,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from langchain_dbchat.dialects.shared.beside import Beside, Cited, Other, Spoken
+from langchain_dbchat.dialects.shared.beside import Audio, Cited, Other, UnknownFields
 from langchain_dbchat.dialects.shared.calls import Calls
 from langchain_dbchat.dialects.shared.citations import sources_of
 from langchain_dbchat.dialects.shared.fields import Fields
@@ -35,13 +32,13 @@ if TYPE_CHECKING:
 
 Block = dict[str, Any]
 
-_OURS = frozenset({CALL_EXTRAS, "refusal", "tool_calls", "function_call", "parsed", "lc_source", "lc_data"})
-"""Names in ``additional_kwargs`` that this package or LangChain gives a meaning of its own."""
+_OWN_NAMES = frozenset({CALL_EXTRAS, "refusal", "tool_calls", "function_call", "parsed", "lc_source", "lc_data"})
+"""Names in ``additional_kwargs`` that LangChain or this package uses itself."""
 
 
 @dataclass(slots=True)
 class Delta:
-    """What one part adds to the message, in the shape of an ``AIMessageChunk``'s fields."""
+    """The change of the message by one part, as the fields of an ``AIMessageChunk``."""
 
     content: str | list[Block] = ""
     call: Block | None = None
@@ -50,23 +47,23 @@ class Delta:
 
 @dataclass(slots=True)
 class _Segment:
-    """A stretch of content of one kind."""
+    """A sequence of content of one kind."""
 
     kind: str
     index: str
     texts: list[str] = field(default_factory=list)
     extras: Block = field(default_factory=dict)
     entries: list[_Entry] = field(default_factory=list)
-    settled: bool = False
+    has_ended: bool = False
 
-    def settle(self) -> list[Block]:
-        """Say what a text carried besides its words: once, when it has ended.
+    def end(self) -> list[Block]:
+        """Return the extras of a text as a block, once, when the text has ended.
 
-        langchain-core would join two signatures to one, and its v3 events keep the last citation they hear of.
+        langchain-core would concatenate two signatures, and its v3 events keep only the last citation.
         """
-        if self.kind != "text" or self.settled or not self.extras:
+        if self.kind != "text" or self.has_ended or not self.extras:
             return []
-        self.settled = True
+        self.has_ended = True
         return [{"type": "text", "text": "", "index": self.index, **self.extras}]
 
 
@@ -86,12 +83,12 @@ class _Entry:
 
 
 class GrowingAnswer:
-    """One choice of an answer.
+    """One choice of an answer, while its parts arrive.
 
     Args:
-        whole: Whether parts come from a whole message, where a reasoning part's end is real, or from deltas.
-        blocks: Whether content that came as a list stays one even if it is plain text.
-        sent: What the request changed in its tools, which is undone; None for nothing.
+        whole: Whether the parts come from a whole message, in which each part is complete, or from deltas.
+        blocks: Whether content is a list of blocks even if it is plain text.
+        sent: The changes of the request's tools, which are reverted; None for none.
     """
 
     __slots__ = ("_audio", "_beside", "_blocks", "_calls", "_cited", "_concluded", "_refusal", "_segments", "_whole")
@@ -117,20 +114,20 @@ class GrowingAnswer:
         """Add a part.
 
         Args:
-            part: What the server said next.
+            part: The next part.
 
         Returns:
-            What it adds to the message, or None if that is nothing.
+            The change of the message, or None if there is none.
         """
         last = self._segments[-1] if self._segments else None
-        delta = self._take(part)
+        delta = self._add_part(part)
         if delta is not None and last is not None and (last is not self._segments[-1] or delta.call is not None):
-            tail = last.settle()
+            tail = last.end()
             if tail and not isinstance(delta.content, str):
                 delta.content = [*tail, *delta.content]
         return delta
 
-    def _take(self, part: Part) -> Delta | None:
+    def _add_part(self, part: Part) -> Delta | None:
         if type(part) is Text:
             return self._add_text(part)
         if type(part) is Reasoning:
@@ -139,16 +136,16 @@ class GrowingAnswer:
             return self._add_call(part)
         if type(part) is Other:
             return self._add_other(part.block)
-        # The rest is given at the end: v3 events keep the last piece of what comes in many.
+        # All other parts are returned at the end, because v3 events keep only the last piece of such a field.
         if type(part) is Refusal:
             self._refusal.append(part.text)
         elif type(part) is Cited:
             known = self._cited.setdefault(part.key, {})
-            for citation in part.citations:  # by their text, because a search among 10,000 would be slow
+            for citation in part.citations:  # by their JSON, because comparing with 10,000 citations is slow
                 known.setdefault(to_json(citation, inf_nan_mode="constants"), citation)
-        elif type(part) is Spoken:
+        elif type(part) is Audio:
             self._audio.append(part.audio)
-        elif type(part) is Beside:
+        elif type(part) is UnknownFields:
             self._beside.add(part.fields)
         return None
 
@@ -159,7 +156,7 @@ class GrowingAnswer:
         return Delta([{**block, "index": segment.index}])
 
     def empty_content(self) -> str | list[Block]:
-        """Return empty content of this answer's kind: a string after a list, or the reverse, makes a stray block."""
+        """Return empty content of this answer's type, because adding a string to a list adds a block."""
         return [] if self._blocks else ""
 
     def _open(self, kind: str, prefix: str) -> _Segment:
@@ -183,10 +180,10 @@ class GrowingAnswer:
         return Delta([{"type": "text", "text": part.text, "index": last.index}])
 
     def _ends_text(self, last: _Segment, part: Text) -> bool:
-        """Tell whether a text is another one than the last: a whole answer says so, in deltas a second signature."""
+        """Return whether a text begins a new block: with any extras in a whole answer, with other extras in deltas."""
         if self._whole or not part.extras:
             return self._whole and bool(last.extras or part.extras)
-        return last.settled or any(
+        return last.has_ended or any(
             not isinstance(value, list) and last.extras.get(key, value) != value for key, value in part.extras.items()
         )
 
@@ -203,16 +200,16 @@ class GrowingAnswer:
         if entry is None or not part.opens or closed:
             entry = _Entry()
             last.entries.append(entry)
-        said: Block = {"index": len(last.entries) - 1}
+        added: Block = {"index": len(last.entries) - 1}
         if part.data is not None:
             entry.data = part.data
-            said = {"type": "summary_encrypted_text", "data": part.data, **said}
+            added = {"type": "summary_encrypted_text", "data": part.data, **added}
         else:
             entry.texts.append(part.text)
-            said = {"type": "summary_text", "text": part.text, **said}
+            added = {"type": "summary_text", "text": part.text, **added}
             if part.signature is not None:
-                entry.signature = said["signature"] = part.signature
-        return Delta([{"type": "reasoning", "summary": [said], "index": last.index}])
+                entry.signature = added["signature"] = part.signature
+        return Delta([{"type": "reasoning", "summary": [added], "index": last.index}])
 
     def _add_call(self, part: Call) -> Delta | None:
         chunk, extras = self._calls.add(part)
@@ -223,14 +220,14 @@ class GrowingAnswer:
     def _call_delta(self, chunk: Block, extras: Block | None) -> Delta:
         return Delta(self.empty_content(), call=chunk, additional={CALL_EXTRAS: extras} if extras else None)
 
-    def conclude(self, said: Mapping[str, Any]) -> list[Delta]:
-        """End the content: give the text its citations, and the answer its audio.
+    def conclude(self, kept: Mapping[str, Any]) -> list[Delta]:
+        """End the content: add the citations to the text, and the audio to the answer.
 
         Args:
-            said: What the server said beside the choices and in the choice, where sources may stand.
+            kept: The unknown fields of the answer and the choice, which may contain sources.
 
         Returns:
-            What that adds to the message; nothing if the content has ended already.
+            The changes of the message; none if the content has ended already.
         """
         if self._concluded:
             return []
@@ -238,7 +235,7 @@ class GrowingAnswer:
         deltas = []
         cited = {key: list(citations.values()) for key, citations in self._cited.items() if citations}
         self._cited = {}
-        for fields in (said, self._beside.whole(), self._beside.whole().get("provider_specific_fields")):
+        for fields in (kept, self._beside.whole(), self._beside.whole().get("provider_specific_fields")):
             if isinstance(fields, Mapping):
                 known = [citation for citations in cited.values() for citation in citations]
                 found = sources_of(fields, self._text(), known)
@@ -246,7 +243,7 @@ class GrowingAnswer:
                     cited.setdefault("citations", []).extend(found)
         if cited:
             deltas.append(self._cite(cited))
-        tail = self._segments[-1].settle() if self._segments else []
+        tail = self._segments[-1].end() if self._segments else []
         if tail:
             deltas.append(Delta(tail))
         audio, left = read_audio(self._audio)
@@ -257,38 +254,38 @@ class GrowingAnswer:
         return deltas
 
     def _cite(self, cited: Block) -> Delta:
-        """Give citations to the last text that can still take them: langchain-core keeps what a text said last."""
+        """Add citations to the last text, or to a new one if that has ended: langchain-core keeps the last extras."""
         self._blocks = True
         segment = next((segment for segment in reversed(self._segments) if segment.kind == "text"), None)
-        if segment is None or segment.settled:
+        if segment is None or segment.has_ended:
             segment = self._open("text", "lc_txt_")
         segment.extras.update(_merged(segment.extras, cited))
-        segment.settled = True
+        segment.has_ended = True
         return Delta([{"type": "text", "text": "", "index": segment.index, **segment.extras}])
 
     def _text(self) -> str:
         return "".join(text for segment in self._segments if segment.kind == "text" for text in segment.texts)
 
-    def finish(self, said: Mapping[str, Any], *, cut: bool = False) -> list[Delta]:
-        """End a stream: give what was held back, and settle the tool calls.
+    def finish(self, kept: Mapping[str, Any], *, cut: bool = False) -> list[Delta]:
+        """End a stream: return the remaining changes, and finish the tool calls.
 
         Args:
-            said: What the server said beside the choices and in the choice.
+            kept: The unknown fields of the answer and the choice.
             cut: Whether a limit ended the answer.
 
         Returns:
             The last deltas, if any.
         """
-        deltas = self.conclude(said)
-        beside = self._told()
-        if beside:
-            deltas.append(Delta(self.empty_content(), additional=beside))
+        deltas = self.conclude(kept)
+        additional = self._fields()
+        if additional:
+            deltas.append(Delta(self.empty_content(), additional=additional))
         deltas.extend(self._call_delta(*end) for end in self._calls.finish(cut=cut))
         return deltas
 
-    def _told(self) -> dict[str, Any]:
-        """Return what stands beside the content, for ``additional_kwargs``."""
-        beside = {f"server_{key}" if key in _OURS else key: value for key, value in self._beside.whole().items()}
+    def _fields(self) -> dict[str, Any]:
+        """Return the refusal and the unknown fields, for ``additional_kwargs``."""
+        beside = {f"server_{key}" if key in _OWN_NAMES else key: value for key, value in self._beside.whole().items()}
         return {**({"refusal": "".join(self._refusal)} if self._refusal else {}), **beside}
 
     def content(self) -> str | list[Block]:
@@ -306,7 +303,7 @@ class GrowingAnswer:
         return blocks
 
     def calls(self, *, cut: bool = False) -> tuple[list[ToolCall], list[InvalidToolCall]]:
-        """Return the whole tool calls, those whose arguments are a JSON object and the others.
+        """Return the whole tool calls: the valid ones, whose arguments are a JSON object, and the invalid ones.
 
         Args:
             cut: Whether a limit ended the answer.
@@ -317,13 +314,13 @@ class GrowingAnswer:
         return self._calls.whole(cut=cut)
 
     def additional(self) -> dict[str, Any]:
-        """Return what goes into ``additional_kwargs``; call it after `calls`, which gives every call its id."""
+        """Return the ``additional_kwargs``; call it after `calls`, which sets the id of each call."""
         extras = self._calls.extras()
-        return {**({CALL_EXTRAS: extras} if extras else {}), **self._told()}
+        return {**({CALL_EXTRAS: extras} if extras else {}), **self._fields()}
 
 
 def _merged(left: Block, right: Block) -> Block:
-    """Merge extras of one text: lists (citations) grow, anything else is replaced."""
+    """Merge extras of one text: lists (citations) are joined, other values are replaced."""
     return {
         key: [*left[key], *value] if isinstance(value, list) and isinstance(left.get(key), list) else value
         for key, value in right.items()

@@ -1,10 +1,10 @@
-"""What stands beside the content of a message or a delta: images, audio, citations, and fields without a name here.
+"""Read the fields of a message or a delta besides its content: images, audio, citations, and unknown fields.
 
-Rule 1. LiteLLM and OpenRouter put the images that a model drew beside the content, under ``images``
-    (openrouter.ai/docs/features/multimodal/image-generation). They are content.
-Rule 2. LiteLLM repeats under ``provider_specific_fields`` what it has put into the message as well: reasoning in
-    ``thinking_blocks``, and citations. Those are read once, the rest is kept.
-Rule 3. Reasoning may come under two names with the same words. It is read once; other words beside it are kept.
+Rule 1. LiteLLM and OpenRouter send generated images in the field ``images``
+    (openrouter.ai/docs/features/multimodal/image-generation). They become content.
+Rule 2. LiteLLM repeats reasoning (``thinking_blocks``) and citations in ``provider_specific_fields``. They are read
+    once; the other fields in it are kept.
+Rule 3. The same reasoning may be in two fields. It is read once; if their texts differ, the other one is kept.
 """
 
 from __future__ import annotations
@@ -21,74 +21,75 @@ PLAIN = frozenset({"role", "content", "refusal", "tool_calls", "reasoning_conten
 
 _PROVIDER = "provider_specific_fields"
 _CITING = ("citations", "citation")
+_REASONING = ("reasoning_content", "reasoning")
 
 
 class Other(NamedTuple):
-    """A part of another kind, such as an image, kept as it came."""
+    """A part of another kind, such as an image, unchanged."""
 
     block: dict[str, Any]
 
 
 class Cited(NamedTuple):
-    """Citations that stand beside the content: OpenAI's ``annotations``, or ``citations`` in other spellings."""
+    """Citations outside of the content: OpenAI's ``annotations``, or ``citations`` in other spellings."""
 
     key: str
     citations: list[Any]
 
 
-class Spoken(NamedTuple):
-    """Audio, or a fragment of it, as OpenAI sends it: ``{"id", "data", "expires_at", "transcript"}``."""
+class Audio(NamedTuple):
+    """Audio, or a fragment of it, in OpenAI's format: ``{"id", "data", "expires_at", "transcript"}``."""
 
     audio: Mapping[str, Any]
 
 
-class Beside(NamedTuple):
-    """Fields of a message or a delta that this package has no name for."""
+class UnknownFields(NamedTuple):
+    """Unknown fields of a message or a delta."""
 
     fields: dict[str, Any]
 
 
-def thinking_blocks(says: Mapping[str, Any]) -> list[Any]:
-    """Find signed reasoning in LiteLLM's shape.
+def thinking_blocks(message: Mapping[str, Any]) -> list[Any]:
+    """Return signed reasoning in LiteLLM's format.
 
     Args:
-        says: A message or a delta.
+        message: A message or a delta.
 
     Returns:
         The blocks; an empty list if there are none.
     """
-    blocks = says.get("thinking_blocks")
-    provider = says.get(_PROVIDER)
+    blocks = message.get("thinking_blocks")
+    provider = message.get(_PROVIDER)
     if not blocks and isinstance(provider, Mapping):
         blocks = provider.get("thinking_blocks")
     return blocks if isinstance(blocks, list) else []
 
 
-def reasoning_key(says: Mapping[str, Any]) -> str | None:
-    """Find the field that holds reasoning as text.
+def reasoning_key(message: Mapping[str, Any]) -> str | None:
+    """Return the name of the field with reasoning as text.
 
     Args:
-        says: A message or a delta.
+        message: A message or a delta.
 
     Returns:
-        Its name, or None.
+        The name, or None.
     """
-    return next((key for key in ("reasoning_content", "reasoning") if says.get(key) and type(says[key]) is str), None)
+    return next((key for key in _REASONING if message.get(key) and type(message[key]) is str), None)
 
 
-def read_beside(says: Mapping[str, Any]) -> Iterator[Other | Spoken | Cited | Beside]:
-    """Read what stands beside the content.
+def read_beside(message: Mapping[str, Any]) -> Iterator[Other | Audio | Cited | UnknownFields]:
+    """Read the fields besides the content.
 
     Args:
-        says: A message or a delta.
+        message: A message or a delta.
 
     Yields:
-        Images, audio, citations, and the fields that have no name here.
+        Images, audio, citations, and the unknown fields.
     """
-    rest = {key: value for key, value in says.items() if key not in PLAIN and says_something(value)}
+    rest = {key: value for key, value in message.items() if key not in PLAIN and says_something(value)}
     if not rest:
         return
-    if thinking_blocks(says) or rest.get("reasoning") == says.get(reasoning_key(says) or ""):
+    if thinking_blocks(message) or rest.get("reasoning") == message.get(reasoning_key(message) or ""):
         rest.pop("reasoning", None)
     for key, read in _READERS.items():
         if key in rest:
@@ -97,17 +98,17 @@ def read_beside(says: Mapping[str, Any]) -> Iterator[Other | Spoken | Cited | Be
             if says_something(left):
                 rest[key] = left
     if rest:
-        yield Beside(rest)
+        yield UnknownFields(rest)
 
 
 def _images(value: Any) -> tuple[list[Other], Any]:
-    if not isinstance(value, list) or not all(isinstance(image, Mapping) and words(image, "type") for image in value):
+    if not isinstance(value, list) or not all(isinstance(image, Mapping) and text_in(image, "type") for image in value):
         return [], value
     return [Other({key: storable(below) for key, below in image.items() if key != "index"}) for image in value], None
 
 
-def _audio(value: Any) -> tuple[list[Spoken], Any]:
-    return ([Spoken(storable(value))], None) if isinstance(value, Mapping) else ([], value)
+def _audio(value: Any) -> tuple[list[Audio], Any]:
+    return ([Audio(storable(value))], None) if isinstance(value, Mapping) else ([], value)
 
 
 def _annotations(value: Any) -> tuple[list[Cited], Any]:
@@ -127,12 +128,12 @@ def _provided(value: Any) -> tuple[list[Cited], Any]:
     return [Cited("citations", citations)] if citations else [], left
 
 
-def _obsolete_call(value: Any) -> tuple[list[Beside], Any]:
-    """Leave out an object, which is read as a tool call unless it repeats one."""
+def _obsolete_call(value: Any) -> tuple[list[UnknownFields], Any]:
+    """Drop an object, because it is read as a tool call unless it repeats one."""
     return [], None if isinstance(value, Mapping) else value
 
 
-_READERS: dict[str, Callable[[Any], tuple[Sequence[Other | Spoken | Cited | Beside], Any]]] = {
+_READERS: dict[str, Callable[[Any], tuple[Sequence[Other | Audio | Cited | UnknownFields], Any]]] = {
     "images": _images,
     "audio": _audio,
     "annotations": _annotations,
@@ -140,15 +141,15 @@ _READERS: dict[str, Callable[[Any], tuple[Sequence[Other | Spoken | Cited | Besi
     _PROVIDER: _provided,
     "function_call": _obsolete_call,
 }
-"""How each field is read: the parts that it holds, and what of it is kept as it is."""
+"""The reader of each field, which returns its parts and the rest of the value, which is kept."""
 
 
-def words(said: Mapping[str, Any], key: str) -> str | None:
+def text_in(fields: Mapping[str, Any], key: str) -> str | None:
     """Read text that may be null or missing.
 
     Args:
-        said: An object that a server sent.
-        key: The field.
+        fields: An object that a server sent.
+        key: The name of the field.
 
     Returns:
         The text; None if it is empty.
@@ -156,7 +157,7 @@ def words(said: Mapping[str, Any], key: str) -> str | None:
     Raises:
         MalformedResponseError: If it is not text.
     """
-    value = said.get(key)
+    value = fields.get(key)
     if value is not None and not isinstance(value, str):
         raise MalformedResponseError(f"The answer's {key!r} is a {type(value).__name__}, not text.")
     return value or None

@@ -1,8 +1,9 @@
-"""LangChain's standard content blocks for our messages.
+"""Translate the messages of this package to LangChain's standard content blocks.
 
-langchain-core asks the translator that is registered for a message's ``model_provider``; without one, reasoning in
-Databricks' shape would pass through untranslated. Text and reasoning of chunks carry string indices, tool calls
-integer ones, so that every assembly in langchain-core (v0, v1, v3) keeps them apart.
+Rule 1. langchain-core calls the translator that is registered for a message's ``model_provider``. Without one,
+reasoning in Databricks' format would not be translated.
+Rule 2. Text and reasoning of chunks have string indices, tool calls integer ones, so that all versions of merging in
+langchain-core (v0, v1, v3) keep them separate.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from langchain_dbchat.dialects.shared.reasoning import CALL_EXTRAS, PROVIDER
 Block = dict[str, Any]
 
 _KNOWS_REFUSALS = hasattr(exceptions, "ModelRefusalError")
-"""langchain-core has a refusal block since 1.7.5."""
+"""Whether langchain-core has a refusal block, as since 1.7.5."""
 
 
 def translate_content(message: AIMessage) -> list[types.ContentBlock]:
     """Translate a whole message.
 
     Args:
-        message: A message of ours.
+        message: A message of this package.
 
     Returns:
         Its standard blocks.
@@ -40,7 +41,7 @@ def translate_content_chunk(message: AIMessageChunk) -> list[types.ContentBlock]
     """Translate a chunk.
 
     Args:
-        message: A chunk of ours, or the sum of several.
+        message: A chunk of this package, or the sum of several.
 
     Returns:
         Its standard blocks, with indices.
@@ -50,13 +51,13 @@ def translate_content_chunk(message: AIMessageChunk) -> list[types.ContentBlock]
 
 
 def register() -> None:
-    """Make the translators known to langchain-core."""
+    """Register the translators with langchain-core."""
     register_translator(PROVIDER, translate_content, translate_content_chunk)
 
 
 def _content(message: AIMessage, *, chunk: bool) -> Iterator[Block]:
     content: Any = message.content
-    for block in [content] if isinstance(content, str) else _led(content):
+    for block in [content] if isinstance(content, str) else _joined(content):
         if isinstance(block, str):
             if block:
                 yield {"type": "text", "text": block, "index": "lc_txt_0"} if chunk else {"type": "text", "text": block}
@@ -69,12 +70,12 @@ def _content(message: AIMessage, *, chunk: bool) -> Iterator[Block]:
         yield {**block, "index": "lc_refusal"} if chunk else block
 
 
-def _led(content: list[Any]) -> list[Any]:
-    """Join text that was streamed as a string to the block that the rest of it came in (a citation came late)."""
+def _joined(content: list[Any]) -> list[Any]:
+    """Join text that was streamed as a string with the block of its rest, which a late citation made a block."""
     if len(content) > 1 and isinstance(content[0], str) and isinstance(content[1], Mapping):
-        lead, block, *rest = content
+        start, block, *rest = content
         if block.get("index") == "lc_txt_0":
-            return [{**block, "text": lead + (block.get("text") or "")}, *rest]
+            return [{**block, "text": start + (block.get("text") or "")}, *rest]
     return content
 
 
@@ -108,13 +109,13 @@ def _text(block: Block) -> Block:
 
 
 def _reasoning(entry: Any, block: Block, number: int) -> Block:
-    said = entry if isinstance(entry, Mapping) else {"text": str(entry)}
-    reasoning: Block = {"type": "reasoning", "reasoning": said.get("text") or ""}
+    fields = entry if isinstance(entry, Mapping) else {"text": str(entry)}
+    reasoning: Block = {"type": "reasoning", "reasoning": fields.get("text") or ""}
     extras: Block = {}
     for key in ("signature", "data"):
-        if said.get(key):
-            extras[key] = said[key]
-    position = said.get("index", number)
+        if fields.get(key):
+            extras[key] = fields[key]
+    position = fields.get("index", number)
     if position:
         extras["continues"] = True
     if extras:
@@ -137,8 +138,8 @@ def _calls(message: AIMessage) -> Iterator[Block]:
     extras = _call_extras(message)
     for call in message.tool_calls:
         yield _with_extras({"type": "tool_call", **call}, extras)
-    for broken in message.invalid_tool_calls:
-        yield _with_extras({"type": "invalid_tool_call", **broken}, extras)
+    for invalid in message.invalid_tool_calls:
+        yield _with_extras({"type": "invalid_tool_call", **invalid}, extras)
 
 
 def _call_chunks(message: AIMessageChunk) -> Iterator[Block]:
@@ -146,7 +147,7 @@ def _call_chunks(message: AIMessageChunk) -> Iterator[Block]:
     parts = message.tool_call_chunks
     for part in parts:
         block = _with_extras({"type": "tool_call_chunk", **part}, extras)
-        if part["id"] is None and len(parts) == len(extras) == 1:  # said by a later fragment than the id
+        if part["id"] is None and len(parts) == len(extras) == 1:  # sent after the fragment with the id
             block = {**block, "extras": dict(next(iter(extras.values())))}
         yield block
 
@@ -157,5 +158,5 @@ def _call_extras(message: AIMessage) -> Mapping[str, Any]:
 
 
 def _with_extras(call: Block, extras: Mapping[str, Any]) -> Block:
-    carried = extras.get(call.get("id") or "")
-    return {**call, "extras": dict(carried)} if isinstance(carried, Mapping) else call
+    call_extras = extras.get(call.get("id") or "")
+    return {**call, "extras": dict(call_extras)} if isinstance(call_extras, Mapping) else call

@@ -1,17 +1,16 @@
-"""The tool calls of one answer, put together from fragments.
+"""Assemble the tool calls of one answer from fragments.
 
-Rule 1. Streamed arguments are given as they come, because langchain-core parses the text of all fragments as one JSON
-    object. Text that does not begin with a brace is not the object itself (``null``, an object encoded twice, a
-    Markdown fence): it is held back until the call is whole, and then given as the object that it stands for
-    (what stands for an object is told in `parse_arguments`).
-Rule 2. Arguments that stand for no object, and arguments that a limit cut off, end in ``invalid_tool_calls`` and are
-    never executed. langchain-core completes streamed arguments as far as it can, so that cut-off ones would become a
-    valid call; a closing bracket that matches nothing makes it file the call as invalid.
-Rule 3. An empty object before the real arguments (seen on Claude) is not the arguments.
-Rule 4. Each call has an id that no other call of the answer has, and a name: the caller's own, where another one had to
-    be sent.
-Rule 5. A strict tool's schema is closed when it is sent, so a model may write nulls that the caller's schema does not
-    allow. The arguments of such a call are held back until the call is whole, and given without those nulls.
+Rule 1. Streamed arguments are passed on immediately, because langchain-core parses the text of all fragments as one
+    JSON object. Text that does not begin with a brace is not that object (``null``, an object encoded twice, a Markdown
+    fence). It is buffered until the call is complete, and then passed on as the object that `parse_arguments` reads.
+Rule 2. Arguments that are not an object, and arguments that a limit cut off, become ``invalid_tool_calls`` and are
+    never executed. langchain-core completes partial JSON, so cut-off arguments would become a valid call; an unmatched
+    closing bracket makes it treat the call as invalid.
+Rule 3. An empty object before the real arguments (seen on Claude) is ignored.
+Rule 4. Each call has a unique id within the answer, and a name: the caller's name of the tool, even if another name was
+    sent.
+Rule 5. A strict tool is sent with a closed schema, so a model may write nulls that the caller's schema does not allow.
+    The arguments of such a call are buffered until the call is complete, and passed on without those nulls.
 """
 
 from __future__ import annotations
@@ -43,26 +42,26 @@ _JSON_SPACE = " \t\n\r"
 
 @dataclass(slots=True)
 class _State:
-    """A tool call in the making."""
+    """The state of one tool call."""
 
     index: int
     sent_id: str | None = None
     id: str | None = None
     name: str = ""
-    named: bool = False
-    """Whether the caller's name was given, where it is not the one that was sent."""
+    is_named: bool = False
+    """Whether the caller's name was passed on, if names were changed."""
     arguments: list[str] = field(default_factory=list)
     empty: str = ""
-    """An empty object that came first and may have to give way."""
-    given: bool | None = None
-    """Whether fragments are given as they come; None until the first one tells."""
+    """An empty object before the first arguments, which later arguments replace."""
+    streams: bool | None = None
+    """Whether fragments are passed on immediately; None until the first one."""
     extras: dict[str, Any] = field(default_factory=dict)
 
     def text(self) -> str:
         return "".join(self.arguments) or self.empty
 
     def is_other_than(self, part: Call) -> bool:
-        """Tell whether a fragment that names a tool is another call, in spite of its index or the lack of one."""
+        """Return whether a fragment with a name begins another call, although it has the same index or none."""
         if not part.name:
             return False
         if part.id and self.sent_id:
@@ -72,17 +71,17 @@ class _State:
         return part.name != self.name or self.is_complete()
 
     def is_complete(self) -> bool:
-        """Tell whether the arguments stand for an object; what does not end with a brace is not parsed for it."""
+        """Return whether the arguments are a complete object; they are parsed only if they end with a brace."""
         last = next((text for text in map(str.rstrip, reversed(self.arguments)) if text), "")
-        return bool(last) and (not self.given or last.endswith("}")) and parse_arguments(self.text())[1] is None
+        return bool(last) and (not self.streams or last.endswith("}")) and parse_arguments(self.text())[1] is None
 
 
 class Calls:
     """The tool calls of one answer.
 
     Args:
-        whole: Whether parts are whole calls, each its own, or fragments.
-        sent: What the request changed in its tools, which is undone.
+        whole: Whether the parts are whole calls or fragments.
+        sent: The changes of the request's tools, which are reverted.
     """
 
     __slots__ = ("_by_index", "_by_sent_id", "_closed", "_ids", "_names", "_states", "_whole")
@@ -100,11 +99,10 @@ class Calls:
         """Add a call or a fragment of one.
 
         Args:
-            part: What the server said.
+            part: The call or the fragment.
 
         Returns:
-            What it adds, as a ``tool_call_chunk`` that may say nothing, and what the call carried besides its function,
-            by call id.
+            The change as a ``tool_call_chunk``, which may be empty, and the call's extra fields by its id.
         """
         state = self._state_of(part)
         call_id = name = None
@@ -120,29 +118,29 @@ class Calls:
             name = part.name
         if self._names:
             name = self._whole_name(state, ended=bool(part.arguments))
-        news = {key: value for key, value in (part.extras or {}).items() if key not in state.extras}
-        state.extras.update(news)
-        untold = state.extras if call_id else news
-        extras = {state.id: dict(untold)} if untold and state.id is not None else None
-        return _chunk(state, name, self._take(state, part.arguments), call_id), extras
+        new = {key: value for key, value in (part.extras or {}).items() if key not in state.extras}
+        state.extras.update(new)
+        unsent = state.extras if call_id else new
+        extras = {state.id: dict(unsent)} if unsent and state.id is not None else None
+        return _chunk(state, name, self._add_arguments(state, part.arguments), call_id), extras
 
     def _name_of(self, state: _State) -> str:
-        """Return the caller's name of the tool that a call names."""
+        """Return the caller's name of the called tool."""
         return self._names.get(state.name, state.name) or UNNAMED
 
     def _whole_name(self, state: _State, *, ended: bool) -> str | None:
-        """Give the caller's name once, as soon as the sent name cannot grow: the sent one may come in pieces."""
-        if state.named or not state.name or not (ended or is_whole(state.name, self._names)):
+        """Return the caller's name once, as soon as the streamed name, which may come in pieces, is complete."""
+        if state.is_named or not state.name or not (ended or is_whole(state.name, self._names)):
             return None
-        state.named = True
+        state.is_named = True
         return self._name_of(state)
 
     def _state_of(self, part: Call) -> _State:
-        """Find the call that a fragment belongs to: by its index, else by its id, else the last one."""
+        """Return the call of a fragment: by its index, else by its id, else the last one."""
         state = None
         last = self._states[-1] if self._states else None
         if self._whole:
-            pass  # every call of a whole answer is its own, whatever its id
+            pass  # in a whole answer each part is another call, even if ids are equal
         elif part.index is not None:
             state = self._by_index.get(part.index, None if part.id or part.name else last)
         elif part.id:
@@ -156,8 +154,8 @@ class Calls:
             self._by_index[part.index] = state
         return state
 
-    def _take(self, state: _State, text: str) -> str:
-        """Take a fragment of arguments, and say what of them can be given now."""
+    def _add_arguments(self, state: _State, text: str) -> str:
+        """Add a fragment of arguments, and return the text that is passed on now."""
         if not text:
             return ""
         if not self._whole and text == "{}" and not state.arguments and not state.empty:
@@ -165,21 +163,21 @@ class Calls:
             return ""
         state.empty = ""
         state.arguments.append(text)
-        if state.given is None:
+        if state.streams is None:
             start = text.lstrip(_JSON_SPACE)
             if start:
-                state.given = start.startswith("{") and not (self._closed and self._name_of(state) in self._closed)
-                return "".join(state.arguments) if state.given else ""
-        return text if state.given else ""
+                state.streams = start.startswith("{") and not (self._closed and self._name_of(state) in self._closed)
+                return "".join(state.arguments) if state.streams else ""
+        return text if state.streams else ""
 
     def finish(self, *, cut: bool) -> list[tuple[Chunk, dict[str, Any] | None]]:
-        """End a stream: give what was held back, name calls without an id, spoil arguments that are not valid.
+        """End a stream: return buffered arguments, set missing ids, and make invalid arguments unparsable.
 
         Args:
             cut: Whether a limit ended the answer.
 
         Returns:
-            The last chunks, each with what the call carried besides its function.
+            The last chunks, each with the call's extra fields by its id.
         """
         chunks: list[tuple[Chunk, dict[str, Any] | None]] = []
         for state in self._states:
@@ -190,14 +188,14 @@ class Calls:
                 state.name = name = UNNAMED
             elif self._names:
                 name = self._whole_name(state, ended=True)
-            tail = self._tail(state, cut=cut)
-            if tail or call_id or name:
+            rest = self._rest(state, cut=cut)
+            if rest or call_id or name:
                 extras = {call_id: state.extras} if call_id and state.extras else None
-                chunks.append((_chunk(state, name, tail, call_id), extras))
+                chunks.append((_chunk(state, name, rest, call_id), extras))
         return chunks
 
     def whole(self, *, cut: bool) -> tuple[list[ToolCall], list[InvalidToolCall]]:
-        """Return the whole tool calls, those whose arguments are an object and the others.
+        """Return the whole tool calls: the valid ones, whose arguments are an object, and the invalid ones.
 
         Args:
             cut: Whether a limit ended the answer.
@@ -220,23 +218,23 @@ class Calls:
         return valid, invalid
 
     def _read(self, state: _State, *, cut: bool) -> tuple[dict[str, Any], str | None]:
-        """Read a call's arguments; none at all are an error where a limit may have come before them."""
+        """Return a call's arguments, or an error; missing arguments are an error if a limit ended the answer."""
         arguments, error = parse_arguments(state.text())
         if error is None and not arguments and cut:
             error = "The answer was cut off before the arguments."
         parameters = self._closed.get(self._name_of(state)) if self._closed and error is None else None
         return (arguments if parameters is None else drop_nulls(arguments, parameters)), error
 
-    def _tail(self, state: _State, *, cut: bool) -> str:
-        """Return what is still to be given of a call's arguments."""
+    def _rest(self, state: _State, *, cut: bool) -> str:
+        """Return the text of a call's arguments that was not passed on yet."""
         text = state.text()
         arguments, error = self._read(state, cut=cut)
         if error is not None:
-            return ("" if state.given else text) + _spoiler(text)
-        return "" if state.given or not text.strip() else json.dumps(arguments, ensure_ascii=False)
+            return ("" if state.streams else text) + _invalid_end(text)
+        return "" if state.streams or not text.strip() else json.dumps(arguments, ensure_ascii=False)
 
     def extras(self) -> dict[str | None, dict[str, Any]]:
-        """Return what the calls carried besides their functions; call it after `whole`, which gives each its id."""
+        """Return the extra fields of the calls by id; call it after `whole`, which sets missing ids."""
         return {state.id: state.extras for state in self._states if state.extras}
 
 
@@ -244,16 +242,16 @@ def _chunk(state: _State, name: str | None, arguments: str, call_id: str | None)
     return {"type": "tool_call_chunk", "name": name, "args": arguments, "id": call_id, "index": state.index}
 
 
-def _spoiler(arguments: str) -> str:
-    """Find what, appended, makes langchain-core's lenient parser refuse arguments instead of completing them."""
-    return next((tail for tail in ("]", "}", '"]', '"}', '""]', '""}') if not _completes(arguments + tail)), "")
+def _invalid_end(arguments: str) -> str:
+    """Return the text that, if appended, makes langchain-core's parser refuse arguments instead of completing them."""
+    return next((end for end in ("]", "}", '"]', '"}', '""]', '""}') if not _completes(arguments + end)), "")
 
 
 def _completes(arguments: str) -> bool:
-    """Tell whether langchain-core would make a valid call of these arguments."""
+    """Return whether langchain-core would make a valid call of these arguments."""
     try:
         return isinstance(parse_partial_json(arguments), dict)
-    except (ValueError, RecursionError):  # langchain-core files such a call as invalid, too
+    except (ValueError, RecursionError):  # langchain-core treats such a call as invalid
         return False
 
 

@@ -1,10 +1,10 @@
-"""Errors that come as answers: with status 200, or in the middle of a stream.
+"""Raise the errors that servers send as answers: with status 200, or in the middle of a stream.
 
-Rule 1. An ``error`` or an ``error_code`` is an error, whatever stands beside it.
-Rule 2. Without the field that an answer fills, so is what FastAPI and proxies say without either: a ``detail``, or a
-    ``message`` with a status or a code.
-Rule 3. An answer that a guardrail ended is a refusal. Its error has the words of the answer and the message itself, so
-    it is raised when the answer has been read.
+Rule 1. An answer with an ``error`` or an ``error_code`` is an error, whatever its other fields are.
+Rule 2. An answer without the expected field is also an error if it has a ``detail``, or a ``message`` with a status or
+    a code, as FastAPI and proxies write errors.
+Rule 3. An answer that a guardrail ended is a refusal. Its error contains the text of the answer and the message, so it
+    is raised after the answer has been read.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 
 def raise_error_within(
-    payload: Mapping[str, Any], wanted: str, *, request_id: str | None = None, endpoint: str | None = None
+    payload: Mapping[str, Any], expected: str, *, request_id: str | None = None, endpoint: str | None = None
 ) -> None:
-    """Raise the error that an answer is, if it is one.
+    """Raise an error if an answer is one.
 
     Args:
         payload: The decoded answer or event.
-        wanted: The field that an answer without an error fills, such as ``"choices"``.
+        expected: The field that an answer without an error has, such as ``"choices"``.
         request_id: The request id from the response's headers.
         endpoint: The serving endpoint that was called.
 
     Raises:
-        DatabricksError: The answer is an error.
+        DatabricksError: If the answer is an error.
     """
-    if payload.get(wanted) and "error" not in payload and "error_code" not in payload:
+    if payload.get(expected) and "error" not in payload and "error_code" not in payload:
         return
-    from langchain_dbchat.errors.answers import error_from_event  # noqa: PLC0415  # most answers are none
+    from langchain_dbchat.errors.answers import error_from_event  # noqa: PLC0415  # most answers are not errors
 
     error = error_from_event(payload, request_id=request_id, endpoint=endpoint)
-    if error is None and payload.get(wanted) is None and _is_complaint(payload):
+    if error is None and payload.get(expected) is None and _is_plain_error(payload):
         error = error_from_event({"error": dict(payload)}, request_id=request_id, endpoint=endpoint)
     if error is not None:
         raise error
@@ -45,17 +45,17 @@ def raise_error_within(
 def raise_blocked(
     payload: Mapping[str, Any], answer: Callable[[], AIMessage], *, request_id: str | None = None
 ) -> None:
-    """Raise the refusal that an answer is, if a guardrail ended it.
+    """Raise a refusal if a guardrail ended an answer.
 
     Args:
         payload: The decoded answer or event.
-        answer: Makes the answer as far as it was read; the error has its words, and it as `partial`.
+        answer: Returns the message that was read so far; the error contains its text, and the message as `partial`.
         request_id: The request id from the response's headers.
 
     Raises:
-        DatabricksRefusalError: A guardrail ended the answer.
+        DatabricksRefusalError: If a guardrail ended the answer.
     """
-    from langchain_dbchat.errors.answers import error_from_event  # noqa: PLC0415  # most answers are none
+    from langchain_dbchat.errors.answers import error_from_event  # noqa: PLC0415  # most answers are not errors
 
     if error_from_event(payload) is None:
         return
@@ -64,19 +64,19 @@ def raise_blocked(
         raise error
 
 
-def may_be_blocked(said: Mapping[str, Any]) -> bool:
-    """Say whether a guardrail may have ended an answer or one of its choices; `error_from_event` knows for certain.
+def may_be_blocked(payload: Mapping[str, Any]) -> bool:
+    """Return whether a guardrail may have ended an answer or one of its choices; `error_from_event` decides.
 
     Args:
-        said: The answer, an event or a choice, in which a finish reason such as ``input_guardrail_triggered`` stands.
+        payload: The answer, an event or a choice, with a finish reason such as ``input_guardrail_triggered``.
     """
-    reason = said.get("finish_reason") or said.get("finishReason")
+    reason = payload.get("finish_reason") or payload.get("finishReason")
     if isinstance(reason, str) and "guardrail" in reason.lower():
         return True
-    choices = said.get("choices")
+    choices = payload.get("choices")
     return isinstance(choices, list) and any(isinstance(choice, dict) and may_be_blocked(choice) for choice in choices)
 
 
-def _is_complaint(payload: Mapping[str, Any]) -> bool:
-    coded = any(payload.get(key) for key in ("code", "status", "status_code", "statusCode"))
-    return bool(payload.get("detail") or (payload.get("message") and coded))
+def _is_plain_error(payload: Mapping[str, Any]) -> bool:
+    has_code = any(payload.get(key) for key in ("code", "status", "status_code", "statusCode"))
+    return bool(payload.get("detail") or (payload.get("message") and has_code))

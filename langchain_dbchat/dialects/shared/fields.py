@@ -1,13 +1,13 @@
-"""Fields of an answer that this package has no name for, collected over the events of a stream.
+"""Collect the unknown fields of an answer over the events of a stream.
 
-Rule 1. Null, empty text, an empty list and an empty object say nothing and are left out; everything else is kept.
-Rule 2. A field that has the same value in each event is that value: servers repeat what does not change.
-Rule 3. Otherwise objects are merged key by key. A list that begins with the one before it replaces it, other lists
-    are joined. Text of a delta is joined, because a delta is a fragment; text beside ``choices`` is replaced. Of
-    numbers and booleans the last one counts.
-Rule 4. A whole number that MessagePack, and with it a LangGraph checkpoint, cannot hold becomes text.
-Rule 5. A field is given once, when the answer has ended: langchain-core joins equal texts on two chunks to one text,
-    adds up whole numbers and raises ``TypeError`` for booleans and values of two types.
+Rule 1. Null, empty text, an empty list and an empty object are left out; all other values are kept.
+Rule 2. If a field has the same value in all events, it has that value: servers repeat values that do not change.
+Rule 3. Otherwise objects are merged key by key. A list that begins with the previous list replaces it; other lists are
+    joined. Text of a delta is joined, because a delta is a fragment; text next to ``choices`` is replaced. Of numbers
+    and booleans the last one is kept.
+Rule 4. An integer that MessagePack, and so a LangGraph checkpoint, cannot store becomes text.
+Rule 5. A field is in one chunk only, at the end of the answer, because langchain-core concatenates equal texts of two
+    chunks, adds up integers and raises ``TypeError`` for booleans and values of two types.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Fields", "says_something", "storable"]
 
-_SMALLEST, _LARGEST = -(2**63), 2**64 - 1  # what MessagePack, and with it a LangGraph checkpoint, can hold
+_SMALLEST, _LARGEST = -(2**63), 2**64 - 1  # the range of MessagePack, and so of a LangGraph checkpoint
 
 
 def says_something(value: Any) -> bool:
-    """Tell whether a field that a server sent holds anything.
+    """Return whether the value of a field is not empty.
 
     Args:
         value: The field's value.
@@ -37,10 +37,10 @@ def says_something(value: Any) -> bool:
 
 
 class Fields:
-    """Fields as they arrive.
+    """The fields of one answer, while its events arrive.
 
     Args:
-        fragments: Whether text is a fragment that the next text continues.
+        fragments: Whether a text continues the previous text of the same field.
     """
 
     __slots__ = ("_fragments", "_values")
@@ -49,14 +49,14 @@ class Fields:
         self._fragments = fragments
         self._values: dict[str, _Values] = {}
 
-    def add(self, said: Mapping[str, Any], known: AbstractSet[str] = frozenset()) -> None:
-        """Take fields.
+    def add(self, fields: Mapping[str, Any], known: AbstractSet[str] = frozenset()) -> None:
+        """Add the fields of one event.
 
         Args:
-            said: The object that a server sent.
-            known: Its fields that are read elsewhere.
+            fields: The object that the server sent.
+            known: The names of fields that are read elsewhere.
         """
-        for key, value in said.items():
+        for key, value in fields.items():
             if value is None or key in known:
                 continue
             values = self._values.get(key)
@@ -67,18 +67,18 @@ class Fields:
                 values.add(value)
 
     def copy(self) -> Fields:
-        """Return fields that can grow on their own."""
+        """Return an independent copy."""
         other = Fields(fragments=self._fragments)
         other.add(self.whole())
         return other
 
     def whole(self) -> dict[str, Any]:
-        """Return each field once, in the order in which they came."""
+        """Return the merged fields, in the order of their arrival."""
         return {key: storable(values.whole(fragments=self._fragments)) for key, values in self._values.items()}
 
 
 class _Values:
-    """The values of one field: the first and how often it came, until another one comes."""
+    """The values of one field; equal values at its beginning are counted and not stored."""
 
     __slots__ = ("_all", "_count", "_first", "last")
 
@@ -115,7 +115,7 @@ class _Values:
 
 
 def storable(value: Any) -> Any:
-    """Write whole numbers that no checkpoint can hold as text.
+    """Return a value in which integers that a checkpoint cannot store are text.
 
     Args:
         value: Any JSON value.

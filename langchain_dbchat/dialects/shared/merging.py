@@ -7,12 +7,12 @@ from typing import Any
 
 
 def merge_deep(base: Mapping[str, Any], over: Mapping[str, Any], *, keep_none: bool = False) -> dict[str, Any]:
-    """Merge one object over another: objects recurse, lists and scalars are replaced, None deletes.
+    """Merge one object over another: objects are merged recursively, lists and scalars are replaced, None deletes.
 
     Args:
-        base: The object below.
-        over: The object above.
-        keep_none: Whether a None is kept instead, to delete from what the result is merged over in its turn.
+        base: The object that is overridden.
+        over: The object that overrides it.
+        keep_none: Whether None is kept, so that it deletes a field when the result is merged over another object.
 
     Returns:
         A new object; neither argument is changed.

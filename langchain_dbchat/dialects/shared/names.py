@@ -1,15 +1,15 @@
-"""Fit the names of tools and schemas to what servers take, and map them back in the answer.
+"""Rewrite the names of tools and schemas that servers refuse, and restore them in the answer.
 
 Rule 1. A name matches ``^[a-zA-Z0-9_-]{1,64}$`` (OpenAI API reference, "function.name" and "json_schema.name";
-Anthropic and Databricks refuse alike); Gemini's also starts with a letter or an underscore. A name that fits is never
-changed.
-Rule 2. In any other name accents are removed, and what is still not allowed becomes ``_``.
-Rule 3. A short hash of the name follows where the name was too long, where no letter or digit was left, and where
-two tools would come out alike or like another tool's own name. So each name depends on the tools alone, not on their
-order, and a prompt cache holds from turn to turn.
-Rule 4. The bound tools come first; a past call of a tool that is no longer bound is fitted around them.
-Rule 5. The answer's names are mapped back for its own request only. A name that was not sent, such as the original
-name that a model may have read elsewhere, stays as it is.
+Anthropic and Databricks refuse other names too); Gemini's also starts with a letter or an underscore. A valid name is
+never changed.
+Rule 2. In any other name accents are removed, and each character that is still not allowed becomes ``_``.
+Rule 3. A short hash of the name is added if the name was too long, if it has no letter or digit, or if two tools would
+get the same name. So the names depend on the set of tools only, not on their order, and a prompt cache stays valid.
+Rule 4. The names of bound tools are chosen first; the name of a past call, whose tool is no longer bound, differs from
+them.
+Rule 5. An answer's names are restored only for its own request. A name that was not sent, such as an original name that
+the model has read elsewhere, is not changed.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ _WORD = re.compile(r"[a-zA-Z0-9]")
 
 
 def fit_name(name: str, family: Family) -> str:
-    """Fit one name by itself.
+    """Return the name that is sent for one name.
 
     Args:
         name: The caller's name.
-        family: The row of the model that is called.
+        family: The row of the called model.
 
     Returns:
-        The name that is sent.
+        The sent name.
     """
     return name if re.fullmatch(family.tool_names, name) else _rewritten(name, family)
 
 
 def fit_names(names: Iterable[str], family: Family) -> dict[str, str]:
-    """Fit the names of tools that are bound together.
+    """Return the names that are sent for tools that are bound together.
 
     Args:
-        names: The callers' names.
-        family: The row of the model that is called.
+        names: The caller's names.
+        family: The row of the called model.
 
     Returns:
-        The sent name of each.
+        The sent name of each name.
     """
     sent = {name: fit_name(name, family) for name in names}
     uses = Counter(sent.values())
@@ -64,14 +64,14 @@ def fit_names(names: Iterable[str], family: Family) -> dict[str, str]:
 
 
 def fit_body(body: dict[str, Any], family: Family) -> dict[str, str]:
-    """Fit every name in a request's body: of tools, their choice, past calls and results, and the response format.
+    """Rewrite all names in a request's body: of tools, their choice, past calls and results, and the response format.
 
     Args:
-        body: The body; its own keys are replaced where a name changes, and nothing below them is changed in place.
-        family: The row of the model that is called.
+        body: The body. Its top-level values are replaced if a name changes; nested values are not changed in place.
+        family: The row of the called model.
 
     Returns:
-        The caller's name of each sent name; empty if every bound tool is sent under its own.
+        The caller's name of each sent name; empty if no name of a bound tool is changed.
 
     Raises:
         ValueError: If a tool has no name, or two different tools have one name.
@@ -99,14 +99,14 @@ def fit_body(body: dict[str, Any], family: Family) -> dict[str, str]:
 
 
 def is_whole(name: str, names: Mapping[str, str]) -> bool:
-    """Tell whether a streamed name cannot become another one that was sent.
+    """Return whether a streamed name is complete.
 
     Args:
-        name: The name as far as it has arrived.
+        name: The part of the name that has arrived.
         names: The caller's name of each sent name.
 
     Returns:
-        True if it was sent, and does not begin a longer one that was sent.
+        True if it is a sent name, and not the beginning of another sent name.
     """
     return name in names and not any(other != name and other.startswith(name) for other in names)
 
@@ -118,7 +118,7 @@ def _function_of(tool: Any) -> Mapping[str, Any] | None:
 
 
 def _are_repeated(functions: list[Mapping[str, Any]]) -> bool:
-    """Tell whether a tool is bound twice; refuse what servers refuse (Anthropic: ``Tool names must be unique.``)."""
+    """Return whether a tool is bound twice; raise for two tools of one name (``Tool names must be unique.``)."""
     known: dict[str, Mapping[str, Any]] = {}
     for function in functions:
         name = function["name"]
@@ -140,7 +140,7 @@ def _renamed(tool: Any, names: Mapping[str, str]) -> Any:
 
 
 def _fit_past(messages: Iterable[Any], bound: Mapping[str, str], family: Family) -> dict[str, str]:
-    """Fit the names of past calls and results, and give those that change."""
+    """Return the sent names of past calls and results that change."""
     sent = dict(bound)
     for message in messages:
         for name in _names_in(message):
@@ -184,7 +184,7 @@ def _rewritten(name: str, family: Family) -> str:
 
 
 def _hashed(name: str, fitted: str, taken: Container[str] = ()) -> str:
-    """Add a short hash of the name; a longer one, should another tool have just that name."""
+    """Add a short hash of the name, or a longer one if another tool has that name."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
     length = _HASH
     while (hashed := f"{fitted[: _LONGEST - length - 1]}_{digest[:length]}") in taken and length < _LONGEST // 2:

@@ -1,22 +1,22 @@
-"""The kinds of parts that an answer is made of, whatever the wire."""
+"""The kinds of parts of an answer, which all wire formats share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from langchain_dbchat.dialects.shared.beside import Beside, Cited, Other, Spoken
+from langchain_dbchat.dialects.shared.beside import Audio, Cited, Other, UnknownFields
 
 
 class Text(NamedTuple):
-    """Text of the answer; what else its part carried (citations, a signature) is in ``extras``."""
+    """Text of the answer; its other fields (citations, a signature) are in ``extras``."""
 
     text: str
     extras: dict[str, Any] | None = None
 
 
 class Reasoning(NamedTuple):
-    """One entry of reasoning: its text and its signature, or encrypted data; ``opens`` where a new part begins."""
+    """One entry of reasoning: its text and its signature, or encrypted data; ``opens`` if it begins a new part."""
 
     text: str
     signature: str | None = None
@@ -36,26 +36,26 @@ class Call:
 
 
 class Refusal(NamedTuple):
-    """The model's words on why it does not answer."""
+    """The model's text of a refusal."""
 
     text: str
 
 
-Part = Text | Reasoning | Other | Call | Refusal | Cited | Spoken | Beside
+Part = Text | Reasoning | Other | Call | Refusal | Cited | Audio | UnknownFields
 
-SILENT: frozenset[type[Part]] = frozenset({Refusal, Cited, Spoken, Beside})
-"""Kinds of parts that add nothing to a message before its end."""
+SILENT: frozenset[type[Part]] = frozenset({Refusal, Cited, Audio, UnknownFields})
+"""Kinds of parts that change a message only at its end."""
 
 
 def join_parts(left: Part, right: Part) -> Part | None:
-    """Join two parts that arrived together, if one part says the same.
+    """Join two parts that arrived together, if one part is equivalent.
 
     Args:
         left: The earlier part.
         right: The later part.
 
     Returns:
-        The one part, or None if they have to stay two.
+        The joined part, or None if they cannot be joined.
     """
     if type(left) is Text and type(right) is Text:
         return Text(left.text + right.text) if left.extras is None and right.extras is None else None

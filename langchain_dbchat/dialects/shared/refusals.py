@@ -1,15 +1,15 @@
-"""Find the field that a 400 names, in the server's own words.
+"""Find the field that the text of a 400 refuses.
 
-An endpoint's name is free text, and models change behind it, so a 400 is the only sure word on what an endpoint takes.
+An endpoint's name is free text, and its model can be replaced, so only a 400 shows reliably what an endpoint accepts.
 
-Rule 1. Only the fields of a dialect's `RefusableFields` are ever found; docs/settings.md lists them. Any other field
-says what is asked, and the server's refusal of it is the caller's to decide about.
-Rule 2. A field is refused where the server's own words name it in the place of a field ("temperature: Extra inputs are
-not permitted", "Unknown parameter: 'top_p'", "does not support the `seed` parameter"). Words that the server quotes
-from the request teach nothing.
-Rule 3. Words about a field's value ("must be between 0 and 1") teach nothing: leaving the field out would hide the
-mistake.
-Rule 4. "Roles must alternate" teaches that the endpoint serves a model with Llama's rule (aider #1920).
+Rule 1. Only the fields of a dialect's `RefusableFields` are found; docs/settings.md lists them. Any other field is a
+part of what the user wants, so its refusal is raised.
+Rule 2. A field is refused if the server's own text names it as a field ("temperature: Extra inputs are not permitted",
+"Unknown parameter: 'top_p'", "does not support the `seed` parameter"). Text that the server quotes from the request
+does not count.
+Rule 3. Text about a field's value ("must be between 0 and 1") does not count, because leaving the field out would hide
+the user's mistake.
+Rule 4. "Roles must alternate" means that the endpoint serves a model with Llama's rule (aider #1920).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.dialects.dialect import RefusableFields
 
 ROLES = "roles"
-"""The lesson that user and assistant have to take turns; it is not a field, and no message is dropped for it."""
+"""The lesson that roles must alternate. It is not the name of a field, and no message is dropped because of it."""
 
 _REFUSAL = re.compile(
     r"extra inputs are not permitted"
@@ -31,15 +31,15 @@ _REFUSAL = re.compile(
     r"|may not be enabled when",
     re.IGNORECASE,
 )
-"""Words that refuse a field altogether."""
+"""Text that refuses a field."""
 
 _RANGE = re.compile(
     r"must be|maximum|minimum|between|expected (?:a|an|one)|out of range|too (?:long|large)", re.IGNORECASE
 )
-"""Words that refuse a field's value."""
+"""Text that refuses a field's value."""
 
-_TURNS = re.compile(r"roles must alternate", re.IGNORECASE)
-"""The words that teach `ROLES`: Databricks' and those of the chat templates of open models."""
+_ALTERNATION = re.compile(r"roles must alternate", re.IGNORECASE)
+"""The text of the lesson `ROLES`, in errors of Databricks and of the chat templates of open models."""
 
 _NAME = r"(?:\\?\"[^\"\s]+\"|'[^'\s]+'|`[^`\s]+`|[A-Za-z_][\w.\[\]-]*\w|[A-Za-z_])"
 _NAMES = rf"\[?(?P<names>{_NAME}(?:(?:,? and |,? or |, ){_NAME})*)\]?"
@@ -62,7 +62,7 @@ _NO = (
 _UNKNOWN = r"(?:unknown|unrecognized|unexpected|unsupported(?: value)?|extra|invalid|extraneous)"
 _REFUSES = r"(?:does not|do not|doesn't|don't|cannot|not) (?:support(?:ed)?|accept|allow|take|recognize)"
 
-# Where the words of servers name the fields that they refuse: after a noun or a colon.
+# Texts that name the refused fields after a noun or a colon.
 _LISTED = (
     # Unknown parameter: 'top_p' -- json: unknown field "stream_options" -- Unrecognized request argument supplied: n
     rf"{_UNKNOWN} (?:\w+ )?{_NOUN}{_GIVEN}:? {_NAMES}",
@@ -75,7 +75,7 @@ _LISTED = (
     # Additional properties are not allowed ('seed' was unexpected)
     rf"not allowed(?::| \() ?{_NAMES} (?:was|were) unexpected",
 )
-# The same within a sentence.
+# Texts that name them within a sentence.
 _SENTENCES = (
     # tools.0.custom.strict: Extra inputs are not permitted
     rf"{_PLACE}{_NAMES}(?::| -)?\s+(?:{_EXTRA}|{_NO}|{_UNKNOWN} {_NOUN})",
@@ -93,38 +93,38 @@ _PATTERNS = tuple(
 )
 
 _WRAPPERS = frozenset({"body", "request", "generation_config", "inference_config", "params", "parameters", "kwargs"})
-"""What servers put before the name of a field at the top."""
+"""Prefixes that servers write before the name of a top-level field."""
 
 _BEFORE, _AFTER = 2, 3
-"""How many words before or after a name have to stand in the request too, so that the name counts as quoted."""
+"""The number of words before or after a name that must also be in the request, so that the name counts as quoted."""
 
 _AFTER_NOUN = re.compile(rf"\b{_NOUN}{_GIVEN}:? \[?$", re.IGNORECASE)
 
-_LONGEST = 2_000  # characters of a server's words that are searched
+_LONGEST = 2_000  # the number of characters of a server's text that are searched
 _ENGLISH = frozenset({"user", "name", "metadata"})
-"""Names that are also words of a sentence ("user is not permitted"): they count only where they look like a field."""
+"""Names that are also English words ("user is not permitted"): they count only if they look like a field."""
 
 
 def refused_field(text: str, body: Mapping[str, Any], fields: RefusableFields) -> str | None:
-    """Find the field that a 400 names, if an endpoint's dislike of it may teach.
+    """Return the refused field that a 400 names, if it is one of the refusable fields.
 
     Args:
-        text: The server's words.
+        text: The server's text.
         body: The request's body.
-        fields: What the dialect lets a 400 teach.
+        fields: The refusable fields of the dialect.
 
     Returns:
-        A field that the body holds and that can be left out or put in another way, `ROLES`, or None.
+        A field of the body that can be left out or replaced, `ROLES`, or None.
     """
     text = text[:_LONGEST]
     quoted = _Quoted(text, body)
-    if _TURNS.search(text):
-        return ROLES if "messages" in body and not quoted.holds(_TURNS.pattern) else None
+    if _ALTERNATION.search(text):
+        return ROLES if "messages" in body and not quoted.contains(_ALTERNATION.pattern) else None
     if _RANGE.search(text):
         return None
     if _REFUSAL.search(text):
         for key, other in fields.renamed.items():
-            # `max_tokens` is what Databricks documents, so it stays unless the server asks for the other.
+            # Databricks documents `max_tokens`, so it is kept unless the server names the other field.
             if key in body and (other in text or key != "max_tokens") and _has_name(text, key, quoted):
                 return key
     named = {
@@ -134,19 +134,19 @@ def refused_field(text: str, body: Mapping[str, Any], fields: RefusableFields) -
     }
     if _REFUSAL.search(text):
         named |= {key: text.rfind(key) for key in fields.replaced if key in body and _has_name(text, key, quoted)}
-    # Of several the last one named: "`temperature` and `top_p` cannot both be specified".
+    # Of several fields the last one: "`temperature` and `top_p` cannot both be specified".
     return max(named, key=lambda field: named[field], default=None)
 
 
 def named_field(text: str, body: Mapping[str, Any]) -> str | None:
-    """Find the field that a 400 names, whatever it means.
+    """Return the field that a 400 names, whether it is refusable or not.
 
     Args:
-        text: The server's words.
+        text: The server's text.
         body: The request's body.
 
     Returns:
-        A field that the body holds, or None.
+        A field of the body, or None.
     """
     text = text[:_LONGEST]
     if _RANGE.search(text):
@@ -156,27 +156,27 @@ def named_field(text: str, body: Mapping[str, Any]) -> str | None:
 
 
 class _Quoted:
-    """Tells which of a server's words are quoted from the request.
+    """The words of a server's text that are quoted from the request.
 
     Args:
-        text: The server's words.
+        text: The server's text.
         body: The request's body.
     """
 
     def __init__(self, text: str, body: Mapping[str, Any]) -> None:
         self._text = text
-        self._theirs = f" {' '.join(word for leaf in _texts(body) for word in _words(leaf))} "
+        self._request_words = f" {' '.join(word for leaf in _texts(body) for word in _words(leaf))} "
 
-    def has(self, start: int, end: int) -> bool:
-        """Tell whether the words at a place stand in the request along with the words before or after them."""
+    def is_quoted(self, start: int, end: int) -> bool:
+        """Return whether the request contains the words at a position with the words before or after them."""
         within = _words(self._text[start:end])
         before, after = _words(self._text[:start])[-_BEFORE:], _words(self._text[end:])[:_AFTER]
         sides = ([*before, *within] if len(before) == _BEFORE else [], [*within, *after] if len(after) > 1 else [])
-        return any(side and self.holds(" ".join(side)) for side in sides)
+        return any(side and self.contains(" ".join(side)) for side in sides)
 
-    def holds(self, words: str) -> bool:
-        """Tell whether words stand in the request, whatever stands beside them."""
-        return f" {words} " in self._theirs
+    def contains(self, words: str) -> bool:
+        """Return whether the request contains a sequence of words."""
+        return f" {words} " in self._request_words
 
 
 def _words(text: str) -> list[str]:
@@ -197,13 +197,13 @@ def _texts(value: Any) -> Iterator[str]:
 def _named(
     text: str, body: Mapping[str, Any], quoted: _Quoted, nested: Mapping[str, tuple[str, ...]]
 ) -> Iterator[tuple[str, int]]:
-    """Give the fields of a body that a text refuses, and where it names them."""
+    """Yield the fields of a body that a text refuses, each with its position in the text."""
     for pattern, is_sentence in _PATTERNS:
         for match in pattern.finditer(text):
             for name in re.finditer(_NAME, match["names"]):
                 start, end = (match.start("names") + place for place in name.span())
                 field = _field(_unquoted(name[0]), body, nested)
-                if field is None or quoted.has(start, end):
+                if field is None or quoted.is_quoted(start, end):
                     continue
                 if is_sentence and name[0].lower() in _ENGLISH and not _looks_like_a_field(text, start, end):
                     continue
@@ -219,7 +219,7 @@ def _looks_like_a_field(text: str, start: int, end: int) -> bool:
 
 
 def _field(path: str, body: Mapping[str, Any], nested: Mapping[str, tuple[str, ...]]) -> str | None:
-    """Read a path such as ``tools.0.function.strict``: a field at the top of a body, or an optional key within it."""
+    """Return the field of a path such as ``tools.0.function.strict``: a top-level field, or a nested optional key."""
     if path in body:
         return path
     spelled = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", path).lower()  # Google's "topP"
@@ -234,13 +234,13 @@ def _field(path: str, body: Mapping[str, Any], nested: Mapping[str, tuple[str, .
 
 
 def _has_name(text: str, key: str, quoted: _Quoted) -> bool:
-    """Tell whether a text names a field in words that are the server's own."""
+    """Return whether a text names a field outside of quotes from the request."""
     found = re.finditer(rf"(?<![a-z_]){re.escape(key)}(?![a-z_])(?!\.\w)", text)
-    return any(not quoted.has(*match.span()) for match in found)
+    return any(not quoted.is_quoted(*match.span()) for match in found)
 
 
 def without_nested(body: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return the fields of a request without an optional key of its tools, parts or messages.
+    """Return the fields of a request without an optional key in its tools, parts or messages.
 
     Args:
         body: Fields of a request; not changed.
@@ -269,7 +269,7 @@ def _drop_everywhere(value: Any, key: str) -> Any:
     if isinstance(value, list):
         return [_drop_everywhere(item, key) for item in value]
     if isinstance(value, Mapping):
-        # The properties of a tool's schema are the user's: a parameter may well be called "strict".
+        # A property of a tool's schema may have the same name, such as a parameter called "strict".
         plain = {"properties", "arguments", "text"}
         return {
             name: inner if name in plain else _drop_everywhere(inner, key)

@@ -1,4 +1,4 @@
-"""What a request changed in its tools, which the reader of its answer undoes."""
+"""The changes of a request's tools, which the decoder of its answer reverts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class SentTools:
-    """How the tools of one request differ from those that the caller bound.
+    """The differences between the tools of one request and the tools that the caller bound.
 
     Attributes:
-        names: The caller's name of each tool by the name that was sent; empty if none differs.
-        closed: The caller's parameters of strict tools, by the caller's name, whose calls may hold nulls that the
-            parameters do not allow. The arguments of such a call are held back until they are whole.
+        names: The caller's name of each sent name; empty if no name differs.
+        closed: The caller's parameters of strict tools, by the caller's name. Calls of these tools may contain nulls
+            that the parameters do not allow, so their arguments are buffered until they are complete.
     """
 
     names: dict[str, str] = field(default_factory=dict)

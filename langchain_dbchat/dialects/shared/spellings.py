@@ -1,14 +1,14 @@
-"""Read a schema for a structured answer, however it is spelled, into one record.
+"""Read a schema for a structured answer, in any supported spelling, as a `Wanted`.
 
-Rule 1. OpenAI's dicts are understood: the inner form (``{"name", "schema", "strict"}``), the whole form
+Rule 1. OpenAI's dicts are supported: the inner form (``{"name", "schema", "strict"}``), the whole form
 (``{"type": "json_schema", "json_schema": {...}}``), that of Responses (``{"type": "json_schema", "name", "schema"}``),
 and tools (platform.openai.com/docs/guides/structured-outputs). So are functions (``{"name", "parameters"}``), tools of
 Anthropic and MCP (``input_schema``, ``inputSchema``), Bedrock's ``toolSpec``, and JSON schemas.
 Rule 2. So is every type that Pydantic understands: classes of either version, TypedDicts, dataclasses, enums,
 ``list[int]``, unions, and a ``TypeAdapter``.
-Rule 3. No schema vanishes: what says nothing about the answer is refused in words.
-Rule 4. A schema whose root is not one plain object is asked for as the only property of an object, because servers
-take nothing else (OpenAI: ``schema must be a JSON Schema of 'type: "object"'``).
+Rule 3. A schema that does not describe the answer raises an error, so that it is never ignored.
+Rule 4. A schema whose root is not one plain object is requested as the only property of an object, because servers
+refuse other roots (OpenAI: ``schema must be a JSON Schema of 'type: "object"'``).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ UNTITLED = "answer"
 """The name of a schema that has none."""
 
 _WRAPPERS = ("value", "answer", "result", "output", "content")
-"""Names for the one property of a wrapped schema: the first that the schema does not use itself."""
+"""Names for the property of a wrapped schema; the first one that the schema does not use is chosen."""
 
 _DEFINITIONS = ("$defs", "definitions")
 _ALTERNATIVES = frozenset({"anyOf", "oneOf", "allOf", "not", "if", "then", "else", "$ref", "enum", "const"})
@@ -38,21 +38,21 @@ _ASSERTIONS = _ALTERNATIVES | {
     "maxItems", "uniqueItems", "minLength", "maxLength", "pattern", "format", "minimum", "maximum",
     "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "$dynamicRef", "$recursiveRef",
 }  # fmt: skip
-"""Keywords of JSON schema that say something about a value."""
+"""Keywords of JSON schema that constrain a value."""
 
 _VALUES = frozenset({"enum", "const", "default", "examples"})
-"""Keywords whose values are no schemas."""
+"""Keywords whose values are not schemas."""
 
 
 class Wanted(NamedTuple):
     """A schema for an answer.
 
     Attributes:
-        name: Its name, as the caller wrote it.
-        description: What it stands for, or empty.
+        name: The caller's name of it.
+        description: The description, or empty.
         schema: The JSON schema, without title and description.
-        strict: Whether the spelling asks for answers that follow it exactly; None if it does not say.
-        kind: The Python type that was given, or a ``TypeAdapter``; None for dicts, functions and tools.
+        strict: The value of ``strict`` in the spelling; None if it has none.
+        kind: The given Python type, or a ``TypeAdapter``; None for dicts, functions and tools.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Wanted(NamedTuple):
 
     @property
     def builds(self) -> bool:
-        """Whether answers are built as the type; a TypedDict, a function and a JSON schema give dicts."""
+        """Whether answers are instances of the type; for a TypedDict, a function and a JSON schema they are dicts."""
         return self.kind is not None and not is_typeddict(self.kind)
 
 
@@ -77,8 +77,8 @@ def read_schema(schema: Any) -> Wanted:
         The record.
 
     Raises:
-        ValueError: If it says nothing about the answer, or cannot be written as a JSON schema.
-        TypeError: If it is not a schema, but a value.
+        ValueError: If it does not describe the answer, or cannot be written as a JSON schema.
+        TypeError: If it is a value and not a schema.
     """
     if isinstance(schema, Mapping):
         return _read_mapping(schema)
@@ -95,19 +95,19 @@ def read_schema(schema: Any) -> Wanted:
 
 
 def is_object(schema: Mapping[str, Any]) -> bool:
-    """Tell whether the root of a schema is one plain object."""
+    """Return whether the root of a schema is one plain object."""
     kind = schema.get("type", "object" if "properties" in schema else None)
     return kind == "object" and _ALTERNATIVES.isdisjoint(schema)
 
 
 def wrap(schema: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """Write a schema so that its root is one plain object.
+    """Return a schema whose root is one plain object.
 
     Args:
         schema: A JSON schema.
 
     Returns:
-        The schema and None if it is one already; else an object with one property, and the property's name.
+        The schema and None if its root is one; else an object with one property, and the property's name.
     """
     if is_object(schema):
         return {"type": "object", **schema}, None
@@ -119,7 +119,7 @@ def wrap(schema: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
 
 
 def _is_type(schema: Any) -> bool:
-    """Tell whether something is a type: a class, ``list[int]``, a union, a NewType or an alias."""
+    """Return whether a value is a type: a class, ``list[int]``, a union, a NewType or an alias."""
     alias = type(schema).__name__ in {"TypeAliasType", "NewType"}
     return isinstance(schema, type) or get_origin(schema) is not None or alias
 
@@ -128,33 +128,33 @@ def _read_mapping(given: Mapping[str, Any]) -> Wanted:
     kind = given.get("type")
     kind = "" if isinstance(kind, list) else kind
     if kind == "json_schema":
-        held = given.get("json_schema", given)
-        if not isinstance(held, Mapping) or held.get("schema") is None:
+        inner = given.get("json_schema", given)
+        if not isinstance(inner, Mapping) or inner.get("schema") is None:
             raise ValueError(
                 "A response_format of type 'json_schema' needs {'name': ..., 'schema': ...} under that name."
             )
-        return _named(held, held["schema"])
+        return _named(inner, inner["schema"])
     if kind in {"json_object", "text"}:
-        raise ValueError(f"A response format of type {kind!r} has no schema; for JSON of any shape use 'json_mode'.")
+        raise ValueError(f"A response format of type {kind!r} has no schema; for any JSON use method='json_mode'.")
     function = given.get("function")
     if kind == "function" and isinstance(function, Mapping):
         return _named({"strict": given.get("strict"), **function}, function.get("parameters"))
     tool = given.get("toolSpec")
     if isinstance(tool, Mapping):
-        held = tool.get("inputSchema")
-        return _named(tool, held.get("json") if isinstance(held, Mapping) else None)
+        inner = tool.get("inputSchema")
+        return _named(tool, inner.get("json") if isinstance(inner, Mapping) else None)
     for key in ("input_schema", "inputSchema", "parameters", "schema"):
         if key in given and "properties" not in given and kind in {None, "function", "custom"}:
             return _named(given, given[key])
     if kind == "function":
-        raise _says_nothing(given)
+        raise _no_schema(given)
     return _read_json_schema(given)
 
 
 def _named(spelling: Mapping[str, Any], schema: Any) -> Wanted:
-    """Read the schema in a spelling that names it; what stands beside it goes before what stands in it."""
+    """Read the schema in a spelling with a name; the fields of the spelling override those of the schema."""
     if schema is None:
-        raise _says_nothing(spelling)
+        raise _no_schema(spelling)
     inner = read_schema(schema)
     strict = spelling.get("strict")
     return Wanted(
@@ -168,7 +168,7 @@ def _named(spelling: Mapping[str, Any], schema: Any) -> Wanted:
 
 def _read_json_schema(given: Mapping[str, Any]) -> Wanted:
     if _ASSERTIONS.isdisjoint(given):
-        raise _says_nothing(given)
+        raise _no_schema(given)
     schema = dict(given)
     name = schema.pop("title", None) or schema.pop("name", None)
     strict = schema.pop("strict", None)
@@ -181,15 +181,15 @@ def _read_json_schema(given: Mapping[str, Any]) -> Wanted:
     )
 
 
-def _says_nothing(given: Mapping[str, Any]) -> ValueError:
+def _no_schema(given: Mapping[str, Any]) -> ValueError:
     return ValueError(
-        f"{dict(given)!r:.300} holds no schema for the answer. Give a JSON schema, such as {{'title': 'City', 'type': "
-        "'object', 'properties': {'name': {'type': 'string'}}}, an OpenAI response format, or a Pydantic class."
+        f"{dict(given)!r:.300} contains no schema for the answer. Give a JSON schema, such as {{'title': 'City', "
+        "'type': 'object', 'properties': {'name': {'type': 'string'}}}, an OpenAI response format, or a Pydantic class."
     )
 
 
 def _root(schema: dict[str, Any]) -> dict[str, Any]:
-    """Replace a root that is only a reference by what it names, if that is an object (Pydantic writes trees so)."""
+    """Replace a root that is only a reference by its target, if that is an object (Pydantic's recursive models)."""
     seen: set[str] = set()
     root = schema
     while isinstance(reference := root.get("$ref"), str) and reference not in seen:
@@ -204,13 +204,13 @@ def _root(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_class(kind: Any) -> Wanted:
-    """Read a Pydantic class of either version; langchain-core writes objects as it writes them for tools."""
+    """Read a Pydantic class of v1 or v2; objects are written by langchain-core, as for tools."""
     schema = _json_schema_of(kind, kind.model_json_schema if issubclass(kind, BaseModel) else kind.schema)
     return (_converted(kind) if is_object(_root(schema)) else _read_json_schema(schema))._replace(kind=kind)
 
 
 def _read_type(kind: Any) -> Wanted:
-    """Read a type; a class that Pydantic does not know is read by what its constructor takes."""
+    """Read a type; a class that Pydantic does not support is read by the parameters of its constructor."""
     try:
         adapter = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
     except PydanticSchemaGenerationError as error:
@@ -220,7 +220,7 @@ def _read_type(kind: Any) -> Wanted:
     schema = _json_schema_of(kind, adapter.json_schema)
     name = getattr(kind, "__name__", None) if isinstance(kind, type) and kind.__module__ != "builtins" else None
     if _ASSERTIONS.isdisjoint(schema):
-        raise ValueError(f"{kind!r} allows any answer. Give a type that says what the answer is.")
+        raise ValueError(f"{kind!r} allows any answer. Give a type that describes the answer.")
     wanted = _read_json_schema(schema)
     return wanted._replace(name=name if wanted.name == UNTITLED and name else wanted.name, kind=kind)
 
@@ -233,7 +233,7 @@ def _json_schema_of(kind: Any, write: Callable[[], dict[str, Any]]) -> dict[str,
 
 
 def _converted(schema: Any) -> Wanted:
-    """Read what LangChain knows how to write as a tool."""
+    """Read a schema that LangChain can convert to a tool."""
     function = convert_tool(schema, None)["function"]
     parameters = function.get("parameters") or {"type": "object", "properties": {}}
     kind = schema if is_typeddict(schema) else None
@@ -241,7 +241,7 @@ def _converted(schema: Any) -> Wanted:
 
 
 def _property_names(node: Any) -> list[str]:
-    """Find the names of all properties in a schema."""
+    """Return the names of all properties in a schema."""
     if isinstance(node, list):
         return [name for part in node for name in _property_names(part)]
     if not isinstance(node, Mapping):
@@ -251,7 +251,7 @@ def _property_names(node: Any) -> list[str]:
 
 
 def _moved(node: Any, below: str) -> Any:
-    """Copy a schema that moves below another root; its references into itself follow, its definitions stay on top."""
+    """Return a schema for a place below another root, with references adapted; the definitions stay in the root."""
     if isinstance(node, list):
         return [_moved(part, below) for part in node]
     if not isinstance(node, Mapping):

@@ -1,7 +1,7 @@
-"""Audio in an answer: OpenAI's ``message.audio``, whole or in fragments, as LangChain's standard audio block.
+"""Read audio in an answer: OpenAI's ``message.audio``, whole or in fragments, as LangChain's standard audio block.
 
-Source: platform.openai.com/docs/guides/audio. The answer does not say its format, which the request chose, so the
-format is read from the first bytes; raw samples (``pcm16``, what a stream sends) have no mark.
+Rule 1. The request chooses the format and the answer does not contain it, so it is detected from the first bytes. Raw
+samples (``pcm16``, which a stream sends) have no signature. Source: platform.openai.com/docs/guides/audio.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _MARKS = {
 
 
 def read_audio(fragments: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Put audio together.
+    """Join fragments of audio.
 
     Args:
-        fragments: What the server sent under ``audio``, in order.
+        fragments: The values of ``audio``, in order.
 
     Returns:
-        A standard audio block, with the words that were spoken in ``extras["transcript"]``, and nothing; or no block,
-        because there is no sound, and what there is as ``{"audio": ...}``.
+        A standard audio block, with the transcript in ``extras["transcript"]``, and an empty dict. Without sound: an
+        empty dict, and the other fields as ``{"audio": ...}``.
     """
     sounds = [fragment["data"] for fragment in fragments if isinstance(fragment.get("data"), str) and fragment["data"]]
-    words = "".join(fragment["transcript"] for fragment in fragments if isinstance(fragment.get("transcript"), str))
-    rest: dict[str, Any] = {"transcript": words} if words else {}
+    pieces = [fragment["transcript"] for fragment in fragments if isinstance(fragment.get("transcript"), str)]
+    rest: dict[str, Any] = {"transcript": "".join(pieces)} if any(pieces) else {}
     for fragment in fragments:
         rest.update((key, value) for key, value in fragment.items() if key not in _PIECES and value is not None)
     if not sounds:
@@ -54,7 +54,7 @@ _PIECES = frozenset({"data", "transcript"})
 
 
 def _joined(sounds: list[str]) -> str:
-    """Join pieces that were encoded each on its own: padding may stand at the end only."""
+    """Join pieces that were encoded separately, because padding is valid only at the end."""
     if len(sounds) == 1:
         return sounds[0]
     try:

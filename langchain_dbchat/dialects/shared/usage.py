@@ -1,4 +1,4 @@
-"""Token usage, from every spelling that serving endpoints have for it."""
+"""Read token usage in all spellings of serving endpoints."""
 
 from __future__ import annotations
 
@@ -11,43 +11,44 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, Us
 def decode_usage(usage: Mapping[str, Any]) -> UsageMetadata | None:
     """Read a ``usage`` object.
 
-    GPT and GLM count cached tokens within ``prompt_tokens``; for Claude the sources disagree, so the cached tokens are
-    added only where ``prompt_tokens`` is too small to hold them.
+    GPT and GLM include cached tokens in ``prompt_tokens``; for Claude the sources disagree, so the cached tokens are
+    added only if ``prompt_tokens`` is smaller than their number.
 
     Args:
-        usage: The object as sent. Every count in it may be null or missing.
+        usage: The object that the server input_tokens. Each count in it may be null or missing.
 
     Returns:
-        LangChain's usage with its details, or None while the server has counted no answer yet.
+        LangChain's usage with its details, or None if the object has no counts yet.
     """
     prompt = _count(usage.get("prompt_tokens"))
     completion = _count(usage.get("completion_tokens"))
     total = _count(usage.get("total_tokens"))
     if prompt is None and completion is None:
         return None
-    asked = _mapping(usage.get("prompt_tokens_details"))
-    answered = _mapping(usage.get("completion_tokens_details"))
+    prompt_details = _mapping(usage.get("prompt_tokens_details"))
+    completion_details = _mapping(usage.get("completion_tokens_details"))
     input_details = InputTokenDetails()
     output_details = OutputTokenDetails()
-    read = _first(usage.get("cache_read_input_tokens"), asked.get("cached_tokens"))
-    written = _first(usage.get("cache_creation_input_tokens"), asked.get("cache_write_tokens"))
+    read = _first(usage.get("cache_read_input_tokens"), prompt_details.get("cached_tokens"))
+    created = _first(usage.get("cache_creation_input_tokens"), prompt_details.get("cache_write_tokens"))
     if read is not None:
         input_details["cache_read"] = read
-    if written is not None:
-        input_details["cache_creation"] = written
-    if (audio := _count(asked.get("audio_tokens"))) is not None:
+    if created is not None:
+        input_details["cache_creation"] = created
+    if (audio := _count(prompt_details.get("audio_tokens"))) is not None:
         input_details["audio"] = audio
-    if (reasoning := _first(answered.get("reasoning_tokens"), usage.get("reasoning_tokens"))) is not None:
+    if (reasoning := _first(completion_details.get("reasoning_tokens"), usage.get("reasoning_tokens"))) is not None:
         output_details["reasoning"] = reasoning
-    if (audio := _count(answered.get("audio_tokens"))) is not None:
+    if (audio := _count(completion_details.get("audio_tokens"))) is not None:
         output_details["audio"] = audio
-    sent = prompt or 0
-    cached = (read or 0) + (written or 0)
-    if cached > sent:
-        sent += cached
+    input_tokens = prompt or 0
+    cached = (read or 0) + (created or 0)
+    if cached > input_tokens:
+        input_tokens += cached
         total = None
+    output_tokens = completion or 0
     metadata = UsageMetadata(
-        input_tokens=sent, output_tokens=completion or 0, total_tokens=total or sent + (completion or 0)
+        input_tokens=input_tokens, output_tokens=output_tokens, total_tokens=total or input_tokens + output_tokens
     )
     if input_details:
         metadata["input_token_details"] = input_details
@@ -64,7 +65,7 @@ def add_usage(left: Mapping[str, Any] | None, right: Mapping[str, Any] | None) -
         right: Counts, or None.
 
     Returns:
-        A new object with the sums; what is no number is taken from the right.
+        A new object with the sums; values that are not numbers are taken from the right.
     """
     total = dict(left or {})
     for key, value in (right or {}).items():
@@ -78,13 +79,13 @@ def add_usage(left: Mapping[str, Any] | None, right: Mapping[str, Any] | None) -
     return total
 
 
-_LARGEST = 2**63  # what MessagePack and databases hold
+_LARGEST = 2**63  # the limit of MessagePack and databases
 
 
 def _count(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    # Not isfinite: a whole number may be too large to be a float. One that no checkpoint could hold counts nothing.
+    # Not isfinite, because an integer may be too large for a float. A count that a checkpoint cannot store is ignored.
     return int(value) if abs(value) < _LARGEST else None
 
 

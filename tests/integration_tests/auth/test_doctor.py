@@ -77,7 +77,7 @@ def test_a_model_is_asked(doctor: Doctor, at_home: LocalWorkspace) -> None:
 def test_a_name_that_is_nearly_right(doctor: Doctor, at_home: LocalWorkspace) -> None:
     assert at_home.endpoints
     assert doctor("--model", "databricks-claude-sonet-4-6") == 1
-    assert f"mend      Did you mean {CLAUDE}" in doctor.said
+    assert f"fix       Did you mean {CLAUDE}" in doctor.said
 
 
 def test_a_token_that_is_not_known(doctor: Doctor, at_home: LocalWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_a_cli_that_nobody_is_signed_in_to(
     assert doctor("--host", workspace.host) == 1
     assert "sign-in   Databricks CLI\n" in doctor.said
     assert "cannot get access token" in doctor.said
-    assert "mend      Make a new token" in doctor.said
+    assert "fix       Make a new token" in doctor.said
     assert "auth login --host" in doctor.said
 
 
@@ -141,7 +141,7 @@ def test_who_may_not_list_may_still_ask(doctor: Doctor, mirror: Mirror, monkeypa
     choose = mirror._choose
     mirror._choose = lambda received: DENIED if received.method == "GET" else choose(received)
     assert doctor("--host", mirror.url) == 1
-    assert "mend      The signature is good, but its owner may not do this." in doctor.said
+    assert "fix       The credentials are valid, but their owner may not do this." in doctor.said
     assert doctor("--host", mirror.url, "--model", MODEL) == 0
     assert f"ok        {MODEL} answered 'mine'" in doctor.said
 
@@ -173,7 +173,7 @@ def test_each_failure_has_its_advice(
     monkeypatch.setenv("DATABRICKS_TOKEN", PAT)
     mirror._choose = lambda _: reply
     assert doctor("--host", mirror.url, "--timeout", "0.3") == 1
-    assert advice in doctor.said.partition("mend  ")[2]
+    assert advice in doctor.said.partition("fix  ")[2]
 
 
 def test_a_host_that_is_not_there(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +181,7 @@ def test_a_host_that_is_not_there(doctor: Doctor, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     assert doctor("--host", "http://127.0.0.1:9") == 1
     advice = "Open http://127.0.0.1:9 in a browser on this machine. Proxy variables that are set: NO_PROXY."
-    assert f"mend      {advice}" in doctor.said
+    assert f"fix       {advice}" in doctor.said
 
 
 def test_content_on_connect(doctor: Doctor, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -230,7 +230,7 @@ def test_an_error_in_the_stream_comes_after_what_had_arrived(payload: bytes) -> 
 
 
 def test_a_second_choice_that_nobody_asked_for_raises() -> None:
-    with pytest.raises(MalformedResponseError, match="was not asked for"):
+    with pytest.raises(MalformedResponseError, match="was not requested"):
         chunks_of(b'{"choices": [{"index": 1, "delta": {"content": "b"}}]}', DONE)
 
 
