@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -68,21 +69,18 @@ ROLES = "roles"
 LIFETIME = 3600.0
 """Seconds after which a lesson ends."""
 
-_REFUSAL = re.compile(
+_REFUSAL = (
     r"extra inputs are not permitted"
     r"|(?:unknown|unrecognized|unexpected|unsupported) (?:field|name|parameter|argument|request argument|key)"
     r"|(?:is|are|does) not supported?|not support(?:ed)? |not allowed with|cannot both be specified|is deprecated"
-    r"|may not be enabled when",
-    re.IGNORECASE,
+    r"|may not be enabled when"
 )
 """Words that refuse a field altogether."""
 
-_RANGE = re.compile(
-    r"must be|maximum|minimum|between|expected (?:a|an|one)|out of range|too (?:long|large)", re.IGNORECASE
-)
+_RANGE = r"must be|maximum|minimum|between|expected (?:a|an|one)|out of range|too (?:long|large)"
 """Words that refuse a field's value."""
 
-_TURNS = re.compile(r"roles must alternate", re.IGNORECASE)
+_TURNS = r"roles must alternate"
 """The words that teach `ROLES`: Databricks' and those of the chat templates of open models."""
 
 _NAME = r"(?:\\?\"[^\"\s]+\"|'[^'\s]+'|`[^`\s]+`|[A-Za-z_][\w.\[\]-]*\w|[A-Za-z_])"
@@ -130,11 +128,6 @@ _SENTENCES = (
     # This model does not support `seed` -- Model x does not support top_k
     rf"{_REFUSES} {_NAMES}(?=[.,;)\]]|$| (?:with|for|when|if|on|in|at|unless|as|while)\b)",
 )
-_PATTERNS = tuple(
-    (re.compile(pattern, re.IGNORECASE | re.MULTILINE), patterns is _SENTENCES)
-    for patterns in (_LISTED, _SENTENCES)
-    for pattern in patterns
-)
 
 _WRAPPERS = frozenset({"body", "request", "generation_config", "inference_config", "params", "parameters", "kwargs"})
 """What servers put before the name of a field at the top."""
@@ -142,11 +135,18 @@ _WRAPPERS = frozenset({"body", "request", "generation_config", "inference_config
 _BEFORE, _AFTER = 2, 3
 """How many words before or after a name have to stand in the request too, so that the name counts as quoted."""
 
-_AFTER_NOUN = re.compile(rf"\b{_NOUN}{_GIVEN}:? \[?$", re.IGNORECASE)
+_AFTER_NOUN = rf"\b{_NOUN}{_GIVEN}:? \[?$"
 
 _LONGEST = 2_000  # characters of a server's words that are searched
 _ENGLISH = frozenset({"user", "name", "metadata"})
 """Names that are also words of a sentence ("user is not permitted"): they count only where they look like a field."""
+
+
+@cache
+def _pattern(text: str, flags: int = re.IGNORECASE) -> re.Pattern[str]:
+    """Compile a pattern when the first refusal is read: that takes 12 ms, which a program that starts does not wait."""
+    return re.compile(text, flags)
+
 
 _lessons: dict[tuple[str, str], dict[str, float]] = {}
 
@@ -207,17 +207,17 @@ def refused_field(text: str, body: Mapping[str, Any]) -> str | None:
     """
     text = text[:_LONGEST]
     quoted = _Quoted(text, body)
-    if _TURNS.search(text):
-        return ROLES if "messages" in body and not quoted.holds(_TURNS.pattern) else None
-    if _RANGE.search(text):
+    if _pattern(_TURNS).search(text):
+        return ROLES if "messages" in body and not quoted.holds(_TURNS) else None
+    if _pattern(_RANGE).search(text):
         return None
-    if _REFUSAL.search(text):
+    if _pattern(_REFUSAL).search(text):
         for key, other in RENAMED.items():
             # `max_tokens` is what Databricks documents, so it stays unless the server asks for the other.
             if key in body and (other in text or key != "max_tokens") and _has_name(text, key, quoted):
                 return key
     named = {field: place for field, place in _named(text, body, quoted) if field in OPTIONAL or field in NESTED}
-    if _REFUSAL.search(text):
+    if _pattern(_REFUSAL).search(text):
         named |= {key: text.rfind(key) for key in REPLACED if key in body and _has_name(text, key, quoted)}
     # Of several the last one named: "`temperature` and `top_p` cannot both be specified".
     return max(named, key=lambda field: named[field], default=None)
@@ -234,7 +234,7 @@ def named_field(text: str, body: Mapping[str, Any]) -> str | None:
         A field that the body holds, or None.
     """
     text = text[:_LONGEST]
-    if _RANGE.search(text):
+    if _pattern(_RANGE).search(text):
         return None
     named = dict(_named(text, body, _Quoted(text, body)))
     return max(named, key=lambda field: named[field], default=None)
@@ -313,14 +313,14 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _named(text: str, body: Mapping[str, Any], quoted: _Quoted) -> Iterator[tuple[str, int]]:
     """Give the fields of a body that a text refuses, and where it names them."""
-    for pattern, is_sentence in _PATTERNS:
-        for match in pattern.finditer(text):
+    for pattern in (*_LISTED, *_SENTENCES):
+        for match in _pattern(pattern, re.IGNORECASE | re.MULTILINE).finditer(text):
             for name in re.finditer(_NAME, match["names"]):
                 start, end = (match.start("names") + place for place in name.span())
                 field = _field(_unquoted(name[0]), body)
                 if field is None or quoted.has(start, end):
                     continue
-                if is_sentence and name[0].lower() in _ENGLISH and not _looks_like_a_field(text, start, end):
+                if pattern in _SENTENCES and name[0].lower() in _ENGLISH and not _looks_like_a_field(text, start, end):
                     continue
                 yield field, start
 
@@ -330,7 +330,7 @@ def _unquoted(name: str) -> str:
 
 
 def _looks_like_a_field(text: str, start: int, end: int) -> bool:
-    return text[end : end + 1] in {":", "\n"} or _AFTER_NOUN.search(text[:start]) is not None
+    return text[end : end + 1] in {":", "\n"} or _pattern(_AFTER_NOUN).search(text[:start]) is not None
 
 
 def _field(path: str, body: Mapping[str, Any]) -> str | None:

@@ -188,7 +188,7 @@ def _split(text: object) -> SplitResult:
         raise ConfigurationError(
             f"The host holds a user name or a password. Pass credentials as arguments instead. {_HINT}"
         )
-    from langchain_dbchat.errors.bodies import scrub  # noqa: PLC0415  # a program that starts cold waits for no patterns
+    from langchain_dbchat.errors.redaction import scrub  # noqa: PLC0415  # a program that starts cold waits for no patterns
 
     if scrub(address) != address:
         raise ConfigurationError(

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
 from langchain_dbchat.dialects.chat_completions.thinking import encode_thinking, is_switched_off, is_thinking
 from langchain_dbchat.dialects.shared.names import fit_body
-from langchain_dbchat.dialects.shared.schemas import fit_answer
 from langchain_dbchat.dialects.shared.sent import SentTools
 from langchain_dbchat.dialects.shared.tools import convert_tool_choice, encode_format, encode_tools
 
@@ -227,6 +226,8 @@ def fit_format(asked: Any, target: Target, *, tools: bool, drops_nulls: bool) ->
             f"{target.model!r} takes either tools or a response format, not both in one request. "
             "Use with_structured_output(schema, method='function_calling', tools=[...]), or ToolStrategy in an agent."
         )
+    from langchain_dbchat.dialects.shared.schemas import fit_answer  # noqa: PLC0415  # most calls have no schema
+
     held = wanted.get("json_schema")
     if isinstance(held, dict) and isinstance(held.get("schema"), Mapping):
         held["schema"], strict = fit_answer(
