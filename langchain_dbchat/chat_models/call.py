@@ -20,9 +20,8 @@ from langchain_dbchat.connection.marks import COMPLETION_LIMIT, QUERY, call_sett
 from langchain_dbchat.connection.requests import address_request, family_for
 from langchain_dbchat.connection.session import endpoint_name
 from langchain_dbchat.dialects import dialect_named
-from langchain_dbchat.dialects.dialect import ChatRequest, Target
+from langchain_dbchat.dialects.dialect import ROLES, ChatRequest, Target
 from langchain_dbchat.dialects.shared.merging import merge_deep
-from langchain_dbchat.dialects.shared.refusals import ROLES, refused_field
 from langchain_dbchat.errors.user_warnings import warn
 
 if TYPE_CHECKING:
@@ -128,6 +127,8 @@ class PreparedCall:
             such a field, or if the endpoint refuses both ways.
         """
         del request
+        from langchain_dbchat.dialects.shared.refusals import refused_field  # noqa: PLC0415  # where a refusal came
+
         fields = self.dialect.refusable
         refused = refused_field(error.detail or error.message, self.encoded.body, fields)
         if refused is None or (self.strict and refused not in fields.renamed):

@@ -24,6 +24,10 @@ StructuredMethod = Literal["function_calling", "json_schema", "json_mode"]
 """How a structured answer is requested: as a tool, as a schema that the endpoint enforces, or as any JSON."""
 
 
+ROLES = "roles"
+"""The lesson that roles must alternate. It is not the name of a field, and no message is dropped because of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """The called model.

@@ -17,6 +17,11 @@ from __future__ import annotations
 
 import base64
 import re
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["MASK", "is_word", "scrub"]
 
@@ -24,7 +29,7 @@ MASK = "***"
 
 # No letter or digit stands before a token, except those of an escape: a text may be JSON (\n, \u003c) or a URL (%3D).
 _EDGE = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4})|(?<=\\x[0-9A-Fa-f]{2})|(?<=%[0-9A-Fa-f]{2}))"
-_ISSUED = re.compile(
+_ISSUED = (
     rf"(?=[dgshxA]){_EDGE}(?:"
     # Databricks: personal access tokens (dapi + 32 hex digits, sometimes -N), and OAuth client secrets (dose...).
     r"(?:dapi|dkea|dsapi)(?:[\w-]{8,}|[\w-]*\d[\w-]*)"
@@ -38,32 +43,36 @@ _ISSUED = re.compile(
     # JSON Web Tokens: OAuth access tokens of Databricks and of the clouds.
     r"|eyJ[\w-]{8,}(?:\.[\w-]*)*"
 )
-_USER_IN_URL = re.compile(r"(://)[^/\s:@\"']{0,200}:[^/\s\"'<>]{1,200}@")
-_HEADER = re.compile(
-    r"(?i)(\bauthorization[\"'\\]{0,4}\s{0,4}[:=]\s{0,4}[\"'\\]{0,4}(?:bearer|basic|token)\s+)([^\s\"'\\,;}{]+)"
-)
-_BEARER = re.compile(r"(?i)(\bbearer\s+)([\w.~+/=-]{5,})")
-_BASIC = re.compile(r"(?i)(\bbasic\s+)([A-Za-z0-9+/=]{8,})")
-_PROVIDED = re.compile(r"(?i)(\b(?:key|token|secret|password|credential)s? provided:\s{1,4}[\"'`]?)([^\s\"'`,;}{]{6,})")
+_USER_IN_URL = r"(://)[^/\s:@\"']{0,200}:[^/\s\"'<>]{1,200}@"
+_HEADER = r"(?i)(\bauthorization[\"'\\]{0,4}\s{0,4}[:=]\s{0,4}[\"'\\]{0,4}(?:bearer|basic|token)\s+)([^\s\"'\\,;}{]+)"
+_BEARER = r"(?i)(\bbearer\s+)([\w.~+/=-]{5,})"
+_BASIC = r"(?i)(\bbasic\s+)([A-Za-z0-9+/=]{8,})"
+_PROVIDED = r"(?i)(\b(?:key|token|secret|password|credential)s? provided:\s{1,4}[\"'`]?)([^\s\"'`,;}{]{6,})"
 _NAME = (
     r"(?:access_token|refresh_token|id_token|client[_-]?secret|secret[_-]?access[_-]?key|api[_-]?key|password|passwd)"
 )
 # Named in JSON (also escaped within a JSON string), in Python's repr, in forms, in query strings and in headers.
-_QUOTED = re.compile(rf"(?i)({_NAME}\\?[\"']?\s{{0,4}}[:=]\s{{0,4}}(\\?[\"']))((?:(?!\2)[^\n]){{3,2000}}?)(?=\2)")
-_PLAIN = re.compile(rf"(?i)({_NAME}\\?[\"']?\s{{0,4}}[:=]\s{{0,4}})([^\s\"'\\&,;}}{{]{{3,}})")
-_FORM = re.compile(r"(?i)((?<![\w-])(?:token|sig|signature)=)([^\s\"'\\&,;}{]{6,})")
+_QUOTED = rf"(?i)({_NAME}\\?[\"']?\s{{0,4}}[:=]\s{{0,4}}(\\?[\"']))((?:(?!\2)[^\n]){{3,2000}}?)(?=\2)"
+_PLAIN = rf"(?i)({_NAME}\\?[\"']?\s{{0,4}}[:=]\s{{0,4}})([^\s\"'\\&,;}}{{]{{3,}})"
+_FORM = r"(?i)((?<![\w-])(?:token|sig|signature)=)([^\s\"'\\&,;}{]{6,})"
 
-_WORD = re.compile(
+_WORD = (
     r"[A-Za-z]?[a-z]+(?:[-/_'][A-Za-z]?[a-z]+){0,4}[.,:;!?)]*|[A-Z]{2,12}[.,:;!?)]*|O?Auth(?:[ -]?[12](?:\.0)?)?[.,]?"
 )
-_PLACEHOLDER = re.compile(r"(?i)your[_-]|<[a-z]|\$\{?[a-z]|\*+$")
-_SENTENCE = re.compile(r"\s+[(\"'`<\[]?[a-z]{2,}\b|\s+[(\"'`<\[]?[A-Z]{2,}\b|\s+[A-Z][a-z]+\b")
-_LONGEST_WORD = 24  # letters; a longer value is probably a key
-_JUDGEMENTS = re.compile(
+_PLACEHOLDER = r"(?i)your[_-]|<[a-z]|\$\{?[a-z]|\*+$"
+_SENTENCE = r"\s+[(\"'`<\[]?[a-z]{2,}\b|\s+[(\"'`<\[]?[A-Z]{2,}\b|\s+[A-Z][a-z]+\b"
+_LONGEST_WORD = 24  # letters; what is longer without a digit is rather a key
+_JUDGEMENTS = (
     r"(?i)(?:invalid|missing|required|expired|incorrect|wrong|unknown|empty|none|null|nil|true|false|undefined|unset"
     r"|malformed|revoked|rejected|denied|disabled|unauthori[sz]ed|forbidden|unsupported|mismatch|bad|absent|deprecated"
     r"|optional|redacted|hidden|masked|omitted|string|str|bytes|secret)[.,:;!?)]*"
 )
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    """Compile a pattern when a text first needs it; the address of a first call needs none."""
+    return re.compile(text)
 
 
 def scrub(text: str) -> str:
@@ -75,20 +84,17 @@ def scrub(text: str) -> str:
     Returns:
         The same text with ``***`` where a secret stood.
     """
-    text = _ISSUED.sub(MASK, text)
-    text = _USER_IN_URL.sub(rf"\1{MASK}@", text)
-    text = _HEADER.sub(_mask_header, text)
-    text = _BEARER.sub(_mask_unless_a_word, text)
-    text = _BASIC.sub(_mask_basic, text)
-    text = _PROVIDED.sub(_mask_if_mixed, text)
-    text = _QUOTED.sub(_mask_quoted, text)
-    text = _PLAIN.sub(_mask_named, text)
-    return _FORM.sub(_mask_if_mixed, text)
+    # A pattern without regard to case takes U+017F for an "s", so marks decide about ASCII texts only.
+    lowered = text.lower() if text.isascii() else None
+    for marks, pattern, replacement in _steps():
+        if lowered is None or any(mark in lowered for mark in marks):
+            text = _pattern(pattern).sub(replacement, text)
+    return text
 
 
 def _mask_header(match: re.Match[str]) -> str:
     """Mask the value of an Authorization header, unless the text is a sentence about the header."""
-    prose = is_word(match[2]) and (_is_in_sentence(match) or _PLACEHOLDER.match(match[2]))
+    prose = is_word(match[2]) and (_is_in_sentence(match) or _pattern(_PLACEHOLDER).match(match[2]))
     return _keep(match) if prose else f"{match[1]}{MASK}"
 
 
@@ -132,12 +138,45 @@ def _mask_named(match: re.Match[str]) -> str:
     return _keep(match) if prose or _judges(value) else f"{match[1]}{MASK}"
 
 
+class _Step(NamedTuple):
+    """One kind of secret.
+
+    Attributes:
+        marks: Of these, in lower case, at least one is in every ASCII text that the pattern matches.
+        pattern: The pattern.
+        replacement: What is written instead.
+    """
+
+    marks: tuple[str, ...]
+    pattern: str
+    replacement: str | Callable[[re.Match[str]], str]
+
+
+_ISSUERS = ("dapi", "dkea", "dsapi", "dose", "sk-", "gsk_", "xai-", "hf_", "aiza", "akia", "asia", "eyj")
+_NAMED = ("token", "secret", "key", "passw")
+
+
+@cache
+def _steps() -> tuple[_Step, ...]:
+    return (
+        _Step(_ISSUERS, _ISSUED, MASK),
+        _Step(("@",), _USER_IN_URL, rf"\1{MASK}@"),
+        _Step(("authorization",), _HEADER, _mask_header),
+        _Step(("bearer",), _BEARER, _mask_unless_a_word),
+        _Step(("basic",), _BASIC, _mask_basic),
+        _Step(("provided:",), _PROVIDED, _mask_if_mixed),
+        _Step(_NAMED, _QUOTED, _mask_quoted),
+        _Step(_NAMED, _PLAIN, _mask_named),
+        _Step(("=",), _FORM, _mask_if_mixed),
+    )
+
+
 def _keep(match: re.Match[str]) -> str:
     return match[0]
 
 
 def _judges(value: str) -> bool:
-    return _JUDGEMENTS.fullmatch(value) is not None
+    return _pattern(_JUDGEMENTS).fullmatch(value) is not None
 
 
 def is_word(value: str) -> bool:
@@ -146,8 +185,8 @@ def is_word(value: str) -> bool:
     Args:
         value: The value, without spaces.
     """
-    return len(value) <= _LONGEST_WORD and bool(_WORD.fullmatch(value) or _PLACEHOLDER.match(value))
+    return len(value) <= _LONGEST_WORD and bool(_pattern(_WORD).fullmatch(value) or _pattern(_PLACEHOLDER).match(value))
 
 
 def _is_in_sentence(match: re.Match[str]) -> bool:
-    return _SENTENCE.match(match.string, match.end()) is not None
+    return _pattern(_SENTENCE).match(match.string, match.end()) is not None

@@ -16,11 +16,9 @@ from langchain_dbchat.dialects.chat_completions.messages import encode_conversat
 from langchain_dbchat.dialects.chat_completions.quirks import quirks_of, taught
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
 from langchain_dbchat.dialects.chat_completions.thinking import encode_thinking, is_switched_off, is_thinking
-from langchain_dbchat.dialects.dialect import ChatRequest, EncodedRequest, StructuredMethod, Target
-from langchain_dbchat.dialects.shared.merging import merge_deep
+from langchain_dbchat.dialects.dialect import ROLES, ChatRequest, EncodedRequest, StructuredMethod, Target
+from langchain_dbchat.dialects.shared.merging import merge_deep, without_nested
 from langchain_dbchat.dialects.shared.names import fit_body
-from langchain_dbchat.dialects.shared.refusals import ROLES, without_nested
-from langchain_dbchat.dialects.shared.schemas import fit_answer
 from langchain_dbchat.dialects.shared.sent import SentTools
 from langchain_dbchat.dialects.shared.tools import convert_tool_choice, encode_format, encode_tools
 
@@ -239,6 +237,8 @@ def fit_format(given: Any, target: Target, *, tools: bool, drops_nulls: bool) ->
             f"{target.model!r} takes either tools or a response format, not both in one request. "
             "Use with_structured_output(schema, method='function_calling', tools=[...]), or ToolStrategy in an agent."
         )
+    from langchain_dbchat.dialects.shared.schemas import fit_answer  # noqa: PLC0415  # most calls have no schema
+
     named = encoded.get("json_schema")
     if isinstance(named, dict) and isinstance(named.get("schema"), Mapping):
         named["schema"], strict = fit_answer(

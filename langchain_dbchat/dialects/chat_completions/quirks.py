@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from langchain_dbchat.dialects.shared.refusals import ROLES
+from langchain_dbchat.dialects.dialect import ROLES
 
 if TYPE_CHECKING:
     from langchain_dbchat.dialects.dialect import Target

@@ -24,7 +24,6 @@ from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_core.utils.json import parse_partial_json
 
 from langchain_dbchat.dialects.shared.names import is_whole
-from langchain_dbchat.dialects.shared.schemas import drop_nulls
 from langchain_dbchat.dialects.shared.tools import UNNAMED, parse_arguments
 
 if TYPE_CHECKING:
@@ -223,7 +222,11 @@ class Calls:
         if error is None and not arguments and cut:
             error = "The answer was cut off before the arguments."
         parameters = self._closed.get(self._name_of(state)) if self._closed and error is None else None
-        return (arguments if parameters is None else drop_nulls(arguments, parameters)), error
+        if parameters is None:
+            return arguments, error
+        from langchain_dbchat.dialects.shared.schemas import drop_nulls  # noqa: PLC0415  # loaded since the request
+
+        return drop_nulls(arguments, parameters), error
 
     def _rest(self, state: _State, *, cut: bool) -> str:
         """Return the text of a call's arguments that was not passed on yet."""

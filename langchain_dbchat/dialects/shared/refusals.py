@@ -18,11 +18,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.dialects.dialect import ROLES
+from langchain_dbchat.dialects.shared.merging import without_nested
+
 if TYPE_CHECKING:
     from langchain_dbchat.dialects.dialect import RefusableFields
-
-ROLES = "roles"
-"""The lesson that roles must alternate. It is not the name of a field, and no message is dropped because of it."""
 
 _REFUSAL = re.compile(
     r"extra inputs are not permitted"
@@ -237,43 +237,3 @@ def _has_name(text: str, key: str, quoted: _Quoted) -> bool:
     """Return whether a text names a field outside of quotes from the request."""
     found = re.finditer(rf"(?<![a-z_]){re.escape(key)}(?![a-z_])(?!\.\w)", text)
     return any(not quoted.is_quoted(*match.span()) for match in found)
-
-
-def without_nested(body: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return the fields of a request without an optional key in its tools, parts or messages.
-
-    Args:
-        body: Fields of a request; not changed.
-        key: The key.
-
-    Returns:
-        New fields.
-    """
-    cleaned = dict(body)
-    if key == "name":
-        if "messages" in body:
-            cleaned["messages"] = [_drop(message, "name") for message in body["messages"]]
-        return cleaned
-    if "tools" in body:
-        cleaned["tools"] = _drop_everywhere(body["tools"], key)
-    if key == "cache_control" and "messages" in body:
-        cleaned["messages"] = _drop_everywhere(body["messages"], key)
-    return cleaned
-
-
-def _drop(value: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return {name: inner for name, inner in value.items() if name != key}
-
-
-def _drop_everywhere(value: Any, key: str) -> Any:
-    if isinstance(value, list):
-        return [_drop_everywhere(item, key) for item in value]
-    if isinstance(value, Mapping):
-        # A property of a tool's schema may have the same name, such as a parameter called "strict".
-        plain = {"properties", "arguments", "text"}
-        return {
-            name: inner if name in plain else _drop_everywhere(inner, key)
-            for name, inner in value.items()
-            if name != key
-        }
-    return value

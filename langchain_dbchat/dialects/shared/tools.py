@@ -11,9 +11,6 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic_core import from_json
 
 from langchain_dbchat.dialects.shared.json_text import clean_text
-from langchain_dbchat.dialects.shared.schemas import fit_parameters
-from langchain_dbchat.dialects.shared.schemas.parts import ANNOTATIONS
-from langchain_dbchat.dialects.shared.schemas.recursive import recursive_function, recursive_parameters
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -38,6 +35,8 @@ def convert_tool(tool: Mapping[str, Any] | type | Callable[..., Any] | BaseTool,
     Returns:
         The tool, with `cache_control` kept where the caller set it.
     """
+    from langchain_dbchat.dialects.shared.schemas.recursive import recursive_function  # noqa: PLC0415  # only with tools
+
     # Strict schemas are closed for the family that is called, not here: elsewhere the open schema is sent.
     own = recursive_function(tool)
     plain = dict(tool) if isinstance(tool, Mapping) else tool  # langchain-core looks for a dict
@@ -55,6 +54,9 @@ def convert_tool(tool: Mapping[str, Any] | type | Callable[..., Any] | BaseTool,
 
 def _completed(function: Mapping[str, Any], tool: Any, strict: bool | None) -> dict[str, Any]:
     """Add what langchain-core loses: schemas that hold themselves, and a JSON schema's root without properties."""
+    from langchain_dbchat.dialects.shared.schemas.parts import ANNOTATIONS  # noqa: PLC0415  # as above
+    from langchain_dbchat.dialects.shared.schemas.recursive import recursive_parameters  # noqa: PLC0415  # as above
+
     whole = dict(function)
     if isinstance(tool, Mapping):
         rest = {key: value for key, value in tool.items() if key not in {"title", "description"}}
@@ -131,6 +133,8 @@ def encode_tools(
         TypeError: If a tool was not converted.
         ValueError: If the parameters of a tool cannot be fitted.
     """
+    from langchain_dbchat.dialects.shared.schemas import fit_parameters  # noqa: PLC0415  # only with tools
+
     encoded = []
     for tool in tools:
         if not isinstance(tool, Mapping):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from pydantic_core import to_json
 
 from langchain_dbchat.errors import DatabricksError
 from langchain_dbchat.errors.answers import error_from_event, error_from_response, malformed_response
 from langchain_dbchat.errors.redaction import scrub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PAT = "dapi" + "0123456789abcdef" * 2
 JWT = "eyJraWQiOiJhYmMifQ.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl_-x"
@@ -116,6 +121,13 @@ def test_secrets_do_not(text: str, secret: str) -> None:
     assert secret not in clean
     assert "***" in clean
     assert scrub(clean) == clean
+
+
+@pytest.mark.parametrize("text", [*WORDS, *(f"{text}" for text, _ in SECRETS), PAT, JWT, "AKIA0123456789ABCDEF"])
+@pytest.mark.parametrize("case", [str, str.upper, str.title])
+def test_a_step_that_is_skipped_would_have_changed_nothing(text: str, case: Callable[[str], str]) -> None:
+    beyond_ascii = " \u00e9"  # with it, no step is skipped
+    assert scrub(case(text) + beyond_ascii) == scrub(case(text)) + beyond_ascii
 
 
 @pytest.mark.parametrize("word", ["Incorrect", "invalid", "required", "Field", "must", "not", "the", "expired"])

@@ -9,12 +9,16 @@ Rule 4  ``strict: true`` stands beside a closed schema and nowhere else (`closed
         are dropped from the answer (`nulls`).
 Rule 5  References are pointers into the schema (`references`).
 Rule 6  What cannot be sent raises before the request, naming the tool and the property.
+Rule 7  The parameters of a tool are fitted once for each family. The key is what the schema says at that moment, so a
+        schema that was changed is fitted anew, and every call gets a copy of its own.
 """
 
 from __future__ import annotations
 
+import marshal
 import re
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.shared.schemas.closed import close
@@ -29,6 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from langchain_dbchat.models.families import Family
+
+_FORMAT = 2
+"""The version of `marshal` that writes equal values as equal bytes; later ones write which objects are the same one."""
 
 __all__ = ["drop_nulls", "fit_answer", "fit_parameters", "fit_schema"]
 
@@ -70,12 +77,29 @@ def fit_parameters(
     Raises:
         ValueError: If the parameters cannot be fitted.
     """
+    schema: Any = parameters or {}
     with _Naming(f"The tool {tool!r}"):
-        whole = _settled(parameters or {}, family, of_tool=True)
-        added_nulls = False
-        if strict:
-            whole, added_nulls = _closed(whole)
-        return _for_family(whole, family, model), added_nulls
+        try:
+            fitted, added_nulls = _fit_once(marshal.dumps(schema, _FORMAT), family, strict)
+        except (
+            ValueError
+        ):  # it holds more than plain dicts, lists and JSON values, or cannot be sent: that names the model
+            return _fit_parameters(schema, family, model, strict=strict)
+        return marshal.loads(fitted), added_nulls  # noqa: S302  # the bytes are our own
+
+
+@lru_cache(maxsize=512)
+def _fit_once(packed: bytes, family: Family, strict: bool) -> tuple[bytes, bool]:
+    fitted, added_nulls = _fit_parameters(marshal.loads(packed), family, "", strict=strict)  # noqa: S302  # as above
+    return marshal.dumps(fitted, _FORMAT), added_nulls
+
+
+def _fit_parameters(schema: Mapping[str, Any], family: Family, model: str, *, strict: bool) -> tuple[Schema, bool]:
+    whole = _settled(schema, family, of_tool=True)
+    added_nulls = False
+    if strict:
+        whole, added_nulls = _closed(whole)
+    return _for_family(whole, family, model), added_nulls
 
 
 def fit_answer(  # noqa: PLR0913  # each is a fact of its own

@@ -1,0 +1,153 @@
+"""Parameters are fitted once for each family, and what a call gets is its own. Work is counted, not timed."""
+
+from __future__ import annotations
+
+import copy
+import enum
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from langchain_dbchat.dialects.shared import schemas
+from langchain_dbchat.dialects.shared.sent import SentTools
+from langchain_dbchat.dialects.shared.tools import encode_tools
+from langchain_dbchat.models.families import FAMILIES, Family
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+FITTERS = {str(path) for path in Path(schemas.__file__).parent.glob("*.py") if path.name != "__init__.py"}
+NAMES = sorted(FAMILIES)
+
+
+def tools(count: int, mark: str) -> list[dict[str, Any]]:
+    """Make tools that no other test has; the last property may hold nulls once it is closed."""
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": f"tool_{number}",
+                "description": mark,
+                "parameters": {
+                    "$ref": "#/$defs/Root",
+                    "$defs": {
+                        "Root": {
+                            "type": "object",
+                            "properties": {
+                                "city": {"type": "string", "description": f"{mark} {number}"},
+                                "days": {"type": ["integer", "null"], "exclusiveMinimum": 0},
+                                "tags": {"type": "array", "items": {"type": "string"}},
+                            },
+                            "required": ["city"],
+                        }
+                    },
+                },
+            },
+        }
+        for number in range(count)
+    ]
+
+
+def encode(bound: list[dict[str, Any]], family: Family) -> tuple[list[dict[str, Any]], int]:
+    """Encode tools, and count the calls of functions that fit schemas."""
+    calls = 0
+
+    def count(frame: FrameType, event: str, arg: object) -> None:
+        del arg
+        nonlocal calls
+        calls += event == "call" and frame.f_code.co_filename in FITTERS
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        encoded = encode_tools(bound, family)
+    finally:
+        sys.setprofile(before)
+    return encoded, calls
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_tools_are_fitted_once(name: str) -> None:
+    family = FAMILIES[name]
+    first, work = encode(tools(30, f"once {name}"), family)
+    again, more = encode(tools(30, f"once {name}"), family)  # equal tools, other objects
+    assert work >= 30
+    assert more == 0
+    assert again == first
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_schema_that_was_changed_is_fitted_anew(name: str) -> None:
+    bound = tools(2, f"changed {name}")
+    family = FAMILIES[name]
+    encode(bound, family)
+    bound[1]["function"]["parameters"]["$defs"]["Root"]["properties"]["city"]["type"] = "integer"
+    encoded, work = encode(bound, family)
+    assert work
+    kinds = [tool["function"]["parameters"]["properties"]["city"]["type"] for tool in encoded]
+    assert [str(kind).lower() for kind in kinds] == ["string", "integer"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_shared_with_the_caller_or_the_next_call(name: str) -> None:
+    bound = tools(1, f"own {name}")
+    unchanged = copy.deepcopy(bound)
+    first, _ = encode(bound, FAMILIES[name])
+    expected = copy.deepcopy(first)
+    first[0]["function"]["parameters"]["properties"].clear()
+    assert encode(bound, FAMILIES[name])[0] == expected
+    assert bound == unchanged
+    # Whoever changes the schema later changes no fitted one.
+    bound[0]["function"]["parameters"]["$defs"]["Root"]["properties"]["city"]["type"] = "integer"
+    assert encode(unchanged, FAMILIES[name])[0] == expected
+
+
+def test_another_family_and_a_strict_tool_are_other_schemas() -> None:
+    bound = tools(1, "families")
+    gpt, gemini = FAMILIES["gpt-5"], FAMILIES["gemini-2-5-flash"]
+    plain = encode(bound, gpt)[0][0]["function"]["parameters"]
+    assert encode(bound, gemini)[1], "what was fitted for one family was given to another"
+    bound[0]["function"]["strict"] = True
+    for _ in range(2):
+        sent = SentTools()
+        closed = encode_tools(bound, gpt, sent)[0]["function"]["parameters"]
+        assert closed["additionalProperties"] is False
+        assert sent.closed.keys() == {"tool_0"}, "the second time, too, the reader has to hear of the nulls"
+    assert plain.get("additionalProperties") is not False
+
+
+def test_a_schema_that_cannot_be_sent_raises_each_time_and_names_who() -> None:
+    bound = [{"type": "function", "function": {"name": "t", "parameters": {"type": "array"}}}]
+    for _ in range(2):
+        with pytest.raises(ValueError, match="The tool 't' cannot be sent"):
+            encode_tools(bound, FAMILIES["claude"])
+    named = {"type": "object", "properties": {"not valid!": {"type": "string"}}}
+    bound = [{"type": "function", "function": {"name": "t", "parameters": named}}]
+    for model in ("first-endpoint", "second-endpoint"):
+        with pytest.raises(ValueError, match=model):
+            encode_tools(bound, FAMILIES["claude"], model=model)
+
+
+def test_values_that_json_does_not_tell_apart_are_not_taken_for_each_other() -> None:
+    class Colour(str, enum.Enum):
+        RED = "red"
+
+    kinds = ([1], [True], [1.0], [Colour.RED], ["red"])
+    fitted = [
+        encode_tools(
+            [
+                {
+                    "type": "function",
+                    "function": {
+                        "name": "t",
+                        "parameters": {"type": "object", "properties": {"x": {"enum": kind, "title": "told apart"}}},
+                    },
+                }
+            ],
+            FAMILIES["generic"],
+        )[0]["function"]["parameters"]["properties"]["x"]["enum"]
+        for kind in kinds
+    ]
+    assert [[type(value) for value in values] for values in fitted] == [[type(kind[0])] for kind in kinds]
