@@ -26,6 +26,7 @@ from langchain_dbchat.auth.leased import LeasedToken
 from langchain_dbchat.auth.profiles import read_profiles
 from langchain_dbchat.auth.tokens import Grant, TokenCell, TokenCells
 from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.transport.user_clients import UserClients
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,11 +59,13 @@ class ConnectServer:
         url: Its address (`CONNECT_SERVER`).
         api_key: The content's API key (`CONNECT_API_KEY`).
         audience: The OAuth integration to use, if the content has several.
+        clients: The clients that ask for the token.
     """
 
     url: str
     api_key: Secret = field(repr=False)
     audience: str | None = None
+    clients: UserClients = field(default=UserClients(), repr=False, compare=False)
 
     def exchange(self, subject: str, kind: str, step: str) -> TokenRequest:
         """The request that exchanges a session token for an access token.
@@ -92,6 +95,7 @@ class ConnectServer:
             purpose="Posit Connect's exchange of the session token",
             step=step,
             advice=_ADVICE,
+            clients=self.clients,
         )
 
     def key(self, subject: str, kind: str) -> tuple[str, ...]:

@@ -92,7 +92,7 @@ def _service_principal(search: Search, name: str, label: str) -> Credentials | s
     if origin is None:
         return f"{label} names no host that issues tokens"
     found = Secret(SecretStr(secret), file=(search.config_file.path, name, "client_secret"))
-    return ClientCredentials(origin, client_id, found, label)
+    return ClientCredentials(origin, client_id, found, label, search.settings.clients)
 
 
 def _command_line(search: Search, name: str, label: str, kind: str) -> Credentials | str:

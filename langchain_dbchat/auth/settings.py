@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from langchain_dbchat.auth.credentials import TokenCallable
 from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.transport.user_clients import UserClients
 
 if TYPE_CHECKING:
     from langchain_dbchat.transport.signing import Credentials
@@ -58,6 +59,7 @@ class AuthSettings:
         audience: The Posit Connect OAuth integration to use, if the content has several.
         workspace_id: The workspace's id on a host that fronts several.
         allow_http: Permit `http://` to a host that is not this machine.
+        clients: The HTTP clients that the user gave, which send token requests too.
     """
 
     host: str | None = None
@@ -75,6 +77,7 @@ class AuthSettings:
     audience: str | None = None
     workspace_id: str | None = None
     allow_http: bool = False
+    clients: UserClients = field(default=UserClients(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Wrap secrets and refuse what was given but is empty.

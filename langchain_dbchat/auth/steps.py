@@ -19,12 +19,12 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from langchain_dbchat._loopback import is_loopback
 from langchain_dbchat.auth.credentials import CallableToken, StaticToken
 from langchain_dbchat.auth.search import WORKBENCH_SECTION, Search
 from langchain_dbchat.auth.secret import Secret
 from langchain_dbchat.auth.settings import ON_BEHALF, as_secret
 from langchain_dbchat.errors import ConfigurationError
-from langchain_dbchat.routing.address import is_loopback
 from langchain_dbchat.transport.signing import Credentials
 
 if TYPE_CHECKING:
@@ -154,7 +154,8 @@ def _client_argument(search: Search) -> Attempt:
         raise ConfigurationError(f"{given} was given without {missing}; OAuth machine-to-machine needs both.")
     from langchain_dbchat.auth.m2m import ClientCredentials
 
-    return ClientCredentials(_login_origin(search), settings.client_id, Secret(as_secret(settings.client_secret)))
+    secret = Secret(as_secret(settings.client_secret))
+    return ClientCredentials(_login_origin(search), settings.client_id, secret, clients=settings.clients)
 
 
 def _sdk_argument(search: Search) -> Attempt:
@@ -205,7 +206,7 @@ def _env_client(search: Search) -> Attempt:
 
     name = "DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET"
     found = Secret(SecretStr(secret), variable="DATABRICKS_CLIENT_SECRET")
-    return ClientCredentials(_login_origin(search), client_id, found, name)
+    return ClientCredentials(_login_origin(search), client_id, found, name, search.settings.clients)
 
 
 def _workbench(search: Search) -> Attempt:
@@ -318,7 +319,10 @@ def _connect_server(search: Search) -> ConnectServer | str:
         return "CONNECT_SERVER is http:// and would see the session unencrypted; pass allow_http=True to permit it"
     from langchain_dbchat.auth.posit import ConnectServer
 
-    return ConnectServer(url, Secret(SecretStr(key), variable="CONNECT_API_KEY"), search.settings.audience)
+    settings = search.settings
+    return ConnectServer(
+        url, Secret(SecretStr(key), variable="CONNECT_API_KEY"), settings.audience, clients=settings.clients
+    )
 
 
 def _login_origin(search: Search) -> str:

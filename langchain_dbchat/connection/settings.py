@@ -211,6 +211,7 @@ class DatabricksConnection(BaseModel):
 
     def _auth_settings(self) -> AuthSettings:
         from langchain_dbchat.auth.settings import AuthSettings  # noqa: PLC0415  # where a model is made, not imported
+        from langchain_dbchat.transport.user_clients import UserClients  # noqa: PLC0415  # the same
 
         client = self.workspace_client
         is_config = client is not None and not hasattr(client, "config")
@@ -230,6 +231,7 @@ class DatabricksConnection(BaseModel):
             audience=self.audience,
             workspace_id=self.workspace_id,
             allow_http=self.allow_http,
+            clients=UserClients(self.http_client, self.http_async_client),
         )
 
     def __copy__(self) -> Self:

@@ -154,9 +154,10 @@ class Attempt:
         extensions["pace"] = self._pace
         method = self._request.method
         try:
+            parsed = _url(url)
             if ours:
                 # By hand, because build_request merges headers, cookies and parameters that our clients do not have.
-                built = httpx.Request(method, _url(url), headers=headers, content=body, extensions=extensions)
+                built = httpx.Request(method, parsed, headers=headers, content=body, extensions=extensions)
             else:
                 built = client.build_request(method, url, headers=headers, content=body, extensions=extensions)
         except httpx.InvalidURL as error:
@@ -259,7 +260,7 @@ class Attempt:
             from langchain_dbchat.errors.answers import malformed_response  # noqa: PLC0415  # where something went wrong
 
             self._error = malformed_response(
-                too_large(self._limit),
+                too_large(self._limit, self._request.purpose),
                 status=self._head.status_code,
                 headers=self._answer,
                 endpoint=self._request.endpoint,
@@ -307,7 +308,8 @@ class Attempt:
         if self._hide is None:
             sent = self._built  # the headers of a user's client and its authentication stand in what was built
             headers = self._headers if sent is None else {**self._headers, **sent.headers}
-            self._hide = hider(headers, self._request.url if sent is None else str(sent.url))
+            form = None if self._request.purpose is None else self._request.purpose.form
+            self._hide = hider(headers, self._request.url if sent is None else str(sent.url), form)
         return self._hide(text)
 
     def failed(self, error: Exception) -> Reply | Failure:
@@ -329,7 +331,12 @@ class Attempt:
 @lru_cache(maxsize=128)
 def _url(text: str) -> httpx.URL:
     """Parse a URL once: an endpoint is called again and again, and parsing takes as long as writing the rest."""
-    return httpx.URL(text)
+    try:
+        url = httpx.URL(text)
+        _ = url.host  # reads a name in another alphabet, which may not be one
+    except UnicodeError as error:
+        raise httpx.InvalidURL(str(error)) from None
+    return url
 
 
 def _plain(headers: httpx.Headers) -> dict[str, str]:

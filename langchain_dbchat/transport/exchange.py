@@ -42,7 +42,7 @@ from langchain_dbchat.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-__all__ = ["Failure", "Pause", "Reply", "Request", "RetryPolicy", "Send", "Unsent", "exchange"]
+__all__ = ["Failure", "Pause", "Purpose", "Reply", "Request", "RetryPolicy", "Send", "Unsent", "exchange"]
 
 LESSONS = 4
 """How many refusals of one call may be answered with another request."""
@@ -53,6 +53,23 @@ _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _UNKNOWN_CALLER = frozenset({401, 403})
 _REFUSED = frozenset({400, 422})
 _PAGE_STARTS = (b"<!doctype html", b"<html")
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a request is for that is not a call of an endpoint, such as a request for a token.
+
+    Attributes:
+        name: What errors call it, such as "OAuth M2M token request".
+        advice: What to do if it was not answered.
+        error_of: Reads an answer; returns None if it is what was asked for.
+        form: The fields of the form in the body. Those with a secret's name are masked in errors.
+    """
+
+    name: str
+    advice: str
+    error_of: Callable[[Reply], DatabricksError | None]
+    form: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Request(NamedTuple):
@@ -66,6 +83,7 @@ class Request(NamedTuple):
         host: The host, for errors.
         streaming: Whether an event stream is asked for.
         method: The HTTP method; a GET has an empty body.
+        purpose: What it is for; None for a call of an endpoint.
     """
 
     url: str
@@ -75,6 +93,7 @@ class Request(NamedTuple):
     host: str
     streaming: bool = False
     method: str = "POST"
+    purpose: Purpose | None = None
 
     @property
     def authorization(self) -> str | None:
@@ -322,6 +341,8 @@ def _error_of(outcome: Reply | Failure | Unsent | None, request: Request, auth: 
         return outcome.error
     if not isinstance(outcome, Reply):
         raise TypeError("a Send is answered with a Reply or a Failure")
+    if request.purpose is not None:
+        return request.purpose.error_of(outcome)
     if 200 <= outcome.status < 300 and not _is_page(outcome):  # noqa: PLR2004 - the range of statuses that mean yes
         return None
     from langchain_dbchat.errors.answers import error_from_response  # noqa: PLC0415  # where something went wrong

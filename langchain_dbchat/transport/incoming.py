@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from langchain_dbchat.transport.exchange import Request
+    from langchain_dbchat.transport.exchange import Purpose, Request
     from langchain_dbchat.transport.pace import Pace
     from langchain_dbchat.transport.unpacking import Unpacker
 
@@ -45,12 +45,15 @@ _BREAKS: tuple[type[Exception], ...] = (
 )
 
 
-def too_large(limit: float) -> str:
-    """Say what is wrong with an answer that is too large.
+def too_large(limit: float, purpose: Purpose | None = None) -> str:
+    """Describe an answer that is too large.
 
     Args:
         limit: The bound in bytes.
+        purpose: What the request was for; None for a call of an endpoint, whose bound the user can change.
     """
+    if purpose is not None:
+        return f"{purpose.name}: the answer is larger than {limit:.0f} bytes, decompressed"
     return (
         f"The answer is larger than {limit:.0f} bytes, decompressed (max_response_bytes). If that is no mistake of the "
         "server, raise max_response_bytes"

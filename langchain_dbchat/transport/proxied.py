@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import httpx
 
-from langchain_dbchat.routing.address import is_loopback
+from langchain_dbchat._loopback import is_loopback
 from langchain_dbchat.transport.proxies import proxy_error, proxy_patterns, show_address, variable_of
 
 if TYPE_CHECKING:

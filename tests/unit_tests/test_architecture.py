@@ -31,15 +31,16 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "connection": ({"auth", "errors", "models", "routing", "transport"}, {"pydantic", "pydantic_core"}),
     "auth": (
-        {"_version", "errors", "routing", "transport"},
-        {"databricks", "httpx", "pydantic", "pydantic_core"},
+        {"_loopback", "_version", "errors", "routing", "transport"},
+        {"databricks", "pydantic", "pydantic_core"},
     ),
     "dialects": ({"errors", "models"}, {"langchain_core", "pydantic", "pydantic_core"}),
-    "transport": ({"_version", "errors", "routing"}, {"h11", "httpx", "pydantic_core"}),
-    "routing": ({"errors"}, {"httpx"}),
+    "transport": ({"_loopback", "_version", "errors"}, {"h11", "httpx", "pydantic_core"}),
+    "routing": ({"_loopback", "errors"}, set()),
     "models": (set(), {"langchain_core"}),
     "errors": (set(), {"langchain_core", "pydantic_core"}),
     "local": (set(), {"httpx", "pydantic_core", "starlette", "uvicorn"}),
+    "_loopback": (set(), set()),
     "_version": (set(), set()),
 }
 
@@ -69,6 +70,12 @@ def test_a_dialect_imports_no_other_dialect() -> None:
             if name.startswith(f"{OURS}.dialects."):
                 other = name.split(".")[2]
                 assert other in {own, "shared", "dialect"}, f"{path.relative_to(ROOT)} must not import {name}"
+
+
+def test_httpx_is_imported_in_transport_alone() -> None:
+    users = [path for path in _files() if any(name.partition(".")[0] == "httpx" for name in _imports(_tree(path)))]
+    # The embedded workspace is a client of the model server that stands behind it.
+    assert {str(path.relative_to(ROOT)) for path in users if _room(path) != "transport"} == {"local/backend.py"}
 
 
 def test_the_sdk_is_imported_in_one_place_and_only_inside_functions() -> None:

@@ -325,7 +325,7 @@ def connect(
             raise
     except TimeoutError as error:
         raise httpx.ConnectTimeout(str(error)) from error
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that DNS cannot hold
         raise httpx.ConnectError(str(error)) from error
     return Socket(made)
 
@@ -351,7 +351,7 @@ async def aconnect(
         return making.result()[1]
     except TimeoutError as error:
         raise httpx.ConnectTimeout(str(error)) from error
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that DNS cannot hold
         raise httpx.ConnectError(str(error)) from error
 
 

@@ -23,7 +23,7 @@ from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
 from kit.ways import Way, ainvoke, astream, four_ways
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.auth import token_requests
+from langchain_dbchat.auth import grants
 from langchain_dbchat.auth.grants import TokenRequest, afetch_grant, fetch_grant
 from langchain_dbchat.errors import (
     ConfigurationError,
@@ -334,8 +334,8 @@ def _token_request(url: str) -> TokenRequest:
 @pytest.mark.parametrize("way", ["sync", "async"])
 @pytest.mark.parametrize("drip", ["news before the head", "a head", "comments", "spaces", "a body without a length"])
 def test_a_token_answer_has_a_deadline(way: str, drip: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("langchain_dbchat.auth.grants.TIMEOUT", 0.4)
-    assert token_requests.LARGEST == 1024 * 1024
+    monkeypatch.setattr(grants, "TIMEOUT", 0.4)
+    assert grants.LARGEST == 1024 * 1024
     with RawServer(dripping(*DRIPS[drip])) as server:
         request = _token_request(server.url)
         began = time.monotonic()
