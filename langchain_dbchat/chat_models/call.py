@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.transport.channel import Channel
     from langchain_dbchat.transport.exchange import Reply, Request
-    from langchain_dbchat.transport.limiter import Gate
+    from langchain_dbchat.transport.limiter import EndpointLimiter
 
 REQUEST_ID = "x-request-id"
 
@@ -61,7 +61,7 @@ class Call(NamedTuple):
     coalesce: bool
     usage: bool
     amend: Callable[[DatabricksError, Request], Request | None]
-    gate: Gate | None
+    gate: EndpointLimiter | None
     sent: SentTools
 
     def read(self, reply: Reply) -> ChatResult:
@@ -218,10 +218,10 @@ def _extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str, Any]
     return extra
 
 
-def _gate(host: str, model: str) -> Gate:
-    from langchain_dbchat.transport.limiter import gate_of  # noqa: PLC0415  # loads asyncio: not with the package
+def _gate(host: str, model: str) -> EndpointLimiter:
+    from langchain_dbchat.transport.limiter import limiter_for  # noqa: PLC0415  # loads asyncio: not with the package
 
-    return gate_of(host, model)
+    return limiter_for(host, model)
 
 
 def _heed(

@@ -204,14 +204,14 @@ class Run:
             self._optional.add("instruction")
         if facts.row.is_nested and "dimensions" not in given:
             self._optional.add("dimensions")
-        from langchain_dbchat.transport.limiter import Lane, gate_of  # noqa: PLC0415  # loads with the transport
+        from langchain_dbchat.transport.limiter import LocalLimiter, limiter_for  # noqa: PLC0415  # loads with the transport
 
         self.plan = Plan(texts, self._rules(facts), rows)
         self.width = min(model.max_concurrency, len(texts))
         # A request that pauses before it is sent again leaves its place to one of these.
         self.ahead = self.width + _SPARE if self.width > 1 else 1
-        shared = gate_of(link.workspace.host, model.model) if model.adaptive_limit else None
-        self.gate = Lane(max(1, self.width), shared)
+        shared = limiter_for(link.workspace.host, model.model) if model.adaptive_limit else None
+        self.gate = LocalLimiter(max(1, self.width), shared)
         self._bar = _progress_bar(len(texts)) if model.show_progress and len(texts) > 1 else None
 
     def write(self, batch: Batch) -> Ask:

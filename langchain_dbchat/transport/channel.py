@@ -17,7 +17,7 @@ from langchain_dbchat.transport.attempt import Attempt
 from langchain_dbchat.transport.clients import async_client, sync_client
 from langchain_dbchat.transport.exchange import Failure, Pause, Reply, Request, RetryPolicy, Unsent, exchange
 from langchain_dbchat.transport.incoming import NETWORK_ERRORS, AsyncIncoming, Incoming
-from langchain_dbchat.transport.limiter import Turn
+from langchain_dbchat.transport.limiter import Slot
 from langchain_dbchat.transport.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.transport.exchange import Send
-    from langchain_dbchat.transport.limiter import Gate
+    from langchain_dbchat.transport.limiter import EndpointLimiter
     from langchain_dbchat.transport.signing import Credentials
 
     Amend = Callable[[DatabricksError, Request], Request | None]
@@ -53,10 +53,10 @@ class _Queue:
     batch has as much time for them as the first.
     """
 
-    __slots__ = ("_began", "_clock", "_waited", "gate")
+    __slots__ = ("_began", "_clock", "_waited", "limiter")
 
-    def __init__(self, gate: Gate | None, clock: Callable[[], float]) -> None:
-        self.gate = gate
+    def __init__(self, limiter: EndpointLimiter | None, clock: Callable[[], float]) -> None:
+        self.limiter = limiter
         self._clock = clock
         self._began = self._waited = 0.0
 
@@ -119,13 +119,13 @@ class Channel:
         """How long a call of this channel waits for what."""
         return self._timeouts
 
-    def post(self, request: Request, amend: Amend | None = None, gate: Gate | None = None) -> Reply:
+    def post(self, request: Request, amend: Amend | None = None, limiter: EndpointLimiter | None = None) -> Reply:
         """Send a request and read the whole answer.
 
         Args:
             request: The request; its `streaming` is False.
             amend: Given a refusal and the request, another request to send instead, or None.
-            gate: Where each attempt waits for its turn; None to send at once.
+            limiter: What each attempt waits for; None to send at once.
 
         Returns:
             The 2xx reply with its body.
@@ -133,16 +133,18 @@ class Channel:
         Raises:
             DatabricksError: The call failed.
         """
-        queue = _Queue(gate, self._clock)
+        queue = _Queue(limiter, self._clock)
         return self._obey(self._exchange(request, amend, queue), queue)
 
-    async def apost(self, request: Request, amend: Amend | None = None, gate: Gate | None = None) -> Reply:
+    async def apost(
+        self, request: Request, amend: Amend | None = None, limiter: EndpointLimiter | None = None
+    ) -> Reply:
         """Send a request and read the whole answer.
 
         Args:
             request: The request; its `streaming` is False.
             amend: Given a refusal and the request, another request to send instead, or None.
-            gate: Where each attempt waits for its turn; None to send at once.
+            limiter: What each attempt waits for; None to send at once.
 
         Returns:
             The 2xx reply with its body.
@@ -150,17 +152,19 @@ class Channel:
         Raises:
             DatabricksError: The call failed.
         """
-        queue = _Queue(gate, self._clock)
+        queue = _Queue(limiter, self._clock)
         return await self._aobey(self._exchange(request, amend, queue), queue)
 
     @contextmanager
-    def stream(self, request: Request, amend: Amend | None = None, gate: Gate | None = None) -> Iterator[Incoming]:
+    def stream(
+        self, request: Request, amend: Amend | None = None, limiter: EndpointLimiter | None = None
+    ) -> Iterator[Incoming]:
         """Send a request and open the stream of its answer.
 
         Args:
             request: The request; its `streaming` is True.
             amend: Given a refusal and the request, another request to send instead, or None.
-            gate: Where each attempt waits for its turn, which ends when the stream opens: the user's code runs while it
+            limiter: What each attempt waits for, until the stream opens: the user's code runs while it
                 is open, and could wait for itself. None to send at once.
 
         Yields:
@@ -169,7 +173,7 @@ class Channel:
         Raises:
             DatabricksError: The call failed, or the stream broke.
         """
-        queue = _Queue(gate, self._clock)
+        queue = _Queue(limiter, self._clock)
         reply = None
         try:
             reply = self._obey(self._exchange(request, amend, queue), queue)
@@ -179,13 +183,15 @@ class Channel:
             _drop(reply)
             raise
 
-    def astream(self, request: Request, amend: Amend | None = None, gate: Gate | None = None) -> _AsyncStream:
+    def astream(
+        self, request: Request, amend: Amend | None = None, limiter: EndpointLimiter | None = None
+    ) -> _AsyncStream:
         """Send a request and open the stream of its answer.
 
         Args:
             request: The request; its `streaming` is True.
             amend: Given a refusal and the request, another request to send instead, or None.
-            gate: Where each attempt waits for its turn, which ends when the stream opens: the user's code runs while it
+            limiter: What each attempt waits for, until the stream opens: the user's code runs while it
                 is open, and could wait for itself. None to send at once.
 
         Returns:
@@ -195,7 +201,7 @@ class Channel:
         Raises:
             DatabricksError: The call failed, or the stream broke.
         """
-        queue = _Queue(gate, self._clock)
+        queue = _Queue(limiter, self._clock)
         return _AsyncStream(lambda: self._aobey(self._exchange(request, amend, queue), queue))
 
     def _exchange(self, request: Request, amend: Amend | None, queue: _Queue) -> Steps:
@@ -219,9 +225,9 @@ class Channel:
                     outcome = None
                 else:
                     queue.lines_up()
-                    with Turn(queue.gate) as turn:
+                    with Slot(queue.limiter) as slot:
                         queue.is_served()
-                        outcome = turn.outcome = self._send(wanted)
+                        outcome = slot.outcome = self._send(wanted)
         except BaseException:
             _drop(outcome)
             raise
@@ -241,9 +247,9 @@ class Channel:
                     outcome = None
                 else:
                     queue.lines_up()
-                    async with Turn(queue.gate) as turn:
+                    async with Slot(queue.limiter) as slot:
                         queue.is_served()
-                        outcome = turn.outcome = await self._asend(wanted)
+                        outcome = slot.outcome = await self._asend(wanted)
         except BaseException:
             await _adrop(outcome)
             raise

@@ -26,7 +26,7 @@ from langchain_dbchat.transport import clients as pools
 from langchain_dbchat.transport.channel import Channel
 from langchain_dbchat.transport.http.free_list import AsyncFreeList, FreeList
 from langchain_dbchat.transport.http.shelf import Shelf, Ticket
-from langchain_dbchat.transport.limiter import Gate
+from langchain_dbchat.transport.limiter import EndpointLimiter, Permit
 
 TESTS = Path(__file__).parents[2]
 LIMITS = httpx.Limits(max_connections=5, max_keepalive_connections=5, keepalive_expiry=5.0)
@@ -278,17 +278,17 @@ def test_interrupts_at_any_moment_lose_no_slot(streaming: bool, monkeypatch: pyt
 def test_a_stream_that_an_exception_takes_from_its_caller_is_closed(way: str) -> None:
     """Between its opening and its first event, also while somebody keeps the exception and with it the frames."""
 
-    class Leaving(Gate):
-        def leave(self, started: int, outcome: Any) -> None:
-            super().leave(started, outcome)
+    class Leaving(EndpointLimiter):
+        def release(self, permit: Permit, outcome: Any) -> None:
+            super().release(permit, outcome)
             raise Interrupt
 
     async def aread() -> None:
-        async with Channel(Rotating()).astream(request, gate=Leaving("g")):
+        async with Channel(Rotating()).astream(request, limiter=Leaving("g")):
             pass
 
     def read() -> None:
-        with Channel(Rotating()).stream(request, gate=Leaving("g")):
+        with Channel(Rotating()).stream(request, limiter=Leaving("g")):
             pass
 
     async def use() -> None:
