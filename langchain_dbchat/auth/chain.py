@@ -33,7 +33,7 @@ class Skipped(NamedTuple):
         return f"  - {self.step} - {self.reason}"
 
 
-class FirstThatWorks:
+class ChainedCredentials:
     """Several candidates, tried in order at the first request.
 
     Args:
@@ -109,8 +109,8 @@ class FirstThatWorks:
         ) from None
 
     def __repr__(self) -> str:
-        return f"FirstThatWorks({self.name!r})"
+        return f"ChainedCredentials({self.name!r})"
 
-    def __reduce__(self) -> tuple[type[FirstThatWorks], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[type[ChainedCredentials], tuple[object, ...]]:
         # Which one works is a fact about one machine.
-        return FirstThatWorks, (self.candidates, self.skipped)
+        return ChainedCredentials, (self.candidates, self.skipped)

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import pydantic_core
 from pydantic import SecretStr
 
+from langchain_dbchat.auth.expiring import ExpiringToken
 from langchain_dbchat.auth.grants import UNKNOWN_LIFETIME
-from langchain_dbchat.auth.leased import LeasedToken
 from langchain_dbchat.auth.tokens import Grant, TokenCell, TokenCells
 from langchain_dbchat.errors import DatabricksAuthenticationError, DatabricksTimeoutError
 from langchain_dbchat.errors.bodies import scrub
@@ -48,7 +48,7 @@ def find_cli(environ: Mapping[str, str]) -> str | None:
 
 
 @dataclass(frozen=True)
-class CommandLine(LeasedToken):
+class CommandLine(ExpiringToken):
     """Whoever is signed in to the Databricks CLI.
 
     Args:

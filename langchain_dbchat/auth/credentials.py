@@ -134,7 +134,7 @@ class CallableToken:
 
 
 @dataclass(frozen=True)
-class Nobody:
+class Anonymous:
     """No signature at all, for servers that do not ask who calls."""
 
     name: str = "nobody (no token was given)"

@@ -24,7 +24,7 @@ from urllib.parse import urlencode, urlsplit
 import pydantic_core
 from pydantic import SecretStr
 
-from langchain_dbchat.auth.credentials import Nobody
+from langchain_dbchat.auth.credentials import Anonymous
 from langchain_dbchat.auth.tokens import Grant
 from langchain_dbchat.errors import (
     ConfigurationError,
@@ -173,7 +173,7 @@ def _prepare(request: TokenRequest) -> tuple[Channel, Request]:
     from langchain_dbchat.transport.exchange import Purpose, Request, RetryPolicy  # noqa: PLC0415  # the same
 
     channel = Channel(
-        Nobody(request.step),
+        Anonymous(request.step),
         timeouts=Timeouts(CONNECT_TIMEOUT, CONNECT_TIMEOUT, CONNECT_TIMEOUT, first_event=TIMEOUT, idle=TIMEOUT),
         policy=RetryPolicy(RETRIES, min(RETRY_DEADLINE, TIMEOUT), FIRST_PAUSE, retry_sent=True),
         max_response_bytes=LARGEST,

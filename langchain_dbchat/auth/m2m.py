@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from langchain_dbchat.auth.expiring import ExpiringToken
 from langchain_dbchat.auth.grants import TokenRequest, afetch_grant, basic, fetch_grant
-from langchain_dbchat.auth.leased import LeasedToken
 from langchain_dbchat.auth.tokens import Grant, TokenCell, TokenCells
 from langchain_dbchat.transport.user_clients import UserClients
 
@@ -27,7 +27,7 @@ _ADVICE = {
 
 
 @dataclass(frozen=True)
-class ClientCredentials(LeasedToken):
+class ClientCredentials(ExpiringToken):
     """A service principal.
 
     Args:

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from langchain_dbchat.auth.credentials import TokenCallable, acall_token, bearer, call_token
+from langchain_dbchat.auth.expiring import ExpiringToken
 from langchain_dbchat.auth.grants import TokenRequest, afetch_grant, fetch_grant
-from langchain_dbchat.auth.leased import LeasedToken
 from langchain_dbchat.auth.profiles import read_profiles
 from langchain_dbchat.auth.tokens import Grant, TokenCell, TokenCells
 from langchain_dbchat.errors import ConfigurationError
@@ -110,7 +110,7 @@ class ConnectServer:
 
 
 @dataclass(frozen=True)
-class ConnectSession(LeasedToken):
+class ConnectSession(ExpiringToken):
     """One session of Connect: this very session token and no other.
 
     Args:

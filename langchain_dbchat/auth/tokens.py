@@ -88,7 +88,7 @@ class Grant:
 
 
 @dataclass(frozen=True)
-class _Lease:
+class _CachedToken:
     """A grant, and when it was got."""
 
     grant: Grant
@@ -103,21 +103,21 @@ class _Lease:
 
 
 @dataclass(frozen=True)
-class _Landing:
-    """What came of a fetch: a lease, an error, or neither if whoever fetched was cancelled."""
+class _FetchResult:
+    """What came of a fetch: a cached, an error, or neither if whoever fetched was cancelled."""
 
-    lease: _Lease | None = None
+    cached: _CachedToken | None = None
     error: Exception | None = None
 
 
 @dataclass(frozen=True)
-class _Flight:
+class _InFlight:
     """A fetch under way."""
 
     thread: int
     on_loop: bool
     forced: bool
-    future: concurrent.futures.Future[_Landing] = field(default_factory=concurrent.futures.Future)
+    future: concurrent.futures.Future[_FetchResult] = field(default_factory=concurrent.futures.Future)
 
 
 class _Fetch:
@@ -131,7 +131,7 @@ FETCH: Final = _Fetch()
 class Wait:
     """The effect "wait for somebody else's fetch"."""
 
-    future: concurrent.futures.Future[_Landing]
+    future: concurrent.futures.Future[_FetchResult]
 
 
 _serials = itertools.count(1)
@@ -146,21 +146,21 @@ class TokenCell:
         clock: The clocks to go by.
     """
 
-    __slots__ = ("__weakref__", "_clock", "_flight", "_lease", "_lock", "_number", "_rest_until")
+    __slots__ = ("__weakref__", "_cached", "_clock", "_in_flight", "_lock", "_number", "_rest_until")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._number = next(_serials)
-        self._lease: _Lease | None = None
+        self._cached: _CachedToken | None = None
         self._rest_until = 0.0
-        self._flight: _Flight | None = None
+        self._in_flight: _InFlight | None = None
         self._lock = threading.Lock()
-        _survivors.add(self)
+        _locked.add(self)
 
     def after_fork(self) -> None:
         """Drop what only the parent process can finish; the token stays."""
         self._lock = threading.Lock()
-        self._flight = None
+        self._in_flight = None
 
     def get(self, fetch: Callable[[], Grant], *, refresh: bool = False) -> SecretStr:
         """The token, fetched if need be.
@@ -202,42 +202,44 @@ class TokenCell:
         except StopIteration as end:
             return _token_of(end)
 
-    def _plan(self, *, refresh: bool, on_loop: bool) -> Generator[_Fetch | Wait, Grant | _Landing | None, SecretStr]:
+    def _plan(
+        self, *, refresh: bool, on_loop: bool
+    ) -> Generator[_Fetch | Wait, Grant | _FetchResult | None, SecretStr]:
         """Decide who fetches, who waits and who goes on with what there is."""
         impatient = False
         while True:
             with self._lock:
                 choice = self._choose(refresh=refresh, on_loop=on_loop, impatient=impatient)
-            if isinstance(choice, _Flight):
-                return (yield from self._fly(choice))
-            if isinstance(choice, _Lease):
+            if isinstance(choice, _InFlight):
+                return (yield from self._fetch_now(choice))
+            if isinstance(choice, _CachedToken):
                 return self._hand_out(choice)
-            landing = yield choice
-            if not isinstance(landing, _Landing):
+            result = yield choice
+            if not isinstance(result, _FetchResult):
                 impatient = True
-            elif landing.error is not None:
-                raise _again(landing.error)
-            elif landing.lease is not None:
-                return self._hand_out(landing.lease)
+            elif result.error is not None:
+                raise _again(result.error)
+            elif result.cached is not None:
+                return self._hand_out(result.cached)
 
-    def _choose(self, *, refresh: bool, on_loop: bool, impatient: bool) -> _Lease | Wait | _Flight:
+    def _choose(self, *, refresh: bool, on_loop: bool, impatient: bool) -> _CachedToken | Wait | _InFlight:
         """One decision, under the lock."""
-        lease, flight = self._lease, self._flight
-        if lease is not None and self._usable(lease) and not (refresh and not self._replaced(lease)):
-            early = lease.left(self._clock) <= min(AHEAD, lease.grant.lifetime / 2)
-            if not early or flight is not None or self._clock.monotonic() < self._rest_until:
-                return lease
+        cached, in_flight = self._cached, self._in_flight
+        if cached is not None and self._usable(cached) and not (refresh and not self._replaced(cached)):
+            early = cached.left(self._clock) <= min(AHEAD, cached.grant.lifetime / 2)
+            if not early or in_flight is not None or self._clock.monotonic() < self._rest_until:
+                return cached
             refresh = False
-        elif flight is not None and not impatient:
-            would_block_itself = flight.on_loop and not on_loop and flight.thread == threading.get_ident()
+        elif in_flight is not None and not impatient:
+            would_block_itself = in_flight.on_loop and not on_loop and in_flight.thread == threading.get_ident()
             if not would_block_itself:
-                return Wait(flight.future)
-        own = _Flight(threading.get_ident(), on_loop, refresh)
-        if flight is None or impatient:
-            self._flight = own
+                return Wait(in_flight.future)
+        own = _InFlight(threading.get_ident(), on_loop, refresh)
+        if in_flight is None or impatient:
+            self._in_flight = own
         return own
 
-    def _fly(self, flight: _Flight) -> Generator[_Fetch | Wait, Grant | _Landing | None, SecretStr]:
+    def _fetch_now(self, in_flight: _InFlight) -> Generator[_Fetch | Wait, Grant | _FetchResult | None, SecretStr]:
         """Fetch, and tell those who wait what came of it."""
         monotonic, wall = self._clock.monotonic(), self._clock.wall()
         try:
@@ -245,43 +247,43 @@ class TokenCell:
         except Exception as error:
             with self._lock:
                 self._rest_until = self._clock.monotonic() + REST
-                old = self._lease
-            self._land(flight, _Landing(error=error))
-            if old is not None and not flight.forced and self._usable(old):
+                old = self._cached
+            self._finish(in_flight, _FetchResult(error=error))
+            if old is not None and not in_flight.forced and self._usable(old):
                 return self._hand_out(old)
             raise
         except BaseException:
-            self._land(flight, _Landing())
+            self._finish(in_flight, _FetchResult())
             raise
         if not isinstance(grant, Grant):
             raise TypeError  # not reached: a fetch gives a grant
-        lease = _Lease(grant, next(_serials), flight.forced, monotonic, wall)
+        cached = _CachedToken(grant, next(_serials), in_flight.forced, monotonic, wall)
         with self._lock:
-            self._lease = lease
+            self._cached = cached
             self._rest_until = 0.0
-        self._land(flight, _Landing(lease))
-        return self._hand_out(lease)
+        self._finish(in_flight, _FetchResult(cached))
+        return self._hand_out(cached)
 
-    def _land(self, flight: _Flight, landing: _Landing) -> None:
+    def _finish(self, in_flight: _InFlight, result: _FetchResult) -> None:
         """End a fetch."""
         with self._lock:
-            if self._flight is flight:
-                self._flight = None
-        flight.future.set_result(landing)
+            if self._in_flight is in_flight:
+                self._in_flight = None
+        in_flight.future.set_result(result)
 
-    def _usable(self, lease: _Lease) -> bool:
+    def _usable(self, cached: _CachedToken) -> bool:
         """Whether a token may still be sent."""
-        return lease.left(self._clock) > min(MARGIN, lease.grant.lifetime / 10)
+        return cached.left(self._clock) > min(MARGIN, cached.grant.lifetime / 10)
 
-    def _replaced(self, lease: _Lease) -> bool:
+    def _replaced(self, cached: _CachedToken) -> bool:
         """Whether the refused token of this context has been replaced by force since it was given."""
         cell, serial = _given.get()
-        return lease.forced and cell == self._number and serial < lease.serial
+        return cached.forced and cell == self._number and serial < cached.serial
 
-    def _hand_out(self, lease: _Lease) -> SecretStr:
+    def _hand_out(self, cached: _CachedToken) -> SecretStr:
         """Give the token, and remember which one this context has."""
-        _given.set((self._number, lease.serial))
-        return lease.grant.token
+        _given.set((self._number, cached.serial))
+        return cached.grant.token
 
 
 class TokenCells:
@@ -297,7 +299,7 @@ class TokenCells:
         self._clock: Clock = clock or SystemClock()
         self._cells: OrderedDict[Hashable, TokenCell] = OrderedDict()
         self._lock = threading.Lock()
-        _survivors.add(self)
+        _locked.add(self)
 
     def after_fork(self) -> None:
         """Drop the lock, which another thread of the parent may hold."""
@@ -328,27 +330,27 @@ class TokenCells:
             return len(self._cells)
 
 
-# Everything with a lock, to be mended in a forked child.
-_survivors: weakref.WeakSet[TokenCell | TokenCells] = weakref.WeakSet()
+# Everything with a lock, to be made anew in a forked child.
+_locked: weakref.WeakSet[TokenCell | TokenCells] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
     """Run in a forked child, where no other thread exists."""
-    for survivor in list(_survivors):
-        survivor.after_fork()
+    for owner in list(_locked):
+        owner.after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _wait(future: concurrent.futures.Future[_Landing]) -> _Landing | None:
+def _wait(future: concurrent.futures.Future[_FetchResult]) -> _FetchResult | None:
     """Wait in a thread; None when out of patience."""
     concurrent.futures.wait([future], timeout=PATIENCE)
     return future.result() if future.done() else None
 
 
-async def _await(future: concurrent.futures.Future[_Landing]) -> _Landing | None:
+async def _await(future: concurrent.futures.Future[_FetchResult]) -> _FetchResult | None:
     """Wait in a task; None when out of patience."""
     # A waiting task that is cancelled must not take the others with it: `asyncio.wait` cancels nothing it waits for.
     await asyncio.wait({asyncio.wrap_future(future)}, timeout=PATIENCE)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
-    from langchain_dbchat.auth.resolver import Signed
+    from langchain_dbchat.auth.resolver import ResolvedAuth
     from langchain_dbchat.routing.address import Workspace
 
 _PREFIXES = ("DATABRICKS_", "POSIT_PRODUCT", "RSTUDIO_PRODUCT", "CONNECT_", "ARM_", "GOOGLE_", "SSL_CERT_")
@@ -101,7 +101,7 @@ def examine(options: argparse.Namespace) -> int:
     return 0 if (answered if options.model else listed) else 1
 
 
-def _resolved(options: argparse.Namespace) -> Signed:
+def _resolved(options: argparse.Namespace) -> ResolvedAuth:
     """Search for host and credentials as a model does."""
     from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # `dbchat --help` needs none of it
     from langchain_dbchat.auth.settings import AuthSettings  # noqa: PLC0415  # the same
@@ -128,7 +128,7 @@ def _token(options: argparse.Namespace) -> str | None:
     return token
 
 
-def _introduce(signed: Signed) -> None:
+def _introduce(signed: ResolvedAuth) -> None:
     """Say where calls go, who signs them, and what was passed over."""
     workspace = signed.workspace
     _say("host", f"{workspace.base_url} ({workspace.kind}), from {signed.host_source}")
@@ -140,13 +140,13 @@ def _introduce(signed: Signed) -> None:
         _say("", "passed over before it:\n" + "\n".join(map(str, signed.skipped)))
 
 
-def _signature(signed: Signed) -> str:
+def _signature(signed: ResolvedAuth) -> str:
     """Ask for a signature."""
     names = ", ".join(sorted(signed.credentials.headers()))
     return f"signed by {signed.credentials.name} ({names})"
 
 
-def _list(signed: Signed, timeout: float, names: dict[str, str]) -> str:
+def _list(signed: ResolvedAuth, timeout: float, names: dict[str, str]) -> str:
     """List the endpoints, or the models of another server; their names and tasks go into ``names``."""
     from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx
     from langchain_dbchat.transport.exchange import Request, RetryPolicy  # noqa: PLC0415  # the same
@@ -201,7 +201,7 @@ def _ask(options: argparse.Namespace, names: Mapping[str, str]) -> str:
     return f"{options.model} answered {said} in {time.monotonic() - began:.1f} s"
 
 
-def _attempt(signed: Signed, check: Any, names: Iterable[str] = (), model: str = "") -> bool:
+def _attempt(signed: ResolvedAuth, check: Any, names: Iterable[str] = (), model: str = "") -> bool:
     """Make one check and say how it went."""
     try:
         _say("ok", check())

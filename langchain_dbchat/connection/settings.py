@@ -409,8 +409,8 @@ class DatabricksConnection(BaseModel):
             DatabricksInvalidRequestError: If the body is larger than `max_request_bytes`.
         """
         from langchain_dbchat.transport.attempt import user_agent  # noqa: PLC0415  # loads httpx: first call only
-        from langchain_dbchat.transport.body_limit import check_size  # noqa: PLC0415  # loads with the transport
         from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
+        from langchain_dbchat.transport.request_size import check_size  # noqa: PLC0415  # loads with the transport
 
         url, named = route(link.workspace, operation, model)
         if named:

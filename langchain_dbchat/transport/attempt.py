@@ -19,17 +19,17 @@ import httpx
 
 from langchain_dbchat._version import __version__
 from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.transport.deadlines import PacedStream, StreamDeadline
+from langchain_dbchat.transport.decompression import ACCEPTED, decompressor_for
 from langchain_dbchat.transport.exchange import Failure, Reply, Request
-from langchain_dbchat.transport.incoming import Reading, too_large
-from langchain_dbchat.transport.pace import Pace, PacedStream
-from langchain_dbchat.transport.unpacking import ACCEPTED, unpacker_for
+from langchain_dbchat.transport.stream import StreamReader, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from langchain_dbchat.errors import DatabricksError
+    from langchain_dbchat.transport.decompression import Decompressor
     from langchain_dbchat.transport.timeouts import Timeouts
-    from langchain_dbchat.transport.unpacking import Unpacker
 
 __all__ = ["Attempt", "user_agent"]
 
@@ -102,7 +102,7 @@ class Attempt:
         limit: int | None = None,
     ) -> None:
         self._clock = clock
-        self._pace = Pace(timeouts, clock)
+        self._pace = StreamDeadline(timeouts, clock)
         self._request = request
         self._headers = _headers(request, signature, auth)
         self._auth = auth
@@ -124,7 +124,7 @@ class Attempt:
         self._text = bytearray()
         self._limit = self._room = math.inf if limit is None else limit
         self._paced: PacedStream | None = None
-        self._unpacker: Unpacker | None = None
+        self._unpacker: Decompressor | None = None
         self._error: DatabricksError | None = None
         self._is_unwatched = False  # the body is open, and nobody asks our pace before a read
         self._is_foreign = False  # the client does not ask our pace
@@ -149,7 +149,9 @@ class Attempt:
         if self._is_foreign:
             # httpcore says in a trace when it has sent the request; until then, the time for that is added.
             waits = (self._timeouts.connect, self._timeouts.pool, self._timeouts.write)
-            self._pace = Pace(self._timeouts, self._clock, sum(math.inf if wait is None else wait for wait in waits))
+            self._pace = StreamDeadline(
+                self._timeouts, self._clock, sum(math.inf if wait is None else wait for wait in waits)
+            )
             extensions["trace"] = self._atrace if isinstance(client, httpx.AsyncClient) else self._trace
         extensions["pace"] = self._pace
         method = self._request.method
@@ -225,7 +227,7 @@ class Attempt:
         if head is None or head.is_closed or head.is_stream_consumed:
             return False
         self._is_unwatched = self._paced is not None and not self._paced.direct
-        self._unpacker = unpacker_for(self._answer.get("content-encoding", ""))
+        self._unpacker = decompressor_for(self._answer.get("content-encoding", ""))
         return True
 
     def takes(self, piece: bytes) -> bool:
@@ -287,7 +289,7 @@ class Attempt:
             return Failure(self._error, sent=True)
         if self._open:
             self.is_handed_on = True
-            reading = Reading(
+            reading = StreamReader(
                 self._request, self._head, self._answer, self._auth, self._pace, self._limit, hide=self.hide
             )
             return Reply(self._head.status_code, self._answer, None, reading, hide=self.hide)

@@ -1,6 +1,6 @@
 """The two loops that obey an exchange: one sync, one async, equal line by line, and without a decision.
 
-What they have in common is elsewhere: `exchange` says what to do next, `Attempt` what a sending became, `Reading`
+What they have in common is elsewhere: `exchange` says what to do next, `Attempt` what a sending became, `StreamReader`
 what the bytes of a stream mean. A twin only moves bytes, asks the credentials, sleeps, and closes what it opened,
 also when a `CancelledError` or a `KeyboardInterrupt` passes through.
 """
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, cast
 from langchain_dbchat.transport.attempt import Attempt
 from langchain_dbchat.transport.clients import async_client, sync_client
 from langchain_dbchat.transport.exchange import Failure, Pause, Reply, Request, RetryPolicy, Unsent, exchange
-from langchain_dbchat.transport.incoming import NETWORK_ERRORS, AsyncIncoming, Incoming
 from langchain_dbchat.transport.limiter import Slot
+from langchain_dbchat.transport.stream import NETWORK_ERRORS, AsyncEventStream, EventStream
 from langchain_dbchat.transport.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     Amend = Callable[[DatabricksError, Request], Request | None]
     Steps = Generator[Send | Pause, Reply | Failure | Unsent | None, Reply]
 
-__all__ = ["AsyncIncoming", "Channel", "Incoming", "Timeouts"]
+__all__ = ["AsyncEventStream", "Channel", "EventStream", "Timeouts"]
 
 MAX_RESPONSE_BYTES = 128 * 1024 * 1024  # far above what a model writes, far below what a process can hold
 
@@ -158,7 +158,7 @@ class Channel:
     @contextmanager
     def stream(
         self, request: Request, amend: Amend | None = None, limiter: EndpointLimiter | None = None
-    ) -> Iterator[Incoming]:
+    ) -> Iterator[EventStream]:
         """Send a request and open the stream of its answer.
 
         Args:
@@ -177,7 +177,7 @@ class Channel:
         reply = None
         try:
             reply = self._obey(self._exchange(request, amend, queue), queue)
-            with closing(Incoming(reply.source)) as incoming:
+            with closing(EventStream(reply.source)) as incoming:
                 yield incoming
         except BaseException:
             _drop(reply)
@@ -316,11 +316,11 @@ class _AsyncStream:
 
     def __init__(self, opening: Callable[[], Awaitable[Reply]]) -> None:
         self._opening = opening
-        self._incoming: AsyncIncoming | None = None
+        self._incoming: AsyncEventStream | None = None
 
-    async def __aenter__(self) -> AsyncIncoming:
+    async def __aenter__(self) -> AsyncEventStream:
         reply = await self._opening()
-        self._incoming = AsyncIncoming(reply.source)
+        self._incoming = AsyncEventStream(reply.source)
         return self._incoming
 
     async def __aexit__(self, *_: object) -> None:

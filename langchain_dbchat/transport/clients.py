@@ -14,9 +14,9 @@ copied and thrown away for nothing. These things make a shared client safe:
   anew. It keeps what it inherited, untouched: a lock in there may have been held by a thread that the fork left behind.
 - **Cookies.** None are kept: a cookie of one user's login must not travel with another user's token.
 
-The connections lie in a pool of our own (see `free_list`), and what httpx's client does around a pool is left out:
+The connections lie in a pool of our own (see `http`), and what httpx's client does around a pool is left out:
 redirects, cookies, authentication. Where a proxy is in the environment, it is httpx's own client with its own pool
-(see `proxied`); a request to this machine does not go through the proxy, because ``http://`` is allowed there and the
+(see `proxy_clients`); a request to this machine does not go through the proxy, because ``http://`` is allowed there and the
 proxy would see its token.
 """
 
@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from langchain_dbchat.transport.http.free_list import AsyncFreeList, FreeList
+from langchain_dbchat.transport.http.transport import AsyncPooledTransport, PooledTransport
 from langchain_dbchat.transport.proxies import has_proxy
 from langchain_dbchat.transport.tls import tls_context
 
@@ -62,7 +62,7 @@ class _Client(httpx.Client):
     asks_pace = True  # before each read
 
     def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
-        self._pool = FreeList(context, _LIMITS)
+        self._pool = PooledTransport(context, _LIMITS)
         super().__init__(transport=self._pool, trust_env=False, cookies=_no_cookies())
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
@@ -84,7 +84,7 @@ class _AsyncClient(httpx.AsyncClient):
     asks_pace = True
 
     def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
-        self._pool = AsyncFreeList(context, _LIMITS)
+        self._pool = AsyncPooledTransport(context, _LIMITS)
         super().__init__(transport=self._pool, trust_env=False, cookies=_no_cookies())
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
@@ -163,7 +163,7 @@ async def async_client() -> httpx.AsyncClient:
 def _new_client(context: Callable[[], ssl.SSLContext]) -> httpx.Client:
     if not has_proxy():
         return _Client(context)
-    from langchain_dbchat.transport.proxied import proxied_client  # noqa: PLC0415  # where there is a proxy
+    from langchain_dbchat.transport.proxy_clients import proxied_client  # noqa: PLC0415  # where there is a proxy
 
     return proxied_client(_Client(context), context(), _PROXY_LIMITS, _no_cookies())
 
@@ -171,7 +171,7 @@ def _new_client(context: Callable[[], ssl.SSLContext]) -> httpx.Client:
 def _new_async_client(context: Callable[[], ssl.SSLContext]) -> httpx.AsyncClient:
     if not has_proxy():
         return _AsyncClient(context)
-    from langchain_dbchat.transport.proxied import proxied_async_client  # noqa: PLC0415  # where there is a proxy
+    from langchain_dbchat.transport.proxy_clients import proxied_async_client  # noqa: PLC0415  # where there is a proxy
 
     return proxied_async_client(_AsyncClient(context), context(), _PROXY_LIMITS, _no_cookies())
 

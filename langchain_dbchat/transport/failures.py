@@ -23,7 +23,7 @@ from langchain_dbchat.errors.answers import malformed_response
 from langchain_dbchat.errors.meanings import compose
 from langchain_dbchat.errors.sent import hide_causes
 from langchain_dbchat.transport.exchange import Failure, Request
-from langchain_dbchat.transport.proxied import proxy_failure, proxy_of
+from langchain_dbchat.transport.proxy_clients import proxy_failure, proxy_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -139,7 +139,7 @@ def failure_of(  # noqa: PLR0913 - what was sent, how, and by whom
     """Find what an exception of httpx means for a request whose answer has not begun, or was to come whole.
 
     Args:
-        error: The exception, one of `incoming.NETWORK_ERRORS`.
+        error: The exception, one of `stream.NETWORK_ERRORS`.
         request: What was being sent.
         auth: The way of signing in, as errors name it.
         timeouts: The timeouts of the call.
@@ -194,7 +194,7 @@ def interruption_of(
     """Find what an exception of httpx means within an open stream; its timeouts are `silence`.
 
     Args:
-        error: The exception, one of `incoming.NETWORK_ERRORS`.
+        error: The exception, one of `stream.NETWORK_ERRORS`.
         request: What was sent.
         auth: The way of signing in, as errors name it.
         headers: The headers of the answer.

@@ -2,8 +2,8 @@
 
 httpx takes one read timeout for a whole body, which restarts with every byte. But the first event may
 take longer than a pause between events, and comments that keep the connection alive would hide a model that hangs. So
-`Pace` says before each read how long it may take, and raises when the time is up, whatever bytes arrive meanwhile. Our
-own pool asks it. For a client of the user's, the connection's own `read` is given that time (the network stream is
+`StreamDeadline` says before each read how long it may take, and raises when the time is up, whatever bytes arrive
+meanwhile. Our own pool asks it. For a client of the user's, the connection's own `read` is given that time (the network stream is
 httpcore's public response extension); where there is none (another transport, HTTP/2), httpx's read timeout is the
 larger of the two and the clock is looked at after each read, so that a timeout may come late but never early.
 """
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.transport.timeouts import Timeouts
 
-__all__ = ["Pace", "PacedStream"]
+__all__ = ["PacedStream", "StreamDeadline"]
 
 _LINGER = 0.25  # seconds for the end of the body after [DONE], which servers send together
 _AT_LEAST = 0.05  # seconds a read may take even when its time is up: what has arrived already is read
 
 
-class Pace:
+class StreamDeadline:
     """The time that an answer has: for all of it, or for the next event of a stream.
 
     Args:
@@ -95,7 +95,7 @@ class PacedStream:
 
     __slots__ = ("_undo", "direct")
 
-    def __init__(self, response: httpx.Response, pace: Pace) -> None:
+    def __init__(self, response: httpx.Response, pace: StreamDeadline) -> None:
         self._undo: Any = None
         self.direct = self._set(response, pace)  # whether each read is paced, and the raw body can be read
 
@@ -105,7 +105,7 @@ class PacedStream:
         if stream is not None:
             del stream.read
 
-    def _set(self, response: httpx.Response, pace: Pace) -> bool:
+    def _set(self, response: httpx.Response, pace: StreamDeadline) -> bool:
         if response.is_closed or response.is_stream_consumed:  # by a hook of the user's client
             return False
         if "paced" in response.extensions:  # our own pool

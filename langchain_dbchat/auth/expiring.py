@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.auth.tokens import Grant, TokenCell
 
 
-class LeasedToken(ABC):
+class ExpiringToken(ABC):
     """Credentials whose token comes from a `TokenCell`: what a way of signing in adds is where to fetch one.
 
     Subclasses are plain data: the cell is looked up for each attempt, so that a pickle holds neither token nor lock.

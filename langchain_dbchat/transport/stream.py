@@ -1,15 +1,13 @@
 """An open event stream: the events as they arrive, the two read timeouts, and the end.
 
-`Reading` decides; `Incoming` and `AsyncIncoming` fetch the bytes and close the response. A stream is an iterator over
-lists: all events that arrived together, so that whoever builds messages may join what came at once.
+`StreamReader` decides; `EventStream` and `AsyncEventStream` fetch the bytes and close the response. A stream is an
+iterator over lists: all events that arrived together, so that whoever builds messages may join what came at once.
 
-**Timeouts.** `Pace` says before each read how long it may take, and raises when the time is up.
-
-**End.** `[DONE]` is passed on like any event. After it, nothing is expected but the end of the body, for a moment
-(see `Pace`): whoever iterates to the end gives the connection back for the next request. Whoever leaves earlier closes
-it. Whatever goes wrong after `[DONE]` does not matter: the answer is complete.
-
-**Size.** All that a stream brings is counted, decompressed, and bounded; what is compressed is read piece by piece.
+Rule 1. `StreamDeadline` gives the time of each read, and raises when the time is up.
+Rule 2. The event that `Request.is_last` names is passed on like any event. After it, nothing is expected but the end of
+the body, for a moment (see `StreamDeadline`): whoever iterates to the end gives the connection back for the next
+request. Whoever leaves earlier closes it. What goes wrong after it does not matter: the answer is complete.
+Rule 3. All that a stream brings is counted, decompressed, and bounded; what is compressed is read piece by piece.
 """
 
 from __future__ import annotations
@@ -21,20 +19,20 @@ from typing import TYPE_CHECKING, cast
 import httpx
 
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError
-from langchain_dbchat.transport.pace import PacedStream
+from langchain_dbchat.transport.deadlines import PacedStream
+from langchain_dbchat.transport.decompression import decompressor_for
 from langchain_dbchat.transport.sse import EventStreamDecoder
-from langchain_dbchat.transport.unpacking import unpacker_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 
     from typing_extensions import Self
 
+    from langchain_dbchat.transport.deadlines import StreamDeadline
+    from langchain_dbchat.transport.decompression import Decompressor
     from langchain_dbchat.transport.exchange import Purpose, Request
-    from langchain_dbchat.transport.pace import Pace
-    from langchain_dbchat.transport.unpacking import Unpacker
 
-__all__ = ["NETWORK_ERRORS", "AsyncIncoming", "Incoming", "Reading", "too_large"]
+__all__ = ["NETWORK_ERRORS", "AsyncEventStream", "EventStream", "StreamReader", "too_large"]
 
 NETWORK_ERRORS: tuple[type[Exception], ...] = (httpx.HTTPError, httpx.InvalidURL)
 """What httpx raises for reasons that lie between us and the server."""
@@ -60,7 +58,7 @@ def too_large(limit: float, purpose: Purpose | None = None) -> str:
     )
 
 
-class Reading:
+class StreamReader:
     """What the bytes of one stream mean: events, the end, or an error.
 
     Args:
@@ -96,7 +94,7 @@ class Reading:
         response: httpx.Response,
         headers: Mapping[str, str],
         auth: str,
-        pace: Pace,
+        pace: StreamDeadline,
         limit: float = math.inf,
         *,
         hide: Callable[[str], str] = str,
@@ -115,7 +113,7 @@ class Reading:
         self._paced = PacedStream(response, pace)
         self.direct = not (response.is_closed or response.is_stream_consumed)
         # Not asked for, but proxies do it. Not by httpx, whose iterator says nothing while the text says nothing.
-        self._unpacker: Unpacker | None = None
+        self._unpacker: Decompressor | None = None
         self.is_packed = self.direct and "content-encoding" in headers
 
     def takes(self, piece: bytes) -> list[bytes]:
@@ -133,7 +131,7 @@ class Reading:
         """
         if self.is_packed:
             if self._unpacker is None:
-                self._unpacker = unpacker_for(self.headers["content-encoding"])
+                self._unpacker = decompressor_for(self.headers["content-encoding"])
             if self._unpacker is None:
                 self.is_packed = False
             else:
@@ -221,7 +219,7 @@ class Reading:
         )
 
 
-class Incoming:
+class EventStream:
     """A stream of events, read from sync code.
 
     Args:
@@ -230,7 +228,7 @@ class Incoming:
 
     __slots__ = ("_over", "_pieces", "_reading", "_response", "headers", "hide")
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: StreamReader) -> None:
         self._reading = reading
         self._response = reading.response
         self._over = False
@@ -279,7 +277,7 @@ class Incoming:
         self._response.close()
 
 
-class AsyncIncoming:
+class AsyncEventStream:
     """A stream of events, read from async code.
 
     Args:
@@ -288,7 +286,7 @@ class AsyncIncoming:
 
     __slots__ = ("_over", "_pieces", "_reading", "_response", "headers", "hide")
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: StreamReader) -> None:
         self._reading = reading
         self._response = reading.response
         self._over = False
