@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from langchain_dbchat.connection.discovery import DISCOVER, discovered
 from langchain_dbchat.connection.marks import COMPLETION_LIMIT, QUERY, call_settings, marks_of
 from langchain_dbchat.connection.session import endpoint_name
-from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder, decode_answer
+from langchain_dbchat.dialects.chat_completions.decode import StreamDecoder, decode_answer, is_last
 from langchain_dbchat.dialects.chat_completions.encode import Encoded, encode_request, merge_deep
 from langchain_dbchat.dialects.chat_completions.history import take_turns
 from langchain_dbchat.dialects.shared.names import fit_body
@@ -188,7 +188,8 @@ def write_call(
     def write(body: dict[str, Any]) -> Request:
         if structured is not None:
             sent.names.update(fit_body(body, target.family))  # it may be asked for as a tool by now
-        return model.write_request(link, "chat", name, body, headers=headers, query=query, streaming=stream)
+        request = model.write_request(link, "chat", name, body, headers=headers, query=query, streaming=stream)
+        return request._replace(is_last=is_last)
 
     def amend(error: DatabricksError, request: Request) -> Request | None:
         del request

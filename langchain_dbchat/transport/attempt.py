@@ -7,7 +7,6 @@ token; only an ``Authorization`` that the user wrote replaces the credentials' o
 
 from __future__ import annotations
 
-import asyncio
 import math
 import os
 import platform
@@ -19,13 +18,13 @@ import httpx
 
 from langchain_dbchat._version import __version__
 from langchain_dbchat.errors import ConfigurationError
-from langchain_dbchat.transport.deadlines import PacedStream, StreamDeadline
+from langchain_dbchat.transport.deadlines import ReadGuard, ReadsInTime, StreamDeadline, asks_deadline, in_time
 from langchain_dbchat.transport.decompression import ACCEPTED, decompressor_for
 from langchain_dbchat.transport.exchange import Failure, Reply, Request
 from langchain_dbchat.transport.stream import StreamReader, too_large
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.transport.decompression import Decompressor
@@ -73,6 +72,7 @@ class Attempt:
         "_client",
         "_clock",
         "_error",
+        "_guard",
         "_head",
         "_headers",
         "_hide",
@@ -81,7 +81,6 @@ class Attempt:
         "_limit",
         "_open",
         "_pace",
-        "_paced",
         "_request",
         "_room",
         "_signature",
@@ -123,9 +122,9 @@ class Attempt:
         self.is_handed_on = False  # the body is open, and somebody else closes it
         self._text = bytearray()
         self._limit = self._room = math.inf if limit is None else limit
-        self._paced: PacedStream | None = None
         self._unpacker: Decompressor | None = None
         self._error: DatabricksError | None = None
+        self._guard: ReadGuard | None = None
         self._is_unwatched = False  # the body is open, and nobody asks our pace before a read
         self._is_foreign = False  # the client does not ask our pace
 
@@ -191,7 +190,9 @@ class Attempt:
             return True
         if not response.is_success:
             self._room = _ERROR_BODY_LIMIT
-        self._paced = PacedStream(response, self._pace)
+        self._is_unwatched = not asks_deadline(response)
+        if self._is_unwatched and isinstance(self._client, httpx.Client):
+            self._guard = ReadGuard(response, self._pace)
         return False
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
@@ -214,19 +215,21 @@ class Attempt:
         Raises:
             httpx.ReadTimeout: The time for the answer is up.
         """
-        if not self._is_foreign:
-            return await sending
-        try:
-            return await asyncio.wait_for(sending, self._pace.left())
-        except asyncio.TimeoutError as error:
-            raise httpx.ReadTimeout("") from error
+        return await in_time(sending, self._pace) if self._is_foreign else await sending
+
+    def reads(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None] | ReadsInTime:
+        """Bound each read of a body, if nobody else does.
+
+        Args:
+            pieces: The body.
+        """
+        return ReadsInTime(pieces, self._pace) if self._is_unwatched else pieces
 
     def is_raw(self) -> bool:
         """Say whether the body is read as it came, because no hook of the user's client has read it."""
         head = self._head
         if head is None or head.is_closed or head.is_stream_consumed:
             return False
-        self._is_unwatched = self._paced is not None and not self._paced.direct
         self._unpacker = decompressor_for(self._answer.get("content-encoding", ""))
         return True
 
@@ -273,9 +276,9 @@ class Attempt:
         return False
 
     def release(self) -> None:
-        """Leave the connection as it was, before the response is closed."""
-        if self._paced is not None:
-            self._paced.release()
+        """Stop watching the response, before it is closed."""
+        if self._guard is not None:
+            self._guard.release()
 
     def reply(self) -> Reply | Failure:
         """Make the reply of what came.
@@ -285,6 +288,8 @@ class Attempt:
         """
         if self._head is None:
             raise TypeError("no answer has begun")
+        if self._head.is_success and self._guard is not None and self._guard.has_fired:
+            raise httpx.ReadTimeout("")  # the end of the body is that of the socket
         if self._error is not None:
             return Failure(self._error, sent=True)
         if self._open:
@@ -325,6 +330,8 @@ class Attempt:
         """
         if self._head is not None and not self._head.is_success:
             return self.reply()
+        if self._guard is not None and self._guard.has_fired:
+            error = httpx.ReadTimeout("")
         from langchain_dbchat.transport.failures import failure_of  # noqa: PLC0415  # where something went wrong
 
         return failure_of(error, self._request, self._auth, self._timeouts, self._client, hide=self.hide)

@@ -292,8 +292,8 @@ class Channel:
                 if not attempt.opened(response):
                     # An async client's response has an async stream.
                     body = aiter(response.stream if attempt.is_raw() else response.aiter_bytes())  # type: ignore[arg-type]
-                    async with aclosing(cast("AsyncGenerator[bytes, None]", body)):
-                        async for piece in body:
+                    async with aclosing(attempt.reads(cast("AsyncGenerator[bytes, None]", body))) as pieces:
+                        async for piece in pieces:
                             if not attempt.takes(piece):
                                 break
                 return attempt.reply()

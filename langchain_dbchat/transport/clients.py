@@ -16,8 +16,8 @@ copied and thrown away for nothing. These things make a shared client safe:
 
 The connections lie in a pool of our own (see `http`), and what httpx's client does around a pool is left out:
 redirects, cookies, authentication. Where a proxy is in the environment, it is httpx's own client with its own pool
-(see `proxy_clients`); a request to this machine does not go through the proxy, because ``http://`` is allowed there and the
-proxy would see its token.
+(see `proxy_clients`); a request to this machine does not go through the proxy, because ``http://`` is allowed there and
+the proxy would see its token.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from langchain_dbchat.transport.http.transport import AsyncPooledTransport, PooledTransport
+from langchain_dbchat.transport.http import AsyncPooledTransport, PooledTransport
 from langchain_dbchat.transport.proxies import has_proxy
 from langchain_dbchat.transport.tls import tls_context
 

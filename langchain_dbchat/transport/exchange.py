@@ -84,6 +84,7 @@ class Request(NamedTuple):
         streaming: Whether an event stream is asked for.
         method: The HTTP method; a GET has an empty body.
         purpose: What it is for; None for a call of an endpoint.
+        is_last: Decides whether an event of the stream is its last one.
     """
 
     url: str
@@ -94,6 +95,7 @@ class Request(NamedTuple):
     streaming: bool = False
     method: str = "POST"
     purpose: Purpose | None = None
+    is_last: Callable[[bytes], bool] | None = None
 
     @property
     def authorization(self) -> str | None:

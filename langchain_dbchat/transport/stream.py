@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, cast
 import httpx
 
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError
-from langchain_dbchat.transport.deadlines import PacedStream
+from langchain_dbchat.transport.deadlines import ReadGuard, ReadsInTime, asks_deadline
 from langchain_dbchat.transport.decompression import decompressor_for
 from langchain_dbchat.transport.sse import EventStreamDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 
     from typing_extensions import Self
 
@@ -74,8 +74,10 @@ class StreamReader:
     __slots__ = (
         "_auth",
         "_decoder",
+        "_guard",
+        "_is_last",
+        "_is_unwatched",
         "_limit",
-        "_paced",
         "_request",
         "_room",
         "_unpacker",
@@ -109,8 +111,10 @@ class StreamReader:
         kind = headers.get("content-type", "").lower()
         # A server that ignores "stream": true (MLflow's scoring server) answers with one JSON object.
         self._whole: bytearray | None = bytearray() if kind.startswith("application/json") else None
-        self._decoder = EventStreamDecoder()
-        self._paced = PacedStream(response, pace)
+        self._is_last = request.is_last
+        self._decoder = EventStreamDecoder() if request.is_last is None else EventStreamDecoder(is_last=request.is_last)
+        self._is_unwatched = not asks_deadline(response)
+        self._guard: ReadGuard | None = None
         self.direct = not (response.is_closed or response.is_stream_consumed)
         # Not asked for, but proxies do it. Not by httpx, whose iterator says nothing while the text says nothing.
         self._unpacker: Decompressor | None = None
@@ -160,8 +164,8 @@ class StreamReader:
         except MalformedResponseError as error:
             raise self._malformed(str(error)) from None
         if payloads:
-            self.pace.arrived(payloads)
-        elif (self.is_packed or not self._paced.direct) and self.pace.overdue():
+            self.pace.arrived(done=self._is_last is not None and any(map(self._is_last, payloads)))
+        elif (self.is_packed or self._is_unwatched) and self.pace.overdue():
             raise httpx.ReadTimeout("")
         return payloads
 
@@ -171,6 +175,8 @@ class StreamReader:
         Returns:
             The last events, or the whole body if it is no event stream.
         """
+        if not self.pace.done and self._guard is not None and self._guard.has_fired:
+            raise self._silence()  # the end of the body is that of the socket
         if self._whole is not None:
             whole, self._whole = bytes(self._whole), bytearray()
             return [whole] if whole.strip() else []
@@ -189,15 +195,29 @@ class StreamReader:
             return None
         if isinstance(error, DatabricksError):
             return error
-        if type(error).__name__ == "ReadTimeout":
+        if isinstance(error, httpx.ReadTimeout) or (self._guard is not None and self._guard.has_fired):
             return self._silence()
         from langchain_dbchat.transport.failures import interruption_of  # noqa: PLC0415  # where something went wrong
 
         return interruption_of(error, self._request, self._auth, self.headers, self.hide)
 
+    def reads(self) -> Iterator[bytes]:
+        """Iterate over the body of a sync client; a thread watches those that do not ask `StreamDeadline`."""
+        if self._is_unwatched:
+            self._guard = ReadGuard(self.response, self.pace)
+        body = self.response.stream if self.direct else self.response.iter_bytes()
+        return iter(cast("Iterable[bytes]", body))  # a sync client's response has a sync stream
+
     def release(self) -> None:
-        """Leave the connection as it was, before the response is closed and the connection reused."""
-        self._paced.release()
+        """Stop watching the response, before it is closed."""
+        if self._guard is not None:
+            self._guard.release()
+
+    def areads(self) -> AsyncIterator[bytes]:
+        """Iterate over the body of an async client; each read ends when the time is up."""
+        body = self.response.stream if self.direct else self.response.aiter_bytes()
+        pieces = aiter(cast("AsyncIterable[bytes]", body))  # an async client's response has an async stream
+        return ReadsInTime(pieces, self.pace) if self._is_unwatched else pieces
 
     def _silence(self) -> DatabricksError:
         from langchain_dbchat.transport.failures import silence  # noqa: PLC0415  # where something went wrong
@@ -232,8 +252,7 @@ class EventStream:
         self._reading = reading
         self._response = reading.response
         self._over = False
-        body = reading.response.stream if reading.direct else reading.response.iter_bytes()
-        self._pieces = iter(cast("Iterable[bytes]", body))  # a sync client's response has a sync stream
+        self._pieces = reading.reads()
         self.headers = reading.headers
         self.hide = reading.hide
 
@@ -290,8 +309,7 @@ class AsyncEventStream:
         self._reading = reading
         self._response = reading.response
         self._over = False
-        body = reading.response.stream if reading.direct else reading.response.aiter_bytes()
-        self._pieces = aiter(cast("AsyncIterable[bytes]", body))  # an async client's response has an async stream
+        self._pieces = reading.areads()
         self.headers = reading.headers
         self.hide = reading.hide
 
@@ -332,5 +350,4 @@ class AsyncEventStream:
     async def aclose(self) -> None:
         """Close the response; the connection too, unless the body was read to its end."""
         self._over = True
-        self._reading.release()
         await self._response.aclose()

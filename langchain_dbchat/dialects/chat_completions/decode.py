@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 
 DONE = b"[DONE]"
 
+
+def is_last(event: bytes) -> bool:
+    """Decide whether an event ends the stream: ``[DONE]``, also quoted or in lower case, or an event named ``done``."""
+    return event[:1] != b"{" and event.strip().strip(b'"').strip().upper() in {DONE, b"DONE"}
+
+
 _TAG = {"model_provider": PROVIDER}
 _PLAIN_DELTA = frozenset({"role", "content"})
 _SAID = frozenset({"message", "stray_text"})
@@ -243,7 +249,7 @@ class StreamDecoder:
         raw = b""
         try:
             for raw in events:
-                if raw == DONE:
+                if is_last(raw):
                     self._done = True
                 else:
                     self._read(_parse(raw), chunks)

@@ -3,9 +3,10 @@
 Idle connections of a server lie on a stack: the one used last, which is the least likely to have been closed, is on
 top, the one to expire first at the bottom.
 
-Rule 1. A `PooledConnection` is the right to one connection, together with that connection once it is open. How many slots exist is
-not counted up and down: it is the number of `PooledConnection` objects that the pool knows. An exception that a signal handler
-raises between any two steps can lose a slot, but the object is then collected, and the pool notices.
+Rule 1. A `PooledConnection` ("slot") is the right to one connection, together with that connection once it is open. How
+many slots exist is not counted up and down: it is the number of `PooledConnection` objects that the pool knows. An
+exception that a signal handler raises between any two steps can lose a slot, but the object is then collected, and the
+pool notices.
 
 Rule 2. Whoever has done with a slot calls `give`, which appends to a queue and takes no lock. A finalizer may run in a
 thread that holds the pool's lock; it must not wait for it. `settle` empties the queue: the next user of the pool calls

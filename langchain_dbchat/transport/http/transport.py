@@ -1,8 +1,9 @@
 """A pool of connections whose cost does not grow with their number.
 
 httpx's own pool walks all its connections for every request and every answer, which is quadratic under load: 100
-calls at once cost ten times what one call costs. Here `ConnectionPool` keeps idle connections on stacks, and decides who may use
-which. The two transports are httpx's public extension point, so that anything that takes an httpx client takes them.
+calls at once cost ten times what one call costs. Here `ConnectionPool` keeps idle connections on stacks, and decides
+who may use which. The two transports are httpx's public interface (`BaseTransport.handle_request` and
+`AsyncBaseTransport.handle_async_request`), so that anything that takes an httpx client takes them.
 They serve what our own clients send: HTTP/1.1 without a proxy, one request at a time on a connection (never pipelined),
 with a body that is known as a whole.
 
