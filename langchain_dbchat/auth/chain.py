@@ -65,7 +65,7 @@ class ChainedCredentials:
         while True:
             try:
                 headers = candidate.headers(refresh=refresh)
-            except (ConfigurationError, DatabricksAuthenticationError) as error:  # noqa: PERF203 - each attempt may fail on its own
+            except (ConfigurationError, DatabricksAuthenticationError) as error:  # noqa: PERF203  # each attempt may fail on its own
                 candidate = plan.throw(error)
             else:
                 self._winner = candidate
@@ -85,7 +85,7 @@ class ChainedCredentials:
         while True:
             try:
                 headers = await candidate.aheaders(refresh=refresh)
-            except (ConfigurationError, DatabricksAuthenticationError) as error:  # noqa: PERF203 - each attempt may fail on its own
+            except (ConfigurationError, DatabricksAuthenticationError) as error:  # noqa: PERF203  # each attempt may fail on its own
                 candidate = plan.throw(error)
             else:
                 self._winner = candidate
@@ -97,7 +97,7 @@ class ChainedCredentials:
         for candidate in (self._winner,) if self._winner else self.candidates:
             try:
                 yield candidate
-            except DatabricksError as error:  # noqa: PERF203 - each attempt may fail on its own
+            except DatabricksError as error:  # noqa: PERF203  # each attempt may fail on its own
                 failures.append(Skipped(candidate.name, error.message))
         tried = "\n".join(map(str, failures))
         passed_over = "\n".join(map(str, self.skipped))

@@ -89,7 +89,7 @@ class CommandLine(ExpiringToken):
         """Run the CLI to its end."""
         environ = {**os.environ, "DATABRICKS_CONFIG_FILE": self.config_file} if self.config_file else None
         try:
-            return subprocess.run(  # noqa: S603 - an argument list, no shell; the executable is the user's own
+            return subprocess.run(  # noqa: S603  # an argument list, no shell; the executable is the user's own
                 command, capture_output=True, check=False, timeout=TIMEOUT, stdin=subprocess.DEVNULL, env=environ
             )
         except subprocess.TimeoutExpired:

@@ -269,7 +269,7 @@ def _run_beside(wait: Callable[[], Awaitable[object]], source: str) -> object:
     def run() -> None:
         try:
             future.set_result(asyncio.run(bounded()))
-        except BaseException as error:  # noqa: BLE001 - handed over to the waiting thread, which raises it
+        except BaseException as error:  # noqa: BLE001  # handed over to the waiting thread, which raises it
             future.set_exception(error)
 
     context = contextvars.copy_context()
@@ -290,7 +290,7 @@ async def acall_token(function: Callable[[], Any]) -> object:
     Args:
         function: The callable.
     """
-    call = getattr(function, "__call__", None)  # noqa: B004 - asks what kind of call it is, not whether it can be called
+    call = getattr(function, "__call__", None)  # noqa: B004  # asks what kind of call it is, not whether it can be called
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call):
         return await cast("Awaitable[object]", function())
     answer = await asyncio.to_thread(function)

@@ -191,7 +191,7 @@ def forget() -> None:
 
 def _after_fork() -> None:
     """Drop the lock, which another thread of the parent may hold."""
-    global _making  # noqa: PLW0603 - a forked child has no other way to mend a module's lock
+    global _making  # noqa: PLW0603  # a forked child has no other way to mend a module's lock
     _making = threading.Lock()
 
 
@@ -202,7 +202,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
 def _make(arguments: Mapping[str, str | None], name: str = "Databricks SDK") -> Any:
     """Make a Config."""
     try:
-        from databricks.sdk.core import Config  # noqa: PLC0415 - costs two seconds of CPU
+        from databricks.sdk.core import Config  # noqa: PLC0415  # costs two seconds of CPU
     except ImportError as error:
         raise ConfigurationError(
             f"{name} needs the package databricks-sdk, which cannot be imported ({error}). Run: pip install "
@@ -211,7 +211,7 @@ def _make(arguments: Mapping[str, str | None], name: str = "Databricks SDK") -> 
         ) from error
     given: dict[str, Any] = {key: value for key, value in arguments.items() if value is not None}
     if given.get("auth_type") in ON_BEHALF:
-        from databricks.sdk.credentials_provider import (  # noqa: PLC0415 - as above
+        from databricks.sdk.credentials_provider import (  # noqa: PLC0415  # as above
             ModelServingUserCredentials,
         )
 
@@ -243,7 +243,7 @@ def _attempt(call: Callable[[], Any], name: str) -> Any:
         return call()
     except ValueError as error:
         raise ConfigurationError(f"The Databricks SDK cannot sign in with {name}: {_said(error)}", auth=name) from None
-    except Exception as error:  # noqa: BLE001 - its strategies raise whatever their libraries raise
+    except Exception as error:  # noqa: BLE001  # its strategies raise whatever their libraries raise
         raise DatabricksAuthenticationError(
             f"The Databricks SDK could not sign in with {name}: {type(error).__name__}: {_said(error)}", auth=name
         ) from None

@@ -175,7 +175,7 @@ class TokenCell:
             while True:
                 try:
                     result = fetch() if isinstance(effect, _Fetch) else _wait(effect.future)
-                except BaseException as error:  # noqa: BLE001, PERF203 - the plan decides, and raises it again
+                except BaseException as error:  # noqa: BLE001, PERF203  # the plan decides, and raises it again
                     effect = plan.throw(error)
                 else:
                     effect = plan.send(result)
@@ -195,7 +195,7 @@ class TokenCell:
             while True:
                 try:
                     result = await fetch() if isinstance(effect, _Fetch) else await _await(effect.future)
-                except BaseException as error:  # noqa: BLE001, PERF203 - the plan decides, and raises it again
+                except BaseException as error:  # noqa: BLE001, PERF203  # the plan decides, and raises it again
                     effect = plan.throw(error)
                 else:
                     effect = plan.send(result)

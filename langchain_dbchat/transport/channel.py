@@ -89,7 +89,7 @@ class Channel:
         asleep: How async calls pause.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of a call that differ between users, and the world's parts for tests
+    def __init__(  # noqa: PLR0913  # the parts of a call that differ between users, and the world's parts for tests
         self,
         credentials: Credentials,
         *,

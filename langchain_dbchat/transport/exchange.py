@@ -274,7 +274,7 @@ class _Ledger:
         return error
 
 
-def exchange(  # noqa: PLR0913 - the world's parts are arguments, so that no test sleeps
+def exchange(  # noqa: PLR0913  # the world's parts are arguments, so that no test sleeps
     request: Request,
     policy: RetryPolicy,
     *,
@@ -345,7 +345,7 @@ def _error_of(outcome: Reply | Failure | Unsent | None, request: Request, auth: 
         raise TypeError("a Send is answered with a Reply or a Failure")
     if request.purpose is not None:
         return request.purpose.error_of(outcome)
-    if 200 <= outcome.status < 300 and not _is_page(outcome):  # noqa: PLR2004 - the range of statuses that mean yes
+    if 200 <= outcome.status < 300 and not _is_page(outcome):  # noqa: PLR2004  # the range of statuses that mean yes
         return None
     from langchain_dbchat.errors.answers import error_from_response  # noqa: PLC0415  # where something went wrong
 
@@ -381,4 +381,4 @@ def _is_transient(outcome: Reply | Failure | Unsent | None, error: DatabricksErr
     if isinstance(outcome, Failure):
         return policy.retry_sent or not outcome.sent
     status = error.status_code or 0
-    return status in _RETRIED or status < 500  # noqa: PLR2004 - below, only a code can have made it one that passes
+    return status in _RETRIED or status < 500  # noqa: PLR2004  # below, only a code can have made it one that passes

@@ -127,7 +127,7 @@ _ROWS: tuple[tuple[type[Exception], _Row], ...] = (
 )
 
 
-def failure_of(  # noqa: PLR0913 - what was sent, how, and by whom
+def failure_of(  # noqa: PLR0913  # what was sent, how, and by whom
     error: Exception,
     request: Request,
     auth: str,

@@ -139,4 +139,4 @@ def _exempt_pattern(host: str) -> str:
         address = ip_address(host.partition("/")[0].strip("[]"))
     except ValueError:
         return f"all://{host}" if host.lower() == "localhost" else f"all://*{host}"
-    return f"all://[{address}]" if address.version == 6 else f"all://{address}"  # noqa: PLR2004 - the protocol's number
+    return f"all://[{address}]" if address.version == 6 else f"all://{address}"  # noqa: PLR2004  # the protocol's number

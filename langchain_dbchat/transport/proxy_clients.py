@@ -158,7 +158,7 @@ def _mounts(
             continue
         try:
             if not httpx.URL(setting.address).host:
-                raise ValueError  # noqa: TRY301 - as httpx does for other addresses that it cannot read
+                raise ValueError  # noqa: TRY301  # as httpx does for other addresses that it cannot read
             mounts[pattern] = make(setting.address)
         except (ImportError, ValueError, httpx.InvalidURL) as error:
             mounts[pattern] = refuse(proxy_error(error, setting))

@@ -124,7 +124,7 @@ def write_workbench(folder: Path, host: str, token: str) -> Path:
     path.parent.mkdir(exist_ok=True)
     fresh = path.with_suffix(".new")
     fresh.write_text(f"[workbench]\nhost = {host}\ntoken = {token}\n")
-    os.replace(fresh, path)  # noqa: PTH105 - the stroke itself
+    os.replace(fresh, path)  # noqa: PTH105  # the stroke itself
     return path
 
 

@@ -235,7 +235,7 @@ async def test_the_time_the_caller_takes_does_not_count() -> None:
         with channel(idle=0.1).stream(request) as incoming:
             for payloads in incoming:
                 got += payloads
-                time.sleep(0.15)  # noqa: ASYNC251 - a slow consumer of a sync stream
+                time.sleep(0.15)  # noqa: ASYNC251  # a slow consumer of a sync stream
         async with channel(idle=0.1).astream(request) as aincoming:
             async for payloads in aincoming:
                 got += payloads
@@ -421,7 +421,7 @@ async def test_a_slow_caller_with_a_client_of_the_users_is_not_timed_out() -> No
                 with own.stream(request_to(server, streaming=True)) as incoming:
                     for payloads in incoming:
                         got += payloads
-                        time.sleep(0.6)  # noqa: ASYNC251 - a slow consumer of a sync stream
+                        time.sleep(0.6)  # noqa: ASYNC251  # a slow consumer of a sync stream
         assert got == [b"1", b"2", b"[DONE]"] * 2
         assert server.connections == 1  # nobody has touched the connection, and nobody watches it any more
 
