@@ -48,11 +48,11 @@ class ChainedCredentials:
 
     @property
     def name(self) -> str:
-        """The one that works, or all that may."""
+        """Return the one that works, or all that may."""
         return self._winner.name if self._winner else ", else ".join(candidate.name for candidate in self.candidates)
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The headers of the first that works.
+        """Return the headers of the first that works.
 
         Args:
             refresh: The last headers were refused.
@@ -72,7 +72,7 @@ class ChainedCredentials:
                 return headers
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The headers of the first that works.
+        """Return the headers of the first that works.
 
         Args:
             refresh: The last headers were refused.

@@ -39,7 +39,7 @@ _EXPIRY = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)?\s*(Z|[+-]
 
 
 def find_cli(environ: Mapping[str, str]) -> str | None:
-    """Where the Databricks CLI is, or None.
+    """Return where the Databricks CLI is, or None.
 
     Args:
         environ: The environment; `DATABRICKS_CLI_PATH` goes before `PATH`.
@@ -106,7 +106,7 @@ class CommandLine(ExpiringToken):
             ) from error
 
     def _refused(self, command: Sequence[str], output: bytes) -> DatabricksAuthenticationError:
-        """The error for a CLI that gave no token."""
+        """Return the error for a CLI that gave no token."""
         said = scrub(output.decode(errors="replace").strip())[-_LONGEST_TEXT:] or "no output"
         return DatabricksAuthenticationError(
             f"The Databricks CLI gave no token: `{shlex.join(command)}` said: {said}\nRun: "
@@ -115,7 +115,7 @@ class CommandLine(ExpiringToken):
         )
 
     def _read(self, command: Sequence[str], output: bytes, started: float) -> Grant:
-        """The token that the CLI printed."""
+        """Return the token that the CLI printed."""
         try:
             answer = pydantic_core.from_json(output)
         except ValueError:

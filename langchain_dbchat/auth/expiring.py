@@ -24,7 +24,7 @@ class ExpiringToken(ABC):
 
     @abstractmethod
     def _cell(self) -> TokenCell:
-        """The cell that holds this identity's token."""
+        """Return the cell that holds this identity's token."""
 
     @abstractmethod
     def _fetch(self, *, refresh: bool) -> Grant:
@@ -35,7 +35,7 @@ class ExpiringToken(ABC):
         """Fetch a token from async code."""
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The header with a token that is good for a while.
+        """Return the header with a token that is good for a while.
 
         Args:
             refresh: The last token was refused.
@@ -46,7 +46,7 @@ class ExpiringToken(ABC):
         return bearer(self._cell().get(lambda: self._fetch(refresh=refresh), refresh=refresh), self.name)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The header with a token that is good for a while.
+        """Return the header with a token that is good for a while.
 
         Args:
             refresh: The last token was refused.
@@ -60,5 +60,5 @@ class ExpiringToken(ABC):
 
     @property
     def _at_hand(self) -> bool:
-        """Whether the cell can be found without I/O."""
+        """Return whether the cell can be found without I/O."""
         return True

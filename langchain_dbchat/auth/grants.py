@@ -134,7 +134,7 @@ async def afetch_grant(request: TokenRequest) -> Grant:
 
 
 def basic(user: str, password: str) -> SecretStr:
-    """The `Authorization` header for HTTP Basic.
+    """Return the `Authorization` header for HTTP Basic.
 
     Args:
         user: The user, or a client's id.
@@ -152,7 +152,7 @@ def basic(user: str, password: str) -> SecretStr:
 
 
 def jwt_expiry(token: str) -> float | None:
-    """When a JWT ends, in seconds since the epoch; None if it does not say or is none.
+    """Return when a JWT ends, in seconds since the epoch; None if it does not say or is none.
 
     Args:
         token: A token of any kind.
@@ -197,7 +197,7 @@ def _prepare(request: TokenRequest) -> tuple[Channel, Request]:
 
 
 def _host(url: str) -> str:
-    """The host of a URL, for errors; the URL itself where it has none."""
+    """Return the host of a URL, for errors; the URL itself where it has none."""
     try:
         return urlsplit(url).hostname or url
     except ValueError:
@@ -205,7 +205,7 @@ def _host(url: str) -> str:
 
 
 def _grant_in(reply: Reply) -> Grant:
-    """The token in an answer that has one."""
+    """Return the token in an answer that has one."""
     payload = _payload(reply.body or b"")
     token = str(payload["access_token"]).strip()
     lifetime = _seconds(payload.get("expires_in"))
@@ -216,7 +216,7 @@ def _grant_in(reply: Reply) -> Grant:
 
 
 def _error_in(request: TokenRequest, reply: Reply) -> DatabricksError | None:
-    """The error that an answer is; None if it holds a token."""
+    """Return the error that an answer is; None if it holds a token."""
     token = _payload(reply.body or b"").get("access_token")
     if reply.status == _OK and isinstance(token, str) and token.strip():
         return None
@@ -246,7 +246,7 @@ def _error_in(request: TokenRequest, reply: Reply) -> DatabricksError | None:
 
 
 def _payload(body: bytes) -> dict[str, Any]:
-    """The JSON object of an answer; empty if it is something else."""
+    """Return the JSON object of an answer; empty if it is something else."""
     try:
         payload = pydantic_core.from_json(body)
     except ValueError:
@@ -255,7 +255,7 @@ def _payload(body: bytes) -> dict[str, Any]:
 
 
 def _seconds(value: object) -> float | None:
-    """A number of seconds, sent as a number or as digits."""
+    """Return a number of seconds, sent as a number or as digits."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:

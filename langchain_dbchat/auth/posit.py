@@ -68,7 +68,7 @@ class ConnectServer:
     clients: UserClients = field(default=UserClients(), repr=False, compare=False)
 
     def exchange(self, subject: str, kind: str, step: str) -> TokenRequest:
-        """The request that exchanges a session token for an access token.
+        """Return the request that exchanges a session token for an access token.
 
         Args:
             subject: The session token.
@@ -99,7 +99,7 @@ class ConnectServer:
         )
 
     def key(self, subject: str, kind: str) -> tuple[str, ...]:
-        """What tells one session from all others, without its token in clear.
+        """Return what tells one session from all others, without its token in clear.
 
         Args:
             subject: The session token.
@@ -161,7 +161,7 @@ class ConnectCaller:
     name: str = "Posit Connect viewer (user_session_token callable)"
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The header for the session of this request.
+        """Return the header for the session of this request.
 
         Args:
             refresh: The last token was refused.
@@ -169,7 +169,7 @@ class ConnectCaller:
         return self._session(call_token(self.function, self.name)).headers(refresh=refresh)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The header for the session of this request.
+        """Return the header for the session of this request.
 
         Args:
             refresh: The last token was refused.
@@ -177,7 +177,7 @@ class ConnectCaller:
         return await self._session(await acall_token(self.function)).aheaders(refresh=refresh)
 
     def _session(self, subject: object) -> ConnectSession:
-        """The session that a token stands for."""
+        """Return the session that a token stands for."""
         text = subject.get_secret_value() if isinstance(subject, SecretStr) else subject
         if not isinstance(text, str) or not text.strip():
             raise ConfigurationError(
@@ -200,7 +200,7 @@ class ContentToken:
     path: Path | None = None
 
     def __call__(self) -> str:
-        """The token as it is now.
+        """Return the token as it is now.
 
         Raises:
             ConfigurationError: The file cannot be read.
@@ -232,7 +232,7 @@ class FileToken:
     name: str
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The header with the token that the file holds now.
+        """Return the header with the token that the file holds now.
 
         Args:
             refresh: The last token was refused: parse the file even if it looks unchanged, and do not fall back.
@@ -254,7 +254,7 @@ class FileToken:
         return bearer(token, self.name)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The same, in a thread.
+        """Do the same, in a thread.
 
         Args:
             refresh: The last token was refused.
@@ -266,7 +266,7 @@ class FileToken:
         return f"token {hashlib.sha256(self.headers()['Authorization'].encode()).hexdigest()}"
 
     def _read(self, *, again: bool) -> SecretStr:
-        """The token in the file."""
+        """Return the token in the file."""
         config = read_profiles(self.path, again=again)
         token = config.option(self.section, "token")
         if token is None:

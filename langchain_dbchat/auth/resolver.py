@@ -96,12 +96,12 @@ def resolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) ->
 
 
 def _withheld(search: Search) -> bool:
-    """Whether the environment holds a token that is not sent to a foreign server."""
+    """Return whether the environment holds a token that is not sent to a foreign server."""
     return bool(search.env("DATABRICKS_TOKEN") or search.env("DATABRICKS_API_KEY"))
 
 
 def _rows(search: Search) -> tuple[Step, ...]:
-    """The rows that have a say."""
+    """Return the rows that have a say."""
     wanted = search.wanted
     if wanted is None:
         return STEPS
@@ -128,7 +128,7 @@ def _attempt(step: Step, search: Search) -> Credentials | str:
 
 
 def _nobody(search: Search, skipped: list[Skipped]) -> ConfigurationError:
-    """The error for a search without a find."""
+    """Return the error for a search without a find."""
     wanted = search.wanted
     asked = f" with auth_type {wanted!r}" if wanted else ""
     lines = "\n".join(map(str, skipped))

@@ -95,13 +95,13 @@ def _workbench_host(search: Search) -> str | None:
 
 
 def _host_of_asked_profile(search: Search) -> str | None:
-    """The host of the profile that `auth_type` uses; None if it uses none."""
+    """Return the host of the profile that `auth_type` uses; None if it uses none."""
     name = _asked_profile(search)
     return search.config_file.option(name, "host") if name else None
 
 
 def _asked_profile(search: Search) -> str | None:
-    """The profile that a way of signing in uses which was asked for by its name."""
+    """Return the profile that a way of signing in uses which was asked for by its name."""
     if search.wanted is None:
         return search.settings.profile
     return search.settings.profile or search.env("DATABRICKS_CONFIG_PROFILE")
@@ -299,13 +299,13 @@ def _sdk_chain(search: Search) -> Attempt:
 
 
 def _has_azure_cli(search: Search) -> bool:
-    """Whether the Azure CLI is there; it is asked only for hosts of Azure, though the SDK asks it for all."""
+    """Return whether the Azure CLI is there; it is asked only for hosts of Azure, though the SDK asks it for all."""
     is_azure = search.workspace.hostname.endswith(".azuredatabricks.net")
     return is_azure and shutil.which("az", path=search.environ.get("PATH")) is not None
 
 
 def _connect_server(search: Search) -> ConnectServer | str:
-    """The Connect server that this runs on, or why there is none."""
+    """Return the Connect server that this runs on, or why there is none."""
     if not {search.env("RSTUDIO_PRODUCT"), search.env("POSIT_PRODUCT")} & _CONNECT_PRODUCTS:
         return "this does not run on Posit Connect (POSIT_PRODUCT and RSTUDIO_PRODUCT say so)"
     url, key = search.env("CONNECT_SERVER"), search.env("CONNECT_API_KEY")
@@ -326,7 +326,7 @@ def _connect_server(search: Search) -> ConnectServer | str:
 
 
 def _login_origin(search: Search) -> str:
-    """Where a service principal gets its token."""
+    """Return where a service principal gets its token."""
     origin = search.login_origin
     if origin is None:
         raise ConfigurationError(

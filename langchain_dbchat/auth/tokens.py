@@ -1,22 +1,19 @@
-"""Tokens that run out: one cell per identity, filled by one caller at a time.
+"""Keep tokens that expire: one cell for each identity, in which one caller at a time fetches the next token.
 
-A cell holds one token. Whoever asks gets it while it is fresh. Shortly before it runs out, *one* caller fetches the
-next one while all others go on with the old; once it has run out, one caller fetches and the others wait for that one
-fetch, be they threads, tasks or other event loops. So fifty callers make one request to the token endpoint.
+Rule 1. A cell holds one token and gives it while it is fresh. Shortly before it expires, one caller fetches the next
+one while all others go on with the old. Once it has expired, one caller fetches and the others wait for that fetch, in
+any thread, task or event loop. So fifty callers make one request to the token endpoint.
+Rule 2. The wall clock may be set back, and the monotonic clock of Linux stops while a laptop sleeps. The age of a token
+is the larger of the two. It is counted from before the request for the token was sent.
+Rule 3. A refused token (`refresh=True`) is fetched again once, even if fifty callers were refused: a caller that was
+given an older token than the one that was fetched since gets the new one. Which token a caller was given is kept in a
+context variable.
+Rule 4. If the task that fetches is cancelled, those who wait decide again, and one of them fetches.
+Rule 5. A sync caller on the thread of the event loop that is fetching must not wait for it: it fetches for itself.
+Rule 6. A forked child drops locks and fetches that only its parent can finish, and keeps the token.
 
-The decisions stand in `_plan`, a generator that asks for `FETCH` or for a `Wait` and is told what came of it; two short
-loops, sync and async, obey it. The lock is held for a few instructions only, never during I/O.
-
-What is easy to get wrong, and how it is done here:
-
-- Clocks. The wall clock may be set back, and the monotonic clock of Linux stands still while a laptop sleeps. A token
-  counts as old as the *later* of the two says. Its life is counted from before the request for it was sent.
-- A refused token (`refresh=True`) is fetched anew once, though fifty callers may have been refused: those who were
-  given an older token than the one that somebody has fetched by force since then simply get the new one. Which token a
-  caller was given is kept in a context variable.
-- Cancellation. The fetching task may be cancelled; those who wait then decide anew and one of them fetches.
-- A sync caller on the thread of the very loop that is fetching must not wait for it: it fetches for itself.
-- Forks. A child drops locks and fetches that only its parent can finish, and keeps the token.
+`_plan` decides: a generator that yields `FETCH` or a `Wait` and is sent what came of it. A sync loop and an async loop
+do what it says. The lock is held for a few instructions only, never during I/O.
 """
 
 from __future__ import annotations
@@ -54,11 +51,11 @@ class Clock(Protocol):
     """Two clocks; see the module's docstring for why."""
 
     def monotonic(self) -> float:
-        """Seconds on a clock that is never set."""
+        """Return the seconds on a clock that is never set."""
         ...
 
     def wall(self) -> float:
-        """Seconds since the epoch."""
+        """Return the seconds since the epoch."""
         ...
 
 
@@ -66,11 +63,11 @@ class SystemClock:
     """The clocks of this machine."""
 
     def monotonic(self) -> float:
-        """Seconds on a clock that is never set."""
+        """Return the seconds on a clock that is never set."""
         return time.monotonic()
 
     def wall(self) -> float:
-        """Seconds since the epoch."""
+        """Return the seconds since the epoch."""
         return time.time()
 
 
@@ -98,7 +95,7 @@ class _CachedToken:
     wall: float
 
     def left(self, clock: Clock) -> float:
-        """Seconds of life left, by the clock that says less."""
+        """Return the seconds of life left, by the clock that says less."""
         return self.grant.lifetime - max(clock.monotonic() - self.monotonic, clock.wall() - self.wall)
 
 
@@ -163,7 +160,7 @@ class TokenCell:
         self._in_flight = None
 
     def get(self, fetch: Callable[[], Grant], *, refresh: bool = False) -> SecretStr:
-        """The token, fetched if need be.
+        """Return the token, fetched if need be.
 
         Args:
             fetch: Fetches one; may raise.
@@ -183,7 +180,7 @@ class TokenCell:
             return _token_of(end)
 
     async def aget(self, fetch: Callable[[], Awaitable[Grant]], *, refresh: bool = False) -> SecretStr:
-        """The token, fetched if need be, without blocking the loop.
+        """Return the token, fetched if need be, without blocking the loop.
 
         Args:
             fetch: Fetches one; may raise.
@@ -223,7 +220,7 @@ class TokenCell:
                 return self._hand_out(result.cached)
 
     def _choose(self, *, refresh: bool, on_loop: bool, impatient: bool) -> _CachedToken | Wait | _InFlight:
-        """One decision, under the lock."""
+        """Decide once, under the lock."""
         cached, in_flight = self._cached, self._in_flight
         if cached is not None and self._usable(cached) and not (refresh and not self._replaced(cached)):
             early = cached.left(self._clock) <= min(AHEAD, cached.grant.lifetime / 2)
@@ -272,11 +269,11 @@ class TokenCell:
         in_flight.future.set_result(result)
 
     def _usable(self, cached: _CachedToken) -> bool:
-        """Whether a token may still be sent."""
+        """Return whether a token may still be sent."""
         return cached.left(self._clock) > min(MARGIN, cached.grant.lifetime / 10)
 
     def _replaced(self, cached: _CachedToken) -> bool:
-        """Whether the refused token of this context has been replaced by force since it was given."""
+        """Return whether the refused token of this context has been replaced by force since it was given."""
         cell, serial = _given.get()
         return cached.forced and cell == self._number and serial < cached.serial
 
@@ -306,7 +303,7 @@ class TokenCells:
         self._lock = threading.Lock()
 
     def cell(self, key: Hashable) -> TokenCell:
-        """The cell of one identity.
+        """Return the cell of one identity.
 
         Args:
             key: What tells it from all others; must not hold a secret in clear.
@@ -358,7 +355,7 @@ async def _await(future: concurrent.futures.Future[_FetchResult]) -> _FetchResul
 
 
 def _token_of(end: StopIteration) -> SecretStr:
-    """What a plan returned."""
+    """Return what a plan returned."""
     token = end.value
     if not isinstance(token, SecretStr):
         raise TypeError  # not reached: a plan returns a token
@@ -366,7 +363,7 @@ def _token_of(end: StopIteration) -> SecretStr:
 
 
 def _again(error: Exception) -> Exception:
-    """The error of a shared fetch for one of those who waited: a copy, for a traceback belongs to one thread."""
+    """Return the error of a shared fetch for one of those who waited: a copy, for a traceback belongs to one thread."""
     try:
         twin = copy.copy(error)
     except TypeError:  # an exception of another library, whose arguments are not those of its constructor

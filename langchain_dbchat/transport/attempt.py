@@ -226,7 +226,7 @@ class Attempt:
         return ReadsInTime(pieces, self._pace) if self._is_unwatched else pieces
 
     def is_raw(self) -> bool:
-        """Say whether the body is read as it came, because no hook of the user's client has read it."""
+        """Return whether the body is read as it came, because no hook of the user's client has read it."""
         head = self._head
         if head is None or head.is_closed or head.is_stream_consumed:
             return False
@@ -320,7 +320,7 @@ class Attempt:
         return self._hide(text)
 
     def failed(self, error: Exception) -> Reply | Failure:
-        """Say what an exception of httpx means here.
+        """Describe what an exception of httpx means here.
 
         Args:
             error: The exception.
@@ -361,7 +361,7 @@ def _plain(headers: httpx.Headers) -> dict[str, str]:
 
 
 def user_agent(partner: str | None = None) -> str:
-    """Say who we are, after those we work for.
+    """Write the ``User-Agent`` header: the products that we are part of, then ourselves.
 
     The Databricks SDK has a user agent of its own for the whole process; it is neither read nor changed.
 

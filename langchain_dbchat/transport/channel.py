@@ -116,7 +116,7 @@ class Channel:
 
     @property
     def timeouts(self) -> Timeouts:
-        """How long a call of this channel waits for what."""
+        """Return how long a call of this channel waits for what."""
         return self._timeouts
 
     def post(self, request: Request, amend: Amend | None = None, limiter: EndpointLimiter | None = None) -> Reply:

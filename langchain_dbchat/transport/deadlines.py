@@ -83,7 +83,7 @@ class StreamDeadline:
         self.done = self.done or done
 
     def left(self) -> float | None:
-        """Say how long the next read may take, in seconds; None for ever.
+        """Return how long the next read may take, in seconds; None for ever.
 
         When the time is up, one more read may take what has arrived already.
 

@@ -99,7 +99,7 @@ class Request(NamedTuple):
 
     @property
     def authorization(self) -> str | None:
-        """The signature that the user's own headers carry, if they do."""
+        """Return the signature that the user's own headers carry, if they do."""
         return next((value for name, value in self.headers.items() if name.lower() == "authorization"), None)
 
 
@@ -179,7 +179,7 @@ class Send(NamedTuple):
     refused: Mapping[str, str] | None = None
 
     def is_vain(self, signature: Mapping[str, str]) -> bool:
-        """Say whether a signature is the one that was refused.
+        """Return whether a signature is the one that was refused.
 
         Args:
             signature: The credentials' headers.
@@ -246,7 +246,7 @@ class _Ledger:
         self._notes.append(f"attempt {len(self._notes) + 1}: {first_line} -> {then}")
 
     def pause(self, error: DatabricksError) -> float | None:
-        """Say how long to wait before the next retry; None if there is none."""
+        """Return how long to wait before the next retry; None if there is none."""
         policy = self._policy
         if self._retries >= policy.max_retries:
             self.note(error, f"given up after {self._retries} retries (max_retries)")
@@ -370,7 +370,7 @@ def _is_unknown_caller(error: DatabricksError) -> bool:
 
 
 def _is_refused(error: DatabricksError) -> bool:
-    """Say whether the request as it is was refused, by the endpoint or by a provider behind it, whatever its status."""
+    """Return whether the endpoint, or a provider behind it, refused the request as it is, whatever its status."""
     behind = error.provider is not None and isinstance(error, DatabricksInvalidRequestError)
     return behind or error.status_code in _REFUSED
 

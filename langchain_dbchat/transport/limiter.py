@@ -220,7 +220,7 @@ class EndpointLimiter:
 
     @property
     def in_flight(self) -> int:
-        """How many requests are in flight."""
+        """Return how many requests are in flight."""
         with self._lock:
             self._count()
             return self.limit.in_flight

@@ -44,7 +44,7 @@ class ProxySetting(NamedTuple):
 
 
 def has_proxy() -> bool:
-    """Say whether a proxy is set in the environment, or in the settings of macOS or Windows."""
+    """Return whether a proxy is set in the environment, or in the settings of macOS or Windows."""
     return not getproxies().keys().isdisjoint(_SCHEMES)
 
 

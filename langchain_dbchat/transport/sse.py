@@ -127,7 +127,7 @@ class EventStreamDecoder:
         return payloads
 
     def close(self) -> list[bytes]:
-        """Say that no more bytes come.
+        """Note that no more bytes come.
 
         Returns:
             The payload of a last event that no empty line ended, if it is complete: its last line has ended, or is a
@@ -199,7 +199,7 @@ class EventStreamDecoder:
             self._room -= len(line) + 1
 
     def _finished(self, payload: bytes) -> bytes:
-        """Say what an event means whose data is no object, or whose name counts; empty if it says nothing."""
+        """Describe what an event means whose data is no object, or whose name counts; empty if it says nothing."""
         meaning, self._meaning = self._meaning, ""
         bare = payload.strip()
         if meaning == "error":

@@ -170,7 +170,7 @@ class StreamReader:
         return payloads
 
     def ends(self) -> list[bytes]:
-        """Say that the body has ended.
+        """Note that the body has ended.
 
         Returns:
             The last events, or the whole body if it is no event stream.
@@ -183,7 +183,7 @@ class StreamReader:
         return self._decoder.close()
 
     def breaks(self, error: Exception) -> DatabricksError | None:
-        """Say what an exception means here.
+        """Describe what an exception means here.
 
         Args:
             error: The exception, of httpx or our own.

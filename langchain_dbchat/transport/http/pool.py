@@ -112,13 +112,13 @@ class ConnectionPool(Generic[_C]):
 
     @property
     def idle(self) -> int:
-        """How many connections are idle."""
+        """Return how many connections are idle."""
         self.settle()
         return self._idle_then
 
     @property
     def total(self) -> int:
-        """How many slots exist: with idle connections, in use, or rights to open one."""
+        """Return how many slots exist: with idle connections, in use, or rights to open one."""
         self.settle()
         return len(self._known)
 
@@ -159,7 +159,7 @@ class ConnectionPool(Generic[_C]):
             first.call(None)
 
     def watch(self, slot: PooledConnection[_C]) -> float:
-        """Say for how many seconds a connection still has to be watched before it is used again."""
+        """Return for how many seconds a connection still has to be watched before it is used again."""
         if not slot.cell or self._quiet.get(slot.origin, 0) >= _PROVEN:
             return 0.0
         return max(0.0, _WATCH - (self._clock() - slot.since))

@@ -52,7 +52,7 @@ class _Deadline(Protocol):
         """Note that the request has been sent."""
 
     def left(self) -> float | None:
-        """Say how long the next read may take, in seconds; None for ever. Raise ReadTimeout if the time is up."""
+        """Return how long the next read may take, in seconds; None for ever. Raise ReadTimeout if the time is up."""
 
 
 class _Give(Protocol):
@@ -385,7 +385,7 @@ def _pace_of(request: httpx.Request) -> _Deadline:
 
 
 def _where(request: httpx.Request) -> tuple[Origin, str | None, dict[str, float | None]]:
-    """Say where a request goes, the name its TLS asks for, and how long to wait for what."""
+    """Return where a request goes, the name its TLS asks for, and how long to wait for what."""
     url = request.url
     port = url.port or _PORTS.get(url.scheme)
     if port is None or not url.host:
