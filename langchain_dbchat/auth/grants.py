@@ -36,13 +36,13 @@ from langchain_dbchat.errors import (
     DatabricksTimeoutError,
     MalformedResponseError,
 )
-from langchain_dbchat.transport.user_clients import UserClients
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from langchain_dbchat.transport.channel import Channel
     from langchain_dbchat.transport.exchange import Reply, Request
+    from langchain_dbchat.transport.user_clients import UserClients
 
 # How long an answer may take, all of it, in seconds; and how long a connection.
 TIMEOUT = 30.0
@@ -96,7 +96,7 @@ class TokenRequest:
     purpose: str
     step: str
     advice: Mapping[int, str] = field(default_factory=dict)
-    clients: UserClients = field(default=UserClients(), repr=False)
+    clients: UserClients | None = field(default=None, repr=False)
 
 
 def fetch_grant(request: TokenRequest) -> Grant:
@@ -171,14 +171,16 @@ def _prepare(request: TokenRequest) -> tuple[Channel, Request]:
     """Write the request, and make the channel for it."""
     from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx: first request only
     from langchain_dbchat.transport.exchange import Purpose, Request, RetryPolicy  # noqa: PLC0415  # the same
+    from langchain_dbchat.transport.user_clients import UserClients  # noqa: PLC0415  # the same
 
+    clients = request.clients or UserClients()
     channel = Channel(
         Anonymous(request.step),
         timeouts=Timeouts(CONNECT_TIMEOUT, CONNECT_TIMEOUT, CONNECT_TIMEOUT, first_event=TIMEOUT, idle=TIMEOUT),
         policy=RetryPolicy(RETRIES, min(RETRY_DEADLINE, TIMEOUT), FIRST_PAUSE, retry_sent=True),
         max_response_bytes=LARGEST,
-        http_client=request.clients.for_sync,
-        http_async_client=request.clients.for_async,
+        http_client=clients.for_sync,
+        http_async_client=clients.for_async,
     )
     headers = {
         "Authorization": request.authorization.get_secret_value(),

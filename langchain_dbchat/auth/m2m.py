@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from langchain_dbchat.auth.expiring import ExpiringToken
 from langchain_dbchat.auth.grants import TokenRequest, afetch_grant, basic, fetch_grant
 from langchain_dbchat.auth.tokens import Grant, TokenCell, TokenCells
-from langchain_dbchat.transport.user_clients import UserClients
 
 if TYPE_CHECKING:
     from langchain_dbchat.auth.secret import Secret
+    from langchain_dbchat.transport.user_clients import UserClients
 
 CELLS = TokenCells(limit=256)
 
@@ -42,7 +42,7 @@ class ClientCredentials(ExpiringToken):
     client_id: str
     client_secret: Secret = field(repr=False)
     name: str = "client_id and client_secret arguments"
-    clients: UserClients = field(default=UserClients(), repr=False, compare=False)
+    clients: UserClients | None = field(default=None, repr=False, compare=False)
 
     def _cell(self) -> TokenCell:
         return CELLS.cell((self.origin, self.client_id, self.client_secret.digest()))

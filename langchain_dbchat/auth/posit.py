@@ -26,13 +26,13 @@ from langchain_dbchat.auth.grants import TokenRequest, afetch_grant, fetch_grant
 from langchain_dbchat.auth.profiles import read_profiles
 from langchain_dbchat.auth.tokens import Grant, TokenCell, TokenCells
 from langchain_dbchat.errors import ConfigurationError
-from langchain_dbchat.transport.user_clients import UserClients
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from langchain_dbchat.auth.secret import Secret
+    from langchain_dbchat.transport.user_clients import UserClients
 
 # One cell per session: many viewers, short sessions.
 CELLS = TokenCells(limit=1024)
@@ -65,7 +65,7 @@ class ConnectServer:
     url: str
     api_key: Secret = field(repr=False)
     audience: str | None = None
-    clients: UserClients = field(default=UserClients(), repr=False, compare=False)
+    clients: UserClients | None = field(default=None, repr=False, compare=False)
 
     def exchange(self, subject: str, kind: str, step: str) -> TokenRequest:
         """Return the request that exchanges a session token for an access token.

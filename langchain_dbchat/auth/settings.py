@@ -13,10 +13,10 @@ from pydantic import SecretStr
 
 from langchain_dbchat.auth.credentials import TokenCallable
 from langchain_dbchat.errors import ConfigurationError
-from langchain_dbchat.transport.user_clients import UserClients
 
 if TYPE_CHECKING:
     from langchain_dbchat.transport.signing import Credentials
+    from langchain_dbchat.transport.user_clients import UserClients
 
 TokenArgument = str | SecretStr | TokenCallable
 
@@ -77,7 +77,7 @@ class AuthSettings:
     audience: str | None = None
     workspace_id: str | None = None
     allow_http: bool = False
-    clients: UserClients = field(default=UserClients(), repr=False, compare=False)
+    clients: UserClients | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Wrap secrets and refuse what was given but is empty.

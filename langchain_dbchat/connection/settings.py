@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import urlencode
 
@@ -211,7 +212,6 @@ class DatabricksConnection(BaseModel):
 
     def _auth_settings(self) -> AuthSettings:
         from langchain_dbchat.auth.settings import AuthSettings  # noqa: PLC0415  # where a model is made, not imported
-        from langchain_dbchat.transport.user_clients import UserClients  # noqa: PLC0415  # the same
 
         client = self.workspace_client
         is_config = client is not None and not hasattr(client, "config")
@@ -231,7 +231,6 @@ class DatabricksConnection(BaseModel):
             audience=self.audience,
             workspace_id=self.workspace_id,
             allow_http=self.allow_http,
-            clients=UserClients(self.http_client, self.http_async_client),
         )
 
     def __copy__(self) -> Self:
@@ -320,8 +319,10 @@ class DatabricksConnection(BaseModel):
         from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # loads the way of signing in: first call only
         from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx: first call only
         from langchain_dbchat.transport.exchange import RetryPolicy  # noqa: PLC0415  # the same
+        from langchain_dbchat.transport.user_clients import UserClients  # noqa: PLC0415  # the same
 
-        signed = resolve(self._auth_settings())
+        clients = UserClients(self.http_client, self.http_async_client)
+        signed = resolve(replace(self._auth_settings(), clients=clients))
         channel = Channel(
             signed.credentials,
             timeouts=Timeouts.of(self.timeout),
