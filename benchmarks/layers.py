@@ -19,7 +19,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from pydantic_core import from_json
 
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.dialects.chat_completions.decode import DONE, ChatStreamDecoder
+from langchain_dbchat.dialects.chat_completions.decode import DONE, ChatStreamDecoder, is_last
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.models.families import family_of
 from langchain_dbchat.transport.clients import sync_client
@@ -52,7 +52,7 @@ def _pieces(base: str, kind: str) -> list[bytes]:
 
 
 def _events(pieces: list[bytes]) -> list[list[bytes]]:
-    decoder = EventStreamDecoder()
+    decoder = EventStreamDecoder(is_last=is_last)
     return [decoder.feed(piece) for piece in pieces]
 
 

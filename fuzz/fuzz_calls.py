@@ -27,13 +27,13 @@ from langchain_dbchat.errors import DatabricksError
 from langchain_dbchat.transport import channel as channel_module
 from langchain_dbchat.transport.channel import Channel, Timeouts
 from langchain_dbchat.transport.exchange import Request, RetryPolicy
-from langchain_dbchat.transport.http.free_list import AsyncFreeList, FreeList
+from langchain_dbchat.transport.http.transport import AsyncPooledTransport, PooledTransport
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Coroutine, Generator, Iterator
 
-    from langchain_dbchat.transport.incoming import AsyncIncoming, Incoming
+    from langchain_dbchat.transport.stream import AsyncEventStream, EventStream
 
 _SLOTS = 3
 _LIMITS = httpx.Limits(max_connections=_SLOTS, max_keepalive_connections=_SLOTS, keepalive_expiry=30)
@@ -125,7 +125,7 @@ async def _drop(channel: Channel, server: HostileServer) -> None:
     """Leave a stream half read, in a cycle that only the collector finds."""
     number = next(_numbers)
     opened = channel.astream(_request(server, number))
-    incoming: AsyncIncoming = await opened.__aenter__()
+    incoming: AsyncEventStream = await opened.__aenter__()
     _check(number, await anext(aiter(incoming)))
     cycle: list[Any] = [opened, incoming]
     cycle.append(cycle)
@@ -151,7 +151,7 @@ async def _timed_out(channel: Channel, server: HostileServer, seconds: float) ->
 
 async def _crowd(dice: random.Random, server: HostileServer) -> None:
     """Call with more tasks than connections, disturb most of them, and see that all connections are lent again."""
-    async with httpx.AsyncClient(transport=AsyncFreeList(_no_tls, _LIMITS), trust_env=False) as client:
+    async with httpx.AsyncClient(transport=AsyncPooledTransport(_no_tls, _LIMITS), trust_env=False) as client:
         channel = Channel(_Nobody(), timeouts=_TIMEOUTS, policy=_NEVER, http_async_client=client)
         calls = [asyncio.ensure_future(_async_call(dice, channel, server)) for _ in range(dice.randint(1, 9))]
         if dice.random() < 0.3:
@@ -218,7 +218,7 @@ def _call(channel: Channel, server: HostileServer) -> None:
 def _open(channel: Channel, server: HostileServer) -> list[Any]:
     number = next(_numbers)
     opened = channel.stream(_request(server, number))
-    incoming: Incoming = opened.__enter__()
+    incoming: EventStream = opened.__enter__()
     _check(number, next(iter(incoming)))
     return [opened, incoming]
 
@@ -244,7 +244,7 @@ def _fork() -> None:
 
 def _alone(dice: random.Random, server: HostileServer) -> None:
     """Disturb one sync call at one bytecode, and see that all connections are lent again."""
-    pool = FreeList(_no_tls, _LIMITS)
+    pool = PooledTransport(_no_tls, _LIMITS)
     with httpx.Client(transport=pool, trust_env=False) as client:
         channel = Channel(_Nobody(), timeouts=_TIMEOUTS, policy=_NEVER, http_client=client)
         for _ in range(dice.randint(0, 2)):

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from pydantic_core import from_json, to_json
 from running import CORPUS, pieces, run, streams
 
-from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
+from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer, is_last
 from langchain_dbchat.dialects.chat_completions.messages import encode_messages
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared import blocks
@@ -33,7 +33,7 @@ blocks.register()
 _FAMILIES = sorted(FAMILIES)
 _ANSWERS = [from_json(path.read_bytes()) for path in sorted(CORPUS.glob("*/response.json"))]
 _EVENTS = [
-    [from_json(payload) for payload in EventStreamDecoder().feed(stream) if payload != b"[DONE]"]
+    [from_json(payload) for payload in EventStreamDecoder(is_last=is_last).feed(stream) if not is_last(payload)]
     for stream in streams()
 ]
 _ODD: tuple[Any, ...] = (
@@ -104,7 +104,7 @@ def _streamed(dice: random.Random, target: Target) -> AIMessage:
     body = b"".join(b"data: " + _written(event) + b"\n\n" for event in events) + dice.choice((b"data: [DONE]\n\n", b""))
     if dice.random() < 0.2:
         body = body[: dice.randint(0, len(body))]
-    raw, reader = EventStreamDecoder(), ChatStreamDecoder(target, "req", coalesce=dice.random() < 0.5)
+    raw, reader = EventStreamDecoder(is_last=is_last), ChatStreamDecoder(target, "req", coalesce=dice.random() < 0.5)
     chunks: list[ChatGenerationChunk] = []
     with reader.keeping_partial():
         for piece in pieces(dice, body):

@@ -19,7 +19,7 @@ from fuzz_http11 import _DECISIONS
 from hostile_server import HostileServer, Plan
 from running import pieces, run
 
-from langchain_dbchat.transport.http.free_list import AsyncFreeList, FreeList
+from langchain_dbchat.transport.http.transport import AsyncPooledTransport, PooledTransport
 
 if TYPE_CHECKING:
     import random
@@ -42,11 +42,11 @@ class Pools:
         self.server = server
         self.loop = asyncio.new_event_loop()
         self.sync: dict[str, httpx.BaseTransport] = {
-            "sync": FreeList(_no_tls, _LIMITS),
+            "sync": PooledTransport(_no_tls, _LIMITS),
             "httpx sync": httpx.HTTPTransport(limits=_LIMITS),
         }
         self.asyncs: dict[str, httpx.AsyncBaseTransport] = {
-            "async": AsyncFreeList(_no_tls, _LIMITS),
+            "async": AsyncPooledTransport(_no_tls, _LIMITS),
             "httpx async": httpx.AsyncHTTPTransport(limits=_LIMITS),
         }
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic_core import from_json
 from running import pieces, run, streams
 
+from langchain_dbchat.dialects.chat_completions.decode import is_last
 from langchain_dbchat.errors import MalformedResponseError
 from langchain_dbchat.transport.sse import EventStreamDecoder
 
@@ -51,9 +52,8 @@ def expected(stream: bytes) -> list[bytes]:
 
 
 def _meant(payload: bytes) -> bytes:
-    """Read blanks as nothing, and the end of a stream in each of its spellings."""
-    bare = payload.strip()
-    return b"[DONE]" if bare.strip(b'"').strip().upper() == b"[DONE]" else payload if bare else b""
+    """Read blanks as nothing."""
+    return payload if payload.strip() else b""
 
 
 def _fields_alone(stream: bytes) -> bytes:
@@ -74,7 +74,7 @@ def _whole(payload: bytes) -> bool:
     try:
         from_json(payload)
     except ValueError:
-        return payload == b"[DONE]"
+        return is_last(payload)
     return True
 
 
@@ -94,7 +94,7 @@ def decoding(dice: random.Random) -> None:
     """Decode one stream, cut anywhere, and compare."""
     stream = _fields_alone(stream_of(dice))
     limit = dice.choice((16 * 2**20, 16 * 2**20, 30, 300))
-    decoder = EventStreamDecoder(limit)
+    decoder = EventStreamDecoder(limit, is_last)
     got: list[bytes] = []
     try:
         for piece in pieces(dice, stream):

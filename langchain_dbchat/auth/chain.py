@@ -33,7 +33,7 @@ class Skipped(NamedTuple):
         return f"  - {self.step} - {self.reason}"
 
 
-class FirstThatWorks:
+class ChainedCredentials:
     """Several candidates, tried in order at the first request.
 
     Args:
@@ -48,11 +48,11 @@ class FirstThatWorks:
 
     @property
     def name(self) -> str:
-        """The one that works, or all that may."""
+        """Return the one that works, or all that may."""
         return self._winner.name if self._winner else ", else ".join(candidate.name for candidate in self.candidates)
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The headers of the first that works.
+        """Return the headers of the first that works.
 
         Args:
             refresh: The last headers were refused.
@@ -65,14 +65,14 @@ class FirstThatWorks:
         while True:
             try:
                 headers = candidate.headers(refresh=refresh)
-            except (ConfigurationError, DatabricksAuthenticationError) as error:  # noqa: PERF203 - each attempt may fail on its own
+            except (ConfigurationError, DatabricksAuthenticationError) as error:  # noqa: PERF203  # each attempt may fail on its own
                 candidate = plan.throw(error)
             else:
                 self._winner = candidate
                 return headers
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The headers of the first that works.
+        """Return the headers of the first that works.
 
         Args:
             refresh: The last headers were refused.
@@ -85,7 +85,7 @@ class FirstThatWorks:
         while True:
             try:
                 headers = await candidate.aheaders(refresh=refresh)
-            except (ConfigurationError, DatabricksAuthenticationError) as error:  # noqa: PERF203 - each attempt may fail on its own
+            except (ConfigurationError, DatabricksAuthenticationError) as error:  # noqa: PERF203  # each attempt may fail on its own
                 candidate = plan.throw(error)
             else:
                 self._winner = candidate
@@ -97,7 +97,7 @@ class FirstThatWorks:
         for candidate in (self._winner,) if self._winner else self.candidates:
             try:
                 yield candidate
-            except DatabricksError as error:  # noqa: PERF203 - each attempt may fail on its own
+            except DatabricksError as error:  # noqa: PERF203  # each attempt may fail on its own
                 failures.append(Skipped(candidate.name, error.message))
         tried = "\n".join(map(str, failures))
         passed_over = "\n".join(map(str, self.skipped))
@@ -109,8 +109,8 @@ class FirstThatWorks:
         ) from None
 
     def __repr__(self) -> str:
-        return f"FirstThatWorks({self.name!r})"
+        return f"ChainedCredentials({self.name!r})"
 
-    def __reduce__(self) -> tuple[type[FirstThatWorks], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[type[ChainedCredentials], tuple[object, ...]]:
         # Which one works is a fact about one machine.
-        return FirstThatWorks, (self.candidates, self.skipped)
+        return ChainedCredentials, (self.candidates, self.skipped)

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import pydantic_core
 from pydantic import SecretStr
 
+from langchain_dbchat.auth.expiring import ExpiringToken
 from langchain_dbchat.auth.grants import UNKNOWN_LIFETIME
-from langchain_dbchat.auth.leased import LeasedToken
 from langchain_dbchat.auth.tokens import Grant, TokenCell, TokenCells
 from langchain_dbchat.errors import DatabricksAuthenticationError, DatabricksTimeoutError
 from langchain_dbchat.errors.redaction import scrub
@@ -39,7 +39,7 @@ _EXPIRY = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)?\s*(Z|[+-]
 
 
 def find_cli(environ: Mapping[str, str]) -> str | None:
-    """Where the Databricks CLI is, or None.
+    """Return where the Databricks CLI is, or None.
 
     Args:
         environ: The environment; `DATABRICKS_CLI_PATH` goes before `PATH`.
@@ -48,7 +48,7 @@ def find_cli(environ: Mapping[str, str]) -> str | None:
 
 
 @dataclass(frozen=True)
-class CommandLine(LeasedToken):
+class CommandLine(ExpiringToken):
     """Whoever is signed in to the Databricks CLI.
 
     Args:
@@ -89,7 +89,7 @@ class CommandLine(LeasedToken):
         """Run the CLI to its end."""
         environ = {**os.environ, "DATABRICKS_CONFIG_FILE": self.config_file} if self.config_file else None
         try:
-            return subprocess.run(  # noqa: S603 - an argument list, no shell; the executable is the user's own
+            return subprocess.run(  # noqa: S603  # an argument list, no shell; the executable is the user's own
                 command, capture_output=True, check=False, timeout=TIMEOUT, stdin=subprocess.DEVNULL, env=environ
             )
         except subprocess.TimeoutExpired:
@@ -106,7 +106,7 @@ class CommandLine(LeasedToken):
             ) from error
 
     def _refused(self, command: Sequence[str], output: bytes) -> DatabricksAuthenticationError:
-        """The error for a CLI that gave no token."""
+        """Return the error for a CLI that gave no token."""
         said = scrub(output.decode(errors="replace").strip())[-_LONGEST_TEXT:] or "no output"
         return DatabricksAuthenticationError(
             f"The Databricks CLI gave no token: `{shlex.join(command)}` said: {said}\nRun: "
@@ -115,7 +115,7 @@ class CommandLine(LeasedToken):
         )
 
     def _read(self, command: Sequence[str], output: bytes, started: float) -> Grant:
-        """The token that the CLI printed."""
+        """Return the token that the CLI printed."""
         try:
             answer = pydantic_core.from_json(output)
         except ValueError:

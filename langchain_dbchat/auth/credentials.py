@@ -30,7 +30,7 @@ _ASYNC_CALLABLE_PATIENCE = 60.0
 
 
 def bearer(token: str | SecretStr, source: str) -> dict[str, str]:
-    """The header that carries a bearer token.
+    """Return the header that carries a bearer token.
 
     Args:
         token: The token; white space around it and a leading "Bearer " are forgiven.
@@ -68,7 +68,7 @@ class StaticToken:
     name: str = "token argument"
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The one header.
+        """Return the one header.
 
         Args:
             refresh: The token was refused: if it came from the environment, look there again. A token that was given
@@ -77,7 +77,7 @@ class StaticToken:
         return bearer(self.secret.reveal(again=refresh), self.name)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The same as `headers`; a secret left behind by a pickle is looked up off the event loop.
+        """Do the same as `headers`; a secret left behind by a pickle is looked up off the event loop.
 
         Args:
             refresh: The token was refused; see `headers`.
@@ -108,7 +108,7 @@ class CallableToken:
     name: str = "token argument (callable)"
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The headers for what the callable says now.
+        """Return the headers for what the callable says now.
 
         Args:
             refresh: Makes no difference: the callable is asked each time.
@@ -121,7 +121,7 @@ class CallableToken:
         return signed(call_token(self.function, self.name), self.name)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The headers for what the callable says now.
+        """Return the headers for what the callable says now.
 
         Args:
             refresh: Makes no difference: the callable is asked each time.
@@ -134,13 +134,13 @@ class CallableToken:
 
 
 @dataclass(frozen=True)
-class Nobody:
+class Anonymous:
     """No signature at all, for servers that do not ask who calls."""
 
     name: str = "nobody (no token was given)"
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """No headers.
+        """Return no headers.
 
         Args:
             refresh: Makes no difference here.
@@ -149,7 +149,7 @@ class Nobody:
         return {}
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """No headers.
+        """Return no headers.
 
         Args:
             refresh: Makes no difference here.
@@ -177,11 +177,11 @@ class ForWorkspace:
 
     @property
     def name(self) -> str:
-        """The name of those who sign."""
+        """Return the name of those who sign."""
         return self.credentials.name
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Their headers and the workspace's id, unless they name one themselves.
+        """Return their headers and the workspace's id, unless they name one themselves.
 
         Args:
             refresh: Passed on.
@@ -189,7 +189,7 @@ class ForWorkspace:
         return {WORKSPACE_HEADER: self.workspace_id, **self.credentials.headers(refresh=refresh)}
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Their headers and the workspace's id, unless they name one themselves.
+        """Return their headers and the workspace's id, unless they name one themselves.
 
         Args:
             refresh: Passed on.
@@ -269,7 +269,7 @@ def _run_beside(wait: Callable[[], Awaitable[object]], source: str) -> object:
     def run() -> None:
         try:
             future.set_result(asyncio.run(bounded()))
-        except BaseException as error:  # noqa: BLE001 - handed over to the waiting thread, which raises it
+        except BaseException as error:  # noqa: BLE001  # handed over to the waiting thread, which raises it
             future.set_exception(error)
 
     context = contextvars.copy_context()
@@ -290,7 +290,7 @@ async def acall_token(function: Callable[[], Any]) -> object:
     Args:
         function: The callable.
     """
-    call = getattr(function, "__call__", None)  # noqa: B004 - asks what kind of call it is, not whether it can be called
+    call = getattr(function, "__call__", None)  # noqa: B004  # asks what kind of call it is, not whether it can be called
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call):
         return await cast("Awaitable[object]", function())
     answer = await asyncio.to_thread(function)

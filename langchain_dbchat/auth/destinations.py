@@ -28,7 +28,7 @@ ADVICE = (
 
 
 def withheld(search: Search, owner: str | None) -> str | None:
-    """Say why a secret that was found is not sent to the host of the request.
+    """Return why a secret that was found is not sent to the host of the request.
 
     Args:
         search: What is looked at.

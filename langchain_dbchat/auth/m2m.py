@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from langchain_dbchat.auth.expiring import ExpiringToken
 from langchain_dbchat.auth.grants import TokenRequest, afetch_grant, basic, fetch_grant
-from langchain_dbchat.auth.leased import LeasedToken
 from langchain_dbchat.auth.tokens import Grant, TokenCell, TokenCells
 
 if TYPE_CHECKING:
     from langchain_dbchat.auth.secret import Secret
+    from langchain_dbchat.transport.user_clients import UserClients
 
 CELLS = TokenCells(limit=256)
 
@@ -26,7 +27,7 @@ _ADVICE = {
 
 
 @dataclass(frozen=True)
-class ClientCredentials(LeasedToken):
+class ClientCredentials(ExpiringToken):
     """A service principal.
 
     Args:
@@ -34,12 +35,14 @@ class ClientCredentials(LeasedToken):
         client_id: The service principal's id.
         client_secret: Its secret.
         name: Where they came from.
+        clients: The clients that ask for the token.
     """
 
     origin: str
     client_id: str
     client_secret: Secret = field(repr=False)
     name: str = "client_id and client_secret arguments"
+    clients: UserClients | None = field(default=None, repr=False, compare=False)
 
     def _cell(self) -> TokenCell:
         return CELLS.cell((self.origin, self.client_id, self.client_secret.digest()))
@@ -60,6 +63,7 @@ class ClientCredentials(LeasedToken):
             purpose="OAuth M2M token request",
             step=self.name,
             advice=_ADVICE,
+            clients=self.clients,
         )
 
     def _fetch(self, *, refresh: bool) -> Grant:

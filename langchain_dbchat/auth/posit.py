@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from langchain_dbchat.auth.credentials import TokenCallable, acall_token, bearer, call_token
+from langchain_dbchat.auth.expiring import ExpiringToken
 from langchain_dbchat.auth.grants import TokenRequest, afetch_grant, fetch_grant
-from langchain_dbchat.auth.leased import LeasedToken
 from langchain_dbchat.auth.profiles import read_profiles
 from langchain_dbchat.auth.tokens import Grant, TokenCell, TokenCells
 from langchain_dbchat.errors import ConfigurationError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from langchain_dbchat.auth.secret import Secret
+    from langchain_dbchat.transport.user_clients import UserClients
 
 # One cell per session: many viewers, short sessions.
 CELLS = TokenCells(limit=1024)
@@ -58,14 +59,16 @@ class ConnectServer:
         url: Its address (`CONNECT_SERVER`).
         api_key: The content's API key (`CONNECT_API_KEY`).
         audience: The OAuth integration to use, if the content has several.
+        clients: The clients that ask for the token.
     """
 
     url: str
     api_key: Secret = field(repr=False)
     audience: str | None = None
+    clients: UserClients | None = field(default=None, repr=False, compare=False)
 
     def exchange(self, subject: str, kind: str, step: str) -> TokenRequest:
-        """The request that exchanges a session token for an access token.
+        """Return the request that exchanges a session token for an access token.
 
         Args:
             subject: The session token.
@@ -92,10 +95,11 @@ class ConnectServer:
             purpose="Posit Connect's exchange of the session token",
             step=step,
             advice=_ADVICE,
+            clients=self.clients,
         )
 
     def key(self, subject: str, kind: str) -> tuple[str, ...]:
-        """What tells one session from all others, without its token in clear.
+        """Return what tells one session from all others, without its token in clear.
 
         Args:
             subject: The session token.
@@ -106,7 +110,7 @@ class ConnectServer:
 
 
 @dataclass(frozen=True)
-class ConnectSession(LeasedToken):
+class ConnectSession(ExpiringToken):
     """One session of Connect: this very session token and no other.
 
     Args:
@@ -157,7 +161,7 @@ class ConnectCaller:
     name: str = "Posit Connect viewer (user_session_token callable)"
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The header for the session of this request.
+        """Return the header for the session of this request.
 
         Args:
             refresh: The last token was refused.
@@ -165,7 +169,7 @@ class ConnectCaller:
         return self._session(call_token(self.function, self.name)).headers(refresh=refresh)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The header for the session of this request.
+        """Return the header for the session of this request.
 
         Args:
             refresh: The last token was refused.
@@ -173,7 +177,7 @@ class ConnectCaller:
         return await self._session(await acall_token(self.function)).aheaders(refresh=refresh)
 
     def _session(self, subject: object) -> ConnectSession:
-        """The session that a token stands for."""
+        """Return the session that a token stands for."""
         text = subject.get_secret_value() if isinstance(subject, SecretStr) else subject
         if not isinstance(text, str) or not text.strip():
             raise ConfigurationError(
@@ -196,7 +200,7 @@ class ContentToken:
     path: Path | None = None
 
     def __call__(self) -> str:
-        """The token as it is now.
+        """Return the token as it is now.
 
         Raises:
             ConfigurationError: The file cannot be read.
@@ -228,7 +232,7 @@ class FileToken:
     name: str
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The header with the token that the file holds now.
+        """Return the header with the token that the file holds now.
 
         Args:
             refresh: The last token was refused: parse the file even if it looks unchanged, and do not fall back.
@@ -250,7 +254,7 @@ class FileToken:
         return bearer(token, self.name)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The same, in a thread.
+        """Do the same, in a thread.
 
         Args:
             refresh: The last token was refused.
@@ -262,7 +266,7 @@ class FileToken:
         return f"token {hashlib.sha256(self.headers()['Authorization'].encode()).hexdigest()}"
 
     def _read(self, *, again: bool) -> SecretStr:
-        """The token in the file."""
+        """Return the token in the file."""
         config = read_profiles(self.path, again=again)
         token = config.option(self.section, "token")
         if token is None:

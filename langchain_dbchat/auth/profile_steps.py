@@ -54,7 +54,7 @@ def profile_credentials(search: Search) -> Credentials | str:
 
 
 def _kind(search: Search, name: str) -> str:
-    """The SDK's name for the way in which a profile signs in; empty if it names none."""
+    """Return the SDK's name for the way in which a profile signs in; empty if it names none."""
     option = search.config_file.option
     named = option(name, "auth_type")
     if named:
@@ -67,7 +67,7 @@ def _kind(search: Search, name: str) -> str:
 
 
 def _build(search: Search, name: str, kind: str) -> Credentials | str:
-    """Credentials of one kind."""
+    """Return credentials of one kind."""
     config = search.config_file
     label = f"profile {name!r} in {config.path}"
     if kind == "pat":
@@ -83,7 +83,7 @@ def _build(search: Search, name: str, kind: str) -> Credentials | str:
 
 
 def _service_principal(search: Search, name: str, label: str) -> Credentials | str:
-    """A profile with a service principal."""
+    """Return a profile with a service principal."""
     option = search.config_file.option
     client_id, secret, host = option(name, "client_id"), option(name, "client_secret"), option(name, "host")
     if not client_id or not secret:
@@ -92,11 +92,11 @@ def _service_principal(search: Search, name: str, label: str) -> Credentials | s
     if origin is None:
         return f"{label} names no host that issues tokens"
     found = Secret(SecretStr(secret), file=(search.config_file.path, name, "client_secret"))
-    return ClientCredentials(origin, client_id, found, label)
+    return ClientCredentials(origin, client_id, found, label, search.settings.clients)
 
 
 def _command_line(search: Search, name: str, label: str, kind: str) -> Credentials | str:
-    """A profile of the Databricks CLI."""
+    """Return a profile of the Databricks CLI."""
     cli = find_cli(search.environ)
     if cli:
         return CommandLine(cli, name, None, search.config_text, f"Databricks CLI, {label}")

@@ -48,12 +48,12 @@ class ConfigFile:
 
     @property
     def profiles(self) -> list[str]:
-        """The names of the profiles, in the order of the file."""
+        """Return the names of the profiles, in the order of the file."""
         return [name for name in self.sections if name != SETTINGS_SECTION]
 
     @property
     def default_profile(self) -> str | None:
-        """The `default_profile` that `[__settings__]` names, if it does."""
+        """Return the `default_profile` that `[__settings__]` names, if it does."""
         return self.option(SETTINGS_SECTION, "default_profile")
 
     def option(self, section: str, option: str) -> str | None:
@@ -67,7 +67,7 @@ class ConfigFile:
 
 
 def config_path(text: str | None) -> Path:
-    """Where the configuration file is.
+    """Return where the configuration file is.
 
     Args:
         text: The path as the user or `DATABRICKS_CONFIG_FILE` gives it; None for `~/.databrickscfg`. A home directory
@@ -115,7 +115,7 @@ def read_profiles(path: Path, *, again: bool = False) -> ConfigFile:
 
 
 def _parse(path: Path) -> Mapping[str, Mapping[str, str]]:
-    """The sections of an ini file."""
+    """Return the sections of an ini file."""
     # No section is the parser's own default section, so that [DEFAULT] is a profile and lends nothing to the others.
     parser = configparser.RawConfigParser(strict=False, allow_no_value=True, default_section="\0")
     try:

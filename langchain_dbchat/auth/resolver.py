@@ -10,8 +10,8 @@ import logging
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from langchain_dbchat.auth.chain import FirstThatWorks, Skipped
-from langchain_dbchat.auth.credentials import ForWorkspace, Nobody
+from langchain_dbchat.auth.chain import ChainedCredentials, Skipped
+from langchain_dbchat.auth.credentials import Anonymous, ForWorkspace
 from langchain_dbchat.auth.destinations import ADVICE, withheld
 from langchain_dbchat.auth.search import Search
 from langchain_dbchat.auth.steps import FOREIGN, STEPS, Step
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Signed(NamedTuple):
+class ResolvedAuth(NamedTuple):
     """What a search found.
 
     Args:
@@ -47,7 +47,7 @@ class Signed(NamedTuple):
     variables: tuple[str, ...] = ()
 
 
-def resolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) -> Signed:
+def resolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) -> ResolvedAuth:
     """Find out where requests go and who signs them.
 
     Args:
@@ -76,7 +76,9 @@ def resolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) ->
     if not found and workspace.kind == "openai" and search.wanted is None and not _withheld(search):
         # A server of one's own (vLLM, llama.cpp) need not ask who calls; one that does answers 401 and says so. Where
         # a token stands in the environment that does not belong there, the user decides.
-        return Signed(workspace, Nobody(), "nobody", search.host.source, tuple(skipped), tuple(search.variables))
+        return ResolvedAuth(
+            workspace, Anonymous(), "nobody", search.host.source, tuple(skipped), tuple(search.variables)
+        )
     if not found:
         raise _nobody(search, skipped)
     is_open = found[0][0].is_tentative and search.wanted is None
@@ -84,20 +86,22 @@ def resolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) ->
         found.reverse()  # where an Azure identity is at hand, it is more likely meant than the CLI
     chosen, credentials = found[0]
     if is_open:
-        credentials = FirstThatWorks([candidate for _, candidate in found], skipped)
+        credentials = ChainedCredentials([candidate for _, candidate in found], skipped)
     if search.workspace_id:
         credentials = ForWorkspace(credentials, search.workspace_id)
     logger.debug("Calls to %s (%s) are signed by %s", workspace.host, search.host.source, credentials.name)
-    return Signed(workspace, credentials, chosen.name, search.host.source, tuple(skipped), tuple(search.variables))
+    return ResolvedAuth(
+        workspace, credentials, chosen.name, search.host.source, tuple(skipped), tuple(search.variables)
+    )
 
 
 def _withheld(search: Search) -> bool:
-    """Whether the environment holds a token that is not sent to a foreign server."""
+    """Return whether the environment holds a token that is not sent to a foreign server."""
     return bool(search.env("DATABRICKS_TOKEN") or search.env("DATABRICKS_API_KEY"))
 
 
 def _rows(search: Search) -> tuple[Step, ...]:
-    """The rows that have a say."""
+    """Return the rows that have a say."""
     wanted = search.wanted
     if wanted is None:
         return STEPS
@@ -124,7 +128,7 @@ def _attempt(step: Step, search: Search) -> Credentials | str:
 
 
 def _nobody(search: Search, skipped: list[Skipped]) -> ConfigurationError:
-    """The error for a search without a find."""
+    """Return the error for a search without a find."""
     wanted = search.wanted
     asked = f" with auth_type {wanted!r}" if wanted else ""
     lines = "\n".join(map(str, skipped))

@@ -56,7 +56,7 @@ _successors: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
 def is_installed() -> bool:
-    """Whether databricks-sdk can be found; does not import it."""
+    """Return whether databricks-sdk can be found; does not import it."""
     try:
         return importlib.util.find_spec("databricks.sdk") is not None
     except (ImportError, ValueError):
@@ -64,7 +64,7 @@ def is_installed() -> bool:
 
 
 def runtime_host() -> str | None:
-    """The workspace of the notebook or job that this runs in, as only the Databricks runtime knows it."""
+    """Return the workspace of the notebook or job that this runs in, as only the Databricks runtime knows it."""
     try:
         return getattr(_make({"auth_type": "runtime"}), "host", None)
     except ConfigurationError:
@@ -167,7 +167,7 @@ class SdkSignIn:
         return _authenticate(config, self.name)
 
     def _config(self, *, refresh: bool) -> Any:
-        """The one Config for these arguments and this environment."""
+        """Return the one Config for these arguments and this environment."""
         arguments = {
             "host": self.host,
             "auth_type": self.auth_type,
@@ -191,7 +191,7 @@ def forget() -> None:
 
 def _after_fork() -> None:
     """Drop the lock, which another thread of the parent may hold."""
-    global _making  # noqa: PLW0603 - a forked child has no other way to mend a module's lock
+    global _making  # noqa: PLW0603  # a forked child has no other way to mend a module's lock
     _making = threading.Lock()
 
 
@@ -202,7 +202,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
 def _make(arguments: Mapping[str, str | None], name: str = "Databricks SDK") -> Any:
     """Make a Config."""
     try:
-        from databricks.sdk.core import Config  # noqa: PLC0415 - costs two seconds of CPU
+        from databricks.sdk.core import Config  # noqa: PLC0415  # costs two seconds of CPU
     except ImportError as error:
         raise ConfigurationError(
             f"{name} needs the package databricks-sdk, which cannot be imported ({error}). Run: pip install "
@@ -211,7 +211,7 @@ def _make(arguments: Mapping[str, str | None], name: str = "Databricks SDK") -> 
         ) from error
     given: dict[str, Any] = {key: value for key, value in arguments.items() if value is not None}
     if given.get("auth_type") in ON_BEHALF:
-        from databricks.sdk.credentials_provider import (  # noqa: PLC0415 - as above
+        from databricks.sdk.credentials_provider import (  # noqa: PLC0415  # as above
             ModelServingUserCredentials,
         )
 
@@ -230,7 +230,7 @@ def _make(arguments: Mapping[str, str | None], name: str = "Databricks SDK") -> 
 
 
 def _authenticate(config: Any, name: str) -> dict[str, str]:
-    """The Config's headers, copied."""
+    """Return the Config's headers, copied."""
     headers = _attempt(config.authenticate, name)
     if not isinstance(headers, Mapping) or not headers:
         raise DatabricksAuthenticationError(f"The Databricks SDK gave no headers for {name}.", auth=name)
@@ -243,19 +243,19 @@ def _attempt(call: Callable[[], Any], name: str) -> Any:
         return call()
     except ValueError as error:
         raise ConfigurationError(f"The Databricks SDK cannot sign in with {name}: {_said(error)}", auth=name) from None
-    except Exception as error:  # noqa: BLE001 - its strategies raise whatever their libraries raise
+    except Exception as error:  # noqa: BLE001  # its strategies raise whatever their libraries raise
         raise DatabricksAuthenticationError(
             f"The Databricks SDK could not sign in with {name}: {type(error).__name__}: {_said(error)}", auth=name
         ) from None
 
 
 def _said(error: Exception) -> str:
-    """The SDK's own words."""
+    """Return the SDK's own words."""
     return scrub(str(error))[:_LONGEST_TEXT]
 
 
 def _successor(config: Any) -> Any:
-    """The Config to ask: the user's, or the one that took its place."""
+    """Return the Config to ask: the user's, or the one that took its place."""
     try:
         return _successors.get(config, config)
     except TypeError:  # an object that cannot be referred to weakly has no successor
@@ -263,6 +263,6 @@ def _successor(config: Any) -> Any:
 
 
 def _fingerprint() -> str:
-    """What tells this environment from another, without its secrets in clear."""
+    """Return what tells this environment from another, without its secrets in clear."""
     relevant = sorted(item for item in os.environ.items() if item[0].startswith(_PREFIXES))
     return hashlib.sha256(repr(relevant).encode()).hexdigest()

@@ -56,7 +56,7 @@ class Search:
         """Whether something was found that may not be sent to the host."""
 
     def env(self, name: str) -> str | None:
-        """A variable of the environment; None where it is missing or empty.
+        """Return a variable of the environment; None where it is missing or empty.
 
         Args:
             name: The variable.
@@ -66,37 +66,37 @@ class Search:
 
     @property
     def wanted(self) -> str | None:
-        """The one way of signing in that was asked for; arguments that say who calls outrank the environment."""
+        """Return the one way of signing in that was asked for; arguments that say who calls outrank the environment."""
         asked = self.settings.auth_type or (None if self.settings.is_explicit else self.env("DATABRICKS_AUTH_TYPE"))
         return asked.strip().lower() if asked else None
 
     @property
     def config_text(self) -> str | None:
-        """The configuration file as it was named; None for the usual one."""
+        """Return the configuration file as it was named; None for the usual one."""
         return self.settings.config_file or self.env("DATABRICKS_CONFIG_FILE")
 
     @property
     def config_path(self) -> Path:
-        """The configuration file."""
+        """Return the configuration file."""
         from langchain_dbchat.auth.profiles import config_path
 
         return config_path(self.config_text)
 
     @cached_property
     def config_file(self) -> ConfigFile:
-        """The configuration file, parsed."""
+        """Return the configuration file, parsed."""
         from langchain_dbchat.auth.profiles import read_profiles
 
         return read_profiles(self.config_path)
 
     @property
     def has_profile_argument(self) -> bool:
-        """Whether an argument chose the profile."""
+        """Return whether an argument chose the profile."""
         return self.settings.profile is not None or self.settings.config_file is not None
 
     @cached_property
     def profile(self) -> tuple[str, str]:
-        """The profile to use, and what named it."""
+        """Return the profile to use, and what named it."""
         from langchain_dbchat.auth.profiles import DEFAULT_PROFILE
 
         if self.settings.profile:
@@ -111,12 +111,12 @@ class Search:
 
     @property
     def is_workbench(self) -> bool:
-        """Whether the configuration file is the one that Posit Workbench writes."""
+        """Return whether the configuration file is the one that Posit Workbench writes."""
         return WORKBENCH_MARK in (self.config_text or "")
 
     @cached_property
     def host(self) -> HostFound:
-        """Where requests go.
+        """Return where requests go.
 
         Raises:
             ConfigurationError: Nothing names a host, or what names it is no address.
@@ -131,7 +131,7 @@ class Search:
         )
 
     def _why_no_host(self, profile: str) -> str:
-        """What is wrong with a profile that names no host."""
+        """Return what is wrong with a profile that names no host."""
         if not self.config_file.exists:
             return "does not exist"
         if profile not in self.config_file.sections:
@@ -140,12 +140,12 @@ class Search:
 
     @property
     def workspace(self) -> Workspace:
-        """Where requests go, taken apart."""
+        """Return where requests go, taken apart."""
         return self.host.workspace
 
     @cached_property
     def login(self) -> HostFound | None:
-        """The host that issues tokens for the workspace.
+        """Return the host that issues tokens for the workspace.
 
         An app, a route-optimized endpoint and a foreign server issue none: then the next host that is named, in the
         usual order, is taken for the workspace they belong to.
@@ -154,12 +154,12 @@ class Search:
 
     @property
     def login_origin(self) -> str | None:
-        """The origin of `login`."""
+        """Return the origin of `login`."""
         return self.login.workspace.origin if self.login else None
 
     @cached_property
     def environment_origins(self) -> list[str]:
-        """The hosts that the environment names; see rule 1 of `destinations`."""
+        """Return the hosts that the environment names; see rule 1 of `destinations`."""
         variables = ("DATABRICKS_API_BASE", "DATABRICKS_HOST")
         named = [text for name in variables if (text := self.env(name))]
         if not named:
@@ -168,7 +168,7 @@ class Search:
         return [self.origin_of(text) for text in named]
 
     def origin_of(self, host: str) -> str:
-        """The origin of a host that is only compared; empty if it is not an address (which could be a token).
+        """Return the origin of a host that is only compared; empty if it is not an address (which could be a token).
 
         Args:
             host: The address.
@@ -179,7 +179,7 @@ class Search:
             return ""
 
     def belongs(self, host: str | None) -> bool:
-        """Whether a token issued by one host may sign requests to the workspace.
+        """Return whether a token issued by one host may sign requests to the workspace.
 
         Args:
             host: The host that a profile names; None if it names none.
@@ -201,7 +201,7 @@ class Search:
 
     @property
     def workspace_id(self) -> str | None:
-        """The workspace's id on a host that fronts several: from where the host came, unless an argument says it."""
+        """Return the workspace's id on a host that fronts several; an argument goes before where the host came from."""
         found = self.settings.workspace_id or self.workspace.workspace_id
         if not found and self.host.source.startswith("profile "):
             found = self.config_file.option(self.profile[0], "workspace_id")
@@ -220,7 +220,7 @@ class Search:
                 yield HostFound(source, workspace, from_environment)
 
     def _host_texts(self) -> Iterator[tuple[str, str | None, bool]]:
-        """What names each host, what it says, and whether it was found rather than given."""
+        """Return what names each host, what it says, and whether it was found rather than given."""
         settings = self.settings
         yield "base_url argument", settings.base_url, False
         yield "host argument", settings.host, False

@@ -36,7 +36,7 @@ class Secret:
     file: tuple[Path, str, str] | None = None
 
     def reveal(self, *, again: bool = False) -> str:
-        """The secret itself, looked up again if a pickle left it behind.
+        """Return the secret itself, looked up again if a pickle left it behind.
 
         Args:
             again: It was refused: see whether the environment holds another one by now.
@@ -73,11 +73,11 @@ class Secret:
 
     @property
     def is_at_hand(self) -> bool:
-        """Whether it can be revealed without I/O."""
+        """Return whether it can be revealed without I/O."""
         return self.value is not None
 
     def digest(self) -> str:
-        """A key for caches that does not hold the secret.
+        """Return a key for caches that does not hold the secret.
 
         Returns:
             The SHA-256 of the secret, in hex.

@@ -16,6 +16,7 @@ from langchain_dbchat.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from langchain_dbchat.transport.signing import Credentials
+    from langchain_dbchat.transport.user_clients import UserClients
 
 TokenArgument = str | SecretStr | TokenCallable
 
@@ -58,6 +59,7 @@ class AuthSettings:
         audience: The Posit Connect OAuth integration to use, if the content has several.
         workspace_id: The workspace's id on a host that fronts several.
         allow_http: Permit `http://` to a host that is not this machine.
+        clients: The HTTP clients that the user gave, which send token requests too.
     """
 
     host: str | None = None
@@ -75,6 +77,7 @@ class AuthSettings:
     audience: str | None = None
     workspace_id: str | None = None
     allow_http: bool = False
+    clients: UserClients | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Wrap secrets and refuse what was given but is empty.
@@ -100,16 +103,16 @@ class AuthSettings:
 
     @property
     def is_explicit(self) -> bool:
-        """Whether the user said who calls, so that the environment has no say in it."""
+        """Return whether the user said who calls, so that the environment has no say in it."""
         return any(getattr(self, name) is not None for name in IDENTITY)
 
     @property
     def sdk_config(self) -> Any:
-        """The `databricks.sdk` Config that was given, alone or inside a WorkspaceClient; None if none was."""
+        """Return the `databricks.sdk` Config that was given, alone or inside a WorkspaceClient; None if none was."""
         return self.config if self.config is not None else getattr(self.workspace_client, "config", None)
 
     def with_identity(self, **identity: Any) -> AuthSettings:
-        """A copy in which somebody else calls.
+        """Return a copy in which somebody else calls.
 
         Every other argument that says who calls is dropped, except those that may be needed to find the host
         (`profile`, `config_file`, `config`, `workspace_client`) when a token or a session token is given, for these go
@@ -138,7 +141,7 @@ class AuthSettings:
 
 
 def as_secret(value: str | SecretStr) -> SecretStr:
-    """A secret as `AuthSettings` holds it.
+    """Return a secret as `AuthSettings` holds it.
 
     Args:
         value: The secret, wrapped or not.

@@ -19,12 +19,12 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from langchain_dbchat._loopback import is_loopback
 from langchain_dbchat.auth.credentials import CallableToken, StaticToken
 from langchain_dbchat.auth.search import WORKBENCH_SECTION, Search
 from langchain_dbchat.auth.secret import Secret
 from langchain_dbchat.auth.settings import ON_BEHALF, as_secret
 from langchain_dbchat.errors import ConfigurationError
-from langchain_dbchat.routing.address import is_loopback
 from langchain_dbchat.transport.signing import Credentials
 
 if TYPE_CHECKING:
@@ -95,13 +95,13 @@ def _workbench_host(search: Search) -> str | None:
 
 
 def _host_of_asked_profile(search: Search) -> str | None:
-    """The host of the profile that `auth_type` uses; None if it uses none."""
+    """Return the host of the profile that `auth_type` uses; None if it uses none."""
     name = _asked_profile(search)
     return search.config_file.option(name, "host") if name else None
 
 
 def _asked_profile(search: Search) -> str | None:
-    """The profile that a way of signing in uses which was asked for by its name."""
+    """Return the profile that a way of signing in uses which was asked for by its name."""
     if search.wanted is None:
         return search.settings.profile
     return search.settings.profile or search.env("DATABRICKS_CONFIG_PROFILE")
@@ -154,7 +154,8 @@ def _client_argument(search: Search) -> Attempt:
         raise ConfigurationError(f"{given} was given without {missing}; OAuth machine-to-machine needs both.")
     from langchain_dbchat.auth.m2m import ClientCredentials
 
-    return ClientCredentials(_login_origin(search), settings.client_id, Secret(as_secret(settings.client_secret)))
+    secret = Secret(as_secret(settings.client_secret))
+    return ClientCredentials(_login_origin(search), settings.client_id, secret, clients=settings.clients)
 
 
 def _sdk_argument(search: Search) -> Attempt:
@@ -205,7 +206,7 @@ def _env_client(search: Search) -> Attempt:
 
     name = "DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET"
     found = Secret(SecretStr(secret), variable="DATABRICKS_CLIENT_SECRET")
-    return ClientCredentials(_login_origin(search), client_id, found, name)
+    return ClientCredentials(_login_origin(search), client_id, found, name, search.settings.clients)
 
 
 def _workbench(search: Search) -> Attempt:
@@ -298,13 +299,13 @@ def _sdk_chain(search: Search) -> Attempt:
 
 
 def _has_azure_cli(search: Search) -> bool:
-    """Whether the Azure CLI is there; it is asked only for hosts of Azure, though the SDK asks it for all."""
+    """Return whether the Azure CLI is there; it is asked only for hosts of Azure, though the SDK asks it for all."""
     is_azure = search.workspace.hostname.endswith(".azuredatabricks.net")
     return is_azure and shutil.which("az", path=search.environ.get("PATH")) is not None
 
 
 def _connect_server(search: Search) -> ConnectServer | str:
-    """The Connect server that this runs on, or why there is none."""
+    """Return the Connect server that this runs on, or why there is none."""
     if not {search.env("RSTUDIO_PRODUCT"), search.env("POSIT_PRODUCT")} & _CONNECT_PRODUCTS:
         return "this does not run on Posit Connect (POSIT_PRODUCT and RSTUDIO_PRODUCT say so)"
     url, key = search.env("CONNECT_SERVER"), search.env("CONNECT_API_KEY")
@@ -318,11 +319,14 @@ def _connect_server(search: Search) -> ConnectServer | str:
         return "CONNECT_SERVER is http:// and would see the session unencrypted; pass allow_http=True to permit it"
     from langchain_dbchat.auth.posit import ConnectServer
 
-    return ConnectServer(url, Secret(SecretStr(key), variable="CONNECT_API_KEY"), search.settings.audience)
+    settings = search.settings
+    return ConnectServer(
+        url, Secret(SecretStr(key), variable="CONNECT_API_KEY"), settings.audience, clients=settings.clients
+    )
 
 
 def _login_origin(search: Search) -> str:
-    """Where a service principal gets its token."""
+    """Return where a service principal gets its token."""
     origin = search.login_origin
     if origin is None:
         raise ConfigurationError(

@@ -1,22 +1,19 @@
-"""Tokens that run out: one cell per identity, filled by one caller at a time.
+"""Keep tokens that expire: one cell for each identity, in which one caller at a time fetches the next token.
 
-A cell holds one token. Whoever asks gets it while it is fresh. Shortly before it runs out, *one* caller fetches the
-next one while all others go on with the old; once it has run out, one caller fetches and the others wait for that one
-fetch, be they threads, tasks or other event loops. So fifty callers make one request to the token endpoint.
+Rule 1. A cell holds one token and gives it while it is fresh. Shortly before it expires, one caller fetches the next
+one while all others go on with the old. Once it has expired, one caller fetches and the others wait for that fetch, in
+any thread, task or event loop. So fifty callers make one request to the token endpoint.
+Rule 2. The wall clock may be set back, and the monotonic clock of Linux stops while a laptop sleeps. The age of a token
+is the larger of the two. It is counted from before the request for the token was sent.
+Rule 3. A refused token (`refresh=True`) is fetched again once, even if fifty callers were refused: a caller that was
+given an older token than the one that was fetched since gets the new one. Which token a caller was given is kept in a
+context variable.
+Rule 4. If the task that fetches is cancelled, those who wait decide again, and one of them fetches.
+Rule 5. A sync caller on the thread of the event loop that is fetching must not wait for it: it fetches for itself.
+Rule 6. A forked child drops locks and fetches that only its parent can finish, and keeps the token.
 
-The decisions stand in `_plan`, a generator that asks for `FETCH` or for a `Wait` and is told what came of it; two short
-loops, sync and async, obey it. The lock is held for a few instructions only, never during I/O.
-
-What is easy to get wrong, and how it is done here:
-
-- Clocks. The wall clock may be set back, and the monotonic clock of Linux stands still while a laptop sleeps. A token
-  counts as old as the *later* of the two says. Its life is counted from before the request for it was sent.
-- A refused token (`refresh=True`) is fetched anew once, though fifty callers may have been refused: those who were
-  given an older token than the one that somebody has fetched by force since then simply get the new one. Which token a
-  caller was given is kept in a context variable.
-- Cancellation. The fetching task may be cancelled; those who wait then decide anew and one of them fetches.
-- A sync caller on the thread of the very loop that is fetching must not wait for it: it fetches for itself.
-- Forks. A child drops locks and fetches that only its parent can finish, and keeps the token.
+`_plan` decides: a generator that yields `FETCH` or a `Wait` and is sent what came of it. A sync loop and an async loop
+do what it says. The lock is held for a few instructions only, never during I/O.
 """
 
 from __future__ import annotations
@@ -54,11 +51,11 @@ class Clock(Protocol):
     """Two clocks; see the module's docstring for why."""
 
     def monotonic(self) -> float:
-        """Seconds on a clock that is never set."""
+        """Return the seconds on a clock that is never set."""
         ...
 
     def wall(self) -> float:
-        """Seconds since the epoch."""
+        """Return the seconds since the epoch."""
         ...
 
 
@@ -66,11 +63,11 @@ class SystemClock:
     """The clocks of this machine."""
 
     def monotonic(self) -> float:
-        """Seconds on a clock that is never set."""
+        """Return the seconds on a clock that is never set."""
         return time.monotonic()
 
     def wall(self) -> float:
-        """Seconds since the epoch."""
+        """Return the seconds since the epoch."""
         return time.time()
 
 
@@ -88,7 +85,7 @@ class Grant:
 
 
 @dataclass(frozen=True)
-class _Lease:
+class _CachedToken:
     """A grant, and when it was got."""
 
     grant: Grant
@@ -98,26 +95,26 @@ class _Lease:
     wall: float
 
     def left(self, clock: Clock) -> float:
-        """Seconds of life left, by the clock that says less."""
+        """Return the seconds of life left, by the clock that says less."""
         return self.grant.lifetime - max(clock.monotonic() - self.monotonic, clock.wall() - self.wall)
 
 
 @dataclass(frozen=True)
-class _Landing:
-    """What came of a fetch: a lease, an error, or neither if whoever fetched was cancelled."""
+class _FetchResult:
+    """What came of a fetch: a cached, an error, or neither if whoever fetched was cancelled."""
 
-    lease: _Lease | None = None
+    cached: _CachedToken | None = None
     error: Exception | None = None
 
 
 @dataclass(frozen=True)
-class _Flight:
+class _InFlight:
     """A fetch under way."""
 
     thread: int
     on_loop: bool
     forced: bool
-    future: concurrent.futures.Future[_Landing] = field(default_factory=concurrent.futures.Future)
+    future: concurrent.futures.Future[_FetchResult] = field(default_factory=concurrent.futures.Future)
 
 
 class _Fetch:
@@ -131,7 +128,7 @@ FETCH: Final = _Fetch()
 class Wait:
     """The effect "wait for somebody else's fetch"."""
 
-    future: concurrent.futures.Future[_Landing]
+    future: concurrent.futures.Future[_FetchResult]
 
 
 _serials = itertools.count(1)
@@ -146,24 +143,24 @@ class TokenCell:
         clock: The clocks to go by.
     """
 
-    __slots__ = ("__weakref__", "_clock", "_flight", "_lease", "_lock", "_number", "_rest_until")
+    __slots__ = ("__weakref__", "_cached", "_clock", "_in_flight", "_lock", "_number", "_rest_until")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._number = next(_serials)
-        self._lease: _Lease | None = None
+        self._cached: _CachedToken | None = None
         self._rest_until = 0.0
-        self._flight: _Flight | None = None
+        self._in_flight: _InFlight | None = None
         self._lock = threading.Lock()
-        _survivors.add(self)
+        _locked.add(self)
 
     def after_fork(self) -> None:
         """Drop what only the parent process can finish; the token stays."""
         self._lock = threading.Lock()
-        self._flight = None
+        self._in_flight = None
 
     def get(self, fetch: Callable[[], Grant], *, refresh: bool = False) -> SecretStr:
-        """The token, fetched if need be.
+        """Return the token, fetched if need be.
 
         Args:
             fetch: Fetches one; may raise.
@@ -175,7 +172,7 @@ class TokenCell:
             while True:
                 try:
                     result = fetch() if isinstance(effect, _Fetch) else _wait(effect.future)
-                except BaseException as error:  # noqa: BLE001, PERF203 - the plan decides, and raises it again
+                except BaseException as error:  # noqa: BLE001, PERF203  # the plan decides, and raises it again
                     effect = plan.throw(error)
                 else:
                     effect = plan.send(result)
@@ -183,7 +180,7 @@ class TokenCell:
             return _token_of(end)
 
     async def aget(self, fetch: Callable[[], Awaitable[Grant]], *, refresh: bool = False) -> SecretStr:
-        """The token, fetched if need be, without blocking the loop.
+        """Return the token, fetched if need be, without blocking the loop.
 
         Args:
             fetch: Fetches one; may raise.
@@ -195,49 +192,51 @@ class TokenCell:
             while True:
                 try:
                     result = await fetch() if isinstance(effect, _Fetch) else await _await(effect.future)
-                except BaseException as error:  # noqa: BLE001, PERF203 - the plan decides, and raises it again
+                except BaseException as error:  # noqa: BLE001, PERF203  # the plan decides, and raises it again
                     effect = plan.throw(error)
                 else:
                     effect = plan.send(result)
         except StopIteration as end:
             return _token_of(end)
 
-    def _plan(self, *, refresh: bool, on_loop: bool) -> Generator[_Fetch | Wait, Grant | _Landing | None, SecretStr]:
+    def _plan(
+        self, *, refresh: bool, on_loop: bool
+    ) -> Generator[_Fetch | Wait, Grant | _FetchResult | None, SecretStr]:
         """Decide who fetches, who waits and who goes on with what there is."""
         impatient = False
         while True:
             with self._lock:
                 choice = self._choose(refresh=refresh, on_loop=on_loop, impatient=impatient)
-            if isinstance(choice, _Flight):
-                return (yield from self._fly(choice))
-            if isinstance(choice, _Lease):
+            if isinstance(choice, _InFlight):
+                return (yield from self._fetch_now(choice))
+            if isinstance(choice, _CachedToken):
                 return self._hand_out(choice)
-            landing = yield choice
-            if not isinstance(landing, _Landing):
+            result = yield choice
+            if not isinstance(result, _FetchResult):
                 impatient = True
-            elif landing.error is not None:
-                raise _again(landing.error)
-            elif landing.lease is not None:
-                return self._hand_out(landing.lease)
+            elif result.error is not None:
+                raise _again(result.error)
+            elif result.cached is not None:
+                return self._hand_out(result.cached)
 
-    def _choose(self, *, refresh: bool, on_loop: bool, impatient: bool) -> _Lease | Wait | _Flight:
-        """One decision, under the lock."""
-        lease, flight = self._lease, self._flight
-        if lease is not None and self._usable(lease) and not (refresh and not self._replaced(lease)):
-            early = lease.left(self._clock) <= min(AHEAD, lease.grant.lifetime / 2)
-            if not early or flight is not None or self._clock.monotonic() < self._rest_until:
-                return lease
+    def _choose(self, *, refresh: bool, on_loop: bool, impatient: bool) -> _CachedToken | Wait | _InFlight:
+        """Decide once, under the lock."""
+        cached, in_flight = self._cached, self._in_flight
+        if cached is not None and self._usable(cached) and not (refresh and not self._replaced(cached)):
+            early = cached.left(self._clock) <= min(AHEAD, cached.grant.lifetime / 2)
+            if not early or in_flight is not None or self._clock.monotonic() < self._rest_until:
+                return cached
             refresh = False
-        elif flight is not None and not impatient:
-            would_block_itself = flight.on_loop and not on_loop and flight.thread == threading.get_ident()
+        elif in_flight is not None and not impatient:
+            would_block_itself = in_flight.on_loop and not on_loop and in_flight.thread == threading.get_ident()
             if not would_block_itself:
-                return Wait(flight.future)
-        own = _Flight(threading.get_ident(), on_loop, refresh)
-        if flight is None or impatient:
-            self._flight = own
+                return Wait(in_flight.future)
+        own = _InFlight(threading.get_ident(), on_loop, refresh)
+        if in_flight is None or impatient:
+            self._in_flight = own
         return own
 
-    def _fly(self, flight: _Flight) -> Generator[_Fetch | Wait, Grant | _Landing | None, SecretStr]:
+    def _fetch_now(self, in_flight: _InFlight) -> Generator[_Fetch | Wait, Grant | _FetchResult | None, SecretStr]:
         """Fetch, and tell those who wait what came of it."""
         monotonic, wall = self._clock.monotonic(), self._clock.wall()
         try:
@@ -245,43 +244,43 @@ class TokenCell:
         except Exception as error:
             with self._lock:
                 self._rest_until = self._clock.monotonic() + REST
-                old = self._lease
-            self._land(flight, _Landing(error=error))
-            if old is not None and not flight.forced and self._usable(old):
+                old = self._cached
+            self._finish(in_flight, _FetchResult(error=error))
+            if old is not None and not in_flight.forced and self._usable(old):
                 return self._hand_out(old)
             raise
         except BaseException:
-            self._land(flight, _Landing())
+            self._finish(in_flight, _FetchResult())
             raise
         if not isinstance(grant, Grant):
             raise TypeError  # not reached: a fetch gives a grant
-        lease = _Lease(grant, next(_serials), flight.forced, monotonic, wall)
+        cached = _CachedToken(grant, next(_serials), in_flight.forced, monotonic, wall)
         with self._lock:
-            self._lease = lease
+            self._cached = cached
             self._rest_until = 0.0
-        self._land(flight, _Landing(lease))
-        return self._hand_out(lease)
+        self._finish(in_flight, _FetchResult(cached))
+        return self._hand_out(cached)
 
-    def _land(self, flight: _Flight, landing: _Landing) -> None:
+    def _finish(self, in_flight: _InFlight, result: _FetchResult) -> None:
         """End a fetch."""
         with self._lock:
-            if self._flight is flight:
-                self._flight = None
-        flight.future.set_result(landing)
+            if self._in_flight is in_flight:
+                self._in_flight = None
+        in_flight.future.set_result(result)
 
-    def _usable(self, lease: _Lease) -> bool:
-        """Whether a token may still be sent."""
-        return lease.left(self._clock) > min(MARGIN, lease.grant.lifetime / 10)
+    def _usable(self, cached: _CachedToken) -> bool:
+        """Return whether a token may still be sent."""
+        return cached.left(self._clock) > min(MARGIN, cached.grant.lifetime / 10)
 
-    def _replaced(self, lease: _Lease) -> bool:
-        """Whether the refused token of this context has been replaced by force since it was given."""
+    def _replaced(self, cached: _CachedToken) -> bool:
+        """Return whether the refused token of this context has been replaced by force since it was given."""
         cell, serial = _given.get()
-        return lease.forced and cell == self._number and serial < lease.serial
+        return cached.forced and cell == self._number and serial < cached.serial
 
-    def _hand_out(self, lease: _Lease) -> SecretStr:
+    def _hand_out(self, cached: _CachedToken) -> SecretStr:
         """Give the token, and remember which one this context has."""
-        _given.set((self._number, lease.serial))
-        return lease.grant.token
+        _given.set((self._number, cached.serial))
+        return cached.grant.token
 
 
 class TokenCells:
@@ -297,14 +296,14 @@ class TokenCells:
         self._clock: Clock = clock or SystemClock()
         self._cells: OrderedDict[Hashable, TokenCell] = OrderedDict()
         self._lock = threading.Lock()
-        _survivors.add(self)
+        _locked.add(self)
 
     def after_fork(self) -> None:
         """Drop the lock, which another thread of the parent may hold."""
         self._lock = threading.Lock()
 
     def cell(self, key: Hashable) -> TokenCell:
-        """The cell of one identity.
+        """Return the cell of one identity.
 
         Args:
             key: What tells it from all others; must not hold a secret in clear.
@@ -328,27 +327,27 @@ class TokenCells:
             return len(self._cells)
 
 
-# Everything with a lock, to be mended in a forked child.
-_survivors: weakref.WeakSet[TokenCell | TokenCells] = weakref.WeakSet()
+# Everything with a lock, to be made anew in a forked child.
+_locked: weakref.WeakSet[TokenCell | TokenCells] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
     """Run in a forked child, where no other thread exists."""
-    for survivor in list(_survivors):
-        survivor.after_fork()
+    for owner in list(_locked):
+        owner.after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _wait(future: concurrent.futures.Future[_Landing]) -> _Landing | None:
+def _wait(future: concurrent.futures.Future[_FetchResult]) -> _FetchResult | None:
     """Wait in a thread; None when out of patience."""
     concurrent.futures.wait([future], timeout=PATIENCE)
     return future.result() if future.done() else None
 
 
-async def _await(future: concurrent.futures.Future[_Landing]) -> _Landing | None:
+async def _await(future: concurrent.futures.Future[_FetchResult]) -> _FetchResult | None:
     """Wait in a task; None when out of patience."""
     # A waiting task that is cancelled must not take the others with it: `asyncio.wait` cancels nothing it waits for.
     await asyncio.wait({asyncio.wrap_future(future)}, timeout=PATIENCE)
@@ -356,7 +355,7 @@ async def _await(future: concurrent.futures.Future[_Landing]) -> _Landing | None
 
 
 def _token_of(end: StopIteration) -> SecretStr:
-    """What a plan returned."""
+    """Return what a plan returned."""
     token = end.value
     if not isinstance(token, SecretStr):
         raise TypeError  # not reached: a plan returns a token
@@ -364,7 +363,7 @@ def _token_of(end: StopIteration) -> SecretStr:
 
 
 def _again(error: Exception) -> Exception:
-    """The error of a shared fetch for one of those who waited: a copy, for a traceback belongs to one thread."""
+    """Return the error of a shared fetch for one of those who waited: a copy, for a traceback belongs to one thread."""
     try:
         twin = copy.copy(error)
     except TypeError:  # an exception of another library, whose arguments are not those of its constructor

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.transport.channel import Channel
     from langchain_dbchat.transport.exchange import Reply, Request
-    from langchain_dbchat.transport.limiter import Gate
+    from langchain_dbchat.transport.limiter import EndpointLimiter
 
 REQUEST_ID = "x-request-id"
 
@@ -68,7 +68,7 @@ class PreparedCall:
     """
 
     channel: Channel
-    limiter: Gate | None
+    limiter: EndpointLimiter | None
     dialect: Dialect
     chat_request: ChatRequest
     encoded: EncodedRequest
@@ -251,9 +251,10 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
     _warn_once(encoded, name, endpoint, strict=strict)
 
     def address(body: dict[str, Any]) -> Request:
-        return address_request(
+        request = address_request(
             model, session, dialect.paths, name, body, headers=headers, query=query, streaming=stream
         )
+        return request._replace(is_last=dialect.is_last)
 
     return PreparedCall(
         session.channel,
@@ -313,10 +314,10 @@ def _extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str, Any]
     return extra
 
 
-def _limiter(session: Session, model: str) -> Gate:
-    from langchain_dbchat.transport.limiter import gate_of  # noqa: PLC0415  # loads asyncio: not with the package
+def _limiter(session: Session, model: str) -> EndpointLimiter:
+    from langchain_dbchat.transport.limiter import limiter_for  # noqa: PLC0415  # loads asyncio: not with the package
 
-    return gate_of(session.workspace.host, model)
+    return limiter_for(session.workspace.host, model)
 
 
 def _warn_once(encoded: EncodedRequest, model: str, endpoint: Endpoint, *, strict: bool) -> None:

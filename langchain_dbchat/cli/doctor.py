@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
-    from langchain_dbchat.auth.resolver import Signed
+    from langchain_dbchat.auth.resolver import ResolvedAuth
     from langchain_dbchat.routing.address import Workspace
 
 _PREFIXES = ("DATABRICKS_", "POSIT_PRODUCT", "RSTUDIO_PRODUCT", "CONNECT_", "ARM_", "GOOGLE_", "SSL_CERT_")
@@ -102,7 +102,7 @@ def examine(options: argparse.Namespace) -> int:
     return 0 if (answered if options.model else listed) else 1
 
 
-def _resolved(options: argparse.Namespace) -> Signed:
+def _resolved(options: argparse.Namespace) -> ResolvedAuth:
     """Resolve host and credentials as a model does."""
     from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # `dbchat --help` does not need it
     from langchain_dbchat.auth.settings import AuthSettings  # noqa: PLC0415  # the same
@@ -129,7 +129,7 @@ def _token(options: argparse.Namespace) -> str | None:
     return token
 
 
-def _print_session(signed: Signed) -> None:
+def _print_session(signed: ResolvedAuth) -> None:
     """Print where calls go, who signs them, and which ways of signing in were skipped."""
     workspace = signed.workspace
     _print("host", f"{workspace.base_url} ({workspace.kind}), from {signed.host_source}")
@@ -141,13 +141,13 @@ def _print_session(signed: Signed) -> None:
         _print("", "skipped before it:\n" + "\n".join(map(str, signed.skipped)))
 
 
-def _signature(signed: Signed) -> str:
+def _signature(signed: ResolvedAuth) -> str:
     """Sign a request, and return who signed it and with which headers."""
     names = ", ".join(sorted(signed.credentials.headers()))
     return f"signed by {signed.credentials.name} ({names})"
 
 
-def _list(signed: Signed, timeout: float, names: dict[str, str]) -> str:
+def _list(signed: ResolvedAuth, timeout: float, names: dict[str, str]) -> str:
     """List the endpoints, or the models of another server, and add their names and tasks to ``names``."""
     from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx
     from langchain_dbchat.transport.exchange import Request, RetryPolicy  # noqa: PLC0415  # the same
@@ -202,7 +202,7 @@ def _ask(options: argparse.Namespace, names: Mapping[str, str]) -> str:
     return f"{options.model} answered {reply} in {time.monotonic() - began:.1f} s"
 
 
-def _attempt(signed: Signed, check: Any, names: Iterable[str] = (), model: str = "") -> bool:
+def _attempt(signed: ResolvedAuth, check: Any, names: Iterable[str] = (), model: str = "") -> bool:
     """Run one check and print its result."""
     try:
         _print("ok", check())

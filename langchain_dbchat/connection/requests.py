@@ -87,8 +87,8 @@ def address_request(  # noqa: PLR0913  # the parts of one request, the last thre
         DatabricksInvalidRequestError: If the body is larger than `max_request_bytes`.
     """
     from langchain_dbchat.transport.attempt import user_agent  # noqa: PLC0415  # loads httpx: first call only
-    from langchain_dbchat.transport.body_limit import check_size  # noqa: PLC0415  # loads with the transport
     from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
+    from langchain_dbchat.transport.request_size import check_size  # noqa: PLC0415  # loads with the transport
 
     url, names_model = routes(session.workspace, paths, model)[0]
     if names_model:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -301,8 +302,10 @@ class DatabricksConnection(BaseModel):
         from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # loads at the first call only
         from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx: at the first call only
         from langchain_dbchat.transport.exchange import RetryPolicy  # noqa: PLC0415  # the same
+        from langchain_dbchat.transport.user_clients import UserClients  # noqa: PLC0415  # the same
 
-        signed = resolve(self._auth_settings())
+        clients = UserClients(self.http_client, self.http_async_client)
+        signed = resolve(replace(self._auth_settings(), clients=clients))
         channel = Channel(
             signed.credentials,
             timeouts=Timeouts.of(self.timeout),

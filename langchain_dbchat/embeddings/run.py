@@ -178,14 +178,14 @@ class EmbeddingRun:
             self._optional.add("instruction")
         if spec.model.is_nested and "dimensions" not in given:
             self._optional.add("dimensions")
-        from langchain_dbchat.transport.limiter import Lane, gate_of  # noqa: PLC0415  # loads with the transport
+        from langchain_dbchat.transport.limiter import LocalLimiter, limiter_for  # noqa: PLC0415  # loads with the transport
 
         self.plan = Plan(texts, self._rules(spec), rows)
         self.width = min(settings.max_concurrency, len(texts))
         # A request that pauses before it is sent again lets one of the spare requests go first.
         self.ahead = self.width + _SPARE if self.width > 1 else 1
-        shared = gate_of(session.workspace.host, settings.model) if settings.adaptive_limit else None
-        self.gate = Lane(max(1, self.width), shared)
+        shared = limiter_for(session.workspace.host, settings.model) if settings.adaptive_limit else None
+        self.gate = LocalLimiter(max(1, self.width), shared)
         self._bar = _progress_bar(len(texts)) if settings.show_progress and len(texts) > 1 else None
 
     def prepare(self, batch: Batch) -> PreparedBatch:

@@ -29,6 +29,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
+from langchain_dbchat._loopback import is_loopback
 from langchain_dbchat.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -314,28 +315,9 @@ def is_host_name(host: str) -> bool:
         except ValueError:
             return False
     try:
-        if len(host.encode("idna")) > _LONGEST_NAME:
-            return False
-        if "xn--" in host:
-            import httpx  # noqa: PLC0415  # a name in another alphabet is rare, and httpx decides whether it is one
-
-            return bool(httpx.URL(f"https://{host}").host)
+        written = host.encode("idna")
+        return len(written) <= _LONGEST_NAME and bool(written.decode("idna"))
     except UnicodeError:
-        return False
-    return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine.
-
-    Args:
-        host: The name or address, without a port.
-    """
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
         return False
 
 

@@ -1,9 +1,10 @@
 """How it travels: bytes, events, retries and connections.
 
-`exchange` decides, `channel` obeys; `attempt` is one sending of a request, `incoming` one open event stream, `sse` its
-decoder, `failures` the table of what can go wrong on the way, `limits` whose turn it is, `timeouts` how long to wait
-for what. Below that, `pools` holds the clients, `free_list` their connections; `sockets` and `addresses` are the
-network, `http11` what stands on it.
+`exchange` decides, `channel` does what it says. `attempt` is one sending of a request, `stream` one open event stream,
+`sse` its decoder, `deadlines` the time that an answer has, `failures` the table of what can go wrong, `limiter` how
+many requests are in flight, `timeouts` how long to wait for what. `clients` holds the shared clients, `user_clients`
+those of the user, `proxy_clients` and `proxies` are about proxies. `http` is our HTTP/1.1 stack behind
+httpx's transports.
 
 All of it is imported with the first call, and with it httpx; `failures` with the first failure.
 """

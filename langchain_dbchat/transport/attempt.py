@@ -7,7 +7,6 @@ token; only an ``Authorization`` that the user wrote replaces the credentials' o
 
 from __future__ import annotations
 
-import asyncio
 import math
 import os
 import platform
@@ -19,17 +18,17 @@ import httpx
 
 from langchain_dbchat._version import __version__
 from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.transport.deadlines import ReadGuard, ReadsInTime, StreamDeadline, asks_deadline, in_time
+from langchain_dbchat.transport.decompression import ACCEPTED, decompressor_for
 from langchain_dbchat.transport.exchange import Failure, Reply, Request
-from langchain_dbchat.transport.incoming import Reading, too_large
-from langchain_dbchat.transport.pace import Pace, PacedStream
-from langchain_dbchat.transport.unpacking import ACCEPTED, unpacker_for
+from langchain_dbchat.transport.stream import StreamReader, too_large
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from langchain_dbchat.errors import DatabricksError
+    from langchain_dbchat.transport.decompression import Decompressor
     from langchain_dbchat.transport.timeouts import Timeouts
-    from langchain_dbchat.transport.unpacking import Unpacker
 
 __all__ = ["Attempt", "user_agent"]
 
@@ -73,6 +72,7 @@ class Attempt:
         "_client",
         "_clock",
         "_error",
+        "_guard",
         "_head",
         "_headers",
         "_hide",
@@ -81,7 +81,6 @@ class Attempt:
         "_limit",
         "_open",
         "_pace",
-        "_paced",
         "_request",
         "_room",
         "_signature",
@@ -102,7 +101,7 @@ class Attempt:
         limit: int | None = None,
     ) -> None:
         self._clock = clock
-        self._pace = Pace(timeouts, clock)
+        self._pace = StreamDeadline(timeouts, clock)
         self._request = request
         self._headers = _headers(request, signature, auth)
         self._auth = auth
@@ -123,9 +122,9 @@ class Attempt:
         self.is_handed_on = False  # the body is open, and somebody else closes it
         self._text = bytearray()
         self._limit = self._room = math.inf if limit is None else limit
-        self._paced: PacedStream | None = None
-        self._unpacker: Unpacker | None = None
+        self._unpacker: Decompressor | None = None
         self._error: DatabricksError | None = None
+        self._guard: ReadGuard | None = None
         self._is_unwatched = False  # the body is open, and nobody asks our pace before a read
         self._is_foreign = False  # the client does not ask our pace
 
@@ -149,14 +148,17 @@ class Attempt:
         if self._is_foreign:
             # httpcore says in a trace when it has sent the request; until then, the time for that is added.
             waits = (self._timeouts.connect, self._timeouts.pool, self._timeouts.write)
-            self._pace = Pace(self._timeouts, self._clock, sum(math.inf if wait is None else wait for wait in waits))
+            self._pace = StreamDeadline(
+                self._timeouts, self._clock, sum(math.inf if wait is None else wait for wait in waits)
+            )
             extensions["trace"] = self._atrace if isinstance(client, httpx.AsyncClient) else self._trace
         extensions["pace"] = self._pace
         method = self._request.method
         try:
+            parsed = _url(url)
             if ours:
                 # By hand, because build_request merges headers, cookies and parameters that our clients do not have.
-                built = httpx.Request(method, _url(url), headers=headers, content=body, extensions=extensions)
+                built = httpx.Request(method, parsed, headers=headers, content=body, extensions=extensions)
             else:
                 built = client.build_request(method, url, headers=headers, content=body, extensions=extensions)
         except httpx.InvalidURL as error:
@@ -188,7 +190,9 @@ class Attempt:
             return True
         if not response.is_success:
             self._room = _ERROR_BODY_LIMIT
-        self._paced = PacedStream(response, self._pace)
+        self._is_unwatched = not asks_deadline(response)
+        if self._is_unwatched and isinstance(self._client, httpx.Client):
+            self._guard = ReadGuard(response, self._pace)
         return False
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
@@ -211,20 +215,22 @@ class Attempt:
         Raises:
             httpx.ReadTimeout: The time for the answer is up.
         """
-        if not self._is_foreign:
-            return await sending
-        try:
-            return await asyncio.wait_for(sending, self._pace.left())
-        except asyncio.TimeoutError as error:
-            raise httpx.ReadTimeout("") from error
+        return await in_time(sending, self._pace) if self._is_foreign else await sending
+
+    def reads(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None] | ReadsInTime:
+        """Bound each read of a body, if nobody else does.
+
+        Args:
+            pieces: The body.
+        """
+        return ReadsInTime(pieces, self._pace) if self._is_unwatched else pieces
 
     def is_raw(self) -> bool:
-        """Say whether the body is read as it came, because no hook of the user's client has read it."""
+        """Return whether the body is read as it came, because no hook of the user's client has read it."""
         head = self._head
         if head is None or head.is_closed or head.is_stream_consumed:
             return False
-        self._is_unwatched = self._paced is not None and not self._paced.direct
-        self._unpacker = unpacker_for(self._answer.get("content-encoding", ""))
+        self._unpacker = decompressor_for(self._answer.get("content-encoding", ""))
         return True
 
     def takes(self, piece: bytes) -> bool:
@@ -259,7 +265,7 @@ class Attempt:
             from langchain_dbchat.errors.answers import malformed_response  # noqa: PLC0415  # where something went wrong
 
             self._error = malformed_response(
-                too_large(self._limit),
+                too_large(self._limit, self._request.purpose),
                 status=self._head.status_code,
                 headers=self._answer,
                 endpoint=self._request.endpoint,
@@ -270,9 +276,9 @@ class Attempt:
         return False
 
     def release(self) -> None:
-        """Leave the connection as it was, before the response is closed."""
-        if self._paced is not None:
-            self._paced.release()
+        """Stop watching the response, before it is closed."""
+        if self._guard is not None:
+            self._guard.release()
 
     def reply(self) -> Reply | Failure:
         """Make the reply of what came.
@@ -282,11 +288,13 @@ class Attempt:
         """
         if self._head is None:
             raise TypeError("no answer has begun")
+        if self._head.is_success and self._guard is not None and self._guard.has_fired:
+            raise httpx.ReadTimeout("")  # the end of the body is that of the socket
         if self._error is not None:
             return Failure(self._error, sent=True)
         if self._open:
             self.is_handed_on = True
-            reading = Reading(
+            reading = StreamReader(
                 self._request, self._head, self._answer, self._auth, self._pace, self._limit, hide=self.hide
             )
             return Reply(self._head.status_code, self._answer, None, reading, hide=self.hide)
@@ -307,11 +315,12 @@ class Attempt:
         if self._hide is None:
             sent = self._built  # the headers of a user's client and its authentication stand in what was built
             headers = self._headers if sent is None else {**self._headers, **sent.headers}
-            self._hide = hider(headers, self._request.url if sent is None else str(sent.url))
+            form = None if self._request.purpose is None else self._request.purpose.form
+            self._hide = hider(headers, self._request.url if sent is None else str(sent.url), form)
         return self._hide(text)
 
     def failed(self, error: Exception) -> Reply | Failure:
-        """Say what an exception of httpx means here.
+        """Describe what an exception of httpx means here.
 
         Args:
             error: The exception.
@@ -321,6 +330,8 @@ class Attempt:
         """
         if self._head is not None and not self._head.is_success:
             return self.reply()
+        if self._guard is not None and self._guard.has_fired:
+            error = httpx.ReadTimeout("")
         from langchain_dbchat.transport.failures import failure_of  # noqa: PLC0415  # where something went wrong
 
         return failure_of(error, self._request, self._auth, self._timeouts, self._client, hide=self.hide)
@@ -329,7 +340,12 @@ class Attempt:
 @lru_cache(maxsize=128)
 def _url(text: str) -> httpx.URL:
     """Parse a URL once: an endpoint is called again and again, and parsing takes as long as writing the rest."""
-    return httpx.URL(text)
+    try:
+        url = httpx.URL(text)
+        _ = url.host  # reads a name in another alphabet, which may not be one
+    except UnicodeError as error:
+        raise httpx.InvalidURL(str(error)) from None
+    return url
 
 
 def _plain(headers: httpx.Headers) -> dict[str, str]:
@@ -345,7 +361,7 @@ def _plain(headers: httpx.Headers) -> dict[str, str]:
 
 
 def user_agent(partner: str | None = None) -> str:
-    """Say who we are, after those we work for.
+    """Write the ``User-Agent`` header: the products that we are part of, then ourselves.
 
     The Databricks SDK has a user agent of its own for the whole process; it is neither read nor changed.
 

@@ -1,6 +1,6 @@
 """The two loops that obey an exchange: one sync, one async, equal line by line, and without a decision.
 
-What they have in common is elsewhere: `exchange` says what to do next, `Attempt` what a sending became, `Reading`
+What they have in common is elsewhere: `exchange` says what to do next, `Attempt` what a sending became, `StreamReader`
 what the bytes of a stream mean. A twin only moves bytes, asks the credentials, sleeps, and closes what it opened,
 also when a `CancelledError` or a `KeyboardInterrupt` passes through.
 """
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, cast
 from langchain_dbchat.transport.attempt import Attempt
 from langchain_dbchat.transport.clients import async_client, sync_client
 from langchain_dbchat.transport.exchange import Failure, Pause, Reply, Request, RetryPolicy, Unsent, exchange
-from langchain_dbchat.transport.incoming import NETWORK_ERRORS, AsyncIncoming, Incoming
-from langchain_dbchat.transport.limiter import Turn
+from langchain_dbchat.transport.limiter import Slot
+from langchain_dbchat.transport.stream import NETWORK_ERRORS, AsyncEventStream, EventStream
 from langchain_dbchat.transport.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.transport.exchange import Send
-    from langchain_dbchat.transport.limiter import Gate
+    from langchain_dbchat.transport.limiter import EndpointLimiter
     from langchain_dbchat.transport.signing import Credentials
 
     Amend = Callable[[DatabricksError, Request], Request | None]
     Steps = Generator[Send | Pause, Reply | Failure | Unsent | None, Reply]
 
-__all__ = ["AsyncIncoming", "Channel", "Incoming", "Timeouts"]
+__all__ = ["AsyncEventStream", "Channel", "EventStream", "Timeouts"]
 
 MAX_RESPONSE_BYTES = 128 * 1024 * 1024  # far above what a model writes, far below what a process can hold
 
@@ -53,10 +53,10 @@ class _Queue:
     batch has as much time for them as the first.
     """
 
-    __slots__ = ("_began", "_clock", "_waited", "gate")
+    __slots__ = ("_began", "_clock", "_waited", "limiter")
 
-    def __init__(self, gate: Gate | None, clock: Callable[[], float]) -> None:
-        self.gate = gate
+    def __init__(self, limiter: EndpointLimiter | None, clock: Callable[[], float]) -> None:
+        self.limiter = limiter
         self._clock = clock
         self._began = self._waited = 0.0
 
@@ -89,7 +89,7 @@ class Channel:
         asleep: How async calls pause.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of a call that differ between users, and the world's parts for tests
+    def __init__(  # noqa: PLR0913  # the parts of a call that differ between users, and the world's parts for tests
         self,
         credentials: Credentials,
         *,
@@ -116,16 +116,16 @@ class Channel:
 
     @property
     def timeouts(self) -> Timeouts:
-        """How long a call of this channel waits for what."""
+        """Return how long a call of this channel waits for what."""
         return self._timeouts
 
-    def post(self, request: Request, amend: Amend | None = None, gate: Gate | None = None) -> Reply:
+    def post(self, request: Request, amend: Amend | None = None, limiter: EndpointLimiter | None = None) -> Reply:
         """Send a request and read the whole answer.
 
         Args:
             request: The request; its `streaming` is False.
             amend: Given a refusal and the request, another request to send instead, or None.
-            gate: Where each attempt waits for its turn; None to send at once.
+            limiter: What each attempt waits for; None to send at once.
 
         Returns:
             The 2xx reply with its body.
@@ -133,16 +133,18 @@ class Channel:
         Raises:
             DatabricksError: The call failed.
         """
-        queue = _Queue(gate, self._clock)
+        queue = _Queue(limiter, self._clock)
         return self._obey(self._exchange(request, amend, queue), queue)
 
-    async def apost(self, request: Request, amend: Amend | None = None, gate: Gate | None = None) -> Reply:
+    async def apost(
+        self, request: Request, amend: Amend | None = None, limiter: EndpointLimiter | None = None
+    ) -> Reply:
         """Send a request and read the whole answer.
 
         Args:
             request: The request; its `streaming` is False.
             amend: Given a refusal and the request, another request to send instead, or None.
-            gate: Where each attempt waits for its turn; None to send at once.
+            limiter: What each attempt waits for; None to send at once.
 
         Returns:
             The 2xx reply with its body.
@@ -150,17 +152,19 @@ class Channel:
         Raises:
             DatabricksError: The call failed.
         """
-        queue = _Queue(gate, self._clock)
+        queue = _Queue(limiter, self._clock)
         return await self._aobey(self._exchange(request, amend, queue), queue)
 
     @contextmanager
-    def stream(self, request: Request, amend: Amend | None = None, gate: Gate | None = None) -> Iterator[Incoming]:
+    def stream(
+        self, request: Request, amend: Amend | None = None, limiter: EndpointLimiter | None = None
+    ) -> Iterator[EventStream]:
         """Send a request and open the stream of its answer.
 
         Args:
             request: The request; its `streaming` is True.
             amend: Given a refusal and the request, another request to send instead, or None.
-            gate: Where each attempt waits for its turn, which ends when the stream opens: the user's code runs while it
+            limiter: What each attempt waits for, until the stream opens: the user's code runs while it
                 is open, and could wait for itself. None to send at once.
 
         Yields:
@@ -169,23 +173,25 @@ class Channel:
         Raises:
             DatabricksError: The call failed, or the stream broke.
         """
-        queue = _Queue(gate, self._clock)
+        queue = _Queue(limiter, self._clock)
         reply = None
         try:
             reply = self._obey(self._exchange(request, amend, queue), queue)
-            with closing(Incoming(reply.source)) as incoming:
+            with closing(EventStream(reply.source)) as incoming:
                 yield incoming
         except BaseException:
             _drop(reply)
             raise
 
-    def astream(self, request: Request, amend: Amend | None = None, gate: Gate | None = None) -> _AsyncStream:
+    def astream(
+        self, request: Request, amend: Amend | None = None, limiter: EndpointLimiter | None = None
+    ) -> _AsyncStream:
         """Send a request and open the stream of its answer.
 
         Args:
             request: The request; its `streaming` is True.
             amend: Given a refusal and the request, another request to send instead, or None.
-            gate: Where each attempt waits for its turn, which ends when the stream opens: the user's code runs while it
+            limiter: What each attempt waits for, until the stream opens: the user's code runs while it
                 is open, and could wait for itself. None to send at once.
 
         Returns:
@@ -195,7 +201,7 @@ class Channel:
         Raises:
             DatabricksError: The call failed, or the stream broke.
         """
-        queue = _Queue(gate, self._clock)
+        queue = _Queue(limiter, self._clock)
         return _AsyncStream(lambda: self._aobey(self._exchange(request, amend, queue), queue))
 
     def _exchange(self, request: Request, amend: Amend | None, queue: _Queue) -> Steps:
@@ -219,9 +225,9 @@ class Channel:
                     outcome = None
                 else:
                     queue.lines_up()
-                    with Turn(queue.gate) as turn:
+                    with Slot(queue.limiter) as slot:
                         queue.is_served()
-                        outcome = turn.outcome = self._send(wanted)
+                        outcome = slot.outcome = self._send(wanted)
         except BaseException:
             _drop(outcome)
             raise
@@ -241,9 +247,9 @@ class Channel:
                     outcome = None
                 else:
                     queue.lines_up()
-                    async with Turn(queue.gate) as turn:
+                    async with Slot(queue.limiter) as slot:
                         queue.is_served()
-                        outcome = turn.outcome = await self._asend(wanted)
+                        outcome = slot.outcome = await self._asend(wanted)
         except BaseException:
             await _adrop(outcome)
             raise
@@ -286,8 +292,8 @@ class Channel:
                 if not attempt.opened(response):
                     # An async client's response has an async stream.
                     body = aiter(response.stream if attempt.is_raw() else response.aiter_bytes())  # type: ignore[arg-type]
-                    async with aclosing(cast("AsyncGenerator[bytes, None]", body)):
-                        async for piece in body:
+                    async with aclosing(attempt.reads(cast("AsyncGenerator[bytes, None]", body))) as pieces:
+                        async for piece in pieces:
                             if not attempt.takes(piece):
                                 break
                 return attempt.reply()
@@ -310,11 +316,11 @@ class _AsyncStream:
 
     def __init__(self, opening: Callable[[], Awaitable[Reply]]) -> None:
         self._opening = opening
-        self._incoming: AsyncIncoming | None = None
+        self._incoming: AsyncEventStream | None = None
 
-    async def __aenter__(self) -> AsyncIncoming:
+    async def __aenter__(self) -> AsyncEventStream:
         reply = await self._opening()
-        self._incoming = AsyncIncoming(reply.source)
+        self._incoming = AsyncEventStream(reply.source)
         return self._incoming
 
     async def __aexit__(self, *_: object) -> None:

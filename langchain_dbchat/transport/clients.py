@@ -1,22 +1,23 @@
 """The connections: shared by every model of the process, because they carry no identity.
 
-Who is calling is said per attempt, in a header, so one client serves all tokens and hosts, and a model can be made,
-copied and thrown away for nothing. These things make a shared client safe:
+Who calls is written into a header of each attempt, so one client serves all tokens and hosts, and a model can be made,
+copied and dropped at no cost.
 
-- **TLS.** Loading the certificate authorities takes 25 ms, so the context is built once, when a server needs it, in a
-  thread where an event loop would wait for it. SSL_CERT_FILE and SSL_CERT_DIR are honoured as httpx does, proxies come
-  from the environment. Whoever changes these variables gets a new client, because they are part of its key.
-- **Event loops.** A connection of asyncio belongs to the loop that opened it, and `asyncio.run` makes a new one each
-  time. So there is one async client per loop. A loop that is shut down properly closes it: an async generator of ours
-  waits in the loop, and `loop.shutdown_asyncgens`, which `asyncio.run` calls, runs the generator's `finally`. Clients
-  of loops that were closed without that are dropped when the next one is made.
-- **Forks.** A child must not write to its parent's sockets: the process id is part of the state, and a child begins
-  anew. It keeps what it inherited, untouched: a lock in there may have been held by a thread that the fork left behind.
-- **Cookies.** None are kept: a cookie of one user's login must not travel with another user's token.
-
-The connections lie in a pool of our own (see `free_list`), and what httpx's client does around a pool is left out:
-redirects, cookies, authentication. Where a proxy is in the environment, it is httpx's own client with its own pool
-(see `proxied`); a request to this machine does not go through the proxy, because ``http://`` is allowed there and the
+Rule 1. Loading the certificate authorities takes 25 ms, so the TLS context is built once, when a server needs it, in a
+thread where an event loop would wait for it. SSL_CERT_FILE and SSL_CERT_DIR are read as httpx does, proxies come from
+the environment. Whoever changes these variables gets a new client, because they are part of its key.
+Rule 2. A connection of asyncio belongs to the event loop that opened it, and `asyncio.run` makes a new loop each time.
+So there is one async client for each loop. A loop that is shut down properly closes it: an async generator of ours
+waits in the loop, and `loop.shutdown_asyncgens`, which `asyncio.run` calls, runs the generator's `finally`. Clients of
+loops that were closed without that are dropped when the next one is made.
+Rule 3. A forked child must not write to its parent's sockets: the process id is part of the state, and a child begins
+with an empty one. It keeps what it inherited, untouched, because a lock in there may be held by a thread that does not
+exist in the child.
+Rule 4. No cookies are kept, because a cookie of one user's login must not be sent with another user's token.
+Rule 5. Token requests use the same clients: they carry their own `Authorization`, and a loop's connections end with it.
+Rule 6. The connections are in a pool of our own (see `http`), and what httpx's client does around a pool is left out:
+redirects, cookies, authentication. Where a proxy is in the environment, it is httpx's own client with its own pool (see
+`proxy_clients`); a request to this machine does not go through the proxy, because ``http://`` is allowed there and the
 proxy would see its token.
 """
 
@@ -31,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from langchain_dbchat.transport.http.free_list import AsyncFreeList, FreeList
+from langchain_dbchat.transport.http import AsyncPooledTransport, PooledTransport
 from langchain_dbchat.transport.proxies import has_proxy
 from langchain_dbchat.transport.tls import tls_context
 
@@ -62,7 +63,7 @@ class _Client(httpx.Client):
     asks_pace = True  # before each read
 
     def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
-        self._pool = FreeList(context, _LIMITS)
+        self._pool = PooledTransport(context, _LIMITS)
         super().__init__(transport=self._pool, trust_env=False, cookies=_no_cookies())
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
@@ -84,7 +85,7 @@ class _AsyncClient(httpx.AsyncClient):
     asks_pace = True
 
     def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
-        self._pool = AsyncFreeList(context, _LIMITS)
+        self._pool = AsyncPooledTransport(context, _LIMITS)
         super().__init__(transport=self._pool, trust_env=False, cookies=_no_cookies())
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
@@ -163,7 +164,7 @@ async def async_client() -> httpx.AsyncClient:
 def _new_client(context: Callable[[], ssl.SSLContext]) -> httpx.Client:
     if not has_proxy():
         return _Client(context)
-    from langchain_dbchat.transport.proxied import proxied_client  # noqa: PLC0415  # where there is a proxy
+    from langchain_dbchat.transport.proxy_clients import proxied_client  # noqa: PLC0415  # where there is a proxy
 
     return proxied_client(_Client(context), context(), _PROXY_LIMITS, _no_cookies())
 
@@ -171,7 +172,7 @@ def _new_client(context: Callable[[], ssl.SSLContext]) -> httpx.Client:
 def _new_async_client(context: Callable[[], ssl.SSLContext]) -> httpx.AsyncClient:
     if not has_proxy():
         return _AsyncClient(context)
-    from langchain_dbchat.transport.proxied import proxied_async_client  # noqa: PLC0415  # where there is a proxy
+    from langchain_dbchat.transport.proxy_clients import proxied_async_client  # noqa: PLC0415  # where there is a proxy
 
     return proxied_async_client(_AsyncClient(context), context(), _PROXY_LIMITS, _no_cookies())
 

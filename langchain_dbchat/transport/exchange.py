@@ -42,7 +42,7 @@ from langchain_dbchat.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-__all__ = ["Failure", "Pause", "Reply", "Request", "RetryPolicy", "Send", "Unsent", "exchange"]
+__all__ = ["Failure", "Pause", "Purpose", "Reply", "Request", "RetryPolicy", "Send", "Unsent", "exchange"]
 
 LESSONS = 4
 """How many refusals of one call may be answered with another request."""
@@ -53,6 +53,23 @@ _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _UNKNOWN_CALLER = frozenset({401, 403})
 _REFUSED = frozenset({400, 422})
 _PAGE_STARTS = (b"<!doctype html", b"<html")
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a request is for that is not a call of an endpoint, such as a request for a token.
+
+    Attributes:
+        name: What errors call it, such as "OAuth M2M token request".
+        advice: What to do if it was not answered.
+        error_of: Reads an answer; returns None if it is what was asked for.
+        form: The fields of the form in the body. Those with a secret's name are masked in errors.
+    """
+
+    name: str
+    advice: str
+    error_of: Callable[[Reply], DatabricksError | None]
+    form: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Request(NamedTuple):
@@ -66,6 +83,8 @@ class Request(NamedTuple):
         host: The host, for errors.
         streaming: Whether an event stream is asked for.
         method: The HTTP method; a GET has an empty body.
+        purpose: What it is for; None for a call of an endpoint.
+        is_last: Decides whether an event of the stream is its last one.
     """
 
     url: str
@@ -75,10 +94,12 @@ class Request(NamedTuple):
     host: str
     streaming: bool = False
     method: str = "POST"
+    purpose: Purpose | None = None
+    is_last: Callable[[bytes], bool] | None = None
 
     @property
     def authorization(self) -> str | None:
-        """The signature that the user's own headers carry, if they do."""
+        """Return the signature that the user's own headers carry, if they do."""
         return next((value for name, value in self.headers.items() if name.lower() == "authorization"), None)
 
 
@@ -158,7 +179,7 @@ class Send(NamedTuple):
     refused: Mapping[str, str] | None = None
 
     def is_vain(self, signature: Mapping[str, str]) -> bool:
-        """Say whether a signature is the one that was refused.
+        """Return whether a signature is the one that was refused.
 
         Args:
             signature: The credentials' headers.
@@ -225,7 +246,7 @@ class _Ledger:
         self._notes.append(f"attempt {len(self._notes) + 1}: {first_line} -> {then}")
 
     def pause(self, error: DatabricksError) -> float | None:
-        """Say how long to wait before the next retry; None if there is none."""
+        """Return how long to wait before the next retry; None if there is none."""
         policy = self._policy
         if self._retries >= policy.max_retries:
             self.note(error, f"given up after {self._retries} retries (max_retries)")
@@ -253,7 +274,7 @@ class _Ledger:
         return error
 
 
-def exchange(  # noqa: PLR0913 - the world's parts are arguments, so that no test sleeps
+def exchange(  # noqa: PLR0913  # the world's parts are arguments, so that no test sleeps
     request: Request,
     policy: RetryPolicy,
     *,
@@ -322,7 +343,9 @@ def _error_of(outcome: Reply | Failure | Unsent | None, request: Request, auth: 
         return outcome.error
     if not isinstance(outcome, Reply):
         raise TypeError("a Send is answered with a Reply or a Failure")
-    if 200 <= outcome.status < 300 and not _is_page(outcome):  # noqa: PLR2004 - the range of statuses that mean yes
+    if request.purpose is not None:
+        return request.purpose.error_of(outcome)
+    if 200 <= outcome.status < 300 and not _is_page(outcome):  # noqa: PLR2004  # the range of statuses that mean yes
         return None
     from langchain_dbchat.errors.answers import error_from_response  # noqa: PLC0415  # where something went wrong
 
@@ -347,7 +370,7 @@ def _is_unknown_caller(error: DatabricksError) -> bool:
 
 
 def _is_refused(error: DatabricksError) -> bool:
-    """Say whether the request as it is was refused, by the endpoint or by a provider behind it, whatever its status."""
+    """Return whether the endpoint, or a provider behind it, refused the request as it is, whatever its status."""
     behind = error.provider is not None and isinstance(error, DatabricksInvalidRequestError)
     return behind or error.status_code in _REFUSED
 
@@ -358,4 +381,4 @@ def _is_transient(outcome: Reply | Failure | Unsent | None, error: DatabricksErr
     if isinstance(outcome, Failure):
         return policy.retry_sent or not outcome.sent
     status = error.status_code or 0
-    return status in _RETRIED or status < 500  # noqa: PLR2004 - below, only a code can have made it one that passes
+    return status in _RETRIED or status < 500  # noqa: PLR2004  # below, only a code can have made it one that passes

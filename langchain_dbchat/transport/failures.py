@@ -23,7 +23,7 @@ from langchain_dbchat.errors.answers import malformed_response
 from langchain_dbchat.errors.meanings import compose
 from langchain_dbchat.errors.sent_secrets import hide_causes
 from langchain_dbchat.transport.exchange import Failure, Request
-from langchain_dbchat.transport.proxied import proxy_failure, proxy_of
+from langchain_dbchat.transport.proxy_clients import proxy_failure, proxy_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,37 +49,38 @@ class _Row(NamedTuple):
         sent: Whether the server may have executed the request.
         what: What happened; {host}, {text} and the names of the timeouts are filled in.
         advice: What to do.
+        setting: The timeout that the user can set.
     """
 
     error: type[DatabricksError]
     sent: bool
     what: str
     advice: str
+    setting: str = ""
 
 
 _ROWS: tuple[tuple[type[Exception], _Row], ...] = (
     (
         httpx.ConnectTimeout,
-        _Row(DatabricksTimeoutError, False, "No connection to {host} within {connect} s (timeout: connect)", _HOST),
+        _Row(DatabricksTimeoutError, False, "No connection to {host} within {connect} s", _HOST, "connect"),
     ),
     (
         httpx.PoolTimeout,
         _Row(
             DatabricksTimeoutError,
             False,
-            "No connection became free within {pool} s (timeout: pool)",
+            "No connection became free within {pool} s",
             "Make fewer calls at once (max_concurrency), or close streams that are not read to their end.",
+            "pool",
         ),
     ),
     (
         httpx.WriteTimeout,
-        _Row(DatabricksTimeoutError, False, "The request could not be sent within {write} s (timeout: write)", _HOST),
+        _Row(DatabricksTimeoutError, False, "The request could not be sent within {write} s", _HOST, "write"),
     ),
     (
         httpx.TimeoutException,
-        _Row(
-            DatabricksTimeoutError, True, "{host} gave no answer within {first_event} s (timeout: first_event)", _SLOW
-        ),
+        _Row(DatabricksTimeoutError, True, "{host} gave no answer within {first_event} s", _SLOW, "first_event"),
     ),
     (httpx.ConnectError, _Row(DatabricksConnectionError, False, "{host} cannot be reached: {text}", _HOST)),
     (
@@ -126,7 +127,7 @@ _ROWS: tuple[tuple[type[Exception], _Row], ...] = (
 )
 
 
-def failure_of(  # noqa: PLR0913 - what was sent, how, and by whom
+def failure_of(  # noqa: PLR0913  # what was sent, how, and by whom
     error: Exception,
     request: Request,
     auth: str,
@@ -138,7 +139,7 @@ def failure_of(  # noqa: PLR0913 - what was sent, how, and by whom
     """Find what an exception of httpx means for a request whose answer has not begun, or was to come whole.
 
     Args:
-        error: The exception, one of `incoming.NETWORK_ERRORS`.
+        error: The exception, one of `stream.NETWORK_ERRORS`.
         request: What was being sent.
         auth: The way of signing in, as errors name it.
         timeouts: The timeouts of the call.
@@ -161,10 +162,16 @@ def failure_of(  # noqa: PLR0913 - what was sent, how, and by whom
         first_event=timeouts.first_event,
     )
     hopeless, advice = _hopeless(error), row.advice
+    if request.purpose is not None:
+        what = f"{request.purpose.name}: {what}"
+        advice = advice if isinstance(error, httpx.LocalProtocolError) else request.purpose.advice
+    elif row.setting:
+        what = f"{what} (timeout: {row.setting})"
     proxy = None if issubclass(row.error, ConfigurationError) else proxy_of(client, request.url)
     fault = proxy_failure(error, proxy, request.host) if proxy else None
     if fault is not None:
-        what, advice, hopeless = fault.what, fault.advice, None if fault.passes else fault.advice
+        named = fault.what if request.purpose is None else f"{request.purpose.name}: {fault.what}"
+        what, advice, hopeless = named, fault.advice, None if fault.passes else fault.advice
     elif proxy:
         what = f"{what} (through the proxy {proxy})"
     made = row.error(
@@ -187,7 +194,7 @@ def interruption_of(
     """Find what an exception of httpx means within an open stream; its timeouts are `silence`.
 
     Args:
-        error: The exception, one of `incoming.NETWORK_ERRORS`.
+        error: The exception, one of `stream.NETWORK_ERRORS`.
         request: What was sent.
         auth: The way of signing in, as errors name it.
         headers: The headers of the answer.

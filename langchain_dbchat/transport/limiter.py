@@ -1,19 +1,25 @@
-"""Taking turns: how many requests to one endpoint may travel at once, found out together by all who call it.
+"""Limit how many requests to one endpoint are in flight at once, for all callers of the process together.
 
-An endpoint that is asked too much answers 429 or 503. If each caller then backs off for itself, all of them come back;
-so the callers of one process share what they learn, per host and endpoint:
+An endpoint that is asked too much answers 429 or 503. If each caller then backs off for itself, all of them come back
+together; so the callers of one process share what they learn, per host and endpoint.
 
-- Nothing is limited until the endpoint complains. Then each complaint lets a tenth fewer travel than before it, down to
-  half of the crowd ("multiplicative decrease"); for each round of answers without complaint one more may travel
-  ("additive increase"), as long as somebody wants more. So a refusal by chance costs little, and a crowd that is
-  refused is halved in one round.
-- The complaints of requests that set out before the last but one decrease began are about a crowd that has gone.
-- Retry-After holds everybody back, not only the one who was told. Where the bound is 1 already and there is no
-  Retry-After, the wait doubles with each further complaint, up to the 60 s of Databricks' rate-limit window.
-- Waiting is first come, first served, and costs no connection.
+Rule 1. Nothing is limited until the endpoint complains. Then each complaint lowers the bound by a tenth, down to half
+of the requests that were in flight ("multiplicative decrease"); each round of answers without a complaint raises it by
+one ("additive increase"), as long as somebody waits. So a refusal by chance costs little, and many callers that are
+refused at once are halved in one round.
+Rule 2. Complaints about requests that were sent before the last but one decrease began are not counted, because they
+are about a number of requests that is no longer in flight.
+Rule 3. Retry-After holds all callers back, not only the one who got it. Where the bound is 1 already and there is no
+Retry-After, the wait doubles with each further complaint, up to the 60 s of Databricks' rate-limit window.
+Rule 4. Waiting is first come, first served, and uses no connection.
+Rule 5. How many requests are in flight is not counted up and down. It is the number of `Permit` objects that exist and
+were admitted. An exception that a signal handler raises between any two steps can lose a permit, but then the object is
+collected, and the limiter no longer counts it. Those who wait look for that once a second.
+Rule 6. A child after a fork begins anew, because a lock may be held by a thread that does not exist there. A waiter
+whose event loop is closed is passed over.
 
-`Limit` decides and is pure; `Gate` lets threads and tasks wait for it, in the order in which they came; `Turn` is one
-request's turn, for both twins. A child after a fork begins anew, and a waiter whose event loop has died is passed over.
+`Limit` decides and is pure. `EndpointLimiter` lets threads and tasks wait. `Slot` is the part of a call during which
+its request is in flight, for sync and async code.
 """
 
 from __future__ import annotations
@@ -27,6 +33,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from langchain_dbchat.transport.exchange import Failure, Reply
 
@@ -38,37 +45,40 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.transport.exchange import Unsent
 
-__all__ = ["Gate", "Lane", "Limit", "Turn", "gate_of"]
+    Outcome = Reply | Failure | Unsent | None
+
+__all__ = ["EndpointLimiter", "Limit", "LocalLimiter", "Permit", "Slot", "limiter_for"]
 
 logger = logging.getLogger(__name__)
 
 _OVERLOADED = frozenset({429, 503})
 _CUT = 0.9  # for each complaint
-_DEEPEST_CUT = 0.5  # for all complaints of one crowd
+_DEEPEST_CUT = 0.5  # for all complaints about the same requests in flight
 _FIRST_HOLD = 0.5  # seconds, as the first bound of the retry policy
 _LONGEST_HOLD = 60.0  # seconds: the window of Databricks' rate limits
+_RECHECK = 1.0  # seconds after which somebody who waits looks for permits that were lost
 
 
 @dataclass(slots=True)
 class Limit:
-    """How many requests may travel at once. No clock, no lock: times come as arguments.
+    """How many requests may be in flight at once. It has no clock and no lock: times are arguments.
 
     Attributes:
-        bound: The most that may travel; infinite until the first complaint.
-        travelling: How many travel.
+        bound: The most that may be in flight; infinite until the first complaint.
+        in_flight: How many are in flight.
         round: Counts the decreases.
         held_until: Before this time nobody starts.
     """
 
     bound: float = math.inf
-    travelling: int = 0
+    in_flight: int = 0
     round: int = 0
     held_until: float = -math.inf
     _least: float = 1.0
     _complaints_at_one: int = 0
 
     def wait(self, now: float) -> float:
-        """Say how long the next request has to wait.
+        """Return how long the next request has to wait.
 
         Args:
             now: The time in seconds.
@@ -76,7 +86,7 @@ class Limit:
         Returns:
             Seconds; 0 to start now, infinity until another one has ended.
         """
-        if self.travelling + 1 > self.bound:
+        if self.in_flight + 1 > self.bound:
             return math.inf
         return max(0.0, self.held_until - now)
 
@@ -86,7 +96,7 @@ class Limit:
         Returns:
             The round in which it started, for `end`.
         """
-        self.travelling += 1
+        self.in_flight += 1
         return self.round
 
     def end(self, started: int, outcome: Reply | Failure | Unsent | None, now: float) -> str | None:
@@ -100,76 +110,88 @@ class Limit:
         Returns:
             What has changed, for the log; None if nothing did.
         """
-        crowd, self.travelling = self.travelling, self.travelling - 1
+        together, self.in_flight = self.in_flight, self.in_flight - 1
         if not isinstance(outcome, Reply):
             return None
         if outcome.status in _OVERLOADED:
-            return self._complaint(started, outcome, crowd, now)
+            return self._complaint(started, outcome, together, now)
         self._complaints_at_one = 0
-        if crowd + 1 > self.bound:  # somebody may have been kept waiting
+        if together + 1 > self.bound:  # somebody may have been kept waiting
             self.bound += 1 / self.bound
         return None
 
-    def _complaint(self, started: int, reply: Reply, crowd: int, now: float) -> str | None:
+    def _complaint(self, started: int, reply: Reply, together: int, now: float) -> str | None:
         from langchain_dbchat.errors.bodies import read_error_body, read_retry_after  # noqa: PLC0415  # where one came
 
         asked = read_retry_after(reply.headers, read_error_body(reply.body or b""))
         hold, before = asked or 0.0, self.bound
         if started == self.round:
             self.round += 1
-            crowd_allowed = min(self.bound, crowd)
-            self._least = max(1.0, crowd_allowed * _DEEPEST_CUT)
-            self.bound = crowd_allowed * _CUT if crowd_allowed >= 2 else 1.0  # noqa: PLR2004  # below two only one goes
+            allowed = min(self.bound, together)
+            self._least = max(1.0, allowed * _DEEPEST_CUT)
+            self.bound = allowed * _CUT if allowed >= 2 else 1.0  # noqa: PLR2004  # below two only one goes
             if before < 2 and asked is None:  # noqa: PLR2004  # only one went already
                 hold = min(_LONGEST_HOLD, _FIRST_HOLD * 2.0**self._complaints_at_one)
                 self._complaints_at_one += 1
         elif started == self.round - 1:
             self.bound = max(self._least, self.bound * _CUT)
         lower = math.floor(self.bound) + 1 <= before
-        told = f"at most {math.floor(self.bound)} at once from now on" if lower else None
+        change = f"at most {math.floor(self.bound)} at once from now on" if lower else None
         if hold > 0 and self.held_until <= now:
-            told = f"{told}, nothing for {hold:.2f} s" if told else f"nothing for {hold:.2f} s"
+            change = f"{change}, nothing for {hold:.2f} s" if change else f"nothing for {hold:.2f} s"
         self.held_until = max(self.held_until, now + hold)
-        return None if told is None else f"HTTP {reply.status}: {told}"
+        return None if change is None else f"HTTP {reply.status}: {change}"
 
 
-class _Waiter:
-    """Somebody in the queue."""
+class Permit:
+    """The right to have one request in flight, or the wait for it.
 
-    __slots__ = ("started", "wake")
+    Args:
+        wake: Wakes whoever waits for it; None for nobody.
+    """
+
+    __slots__ = ("__weakref__", "outer", "wake")
 
     def __init__(self, wake: Callable[[], object]) -> None:
         self.wake = wake
-        self.started: int | None = None
+        self.outer: Permit | None = None  # that of the limiter behind this one
 
 
-class _Bell:
-    """What a task waits for; any thread may ring it. No task and no lock of its own, so a dying loop leaves nothing."""
+class AsyncEvent:
+    """An event that a task waits for and any thread sets.
 
-    __slots__ = ("_loop", "_rung")
+    It needs no task and no lock of its own, so that an event loop that ends leaves nothing behind.
+    """
+
+    __slots__ = ("_loop", "_set")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._rung = self._loop.create_future()
+        self._set = self._loop.create_future()
 
-    def ring(self) -> None:
-        if _running_loop() is self._loop:  # the next one is woken before the one that leaves reads its answer
-            self._ring()
+    def set(self) -> None:
+        """Wake the task.
+
+        Raises:
+            RuntimeError: Its event loop is closed.
+        """
+        if _running_loop() is self._loop:  # the next task is woken before the one that leaves reads its answer
+            self._finish()
         else:
-            self._loop.call_soon_threadsafe(self._ring)
+            self._loop.call_soon_threadsafe(self._finish)
 
-    async def wait(self, seconds: float | None) -> None:
-        timer = None if seconds is None else self._loop.call_later(seconds, self._ring)
+    async def wait(self, seconds: float) -> None:
+        """Wait until the event is set, or for so many seconds; then clear it."""
+        timer = self._loop.call_later(seconds, self._finish)
         try:
-            await self._rung
+            await self._set
         finally:
-            if timer is not None:
-                timer.cancel()
-        self._rung = self._loop.create_future()
+            timer.cancel()
+        self._set = self._loop.create_future()
 
-    def _ring(self) -> None:
-        if not self._rung.done():
-            self._rung.set_result(None)
+    def _finish(self) -> None:
+        if not self._set.done():
+            self._set.set_result(None)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -179,8 +201,8 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-class Gate:
-    """Where the threads and tasks of a process wait for their turn at one endpoint.
+class EndpointLimiter:
+    """Lets the threads and tasks of a process wait until one endpoint may be asked.
 
     Args:
         name: The host and the endpoint, for the log.
@@ -191,171 +213,204 @@ class Gate:
         self._name = name
         self._clock = clock
         self._lock = threading.Lock()
-        self._queue: deque[_Waiter] = deque()
+        self._queue: deque[Permit] = deque()
+        self._admitted: dict[ref[Permit], int] = {}  # the permits in use, and the round in which each was admitted
+        self._lost: deque[ref[Permit]] = deque()  # permits that were collected while they were in use
         self.limit = Limit()
 
-    def enter(self) -> int:
-        """Wait for a turn, in a thread.
+    @property
+    def in_flight(self) -> int:
+        """Return how many requests are in flight."""
+        with self._lock:
+            self._count()
+            return self.limit.in_flight
+
+    def acquire(self) -> Permit:
+        """Wait in a thread until a request may be sent.
 
         Returns:
-            The round in which it began, for `leave`.
+            The permit, for `release`.
         """
         woken = threading.Event()
-        waiter = _Waiter(woken.set)
+        permit = Permit(woken.set)
         try:
-            patience = self._line_up(waiter)
-            while waiter.started is None:
+            patience = self._line_up(permit)
+            while not self._is_admitted(permit):
                 woken.wait(patience)
                 woken.clear()
-                patience = self._pump(waiter)
-        except BaseException:  # a KeyboardInterrupt must not take the turn with it
-            self._quit(waiter)
+                patience = self._admit(permit)
+        except BaseException:  # a KeyboardInterrupt must not keep the permit
+            self._withdraw(permit)
             raise
-        return waiter.started
+        return permit
 
-    async def aenter(self) -> int:
-        """Wait for a turn, in a task.
+    async def aacquire(self) -> Permit:
+        """Wait in a task until a request may be sent.
 
         Returns:
-            The round in which it began, for `leave`.
+            The permit, for `release`.
         """
-        bell = _Bell()
-        waiter = _Waiter(bell.ring)
+        woken = AsyncEvent()
+        permit = Permit(woken.set)
         try:
-            patience = self._line_up(waiter)
-            while waiter.started is None:
-                await bell.wait(patience)
-                patience = self._pump(waiter)
+            patience = self._line_up(permit)
+            while not self._is_admitted(permit):
+                await woken.wait(patience)
+                patience = self._admit(permit)
         except BaseException:  # the same for a cancelled task
-            self._quit(waiter)
+            self._withdraw(permit)
             raise
-        return waiter.started
+        return permit
 
-    def leave(self, started: int, outcome: Reply | Failure | Unsent | None) -> None:
-        """End a turn.
+    def release(self, permit: Permit, outcome: Outcome) -> None:
+        """Give a permit back.
 
         Args:
-            started: What `enter` gave.
-            outcome: What came of it.
+            permit: What `acquire` gave.
+            outcome: What came of the request.
         """
-        with self._lock:
-            change = self.limit.end(started, outcome, self._clock())
+        try:
+            with self._lock:
+                self._count()
+                started = self._admitted.pop(ref(permit), None)
+                change = None if started is None else self.limit.end(started, outcome, self._clock())
+        except BaseException:
+            self._withdraw(permit)
+            raise
         if change is not None:
             logger.info("%s: %s", self._name, change)
-        self._pump()
+        self._admit()
 
-    def _line_up(self, waiter: _Waiter) -> float | None:
+    def _line_up(self, permit: Permit) -> float:
         with self._lock:
-            self._queue.append(waiter)
-        return self._pump(waiter)
+            self._queue.append(permit)
+        return self._admit(permit)
 
-    def _pump(self, caller: _Waiter | None = None) -> float | None:
-        """Give turns to the first in the queue.
+    def _is_admitted(self, permit: Permit) -> bool:
+        return ref(permit) in self._admitted
 
-        While nobody may start, the first in the queue has to know until when, since no other request's end will wake
-        it: so it is woken, unless it is the one who asks.
+    def _admit(self, caller: Permit | None = None) -> float:
+        """Admit the first in the queue, as many as the limit allows.
+
+        While nobody may start, the first in the queue has to know until when, because the end of another request will
+        not wake it: so it is woken, unless it is the one who asks.
 
         Returns:
-            Seconds after which the caller has to ask again; None if it will be woken.
+            Seconds after which the caller has to ask again, if it is not woken before.
         """
         with self._lock:
             while self._queue:
-                waiter = self._queue[0]
-                wait = self.limit.wait(self._clock())
-                if wait == math.inf or (wait > 0 and waiter is caller):
-                    return None if wait == math.inf else wait
+                self._count()
+                permit = self._queue[0]
+                if self._is_admitted(permit):  # whoever admitted it was interrupted
+                    wait = 0.0
+                else:
+                    wait = self.limit.wait(self._clock())
+                    if wait == math.inf or (wait > 0 and permit is caller):
+                        return min(wait, _RECHECK)
                 if wait == 0:
+                    # One step admits it: it is counted from then on, and whoever waits for it sees it.
+                    self._admitted[ref(permit, self._lost.append)] = self.limit.start()
                     self._queue.popleft()
-                    waiter.started = self.limit.start()
                 try:
-                    waiter.wake()
+                    permit.wake()
                 except RuntimeError:  # its event loop is closed: nobody waits there any more
-                    self._forget(waiter)
+                    self._forget(permit)
                     continue
                 if wait > 0:
-                    return wait
-        return None
+                    return min(wait, _RECHECK)
+        return _RECHECK
 
-    def _forget(self, waiter: _Waiter) -> None:
-        """Take somebody out who does not wait any more; the caller holds the lock."""
-        if waiter.started is not None:
-            self.limit.end(waiter.started, None, self._clock())
-        elif waiter in self._queue:
-            self._queue.remove(waiter)
+    def _count(self) -> None:
+        """Count the permits in use; the caller holds the lock."""
+        while self._lost:
+            self._admitted.pop(self._lost[0], None)
+            self._lost.popleft()
+        self.limit.in_flight = len(self._admitted)
 
-    def _quit(self, waiter: _Waiter) -> None:
+    def _forget(self, permit: Permit) -> None:
+        """Take a permit out of the queue, and out of use; the caller holds the lock."""
+        self._admitted.pop(ref(permit), None)
+        if permit in self._queue:
+            self._queue.remove(permit)
+        self._count()
+
+    def _withdraw(self, permit: Permit) -> None:
         with self._lock:
-            self._forget(waiter)
-        self._pump()
+            self._forget(permit)
+        self._admit()
 
 
-class Lane(Gate):
-    """A gate of one caller's own before the shared one: so many of its requests at once, pauses not counted.
+class LocalLimiter(EndpointLimiter):
+    """A limiter of one caller's own before the shared one: so many of its requests at once, pauses not counted.
 
     Args:
-        width: How many may travel at once.
-        outer: The shared gate behind; None for none.
+        width: How many may be in flight at once.
+        outer: The shared limiter behind it; None for none.
     """
 
-    def __init__(self, width: int, outer: Gate | None) -> None:
-        super().__init__("lane")
+    def __init__(self, width: int, outer: EndpointLimiter | None) -> None:
+        super().__init__("local limiter")
         self.limit.bound = width
         self._outer = outer
 
-    def enter(self) -> int:
-        """Wait for a turn in the lane, then at the shared gate."""
-        own = super().enter()
+    def acquire(self) -> Permit:
+        """Wait for this limiter, then for the shared one."""
+        permit = super().acquire()
         try:
-            return own if self._outer is None else self._outer.enter()
+            permit.outer = None if self._outer is None else self._outer.acquire()
         except BaseException:
-            super().leave(own, None)
+            super().release(permit, None)
             raise
+        return permit
 
-    async def aenter(self) -> int:
+    async def aacquire(self) -> Permit:
         """Do the same in a task."""
-        own = await super().aenter()
+        permit = await super().aacquire()
         try:
-            return own if self._outer is None else await self._outer.aenter()
+            permit.outer = None if self._outer is None else await self._outer.aacquire()
         except BaseException:
-            super().leave(own, None)
+            super().release(permit, None)
             raise
+        return permit
 
-    def leave(self, started: int, outcome: Reply | Failure | Unsent | None) -> None:
-        """End both turns; the lane learns nothing from the outcome."""
-        if self._outer is not None:
-            self._outer.leave(started, outcome)
-        super().leave(0, None)
+    def release(self, permit: Permit, outcome: Outcome) -> None:
+        """Give both permits back; this limiter learns nothing from the outcome."""
+        if self._outer is not None and permit.outer is not None:
+            self._outer.release(permit.outer, outcome)
+        super().release(permit, None)
 
 
-class Turn:
-    """The turn of one request: entered before it is sent, left when its outcome is known.
+class Slot:
+    """The time in which one request is in flight: entered before it is sent, left when its outcome is known.
 
     Args:
-        gate: Where to wait; None for no limit at all.
+        limiter: Where to wait; None for no limit at all.
     """
 
-    __slots__ = ("_gate", "_started", "outcome")
+    __slots__ = ("_limiter", "_permit", "outcome")
 
-    def __init__(self, gate: Gate | None) -> None:
-        self._gate = gate
-        self._started = 0
-        self.outcome: Reply | Failure | Unsent | None = None
+    def __init__(self, limiter: EndpointLimiter | None) -> None:
+        self._limiter = limiter
+        self._permit: Permit | None = None
+        self.outcome: Outcome = None
 
     def __enter__(self) -> Self:
-        if self._gate is not None:
-            self._started = self._gate.enter()
+        if self._limiter is not None:
+            self._permit = self._limiter.acquire()
         return self
 
     async def __aenter__(self) -> Self:
-        if self._gate is not None:
-            self._started = await self._gate.aenter()
+        if self._limiter is not None:
+            self._permit = await self._limiter.aacquire()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._gate is not None:
-            self._gate.leave(self._started, self.outcome)
+        permit, self._permit = self._permit, None
+        if self._limiter is not None and permit is not None:
+            self._limiter.release(permit, self.outcome)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -363,25 +418,25 @@ class Turn:
         self.__exit__(kind, error, trace)
 
 
-_gates: dict[tuple[str, str], Gate] = {}
+_limiters: dict[tuple[str, str], EndpointLimiter] = {}
 
 
-def gate_of(host: str, endpoint: str) -> Gate:
-    """Get the process's gate for an endpoint.
+def limiter_for(host: str, endpoint: str) -> EndpointLimiter:
+    """Get the process's limiter for an endpoint.
 
     Args:
         host: The host.
         endpoint: The endpoint's name.
 
     Returns:
-        The gate.
+        The limiter.
     """
     key = (host, endpoint)
-    gate = _gates.get(key)
-    # setdefault is atomic: of two threads that come first, both get the same gate.
-    return gate if gate is not None else _gates.setdefault(key, Gate(f"{host} {endpoint}"))
+    limiter = _limiters.get(key)
+    # setdefault is atomic: of two threads that come first, both get the same limiter.
+    return limiter if limiter is not None else _limiters.setdefault(key, EndpointLimiter(f"{host} {endpoint}"))
 
 
 if hasattr(os, "register_at_fork"):  # there are no forks on Windows
     # A child has none of its parent's threads: a lock that one of them held would stay locked for ever.
-    os.register_at_fork(after_in_child=_gates.clear)
+    os.register_at_fork(after_in_child=_limiters.clear)

@@ -44,7 +44,7 @@ class ProxySetting(NamedTuple):
 
 
 def has_proxy() -> bool:
-    """Say whether a proxy is set in the environment, or in the settings of macOS or Windows."""
+    """Return whether a proxy is set in the environment, or in the settings of macOS or Windows."""
     return not getproxies().keys().isdisjoint(_SCHEMES)
 
 
@@ -139,4 +139,4 @@ def _exempt_pattern(host: str) -> str:
         address = ip_address(host.partition("/")[0].strip("[]"))
     except ValueError:
         return f"all://{host}" if host.lower() == "localhost" else f"all://*{host}"
-    return f"all://[{address}]" if address.version == 6 else f"all://{address}"  # noqa: PLR2004 - the protocol's number
+    return f"all://[{address}]" if address.version == 6 else f"all://{address}"  # noqa: PLR2004  # the protocol's number

@@ -23,11 +23,11 @@ class Credentials(Protocol):
 
     @property
     def name(self) -> str:
-        """The way of signing in as errors show it ("DATABRICKS_TOKEN"); never a secret."""
+        """Return the way of signing in as errors show it ("DATABRICKS_TOKEN"); never a secret."""
         ...
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The headers that sign one attempt.
+        """Return the headers that sign one attempt.
 
         Args:
             refresh: The last headers were refused: get new ones, whatever a cache says.
@@ -35,7 +35,7 @@ class Credentials(Protocol):
         ...
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The same for async code; never blocks the event loop.
+        """Do the same for async code; never blocks the event loop.
 
         Args:
             refresh: The last headers were refused: get new ones, whatever a cache says.

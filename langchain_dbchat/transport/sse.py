@@ -13,30 +13,33 @@ What is held of an event that is not complete is counted as it grows, lines with
 many small reads and many empty lines cost no more than one large one.
 
 Rule 1. An event without data, and an event whose data is blank, is not an event.
-Rule 2. `[DONE]` ends a stream also with blanks around it, in quotes or in lower case.
+Rule 2. Which event is the last one differs between APIs: the caller passes `is_last`.
 Rule 3. The name of an event counts where its data may not say the same. An event named `error` is an error, whatever
     its data is: text and JSON without an error field become `{"error": ...}`. One named `ping` says nothing unless its
-    data is part of an answer. One named `done` or `end` is `[DONE]` if its data says nothing more.
+    data is part of an answer. One named `done` or `end` whose data says nothing more is given as `done`.
 Rule 4. A line that is not a field is text that a server or a proxy has put into the stream. A JSON object on one line
     is taken as an event. Other text (a web page, words, JSON over several lines) is given at the end, as
-    `{"stray_text": ...}` or as the JSON that it is, unless `[DONE]` has said that the answer is complete.
+    `{"stray_text": ...}` or as the JSON that it is, unless the last event came: then the answer is complete.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json, to_json
 
 from langchain_dbchat.errors import MalformedResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["EventStreamDecoder"]
 
 _BOM = b"\xef\xbb\xbf"
 _LINE = 32  # bytes that a line of an event of several lines takes in memory besides its own, at least
 _EVENT_LIMIT = 16 * 1024 * 1024  # bytes; the largest payload that model serving takes or gives
-_DONE = b"[DONE]"
+_DONE = b"done"
 _BRACE = ord("{")
 _NAMES = {
     **dict.fromkeys((b"error", b"exception"), "error"),
@@ -53,17 +56,35 @@ _STRAY = re.compile(rb"\s*[!-~]")  # stray text begins with a visible ASCII char
 _STRAY_LIMIT = 16 * 1024  # bytes of stray text that are kept
 
 
+def _is_never_last(event: bytes) -> bool:
+    del event
+    return False
+
+
 class EventStreamDecoder:
     """Decode one event stream.
 
     Args:
         limit: The largest event in bytes, 16 MiB by default.
+        is_last: Decides whether an event is the last one of the stream; by default, none is.
     """
 
-    __slots__ = ("_after_return", "_data", "_fresh", "_held", "_limit", "_meaning", "_room", "_stray", "_tail")
+    __slots__ = (
+        "_after_return",
+        "_data",
+        "_fresh",
+        "_held",
+        "_is_last",
+        "_limit",
+        "_meaning",
+        "_room",
+        "_stray",
+        "_tail",
+    )
 
-    def __init__(self, limit: int = _EVENT_LIMIT) -> None:
+    def __init__(self, limit: int = _EVENT_LIMIT, is_last: Callable[[bytes], bool] = _is_never_last) -> None:
         self._limit = limit
+        self._is_last = is_last
         self._tail = bytearray()  # a line that has not ended yet
         self._data: list[bytes] = []  # the data lines of an event that has not ended yet
         self._meaning = ""  # what the name of that event means
@@ -106,11 +127,11 @@ class EventStreamDecoder:
         return payloads
 
     def close(self) -> list[bytes]:
-        """Say that no more bytes come.
+        """Note that no more bytes come.
 
         Returns:
             The payload of a last event that no empty line ended, if it is complete: its last line has ended, or is a
-            data line that is whole (JSON, or ``[DONE]``). A line that was cut off is left out; that the stream was
+            data line that is whole (JSON, or the last event). A line that was cut off is left out; that the stream was
             cut off is then for the dialect to notice, which knows how an answer ends. Then the text that was put into
             the stream, if any.
         """
@@ -119,7 +140,7 @@ class EventStreamDecoder:
         if tail.startswith(b"data:"):
             data, self._data = [*self._data, _value(tail)], []
             payload = self._finished(b"\n".join(data))
-            payloads.extend([payload] if payload and _is_whole(payload) else [])
+            payloads.extend([payload] if payload and self._is_whole(payload) else [])
         else:
             if tail and not any(field.startswith(tail) for field in (b"data", *_FIELDS)):
                 self._read_other(tail, payloads)
@@ -170,7 +191,7 @@ class EventStreamDecoder:
 
     def _read_stray(self, line: bytes, payloads: list[bytes]) -> None:
         if not self._stray and line.lstrip().startswith(b"{") and _is_object(line):
-            if self._data and _is_whole(b"\n".join(self._data)):  # the event before it lacks its empty line
+            if self._data and self._is_whole(b"\n".join(self._data)):  # the event before it lacks its empty line
                 self._end_event(payloads)
             payloads.append(line)
         elif self._stray is not None and (self._stray or _STRAY.match(line)):
@@ -178,17 +199,21 @@ class EventStreamDecoder:
             self._room -= len(line) + 1
 
     def _finished(self, payload: bytes) -> bytes:
-        """Say what an event means whose data is no object, or whose name counts; empty if it says nothing."""
+        """Describe what an event means whose data is no object, or whose name counts; empty if it says nothing."""
         meaning, self._meaning = self._meaning, ""
         bare = payload.strip()
         if meaning == "error":
             return _failed(bare)
         if meaning == "ping" and not (b'"choices"' in bare or b'"error' in bare):
             return b""
-        if (meaning == "done" and bare.lower() in _ENDINGS) or bare.strip(b'"').strip().upper() == _DONE:
+        if meaning == "done" and bare.lower() in _ENDINGS:
+            payload = bare = _DONE
+        if self._is_last(payload):
             self._stray = None
-            return _DONE
         return payload if bare else b""
+
+    def _is_whole(self, payload: bytes) -> bool:
+        return self._is_last(payload) or _decoded(payload) is not None or payload.strip() == b"null"
 
     def _count(self, data: list[bytes]) -> None:
         """Count the last data line of an event."""
@@ -223,10 +248,6 @@ class EventStreamDecoder:
 def _value(line: bytes, start: int = 5) -> bytes:
     """Return what stands behind a field's name and colon, without the one space that may follow them."""
     return line[start + 1 :] if line[start : start + 1] == b" " else line[start:]
-
-
-def _is_whole(payload: bytes) -> bool:
-    return payload == _DONE or _decoded(payload) is not None or payload.strip() == b"null"
 
 
 def _is_object(line: bytes) -> bool:

@@ -63,9 +63,9 @@ def _host(server: ScriptedServer) -> str:
 
 @pytest.fixture(autouse=True)
 def fresh_gates() -> Iterator[None]:
-    limits._gates.clear()
+    limits._limiters.clear()
     yield
-    limits._gates.clear()
+    limits._limiters.clear()
 
 
 def _batch(llm: ChatDatabricksCompat, **settings: Any) -> list[Any]:
@@ -99,8 +99,8 @@ def test_a_batch_adapts_to_what_the_endpoint_takes(run: Any, streams: bool, capl
         answers = run(_llm(server, streaming=streams))
     assert [answer.text for answer in answers] == ["Hi."] * MANY
     assert any("narrow" in line and "at most" in line for line in caplog.messages)
-    gate = limits._gates[_host(server), "narrow"]
-    assert gate.limit.travelling == 0
+    gate = limits._limiters[_host(server), "narrow"]
+    assert gate.limit.in_flight == 0
     assert gate.limit.bound < MANY
 
 
@@ -111,7 +111,7 @@ def test_it_can_be_switched_off(run: Any, how: str, caplog: pytest.LogCaptureFix
         off = {"adaptive_limit": False}
         answers = run(_llm(server, **(off if how == "field" else {})), **(off if how == "call" else {}))
     assert [answer.text for answer in answers] == ["Hi."] * MANY
-    assert not limits._gates
+    assert not limits._limiters
     assert not caplog.messages
 
 
@@ -129,19 +129,19 @@ async def test_taking_turns_spares_the_endpoint() -> None:
 def test_single_calls_do_not_wait_unless_that_is_wanted() -> None:
     with ScriptedServer(lambda _: Scripted(ANSWER)) as server:
         _llm(server).invoke("Hello!")
-        assert not limits._gates
+        assert not limits._limiters
         llm = _llm(server, adaptive_limit="always")
         llm.invoke("Hello!")
-        assert list(limits._gates) == [(_host(server), "narrow")]
-        limits._gates.clear()
+        assert list(limits._limiters) == [(_host(server), "narrow")]
+        limits._limiters.clear()
         asyncio.run(llm.ainvoke("Hello!"))
-        assert list(limits._gates) == [(_host(server), "narrow")]
+        assert list(limits._limiters) == [(_host(server), "narrow")]
 
 
 def test_a_bound_model_and_a_chain_take_turns_too() -> None:
     with ScriptedServer(lambda _: Scripted(ANSWER)) as server:
         (_llm(server).bind(stop=["x"]) | AIMessage.model_validate).batch(["a", "b"])
-        assert list(limits._gates) == [(_host(server), "narrow")]
+        assert list(limits._limiters) == [(_host(server), "narrow")]
         assert all("adaptive_limit" not in request.json for request in server.requests)
 
 
@@ -149,7 +149,7 @@ def test_the_limit_is_one_for_all_models_of_an_endpoint() -> None:
     with ScriptedServer(lambda _: Scripted(ANSWER)) as server:
         for model in ("narrow", "narrow", "wide"):
             _llm(server, model=model).batch(["a", "b"])
-        assert sorted(model for _, model in limits._gates) == ["narrow", "wide"]
+        assert sorted(model for _, model in limits._limiters) == ["narrow", "wide"]
 
 
 def test_waiting_for_a_turn_does_not_use_up_the_deadline_of_the_retries() -> None:
@@ -163,7 +163,7 @@ def test_waiting_for_a_turn_does_not_use_up_the_deadline_of_the_retries() -> Non
         return Scripted(ANSWER, wait=0.1)
 
     with ScriptedServer(answer) as server:
-        limits.gate_of(_host(server), "narrow").limit.bound = 1
+        limits.limiter_for(_host(server), "narrow").limit.bound = 1
         questions: list[Any] = ["a"] * 5 + ["last"]
         answers = asyncio.run(_llm(server, retry_deadline=0.4).abatch(questions))
     assert [answer.text for answer in answers] == ["Hi."] * 6
@@ -175,7 +175,7 @@ def test_a_batch_that_fails_gives_its_turns_back() -> None:
         llm = _llm(server, max_retries=1)
         failed: list[Any] = llm.batch(["a"] * 6, return_exceptions=True)
     assert {type(error) for error in failed} == {DatabricksRateLimitError}
-    assert limits.gate_of(_host(server), "narrow").limit.travelling == 0
+    assert limits.limiter_for(_host(server), "narrow").limit.in_flight == 0
 
 
 async def test_a_batch_that_is_cancelled_gives_its_turns_back() -> None:
@@ -186,7 +186,7 @@ async def test_a_batch_that_is_cancelled_gives_its_turns_back() -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await asyncio.sleep(0.05)
-    assert limits.gate_of(_host(server), "narrow").limit.travelling == 0
+    assert limits.limiter_for(_host(server), "narrow").limit.in_flight == 0
 
 
 def test_a_callback_may_call_the_same_endpoint_while_a_streamed_batch_runs() -> None:
@@ -197,7 +197,7 @@ def test_a_callback_may_call_the_same_endpoint_while_a_streamed_batch_runs() -> 
 
     answers: list[str] = []
     with ScriptedServer(Counter(10, seconds=0.001)) as server:
-        limits.gate_of(_host(server), "narrow").limit.bound = 1
+        limits.limiter_for(_host(server), "narrow").limit.bound = 1
         other = _llm(server)
         _llm(server, streaming=True).batch(["outer"] * 3, {"callbacks": [Nested()]})
     assert answers == ["Hi."] * 3

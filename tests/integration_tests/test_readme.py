@@ -64,6 +64,11 @@ def test_the_page_on_the_local_workspace_runs(capsys: pytest.CaptureFixture[str]
     )
 
 
+def test_the_page_on_http_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(ROOT / "docs" / "http.md") == 1
+    assert capsys.readouterr().out.strip()
+
+
 def test_the_page_on_errors_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(ROOT / "docs" / "errors.md") == 2
     printed = capsys.readouterr().out

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import httpx
 from typing_extensions import Self
 
-from langchain_dbchat.transport.http.free_list import AsyncFreeList, FreeList
+from langchain_dbchat.transport.http.transport import AsyncPooledTransport, PooledTransport
 
 LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=2, keepalive_expiry=5.0)
 WAITS = {"connect": 2.0, "read": 2.0, "write": 2.0, "pool": 2.0}
@@ -30,12 +30,12 @@ class Caller:
         context = context or ssl.create_default_context()
         self.sync: httpx.BaseTransport | None = None
         if way == "sync":
-            self.sync = FreeList(lambda: context, limits)
+            self.sync = PooledTransport(lambda: context, limits)
         elif way == "httpx sync":
             self.sync = httpx.HTTPTransport(verify=context, limits=limits)
         else:
             self.loop = asyncio.new_event_loop()
-            kind = AsyncFreeList if way == "async" else None
+            kind = AsyncPooledTransport if way == "async" else None
             self.pool: httpx.AsyncBaseTransport = (
                 kind(lambda: context, limits) if kind else httpx.AsyncHTTPTransport(verify=context, limits=limits)
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -131,9 +132,11 @@ class ScriptedServer:
 
     Args:
         script: Replies in order, or a function from the request to its reply. When replies run out, the answer is 418.
+        tls: The context of a server of ``localhost``; None for plain HTTP.
     """
 
-    def __init__(self, *script: Scripted | Script) -> None:
+    def __init__(self, *script: Scripted | Script, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.requests: list[Received] = []
         self.connections = 0
         self.open_connections = 0
@@ -199,8 +202,9 @@ class ScriptedServer:
             self._loop.close()
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=_LIMIT)
-        self.url = "http://{}:{}".format(*server.sockets[0].getsockname())
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=_LIMIT, ssl=self._tls)
+        host, port = server.sockets[0].getsockname()
+        self.url = f"https://localhost:{port}" if self._tls else f"http://{host}:{port}"
         self._ready.set()
         await self._stop.wait()
         # What has connected must get as far as its task before the server is closed: asyncio takes some turns for that,

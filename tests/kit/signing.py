@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
+from langchain_dbchat.dialects.chat_completions.decode import is_last
 from langchain_dbchat.transport.exchange import Request
 
 if TYPE_CHECKING:
@@ -47,4 +48,5 @@ def request_to(server: ScriptedServer | str, body: Any = None, *, streaming: boo
         endpoint="my-endpoint",
         host=host,
         streaming=streaming,
+        is_last=is_last,
     )

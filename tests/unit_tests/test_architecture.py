@@ -8,9 +8,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 import langchain_dbchat
+from langchain_dbchat.transport import http
 
 ROOT = Path(langchain_dbchat.__file__).parent
 OURS = "langchain_dbchat"
@@ -34,15 +36,16 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "connection": ({"auth", "errors", "models", "routing", "transport"}, {"pydantic", "pydantic_core"}),
     "auth": (
-        {"_version", "errors", "routing", "transport"},
-        {"databricks", "httpx", "pydantic", "pydantic_core"},
+        {"_loopback", "_version", "errors", "routing", "transport"},
+        {"databricks", "pydantic", "pydantic_core"},
     ),
     "dialects": ({"errors", "models"}, {"langchain_core", "pydantic", "pydantic_core"}),
-    "transport": ({"_version", "errors", "routing"}, {"h11", "httpx", "pydantic_core"}),
-    "routing": ({"errors"}, {"httpx"}),
+    "transport": ({"_loopback", "_version", "errors"}, {"h11", "httpx", "pydantic_core"}),
+    "routing": ({"_loopback", "errors"}, set()),
     "models": (set(), {"langchain_core"}),
     "errors": (set(), {"langchain_core", "pydantic_core"}),
     "local": (set(), {"httpx", "pydantic_core", "starlette", "uvicorn"}),
+    "_loopback": (set(), set()),
     "_version": (set(), set()),
 }
 
@@ -94,6 +97,33 @@ def test_nothing_outside_the_dialects_knows_a_wire() -> None:
             names = [name.split(".") for name in _imports(_tree(path)) if name.startswith(f"{OURS}.dialects.")]
             wires = {name[2] for name in names} - {"shared", "dialect", "dialect_named"}
             assert not wires, f"{path.relative_to(ROOT)} must not import {wires}"
+
+
+def test_httpx_is_imported_in_transport_alone() -> None:
+    users = [path for path in _files() if any(name.partition(".")[0] == "httpx" for name in _imports(_tree(path)))]
+    # The embedded workspace is a client of the model server that stands behind it.
+    assert {str(path.relative_to(ROOT)) for path in users if _room(path) != "transport"} == {"local/rule_model/backend.py"}
+
+
+def test_the_http_stack_is_fenced() -> None:
+    stack = f"{OURS}.transport.http"
+    users: set[tuple[str, str]] = set()
+    for path in _files():
+        names = {name for name in _imports(_tree(path)) if name == stack or name.startswith(f"{stack}.")}
+        if path.parent == ROOT / "transport" / "http":
+            others = {name for name in _imports(_tree(path)) if name.startswith(OURS)} - names
+            assert not others, f"{path.name} must not import {others}"
+        else:
+            users |= {(path.name, name) for name in names}
+    assert users == {("clients.py", f"{stack}.{name}") for name in ("AsyncPooledTransport", "PooledTransport")}
+    assert {name for _, name in users} == {f"{stack}.{name}" for name in http.__all__}
+    assert issubclass(http.PooledTransport, httpx.BaseTransport)
+    assert issubclass(http.AsyncPooledTransport, httpx.AsyncBaseTransport)
+
+
+def test_no_end_marker_of_an_api_stands_in_transport() -> None:
+    for path in (ROOT / "transport").rglob("*.py"):
+        assert "[DONE]" not in path.read_text("utf-8"), f"{path.name}: the caller passes is_last"
 
 
 def test_the_sdk_is_imported_in_one_place_and_only_inside_functions() -> None:

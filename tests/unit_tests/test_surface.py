@@ -31,24 +31,24 @@ from langchain_dbchat import ChatDatabricksCompat
 llm = ChatDatabricksCompat(model="databricks-claude-sonnet-4-6", host=sys.argv[1], token=sys.argv[2])
 assert llm.invoke("Hi").text
 from langchain_dbchat.errors import redaction
-from langchain_dbchat.models import learned
-compiled = [module.__name__ for module in (redaction, learned) if module._pattern.cache_info().currsize]
+compiled = [redaction.__name__] if redaction._pattern.cache_info().currsize else []
 print(json.dumps([list(sys.modules), compiled]))
 """
 FOR_OTHERS = {
     *(f"langchain_dbchat.auth.{way}" for way in ("cli", "m2m", "posit", "profiles", "sdk")),
     *(
         f"langchain_dbchat.errors.{part}"
-        for part in ("advice", "answers", "bodies", "guardrails", "meanings", "overflow", "pages")
+        for part in ("advice", "answers", "bodies", "guardrails", "meanings", "overflow", "html_pages")
     ),
     *(
         f"langchain_dbchat.{part}"
         for part in (
             "embeddings",
             "chat_models.structured",
+            "dialects.shared.refusals",
             "dialects.shared.schemas",
             "dialects.shared.spellings",
-            "transport.proxied",
+            "transport.proxy_clients",
         )
     ),
     "databricks.sdk",

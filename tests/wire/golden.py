@@ -18,7 +18,7 @@ from langchain_core.outputs import ChatGeneration
 from pydantic_core import from_json
 
 from langchain_dbchat.chat_models import ChatDatabricksCompat
-from langchain_dbchat.dialects.chat_completions.decode import DONE, decode_answer
+from langchain_dbchat.dialects.chat_completions.decode import DONE, decode_answer, is_last
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder as StreamDecoder
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.models.families import FAMILIES, OPENAI_COMPATIBLE, family_of
@@ -139,7 +139,7 @@ def read_groups(case: Case, groups: Iterable[Sequence[bytes]], *, coalesce: bool
 
 def groups_of(pieces: Iterable[bytes]) -> list[list[bytes]]:
     """Cut pieces of an event stream into the events that arrive with each."""
-    decoder = EventStreamDecoder()
+    decoder = EventStreamDecoder(is_last=is_last)
     groups = [group for group in map(decoder.feed, pieces) if group]
     rest = decoder.close()
     return [*groups, rest] if rest else groups

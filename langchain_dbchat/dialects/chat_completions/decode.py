@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 
 DONE = b"[DONE]"
 
+
+def is_last(event: bytes) -> bool:
+    """Decide whether an event ends the stream: ``[DONE]``, also quoted or in lower case, or an event named ``done``."""
+    return event[:1] != b"{" and event.strip().strip(b'"').strip().upper() in {DONE, b"DONE"}
+
+
 _TAG = {"model_provider": PROVIDER}
 _PLAIN_DELTA = frozenset({"role", "content"})
 _MESSAGE_KEYS = frozenset({"message", "stray_text"})
@@ -70,18 +76,6 @@ def _parse(raw: bytes | str) -> dict[str, Any]:
             f"The server sent a JSON {type(payload).__name__} instead of an object: {bytes_start(raw)}"
         )
     return payload
-
-
-def is_last(event: bytes) -> bool:
-    """Return whether an event ends the stream.
-
-    Args:
-        event: The event's payload.
-
-    Returns:
-        True for ``[DONE]``.
-    """
-    return event == DONE
 
 
 def bytes_start(raw: bytes | str, limit: int = 200) -> str:
@@ -257,7 +251,7 @@ class ChatStreamDecoder:
         raw = b""
         try:
             for raw in events:
-                if raw == DONE:
+                if is_last(raw):
                     self._done = True
                 else:
                     self._read(_parse(raw), chunks)

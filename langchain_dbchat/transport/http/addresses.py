@@ -75,7 +75,7 @@ def first_in_turn(host: str, port: int, until: float | None) -> socket.socket:
 
 
 def time_left(until: float | None) -> float | None:
-    """Say how many seconds are left; raise TimeoutError if there are none."""
+    """Return how many seconds are left; raise TimeoutError if there are none."""
     if until is None:
         return None
     left = until - time.monotonic()

@@ -342,7 +342,7 @@ def _plain_head(data: bytes, method: str) -> Head | None:
 
 
 def wants_close(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Say whether a request asks for the connection to be closed after it.
+    """Return whether a request asks for the connection to be closed after it.
 
     Args:
         headers: The request's raw headers.

@@ -98,7 +98,7 @@ class Socket:
             connected.close()
 
     def is_stale(self, wait: float = 0.0) -> bool:
-        """Say whether the server has closed the idle connection, or said something nobody asked for.
+        """Return whether the server has closed the idle connection, or said something nobody asked for.
 
         Args:
             wait: Seconds to wait for that.
@@ -259,7 +259,7 @@ class AsyncSocket(asyncio.Protocol):
             self._transport.abort()
 
     def is_stale(self, wait: float = 0.0) -> bool:
-        """Say whether the server has closed the idle connection, or said something nobody asked for.
+        """Return whether the server has closed the idle connection, or said something nobody asked for.
 
         Args:
             wait: Not used: an event loop waits elsewhere.
@@ -325,7 +325,7 @@ def connect(
             raise
     except TimeoutError as error:
         raise httpx.ConnectTimeout(str(error)) from error
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that DNS cannot hold
         raise httpx.ConnectError(str(error)) from error
     return Socket(made)
 
@@ -351,7 +351,7 @@ async def aconnect(
         return making.result()[1]
     except TimeoutError as error:
         raise httpx.ConnectTimeout(str(error)) from error
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that DNS cannot hold
         raise httpx.ConnectError(str(error)) from error
 
 
@@ -382,7 +382,7 @@ def _wake(waiter: asyncio.Future[bool] | None, *, in_time: bool = True) -> None:
 
 
 def _is_readable(connection: socket.socket, wait: float = 0.0) -> bool:
-    """Say whether a read would not wait, which on an idle connection means that it has ended."""
+    """Return whether a read would not wait, which on an idle connection means that it has ended."""
     number = connection.fileno()
     if number < 0:
         return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import ssl
 import stat
 import sys
 from pathlib import Path
@@ -62,8 +63,8 @@ class Mirror(ScriptedServer):
     `faults` are given first, one for each question; `refused` are tokens that it does not know.
     """
 
-    def __init__(self) -> None:
-        super().__init__(self._reply)
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(self._reply, tls=tls)
         self.faults: list[Scripted] = []
         self.refused: dict[str, Scripted] = {}
         self.exchanged = 0
@@ -123,7 +124,7 @@ def write_workbench(folder: Path, host: str, token: str) -> Path:
     path.parent.mkdir(exist_ok=True)
     fresh = path.with_suffix(".new")
     fresh.write_text(f"[workbench]\nhost = {host}\ntoken = {token}\n")
-    os.replace(fresh, path)  # noqa: PTH105 - the stroke itself
+    os.replace(fresh, path)  # noqa: PTH105  # the stroke itself
     return path
 
 

@@ -63,9 +63,9 @@ def test_every_example_runs(
     before = "from langchain_dbchat import ChatDatabricksCompat\n"
     if title == "What is kept safe":
         before += 'llm = ChatDatabricksCompat(model="databricks-claude-sonnet-4-6")\n'
-    exec(before, names)  # noqa: S102 - what the page's earlier sections have imported
+    exec(before, names)  # noqa: S102  # what the page's earlier sections have imported
     for example in SECTIONS[title]:
-        exec(compile(example, str(PAGE), "exec"), names)  # noqa: S102 - our own document, and that is the point
+        exec(compile(example, str(PAGE), "exec"), names)  # noqa: S102  # our own document, and that is the point
     said = capsys.readouterr().out.split()
     headers = {"Posit-Connect-User-Session-Token": "ada", "x-forwarded-access-token": "of-ada"}
     said += [answer("Who am I?", headers) for name, answer in names.items() if name.startswith("answer")]

@@ -29,7 +29,7 @@ Act = Callable[[ChatDatabricksCompat, str], tuple[Any, dict[str, Any]]]
 
 
 async def _user_in_a_task() -> str:
-    await asyncio.sleep(random.random() / 100)  # noqa: S311 - spreads the tasks
+    await asyncio.sleep(random.random() / 100)  # noqa: S311  # spreads the tasks
     return user.get()
 
 
@@ -49,7 +49,7 @@ class Busy(Mirror):
     """A mirror that takes its time, and refuses or fails some questions first."""
 
     def _reply(self, received: Any) -> Any:
-        chance = random.random()  # noqa: S311 - load, not a secret
+        chance = random.random()  # noqa: S311  # load, not a secret
         if received.path.endswith("/invocations") and chance < 0.15:
             return (UNKNOWN, INVALID, BUSY)[int(chance * 20)]
         return replace(super()._reply(received), wait=chance / 50)

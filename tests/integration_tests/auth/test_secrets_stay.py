@@ -278,7 +278,7 @@ def test_a_users_token_is_in_no_trace_of_a_call_that_works(call: Way, mirror: Mi
 
 @pytest.mark.parametrize("wrong", [{"token": 3}, {"token": [PAT]}, {"client_secret": {PAT}}, {"tokn": PAT}])
 def test_what_is_refused_at_construction_is_not_quoted(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - pydantic's and ours are both ValueErrors
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  # pydantic's and ours are both ValueErrors
         ChatDatabricksCompat(model="m", host="https://workspace.example", **wrong)
     assert PAT not in "".join(traceback.format_exception(caught.value)).partition("wrong=")[0]
 

@@ -34,7 +34,7 @@ def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     for cells in (m2m.CELLS, posit.CELLS, cli.CELLS):
         cells.clear()
     sdk.forget()
-    monkeypatch.setattr(grants, "PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(grants, "FIRST_PAUSE", 0.01)
     with Mirror() as server:
         yield server
 
@@ -42,17 +42,9 @@ def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
 # --- TLS ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def fresh_tls() -> Iterator[None]:
-    grants._tls.cache_clear()
-    yield
-    grants._tls.cache_clear()
-
-
 @four_ways
 @pytest.mark.parametrize("junk", ["missing", "junk", "empty", "directory"])
 @pytest.mark.parametrize("kind", ["token", "service principal", "through a proxy"])
-@pytest.mark.usefixtures("fresh_tls")
 def test_certificates_that_cannot_be_read(
     call: Way, junk: str, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -339,7 +331,7 @@ def test_lives_of_tokens_that_are_none(call: Way, kind: str, life: str, monkeypa
      b"\xff\xfe", b"[" * 100_000, b'{"error": ["x"], "message": {"y": 1}}', b'{"error_description": 5}'],
 )  # fmt: skip
 def test_token_answers_that_are_none(call: Way, kind: str, body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    with issuing(body) as server, pytest.raises(MalformedResponseError, match="it is no token"):
+    with issuing(body) as server, pytest.raises(MalformedResponseError, match="it is not a token"):
         call(principal(server, kind, monkeypatch), "Who am I?")
     with issuing(body, 400) as server, pytest.raises(DatabricksAuthenticationError):
         call(principal(server, kind, monkeypatch), "Who am I?")

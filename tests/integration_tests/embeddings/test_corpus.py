@@ -74,9 +74,9 @@ def test_twenty_thousand_texts_come_back_complete_and_in_order(embed: Callable[.
         assert caught.value.rows[index] == vectors.embed(texts[index], dimensions=DIMENSIONS), index
     assert all(row is not None and len(row) == DIMENSIONS for row in caught.value.rows[POISONED + 1 :])
     assert embeddings.usage.texts == COUNT - 1
-    gate = limits.gate_of(host, QWEN)
+    gate = limits.limiter_for(host, QWEN)
     assert gate.limit.round > 0  # it was limited,
-    assert gate.limit.travelling == 0  # and everybody has left
+    assert gate.limit.in_flight == 0  # and everybody has left
     assert faults == 17
 
 

@@ -93,7 +93,7 @@ class TokenServer:
         handler.end_headers()
         handler.wfile.write(reply.body)
 
-    def _reply(self, seen: Seen) -> Fault:  # noqa: PLR0911 - one return per path
+    def _reply(self, seen: Seen) -> Fault:  # noqa: PLR0911  # one return per path
         if seen.path == "/.well-known/databricks-config":
             return Fault(200, json.dumps({"oidc_endpoint": f"{self.origin}/oidc"}).encode())
         if seen.path == "/oidc/.well-known/oauth-authorization-server":

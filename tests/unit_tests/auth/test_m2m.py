@@ -8,13 +8,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import certifi
 import pytest
 from auth_kit import SECRET, Fault, jwt
 from blockbuster import blockbuster_ctx
 from pydantic import SecretStr
 
 from langchain_dbchat.auth import grants
-from langchain_dbchat.auth.grants import Answer, Ask, Pause, TokenRequest, Unanswered, negotiate
+from langchain_dbchat.auth.grants import TokenRequest
 from langchain_dbchat.auth.m2m import ClientCredentials
 from langchain_dbchat.auth.secret import Secret
 from langchain_dbchat.errors import (
@@ -28,6 +29,11 @@ from langchain_dbchat.errors import (
     DatabricksTimeoutError,
     MalformedResponseError,
 )
+from langchain_dbchat.transport import (
+    channel,  # noqa: F401  # loaded before a test watches the clock
+    clients,
+)
+from langchain_dbchat.transport.tls import tls_context
 
 if TYPE_CHECKING:
     import ssl
@@ -44,7 +50,7 @@ def principal(server: TokenServer, secret: str = SECRET) -> ClientCredentials:
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grants, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(grants, "FIRST_PAUSE", 0.0)
 
 
 async def test_the_request_is_what_databricks_documents(server: TokenServer) -> None:
@@ -108,7 +114,6 @@ def test_fifty_threads_make_one_post(server: TokenServer) -> None:
 
 async def test_fifty_tasks_make_one_post_and_the_loop_goes_on(server: TokenServer) -> None:
     server.delay = 0.3
-    await asyncio.to_thread(grants._tls)
     beats = 0
 
     async def beat() -> None:
@@ -145,19 +150,19 @@ async def test_nothing_blocks_the_event_loop(server: TokenServer) -> None:
     assert len(server.posts) == 2
 
 
-async def test_the_tls_context_is_not_built_on_the_event_loop(
-    server: TokenServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_tls_context_is_not_built_on_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []
-    build = grants._tls
+    build = tls_context
 
     def watched() -> ssl.SSLContext:
         threads.append(threading.get_ident())
         return build()
 
-    monkeypatch.setattr(grants, "_tls", watched)
-    await principal(server).aheaders()
-    assert threads
+    monkeypatch.setattr(clients, "tls_context", watched)
+    monkeypatch.setenv("SSL_CERT_FILE", certifi.where())  # another context than that of the tests before
+    with pytest.raises(DatabricksConnectionError):
+        await ClientCredentials("https://127.0.0.1:1", "id", Secret(SecretStr(SECRET))).aheaders()
+    assert len(threads) == 1
     assert threading.get_ident() not in threads
 
 
@@ -235,25 +240,24 @@ def request() -> TokenRequest:
     return TokenRequest("https://x/oidc/v1/token", SecretStr("Basic hush"), {"secret": "hush"}, "OAuth", "step")
 
 
-def test_pauses_obey_retry_after_and_grow() -> None:
-    grants_pauses = (0.5, 2.0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grants, "PAUSES", grants_pauses)
-        plan = negotiate(request(), wall=0)
-        assert next(plan) == Ask()
-        assert plan.send(Answer(503, {"retry-after": "7"}, b"")) == Pause(7)
-        assert plan.send(None) == Ask()
-        assert plan.send(Unanswered("ConnectError", timed_out=False)) == Pause(2.0)
-        assert plan.send(None) == Ask()
-        with pytest.raises(DatabricksAPIError):
-            plan.send(Answer(500, {}, b""))
+def test_retry_after_is_obeyed_within_the_deadline(server: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grants, "RETRY_DEADLINE", 0.5)
+    server.faults = [Fault(503, headers={"Retry-After": "0.2"})]
+    began = time.monotonic()
+    assert principal(server).headers()["Authorization"] == "Bearer m2m-1"
+    assert time.monotonic() - began >= 0.2
+    server.faults = [Fault(503, headers={"Retry-After": "0.6"})]
+    with pytest.raises(DatabricksAPIError) as caught:
+        principal(server).headers(refresh=True)
+    assert caught.value.retry_after == 0.6
+    assert len(server.posts) == 3
 
 
 def test_no_repr_shows_a_secret(server: TokenServer) -> None:
     signer = principal(server)
     assert SECRET not in repr(signer)
     assert "hush" not in repr(request())
-    assert "hush" not in repr(Answer(200, {}, b"hush"))
+    assert "hush" not in repr(grants._prepare(request())[1].purpose)
 
 
 def test_a_pickle_holds_the_secret_that_was_given_and_no_token(server: TokenServer) -> None:

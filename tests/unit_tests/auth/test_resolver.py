@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from langchain_dbchat.auth import steps
 from langchain_dbchat.auth.credentials import StaticToken
-from langchain_dbchat.auth.resolver import Signed, resolve
+from langchain_dbchat.auth.resolver import ResolvedAuth, resolve
 from langchain_dbchat.auth.settings import IDENTITY, AuthSettings
 from langchain_dbchat.errors import ConfigurationError, DatabricksAuthenticationError
 from langchain_dbchat.transport.signing import Credentials
@@ -44,11 +44,11 @@ class Own:
         return self.headers(refresh=refresh)
 
 
-def sign_in(environ: dict[str, str], **arguments: Any) -> Signed:
+def sign_in(environ: dict[str, str], **arguments: Any) -> ResolvedAuth:
     return resolve(AuthSettings(**{"host": HOST, **arguments}), environ)
 
 
-def bearer_of(signed: Signed) -> str:
+def bearer_of(signed: ResolvedAuth) -> str:
     return signed.credentials.headers()["Authorization"].removeprefix("Bearer ")
 
 

@@ -40,7 +40,7 @@ Embed = Callable[[DatabricksEmbeddings, Sequence[str]], Any]
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
     endpoints.forget()
-    limits._gates.clear()
+    limits._limiters.clear()
     yield
     endpoints.forget()
 
@@ -215,9 +215,9 @@ def test_an_overloaded_endpoint_is_found_out_together(embed: Embed) -> None:
 def test_instances_share_what_is_known_of_an_endpoint() -> None:
     with ScriptedServer(Endpoint(refuse=lambda _: None)) as server:
         one, other = over(server), over(server)
-        gate = limits.gate_of(server.url.removeprefix("http://"), "my-endpoint")
+        gate = limits.limiter_for(server.url.removeprefix("http://"), "my-endpoint")
         gate.limit.bound = 1
-        entered = gate.enter()
+        entered = gate.acquire()
         done = list[int]()
         threads = [threading.Thread(target=lambda e=e: done.append(len(e.embed_query("x")))) for e in (one, other)]
         for thread in threads:
@@ -225,7 +225,7 @@ def test_instances_share_what_is_known_of_an_endpoint() -> None:
         time.sleep(0.05)
         assert not server.requests
         assert len(over(server, adaptive_limit=False).embed_query("x")) == 4
-        gate.leave(entered, None)
+        gate.release(entered, None)
         for thread in threads:
             thread.join(5)
         assert done == [4, 4]
@@ -497,7 +497,7 @@ async def test_a_cancelled_run_closes_its_connections() -> None:
         with pytest.raises(asyncio.CancelledError):
             await run
         assert await server.await_open(0) == 0
-        assert limits.gate_of(server.url.removeprefix("http://"), "my-endpoint").limit.travelling == 0
+        assert limits.limiter_for(server.url.removeprefix("http://"), "my-endpoint").limit.in_flight == 0
 
 
 @pytest.mark.parametrize("kind", ["lists", "array"])

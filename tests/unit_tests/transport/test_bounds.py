@@ -23,7 +23,7 @@ from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
 from kit.ways import Way, ainvoke, astream, four_ways
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.auth import token_requests
+from langchain_dbchat.auth import grants
 from langchain_dbchat.auth.grants import TokenRequest, afetch_grant, fetch_grant
 from langchain_dbchat.errors import (
     ConfigurationError,
@@ -32,9 +32,9 @@ from langchain_dbchat.errors import (
     MalformedResponseError,
 )
 from langchain_dbchat.transport.channel import Channel, Timeouts
+from langchain_dbchat.transport.decompression import Decompressor, decompressor_for
 from langchain_dbchat.transport.exchange import RetryPolicy
 from langchain_dbchat.transport.sse import EventStreamDecoder
-from langchain_dbchat.transport.unpacking import Unpacker, unpacker_for
 
 JSON, EVENTS = b"application/json", b"text/event-stream"
 CHUNK = {
@@ -283,14 +283,14 @@ def test_an_answer_up_to_the_limit_is_read_and_none_means_any(call: Way) -> None
 def test_compressed_bodies_cut_anywhere(encoding: str, pack: Callable[[bytes], bytes], size: int) -> None:
     data = bytes(range(256)) * 500 + b"x" * 200_000
     packed = pack(data)
-    unpacker = unpacker_for(encoding)
+    unpacker = decompressor_for(encoding)
     if unpacker is None:
         assert packed == data
         return
     assert b"".join(_pieces(unpacker, packed, size)) == data
 
 
-def _pieces(unpacker: Unpacker, packed: bytes, size: int) -> Iterator[bytes]:
+def _pieces(unpacker: Decompressor, packed: bytes, size: int) -> Iterator[bytes]:
     for start in range(0, len(packed), size):
         unpacker.push(packed[start : start + size])
         while (piece := unpacker.pull()) is not None:
@@ -309,7 +309,7 @@ def test_encodings_that_nobody_asked_for(encoding: str) -> None:
 def test_many_members_of_gzip_take_no_time_that_grows_with_their_square() -> None:
     packed = gzip.compress(b"") * 50_000
     began = time.process_time()
-    unpacker = unpacker_for("gzip")
+    unpacker = decompressor_for("gzip")
     assert unpacker is not None
     assert b"".join(_pieces(unpacker, packed, 65536)) == b""
     assert time.process_time() - began < 5
@@ -334,8 +334,8 @@ def _token_request(url: str) -> TokenRequest:
 @pytest.mark.parametrize("way", ["sync", "async"])
 @pytest.mark.parametrize("drip", ["news before the head", "a head", "comments", "spaces", "a body without a length"])
 def test_a_token_answer_has_a_deadline(way: str, drip: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("langchain_dbchat.auth.grants.TIMEOUT", 0.4)
-    assert token_requests.LARGEST == 1024 * 1024
+    monkeypatch.setattr(grants, "TIMEOUT", 0.4)
+    assert grants.LARGEST == 1024 * 1024
     with RawServer(dripping(*DRIPS[drip])) as server:
         request = _token_request(server.url)
         began = time.monotonic()

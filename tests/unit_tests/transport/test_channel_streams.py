@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import zlib
 from itertools import pairwise
@@ -22,6 +23,8 @@ from langchain_dbchat.errors import (
 from langchain_dbchat.transport.channel import Channel, Timeouts
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from langchain_dbchat.transport.exchange import Request
 
 EVENTS = {"content-type": "text/event-stream"}
@@ -232,7 +235,7 @@ async def test_the_time_the_caller_takes_does_not_count() -> None:
         with channel(idle=0.1).stream(request) as incoming:
             for payloads in incoming:
                 got += payloads
-                time.sleep(0.15)  # noqa: ASYNC251 - a slow consumer of a sync stream
+                time.sleep(0.15)  # noqa: ASYNC251  # a slow consumer of a sync stream
         async with channel(idle=0.1).astream(request) as aincoming:
             async for payloads in aincoming:
                 got += payloads
@@ -384,3 +387,78 @@ async def test_a_hundred_streams_at_once() -> None:
             *(collect("async", shared, request_to(server, {"n": n}, streaming=True)) for n in range(100))
         )
     assert got == [[b'{"n":%d}' % n, b'{"n":-1}', b"[DONE]"] for n in range(100)]
+
+
+# A client of the user's, which does not ask our deadline before each read
+
+
+@contextlib.asynccontextmanager
+async def channel_of_the_users(**timeouts: float) -> AsyncIterator[Channel]:
+    with httpx.Client(trust_env=False) as sync:
+        async with httpx.AsyncClient(trust_env=False) as asynchronous:
+            yield Channel(Rotating(), timeouts=Timeouts(**timeouts), http_client=sync, http_async_client=asynchronous)
+
+
+@pytest.mark.parametrize("noise", [b"", b": keep-alive\n\n", b"data: half"])
+async def test_silence_with_a_client_of_the_users(way: str, noise: bytes) -> None:
+    body = [b"data: 1\n\n", b"data: 2\n\n"]
+    with ScriptedServer(Scripted(body, stall=True, stall_piece=noise)) as server:
+        arrived: list[bytes] = []
+        began = time.monotonic()
+        async with channel_of_the_users(first_event=20, idle=0.2) as own:
+            with pytest.raises(DatabricksTimeoutError, match=r"no further event within 0\.2 s \(timeout: idle\)"):
+                await collect(way, own, request_to(server, streaming=True), arrived)
+        assert 0.15 < time.monotonic() - began < 2
+        assert await server.await_open(0) == 0
+    assert arrived == [b"1", b"2"]
+
+
+async def test_a_slow_caller_with_a_client_of_the_users_is_not_timed_out() -> None:
+    with ScriptedServer(lambda _: Scripted([b"data: 1\n\n", b"data: 2\n\n", sse()], delay=0.02)) as server:
+        got: list[bytes] = []
+        async with channel_of_the_users(first_event=5, idle=0.1) as own:
+            for _ in range(2):
+                with own.stream(request_to(server, streaming=True)) as incoming:
+                    for payloads in incoming:
+                        got += payloads
+                        time.sleep(0.6)  # noqa: ASYNC251  # a slow consumer of a sync stream
+        assert got == [b"1", b"2", b"[DONE]"] * 2
+        assert server.connections == 1  # nobody has touched the connection, and nobody watches it any more
+
+
+async def test_no_object_of_the_users_client_is_changed(way: str) -> None:
+    """A connection is lent to us, and used by others later."""
+    seen: list[dict[str, Any]] = []
+
+    async def anote(response: httpx.Response) -> None:
+        seen.append(vars(response.extensions["network_stream"]))
+
+    def note(response: httpx.Response) -> None:
+        seen.append(vars(response.extensions["network_stream"]))
+
+    with ScriptedServer(lambda _: Scripted(sse({"a": 1}))) as server:
+        async with channel_of_the_users(first_event=5, idle=5) as own:
+            own._http_client.event_hooks["response"].append(note)  # type: ignore[union-attr]
+            own._http_async_client.event_hooks["response"].append(anote)  # type: ignore[union-attr]
+            request = request_to(server, streaming=True)
+            if way == "sync":
+                with own.stream(request) as stream:
+                    next(stream)
+                    assert "read" not in seen[0]
+            else:
+                async with own.astream(request) as astream:
+                    await anext(astream)
+                    assert "read" not in seen[0]
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+async def test_the_caller_names_the_last_event(way: str, is_given: bool) -> None:
+    """After it, the end of the body is waited for a moment only, whatever the API calls it."""
+    with ScriptedServer(Scripted([b'data: {"type":"message_stop"}\n\n'], stall=True)) as server:
+        request = request_to(server, streaming=True)._replace(
+            is_last=(lambda event: b"message_stop" in event) if is_given else None
+        )
+        began = time.monotonic()
+        with contextlib.nullcontext() if is_given else pytest.raises(DatabricksTimeoutError):
+            assert await collect(way, channel(idle=1), request) == [b'{"type":"message_stop"}']
+        assert (time.monotonic() - began < 0.9) is is_given

@@ -24,9 +24,9 @@ from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
 from langchain_dbchat.transport import clients as pools
 from langchain_dbchat.transport.channel import Channel
-from langchain_dbchat.transport.http.free_list import AsyncFreeList, FreeList
-from langchain_dbchat.transport.http.shelf import Shelf, Ticket
-from langchain_dbchat.transport.limiter import Gate
+from langchain_dbchat.transport.http.pool import ConnectionPool, Waiter
+from langchain_dbchat.transport.http.transport import AsyncPooledTransport, PooledTransport
+from langchain_dbchat.transport.limiter import EndpointLimiter, Permit
 
 TESTS = Path(__file__).parents[2]
 LIMITS = httpx.Limits(max_connections=5, max_keepalive_connections=5, keepalive_expiry=5.0)
@@ -54,12 +54,12 @@ def _request(url: str, body: bytes = b"{}") -> httpx.Request:
     return httpx.Request("POST", url, content=body, extensions={"timeout": WAITS})
 
 
-def _call(pool: FreeList, url: str, body: bytes = b"{}") -> bytes:
+def _call(pool: PooledTransport, url: str, body: bytes = b"{}") -> bytes:
     with contextlib.closing(pool.handle_request(_request(url, body))) as response:
         return b"".join(response.stream)  # type: ignore[arg-type]  # a sync stream
 
 
-async def _acall(pool: AsyncFreeList, url: str, body: bytes = b"{}") -> bytes:
+async def _acall(pool: AsyncPooledTransport, url: str, body: bytes = b"{}") -> bytes:
     async with contextlib.aclosing(await pool.handle_async_request(_request(url, body))) as response:
         return b"".join([piece async for piece in response.stream])  # type: ignore[union-attr]  # an async stream
 
@@ -67,7 +67,7 @@ async def _acall(pool: AsyncFreeList, url: str, body: bytes = b"{}") -> bytes:
 def call_all(way: str, url: str, bodies: list[bytes]) -> list[Any]:
     """Call with all bodies at once, by a pool that is much smaller, and give the answers or the errors."""
     if way == "sync":
-        pool = FreeList(ssl.create_default_context, LIMITS)
+        pool = PooledTransport(ssl.create_default_context, LIMITS)
 
         def call(body: bytes) -> Any:
             try:
@@ -77,14 +77,14 @@ def call_all(way: str, url: str, bodies: list[bytes]) -> list[Any]:
 
         with ThreadPoolExecutor(30) as threads:
             results = list(threads.map(call, bodies))
-        assert pool._shelf.total == pool._shelf.idle
+        assert pool._pool.total == pool._pool.idle
         pool.close()
         return results
 
     async def call_them() -> list[Any]:
-        pool = AsyncFreeList(ssl.create_default_context, LIMITS)
+        pool = AsyncPooledTransport(ssl.create_default_context, LIMITS)
         results = await asyncio.gather(*(_acall(pool, url, body) for body in bodies), return_exceptions=True)
-        assert pool._shelf.total == pool._shelf.idle
+        assert pool._pool.total == pool._pool.idle
         await pool.aclose()
         return results
 
@@ -164,60 +164,60 @@ def test_a_server_that_behaves_keeps_its_connections(way: str) -> None:
         assert server.connections <= 5
 
 
-def _plain_shelf(most: int = 2) -> tuple[Shelf[Any], list[float]]:
+def _plain_pool(most: int = 2) -> tuple[ConnectionPool[Any], list[float]]:
     now = [0.0]
-    return Shelf(httpx.Limits(max_connections=most, max_keepalive_connections=most), lambda: now[0]), now
+    return ConnectionPool(httpx.Limits(max_connections=most, max_keepalive_connections=most), lambda: now[0]), now
 
 
 def test_a_server_is_watched_until_it_is_proven_and_again_after_it_was_caught() -> None:
-    shelf, now = _plain_shelf()
-    slot = shelf.take(HERE)
+    connections, now = _plain_pool()
+    slot = connections.take(HERE)
     assert slot is not None
-    assert shelf.watch(slot) == 0  # there is no connection yet
+    assert connections.watch(slot) == 0  # there is no connection yet
     for _ in range(3):
         slot.cell[:] = [Thing()]
-        shelf.give(slot)
+        connections.give(slot)
         now[0] += 0.005
-        slot = shelf.take(HERE)
+        slot = connections.take(HERE)
         assert slot is not None
-        assert shelf.watch(slot) == pytest.approx(0.015)
+        assert connections.watch(slot) == pytest.approx(0.015)
         now[0] += 0.02
-        shelf.judge(slot, stale=False)
-    shelf.give(slot)
-    slot = shelf.take(HERE)
+        connections.judge(slot, stale=False)
+    connections.give(slot)
+    slot = connections.take(HERE)
     assert slot is not None
-    assert shelf.watch(slot) == 0
+    assert connections.watch(slot) == 0
     thing = slot.cell[0]
     thing.stale = True
-    shelf.give(slot)
-    slot = shelf.take(HERE)
+    connections.give(slot)
+    slot = connections.take(HERE)
     assert slot is not None
     assert (thing.closed, slot.cell) == (True, [])
     for patience, kept in ((1.0, 0), (70.0, 1)):  # for a minute, nothing is kept
         now[0] += patience
         slot.cell[:] = [Thing()]
-        shelf.give(slot)
-        assert shelf.idle == kept
-        slot = shelf.take(HERE)
+        connections.give(slot)
+        assert connections.idle == kept
+        slot = connections.take(HERE)
         assert slot is not None
-    assert shelf.watch(slot) > 0
+    assert connections.watch(slot) > 0
 
 
 def test_a_connection_that_was_closed_long_after_its_answer_says_nothing_about_its_server() -> None:
-    shelf, now = _plain_shelf()
-    slot = shelf.take(HERE)
+    connections, now = _plain_pool()
+    slot = connections.take(HERE)
     assert slot is not None
     thing = Thing()
     slot.cell.append(thing)
-    shelf.give(slot)
+    connections.give(slot)
     now[0] += 2.0
     thing.stale = True
-    slot = shelf.take(HERE)
+    slot = connections.take(HERE)
     assert slot is not None
     assert (thing.closed, slot.cell) == (True, [])
     slot.cell.append(Thing())
-    shelf.give(slot)
-    assert shelf.idle == 1
+    connections.give(slot)
+    assert connections.idle == 1
 
 
 # Interrupts
@@ -233,7 +233,7 @@ class Interrupt(BaseException):
 @pytest.mark.parametrize("streaming", [False, True])
 def test_interrupts_at_any_moment_lose_no_slot(streaming: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A handler raises at some point of each call: between any two steps of it."""
-    pool = FreeList(ssl.create_default_context, LIMITS)
+    pool = PooledTransport(ssl.create_default_context, LIMITS)
     client = _Client(pool)
     monkeypatch.setattr("langchain_dbchat.transport.channel.sync_client", lambda: client)
     channel = Channel(Rotating())
@@ -265,7 +265,7 @@ def test_interrupts_at_any_moment_lose_no_slot(streaming: bool, monkeypatch: pyt
             _use(channel, request, streaming=streaming)
             kept.clear()
             gc.collect()
-            assert pool._shelf.total == pool._shelf.idle <= 1
+            assert pool._pool.total == pool._pool.idle <= 1
             pool.close()
             assert server.wait_open(0) == 0
     finally:
@@ -278,17 +278,17 @@ def test_interrupts_at_any_moment_lose_no_slot(streaming: bool, monkeypatch: pyt
 def test_a_stream_that_an_exception_takes_from_its_caller_is_closed(way: str) -> None:
     """Between its opening and its first event, also while somebody keeps the exception and with it the frames."""
 
-    class Leaving(Gate):
-        def leave(self, started: int, outcome: Any) -> None:
-            super().leave(started, outcome)
+    class Leaving(EndpointLimiter):
+        def release(self, permit: Permit, outcome: Any) -> None:
+            super().release(permit, outcome)
             raise Interrupt
 
     async def aread() -> None:
-        async with Channel(Rotating()).astream(request, gate=Leaving("g")):
+        async with Channel(Rotating()).astream(request, limiter=Leaving("g")):
             pass
 
     def read() -> None:
-        with Channel(Rotating()).stream(request, gate=Leaving("g")):
+        with Channel(Rotating()).stream(request, limiter=Leaving("g")):
             pass
 
     async def use() -> None:
@@ -319,18 +319,18 @@ def _use(channel: Channel, request: Any, *, streaming: bool) -> None:
 class _Client(pools._Client):
     """Our client, with a pool of the test."""
 
-    def __init__(self, pool: FreeList) -> None:
+    def __init__(self, pool: PooledTransport) -> None:
         super().__init__(ssl.create_default_context)
         self._pool = pool
 
 
 @pytest.mark.parametrize("where", ["settle", "_find", "_place", "_retire", "give", "take"])
-def test_the_shelf_recovers_from_an_exception_at_each_of_its_steps(where: str) -> None:
+def test_the_pool_recovers_from_an_exception_at_each_of_its_steps(where: str) -> None:
     """The tracer raises at the n-th line that runs within a method, for each n."""
     for number in range(60):
-        shelf, _ = _plain_shelf(3)
+        connections, _ = _plain_pool(3)
         things = [Thing() for _ in range(3)]
-        slots = [shelf.take(HERE) for _ in things]
+        slots = [connections.take(HERE) for _ in things]
         for slot, thing in zip(slots, things, strict=True):
             assert slot is not None
             slot.cell.append(thing)
@@ -348,36 +348,36 @@ def test_the_shelf_recovers_from_an_exception_at_each_of_its_steps(where: str) -
         sys.settrace(trace)
         try:
             assert first is not None
-            shelf.give(first)
-            shelf.take(THERE)
+            connections.give(first)
+            connections.take(THERE)
             assert second is not None
-            shelf.give(second)
-            shelf.take(HERE)
+            connections.give(second)
+            connections.take(HERE)
         except Interrupt:
             pass
         finally:
             sys.settrace(None)
         del first, second, third
-        assert shelf.total == shelf.idle
+        assert connections.total == connections.idle
         open_ones = [thing for thing in things if not thing.closed]
-        assert len(open_ones) == shelf.idle
-        taken = [shelf.take(HERE) for _ in range(3)]
+        assert len(open_ones) == connections.idle
+        taken = [connections.take(HERE) for _ in range(3)]
         assert all(slot is not None for slot in taken)
         assert len({id(slot) for slot in taken}) == 3
 
 
 def test_a_waiter_that_vanishes_does_not_hold_up_the_line() -> None:
-    shelf, _ = _plain_shelf(1)
-    slot = shelf.take(HERE)
+    connections, _ = _plain_pool(1)
+    slot = connections.take(HERE)
     assert slot is not None
     given: list[Any] = []
-    gone: Ticket[Any] = Ticket(HERE, given.append)
-    waiting: Ticket[Any] = Ticket(HERE, given.append)
-    shelf.line_up(gone)
-    shelf.line_up(waiting)
+    gone: Waiter[Any] = Waiter(HERE, given.append)
+    waiting: Waiter[Any] = Waiter(HERE, given.append)
+    connections.line_up(gone)
+    connections.line_up(waiting)
     del gone  # no `leave`: an exception came in between
-    shelf.give(slot)
-    shelf.settle()
+    connections.give(slot)
+    connections.settle()
     assert [offered for offered in given if offered is not None] != []
 
 
@@ -386,7 +386,7 @@ def test_who_waits_in_line_finds_what_was_lost(way: str) -> None:
     limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
     with ScriptedServer(lambda _: Scripted({})) as server:
         if way == "sync":
-            pool = FreeList(ssl.create_default_context, limits)
+            pool = PooledTransport(ssl.create_default_context, limits)
             held = [pool._take(("http", "127.0.0.1", int(server.url.rpartition(":")[2])), 1.0)]
             threading.Timer(0.1, held.clear).start()
             assert _call(pool, server.url) == b"{}"
@@ -394,7 +394,7 @@ def test_who_waits_in_line_finds_what_was_lost(way: str) -> None:
             return
 
         async def use() -> None:
-            pool = AsyncFreeList(ssl.create_default_context, limits)
+            pool = AsyncPooledTransport(ssl.create_default_context, limits)
             held = [await pool._take(("http", "127.0.0.1", int(server.url.rpartition(":")[2])), 1.0)]
             asyncio.get_running_loop().call_later(0.1, held.clear)
             assert await _acall(pool, server.url) == b"{}"
@@ -406,7 +406,7 @@ def test_who_waits_in_line_finds_what_was_lost(way: str) -> None:
 # Finalizers
 
 
-def _half_read(pool: FreeList, url: str) -> list[Any]:
+def _half_read(pool: PooledTransport, url: str) -> list[Any]:
     """Begin to read an answer, and put it in a cycle that only the garbage collector can take apart."""
     response = pool.handle_request(_request(url))
     pieces = iter(response.stream)  # type: ignore[arg-type]  # a sync stream
@@ -417,7 +417,7 @@ def _half_read(pool: FreeList, url: str) -> list[Any]:
 
 
 def test_a_stream_that_is_collected_waits_for_no_lock() -> None:
-    pool = FreeList(ssl.create_default_context, LIMITS)
+    pool = PooledTransport(ssl.create_default_context, LIMITS)
     done = threading.Event()
     gc.disable()
     try:
@@ -432,15 +432,15 @@ def test_a_stream_that_is_collected_waits_for_no_lock() -> None:
             threading.Thread(target=collect, daemon=True).start()
             assert done.wait(10)
             assert server.wait_open(0) == 0  # its connection is closed at once
-            assert pool._shelf.total == 0
+            assert pool._pool.total == 0
     finally:
         gc.enable()
 
 
 def test_a_stream_that_is_collected_calls_who_waits_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("langchain_dbchat.transport.http.free_list._LOOK", 60.0)
+    monkeypatch.setattr("langchain_dbchat.transport.http.transport._LOOK", 60.0)
     limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
-    pool = FreeList(ssl.create_default_context, limits)
+    pool = PooledTransport(ssl.create_default_context, limits)
     gc.disable()
     try:
         with ScriptedServer(lambda r: Scripted([b"{", b"}"], delay=0 if r.body == b"{}" else 30)) as server:
@@ -536,16 +536,16 @@ def test_a_forked_child_that_drops_a_stream_neither_hangs_nor_hurts_its_parent()
 @pytest.mark.timeout(20)
 def test_a_pool_may_be_closed_by_the_thread_that_holds_its_lock() -> None:
     with RawServer(answer_always(OK)) as server:
-        pool = FreeList(ssl.create_default_context, LIMITS)
+        pool = PooledTransport(ssl.create_default_context, LIMITS)
         held = pool.handle_request(_request(server.url))
         assert _call(pool, server.url) == b"{}"
         with pool._lock:
             pool.close()  # as a signal handler would
-        assert pool._shelf.idle == 1
+        assert pool._pool.idle == 1
         again = pool.handle_request(_request(server.url))
         with pool._lock:
             held.close()
         assert not pool._is_closing
-        assert pool._shelf.idle == 0
+        assert pool._pool.idle == 0
         again.close()
         pool.close()

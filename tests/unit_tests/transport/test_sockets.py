@@ -19,9 +19,9 @@ import pytest
 from kit.raw import LIMITS, OK, OURS, WAITS, Caller, RawServer, answer_always, take_request
 from kit.tls import contexts
 from langchain_dbchat.transport.http import sockets
-from langchain_dbchat.transport.http.free_list import AsyncFreeList
 from langchain_dbchat.transport.http.http11 import Chunked
 from langchain_dbchat.transport.http.sockets import AsyncSocket, aconnect, connect
+from langchain_dbchat.transport.http.transport import AsyncPooledTransport
 
 
 @contextlib.contextmanager
@@ -204,7 +204,7 @@ def test_a_server_that_ends_tls_leaves_no_warning(loop: str, tmp_path: Path, rec
         connection.sendall(OK)
 
     async def use(url: str) -> None:
-        pool = AsyncFreeList(lambda: trusting, LIMITS)
+        pool = AsyncPooledTransport(lambda: trusting, LIMITS)
         for _ in range(3):
             request = httpx.Request("POST", url, content=b"{}", extensions={"timeout": WAITS})
             async with contextlib.aclosing(await pool.handle_async_request(request)) as response:

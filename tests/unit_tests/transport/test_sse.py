@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langchain_dbchat.dialects.chat_completions.decode import is_last
 from langchain_dbchat.errors import MalformedResponseError
 from langchain_dbchat.transport.sse import EventStreamDecoder
 
@@ -29,7 +30,7 @@ PAYLOADS = [
 
 
 def decode(*pieces: bytes) -> list[bytes]:
-    decoder = EventStreamDecoder()
+    decoder = EventStreamDecoder(is_last=is_last)
     payloads = [payload for piece in pieces for payload in decoder.feed(piece)]
     return payloads + decoder.close()
 
@@ -55,7 +56,7 @@ def test_any_cuts_and_any_mixture_of_line_ends(cuts: list[int], ends: list[bytes
 
 
 def test_events_come_as_soon_as_they_are_complete() -> None:
-    decoder = EventStreamDecoder()
+    decoder = EventStreamDecoder(is_last=is_last)
     assert decoder.feed(b"data: a\n\nda") == [b"a"]
     assert decoder.feed(b"ta: b\n") == []
     assert decoder.feed(b"\ndata: c\n\ndata: d\n\n") == [b"b", b"c", b"d"]
@@ -106,9 +107,9 @@ def test_the_limit_is_16_mib() -> None:
 @pytest.mark.parametrize(
     ("stream", "payloads"),
     [
-        (b"data: [DONE] \n\n", [b"[DONE]"]),
-        (b'data:"[DONE]"\n\n', [b"[DONE]"]),
-        (b"data: [done]\r\n\r\n", [b"[DONE]"]),
+        (b"data: [DONE] \n\n", [b"[DONE] "]),
+        (b'data:"[DONE]"\n\n', [b'"[DONE]"']),
+        (b"data: [done]\r\n\r\n", [b"[done]"]),
         (b"data:   \n\n", []),
         (b'event: ping\ndata: {"a": 1}\n\ndata: x\n\n', [b"x"]),
         (b"event: ping\n\ndata: x\n\n", [b"x"]),
@@ -119,7 +120,7 @@ def test_the_limit_is_16_mib() -> None:
         (b'event: error\ndata: {"a": 1}\n\n', [b'{"error":{"a":1}}']),
         (b"event: error\ndata: x\ndata: y\n\n", [b'{"error":"x\\ny"}']),
         (b"event: error\n\n", [b'{"error":"The server sent an error without words."}']),
-        (b"event: done\n\n", [b"[DONE]"]),
+        (b"event: done\n\n", [b"done"]),
         (b"event: done\ndata: x\n\n", [b"x"]),
         (b'data: {"a":1}\n{"error":"x"}\n', [b'{"a":1}', b'{"error":"x"}']),
         (b'{"error":"x"}', [b'{"error":"x"}']),

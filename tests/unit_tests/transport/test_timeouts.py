@@ -17,7 +17,7 @@ from langchain_dbchat.errors import (
 )
 from langchain_dbchat.transport.exchange import Request
 from langchain_dbchat.transport.failures import failure_of
-from langchain_dbchat.transport.incoming import NETWORK_ERRORS
+from langchain_dbchat.transport.stream import NETWORK_ERRORS
 from langchain_dbchat.transport.timeouts import Timeouts
 
 REQUEST = Request("https://h/x", {}, b"", "ep", "https://h")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 from pydantic_core import to_json
 
-from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder
+from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, is_last
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterruptedError
 from langchain_dbchat.models.families import FAMILIES
@@ -41,7 +41,7 @@ def _pieces(stream: bytes, places: list[int]) -> list[bytes]:
 
 
 def _read(pieces: list[bytes], *, coalesce: bool) -> AIMessageChunk:
-    raw, reader = EventStreamDecoder(), ChatStreamDecoder(TARGET, coalesce=coalesce)
+    raw, reader = EventStreamDecoder(is_last=is_last), ChatStreamDecoder(TARGET, coalesce=coalesce)
     chunks: list[Any] = []
     with reader.keeping_partial():
         for piece in pieces:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import httpx
 
-from langchain_dbchat.routing.address import is_loopback
+from langchain_dbchat._loopback import is_loopback
 from langchain_dbchat.transport.proxies import proxy_error, proxy_patterns, show_address, variable_of
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _mounts(
             continue
         try:
             if not httpx.URL(setting.address).host:
-                raise ValueError  # noqa: TRY301 - as httpx does for other addresses that it cannot read
+                raise ValueError  # noqa: TRY301  # as httpx does for other addresses that it cannot read
             mounts[pattern] = make(setting.address)
         except (ImportError, ValueError, httpx.InvalidURL) as error:
             mounts[pattern] = refuse(proxy_error(error, setting))

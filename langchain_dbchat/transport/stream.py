@@ -1,15 +1,13 @@
 """An open event stream: the events as they arrive, the two read timeouts, and the end.
 
-`Reading` decides; `Incoming` and `AsyncIncoming` fetch the bytes and close the response. A stream is an iterator over
-lists: all events that arrived together, so that whoever builds messages may join what came at once.
+`StreamReader` decides; `EventStream` and `AsyncEventStream` fetch the bytes and close the response. A stream is an
+iterator over lists: all events that arrived together, so that whoever builds messages may join what came at once.
 
-**Timeouts.** `Pace` says before each read how long it may take, and raises when the time is up.
-
-**End.** `[DONE]` is passed on like any event. After it, nothing is expected but the end of the body, for a moment
-(see `Pace`): whoever iterates to the end gives the connection back for the next request. Whoever leaves earlier closes
-it. Whatever goes wrong after `[DONE]` does not matter: the answer is complete.
-
-**Size.** All that a stream brings is counted, decompressed, and bounded; what is compressed is read piece by piece.
+Rule 1. `StreamDeadline` gives the time of each read, and raises when the time is up.
+Rule 2. The event that `Request.is_last` names is passed on like any event. After it, nothing is expected but the end of
+the body, for a moment (see `StreamDeadline`): whoever iterates to the end gives the connection back for the next
+request. Whoever leaves earlier closes it. What goes wrong after it does not matter: the answer is complete.
+Rule 3. All that a stream brings is counted, decompressed, and bounded; what is compressed is read piece by piece.
 """
 
 from __future__ import annotations
@@ -21,20 +19,20 @@ from typing import TYPE_CHECKING, cast
 import httpx
 
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError
-from langchain_dbchat.transport.pace import PacedStream
+from langchain_dbchat.transport.deadlines import ReadGuard, ReadsInTime, asks_deadline
+from langchain_dbchat.transport.decompression import decompressor_for
 from langchain_dbchat.transport.sse import EventStreamDecoder
-from langchain_dbchat.transport.unpacking import unpacker_for
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 
     from typing_extensions import Self
 
-    from langchain_dbchat.transport.exchange import Request
-    from langchain_dbchat.transport.pace import Pace
-    from langchain_dbchat.transport.unpacking import Unpacker
+    from langchain_dbchat.transport.deadlines import StreamDeadline
+    from langchain_dbchat.transport.decompression import Decompressor
+    from langchain_dbchat.transport.exchange import Purpose, Request
 
-__all__ = ["NETWORK_ERRORS", "AsyncIncoming", "Incoming", "Reading", "too_large"]
+__all__ = ["NETWORK_ERRORS", "AsyncEventStream", "EventStream", "StreamReader", "too_large"]
 
 NETWORK_ERRORS: tuple[type[Exception], ...] = (httpx.HTTPError, httpx.InvalidURL)
 """What httpx raises for reasons that lie between us and the server."""
@@ -45,19 +43,22 @@ _BREAKS: tuple[type[Exception], ...] = (
 )
 
 
-def too_large(limit: float) -> str:
-    """Say what is wrong with an answer that is too large.
+def too_large(limit: float, purpose: Purpose | None = None) -> str:
+    """Describe an answer that is too large.
 
     Args:
         limit: The bound in bytes.
+        purpose: What the request was for; None for a call of an endpoint, whose bound the user can change.
     """
+    if purpose is not None:
+        return f"{purpose.name}: the answer is larger than {limit:.0f} bytes, decompressed"
     return (
         f"The answer is larger than {limit:.0f} bytes, decompressed (max_response_bytes). If that is no mistake of the "
         "server, raise max_response_bytes"
     )
 
 
-class Reading:
+class StreamReader:
     """What the bytes of one stream mean: events, the end, or an error.
 
     Args:
@@ -73,8 +74,10 @@ class Reading:
     __slots__ = (
         "_auth",
         "_decoder",
+        "_guard",
+        "_is_last",
+        "_is_unwatched",
         "_limit",
-        "_paced",
         "_request",
         "_room",
         "_unpacker",
@@ -93,7 +96,7 @@ class Reading:
         response: httpx.Response,
         headers: Mapping[str, str],
         auth: str,
-        pace: Pace,
+        pace: StreamDeadline,
         limit: float = math.inf,
         *,
         hide: Callable[[str], str] = str,
@@ -108,11 +111,13 @@ class Reading:
         kind = headers.get("content-type", "").lower()
         # A server that ignores "stream": true (MLflow's scoring server) answers with one JSON object.
         self._whole: bytearray | None = bytearray() if kind.startswith("application/json") else None
-        self._decoder = EventStreamDecoder()
-        self._paced = PacedStream(response, pace)
+        self._is_last = request.is_last
+        self._decoder = EventStreamDecoder() if request.is_last is None else EventStreamDecoder(is_last=request.is_last)
+        self._is_unwatched = not asks_deadline(response)
+        self._guard: ReadGuard | None = None
         self.direct = not (response.is_closed or response.is_stream_consumed)
         # Not asked for, but proxies do it. Not by httpx, whose iterator says nothing while the text says nothing.
-        self._unpacker: Unpacker | None = None
+        self._unpacker: Decompressor | None = None
         self.is_packed = self.direct and "content-encoding" in headers
 
     def takes(self, piece: bytes) -> list[bytes]:
@@ -130,7 +135,7 @@ class Reading:
         """
         if self.is_packed:
             if self._unpacker is None:
-                self._unpacker = unpacker_for(self.headers["content-encoding"])
+                self._unpacker = decompressor_for(self.headers["content-encoding"])
             if self._unpacker is None:
                 self.is_packed = False
             else:
@@ -159,24 +164,26 @@ class Reading:
         except MalformedResponseError as error:
             raise self._malformed(str(error)) from None
         if payloads:
-            self.pace.arrived(payloads)
-        elif (self.is_packed or not self._paced.direct) and self.pace.overdue():
+            self.pace.arrived(done=self._is_last is not None and any(map(self._is_last, payloads)))
+        elif (self.is_packed or self._is_unwatched) and self.pace.overdue():
             raise httpx.ReadTimeout("")
         return payloads
 
     def ends(self) -> list[bytes]:
-        """Say that the body has ended.
+        """Note that the body has ended.
 
         Returns:
             The last events, or the whole body if it is no event stream.
         """
+        if not self.pace.done and self._guard is not None and self._guard.has_fired:
+            raise self._silence()  # the end of the body is that of the socket
         if self._whole is not None:
             whole, self._whole = bytes(self._whole), bytearray()
             return [whole] if whole.strip() else []
         return self._decoder.close()
 
     def breaks(self, error: Exception) -> DatabricksError | None:
-        """Say what an exception means here.
+        """Describe what an exception means here.
 
         Args:
             error: The exception, of httpx or our own.
@@ -188,15 +195,29 @@ class Reading:
             return None
         if isinstance(error, DatabricksError):
             return error
-        if type(error).__name__ == "ReadTimeout":
+        if isinstance(error, httpx.ReadTimeout) or (self._guard is not None and self._guard.has_fired):
             return self._silence()
         from langchain_dbchat.transport.failures import interruption_of  # noqa: PLC0415  # where something went wrong
 
         return interruption_of(error, self._request, self._auth, self.headers, self.hide)
 
+    def reads(self) -> Iterator[bytes]:
+        """Iterate over the body of a sync client; a thread watches those that do not ask `StreamDeadline`."""
+        if self._is_unwatched:
+            self._guard = ReadGuard(self.response, self.pace)
+        body = self.response.stream if self.direct else self.response.iter_bytes()
+        return iter(cast("Iterable[bytes]", body))  # a sync client's response has a sync stream
+
     def release(self) -> None:
-        """Leave the connection as it was, before the response is closed and the connection reused."""
-        self._paced.release()
+        """Stop watching the response, before it is closed."""
+        if self._guard is not None:
+            self._guard.release()
+
+    def areads(self) -> AsyncIterator[bytes]:
+        """Iterate over the body of an async client; each read ends when the time is up."""
+        body = self.response.stream if self.direct else self.response.aiter_bytes()
+        pieces = aiter(cast("AsyncIterable[bytes]", body))  # an async client's response has an async stream
+        return ReadsInTime(pieces, self.pace) if self._is_unwatched else pieces
 
     def _silence(self) -> DatabricksError:
         from langchain_dbchat.transport.failures import silence  # noqa: PLC0415  # where something went wrong
@@ -218,7 +239,7 @@ class Reading:
         )
 
 
-class Incoming:
+class EventStream:
     """A stream of events, read from sync code.
 
     Args:
@@ -227,12 +248,11 @@ class Incoming:
 
     __slots__ = ("_over", "_pieces", "_reading", "_response", "headers", "hide")
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: StreamReader) -> None:
         self._reading = reading
         self._response = reading.response
         self._over = False
-        body = reading.response.stream if reading.direct else reading.response.iter_bytes()
-        self._pieces = iter(cast("Iterable[bytes]", body))  # a sync client's response has a sync stream
+        self._pieces = reading.reads()
         self.headers = reading.headers
         self.hide = reading.hide
 
@@ -276,7 +296,7 @@ class Incoming:
         self._response.close()
 
 
-class AsyncIncoming:
+class AsyncEventStream:
     """A stream of events, read from async code.
 
     Args:
@@ -285,12 +305,11 @@ class AsyncIncoming:
 
     __slots__ = ("_over", "_pieces", "_reading", "_response", "headers", "hide")
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: StreamReader) -> None:
         self._reading = reading
         self._response = reading.response
         self._over = False
-        body = reading.response.stream if reading.direct else reading.response.aiter_bytes()
-        self._pieces = aiter(cast("AsyncIterable[bytes]", body))  # an async client's response has an async stream
+        self._pieces = reading.areads()
         self.headers = reading.headers
         self.hide = reading.hide
 
@@ -331,5 +350,4 @@ class AsyncIncoming:
     async def aclose(self) -> None:
         """Close the response; the connection too, unless the body was read to its end."""
         self._over = True
-        self._reading.release()
         await self._response.aclose()

@@ -3,9 +3,10 @@
 Idle connections of a server lie on a stack: the one used last, which is the least likely to have been closed, is on
 top, the one to expire first at the bottom.
 
-Rule 1. A `Slot` is the right to one connection, together with that connection once it is open. How many slots exist is
-not counted up and down: it is the number of `Slot` objects that the pool knows. An exception that a signal handler
-raises between any two steps can lose a slot, but the object is then collected, and the pool notices.
+Rule 1. A `PooledConnection` ("slot") is the right to one connection, together with that connection once it is open. How
+many slots exist is not counted up and down: it is the number of `PooledConnection` objects that the pool knows. An
+exception that a signal handler raises between any two steps can lose a slot, but the object is then collected, and the
+pool notices.
 
 Rule 2. Whoever has done with a slot calls `give`, which appends to a queue and takes no lock. A finalizer may run in a
 thread that holds the pool's lock; it must not wait for it. `settle` empties the queue: the next user of the pool calls
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-__all__ = ["Origin", "Shelf", "Slot", "Ticket"]
+__all__ = ["ConnectionPool", "Origin", "PooledConnection", "Waiter"]
 
 Origin = tuple[str, str, int]
 
@@ -50,7 +51,7 @@ class _Closable(Protocol):
 _C = TypeVar("_C", bound=_Closable)
 
 
-class Slot(Generic[_C]):
+class PooledConnection(Generic[_C]):
     """The right to one connection, and the connection once it is open.
 
     Args:
@@ -70,7 +71,7 @@ class Slot(Generic[_C]):
         _close(self.cell)
 
 
-class Ticket(Generic[_C]):
+class Waiter(Generic[_C]):
     """A place in the line.
 
     Args:
@@ -80,12 +81,12 @@ class Ticket(Generic[_C]):
 
     __slots__ = ("__weakref__", "call", "origin")
 
-    def __init__(self, origin: Origin, call: Callable[[Slot[_C] | None], object]) -> None:
+    def __init__(self, origin: Origin, call: Callable[[PooledConnection[_C] | None], object]) -> None:
         self.origin = origin
         self.call = call
 
 
-class Shelf(Generic[_C]):
+class ConnectionPool(Generic[_C]):
     """The slots of a pool. `give` may be called from anywhere, everything else by one thread at a time.
 
     Args:
@@ -98,28 +99,30 @@ class Shelf(Generic[_C]):
         self._most_idle = limits.max_keepalive_connections
         self._expiry = limits.keepalive_expiry
         self._clock = clock
-        self._known: dict[ref[Slot[_C]], list[_C]] = {}  # every slot that exists, with its cell
-        self._lost: deque[ref[Slot[_C]]] = deque()  # slots that were collected without having been given back
-        self._returned: deque[Slot[_C]] = deque()
-        self._idle: OrderedDict[Origin, deque[Slot[_C]]] = OrderedDict()  # by last return
-        self._line: deque[ref[Ticket[_C]]] = deque()
+        self._known: dict[ref[PooledConnection[_C]], list[_C]] = {}  # every slot that exists, with its cell
+        self._lost: deque[ref[PooledConnection[_C]]] = (
+            deque()
+        )  # slots that were collected without having been given back
+        self._returned: deque[PooledConnection[_C]] = deque()
+        self._idle: OrderedDict[Origin, deque[PooledConnection[_C]]] = OrderedDict()  # by last return
+        self._line: deque[ref[Waiter[_C]]] = deque()
         self._quiet: dict[Origin, int] = {}  # how many connections have stayed quiet
         self._shunned: dict[Origin, float] = {}  # servers that were caught, and until when
         self._idle_then = 0  # how many were idle when `settle` was done; `give` may not count while others move them
 
     @property
     def idle(self) -> int:
-        """How many connections are idle."""
+        """Return how many connections are idle."""
         self.settle()
         return self._idle_then
 
     @property
     def total(self) -> int:
-        """How many slots exist: with idle connections, in use, or rights to open one."""
+        """Return how many slots exist: with idle connections, in use, or rights to open one."""
         self.settle()
         return len(self._known)
 
-    def take(self, origin: Origin) -> Slot[_C] | None:
+    def take(self, origin: Origin) -> PooledConnection[_C] | None:
         """Take a slot: with an idle connection, or with the right to open one; None if the caller has to line up."""
         self.settle()
         slot = self._find(origin)
@@ -128,19 +131,19 @@ class Shelf(Generic[_C]):
         self._count_idle()
         return slot
 
-    def line_up(self, ticket: Ticket[_C]) -> None:
-        """Put a ticket in the line; it is forgotten if its owner is."""
-        self._line.append(ref(ticket))
-        self.settle()  # what was given back before the ticket stood in the line has called nobody
+    def line_up(self, waiter: Waiter[_C]) -> None:
+        """Put a waiter in the line; it is forgotten if its owner is."""
+        self._line.append(ref(waiter))
+        self.settle()  # what was given back before the waiter stood in the line has called nobody
 
-    def leave(self, ticket: Ticket[_C]) -> None:
+    def leave(self, waiter: Waiter[_C]) -> None:
         """Leave the line, whether a slot was given or not."""
-        mine = ref(ticket)
+        mine = ref(waiter)
         if mine in self._line:
             self._line.remove(mine)
         self.settle()
 
-    def give(self, slot: Slot[_C]) -> None:
+    def give(self, slot: PooledConnection[_C]) -> None:
         """Give a slot back: with its connection, if that is ready for another request.
 
         Any thread may call it at any time, also a finalizer within `settle`: it takes no lock.
@@ -155,13 +158,13 @@ class Shelf(Generic[_C]):
         if first is not None:
             first.call(None)
 
-    def watch(self, slot: Slot[_C]) -> float:
-        """Say for how many seconds a connection still has to be watched before it is used again."""
+    def watch(self, slot: PooledConnection[_C]) -> float:
+        """Return for how many seconds a connection still has to be watched before it is used again."""
         if not slot.cell or self._quiet.get(slot.origin, 0) >= _PROVEN:
             return 0.0
         return max(0.0, _WATCH - (self._clock() - slot.since))
 
-    def judge(self, slot: Slot[_C], *, stale: bool) -> None:
+    def judge(self, slot: PooledConnection[_C], *, stale: bool) -> None:
         """Note what was seen of a connection just before it is used again; a stale one is closed."""
         if not stale:
             if self.watch(slot) == 0:
@@ -187,13 +190,13 @@ class Shelf(Generic[_C]):
         while (oldest := self._oldest()) and self._has_expired(oldest[0]):
             self._retire(oldest.popleft())
         while self._line:
-            ticket = self._line[0]()
-            if ticket is not None:
-                slot = self._find(ticket.origin)
+            waiter = self._line[0]()
+            if waiter is not None:
+                slot = self._find(waiter.origin)
                 if slot is None:
                     break
                 slot.is_doubtful = True  # time will pass until it is taken
-                ticket.call(slot)
+                waiter.call(slot)
                 del slot
             self._line.popleft()
         self._count_idle()
@@ -208,7 +211,7 @@ class Shelf(Generic[_C]):
             self._retire(oldest.popleft())
         self._idle_then = 0
 
-    def _find(self, origin: Origin) -> Slot[_C] | None:
+    def _find(self, origin: Origin) -> PooledConnection[_C] | None:
         while stack := self._idle.get(origin):
             slot = stack.pop()
             if not self._has_expired(slot):
@@ -222,11 +225,11 @@ class Shelf(Generic[_C]):
             if oldest is None:
                 return None
             self._retire(oldest.popleft())
-        slot = Slot(origin)
+        slot = PooledConnection(origin)
         self._known[ref(slot, self._lost.append)] = slot.cell
         return slot
 
-    def _place(self, slot: Slot[_C]) -> None:
+    def _place(self, slot: PooledConnection[_C]) -> None:
         """Put a slot that was given back where it belongs."""
         if not slot.cell:
             self._retire(slot)
@@ -234,11 +237,11 @@ class Shelf(Generic[_C]):
         self._idle.setdefault(slot.origin, deque()).append(slot)
         self._idle.move_to_end(slot.origin)
 
-    def _retire(self, slot: Slot[_C]) -> None:
+    def _retire(self, slot: PooledConnection[_C]) -> None:
         slot.close()
         self._known.pop(ref(slot), None)
 
-    def _oldest(self) -> deque[Slot[_C]] | None:
+    def _oldest(self) -> deque[PooledConnection[_C]] | None:
         """Find the stack of the server that was used least recently; empty stacks are swept away here."""
         while self._idle:
             origin, stack = next(iter(self._idle.items()))
@@ -250,19 +253,19 @@ class Shelf(Generic[_C]):
     def _count_idle(self) -> None:
         self._idle_then = sum(map(len, self._idle.values()))
 
-    def _has_expired(self, slot: Slot[_C]) -> bool:
+    def _has_expired(self, slot: PooledConnection[_C]) -> bool:
         return self._expiry is not None and self._clock() - slot.since > self._expiry
 
-    def _first_in_line(self) -> Ticket[_C] | None:
+    def _first_in_line(self) -> Waiter[_C] | None:
         """Find the first in line; while the line moves, whoever moves it calls `settle` for the others."""
         place = 0
         while place < len(self._line):
             try:
-                ticket = self._line[place]()
+                waiter = self._line[place]()
             except IndexError:
                 return None
-            if ticket is not None:
-                return ticket
+            if waiter is not None:
+                return waiter
             place += 1
         return None
 

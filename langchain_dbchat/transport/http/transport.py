@@ -1,15 +1,16 @@
 """A pool of connections whose cost does not grow with their number.
 
 httpx's own pool walks all its connections for every request and every answer, which is quadratic under load: 100
-calls at once cost ten times what one call costs. Here `Shelf` keeps idle connections on stacks, and decides who may use
-which. The two transports are httpx's public extension point, so that anything that takes an httpx client takes them.
+calls at once cost ten times what one call costs. Here `ConnectionPool` keeps idle connections on stacks, and decides
+who may use which. The two transports are httpx's public interface (`BaseTransport.handle_request` and
+`AsyncBaseTransport.handle_async_request`), so that anything that takes an httpx client takes them.
 They serve what our own clients send: HTTP/1.1 without a proxy, one request at a time on a connection (never pipelined),
 with a body that is known as a whole.
 
 Rule 1. How long a read may take is asked before each read. The extension ``pace`` of a request says it; without one,
 the timeout ``read`` of httpx bounds each read by itself, as in httpx.
 
-Rule 2. What a finalizer does takes no lock, because the thread that it runs in may hold it (see `Shelf.give`).
+Rule 2. What a finalizer does takes no lock, because the thread that it runs in may hold it (see `ConnectionPool.give`).
 
 Rule 3. A child after a fork takes nothing of what it inherited: a lock may be held by a thread that does not exist
 there, and the sockets are the parent's. It begins with an empty pool.
@@ -28,36 +29,36 @@ from typing import TYPE_CHECKING, Any, Protocol
 import httpx
 
 from langchain_dbchat.transport.http.http11 import Head, HeadReader, wants_close, write_request
-from langchain_dbchat.transport.http.shelf import Shelf, Slot, Ticket
+from langchain_dbchat.transport.http.pool import ConnectionPool, PooledConnection, Waiter
 from langchain_dbchat.transport.http.sockets import AsyncSocket, Socket, aconnect, connect
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
 
-    from langchain_dbchat.transport.http.shelf import Origin
+    from langchain_dbchat.transport.http.pool import Origin
 
-__all__ = ["AsyncFreeList", "FreeList"]
+__all__ = ["AsyncPooledTransport", "PooledTransport"]
 
 _READ = 64 * 1024  # bytes of one read, as in httpx
 _PORTS = {"http": 80, "https": 443}
 _LOOK = 0.5  # seconds after which somebody in line looks for slots that were lost
 
 
-class _Pace(Protocol):
+class _Deadline(Protocol):
     """How long the reads of an answer may take."""
 
     def sent(self) -> None:
         """Note that the request has been sent."""
 
     def left(self) -> float | None:
-        """Say how long the next read may take, in seconds; None for ever. Raise ReadTimeout if the time is up."""
+        """Return how long the next read may take, in seconds; None for ever. Raise ReadTimeout if the time is up."""
 
 
 class _Give(Protocol):
     """Takes a slot back."""
 
-    def __call__(self, slot: Slot[Any], *, honest: bool = True) -> None:
+    def __call__(self, slot: PooledConnection[Any], *, honest: bool = True) -> None:
         """Take it; `honest` is False if the server said more than it was asked."""
 
 
@@ -79,11 +80,11 @@ class _EachRead:
 class _Body:
     """What the sync and the async body of an answer share."""
 
-    def __init__(self, head: Head, request: httpx.Request, slot: Slot[Any], give: _Give) -> None:
+    def __init__(self, head: Head, request: httpx.Request, slot: PooledConnection[Any], give: _Give) -> None:
         self._head = head
         self._left = _pace_of(request).left
         self._keeps = head.keeps and not wants_close(request.headers.raw)
-        self._slot: Slot[Any] | None = slot
+        self._slot: PooledConnection[Any] | None = slot
         self._connection = slot.cell[0]
         self._give = give
         self._ended = False  # whoever iterates has been told of the end
@@ -163,7 +164,7 @@ class _AsyncBody(_Body, httpx.AsyncByteStream):
             await asyncio.sleep(0)  # the loop closes the socket in its next turn
 
 
-class FreeList(httpx.BaseTransport):
+class PooledTransport(httpx.BaseTransport):
     """The pool for threads.
 
     Args:
@@ -178,7 +179,7 @@ class FreeList(httpx.BaseTransport):
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
-        self._shelf: Shelf[Socket] = Shelf(self._limits)
+        self._pool: ConnectionPool[Socket] = ConnectionPool(self._limits)
         self._is_closing = False  # somebody wanted to close the pool while it was busy
         self._pid = os.getpid()
 
@@ -210,37 +211,37 @@ class FreeList(httpx.BaseTransport):
             self._give(slot)
             raise
 
-    def _take(self, origin: Origin, timeout: float | None) -> Slot[Socket]:
+    def _take(self, origin: Origin, timeout: float | None) -> PooledConnection[Socket]:
         if self._pid != os.getpid():
             self._begin()
         with self._lock:
-            slot = self._shelf.take(origin)
+            slot = self._pool.take(origin)
         if self._is_closing:
             self.close()
         return self._wait(origin, timeout) if slot is None else slot
 
-    def _look(self, slot: Slot[Socket]) -> None:
+    def _look(self, slot: PooledConnection[Socket]) -> None:
         """Look at a connection: somebody who waited in line took it a moment ago, and some have to be watched."""
         if slot.cell:
-            self._shelf.judge(slot, stale=slot.cell[0].is_stale(self._shelf.watch(slot)))
+            self._pool.judge(slot, stale=slot.cell[0].is_stale(self._pool.watch(slot)))
 
-    def _wait(self, origin: Origin, timeout: float | None) -> Slot[Socket]:
+    def _wait(self, origin: Origin, timeout: float | None) -> PooledConnection[Socket]:
         # A SimpleQueue may be put to by a finalizer, at any time and in any thread; an Event may not.
-        inbox: queue.SimpleQueue[Slot[Socket] | None] = queue.SimpleQueue()
-        ticket: Ticket[Socket] = Ticket(origin, inbox.put)
+        inbox: queue.SimpleQueue[PooledConnection[Socket] | None] = queue.SimpleQueue()
+        waiter: Waiter[Socket] = Waiter(origin, inbox.put)
         until = math.inf if timeout is None else time.monotonic() + timeout
         try:
             with self._lock:
-                self._shelf.line_up(ticket)
+                self._pool.line_up(waiter)
             while True:
                 slot = _next_in(inbox, until)
                 if slot is not None:
                     return slot
                 with self._lock:
-                    self._shelf.settle()
+                    self._pool.settle()
         finally:
             with self._lock:
-                self._shelf.leave(ticket)
+                self._pool.leave(waiter)
             if self._is_closing:
                 self.close()
             while not inbox.empty():
@@ -248,11 +249,11 @@ class FreeList(httpx.BaseTransport):
                 if unused is not None:
                     self._give(unused)
 
-    def _give(self, slot: Slot[Socket], *, honest: bool = True) -> None:
+    def _give(self, slot: PooledConnection[Socket], *, honest: bool = True) -> None:
         if self._pid == os.getpid():
             if not honest:
-                self._shelf.distrust(slot.origin)
-            self._shelf.give(slot)
+                self._pool.distrust(slot.origin)
+            self._pool.give(slot)
         else:
             slot.close()  # this process's end of the parent's socket; nothing is sent
 
@@ -265,12 +266,14 @@ class FreeList(httpx.BaseTransport):
         if self._is_closing and self._lock.acquire(blocking=False):
             try:
                 self._is_closing = False
-                self._shelf.clear()
+                self._pool.clear()
             finally:
                 self._lock.release()
 
 
-def _next_in(inbox: queue.SimpleQueue[Slot[Socket] | None], until: float) -> Slot[Socket] | None:
+def _next_in(
+    inbox: queue.SimpleQueue[PooledConnection[Socket] | None], until: float
+) -> PooledConnection[Socket] | None:
     """Wait for a slot, for None, which says that there may be one, or for the time to look."""
     left = until - time.monotonic()
     try:
@@ -281,8 +284,8 @@ def _next_in(inbox: queue.SimpleQueue[Slot[Socket] | None], until: float) -> Slo
         raise httpx.PoolTimeout("") from None
 
 
-class AsyncFreeList(httpx.AsyncBaseTransport):
-    """The pool for one event loop; as `FreeList`.
+class AsyncPooledTransport(httpx.AsyncBaseTransport):
+    """The pool for one event loop; as `PooledTransport`.
 
     Args:
         context: Gives the TLS context; asked in a thread when a server is called that needs it.
@@ -292,7 +295,7 @@ class AsyncFreeList(httpx.AsyncBaseTransport):
     def __init__(self, context: Callable[[], ssl.SSLContext], limits: httpx.Limits) -> None:
         self._context = context
         self._made: ssl.SSLContext | None = None
-        self._shelf: Shelf[AsyncSocket] = Shelf(limits)
+        self._pool: ConnectionPool[AsyncSocket] = ConnectionPool(limits)
         self._pid = os.getpid()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -325,64 +328,64 @@ class AsyncFreeList(httpx.AsyncBaseTransport):
             self._give(slot)
             raise
 
-    async def _take(self, origin: Origin, timeout: float | None) -> Slot[AsyncSocket]:
-        slot = self._shelf.take(origin)
+    async def _take(self, origin: Origin, timeout: float | None) -> PooledConnection[AsyncSocket]:
+        slot = self._pool.take(origin)
         return await self._wait(origin, timeout) if slot is None else slot
 
-    async def _look(self, slot: Slot[AsyncSocket]) -> None:
-        """Look at a connection; as in `FreeList`."""
-        wait = self._shelf.watch(slot)
+    async def _look(self, slot: PooledConnection[AsyncSocket]) -> None:
+        """Look at a connection; as in `PooledTransport`."""
+        wait = self._pool.watch(slot)
         if wait:
             await asyncio.sleep(wait)
         if slot.cell:
-            self._shelf.judge(slot, stale=slot.cell[0].is_stale())
+            self._pool.judge(slot, stale=slot.cell[0].is_stale())
 
-    async def _wait(self, origin: Origin, timeout: float | None) -> Slot[AsyncSocket]:
-        given: asyncio.Future[Slot[AsyncSocket]] = asyncio.get_running_loop().create_future()
-        slot: Slot[AsyncSocket] | None = None
+    async def _wait(self, origin: Origin, timeout: float | None) -> PooledConnection[AsyncSocket]:
+        given: asyncio.Future[PooledConnection[AsyncSocket]] = asyncio.get_running_loop().create_future()
+        slot: PooledConnection[AsyncSocket] | None = None
 
-        def call(offered: Slot[AsyncSocket] | None) -> None:
+        def call(offered: PooledConnection[AsyncSocket] | None) -> None:
             if offered is not None and not given.done():
                 given.set_result(offered)
 
-        ticket: Ticket[AsyncSocket] = Ticket(origin, call)
+        waiter: Waiter[AsyncSocket] = Waiter(origin, call)
         until = math.inf if timeout is None else time.monotonic() + timeout
         try:
-            self._shelf.line_up(ticket)
+            self._pool.line_up(waiter)
             while not given.done():
                 left = until - time.monotonic()
                 await asyncio.wait({given}, timeout=min(max(left, 0.0), _LOOK))
                 if not given.done() and left <= _LOOK:
                     raise httpx.PoolTimeout("")
-                self._shelf.settle()
+                self._pool.settle()
             slot = given.result()
         finally:
-            self._shelf.leave(ticket)
+            self._pool.leave(waiter)
             if slot is None and given.done():
                 self._give(given.result())
         return slot
 
-    def _give(self, slot: Slot[AsyncSocket], *, honest: bool = True) -> None:
+    def _give(self, slot: PooledConnection[AsyncSocket], *, honest: bool = True) -> None:
         if self._pid == os.getpid():  # a child shares even the loop's selector with its parent
             if not honest:
-                self._shelf.distrust(slot.origin)
-            self._shelf.give(slot)
-            self._shelf.settle()
+                self._pool.distrust(slot.origin)
+            self._pool.give(slot)
+            self._pool.settle()
 
     async def aclose(self) -> None:
         """Close the idle connections; those in use are closed by whoever uses them."""
         if self._pid == os.getpid():
-            self._shelf.clear()
+            self._pool.clear()
             await asyncio.sleep(0)  # a transport is closed by the loop's next turn
 
 
-def _pace_of(request: httpx.Request) -> _Pace:
-    pace: _Pace | None = request.extensions.get("pace")
+def _pace_of(request: httpx.Request) -> _Deadline:
+    pace: _Deadline | None = request.extensions.get("pace")
     return _EachRead(request.extensions.get("timeout", {})) if pace is None else pace
 
 
 def _where(request: httpx.Request) -> tuple[Origin, str | None, dict[str, float | None]]:
-    """Say where a request goes, the name its TLS asks for, and how long to wait for what."""
+    """Return where a request goes, the name its TLS asks for, and how long to wait for what."""
     url = request.url
     port = url.port or _PORTS.get(url.scheme)
     if port is None or not url.host:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.auth.tokens import Grant, TokenCell
 
 
-class LeasedToken(ABC):
+class ExpiringToken(ABC):
     """Credentials whose token comes from a `TokenCell`: what a way of signing in adds is where to fetch one.
 
     Subclasses are plain data: the cell is looked up for each attempt, so that a pickle holds neither token nor lock.
@@ -24,7 +24,7 @@ class LeasedToken(ABC):
 
     @abstractmethod
     def _cell(self) -> TokenCell:
-        """The cell that holds this identity's token."""
+        """Return the cell that holds this identity's token."""
 
     @abstractmethod
     def _fetch(self, *, refresh: bool) -> Grant:
@@ -35,7 +35,7 @@ class LeasedToken(ABC):
         """Fetch a token from async code."""
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The header with a token that is good for a while.
+        """Return the header with a token that is good for a while.
 
         Args:
             refresh: The last token was refused.
@@ -46,7 +46,7 @@ class LeasedToken(ABC):
         return bearer(self._cell().get(lambda: self._fetch(refresh=refresh), refresh=refresh), self.name)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """The header with a token that is good for a while.
+        """Return the header with a token that is good for a while.
 
         Args:
             refresh: The last token was refused.
@@ -60,5 +60,5 @@ class LeasedToken(ABC):
 
     @property
     def _at_hand(self) -> bool:
-        """Whether the cell can be found without I/O."""
+        """Return whether the cell can be found without I/O."""
         return True

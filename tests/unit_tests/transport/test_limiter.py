@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import math
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,7 +21,7 @@ from hypothesis import strategies as st
 from langchain_dbchat.errors import DatabricksConnectionError
 from langchain_dbchat.transport import limiter as limits
 from langchain_dbchat.transport.exchange import Failure, Reply
-from langchain_dbchat.transport.limiter import Gate, Lane, Limit, Turn, gate_of
+from langchain_dbchat.transport.limiter import EndpointLimiter, Limit, LocalLimiter, Permit, Slot, limiter_for
 
 OK = Reply(200, {}, b"{}")
 FULL = Reply(429, {}, b"")
@@ -36,7 +39,7 @@ def test_nothing_is_limited_until_the_endpoint_complains() -> None:
     assert limit.wait(0) == 0
     for round_ in rounds:
         limit.end(round_, OK, 0)
-    assert (limit.bound, limit.travelling) == (math.inf, 0)
+    assert (limit.bound, limit.in_flight) == (math.inf, 0)
 
 
 @pytest.mark.parametrize("complaint", [FULL, BUSY])
@@ -44,9 +47,9 @@ def test_a_complaint_lowers_what_may_travel(complaint: Reply) -> None:
     limit = Limit()
     first, *_ = started(limit, 10)
     assert "at most 9" in str(limit.end(first, complaint, 0))
-    limit.travelling = 8
+    limit.in_flight = 8
     assert limit.wait(0) == 0
-    limit.travelling = 9
+    limit.in_flight = 9
     assert limit.wait(0) == math.inf
 
 
@@ -57,7 +60,7 @@ def test_a_crowd_that_is_refused_is_halved_once() -> None:
     told = [limit.end(round_, FULL, 0) for round_ in rounds]
     assert limit.bound == 10
     assert [words for words in told if words][-1] == "HTTP 429: at most 10 at once from now on"
-    limit.travelling = 10
+    limit.in_flight = 10
     limit.end(limit.start(), FULL, 0)  # one of the next crowd
     assert limit.bound == 9
     limit.end(limit.start(), FULL, 0)
@@ -71,9 +74,9 @@ def test_it_climbs_by_one_a_round_while_it_is_in_the_way() -> None:
     for _ in range(2):
         for round_ in [*started(limit, 4)]:
             limit.end(round_, OK, 0)
-            limit.travelling = 3
+            limit.in_flight = 3
             limit.start()
-        limit.travelling = 0
+        limit.in_flight = 0
     assert 5 < limit.bound < 6
 
 
@@ -89,7 +92,7 @@ def test_other_outcomes_do_not_lower_it(outcome: Reply | Failure | None) -> None
     limit = Limit(bound=4)
     assert limit.end(started(limit, 4)[0], outcome, 0) is None
     assert limit.bound >= 4
-    assert limit.travelling == 3
+    assert limit.in_flight == 3
 
 
 @pytest.mark.parametrize(
@@ -137,7 +140,7 @@ def test_no_course_of_events_closes_it_for_ever(events: list[str]) -> None:
         elif travelling:
             limit.end(travelling.pop(0), outcomes[event], now)
         assert limit.bound >= 1
-        assert limit.travelling == len(travelling)
+        assert limit.in_flight == len(travelling)
     for round_ in travelling:
         limit.end(round_, None, now)
     assert limit.wait(now + 61) == 0
@@ -161,22 +164,22 @@ class Crowd:
             self.inside -= 1
 
 
-def limited(bound: float) -> Gate:
-    gate = Gate("host endpoint")
+def limited(bound: float) -> EndpointLimiter:
+    gate = EndpointLimiter("host endpoint")
     gate.limit.bound = bound
     return gate
 
 
-def visit(gate: Gate, crowd: Crowd, outcome: Reply | None = None) -> None:
-    with Turn(gate) as turn:
+def visit(gate: EndpointLimiter, crowd: Crowd, outcome: Reply | None = None) -> None:
+    with Slot(gate) as turn:
         crowd.come()
         time.sleep(0.002)
         crowd.go()
         turn.outcome = outcome
 
 
-async def avisit(gate: Gate, crowd: Crowd, outcome: Reply | None = None) -> None:
-    async with Turn(gate) as turn:
+async def avisit(gate: EndpointLimiter, crowd: Crowd, outcome: Reply | None = None) -> None:
+    async with Slot(gate) as turn:
         crowd.come()
         await asyncio.sleep(0.002)
         crowd.go()
@@ -187,7 +190,7 @@ def test_threads_take_turns() -> None:
     gate, crowd = limited(3), Crowd()
     with ThreadPoolExecutor(16) as threads:
         list(threads.map(lambda _: visit(gate, crowd), range(100)))
-    assert (crowd.turns, crowd.most, gate.limit.travelling) == (100, 3, 0)
+    assert (crowd.turns, crowd.most, gate.limit.in_flight) == (100, 3, 0)
 
 
 def test_threads_and_the_tasks_of_several_loops_share_the_turns() -> None:
@@ -202,14 +205,118 @@ def test_threads_and_the_tasks_of_several_loops_share_the_turns() -> None:
             visit(gate, crowd)
         for loop in loops:
             loop.result()
-    assert (crowd.turns, crowd.most, gate.limit.travelling) == (120, 2, 0)
+    assert (crowd.turns, crowd.most, gate.limit.in_flight) == (120, 2, 0)
+
+
+class Interrupt(BaseException):
+    """What a signal handler raises."""
+
+
+class Interruption:
+    """Raises at the n-th moment in the limiter at which CPython may run a signal handler.
+
+    It does so when a function begins and behind a call; not between a block of `with` and the call that ends it.
+    """
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def __call__(self, frame: Any, event: str, _: object) -> None:
+        if frame.f_code.co_filename == limits.__file__ and event != "c_call":
+            self.left -= 1
+            if self.left == 0:
+                sys.setprofile(None)
+                raise Interrupt
+
+    @contextlib.contextmanager
+    def under_way(self) -> Iterator[None]:
+        sys.setprofile(self)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+
+
+def pass_through(gate: EndpointLimiter, outcome: Reply | None) -> None:
+    with Slot(gate) as slot:
+        slot.outcome = outcome
+
+
+def _lends_all(gate: EndpointLimiter, most: int) -> None:
+    assert gate.in_flight == 0
+    permits = [gate.acquire() for _ in range(most)]
+    assert gate.in_flight == most
+    for permit in permits:
+        gate.release(permit, None)
+
+
+@pytest.mark.parametrize("most", [1, 3])
+@pytest.mark.parametrize("outcome", [None, FULL])
+@pytest.mark.parametrize("is_local", [False, True])
+def test_an_interrupt_at_any_moment_loses_no_slot(most: int, outcome: Reply | None, is_local: bool) -> None:
+    moments = 0
+    for at in itertools.count(1):
+        shared = limited(most)
+        gate = LocalLimiter(most, shared) if is_local else shared
+        interruption = Interruption(at)
+        try:
+            with interruption.under_way():
+                pass_through(gate, outcome)
+        except Interrupt:
+            moments += 1
+        shared.limit.held_until = -math.inf
+        shared.limit.bound = most
+        _lends_all(gate, most)
+        _lends_all(shared, most)
+        if interruption.left > 0:
+            break
+    assert moments > 15
+
+
+async def test_an_interrupt_of_one_task_loses_no_slot_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever leaves admits the next one, and may be interrupted while it does."""
+    monkeypatch.setattr(limits, "_RECHECK", 0.01)
+    moments = 0
+    for at in itertools.count(1):
+        gate = limited(1)
+        entered: Permit | None = await gate.aacquire()
+        waiting = asyncio.create_task(gate.aacquire())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        interruption = Interruption(at)
+        try:
+            with interruption.under_way():
+                assert entered is not None
+                gate.release(entered, None)
+        except Interrupt:
+            moments += 1
+        entered = None
+        gate.release(await asyncio.wait_for(waiting, 5), None)
+        del waiting
+        _lends_all(gate, 1)
+        if interruption.left > 0:
+            break
+    assert moments > 5
+
+
+def test_a_permit_that_is_forgotten_is_given_to_who_waits() -> None:
+    gate, crowd = limited(1), Crowd()
+    forgotten: list[Permit] = [gate.acquire()]
+    thread = threading.Thread(target=visit, args=(gate, crowd))
+    thread.start()
+    time.sleep(0.05)
+    assert crowd.turns == 0
+    forgotten.clear()
+    thread.join(5)
+    assert crowd.turns == 1
+    assert gate.in_flight == 0
 
 
 async def test_first_come_first_served() -> None:
     gate, order = limited(1), list[int]()
 
     async def come(number: int) -> None:
-        async with Turn(gate):
+        async with Slot(gate):
             order.append(number)
             await asyncio.sleep(0)
 
@@ -225,12 +332,12 @@ async def test_a_cancelled_task_gives_its_place_and_its_turn_back() -> None:
     await asyncio.sleep(0.01)
     waiting[0].cancel()
     await asyncio.sleep(0)
-    gate.limit.end(0, None, 0)  # a turn becomes free without a word ...
-    gate._pump()  # ... is given to the next who waits ...
+    gate._admitted.clear()  # a slot becomes free, and nobody is woken ...
+    gate._admit()  # ... is given to the next who waits ...
     waiting[1].cancel()  # ... and that one is cancelled in the same moment
     await asyncio.gather(waiting[0], waiting[1], return_exceptions=True)
     await asyncio.sleep(0.01)
-    assert gate.limit.travelling == 1  # the last one is inside
+    assert gate.limit.in_flight == 1  # the last one is inside
     inside.cancel()
     waiting[2].cancel()
     await asyncio.gather(inside, waiting[2], return_exceptions=True)
@@ -239,43 +346,43 @@ async def test_a_cancelled_task_gives_its_place_and_its_turn_back() -> None:
 
 async def test_the_next_task_is_on_its_way_before_the_one_that_leaves_does_anything_else() -> None:
     gate = limited(1)
-    lane = Lane(1, gate)
-    entered = await lane.aenter()
-    waiting = asyncio.create_task(lane.aenter())
+    lane = LocalLimiter(1, gate)
+    entered = await lane.aacquire()
+    waiting = asyncio.create_task(lane.aacquire())
     await asyncio.sleep(0.01)
-    lane.leave(entered, None)
+    lane.release(entered, None)
     await asyncio.sleep(0)  # what an embedding run does before it parses the answer
     assert waiting.done()
-    lane.leave(waiting.result(), None)
+    lane.release(waiting.result(), None)
 
 
-async def _stay(gate: Gate) -> None:
-    async with Turn(gate):
+async def _stay(gate: EndpointLimiter) -> None:
+    async with Slot(gate):
         await asyncio.sleep(60)
 
 
 def test_a_waiter_of_a_dead_loop_is_passed_over() -> None:
     gate = limited(1)
-    entered = gate.enter()
+    entered = gate.acquire()
     loop = asyncio.new_event_loop()
-    task = loop.create_task(gate.aenter())
+    task = loop.create_task(gate.aacquire())
     loop.run_until_complete(asyncio.sleep(0.01))
     assert len(gate._queue) == 1
     loop.close()  # nobody cancelled the task
-    gate.leave(entered, None)
-    assert gate.limit.travelling == 0
-    assert gate.enter() == 0
+    gate.release(entered, None)
+    assert gate.limit.in_flight == 0
+    gate.acquire()
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio would complain, rightly, of this test
 
 
 def test_who_waits_is_woken_when_the_hold_ends_though_nobody_leaves() -> None:
     gate, crowd = limited(1), Crowd()
-    entered = gate.enter()
+    entered = gate.acquire()
     threads = [threading.Thread(target=visit, args=(gate, crowd)) for _ in range(3)]
     for thread in threads:
         thread.start()
     time.sleep(0.01)
-    gate.leave(entered, Reply(429, {"retry-after": "0.05"}, b""))
+    gate.release(entered, Reply(429, {"retry-after": "0.05"}, b""))
     began = time.monotonic()
     for thread in threads:
         thread.join(5)
@@ -285,10 +392,10 @@ def test_who_waits_is_woken_when_the_hold_ends_though_nobody_leaves() -> None:
 
 async def test_tasks_are_woken_when_the_hold_ends_though_the_first_of_them_has_left() -> None:
     gate, crowd = limited(1), Crowd()
-    entered = await gate.aenter()
+    entered = await gate.aacquire()
     first, *others = [asyncio.create_task(avisit(gate, crowd)) for _ in range(4)]
     await asyncio.sleep(0.01)
-    gate.leave(entered, Reply(503, {"retry-after": "0.05"}, b""))
+    gate.release(entered, Reply(503, {"retry-after": "0.05"}, b""))
     await asyncio.sleep(0.01)
     first.cancel()
     await asyncio.wait_for(asyncio.gather(*others), 5)
@@ -298,7 +405,7 @@ async def test_tasks_are_woken_when_the_hold_ends_though_the_first_of_them_has_l
 @pytest.mark.parametrize(("width", "bound", "most"), [(2, 5, 2), (5, 2, 2), (3, math.inf, 3)])
 def test_a_lane_is_as_wide_as_itself_and_the_gate_behind_it(width: int, bound: float, most: int) -> None:
     gate, crowd = limited(bound), Crowd()
-    lane = Lane(width, gate)
+    lane = LocalLimiter(width, gate)
     with ThreadPoolExecutor(16) as threads:
         list(threads.map(lambda _: visit(lane, crowd), range(60)))
 
@@ -307,51 +414,51 @@ def test_a_lane_is_as_wide_as_itself_and_the_gate_behind_it(width: int, bound: f
 
     asyncio.run(tasks())
     assert (crowd.turns, crowd.most) == (120, most)
-    assert gate.limit.travelling == lane.limit.travelling == 0
+    assert gate.limit.in_flight == lane.limit.in_flight == 0
     visit(lane, crowd, FULL)
     assert (gate.limit.round, lane.limit.bound) == (1, width)
 
 
 async def test_a_lane_without_a_gate_and_a_task_cancelled_between_both() -> None:
     crowd = Crowd()
-    await asyncio.gather(*[avisit(Lane(2, None), crowd) for _ in range(4)])
+    await asyncio.gather(*[avisit(LocalLimiter(2, None), crowd) for _ in range(4)])
     gate = limited(1)
-    lane, entered = Lane(1, gate), gate.enter()
+    lane, entered = LocalLimiter(1, gate), gate.acquire()
     task = asyncio.create_task(avisit(lane, crowd))
     await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert lane.limit.travelling == 0
-    gate.leave(entered, None)
-    assert gate.limit.travelling == 0
+    assert lane.limit.in_flight == 0
+    gate.release(entered, None)
+    assert gate.limit.in_flight == 0
 
 
 def test_the_log_tells(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", limits.__name__)
-    gate = Gate("https://workspace.example my-endpoint")
-    gate.leave(gate.enter(), Reply(429, {"retry-after": "0.01"}, b""))
+    gate = EndpointLimiter("https://workspace.example my-endpoint")
+    gate.release(gate.acquire(), Reply(429, {"retry-after": "0.01"}, b""))
     assert caplog.messages == [
         "https://workspace.example my-endpoint: HTTP 429: at most 1 at once from now on, nothing for 0.01 s"
     ]
 
 
 def test_one_gate_for_an_endpoint_of_a_process() -> None:
-    assert gate_of("https://a.example", "e") is gate_of("https://a.example", "e")
-    assert gate_of("https://a.example", "e") is not gate_of("https://a.example", "f")
-    assert gate_of("https://a.example", "e") is not gate_of("https://b.example", "e")
+    assert limiter_for("https://a.example", "e") is limiter_for("https://a.example", "e")
+    assert limiter_for("https://a.example", "e") is not limiter_for("https://a.example", "f")
+    assert limiter_for("https://a.example", "e") is not limiter_for("https://b.example", "e")
 
 
 FORK = """
 import os, sys, threading, warnings
 warnings.simplefilter("ignore")  # Python warns of forks with threads, which is what this is about
-from langchain_dbchat.transport.limiter import Turn, gate_of
-gate = gate_of("h", "e")
+from langchain_dbchat.transport.limiter import Slot, limiter_for
+gate = limiter_for("h", "e")
 gate.limit.bound = 1
-gate.enter()
+gate.acquire()
 gate._lock.acquire()
 child = os.fork()
 if child == 0:
-    with Turn(gate_of("h", "e")):
+    with Slot(limiter_for("h", "e")):
         os._exit(42)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """

@@ -16,7 +16,7 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ACCEPTED", "Unpacker", "unpacker_for"]
+__all__ = ["ACCEPTED", "Decompressor", "decompressor_for"]
 
 ACCEPTED = "gzip, deflate"
 """The header ``Accept-Encoding`` that goes with it."""
@@ -62,7 +62,7 @@ class _Layer:
             yield piece  # what it still holds, because a piece was full
 
 
-class Unpacker:
+class Decompressor:
     """Undo all compressions of one body.
 
     Args:
@@ -101,7 +101,7 @@ class Unpacker:
             yield from self._through(layer + 1, piece)
 
 
-def unpacker_for(encoding: str) -> Unpacker | None:
+def decompressor_for(encoding: str) -> Decompressor | None:
     """Make the unpacker for a header ``Content-Encoding``.
 
     Args:
@@ -119,4 +119,4 @@ def unpacker_for(encoding: str) -> Unpacker | None:
         return None
     if len(names) > _LAYERS or not {"gzip", "x-gzip", "deflate"}.issuperset(names):
         raise httpx.DecodingError(f"content-encoding is {encoding!r}, and {ACCEPTED!r} was asked for")
-    return Unpacker(names)
+    return Decompressor(names)

@@ -19,8 +19,8 @@ import pytest
 from kit.raw import LIMITS, OK, WAITS, WAYS, Caller, RawServer, answer_always, take_request
 from kit.scripted import Scripted, ScriptedServer
 from kit.tls import certificate
-from langchain_dbchat.transport.http.free_list import AsyncFreeList, FreeList
-from langchain_dbchat.transport.http.shelf import Shelf, Slot, Ticket
+from langchain_dbchat.transport.http.pool import ConnectionPool, PooledConnection, Waiter
+from langchain_dbchat.transport.http.transport import AsyncPooledTransport, PooledTransport
 
 
 @pytest.fixture(params=WAYS)
@@ -78,7 +78,7 @@ def test_an_expired_connection_is_closed() -> None:
 
 
 def test_threads_wait_for_their_turn_and_the_line_has_an_end() -> None:
-    pool = FreeList(ssl.create_default_context, LIMITS)
+    pool = PooledTransport(ssl.create_default_context, LIMITS)
 
     def call(pool_timeout: float) -> bytes:
         waits = {**WAITS, "pool": pool_timeout}
@@ -92,7 +92,7 @@ def test_threads_wait_for_their_turn_and_the_line_has_an_end() -> None:
         results = list(threads.map(lambda _: _caught(call), range(12)))
         assert results.count("PoolTimeout") == 8
         assert call(1.0) == b"{}"  # nothing was lost
-        assert pool._shelf.total == pool._shelf.idle == 2
+        assert pool._pool.total == pool._pool.idle == 2
         pool.close()
         assert server.wait_open(0) == 0
 
@@ -105,7 +105,7 @@ def _caught(call: Callable[[float], bytes]) -> str:
     return "answered"
 
 
-async def _acall(pool: AsyncFreeList, url: str, pool_timeout: float = 5.0) -> bytes:
+async def _acall(pool: AsyncPooledTransport, url: str, pool_timeout: float = 5.0) -> bytes:
     waits = {**WAITS, "pool": pool_timeout}
     request = httpx.Request("POST", url, content=b"{}", extensions={"timeout": waits})
     async with contextlib.aclosing(await pool.handle_async_request(request)) as response:
@@ -113,20 +113,20 @@ async def _acall(pool: AsyncFreeList, url: str, pool_timeout: float = 5.0) -> by
 
 
 async def test_tasks_wait_for_their_turn_and_the_line_has_an_end() -> None:
-    pool = AsyncFreeList(ssl.create_default_context, LIMITS)
+    pool = AsyncPooledTransport(ssl.create_default_context, LIMITS)
     with ScriptedServer(lambda _: Scripted({}, wait=0.05)) as server:
         assert await asyncio.gather(*(_acall(pool, server.url) for _ in range(24))) == [b"{}"] * 24
         assert server.connections <= 4
         results = await asyncio.gather(*(_acall(pool, server.url, 0.01) for _ in range(12)), return_exceptions=True)
         assert [type(result) for result in results].count(httpx.PoolTimeout) == 8
         assert await _acall(pool, server.url) == b"{}"
-        assert pool._shelf.total == pool._shelf.idle == 2
+        assert pool._pool.total == pool._pool.idle == 2
         await pool.aclose()
         assert await server.await_open(0) == 0
 
 
 async def test_cancellation_gives_everything_back() -> None:
-    pool = AsyncFreeList(ssl.create_default_context, LIMITS)
+    pool = AsyncPooledTransport(ssl.create_default_context, LIMITS)
     with ScriptedServer(lambda _: Scripted([b"{", b"}"], wait=0.02, delay=0.02)) as server:
         for pause in (0.0, 0.001, 0.01, 0.02, 0.03, 0.045):
             tasks = [asyncio.create_task(_acall(pool, server.url)) for _ in range(10)]
@@ -134,14 +134,14 @@ async def test_cancellation_gives_everything_back() -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            assert pool._shelf.total == pool._shelf.idle
+            assert pool._pool.total == pool._pool.idle
         assert await asyncio.gather(*(_acall(pool, server.url) for _ in range(8))) == [b"{}"] * 8
         await pool.aclose()
         assert await server.await_open(0) == 0
 
 
 async def test_an_answer_left_early_closes_its_connection() -> None:
-    pool = AsyncFreeList(ssl.create_default_context, LIMITS)
+    pool = AsyncPooledTransport(ssl.create_default_context, LIMITS)
     with ScriptedServer(lambda _: Scripted([b"{"], stall=True)) as server:
         request = httpx.Request("POST", server.url, content=b"{}", extensions={"timeout": WAITS})
         response = await pool.handle_async_request(request)
@@ -150,13 +150,13 @@ async def test_an_answer_left_early_closes_its_connection() -> None:
         await pieces.aclose()
         await response.aclose()
         assert await server.await_open(0) == 0
-        assert pool._shelf.total == 0
+        assert pool._pool.total == 0
 
 
 async def test_many_loops_have_nothing_in_common() -> None:
     def run(_: int) -> bytes:
         async def use() -> bytes:
-            pool = AsyncFreeList(lambda: context, LIMITS)
+            pool = AsyncPooledTransport(lambda: context, LIMITS)
             try:
                 return await _acall(pool, server.url) + await _acall(pool, server.url)
             finally:
@@ -188,84 +188,84 @@ class Thing:
 A, B = ("http", "a", 80), ("http", "b", 80)
 
 
-def take(shelf: Shelf[Thing], origin: tuple[str, str, int] = A) -> Slot[Thing]:
-    slot = shelf.take(origin)
+def take(connections: ConnectionPool[Thing], origin: tuple[str, str, int] = A) -> PooledConnection[Thing]:
+    slot = connections.take(origin)
     assert slot is not None
     return slot
 
 
-def give(shelf: Shelf[Thing], slot: Slot[Thing], thing: Thing | None) -> None:
+def give(connections: ConnectionPool[Thing], slot: PooledConnection[Thing], thing: Thing | None) -> None:
     slot.cell[:] = [] if thing is None else [thing]
-    shelf.give(slot)
-    shelf.settle()
+    connections.give(slot)
+    connections.settle()
 
 
-def test_the_shelf_gives_the_connection_used_last_and_drops_the_one_used_first() -> None:
+def test_the_pool_gives_the_connection_used_last_and_drops_the_one_used_first() -> None:
     now = [0.0]
-    shelf: Shelf[Thing] = Shelf(LIMITS, lambda: now[0])
+    connections: ConnectionPool[Thing] = ConnectionPool(LIMITS, lambda: now[0])
     things = [Thing() for _ in range(4)]
-    slots = [take(shelf) for _ in things]
-    assert shelf.take(B) is None
-    given: list[Slot[Thing] | None] = []
-    waiting: Ticket[Thing] = Ticket(B, given.append)
-    shelf.line_up(waiting)
+    slots = [take(connections) for _ in things]
+    assert connections.take(B) is None
+    given: list[PooledConnection[Thing] | None] = []
+    waiting: Waiter[Thing] = Waiter(B, given.append)
+    connections.line_up(waiting)
     assert given == []
-    give(shelf, slots[0], things[0])
+    give(connections, slots[0], things[0])
     assert things[0].closed  # another server's: its place is what the line wants
     assert given[0] is None  # called to look
     assert given[1] is not None
     assert (given[1].origin, given[1].cell) == (B, [])
-    shelf.leave(waiting)
+    connections.leave(waiting)
     for slot, thing in zip(slots[1:], things[1:], strict=True):
-        give(shelf, slot, thing)
+        give(connections, slot, thing)
         now[0] += 0.1
     assert [thing.closed for thing in things] == [True, False, False, True]  # more idle ones than may be
-    last = take(shelf)
+    last = take(connections)
     assert last.cell == [things[2]]
     now[0] = 6.0
-    fresh = take(shelf)
+    fresh = take(connections)
     assert (fresh.cell, things[1].closed) == ([], True)
-    assert (shelf.idle, shelf.total) == (0, 3)
+    assert (connections.idle, connections.total) == (0, 3)
 
 
 def test_an_idle_connection_that_has_expired_is_closed_whoever_comes() -> None:
     now = [0.0]
-    shelf: Shelf[Thing] = Shelf(LIMITS, lambda: now[0])
+    connections: ConnectionPool[Thing] = ConnectionPool(LIMITS, lambda: now[0])
     old, young = Thing(), Thing()
-    first, second = take(shelf, A), take(shelf, B)
-    give(shelf, first, old)
+    first, second = take(connections, A), take(connections, B)
+    give(connections, first, old)
     now[0] = 3.0
-    give(shelf, second, young)
+    give(connections, second, young)
     now[0] = 5.5
-    shelf.settle()
-    assert (old.closed, young.closed, shelf.idle) == (True, False, 1)
+    connections.settle()
+    assert (old.closed, young.closed, connections.idle) == (True, False, 1)
 
 
 def test_an_expired_connection_under_a_fresh_one_is_not_given() -> None:
     now = [0.0]
-    shelf: Shelf[Thing] = Shelf(httpx.Limits(keepalive_expiry=5.0), lambda: now[0])
+    connections: ConnectionPool[Thing] = ConnectionPool(httpx.Limits(keepalive_expiry=5.0), lambda: now[0])
     things = [Thing() for _ in range(3)]
-    slots = [take(shelf, A), take(shelf, B), take(shelf, A)]
+    slots = [take(connections, A), take(connections, B), take(connections, A)]
     for slot, thing, moment in zip(slots, things, (0.0, 3.0, 4.0), strict=True):
         now[0] = moment
-        give(shelf, slot, thing)
+        give(connections, slot, thing)
     now[0] = 5.5
-    first, second = take(shelf, A), take(shelf, A)
+    first, second = take(connections, A), take(connections, A)
     assert (first.cell, second.cell) == ([things[2]], [])
     assert things[0].closed
 
 
-def test_the_shelf_takes_the_place_of_an_idle_connection_to_another_server() -> None:
-    shelf: Shelf[Thing] = Shelf(httpx.Limits(max_connections=1, max_keepalive_connections=1))
+def test_the_pool_takes_the_place_of_an_idle_connection_to_another_server() -> None:
+    connections: ConnectionPool[Thing] = ConnectionPool(httpx.Limits(max_connections=1, max_keepalive_connections=1))
     thing = Thing()
-    give(shelf, take(shelf), thing)
-    other = take(shelf, B)
+    give(connections, take(connections), thing)
+    other = take(connections, B)
     assert thing.closed
-    late: Ticket[Thing] = Ticket(A, lambda _: None)
-    shelf.line_up(late)
-    shelf.leave(late)
-    give(shelf, other, None)
-    assert (shelf.idle, shelf.total) == (0, 0)
+    late: Waiter[Thing] = Waiter(A, lambda _: None)
+    connections.line_up(late)
+    connections.leave(late)
+    give(connections, other, None)
+    assert (connections.idle, connections.total) == (0, 0)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -320,7 +320,7 @@ async def test_a_reader_that_takes_its_time_loses_nothing(secure: bool, tmp_path
             talking.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size)
             talking.sendall(b"x" * size)
 
-    pool = AsyncFreeList(lambda: ssl.create_default_context(cadata=public.decode()), LIMITS)
+    pool = AsyncPooledTransport(lambda: ssl.create_default_context(cadata=public.decode()), LIMITS)
     with RawServer(serve) as server:
         url = server.url.replace("http://127.0.0.1", "https://localhost") if secure else server.url
         sent = httpx.Request("POST", url, content=b"{}", extensions={"timeout": WAITS})

@@ -1,0 +1,199 @@
+"""How long the next read of an answer may take.
+
+httpx takes one read timeout for a whole body, which restarts with every byte. But the first event may take longer than
+a pause between events, and comments that keep the connection alive would hide a model that hangs.
+
+Rule 1. `StreamDeadline` gives the time of each read, and raises when the time is up, whatever bytes arrive meanwhile.
+Our own pool asks it before each read.
+Rule 2. An async client of the user's does not ask it: each of its reads is cancelled when the time is up.
+Rule 3. A sync client of the user's does not ask it either. A thread watches the body, and shuts the socket down when
+the time is up (the socket is a public extension of httpcore, https://www.encode.io/httpcore/extensions/). Where there
+is none (another transport, HTTP/2), httpx's read timeout is the larger of the two, and the clock is looked at after
+each read: a timeout may come late, but never early.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import socket
+import threading
+from typing import TYPE_CHECKING, TypeVar
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from typing_extensions import Self
+
+    from langchain_dbchat.transport.timeouts import Timeouts
+
+__all__ = ["ReadGuard", "ReadsInTime", "StreamDeadline", "asks_deadline", "in_time"]
+
+_T = TypeVar("_T")
+
+_LINGER = 0.25  # seconds for the end of the body after the last event; servers send both together
+_LOOK = 0.25  # seconds after which a guard looks at the clock again, because the deadline moves
+_AT_LEAST = 0.05  # seconds a read may take even when its time is up: what has arrived already is read
+
+
+class StreamDeadline:
+    """The time that an answer has: for all of it, or for the next event of a stream.
+
+    Args:
+        timeouts: The timeouts of the call.
+        clock: Seconds of a clock that never goes back.
+        slack: Seconds that the answer may have on top, because nobody says when the request has been sent.
+    """
+
+    __slots__ = ("_clock", "_deadline", "_flowing", "_idle", "_late", "_lingers", "done", "seconds", "waiting", "which")
+
+    def __init__(self, timeouts: Timeouts, clock: Callable[[], float], slack: float = 0.0) -> None:
+        self._clock = clock
+        self._idle = math.inf if timeouts.idle is None else timeouts.idle
+        self._flowing = self._late = self._lingers = False
+        self.which = "first_event"
+        self.seconds = math.inf if timeouts.first_event is None else timeouts.first_event
+        self._deadline = clock() + self.seconds + slack
+        self.done = False
+        self.waiting = True  # the time runs
+
+    def sent(self) -> None:
+        """Note that the request has been sent: the time for the answer begins."""
+        self._deadline = self._clock() + self.seconds
+
+    def wait(self) -> None:
+        """Begin to wait for events; the time the caller spent on the last ones does not count."""
+        if self._flowing and not self._lingers:
+            self._late = False
+            self._lingers = self.done
+            self._deadline = self._clock() + (_LINGER if self.done else self._idle)
+        self.waiting = True
+
+    def arrived(self, *, done: bool = False) -> None:
+        """Note that events arrived.
+
+        Args:
+            done: The last event of the stream is among them.
+        """
+        self.waiting = False
+        self._flowing, self.which, self.seconds = True, "idle", self._idle
+        self.done = self.done or done
+
+    def left(self) -> float | None:
+        """Return how long the next read may take, in seconds; None for ever.
+
+        When the time is up, one more read may take what has arrived already.
+
+        Raises:
+            httpx.ReadTimeout: The time was up before the last read.
+        """
+        if self._deadline == math.inf:
+            return None
+        left = self._deadline - self._clock()
+        if left <= 0:
+            if self._late:
+                raise httpx.ReadTimeout("")
+            self._late = True
+        return max(_AT_LEAST, left)
+
+    def overdue(self) -> bool:
+        """Return whether the time for the next event is up."""
+        return self._clock() > self._deadline
+
+    def rest(self) -> float:
+        """Return the seconds after which to look at the clock again."""
+        return min(max(_AT_LEAST, self._deadline - self._clock() + _AT_LEAST), _LOOK)
+
+
+class ReadsInTime:
+    """Bounds each read of an async client that does not ask `StreamDeadline` itself.
+
+    It is not an async generator: when an event loop ends, it closes those in any order.
+
+    Args:
+        pieces: The body.
+        deadline: The time that is left.
+    """
+
+    __slots__ = ("_deadline", "_pieces")
+
+    def __init__(self, pieces: AsyncIterator[bytes], deadline: StreamDeadline) -> None:
+        self._pieces = pieces
+        self._deadline = deadline
+
+    def __aiter__(self) -> Self:
+        """Iterate over the pieces."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await in_time(anext(self._pieces, None), self._deadline)
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
+
+    async def aclose(self) -> None:
+        """Close the body's iterator, if it can be closed."""
+        close = getattr(self._pieces, "aclose", None)
+        if close is not None:
+            await close()
+
+
+class ReadGuard:
+    """Ends a read of a sync client that does not ask `StreamDeadline`, by shutting the socket down.
+
+    Args:
+        response: The open response.
+        deadline: The time that is left.
+    """
+
+    __slots__ = ("_deadline", "_released", "_socket", "has_fired")
+
+    def __init__(self, response: httpx.Response, deadline: StreamDeadline) -> None:
+        stream = response.extensions.get("network_stream")
+        self._socket: socket.socket | None = None
+        if stream is not None and response.http_version.startswith("HTTP/1"):
+            self._socket = stream.get_extra_info("socket")
+        self._deadline = deadline
+        self._released = threading.Event()
+        self.has_fired = False
+        if self._socket is not None and not (response.is_closed or asks_deadline(response)):
+            threading.Thread(target=self._watch, name="langchain-dbchat-deadline", daemon=True).start()
+
+    def release(self) -> None:
+        """Stop watching, before the response is closed and its connection used again."""
+        self._released.set()
+
+    def _watch(self) -> None:
+        while not self._released.wait(self._deadline.rest()):
+            if self._deadline.waiting and self._deadline.overdue() and self._socket is not None:
+                self.has_fired = True
+                with contextlib.suppress(OSError):  # it has been closed meanwhile
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+                return
+
+
+async def in_time(awaited: Awaitable[_T], deadline: StreamDeadline) -> _T:
+    """Wait for something, but not longer than the time that is left.
+
+    Args:
+        awaited: What is waited for; it is cancelled when the time is up.
+        deadline: The time that is left.
+
+    Returns:
+        Its result.
+
+    Raises:
+        httpx.ReadTimeout: The time is up.
+    """
+    try:
+        return await asyncio.wait_for(awaited, deadline.left())
+    except asyncio.TimeoutError as error:
+        raise httpx.ReadTimeout("") from error
+
+
+def asks_deadline(response: httpx.Response) -> bool:
+    """Decide whether whoever reads a response asks `StreamDeadline` before each read, as our own pool does."""
+    return "paced" in response.extensions

@@ -1,0 +1,32 @@
+"""The HTTP clients that a user has given, for calls and for the token requests that sign them.
+
+Importing this module does not load httpx.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["UserClients"]
+
+
+@dataclass(frozen=True, slots=True)
+class UserClients:
+    """A client for each way of calling.
+
+    A pickle and a deep copy hold neither, because a client holds sockets: whoever opens one uses the shared clients.
+
+    Attributes:
+        for_sync: The client for sync calls; None for the one that the process shares.
+        for_async: The client for async calls; None for the one that the event loop shares.
+    """
+
+    for_sync: httpx.Client | None = None
+    for_async: httpx.AsyncClient | None = None
+
+    def __reduce__(self) -> tuple[type[UserClients], tuple[()]]:
+        return (UserClients, ())
