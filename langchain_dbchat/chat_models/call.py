@@ -3,8 +3,7 @@
 All four ways of calling use this code, so each decision before a request is sent is made in one place.
 
 Rule 1. This module does not depend on a wire format: a dialect encodes the request and decodes the answer.
-Rule 2. If an endpoint refuses a field, the request is encoded again for an endpoint that is known to refuse that field.
-An encoded body is never edited.
+Rule 2. If an endpoint refuses a field, the request is encoded again with this lesson; no encoded body is edited.
 Rule 3. If a setting is left out or changed, the user is warned once for each endpoint; with ``strict_params`` an error
 is raised instead.
 """

@@ -1,7 +1,6 @@
 """Request structured answers; `structured_answers` parses them.
 
-Rule 1. A schema is requested as a tool that the model has to call, or as a response format that the endpoint enforces.
-The family decides which of them works.
+Rule 1. A schema is requested as a tool that the model must call, or as a response format, depending on the family.
 Rule 2. One parser reads all kinds of answers, because a model that cannot be forced to call a tool may answer with JSON
 as text, and a model that has other tools may call one of those first.
 """

@@ -1,7 +1,6 @@
 """Parse structured answers: whole or partial, from a tool call or from text.
 
-Rule 1. The answer is the call of the schema's tool, or else the JSON in the text. If only other tools were called,
-there is no answer.
+Rule 1. The answer is the call of the schema's tool, else the JSON in the text; there is none if other tools are called.
 Rule 2. A refusal raises `ModelRefusalError` with the raw message, whether the server reports it in ``refusal``, in a
 content part, or in the finish reason (OpenAI "content_filter", Anthropic "refusal", Gemini "SAFETY", guardrails).
 Rule 3. An answer that the token limit cut off, or that does not fit the schema, raises `OutputParserException`.

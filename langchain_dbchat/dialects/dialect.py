@@ -1,7 +1,6 @@
 """The interface between the chat model and the wire formats: a dialect is a record of functions.
 
-Rule 1. A dialect encodes a neutral request as the body of one wire format, and decodes the answers in that format. The
-chat model does not depend on a wire format; it calls these functions.
+Rule 1. A dialect encodes requests in one wire format, and decodes answers; the chat model does not know the format.
 Rule 2. A dialect imports `shared`, this module, `models` and `errors`, and no other dialect.
 """
 

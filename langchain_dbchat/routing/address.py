@@ -220,9 +220,7 @@ def _check_host(parts: SplitResult) -> tuple[str, int | None]:
     if not re.fullmatch(r"[\w.-]+|[0-9a-fA-F:.]+", host) or not re.search(r"\w", host):
         _refuse(address, "it has no host name")
     if not is_host_name(host):
-        _refuse(
-            address, "its host is not a valid DNS name (it has an empty label, or a label with more than 63 letters)"
-        )
+        _refuse(address, "its host is not a valid DNS name (an empty label, or more than 63 letters in one)")
     if host.startswith("accounts."):
         raise ConfigurationError(
             f"{host} is the account console; models are served by workspaces. Open the workspace in the browser and "

@@ -2,8 +2,7 @@
 
 Rule 1. A stream is decoded with ``feed`` and ``close``. ``close`` raises if the answer has neither a finish reason nor
 ``[DONE]``, because it was cut off; the error contains the partial message.
-Rule 2. Metadata that must occur once (model name, finish reason, usage) is on the last chunk only, because
-langchain-core adds up the values of several chunks.
+Rule 2. Model name, finish reason and usage are on the last chunk only, because langchain-core adds up several values.
 """
 
 from __future__ import annotations

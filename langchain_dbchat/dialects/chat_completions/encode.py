@@ -1,9 +1,8 @@
 """Encode settings and messages as the body of a chat-completions request.
 
 Rule 1. Only what the user has set is sent.
-Rule 2. A setting that the family refuses is left out with a warning, if the answer has the same meaning without it
-(sampling, penalties, ``seed``). What would change the meaning (messages, tools, a response format, thinking) is
-translated, or raises.
+Rule 2. What the family refuses is left out with a warning if the meaning stays the same (sampling, penalties,
+``seed``). Otherwise (messages, tools, a response format, thinking) it is translated, or raises.
 """
 
 from __future__ import annotations
@@ -183,8 +182,7 @@ def _add_plain(settings: Mapping[str, Any], fields: Mapping[str, Any], encoded: 
             continue
         if key in refuses and not (key in conditional and is_off):
             if value != _DEFAULTS.get(key):
-                condition = " unless reasoning_effort is 'none'" if key in conditional else ""
-                encoded.dropped[key] = _REFUSED + condition
+                encoded.dropped[key] = _REFUSED + (" unless reasoning_effort is 'none'" if key in conditional else "")
         elif without_sampling and key in _SAMPLING:
             encoded.dropped[key] = "the endpoint refuses it while the model thinks"
         else:

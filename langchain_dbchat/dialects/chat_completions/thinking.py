@@ -2,8 +2,7 @@
 
 Rule 1. Claude up to 4.5 and Gemini 2.5 need ``thinking`` with a token budget, newer Claude adaptive ``thinking`` and
 ``output_config.effort``, the other families ``reasoning_effort``.
-Rule 2. A setting that the family does not support raises a ValueError, which says what the family supports, because
-otherwise the server would answer with a 400.
+Rule 2. A setting that the family does not support, and would answer with a 400, raises; the text says what it supports.
 Rule 3. The budgets of efforts are those that LiteLLM documents for Databricks.
 """
 

@@ -1,7 +1,6 @@
 """Translate the messages of this package to LangChain's standard content blocks.
 
-Rule 1. langchain-core calls the translator that is registered for a message's ``model_provider``. Without one,
-reasoning in Databricks' format would not be translated.
+Rule 1. langchain-core calls the translator of a message's ``model_provider``; only ours reads Databricks' reasoning.
 Rule 2. Text and reasoning of chunks have string indices, tool calls integer ones, so that all versions of merging in
 langchain-core (v0, v1, v3) keep them separate.
 """
