@@ -596,3 +596,85 @@ def test_a_document_of_texts_is_sent_as_text() -> None:
     block["source"] = {"type": "content", "content": [{"type": "image", "base64": PNG, "mime_type": "image/png"}]}
     with pytest.raises(UnsupportedContentError, match="a document that holds images"):
         encode(HumanMessage([block]))
+
+
+# What an answer or a tool left.
+
+LEFT_BY_TOOLS: list[dict[str, Any]] = [
+    {"type": "mcp_approval_request", "id": "m1", "name": "f"},
+    {"type": "mcp_list_tools", "server_label": "s"},
+    {"type": "computer_call_output", "call_id": "c1", "output": {}},
+    {"type": "web_search_call"},
+    {"type": "non_standard", "value": {"type": "hologram"}},
+]
+
+
+@pytest.mark.parametrize("block", LEFT_BY_TOOLS, ids=lambda block: str(block["type"]))
+def test_what_a_providers_own_tools_left_in_an_answer_is_dropped_in_silence(block: dict[str, Any]) -> None:
+    wire, warnings = encode_conversation([HI, AIMessage([block, "b"]), HI], target("claude"))
+    assert (wire[1]["content"], warnings) == ("b", [])
+
+
+def test_what_an_answer_says_and_cannot_be_sent_is_named_wrapped_or_not() -> None:
+    for block in ({"type": "image"}, {"type": "non_standard", "value": {"type": "image"}}):
+        wire, warnings = encode_conversation([HI, AIMessage([block]), HI], target("claude"))
+        assert wire[1]["content"] == "\n[Left out, because this model does not take it: image]\n"
+        assert len(warnings) == 1
+
+
+def test_plain_data_in_a_result_is_json_wrapped_or_not() -> None:
+    for block in ({"temperature": 3}, {"type": "non_standard", "value": {"temperature": 3}}):
+        result = ToolMessage([block], tool_call_id="c1")
+        wire, warnings = encode_conversation([HI, AIMessage("", tool_calls=[call()]), result], target("claude"))
+        assert (wire[2]["content"], warnings) == ('{"temperature": 3}', [])
+
+
+def test_a_result_that_stands_as_a_block_keeps_its_mark_where_marks_are_taken() -> None:
+    result = {"type": "tool_result", "tool_use_id": "c1", "content": ["a", "b"], "cache_control": EPHEMERAL}
+    history = [HI, AIMessage("", tool_calls=[call()]), HumanMessage([result, "So?"])]
+    assert encode(*history, family="claude")[2]["content"] == [
+        {"type": "text", "text": "a\nb", "cache_control": EPHEMERAL}
+    ]
+    assert encode(*history, family="gpt-5")[2]["content"] == "a\nb"
+
+
+def test_a_call_that_langchain_calls_invalid_is_malformed_although_its_arguments_can_be_read() -> None:
+    block = {"type": "invalid_tool_call", "id": "c7", "name": "f", "args": "{}", "error": "cut off"}
+    wire = encode(HI, AIMessage([block]))
+    assert wire[1]["tool_calls"][0]["function"]["arguments"] == "{}"
+    assert "malformed" in wire[2]["content"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_signature_in_a_block_of_a_call_goes_back_to_its_maker(known: bool) -> None:
+    block = {"type": "tool_call", "id": "c1", "name": "f", "args": {}, "extras": {"thoughtSignature": "T", "novel": 1}}
+    made_by = {"model_provider": "databricks", "model_name": "databricks-gemini-3-flash", "model_family": "gemini-3"}
+    answer = AIMessage([block], tool_calls=[call()] if known else [], response_metadata=made_by)
+    (made,) = encode(HI, answer, family="gemini-3")[1]["tool_calls"]
+    assert (made["thoughtSignature"], "novel" in made) == ("T", False)
+    (elsewhere,) = encode(HI, answer, family="claude")[1]["tool_calls"]
+    assert "thoughtSignature" not in elsewhere
+
+
+def test_a_signature_of_text_goes_back_to_its_maker() -> None:
+    made_by = {"model_provider": "databricks", "model_name": "databricks-gemini-3-flash", "model_family": "gemini-3"}
+    for block in ({"thoughtSignature": "T"}, {"extras": {"thoughtSignature": "T"}}):
+        answer = AIMessage([{"type": "text", "text": "a", **block}], response_metadata=made_by)
+        signed = [{"type": "text", "text": "a", "thoughtSignature": "T"}]
+        assert encode(HI, answer, HI, family="gemini-3")[1]["content"] == signed
+        assert encode(HI, answer, HI, family="claude")[1]["content"] == "a"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "data:image/svg+xml;utf8,<svg/>",
+        "data:image/png;charset=x;base64,AAAA",
+        "data:;base64,AAAA",
+        "data:text/plain,a;base64,b",
+    ],
+)
+def test_a_data_url_that_is_not_plain_base64_stays_as_it_is(url: str) -> None:
+    assert read({"type": "image", "url": url}) == [MediaBlock("image", url=url)]
+    for block in ({"type": "image", "url": url}, {"type": "input_image", "image_url": url}):
+        assert encode(HumanMessage([block]))[0]["content"] == [{"type": "image_url", "image_url": {"url": url}}]
