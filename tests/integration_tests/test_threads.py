@@ -79,6 +79,23 @@ THREADS: dict[str, Callable[[], list[AnyMessage]]] = {
         HumanMessage([{"type": "tool_result", "tool_use_id": "f:0", "content": [{"type": "text", "text": " "}]}]),
         SO,
     ],
+    "openai's items": lambda: [
+        HumanMessage([{"type": "input_text", "text": "Hello!"}]),
+        AIMessage([
+            {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "E"},
+            {"type": "output_text", "text": "Let me see.", "annotations": []},
+            {"type": "function_call", "id": "fc_1", "call_id": "call|fc_1", "name": "f", "arguments": '{"a":1}'},
+        ]),
+        HumanMessage([
+            {"type": "function_call_output", "call_id": "call|fc_1", "output": [{"type": "input_text", "text": "42"}]},
+            {"type": "input_text", "text": "So?"},
+        ]),
+    ],
+    "blocks that langchain wrapped": lambda: [
+        HumanMessage([{"type": "non_standard", "value": {"type": "input_text", "text": "Hello!"}}]),
+        AIMessage([{"type": "non_standard", "value": {"type": "redacted_thinking", "data": "E"}}, "Hi."]),
+        SO,
+    ],
     "calls that nobody answered": lambda: [
         HI,
         _asks(("c1", {})),
@@ -230,3 +247,24 @@ def test_an_endpoint_of_a_free_name_teaches_that_roles_take_turns(call: Way) -> 
         assert "pong" in call(llm, thread).text  # the lesson is kept: no second warning
         with pytest.raises(DatabricksInvalidRequestError, match="must alternate"):
             call(_llm(own, "other", strict_params=True, stream_usage=False), thread)
+
+
+IMAGES: list[dict[str, Any]] = [
+    {"type": "image", "base64": "iVBORw0KGgo=", "mime_type": "image/png"},
+    {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
+    {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="},
+    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}},
+    {"type": "image", "data": "iVBORw0KGgo=", "mimeType": "image/png"},
+]
+
+
+@four_ways
+def test_one_image_in_every_spelling_is_one_request(call: Way) -> None:
+    with ScriptedServer(_answers({"role": "assistant", "content": "Seen."}, "stop")) as server:
+        llm = ChatDatabricksCompat(model="m", host=server.url, token="t")
+        for image in IMAGES:
+            result = {"type": "tool_result", "tool_use_id": "c1", "content": [image]}
+            assert call(llm, [HumanMessage(["See:", image]), _asks(("c1", {})), HumanMessage([result, image])]).text
+    bodies = [request.json["messages"] for request in server.requests]
+    assert len(bodies) == len(IMAGES)
+    assert all(body == bodies[0] for body in bodies)

@@ -95,7 +95,7 @@ def encode_result_block(block: ToolResultBlock, context: Context) -> Entry:
 def _write(blocks: Iterable[NeutralBlock], context: Context) -> list[Part]:
     parts: list[Part] = []
     for block in blocks:
-        if isinstance(block, ProviderBlock) and block.kind is None and not block.wrapped:  # plain data
+        if isinstance(block, ProviderBlock) and block.kind is None:  # plain data
             parts.append(encode_text(write_json(block.value, f"{context.where}: a content block")))
         elif is_content(block, in_answer=False):
             parts.append(write_or_name(block, context))
