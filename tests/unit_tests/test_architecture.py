@@ -102,7 +102,9 @@ def test_nothing_outside_the_dialects_knows_a_wire() -> None:
 def test_httpx_is_imported_in_transport_alone() -> None:
     users = [path for path in _files() if any(name.partition(".")[0] == "httpx" for name in _imports(_tree(path)))]
     # The embedded workspace is a client of the model server that stands behind it.
-    assert {str(path.relative_to(ROOT)) for path in users if _room(path) != "transport"} == {"local/rule_model/backend.py"}
+    assert {str(path.relative_to(ROOT)) for path in users if _room(path) != "transport"} == {
+        "local/rule_model/backend.py"
+    }
 
 
 def test_the_http_stack_is_fenced() -> None:
