@@ -225,7 +225,7 @@ class Channel:
                     outcome = None
                 else:
                     queue.lines_up()
-                    with Slot(queue.limiter) as slot:
+                    with Slot(queue.limiter, self._policy.deadline) as slot:
                         queue.is_served()
                         outcome = slot.outcome = self._send(wanted)
         except BaseException:
@@ -247,7 +247,7 @@ class Channel:
                     outcome = None
                 else:
                     queue.lines_up()
-                    async with Slot(queue.limiter) as slot:
+                    async with Slot(queue.limiter, self._policy.deadline) as slot:
                         queue.is_served()
                         outcome = slot.outcome = await self._asend(wanted)
         except BaseException:

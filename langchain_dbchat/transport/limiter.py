@@ -147,13 +147,15 @@ class Permit:
     """The right to have one request in flight, or the wait for it.
 
     Args:
-        wake: Wakes whoever waits for it; None for nobody.
+        wake: Wakes whoever waits for it.
+        until: The time until which it waits because a server asked for a pause; then it is admitted all the same.
     """
 
-    __slots__ = ("__weakref__", "outer", "wake")
+    __slots__ = ("__weakref__", "outer", "until", "wake")
 
-    def __init__(self, wake: Callable[[], object]) -> None:
+    def __init__(self, wake: Callable[[], object], until: float) -> None:
         self.wake = wake
+        self.until = until
         self.outer: Permit | None = None  # that of the limiter behind this one
 
 
@@ -225,14 +227,17 @@ class EndpointLimiter:
             self._count()
             return self.limit.in_flight
 
-    def acquire(self) -> Permit:
+    def acquire(self, patience: float = math.inf) -> Permit:
         """Wait in a thread until a request may be sent.
+
+        Args:
+            patience: Seconds that it waits at most for a pause that a server asked for.
 
         Returns:
             The permit, for `release`.
         """
         woken = threading.Event()
-        permit = Permit(woken.set)
+        permit = Permit(woken.set, self._clock() + patience)
         try:
             patience = self._line_up(permit)
             while not self._is_admitted(permit):
@@ -244,14 +249,17 @@ class EndpointLimiter:
             raise
         return permit
 
-    async def aacquire(self) -> Permit:
+    async def aacquire(self, patience: float = math.inf) -> Permit:
         """Wait in a task until a request may be sent.
+
+        Args:
+            patience: Seconds that it waits at most for a pause that a server asked for.
 
         Returns:
             The permit, for `release`.
         """
         woken = AsyncEvent()
-        permit = Permit(woken.set)
+        permit = Permit(woken.set, self._clock() + patience)
         try:
             patience = self._line_up(permit)
             while not self._is_admitted(permit):
@@ -305,7 +313,9 @@ class EndpointLimiter:
                 if self._is_admitted(permit):  # whoever admitted it was interrupted
                     wait = 0.0
                 else:
-                    wait = self.limit.wait(self._clock())
+                    now = self._clock()
+                    wait = self.limit.wait(now)
+                    wait = wait if wait == math.inf else min(wait, max(0.0, permit.until - now))
                     if wait == math.inf or (wait > 0 and permit is caller):
                         return min(wait, _RECHECK)
                 if wait == 0:
@@ -354,21 +364,21 @@ class LocalLimiter(EndpointLimiter):
         self.limit.bound = width
         self._outer = outer
 
-    def acquire(self) -> Permit:
+    def acquire(self, patience: float = math.inf) -> Permit:
         """Wait for this limiter, then for the shared one."""
-        permit = super().acquire()
+        permit = super().acquire(patience)
         try:
-            permit.outer = None if self._outer is None else self._outer.acquire()
+            permit.outer = None if self._outer is None else self._outer.acquire(patience)
         except BaseException:
             super().release(permit, None)
             raise
         return permit
 
-    async def aacquire(self) -> Permit:
+    async def aacquire(self, patience: float = math.inf) -> Permit:
         """Do the same in a task."""
-        permit = await super().aacquire()
+        permit = await super().aacquire(patience)
         try:
-            permit.outer = None if self._outer is None else await self._outer.aacquire()
+            permit.outer = None if self._outer is None else await self._outer.aacquire(patience)
         except BaseException:
             super().release(permit, None)
             raise
@@ -386,23 +396,25 @@ class Slot:
 
     Args:
         limiter: Where to wait; None for no limit at all.
+        patience: Seconds to wait at most for a pause that a server asked for.
     """
 
-    __slots__ = ("_limiter", "_permit", "outcome")
+    __slots__ = ("_limiter", "_patience", "_permit", "outcome")
 
-    def __init__(self, limiter: EndpointLimiter | None) -> None:
+    def __init__(self, limiter: EndpointLimiter | None, patience: float = math.inf) -> None:
         self._limiter = limiter
+        self._patience = patience
         self._permit: Permit | None = None
         self.outcome: Outcome = None
 
     def __enter__(self) -> Self:
         if self._limiter is not None:
-            self._permit = self._limiter.acquire()
+            self._permit = self._limiter.acquire(self._patience)
         return self
 
     async def __aenter__(self) -> Self:
         if self._limiter is not None:
-            self._permit = await self._limiter.aacquire()
+            self._permit = await self._limiter.aacquire(self._patience)
         return self
 
     def __exit__(

@@ -500,6 +500,16 @@ async def test_a_cancelled_run_closes_its_connections() -> None:
         assert limits.limiter_for(server.url.removeprefix("http://"), "my-endpoint").limit.in_flight == 0
 
 
+@two_ways
+def test_a_pause_that_is_longer_than_the_deadline_is_not_waited_for(embed: Embed) -> None:
+    began = time.monotonic()
+    endpoint = Endpoint(refuse=lambda _: refusal(429, "later", retry_after="3600"))
+    with ScriptedServer(endpoint) as server:
+        with pytest.raises((DatabricksRateLimitError, EmbeddingsIncompleteError), match="later"):
+            embed(over(server, batch_size=1, max_concurrency=2, retry_deadline=0.2), numbered(6))
+    assert time.monotonic() - began < 30
+
+
 @pytest.mark.parametrize("kind", ["lists", "array"])
 def test_memory_stays_near_the_size_of_the_result(kind: str) -> None:
     dimensions, count = 512, 3000
