@@ -114,18 +114,16 @@ class PreparedCall:
             mask=mask,
         )
 
-    def revise(self, error: DatabricksError, request: Request) -> Request | None:
+    def revise(self, error: DatabricksError) -> Request | None:
         """Return another request after a refusal that names a field, and remember that field.
 
         Args:
             error: The refusal.
-            request: The refused request.
 
         Returns:
             The request without the field, or with the other way to request the same; None if the refusal does not name
             such a field, or if the endpoint refuses both ways.
         """
-        del request
         from langchain_dbchat.dialects.shared.refusals import refused_field  # noqa: PLC0415  # where a refusal came
 
         fields = self.dialect.refusable

@@ -253,12 +253,12 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
     def _send(self, run: EmbeddingRun, session: Session, prepared: PreparedBatch) -> BatchResult:
         if self.rate_limiter is not None:
             self.rate_limiter.acquire(blocking=True)
-        return run.read(prepared, session.channel.post(prepared.request, prepared.revise, run.gate))
+        return run.read(prepared, session.channel.post(prepared.request, prepared.revise, run.limiter))
 
     async def _asend(self, run: EmbeddingRun, session: Session, prepared: PreparedBatch) -> BatchResult:
         if self.rate_limiter is not None:
             await self.rate_limiter.aacquire(blocking=True)
-        reply = await session.channel.apost(prepared.request, prepared.revise, run.gate)
+        reply = await session.channel.apost(prepared.request, prepared.revise, run.limiter)
         await asyncio.sleep(0)  # the next request is sent before this answer is parsed
         return run.read(prepared, reply)
 

@@ -108,7 +108,7 @@ class PreparedBatch:
 
     batch: Batch
     request: Request
-    revise: Callable[[DatabricksError, Request], Request | None]
+    revise: Callable[[DatabricksError], Request | None]
 
 
 def list_texts(texts: Iterable[str]) -> list[str]:
@@ -185,7 +185,7 @@ class EmbeddingRun:
         # A request that pauses before it is sent again lets one of the spare requests go first.
         self.ahead = self.width + _SPARE if self.width > 1 else 1
         shared = limiter_for(session.workspace.host, settings.model) if settings.adaptive_limit else None
-        self.gate = LocalLimiter(max(1, self.width), shared)
+        self.limiter = LocalLimiter(max(1, self.width), shared)
         self._bar = _progress_bar(len(texts)) if settings.show_progress and len(texts) > 1 else None
 
     def prepare(self, batch: Batch) -> PreparedBatch:
@@ -206,8 +206,7 @@ class EmbeddingRun:
             body = encode_embedding_request(batch.texts, params)
             return address_request(self._settings, self._session, PATHS, model, body)
 
-        def revise(error: DatabricksError, request: Request) -> Request | None:
-            del request
+        def revise(error: DatabricksError) -> Request | None:
             field = named_field(error.detail or error.message, {**self._params, "input": batch.texts})
             if field not in self._optional or field is None:
                 return None

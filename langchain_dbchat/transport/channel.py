@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.transport.limiter import EndpointLimiter
     from langchain_dbchat.transport.signing import Credentials
 
-    Amend = Callable[[DatabricksError, Request], Request | None]
+    Revise = Callable[[DatabricksError], Request | None]
     Steps = Generator[Send | Pause, Reply | Failure | Unsent | None, Reply]
 
 __all__ = ["AsyncEventStream", "Channel", "EventStream", "Timeouts"]
@@ -119,12 +119,12 @@ class Channel:
         """Return how long a call of this channel waits for what."""
         return self._timeouts
 
-    def post(self, request: Request, amend: Amend | None = None, limiter: EndpointLimiter | None = None) -> Reply:
+    def post(self, request: Request, revise: Revise | None = None, limiter: EndpointLimiter | None = None) -> Reply:
         """Send a request and read the whole answer.
 
         Args:
             request: The request; its `streaming` is False.
-            amend: Given a refusal and the request, another request to send instead, or None.
+            revise: Given a refusal, another request to send instead, or None.
             limiter: What each attempt waits for; None to send at once.
 
         Returns:
@@ -134,16 +134,16 @@ class Channel:
             DatabricksError: The call failed.
         """
         queue = _Queue(limiter, self._clock)
-        return self._obey(self._exchange(request, amend, queue), queue)
+        return self._obey(self._exchange(request, revise, queue), queue)
 
     async def apost(
-        self, request: Request, amend: Amend | None = None, limiter: EndpointLimiter | None = None
+        self, request: Request, revise: Revise | None = None, limiter: EndpointLimiter | None = None
     ) -> Reply:
         """Send a request and read the whole answer.
 
         Args:
             request: The request; its `streaming` is False.
-            amend: Given a refusal and the request, another request to send instead, or None.
+            revise: Given a refusal, another request to send instead, or None.
             limiter: What each attempt waits for; None to send at once.
 
         Returns:
@@ -153,17 +153,17 @@ class Channel:
             DatabricksError: The call failed.
         """
         queue = _Queue(limiter, self._clock)
-        return await self._aobey(self._exchange(request, amend, queue), queue)
+        return await self._aobey(self._exchange(request, revise, queue), queue)
 
     @contextmanager
     def stream(
-        self, request: Request, amend: Amend | None = None, limiter: EndpointLimiter | None = None
+        self, request: Request, revise: Revise | None = None, limiter: EndpointLimiter | None = None
     ) -> Iterator[EventStream]:
         """Send a request and open the stream of its answer.
 
         Args:
             request: The request; its `streaming` is True.
-            amend: Given a refusal and the request, another request to send instead, or None.
+            revise: Given a refusal, another request to send instead, or None.
             limiter: What each attempt waits for, until the stream opens: the user's code runs while it
                 is open, and could wait for itself. None to send at once.
 
@@ -176,7 +176,7 @@ class Channel:
         queue = _Queue(limiter, self._clock)
         reply = None
         try:
-            reply = self._obey(self._exchange(request, amend, queue), queue)
+            reply = self._obey(self._exchange(request, revise, queue), queue)
             with closing(EventStream(reply.source)) as incoming:
                 yield incoming
         except BaseException:
@@ -184,13 +184,13 @@ class Channel:
             raise
 
     def astream(
-        self, request: Request, amend: Amend | None = None, limiter: EndpointLimiter | None = None
+        self, request: Request, revise: Revise | None = None, limiter: EndpointLimiter | None = None
     ) -> _AsyncStream:
         """Send a request and open the stream of its answer.
 
         Args:
             request: The request; its `streaming` is True.
-            amend: Given a refusal and the request, another request to send instead, or None.
+            revise: Given a refusal, another request to send instead, or None.
             limiter: What each attempt waits for, until the stream opens: the user's code runs while it
                 is open, and could wait for itself. None to send at once.
 
@@ -202,11 +202,11 @@ class Channel:
             DatabricksError: The call failed, or the stream broke.
         """
         queue = _Queue(limiter, self._clock)
-        return _AsyncStream(lambda: self._aobey(self._exchange(request, amend, queue), queue))
+        return _AsyncStream(lambda: self._aobey(self._exchange(request, revise, queue), queue))
 
-    def _exchange(self, request: Request, amend: Amend | None, queue: _Queue) -> Steps:
+    def _exchange(self, request: Request, revise: Revise | None, queue: _Queue) -> Steps:
         auth = self._credentials.name
-        return exchange(request, self._policy, clock=queue.clock, dice=self._dice, auth=auth, amend=amend)
+        return exchange(request, self._policy, clock=queue.clock, dice=self._dice, auth=auth, revise=revise)
 
     def _attempt(self, send: Send, signature: Mapping[str, str]) -> Attempt:
         limit = self._max_response_bytes

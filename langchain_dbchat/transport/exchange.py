@@ -11,7 +11,7 @@ The rules, in the order in which they are asked:
    once, and send again if they give another. Where there is no other token (a plain string; a callable that says the
    same again; a request with an ``Authorization`` of its own), the refusal is final. A provider behind an external
    model that refuses the endpoint's key says nothing about the caller's token.
-3. The server, or the provider of an external model, refuses the request as it is (400, 422): `amend` may give another
+3. The server, or the provider of an external model, refuses the request as it is (400, 422): `revise` may give another
    request, up to `LESSONS` times, as long as it is one that has not been sent yet. That is how the client learns which
    optional fields an endpoint does not take; servers name one at a time.
 4. Overload and failures of the server (408, 425, 429, 500, 502, 503, 504, or a code that stands for one of them, such
@@ -281,7 +281,7 @@ def exchange(  # noqa: PLR0913  # the world's parts are arguments, so that no te
     clock: Callable[[], float],
     dice: Callable[[], float],
     auth: str,
-    amend: Callable[[DatabricksError, Request], Request | None] | None = None,
+    revise: Callable[[DatabricksError], Request | None] | None = None,
 ) -> Generator[Send | Pause, Reply | Failure | Unsent | None, Reply]:
     """Conduct one call.
 
@@ -291,7 +291,7 @@ def exchange(  # noqa: PLR0913  # the world's parts are arguments, so that no te
         clock: Seconds of a clock that never goes back.
         dice: A random number from 0 up to 1.
         auth: The way of signing in, as errors name it.
-        amend: Given the refusal and the request, another request to send instead, or None. Asked about
+        revise: Given the refusal, another request to send instead, or None. Asked about
             `LESSONS` refusals at most.
 
     Yields:
@@ -323,11 +323,11 @@ def exchange(  # noqa: PLR0913  # the world's parts are arguments, so that no te
             may_refresh, refused = False, error
             send = Send(request, refresh=True, refused=outcome.signature if isinstance(outcome, Reply) else None)
             continue
-        if amend is not None and len(tried) < LESSONS and _is_refused(error):
+        if revise is not None and len(tried) < LESSONS and _is_refused(error):
             tried.append(request.body)
-            amended = amend(error, request)
-            if amended is not None and amended.body not in tried:
-                request = amended
+            revised = revise(error)
+            if revised is not None and revised.body not in tried:
+                request = revised
                 ledger.note(error, "sent again without what was refused")
                 send = Send(request)
                 continue

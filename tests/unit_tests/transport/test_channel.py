@@ -50,10 +50,10 @@ class Sleepless:
         self.pauses.append(seconds)
 
 
-async def post(way: str, channel: Channel, request: Request, amend: Any = None) -> Reply:
+async def post(way: str, channel: Channel, request: Request, revise: Any = None) -> Reply:
     if way == "async":
-        return await channel.apost(request, amend)
-    return await asyncio.to_thread(channel.post, request, amend)
+        return await channel.apost(request, revise)
+    return await asyncio.to_thread(channel.post, request, revise)
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -191,17 +191,17 @@ async def test_a_refused_token_is_renewed_once(way: str) -> None:
         assert len(server.requests) == 2
 
 
-async def test_a_refused_field_is_amended_once(way: str) -> None:
-    def amend(error: DatabricksError, request: Request) -> Request:
+async def test_a_refused_field_is_revised_once(way: str) -> None:
+    def revise(error: DatabricksError) -> Request:
         assert error.detail == "b: Extra inputs are not permitted"
-        return request_to(server, {"a": 1}, streaming=request.streaming)
+        return request_to(server, {"a": 1})
 
     def check(received: Received) -> Scripted:
         refused = Scripted({"error_code": "BAD_REQUEST", "message": "b: Extra inputs are not permitted"}, 400)
         return refused if "b" in received.json else Scripted({"ok": 1})
 
     with ScriptedServer(check) as server:
-        await post(way, Channel(Rotating()), request_to(server, {"a": 1, "b": 2}), amend)
+        await post(way, Channel(Rotating()), request_to(server, {"a": 1, "b": 2}), revise)
     assert [received.json for received in server.requests] == [{"a": 1, "b": 2}, {"a": 1}]
 
 

@@ -38,7 +38,7 @@ class Drive:
     outcomes: list[Any]
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     request: Request = REQUEST
-    amend: Callable[[DatabricksError, Request], Request | None] | None = None
+    revise: Callable[[DatabricksError], Request | None] | None = None
     dice: float = 0.5
     attempt_seconds: float = 0.0
     now: float = 1000.0
@@ -47,7 +47,7 @@ class Drive:
 
     def run(self) -> Reply:
         steps = exchange(
-            self.request, self.policy, clock=lambda: self.now, dice=lambda: self.dice, auth="TOKEN", amend=self.amend
+            self.request, self.policy, clock=lambda: self.now, dice=lambda: self.dice, auth="TOKEN", revise=self.revise
         )
         outcome: Reply | Failure | None = None
         rest = iter(self.outcomes)
@@ -240,34 +240,33 @@ def test_a_request_that_the_user_signed_has_no_other_token() -> None:
     assert len(drive.sends) == 1
 
 
-def test_amend_gives_another_request() -> None:
+def test_revise_gives_another_request() -> None:
     seen: list[DatabricksError] = []
     other = REQUEST._replace(body=b'{"a":1}')
 
-    def amend(error: DatabricksError, request: Request) -> Request | None:
+    def revise(error: DatabricksError) -> Request | None:
         seen.append(error)
-        assert request is REQUEST
         return other
 
     refusal = reply(400, {"error_code": "BAD_REQUEST", "message": '{"message":"b: Extra inputs are not permitted"}'})
-    drive = Drive([refusal, reply(503), OK], amend=amend)
+    drive = Drive([refusal, reply(503), OK], revise=revise)
     drive.run()
     assert [send.request for send in drive.sends] == [REQUEST, other, other]
     assert seen[0].detail == "b: Extra inputs are not permitted"
 
 
-def test_amend_is_asked_about_several_refusals_up_to_a_bound() -> None:
-    asked: list[Request] = []
+def test_revise_is_asked_about_several_refusals_up_to_a_bound() -> None:
+    asked: list[DatabricksError] = []
 
-    def amend(error: DatabricksError, request: Request) -> Request:
-        del error
-        asked.append(request)
-        return request._replace(body=b"%d" % len(asked))
+    def revise(error: DatabricksError) -> Request:
+        asked.append(error)
+        return REQUEST._replace(body=b"%d" % len(asked))
 
-    assert Drive([reply(400)] * LESSONS + [OK], amend=amend).run() is OK
-    assert [request.body for request in asked] == [REQUEST.body, b"1", b"2", b"3"]
+    drive = Drive([reply(400)] * LESSONS + [OK], revise=revise)
+    assert drive.run() is OK
+    assert [send.request.body for send in drive.sends] == [REQUEST.body, b"1", b"2", b"3", b"4"]
     asked.clear()
-    drive = Drive([reply(400)] * (LESSONS + 1), amend=amend)
+    drive = Drive([reply(400)] * (LESSONS + 1), revise=revise)
     error = drive.fails(DatabricksInvalidRequestError)
     assert (len(asked), len(drive.sends)) == (LESSONS, LESSONS + 1)
     assert "without what was refused" in error.__dict__["__notes__"][0]
@@ -276,31 +275,30 @@ def test_amend_is_asked_about_several_refusals_up_to_a_bound() -> None:
 def test_what_was_sent_already_is_not_sent_again() -> None:
     bodies = [b"1", REQUEST.body]
 
-    def amend(error: DatabricksError, request: Request) -> Request:
+    def revise(error: DatabricksError) -> Request:
         del error
-        return request._replace(body=bodies.pop(0))
+        return REQUEST._replace(body=bodies.pop(0))
 
-    drive = Drive([reply(400)] * 2, amend=amend)
+    drive = Drive([reply(400)] * 2, revise=revise)
     drive.fails(DatabricksInvalidRequestError)
     assert len(drive.sends) == 2
 
 
-def test_an_amendment_that_changes_nothing_is_not_sent() -> None:
-    drive = Drive([reply(400)], amend=lambda _, request: request)
+def test_a_revision_that_changes_nothing_is_not_sent() -> None:
+    drive = Drive([reply(400)], revise=lambda _: REQUEST)
     drive.fails(DatabricksInvalidRequestError)
     assert len(drive.sends) == 1
 
 
-def test_amend_may_decline_and_is_asked_only_about_refusals() -> None:
+def test_revise_may_decline_and_is_asked_only_about_refusals() -> None:
     asked: list[int | None] = []
 
-    def amend(error: DatabricksError, request: Request) -> None:
-        del request
+    def revise(error: DatabricksError) -> None:
         asked.append(error.status_code)
 
-    Drive([reply(400), OK], amend=amend).fails(DatabricksInvalidRequestError)
-    Drive([reply(404), OK], amend=amend).fails(DatabricksNotFoundError)
-    assert Drive([reply(500), OK], amend=amend).run() is OK
+    Drive([reply(400), OK], revise=revise).fails(DatabricksInvalidRequestError)
+    Drive([reply(404), OK], revise=revise).fails(DatabricksNotFoundError)
+    assert Drive([reply(500), OK], revise=revise).run() is OK
     assert asked == [400]
 
 
