@@ -57,7 +57,7 @@ class Fields:
             known: The names of fields that are read elsewhere.
         """
         for key, value in fields.items():
-            if value is None or key in known:
+            if key in known or value is None:  # most are known
                 continue
             values = self._values.get(key)
             if values is None:

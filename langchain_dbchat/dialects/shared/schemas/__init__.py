@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.models.families import Family
 
 _FORMAT = 2
-"""The version of `marshal` that writes equal values as equal bytes; later ones write which objects are the same one."""
+"""The version of `marshal` in which equal values are equal bytes; later ones also write which objects are the same."""
 
 __all__ = ["drop_nulls", "fit_answer", "fit_parameters", "fit_schema"]
 
@@ -91,7 +91,7 @@ def fit_parameters(
 @lru_cache(maxsize=512)
 def _fit_once(packed: bytes, family: Family, strict: bool) -> tuple[bytes, bool]:
     fitted, added_nulls = _fit_parameters(marshal.loads(packed), family, "", strict=strict)  # noqa: S302  # as above
-    return marshal.dumps(fitted, _FORMAT), added_nulls
+    return marshal.dumps(fitted), added_nulls
 
 
 def _fit_parameters(schema: Mapping[str, Any], family: Family, model: str, *, strict: bool) -> tuple[Schema, bool]:
