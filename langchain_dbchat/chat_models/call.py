@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.connection.discovery import DISCOVER
 from langchain_dbchat.connection.endpoints import endpoint_of
-from langchain_dbchat.connection.marks import COMPLETION_LIMIT, QUERY, call_settings, marks_of
+from langchain_dbchat.connection.given import call_settings
+from langchain_dbchat.connection.marks import COMPLETION_LIMIT, QUERY, marks_of
 from langchain_dbchat.connection.requests import address_request, family_for
 from langchain_dbchat.connection.session import endpoint_name
 from langchain_dbchat.dialects import dialect_named

@@ -20,7 +20,8 @@ from langchain_dbchat.chat_models.caching import CachesForCaller
 from langchain_dbchat.chat_models.call import merge_settings, prepare_call, shown_settings, structured_method
 from langchain_dbchat.chat_models.settings import ChatSettings
 from langchain_dbchat.connection.discovery import DISCOVER, adiscover, discover, discovered
-from langchain_dbchat.connection.marks import call_settings, field_named, hidden, marks_of
+from langchain_dbchat.connection.given import call_settings, hidden
+from langchain_dbchat.connection.marks import field_named, marks_of
 from langchain_dbchat.connection.session import SessionCache, endpoint_name
 from langchain_dbchat.dialects.shared import blocks
 from langchain_dbchat.dialects.shared.reasoning import PROVIDER

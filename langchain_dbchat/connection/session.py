@@ -11,7 +11,8 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_dbchat.connection.marks import QUERY, call_settings
+from langchain_dbchat.connection.given import call_settings
+from langchain_dbchat.connection.marks import QUERY
 from langchain_dbchat.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -14,19 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from langchain_dbchat.connection.marks import (
-    COMPLETION_LIMIT,
-    ELSEWHERE,
-    QUERY,
-    Mark,
-    call_settings,
-    check_params,
-    field_named,
-    marks_of,
-    refuse_elsewhere,
-    split_extra,
-    unknown_field,
-)
+from langchain_dbchat.connection.given import ELSEWHERE, call_settings, check_params, refuse_elsewhere, split_extra
+from langchain_dbchat.connection.marks import COMPLETION_LIMIT, QUERY, Mark, field_named, marks_of
+from langchain_dbchat.connection.misspelled import unknown_field
 from langchain_dbchat.connection.session import Session, SessionCache, call_overrides, endpoint_name
 from langchain_dbchat.errors.user_warnings import warn
 

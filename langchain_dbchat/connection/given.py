@@ -1,0 +1,184 @@
+"""Read the settings that a user gives to the constructor or to a call, under any of their names.
+
+Rule 1. A setting of the connection that is not marked `per_call` raises in a call, under each of its names.
+Rule 2. Keywords that the OpenAI client accepts in addition to the body (``extra_headers``, ``extra_query``,
+``extra_body``, ``timeout``) have the same meaning inside ``extra_body``, because databricks-langchain passes its
+``extra_params`` to that client (databricks-langchain, ``chat_models.py``, ``_prepare_inputs``).
+Rule 3. A setting of the connection inside ``extra_body`` raises, because it would be sent in the request's body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Secret, SecretStr
+
+from langchain_dbchat.connection.marks import COMPLETION_LIMIT, QUERY, Marks, field_named, marks_of
+from langchain_dbchat.connection.misspelled import is_secret_name, refuse_misspelled
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+ELSEWHERE: dict[str, tuple[frozenset[Any], str]] = {
+    "use_responses_api": (frozenset({None, False}), "This class calls chat completions only."),
+    "use_ai_gateway": (
+        frozenset({None, False}),
+        "Give a model service (model='system.ai.<model>') or the gateway's address (host='https://.../ai-gateway').",
+    ),
+    "use_ai_gateway_native_api": (frozenset({None, False}), "This class calls chat completions only."),
+    "target_uri": (frozenset({None, "", "databricks"}), "Give profile=..., or workspace_client=..., instead."),
+}
+"""Settings of databricks-langchain that have no field here: the values that have no effect, and what to do instead."""
+
+
+def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a call by the names of their fields.
+
+    Args:
+        cls: The class of the model that is called.
+        called: The settings under any of their names. Of two names of one field the later one counts, because a
+            call's settings come after those that were bound.
+
+    Returns:
+        A new dict. Settings that were given inside ``extra_body`` are moved out of it.
+
+    Raises:
+        ValueError: If a setting cannot be given for one call, or is misspelled.
+    """
+    if not called:
+        return {}
+    marks = marks_of(cls)
+    settings: dict[str, Any] = {}
+    fixed: list[str] = []
+    for key, value in called.items():
+        name = field_named(marks, key, value, call=True)
+        if name in ELSEWHERE:
+            refuse_elsewhere(name, value)
+            continue
+        if name not in marks.fields:
+            refuse_misspelled(cls, name)
+        elif name not in marks.per_call:
+            fixed.append(key if name in {key, "config_profile"} else f"{key} (another name of {name})")
+        if name == "max_tokens":
+            settings.pop("max_tokens_name", None)
+            if key == COMPLETION_LIMIT:
+                settings["max_tokens_name"] = key
+        settings.pop(name, None)  # so the later of two names also takes the later position
+        settings[name] = _plain(value) if name in marks.secret else value
+    if fixed:
+        raise ValueError(
+            f"{', '.join(sorted(fixed))} cannot be given for one call: give it to the constructor, or call "
+            "model_copy(update={...}) for a model that differs in it."
+        )
+    return _with_extra_settings(marks, settings) if isinstance(settings.get("extra_body"), Mapping) else settings
+
+
+def _with_extra_settings(marks: Marks, settings: dict[str, Any]) -> dict[str, Any]:
+    """Move the settings out of ``extra_body``; settings that were given outside of it override them."""
+    extra, found = split_extra(marks, settings["extra_body"])
+    if not found:
+        return settings
+    merged = {**found, **settings, "extra_body": extra}
+    for name in ("default_headers", QUERY):
+        if name in found:
+            merged[name] = {**found[name], **(merged[name] or {})}
+    return merged
+
+
+def split_extra(marks: Marks, extra: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split the value of ``extra_body`` into request fields and settings.
+
+    Args:
+        marks: The marks of the class.
+        extra: The value of ``extra_body``.
+
+    Returns:
+        The request fields, and the settings by the names of their fields.
+
+    Raises:
+        ValueError: If it contains a setting of the connection.
+    """
+    body: dict[str, Any] = {}
+    found: dict[str, Any] = {}
+    for key, value in extra.items():
+        name = field_named(marks, key, value, call=True)
+        if name == "extra_body":
+            inner, also = split_extra(marks, value or {})
+            body.update(inner)
+            found.update(also)
+        elif name in ("default_headers", QUERY):
+            found[name] = {**found.get(name, {}), **(value or {})}
+        elif name in marks.how:
+            if value is not None:
+                found[name] = value
+        elif _is_of_connection(marks, name):
+            if value is not None:
+                raise _misplaced(marks, "extra_body", key, name)
+        else:
+            body[key] = value
+    return body, found
+
+
+def check_params(marks: Marks, place: str, params: Mapping[str, Any]) -> None:
+    """Check that request fields contain no setting of the connection.
+
+    Args:
+        marks: The marks of the class.
+        place: The field that contains them.
+        params: The request fields.
+
+    Raises:
+        ValueError: If they contain one.
+    """
+    for key, value in params.items():
+        name = field_named(marks, key, value, call=True)
+        if _is_of_connection(marks, name):
+            raise _misplaced(marks, place, key, name)
+
+
+def _is_of_connection(marks: Marks, name: str) -> bool:
+    return name in marks.connection or name == QUERY or is_secret_name(name)
+
+
+def _misplaced(marks: Marks, place: str, key: str, name: str) -> ValueError:
+    or_call = " or to the call" if name in marks.per_call and place == "extra_body" else ""
+    return ValueError(
+        f"{place} contains {key!r}, which belongs to the connection and must not reach a request's body. Give it to "
+        f"the constructor{or_call}."
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Unwrap a mapping that `bind` has wrapped as a secret."""
+    inner = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+    return value if isinstance(inner, str) else inner
+
+
+def hidden(value: Any) -> Any:
+    """Wrap a value that may be a secret, so that no repr and no dump shows it.
+
+    Args:
+        value: A string, or a mapping of headers; any other value is returned unchanged.
+
+    Returns:
+        The value, wrapped.
+    """
+    if isinstance(value, str):
+        return SecretStr(value)
+    return Secret(dict(value)) if isinstance(value, Mapping) else value
+
+
+def refuse_elsewhere(name: str, value: Any) -> None:
+    """Raise for a setting of databricks-langchain, unless its value has no effect there.
+
+    Args:
+        name: The setting.
+        value: Its value.
+
+    Raises:
+        ValueError: If the value has an effect there.
+    """
+    harmless, instead = ELSEWHERE[name]
+    if not isinstance(value, (str, bool, type(None))) or value not in harmless:
+        raise ValueError(f"{name}={value!r} is a setting of databricks-langchain that has no meaning here. {instead}")
