@@ -1,9 +1,9 @@
-"""LangChain messages to the ``messages`` of a chat-completions request, one by one; `history` then orders them.
+"""Encode LangChain messages, one by one, as the ``messages`` of a chat-completions request; `history` orders them.
 
 Rule 1. Serving endpoints validate strictly (``Extra inputs are not permitted``), so each wire message is written key by
 key and nothing of LangChain's leaks into it.
-Rule 2. What an earlier answer holds never stops a conversation: what cannot go back (another model's reasoning, an
-answer that said nothing) is left out, what the endpoint does not take from an assistant is moved or named.
+Rule 2. What an earlier answer contains never stops a conversation: what cannot be sent back (another model's reasoning,
+an answer that said nothing) is left out; what the endpoint does not take from an assistant is moved or named.
 Rule 3. What a user says is sent as it is, or raises.
 """
 

@@ -1,10 +1,11 @@
-"""Results of tools to ``tool`` messages of a chat-completions request.
+"""Encode the results of tools as ``tool`` messages of a chat-completions request.
 
 Rule 1. A result never stops a conversation: content that the endpoint does not take (a link to a resource, an image for
 a model that reads text, an unknown block) becomes text that names it, and the user is warned (langchain-aws #75).
 Rule 2. Media that the endpoint takes from users alone follow in a user message (goose: "required by Claude via
 Databricks").
-Rule 3. A failure is said in the text, because the wire has no field for it; a result without text says ``(no output)``.
+Rule 3. The text says that a tool failed, because the wire has no field for it; a result without text is
+``(no output)``.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ NO_OUTPUT = "(no output)"
 
 
 class Context(NamedTuple):
-    """What a message is encoded for, and what is to be said of it."""
+    """What one message is encoded with."""
 
     family: Family
     """The facts of the model that is called."""

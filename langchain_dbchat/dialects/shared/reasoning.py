@@ -1,10 +1,12 @@
-"""Reasoning as content: how it arrives, how it is kept, how it goes back.
+"""Read the reasoning of earlier answers, and decide whether it may be sent back.
 
-In a message, reasoning is a block in Databricks' own shape, ``{"type": "reasoning", "summary": [{"type":
-"summary_text", "text": ..., "signature": ...}]}``, whatever shape it arrived in (content parts, a
-``reasoning_content`` or ``reasoning`` sibling, a LiteLLM proxy's ``thinking_blocks``, Harmony's ``reasoning_text``).
-Claude wants the turn that called a tool back with this block unmodified, or without it; unsigned reasoning, and
-reasoning that another model signed, is a 400 and never goes back (Databricks, "Query reasoning models").
+Rule 1. In a message of ours, reasoning is a block in Databricks' shape, ``{"type": "reasoning", "summary": [{"type":
+"summary_text", "text": ..., "signature": ...}]}``, whatever shape the server sent (content parts, a
+``reasoning_content`` or ``reasoning`` field beside the content, a LiteLLM proxy's ``thinking_blocks``, Harmony's
+``reasoning_text``).
+Rule 2. Claude wants the turn that called a tool back with this block unmodified, or without it. Reasoning that is not
+signed, and reasoning that another model signed, is a 400, so it is never sent (Databricks, "Query reasoning models").
+Rule 3. Whoever signs alike may read it: the same endpoint, or a family of the same maker.
 """
 
 from __future__ import annotations
@@ -118,23 +120,23 @@ def read_reasoning(block: Mapping[str, Any]) -> Iterator[ReasoningBlock]:
         if isinstance(entries, list):
             yield from _read_entries(fields, entries)
         else:
-            data = fields.get("data")
-            signature = None if data else fields.get("signature")
+            text, signature, data = fields.get("reasoning") or "", fields.get("signature"), fields.get("data")
             continues = bool(fields.get("continues"))
-            text = fields.get("reasoning") or ""
             yield ReasoningBlock(text, signature, data, own_id(fields), continues, remaining(fields, _READ))
 
 
 def _read_entries(fields: Mapping[str, Any], entries: list[Any]) -> Iterator[ReasoningBlock]:
     """Read the entries of Databricks' and OpenAI's shape; what belongs to all of them is with the first."""
     rest = remaining(fields, _READ)
+    if fields.get("content") and entries is not fields["content"]:  # OpenAI's items may have a summary and the whole
+        rest["content"] = fields["content"]
     for number, entry in enumerate(entries or [{}]):
         said = entry if isinstance(entry, Mapping) else {"text": str(entry)}
         left = remaining(said, _READ)
         extras = {**rest, "summary": left} if left else rest
-        first = said.get("text") or ""
+        text = said.get("text") or ""
         continues = number > 0 or bool(fields.get("continues"))
-        yield ReasoningBlock(first, said.get("signature"), said.get("data"), own_id(fields), continues, extras)
+        yield ReasoningBlock(text, said.get("signature"), said.get("data"), own_id(fields), continues, extras)
         rest = {}
 
 

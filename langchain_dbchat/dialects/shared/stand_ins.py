@@ -1,4 +1,4 @@
-"""Text in place of content that an endpoint does not take.
+"""Write the text that is sent in place of content that an endpoint does not take.
 
 Rule 1. The text names what it stands for: the kind, and the name, type, URL, file id and size as far as the block says
 them, in the words in which it was written (LangChain's, OpenAI's, Anthropic's, or MCP's: modelcontextprotocol.io,
