@@ -55,7 +55,7 @@ def read_parts(says: Mapping[str, Any]) -> Iterator[Part]:
         )
     if says.get("refusal"):
         yield Refusal(_text_of(says["refusal"]))
-    if not says.keys() <= PLAIN:
+    if not PLAIN.issuperset(says):
         yield from read_beside(says)
     yield from _read_calls(says)
 
@@ -89,7 +89,7 @@ def _read_block(block: Any) -> Iterator[Part]:
     elif block.get("type") == "reasoning":
         entries = block.get("summary") or block.get("content") or []
         for number, entry in enumerate(entries if isinstance(entries, list) else [{"text": entries}]):
-            said = entry if isinstance(entry, Mapping) else {"text": entry}
+            said = entry if isinstance(entry, dict) else {"text": entry}
             yield _reasoning(said, "text", opens=number == 0)
     elif block.get("type") == "refusal":  # where the Responses API puts it, and some servers after it
         yield Refusal(words(block, "refusal") or "")
@@ -110,20 +110,23 @@ def _read_calls(says: Mapping[str, Any]) -> Iterator[Call]:
         yield from map(_read_call, calls)
         return
     obsolete = says.get("function_call")  # how a call was written before there were several
-    if isinstance(obsolete, Mapping) and (obsolete.get("name") or obsolete.get("arguments")):
+    if obsolete and isinstance(obsolete, Mapping) and (obsolete.get("name") or obsolete.get("arguments")):
         yield _read_call({"function": obsolete})
 
 
 def _read_call(call: Any) -> Call:
-    if not isinstance(call, Mapping):
+    if not isinstance(call, dict):
         raise MalformedResponseError(f"A tool call of the answer is a {type(call).__name__}, not an object.")
     function = call.get("function")
-    function = function if isinstance(function, Mapping) else {}
+    function = function if isinstance(function, dict) else {}
     index = call.get("index")
-    extras = {key: value for key, value in call.items() if key not in _CALL_KEYS and says_something(value)}
-    more = {key: value for key, value in function.items() if key not in _FUNCTION_KEYS and says_something(value)}
-    if more:
-        extras[FUNCTION_EXTRAS] = more
+    extras: dict[str, Any] = {}
+    if not _CALL_KEYS.issuperset(call):
+        extras = {key: value for key, value in call.items() if key not in _CALL_KEYS and says_something(value)}
+    if not _FUNCTION_KEYS.issuperset(function):
+        more = {key: value for key, value in function.items() if key not in _FUNCTION_KEYS and says_something(value)}
+        if more:
+            extras[FUNCTION_EXTRAS] = more
     arguments = function.get("arguments")
     return Call(
         index=index if isinstance(index, int) else None,

@@ -59,7 +59,7 @@ def thinking_blocks(says: Mapping[str, Any]) -> list[Any]:
     """
     blocks = says.get("thinking_blocks")
     provider = says.get(_PROVIDER)
-    if not blocks and isinstance(provider, Mapping):
+    if not blocks and provider is not None and isinstance(provider, Mapping):
         blocks = provider.get("thinking_blocks")
     return blocks if isinstance(blocks, list) else []
 
@@ -73,7 +73,10 @@ def reasoning_key(says: Mapping[str, Any]) -> str | None:
     Returns:
         Its name, or None.
     """
-    return next((key for key in ("reasoning_content", "reasoning") if says.get(key) and type(says[key]) is str), None)
+    for key in ("reasoning_content", "reasoning"):
+        if says.get(key) and type(says[key]) is str:
+            return key
+    return None
 
 
 def read_beside(says: Mapping[str, Any]) -> Iterator[Other | Spoken | Cited | Beside]:
