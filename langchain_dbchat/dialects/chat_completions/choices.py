@@ -55,7 +55,7 @@ def read_parts(message: Mapping[str, Any]) -> Iterator[Part]:
         )
     if message.get("refusal"):
         yield Refusal(_text_of(message["refusal"]))
-    if not message.keys() <= PLAIN:
+    if not PLAIN.issuperset(message):
         yield from read_beside(message)
     yield from _read_calls(message)
 
@@ -89,9 +89,9 @@ def _read_block(block: Any) -> Iterator[Part]:
     elif block.get("type") == "reasoning":
         entries = block.get("summary") or block.get("content") or []
         for number, entry in enumerate(entries if isinstance(entries, list) else [{"text": entries}]):
-            fields = entry if isinstance(entry, Mapping) else {"text": entry}
+            fields = entry if isinstance(entry, dict) else {"text": entry}
             yield _reasoning(fields, "text", opens=number == 0)
-    elif block.get("type") == "refusal":  # as in the Responses API
+    elif block.get("type") == "refusal":  # where the Responses API puts it, and some servers after it
         yield Refusal(text_in(block, "refusal") or "")
     else:
         text_in(block, "type")
@@ -109,21 +109,24 @@ def _read_calls(message: Mapping[str, Any]) -> Iterator[Call]:
             raise MalformedResponseError(f"The answer's tool calls are a {type(calls).__name__}, not a list.")
         yield from map(_read_call, calls)
         return
-    obsolete = message.get("function_call")  # OpenAI's format before there were several calls
-    if isinstance(obsolete, Mapping) and (obsolete.get("name") or obsolete.get("arguments")):
+    obsolete = message.get("function_call")  # how a call was written before there were several
+    if obsolete and isinstance(obsolete, Mapping) and (obsolete.get("name") or obsolete.get("arguments")):
         yield _read_call({"function": obsolete})
 
 
 def _read_call(call: Any) -> Call:
-    if not isinstance(call, Mapping):
+    if not isinstance(call, dict):
         raise MalformedResponseError(f"A tool call of the answer is a {type(call).__name__}, not an object.")
     function = call.get("function")
-    function = function if isinstance(function, Mapping) else {}
+    function = function if isinstance(function, dict) else {}
     index = call.get("index")
-    extras = {key: value for key, value in call.items() if key not in _CALL_KEYS and says_something(value)}
-    more = {key: value for key, value in function.items() if key not in _FUNCTION_KEYS and says_something(value)}
-    if more:
-        extras[FUNCTION_EXTRAS] = more
+    extras: dict[str, Any] = {}
+    if not _CALL_KEYS.issuperset(call):
+        extras = {key: value for key, value in call.items() if key not in _CALL_KEYS and says_something(value)}
+    if not _FUNCTION_KEYS.issuperset(function):
+        more = {key: value for key, value in function.items() if key not in _FUNCTION_KEYS and says_something(value)}
+        if more:
+            extras[FUNCTION_EXTRAS] = more
     arguments = function.get("arguments")
     return Call(
         index=index if isinstance(index, int) else None,

@@ -235,8 +235,9 @@ class GrowingAnswer:
         deltas = []
         cited = {key: list(citations.values()) for key, citations in self._cited.items() if citations}
         self._cited = {}
-        for fields in (kept, self._beside.whole(), self._beside.whole().get("provider_specific_fields")):
-            if isinstance(fields, Mapping):
+        beside = self._beside.whole()
+        for fields in (kept, beside, beside.get("provider_specific_fields")):
+            if fields and isinstance(fields, Mapping):
                 known = [citation for citations in cited.values() for citation in citations]
                 found = sources_of(fields, self._text(), known)
                 if found:

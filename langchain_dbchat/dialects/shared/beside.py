@@ -60,7 +60,7 @@ def thinking_blocks(message: Mapping[str, Any]) -> list[Any]:
     """
     blocks = message.get("thinking_blocks")
     provider = message.get(_PROVIDER)
-    if not blocks and isinstance(provider, Mapping):
+    if not blocks and provider is not None and isinstance(provider, Mapping):
         blocks = provider.get("thinking_blocks")
     return blocks if isinstance(blocks, list) else []
 
@@ -74,7 +74,10 @@ def reasoning_key(message: Mapping[str, Any]) -> str | None:
     Returns:
         The name, or None.
     """
-    return next((key for key in _REASONING if message.get(key) and type(message[key]) is str), None)
+    for key in _REASONING:
+        if message.get(key) and type(message[key]) is str:
+            return key
+    return None
 
 
 def read_beside(message: Mapping[str, Any]) -> Iterator[Other | Audio | Cited | UnknownFields]:

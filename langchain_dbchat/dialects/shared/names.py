@@ -18,7 +18,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def fit_body(body: dict[str, Any], family: Family) -> dict[str, str]:
     functions = [function for tool in tools if (function := _function_of(tool)) is not None]
     if _are_repeated(functions):
         tools = body["tools"] = [tool for place, tool in enumerate(tools) if tool not in tools[:place]]
-    sent = fit_names([function["name"] for function in functions], family)
+    sent = fit_names([function["name"] for function in functions], family) if functions else {}
     changed = {name: fitted for name, fitted in sent.items() if name != fitted}
     if changed:
         body["tools"] = [_renamed(tool, changed) for tool in tools]
@@ -151,15 +151,15 @@ def _fit_past(messages: Iterable[Any], bound: Mapping[str, str], family: Family)
     return {name: fitted for name, fitted in sent.items() if name != fitted}
 
 
-def _names_in(message: Any) -> Iterator[str]:
+def _names_in(message: Any) -> list[str]:
     if not isinstance(message, Mapping):
-        return
-    for call in message.get("tool_calls") or ():
-        function = _function_of(call)
-        if function is not None:
-            yield function["name"]
+        return []
+    names = [
+        function["name"] for function in map(_function_of, message.get("tool_calls") or ()) if function is not None
+    ]
     if message.get("role") == "tool" and isinstance(message.get("name"), str):
-        yield message["name"]
+        names.append(message["name"])
+    return names
 
 
 def _renamed_message(message: Any, names: Mapping[str, str]) -> Any:
