@@ -216,8 +216,9 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
         UnsupportedContentError: If a message cannot be represented.
     """
     settings = merge_settings(model, stop, kwargs)
-    for key in ("stream", *marks_of(type(model)).per_call_connection):
-        settings.pop(key, None)
+    if kwargs:
+        for key in ("stream", *marks_of(type(model)).per_call_connection):
+            settings.pop(key, None)
     name = endpoint_name(settings.pop("model", None) or model.model)
     endpoint = endpoint_of(session.address, name)
     family = settings.pop("family", model.family)
@@ -249,10 +250,17 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
     _warn_once(encoded, name, endpoint, strict=strict)
 
     def address(body: dict[str, Any]) -> Request:
-        request = address_request(
-            model, session, dialect.paths, name, body, headers=headers, query=query, streaming=stream
+        return address_request(
+            model,
+            session,
+            dialect.paths,
+            name,
+            body,
+            headers=headers,
+            query=query,
+            streaming=stream,
+            is_last=dialect.is_last,
         )
-        return request._replace(is_last=dialect.is_last)
 
     return PreparedCall(
         session.channel,
@@ -301,6 +309,8 @@ def _extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str, Any]
 
     Fields for reasoning and for the answer's length become settings, because they also have to fit the family.
     """
+    if "extra_body" not in settings and not model.extra_body:
+        return {}
     given = settings.pop("extra_body", {})
     extra = {} if given is None else merge_deep(model.extra_body or {}, given, keep_none=True)
     for key in _REASONING:

@@ -225,9 +225,10 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseCh
     def _undiscovered(self, session: Session, call: Mapping[str, Any] | None) -> str | None:
         """Return the endpoint whose family has to be read from the workspace, if any."""
         called = call_settings(type(self), call or {})
+        if called.get("family", self.family) != DISCOVER:
+            return None
         endpoint = endpoint_name(str(called.get("model") or self.model))
-        discovers = called.get("family", self.family) == DISCOVER
-        return endpoint if discovers and discovered(session.address, endpoint) is None else None
+        return endpoint if discovered(session.address, endpoint) is None else None
 
     async def ainvoke(
         self,

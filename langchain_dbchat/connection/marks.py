@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pydantic import BaseModel
 
@@ -82,6 +83,7 @@ class Marks:
     where: tuple[str, ...]
     connection: frozenset[str]
     session: tuple[str, ...]
+    session_key: Callable[[object], Any]
     how: tuple[str, ...]
     per_call: frozenset[str]
     secret: frozenset[str]
@@ -120,6 +122,7 @@ def marks_of(cls: type[BaseModel]) -> Marks:
         where=having("where"),
         connection=frozenset(having("who", "where", "how", "http")),
         session=having("who", "where", "how"),
+        session_key=attrgetter(*having("who", "where", "how")),
         how=tuple(name for name in having("how") if marks[name].per_call and not marks[name].secret),
         per_call=frozenset(name for name, mark in marks.items() if mark.per_call),
         secret=frozenset(name for name, mark in marks.items() if mark.secret),

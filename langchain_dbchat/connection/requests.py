@@ -12,7 +12,7 @@ from langchain_dbchat.models.families import OPENAI_COMPATIBLE, Family, family_o
 from langchain_dbchat.routing.routes import routes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from langchain_dbchat.connection.session import Session
     from langchain_dbchat.connection.settings import DatabricksConnection
@@ -66,6 +66,7 @@ def address_request(  # noqa: PLR0913  # the parts of one request, the last thre
     headers: Mapping[str, str] | None = None,
     query: Mapping[str, str] | None = None,
     streaming: bool = False,
+    is_last: Callable[[bytes], bool] | None = None,
 ) -> Request:
     """Return an addressed request with its serialized body.
 
@@ -78,6 +79,7 @@ def address_request(  # noqa: PLR0913  # the parts of one request, the last thre
         headers: Headers of this call; they override those of the constructor.
         query: Query parameters of this call; they override those of the constructor.
         streaming: Whether the answer is read as a stream.
+        is_last: Tells whether an event is the last one of a stream.
 
     Returns:
         The request, unsigned.
@@ -109,4 +111,5 @@ def address_request(  # noqa: PLR0913  # the parts of one request, the last thre
         endpoint=model,
         host=session.workspace.host,
         streaming=streaming,
+        is_last=is_last,
     )

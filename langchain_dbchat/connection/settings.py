@@ -242,7 +242,8 @@ class DatabricksConnection(BaseModel):
         return self.model_copy(update=fields)
 
     def _key(self) -> tuple[Any, ...]:
-        return tuple(getattr(self, name) for name in marks_of(type(self)).session)
+        key: tuple[Any, ...] = marks_of(type(self)).session_key(self)
+        return key
 
     def _session(self, call: Mapping[str, Any] | None = None) -> Session:
         """Return the resolved connection, from the cache if possible; may read files, so async code calls `_asession`.

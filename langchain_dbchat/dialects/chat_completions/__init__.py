@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer, is_last
-from langchain_dbchat.dialects.chat_completions.encode import choose_method, encode
+from langchain_dbchat.dialects.chat_completions.encode import choose_method, encode_request
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
 from langchain_dbchat.dialects.dialect import Dialect
 
@@ -18,7 +18,7 @@ DIALECT = Dialect(
         "app": ("chat/completions",),
         "openai": ("chat/completions",),
     },
-    encode=encode,
+    encode=encode_request,
     decode=decode_answer,
     decoder=ChatStreamDecoder,
     is_last=is_last,

@@ -52,6 +52,9 @@ _NO_FILES = "Databricks stores no files, so a 'file_id' means nothing; send 'bas
 _AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav"}
 """Subtypes of audio MIME types that OpenAI's ``input_audio.format`` spells differently."""
 
+_PLAIN_TEXT = {"type", "text"}
+"""The keys of a part that is nothing but text."""
+
 
 def encode_parts(content: str | Sequence[str | Mapping[str, Any]], family: Family, where: str) -> list[Part]:
     """Turn a message's content into wire parts.
@@ -184,6 +187,9 @@ def collapse(parts: list[Part]) -> str | list[Part]:
     Returns:
         The texts joined by newlines if there is nothing but unmarked text, else the parts.
     """
+    if len(parts) == 1 and parts[0].keys() == _PLAIN_TEXT:
+        text: str = parts[0]["text"]
+        return text
     if all(part["type"] == "text" and len(part) == 2 for part in parts):  # noqa: PLR2004  # its type and its text
         return "\n".join(part["text"] for part in parts)
     return parts

@@ -119,7 +119,7 @@ def decode_answer(body: bytes, target: Target, request_id: str | None, sent: Sen
         answer = GrowingAnswer(whole=True, blocks=target.family.signed_text, sent=sent)
         for part in read_parts(sent_message):
             answer.add(part)
-        facts = shared.copy()
+        facts = shared if len(choices) == 1 else shared.copy()
         facts.keep_choice(choice)
         facts.finish_reason = _reason_of(choice)
         info: dict[str, Any] = {"finish_reason": facts.finish_reason} if facts.finish_reason else {}

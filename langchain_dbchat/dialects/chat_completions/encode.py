@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import BaseMessage
 
+    from langchain_dbchat.dialects.chat_completions.quirks import ChatQuirks
     from langchain_dbchat.models.families import Family
 
 _SAMPLING = ("temperature", "top_p", "top_k")
@@ -39,7 +40,7 @@ _REFUSED = "the endpoint refuses it"
 _NOT_PLAIN = frozenset({"tools", "tool_choice", "response_format", "thinking", "reasoning_effort", "stream_options"})
 
 
-def encode(request: ChatRequest) -> EncodedRequest:
+def encode_request(request: ChatRequest) -> EncodedRequest:
     """Encode a request.
 
     Args:
@@ -68,7 +69,7 @@ def encode(request: ChatRequest) -> EncodedRequest:
         model=target.model,
     )
     encoded.warnings.extend(notes)
-    _add_plain(settings, fields, encoded, target)
+    _add_plain(settings, fields, encoded, target, quirks)
     body.update(fields)
     if tools:
         body["tools"] = encode_tools(tools, family, encoded.sent, model=target.model)
@@ -90,7 +91,7 @@ def encode(request: ChatRequest) -> EncodedRequest:
     encoded.sent.names = fit_body(body, family)
     if request.extra:
         encoded.body = merge_deep(body, _fit_extra(request.extra, target.lessons))
-    if _limit_name(request) == "max_completion_tokens":
+    if _limit_name(request, quirks) == "max_completion_tokens":
         encoded.body = _renamed(encoded.body)
     return encoded
 
@@ -115,12 +116,14 @@ def _fit_extra(extra: Mapping[str, Any], lessons: frozenset[str]) -> dict[str, A
     return fitted
 
 
-def _limit_name(request: ChatRequest) -> str | None:
+def _limit_name(request: ChatRequest, quirks: ChatQuirks) -> str | None:
     """Return the field for the limit of the answer's length: by a lesson, else by the family, else by the user."""
-    for name, other in REFUSABLE.renamed.items():
-        if name in request.target.lessons:
-            return other
-    return quirks_of(request.target).max_tokens_name or request.limit_name
+    lessons = request.target.lessons
+    if lessons:
+        for name, other in REFUSABLE.renamed.items():
+            if name in lessons:
+                return other
+    return quirks.max_tokens_name or request.limit_name
 
 
 def _renamed(body: dict[str, Any]) -> dict[str, Any]:
@@ -170,17 +173,20 @@ def _refused_keys(messages: Sequence[BaseMessage], tools: Sequence[Mapping[str, 
         yield "cache_control"
 
 
-def _add_plain(settings: Mapping[str, Any], fields: Mapping[str, Any], encoded: EncodedRequest, target: Target) -> None:
+def _add_plain(
+    settings: Mapping[str, Any], fields: Mapping[str, Any], encoded: EncodedRequest, target: Target, quirks: ChatQuirks
+) -> None:
     """Add the fields that are sent unchanged, except those that the family refuses."""
+    if not settings:
+        return
     family = target.family
     conditional = _SAMPLING_WITHOUT_REASONING if family.sampling_without_reasoning else frozenset()
     is_off = bool(conditional) and is_switched_off(settings) and fields.get("reasoning_effort") == "none"
     without_sampling = not family.sampling_with_thinking and is_thinking({**settings, **fields}, family)
-    refuses = quirks_of(target).refuses
     for key, value in settings.items():
         if key in _NOT_PLAIN or value in ([], {}) or (key in target.lessons and key in REFUSABLE.optional):
             continue
-        if key in refuses and not (key in conditional and is_off):
+        if key in quirks.refuses and not (key in conditional and is_off):
             if value != _DEFAULTS.get(key):
                 encoded.dropped[key] = _REFUSED + (" unless reasoning_effort is 'none'" if key in conditional else "")
         elif without_sampling and key in _SAMPLING:

@@ -96,7 +96,7 @@ def encode_conversation(messages: Sequence[BaseMessage], target: Target) -> tupl
         wire = order(entries, target.family, quirks)
     except UnsupportedContentError as error:  # they speak of "the model"
         raise UnsupportedContentError(f"This conversation cannot be sent to {target.model!r}. {error}") from None
-    if not any(message["role"] != "system" for message in wire):
+    if all(message["role"] == "system" for message in wire):
         raise UnsupportedContentError(
             f"{target.model!r}: there is nothing to answer: the conversation holds nothing besides system messages. "
             "Add a human message."
@@ -149,13 +149,14 @@ def _encode_prompt(message: HumanMessage, context: Context) -> list[Entry]:
     """Encode a human message; Anthropic puts tool results into it, chat completions into messages of their own."""
     family, where = context.family, context.where
     content: Any = message.content
+    blocks: list[tuple[int, NeutralBlock]] = []
+    entries: list[Entry] = []
     if isinstance(content, str):
-        blocks: list[tuple[int, NeutralBlock]] = []
         parts = encode_parts(content, family, where)
     else:
         blocks = [(number, block) for number, given in enumerate(content) for block in read_block(given)]
         parts = write_parts([one for one in blocks if not isinstance(one[1], ToolResultBlock)], family, where)
-    entries = [encode_result_block(block, context) for _, block in blocks if isinstance(block, ToolResultBlock)]
+        entries = [encode_result_block(block, context) for _, block in blocks if isinstance(block, ToolResultBlock)]
     if parts:
         entries.append(Entry(_message("user", parts, message, context.quirks), where))
     elif not entries:

@@ -169,7 +169,7 @@ def quirks_of(target: Target) -> ChatQuirks:
     Returns:
         The row of its family, with what its endpoint has refused.
     """
-    row = family_quirks(target.family)
+    row = QUIRKS[target.family.name]
     return replace(row, message_names=False) if "name" in target.lessons else row
 
 
@@ -194,5 +194,7 @@ def taught(target: Target) -> Target:
     Returns:
         A target with another row, or the same.
     """
+    if not target.lessons:
+        return target
     columns = {name: value for lesson in target.lessons for name, value in _LESSONS.get(lesson, {}).items()}
     return replace(target, family=replace(target.family, **columns)) if columns else target

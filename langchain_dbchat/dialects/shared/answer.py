@@ -233,8 +233,10 @@ class GrowingAnswer:
             return []
         self._concluded = True
         deltas = []
-        cited = {key: list(citations.values()) for key, citations in self._cited.items() if citations}
-        self._cited = {}
+        cited: dict[str, Any] = {}
+        if self._cited:
+            cited = {key: list(citations.values()) for key, citations in self._cited.items() if citations}
+            self._cited = {}
         beside = self._beside.whole()
         for fields in (kept, beside, beside.get("provider_specific_fields")):
             if fields and isinstance(fields, Mapping):
@@ -247,11 +249,12 @@ class GrowingAnswer:
         tail = self._segments[-1].end() if self._segments else []
         if tail:
             deltas.append(Delta(tail))
-        audio, left = read_audio(self._audio)
-        self._audio = []
-        self._beside.add(left)
-        if audio:
-            deltas.append(self._add_other(audio))
+        if self._audio:
+            audio, left = read_audio(self._audio)
+            self._audio = []
+            self._beside.add(left)
+            if audio:
+                deltas.append(self._add_other(audio))
         return deltas
 
     def _cite(self, cited: Block) -> Delta:
@@ -286,8 +289,10 @@ class GrowingAnswer:
 
     def _fields(self) -> dict[str, Any]:
         """Return the refusal and the unknown fields, for ``additional_kwargs``."""
-        beside = {f"server_{key}" if key in _OWN_NAMES else key: value for key, value in self._beside.whole().items()}
-        return {**({"refusal": "".join(self._refusal)} if self._refusal else {}), **beside}
+        fields: dict[str, Any] = {"refusal": "".join(self._refusal)} if self._refusal else {}
+        for key, value in self._beside.whole().items():
+            fields[f"server_{key}" if key in _OWN_NAMES else key] = value
+        return fields
 
     def content(self) -> str | list[Block]:
         """Return the whole content."""
@@ -316,8 +321,8 @@ class GrowingAnswer:
 
     def additional(self) -> dict[str, Any]:
         """Return the ``additional_kwargs``; call it after `calls`, which sets the id of each call."""
-        extras = self._calls.extras()
-        return {**({CALL_EXTRAS: extras} if extras else {}), **self._fields()}
+        extras, fields = self._calls.extras(), self._fields()
+        return {CALL_EXTRAS: extras, **fields} if extras else fields
 
 
 def _merged(left: Block, right: Block) -> Block:

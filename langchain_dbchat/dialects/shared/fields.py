@@ -74,6 +74,8 @@ class Fields:
 
     def whole(self) -> dict[str, Any]:
         """Return the merged fields, in the order of their arrival."""
+        if not self._values:
+            return {}
         return {key: storable(values.whole(fragments=self._fragments)) for key, values in self._values.items()}
 
 
@@ -124,7 +126,7 @@ def storable(value: Any) -> Any:
         A copy, with text in place of numbers below -2**63 and above 2**64-1.
     """
     if isinstance(value, dict):
-        return {key: storable(below) for key, below in value.items()}
+        return {key: below if below is None or type(below) is str else storable(below) for key, below in value.items()}
     if isinstance(value, list):
         return [storable(below) for below in value]
     if isinstance(value, int) and not _SMALLEST <= value <= _LARGEST:

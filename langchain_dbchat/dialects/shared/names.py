@@ -76,7 +76,9 @@ def fit_body(body: dict[str, Any], family: Family) -> dict[str, str]:
     Raises:
         ValueError: If a tool has no name, or two different tools have one name.
     """
-    tools = body.get("tools") or []
+    messages, tools = body.get("messages") or [], body.get("tools") or []
+    if not tools and "response_format" not in body and not any(map(_has_name, messages)):
+        return {}
     functions = [function for tool in tools if (function := _function_of(tool)) is not None]
     if _are_repeated(functions):
         tools = body["tools"] = [tool for place, tool in enumerate(tools) if tool not in tools[:place]]
@@ -86,7 +88,7 @@ def fit_body(body: dict[str, Any], family: Family) -> dict[str, str]:
         body["tools"] = [_renamed(tool, changed) for tool in tools]
         if body.get("tool_choice") is not None:
             body["tool_choice"] = _renamed(body["tool_choice"], changed)
-    past = _fit_past(body.get("messages") or [], sent, family)
+    past = _fit_past(messages, sent, family)
     if past:
         body["messages"] = [_renamed_message(message, past) for message in body["messages"]]
     wanted = body.get("response_format")
@@ -149,6 +151,10 @@ def _fit_past(messages: Iterable[Any], bound: Mapping[str, str], family: Family)
                 taken = set(sent.values())
                 sent[name] = _hashed(name, fitted, taken) if fitted != name and fitted in taken else fitted
     return {name: fitted for name, fitted in sent.items() if name != fitted}
+
+
+def _has_name(message: Any) -> bool:
+    return not isinstance(message, dict) or "tool_calls" in message or message.get("role") == "tool"
 
 
 def _names_in(message: Any) -> list[str]:
