@@ -1,7 +1,8 @@
 """Break transport and auth, one small change at a time, and see that a test fails: `make mutate`.
 
 Rule 1. The changes are cosmic-ray's (https://cosmic-ray.readthedocs.io); those that only change an annotation, a
-docstring, a message of an error or how an argument may be passed are left out, because no behaviour hangs on them.
+docstring, a message of an error, a protocol or how an argument may be passed are left out, because no behaviour hangs
+on them; so is `is` instead of `==`, which differs only by what Python happens to hold twice.
 Rule 2. A random sample with a seed is tried, the same number in every file as far as a file has so many, within a
 number of seconds. The repository is not changed: a copy of the package goes before it on the path.
 Rule 3. The tests nearest to a file are run first (`nearest.py`), then those of its folder. They are run in a process
@@ -143,7 +144,11 @@ def _changes(path: Path, dice: random.Random) -> Iterator[Change]:
     from cosmic_ray.plugins import get_operator, operator_names
 
     source = path.read_text("utf-8")
-    operators = {name: get_operator(name) for name in operator_names() if not get_operator(name).arguments()}
+    operators = {
+        name: get_operator(name)
+        for name in operator_names()
+        if not get_operator(name).arguments() and not name.endswith(("_Eq_Is", "_NotEq_IsNot"))
+    }
     nodes = list(ast_nodes(get_ast(source)))
     places = [
         (name, occurrence)
@@ -207,6 +212,12 @@ class _Stripped(ast.NodeTransformer):
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         node.returns = None
+        self.generic_visit(node)
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        if any(ast.unparse(base) == "Protocol" for base in node.bases):
+            return ast.Pass()
         self.generic_visit(node)
         return node
 

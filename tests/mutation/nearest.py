@@ -57,7 +57,7 @@ _NAMES = {
     "transport/sse.py": ("transport/test_sse.py", "transport/test_whole_path.py"),
     "transport/stream.py": ("transport/test_channel_streams.py", "transport/test_channel.py"),
     "transport/timeouts.py": ("transport/test_timeouts.py",),
-    "transport/tls.py": ("transport/test_clients.py", "auth/test_m2m.py"),
+    "transport/tls.py": ("auth/test_surroundings.py", "transport/test_clients.py"),
     "transport/user_clients.py": ("transport/test_clients.py", "auth/test_token_requests.py"),
 }
 
