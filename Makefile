@@ -3,7 +3,8 @@
 #                    UNMERGED=1: with burst merging off; FAST=1: in event loops of uvloop; PY=3.12: on that Python, in
 #                    an environment of its own)
 # make pythons       run a part of the tests on Python 3.10, 3.12 and 3.13, as far as they are installed
-# make mutate        break transport and auth line by line and see the tests fail (FILES=... SAMPLE=... SEED=... SECONDS=...)
+# make mutate        break transport and auth line by line and see the tests fail (FILES=... SAMPLE=... SEED=... SECONDS=...;
+#                    NEAR=1: only the tests nearest to each file)
 # make profiles      check the capabilities that are reported (LITELLM=... also against a price list of LiteLLM's)
 # make lint types    check style and types;  make format  repair what can be repaired
 # make soak          thousands of models, calls and event loops for three minutes; nothing may be left over (SECONDS=...)
@@ -48,7 +49,7 @@ pythons:
 
 mutate: $(VENV)/.has-mutate
 	@$(BIN)/python tests/mutation/mutate.py $(if $(FILES),--files $(FILES)) --sample $(or $(SAMPLE),60) --seed $(or $(SEED),0) \
-	  --seconds $(or $(SECONDS),900)
+	  --seconds $(or $(SECONDS),900) $(if $(NEAR),--near)
 
 profiles: $(VENV)/.has-test
 	$(BIN)/python -m pytest -q tests/unit_tests/models

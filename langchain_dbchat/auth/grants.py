@@ -56,7 +56,8 @@ LARGEST = 1024 * 1024
 # The life of a token whose endpoint does not say, and which does not say itself (a JWT's `exp`), in seconds.
 UNKNOWN_LIFETIME = 300.0
 
-# Which error an answer without a token is: by its status, or else by the hundred that it belongs to.
+# Which error an answer without a token is: by its status, or else by the hundred that it belongs to; of others (2xx,
+# 3xx) it is a MalformedResponseError.
 _LEAVES: Mapping[int, type[DatabricksError]] = {
     400: DatabricksAuthenticationError,  # invalid_client, invalid_grant, Connect's 212
     401: DatabricksAuthenticationError,
@@ -64,8 +65,6 @@ _LEAVES: Mapping[int, type[DatabricksError]] = {
     408: DatabricksTimeoutError,
     429: DatabricksRateLimitError,
     504: DatabricksTimeoutError,
-    2: MalformedResponseError,
-    3: MalformedResponseError,
     4: DatabricksInvalidRequestError,
     5: DatabricksAPIError,
 }

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, TypeVar
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from typing_extensions import Self
 
@@ -114,13 +114,13 @@ class ReadsInTime:
     It is not an async generator: when an event loop ends, it closes those in any order.
 
     Args:
-        pieces: The body.
+        pieces: The body, as httpx gives it: its iterator is a generator, whatever the client's transport has made.
         deadline: The time that is left.
     """
 
     __slots__ = ("_deadline", "_pieces")
 
-    def __init__(self, pieces: AsyncIterator[bytes], deadline: StreamDeadline) -> None:
+    def __init__(self, pieces: AsyncGenerator[bytes, None], deadline: StreamDeadline) -> None:
         self._pieces = pieces
         self._deadline = deadline
 
@@ -135,10 +135,8 @@ class ReadsInTime:
         return piece
 
     async def aclose(self) -> None:
-        """Close the body's iterator, if it can be closed."""
-        close = getattr(self._pieces, "aclose", None)
-        if close is not None:
-            await close()
+        """Close the body's iterator."""
+        await self._pieces.aclose()
 
 
 class ReadGuard:

@@ -160,7 +160,7 @@ class EventStreamDecoder:
                 else:
                     self._read_other(line, payloads)
             elif data:
-                payload = data[0] if len(data) == 1 else b"\n".join(data)
+                payload = b"\n".join(data)
                 data.clear()
                 self._held = 0
                 if self._meaning or (payload and payload[0] != _BRACE):

@@ -24,7 +24,7 @@ from langchain_dbchat.transport.decompression import decompressor_for
 from langchain_dbchat.transport.sse import EventStreamDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 
     from typing_extensions import Self
 
@@ -217,7 +217,7 @@ class StreamReader:
         """Iterate over the body of an async client; each read ends when the time is up."""
         body = self.response.stream if self.direct else self.response.aiter_bytes()
         pieces = aiter(cast("AsyncIterable[bytes]", body))  # an async client's response has an async stream
-        return ReadsInTime(pieces, self.pace) if self._is_unwatched else pieces
+        return ReadsInTime(cast("AsyncGenerator[bytes, None]", pieces), self.pace) if self._is_unwatched else pieces
 
     def _silence(self) -> DatabricksError:
         from langchain_dbchat.transport.failures import silence  # noqa: PLC0415  # where something went wrong

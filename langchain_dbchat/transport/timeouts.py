@@ -8,7 +8,6 @@ between events. Each is a deadline: comments that keep a connection alive are no
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,8 +69,7 @@ class Timeouts:
         if isinstance(value, cls):
             return value
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            limit = math.inf if value <= 0 else value  # a wrong number is refused below, by its own value
-            return cls(min(10.0, limit), min(60.0, limit), min(60.0, limit), first_event=value, idle=value)
+            return cls(min(10.0, value), min(60.0, value), min(60.0, value), first_event=value, idle=value)
         if all(hasattr(value, name) for name in ("connect", "read", "write", "pool")):  # httpx.Timeout, of any version
             return cls(value.connect, value.write, value.pool, first_event=value.read, idle=value.read)
         raise ConfigurationError(f"timeout: {value!r} is neither a number of seconds nor httpx.Timeout nor Timeouts.")

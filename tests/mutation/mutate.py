@@ -1,10 +1,13 @@
 """Break transport and auth, one small change at a time, and see that a test fails: `make mutate`.
 
 Rule 1. The changes are cosmic-ray's (https://cosmic-ray.readthedocs.io); those that only change an annotation, a
-docstring, a message of an error or how an argument may be passed are left out, because no behaviour hangs on them.
-Rule 2. A random sample with a seed is tried, within a number of seconds. The repository is not changed: a copy of the
-package goes before it on the path.
-Rule 3. A change that no test notices is a survivor. It has to be listed in `survivors.toml` with the reason why it
+docstring, a message of an error, a protocol or how an argument may be passed are left out, because no behaviour hangs
+on them; so is `is` instead of `==`, which differs only by what Python happens to hold twice.
+Rule 2. A random sample with a seed is tried, the same number in every file as far as a file has so many, within a
+number of seconds. The repository is not changed: a copy of the package goes before it on the path.
+Rule 3. The tests nearest to a file are run first (`nearest.py`), then those of its folder. They are run in a process
+that has imported everything but the package, because the imports take longer than most tests.
+Rule 4. A change that no test notices is a survivor. It has to be listed in `survivors.toml` with the reason why it
 changes nothing that anyone could see; the command fails if it is not.
 """
 
@@ -12,26 +15,32 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import importlib
+import itertools
+import multiprocessing
 import os
 import random
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nearest import FOLDERS, NEAREST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "langchain_dbchat"
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 PATIENCE = 240  # seconds that one run of the tests may take; a change that makes an endless loop is noticed by this
-# For each folder: the tests that are tried one after the other until one fails.
-TESTS = {
-    "auth": ("tests/unit_tests/auth", "tests/integration_tests/auth"),
-    "transport": ("tests/unit_tests/transport", "tests/integration_tests/test_fault_proxy.py", "tests/wire"),
-}
+# Imported once, before the tests are run again and again: all that takes time, and nothing of the package.
+IMPORTED = ["pytest", "pytest_asyncio", "httpx", "pydantic", "langchain_core.language_models", "langchain_core.tools"]
 
 
 class Change(NamedTuple):
@@ -55,39 +64,56 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=60, help="how many changes")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--seconds", type=float, default=900, help="after which no other change is tried")
+    parser.add_argument("--near", action="store_true", help="run the tests nearest to a file and no others")
+    parser.add_argument("--workers", type=int, default=2, help="how many changes at the same time")
     options = parser.parse_args()
-    changes = [change for path in _files(options.files) for change in _changes(path)]
-    random.Random(options.seed).shuffle(changes)  # noqa: S311  # a sample, not a secret
-    listed = _listed()
-    for room in {change.file.partition("/")[0] for change in changes}:
-        untouched = next(PACKAGE.joinpath(room).glob("*.py"))
-        if _is_noticed(str(untouched.relative_to(PACKAGE)), untouched.read_text("utf-8")):
-            print(f"The tests of {room} fail without any change; run them first.")
+    files = _files(options.files)
+    changes = list(itertools.islice(_spread(files, options.seed), options.sample))
+    with ThreadPoolExecutor(options.workers) as pool:
+        if not _pass_unchanged(files, pool, near=options.near):
             return 1
-    end = time.monotonic() + options.seconds
-    tried = killed = known = 0
-    survivors: list[Change] = []
-    for change in changes[: options.sample]:
-        if time.monotonic() > end:
-            break
-        tried += 1
-        if (change.file, change.before, change.after) in listed:
-            known += 1
-        elif _is_noticed(change.file, change.code):
-            killed += 1
-        else:
-            survivors.append(change)
-            print(f"survived  {change}", flush=True)
-    print(
-        f"{tried} of {len(changes)} changes tried: {killed} noticed, {known} listed, {len(survivors)} survived "
-        f"(seed {options.seed}).",
-    )
-    return 1 if survivors or not tried else 0
+        end = time.monotonic() + options.seconds
+        verdicts = list(pool.map(lambda change: _verdict(change, end=end, near=options.near), changes))
+    counts = {verdict: verdicts.count(verdict) for verdict in ("noticed", "listed", "survived")}
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    print(f"{sum(counts.values())} changes tried in {len(files)} files: {told} (seed {options.seed}).")
+    return 1 if counts["survived"] or not sum(counts.values()) else 0
+
+
+def _pass_unchanged(files: list[Path], pool: Executor, *, near: bool) -> bool:
+    """See that the tests pass without a change: otherwise each change would seem to be noticed."""
+    names = [str(path.relative_to(PACKAGE)) for path in files]
+    tests = [test for name in names for test in NEAREST[name]]
+    tests += [] if near else [test for room in map(_room, names) for test in FOLDERS[room]]
+    tests = list(dict.fromkeys(tests))
+    code = files[0].read_text("utf-8")
+    failures = pool.map(lambda test: _is_noticed(names[0], code, (test,)), tests)
+    failing = [test for test, failed in zip(tests, failures, strict=True) if failed]
+    if failing:
+        print(f"These tests fail without any change; run them first: {', '.join(failing)}.")
+    return not failing
+
+
+def _verdict(change: Change, *, end: float, near: bool) -> str:
+    if time.monotonic() > end:
+        return "not tried"
+    if (change.file, change.before, change.after) in _listed():
+        return "listed"
+    runs = [NEAREST[change.file], *([] if near else [(tests,) for tests in FOLDERS[_room(change.file)]])]
+    if any(_is_noticed(change.file, change.code, tests) for tests in runs):
+        return "noticed"
+    print(f"survived  {change}", flush=True)
+    return "survived"
+
+
+def _room(file: str) -> str:
+    return file.partition("/")[0]
 
 
 def _files(names: list[str]) -> list[Path]:
     paths = [PACKAGE / name.removeprefix("langchain_dbchat/") for name in names]
-    return sorted(file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path]))
+    found = sorted(file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path]))
+    return [file for file in found if file.name != "__init__.py"]
 
 
 def _listed() -> set[tuple[str, str, str]]:
@@ -99,27 +125,47 @@ def _listed() -> set[tuple[str, str, str]]:
     return {(row["file"], row["before"], row["after"]) for row in rows}
 
 
-def _changes(path: Path) -> list[Change]:
-    """All changes of a file that change what it does."""
+def _spread(files: list[Path], seed: int) -> Iterator[Change]:
+    """Take a change of each file in turn."""
+    left = [_changes(path, random.Random(f"{seed} {path.name}")) for path in files]  # noqa: S311  # not a secret
+    while left:
+        for changes in left.copy():
+            change = next(changes, None)
+            if change is None:
+                left.remove(changes)
+            else:
+                yield change
+
+
+def _changes(path: Path, dice: random.Random) -> Iterator[Change]:
+    """All changes of a file that change what it does, in a random order."""
+    from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator, operator_names
 
     source = path.read_text("utf-8")
-    meaning = _meaning(source)
-    name = str(path.relative_to(PACKAGE))
-    found: dict[str, Change] = {}
-    for operator in sorted(name for name in operator_names() if not get_operator(name).arguments()):
-        for occurrence in range(10_000):
-            try:
-                code = mutate_code(source.encode(), get_operator(operator)(), occurrence)
-            except AttributeError:  # cosmic-ray cannot replace `except a.B`
-                continue
-            if code is None:
-                break
-            code = code if isinstance(code, str) else code.decode()
-            if _meaning(code) not in {meaning, None} and code not in found:
-                found[code] = _describe(name, operator, source, code)
-    return list(found.values())
+    operators = {
+        name: get_operator(name)
+        for name in operator_names()
+        if not get_operator(name).arguments() and not name.endswith(("_Eq_Is", "_NotEq_IsNot"))
+    }
+    nodes = list(ast_nodes(get_ast(source)))
+    places = [
+        (name, occurrence)
+        for name, operator in sorted(operators.items())
+        for occurrence in range(sum(1 for node in nodes for _ in operator().mutation_positions(node)))
+    ]
+    dice.shuffle(places)
+    seen = {_meaning(source), None}
+    for name, occurrence in places:
+        try:
+            code = mutate_code(source, operators[name](), occurrence)
+        except AttributeError:  # cosmic-ray cannot replace `except a.B`
+            continue
+        meaning = None if code is None else _meaning(code)
+        if code is not None and meaning not in seen:
+            seen.add(meaning)
+            yield _describe(str(path.relative_to(PACKAGE)), name, source, code)
 
 
 def _describe(name: str, operator: str, source: str, code: str) -> Change:
@@ -169,6 +215,12 @@ class _Stripped(ast.NodeTransformer):
         self.generic_visit(node)
         return node
 
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        if any(ast.unparse(base) == "Protocol" for base in node.bases):
+            return ast.Pass()
+        self.generic_visit(node)
+        return node
+
     def visit_If(self, node: ast.If) -> ast.AST:
         if "TYPE_CHECKING" in ast.unparse(node.test):
             return ast.Pass()
@@ -179,26 +231,37 @@ class _Stripped(ast.NodeTransformer):
         return ast.copy_location(ast.Constant("text"), node)
 
 
-def _is_noticed(file: str, code: str) -> bool:
-    """Run the tests on a copy of the package with a file of this content; those that are about that file come first."""
-    room, _, name = file.partition("/")
-    nearest = [path for path in (f"{TESTS[room][0]}/test_{name}",) if Path(ROOT, path).exists()]
-    with tempfile.TemporaryDirectory(prefix="mutated-") as folder:
+def _is_noticed(file: str, code: str, tests: tuple[str, ...]) -> bool:
+    """Run tests on a copy of the package with a file of this content."""
+    with tempfile.TemporaryDirectory(prefix="mutated-", ignore_cleanup_errors=True) as folder:
         copy = Path(folder, PACKAGE.name)
         shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
         (copy / file).write_text(code, "utf-8")
-        return any(_fails(tests, folder) for tests in (*nearest, *TESTS[room]))
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(IMPORTED)
+        process = context.Process(target=_run, args=(tests, folder))
+        process.start()
+        process.join(PATIENCE)
+        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid or 0, signal.SIGKILL)  # what the tests left running, too
+        process.join()
+        return process.exitcode != 0
 
 
-def _fails(tests: str, folder: str) -> bool:
-    # -P, because the working directory would come before the copy, and with it the package as it is.
-    command = [sys.executable, "-P", "-m", "pytest", "-q", "-x", tests]
-    environ = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, timeout=PATIENCE, check=False)
-    except subprocess.TimeoutExpired:
-        return True
-    return done.returncode != 0
+def _run(tests: tuple[str, ...], folder: str) -> None:
+    """Run tests in this process, which is a new one."""
+    import pytest
+
+    os.setsid()
+    sink = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(sink, descriptor)
+    os.chdir(ROOT)
+    os.environ.update(PYTHONPATH=folder, PYTHONDONTWRITEBYTECODE="1")
+    sys.dont_write_bytecode = True
+    sys.path[:] = [folder, *(path for path in sys.path if path not in ("", str(ROOT)))]
+    os._exit(pytest.main(["-q", "-x", "-W", "ignore::pytest.PytestAssertRewriteWarning", *tests]))
 
 
 if __name__ == "__main__":

@@ -78,6 +78,14 @@ async def test_nothing_blocks_the_event_loop_and_fifty_tasks_start_one_process(d
     assert len(databricks.calls) == 1
 
 
+async def test_a_token_that_is_held_needs_no_thread(databricks: Cli) -> None:
+    signer = resolve(AuthSettings(host=HOST)).credentials
+    await signer.aheaders()
+    await asyncio.get_running_loop().shutdown_default_executor()  # a thread is an error from here on
+    assert await signer.aheaders() == {"Authorization": "Bearer cli-1"}
+    assert len(databricks.calls) == 1
+
+
 def test_fifty_threads_start_one_process(databricks: Cli) -> None:
     signer = resolve(AuthSettings(host=HOST)).credentials
     with ThreadPoolExecutor(50) as pool:

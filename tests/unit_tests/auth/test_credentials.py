@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 from contextvars import ContextVar
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
 
+from langchain_dbchat import auth
 from langchain_dbchat.auth import credentials
 from langchain_dbchat.auth.credentials import CallableToken, ForWorkspace, StaticToken, bearer
 from langchain_dbchat.auth.secret import Secret
 from langchain_dbchat.errors import ConfigurationError, DatabricksTimeoutError
 from langchain_dbchat.transport.signing import Credentials
+from langchain_dbchat.transport.user_clients import UserClients
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Mapping
@@ -160,3 +165,27 @@ async def test_the_workspace_id_is_added_unless_the_signer_names_one() -> None:
     assert plain.name == "token argument"
     own = ForWorkspace(CallableToken(lambda: {"Authorization": "x", "X-Databricks-Workspace-Id": "7"}), "42")
     assert own.headers()["X-Databricks-Workspace-Id"] == "7"
+
+
+async def test_a_new_token_is_asked_for_where_a_workspace_is_named_only_if_one_was_refused() -> None:
+    class Noting:
+        name = "noting"
+
+        def headers(self, *, refresh: bool = False) -> dict[str, str]:
+            return {"X-Refresh": str(refresh)}
+
+        async def aheaders(self, *, refresh: bool = False) -> dict[str, str]:
+            return self.headers(refresh=refresh)
+
+    named = ForWorkspace(Noting(), "42")
+    assert [named.headers()["X-Refresh"], named.headers(refresh=True)["X-Refresh"]] == ["False", "True"]
+    assert (await named.aheaders())["X-Refresh"] == "False"
+    assert (await named.aheaders(refresh=True))["X-Refresh"] == "True"
+
+
+def test_what_signs_is_shared_and_so_cannot_be_changed() -> None:
+    modules = [import_module(f"{auth.__name__}.{found.name}") for found in iter_modules(auth.__path__)]
+    kinds = {kind for module in modules for kind in vars(module).values() if isinstance(kind, type)}
+    found = {kind for kind in {*kinds, UserClients} if dataclasses.is_dataclass(kind)}
+    assert {StaticToken, CallableToken, UserClients} < found
+    assert [kind for kind in found if not vars(kind)["__dataclass_params__"].frozen] == []

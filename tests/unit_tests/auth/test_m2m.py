@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import certifi
 import pytest
@@ -34,9 +34,11 @@ from langchain_dbchat.transport import (
     clients,
 )
 from langchain_dbchat.transport.tls import tls_context
+from langchain_dbchat.transport.user_clients import UserClients
 
 if TYPE_CHECKING:
     import ssl
+    from pathlib import Path
 
     from auth_kit import TokenServer
 
@@ -61,6 +63,13 @@ async def test_the_request_is_what_databricks_documents(server: TokenServer) -> 
     assert post.path == "/oidc/v1/token"
     assert post.form == {"grant_type": "client_credentials", "scope": "all-apis"}
     assert post.headers["content-type"] == "application/x-www-form-urlencoded"
+
+
+def test_two_principals_are_the_same_whoever_asks_for_their_token() -> None:
+    secret = Secret(SecretStr(SECRET))
+    mine, shared = (ClientCredentials("https://h", "id", secret, clients=clients) for clients in (UserClients(), None))
+    assert mine == shared
+    assert repr(mine) == repr(shared)
 
 
 def test_the_cache_is_the_process_and_tells_secrets_apart(server: TokenServer) -> None:
@@ -279,6 +288,24 @@ def test_a_pickle_leaves_the_environments_secret_behind(server: TokenServer, mon
     elsewhere: ClientCredentials = pickle.loads(data)
     with pytest.raises(ConfigurationError, match="DATABRICKS_CLIENT_SECRET is not set in this process"):
         elsewhere.headers()
+
+
+async def test_a_secret_that_a_pickle_left_in_a_file_is_read_in_a_thread(server: TokenServer, tmp_path: Path) -> None:
+    file = tmp_path / "cfg"
+    file.write_text(f"[p]\nclient_secret = {SECRET}\n")
+    secret = Secret(SecretStr(SECRET), file=(file, "p", "client_secret"))
+    opened: ClientCredentials = pickle.loads(pickle.dumps(ClientCredentials(server.origin, "id", secret)))
+    reading: list[threading.Thread] = []
+    revealed = Secret.reveal
+
+    def reveal(self: Secret, **more: Any) -> str:
+        reading.append(threading.current_thread())
+        return revealed(self, **more)
+
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(Secret, "reveal", reveal)
+        assert await opened.aheaders() == {"Authorization": "Bearer m2m-1"}
+    assert reading[0] is not threading.current_thread()
 
 
 @pytest.mark.parametrize("status", [201, 302, 400, 403, 404])

@@ -7,6 +7,7 @@ import pickle
 import stat
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -183,6 +184,19 @@ def test_the_workspace_id_is_sent(
 ) -> None:
     (hermetic / ".databrickscfg").write_text(f"[p]\nhost = {HOST}\nworkspace_id = 4\n")
     signed = resolve(AuthSettings(token="t", **arguments), environ)
+    assert signed.credentials.headers().get("X-Databricks-Workspace-Id") == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "expected"),
+    [({}, {}, "5"), ({}, {"DATABRICKS_HOST": "https://c"}, "5"), ({"host": "https://a"}, {}, None)],
+)
+def test_the_workspace_id_of_a_config_is_sent_to_the_host_of_the_config(
+    hermetic: Path, arguments: dict[str, Any], environ: dict[str, str], expected: str | None
+) -> None:
+    assert hermetic.exists()
+    config = SimpleNamespace(host=HOST, workspace_id=5)
+    signed = resolve(AuthSettings(token="t", config=config, **arguments), environ)
     assert signed.credentials.headers().get("X-Databricks-Workspace-Id") == expected
 
 

@@ -271,6 +271,13 @@ print(signed.step, signed.workspace.origin, signed.credentials.headers()["Author
     assert found == f"Databricks runtime {server.origin} Bearer notebook"
 
 
+def test_a_runtime_that_names_no_host_is_passed_over(hermetic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hermetic.exists()
+    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "15.4")
+    with pytest.raises(ConfigurationError, match="No Databricks workspace is known"):
+        resolve(AuthSettings(token="t"))
+
+
 def test_without_the_sdk_everything_else_works_and_the_rest_says_what_to_install() -> None:
     run("""
 import sys

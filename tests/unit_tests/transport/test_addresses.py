@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import socket
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from langchain_dbchat.transport.http import addresses
-from langchain_dbchat.transport.http.addresses import first_to_answer
+from langchain_dbchat.transport.http.addresses import first_in_turn, first_to_answer
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 Info = tuple[Any, ...]
@@ -78,6 +79,23 @@ async def test_an_address_that_is_silent_costs_a_quarter_of_a_second(resolve: An
         assert 0.2 < time.monotonic() - began < 2
     await asyncio.sleep(0.01)
     assert asyncio.all_tasks() == {asyncio.current_task()}  # nobody waits for the silent one any more
+
+
+@pytest.mark.parametrize("silent", [0, 1])
+async def test_the_last_address_may_take_its_time(resolve: Any, monkeypatch: pytest.MonkeyPatch, silent: int) -> None:
+    with listener() as server:
+        port = server.getsockname()[1]
+        resolve(*[1] * silent, port)
+        loop = asyncio.get_running_loop()
+        connect = loop.sock_connect
+
+        async def slowly(made: socket.socket, address: tuple[str, int]) -> None:
+            await asyncio.sleep(0.4)
+            await connect(made, address)
+
+        monkeypatch.setattr(loop, "sock_connect", slowly)
+        with await first_to_answer("host", 443) as connected:
+            assert connected.getpeername()[1] == port
 
 
 async def test_where_nobody_answers_the_first_says_why(resolve: Any, refusing: int) -> None:
@@ -153,6 +171,40 @@ async def test_a_cancelled_race_leaves_no_socket(resolve: Any, turns: int) -> No
                 await racing
         await asyncio.sleep(0.01)
         gc.collect()  # a socket that nobody closed would say so now
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a full backlog makes no connection wait there")
+@pytest.mark.parametrize("silent", [1, 2])
+def test_in_turn_each_address_has_its_share_of_the_time(monkeypatch: pytest.MonkeyPatch, silent: int) -> None:
+    with socket.socket() as full, listener() as server, contextlib.ExitStack() as queued:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(3):  # nobody accepts them, so that those who come later wait
+            made = queued.enter_context(socket.socket())
+            made.setblocking(False)
+            made.connect_ex(full.getsockname())
+        ports = [full.getsockname()[1]] * silent + [server.getsockname()[1]]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: list(map(info, ports)))
+        began = time.monotonic()
+        with first_in_turn("host", 443, began + 3) as connected:
+            assert connected.getpeername() == server.getsockname()
+        share = 3 / (silent + 1)
+        assert silent * share - 0.1 < time.monotonic() - began < silent * share + 0.7
+
+
+def test_in_turn_without_a_deadline_the_first_that_refuses_says_why(
+    monkeypatch: pytest.MonkeyPatch, refusing: int
+) -> None:
+    with listener() as server:
+        ports = [refusing, server.getsockname()[1]]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: list(map(info, ports)))
+        with first_in_turn("host", 443, None) as connected:
+            assert connected.getpeername() == server.getsockname()
+        del ports[1:]
+        with pytest.raises(ConnectionRefusedError):
+            first_in_turn("host", 443, None)
+        with pytest.raises(TimeoutError):
+            first_in_turn("host", 443, time.monotonic())
 
 
 def test_families_take_turns() -> None:

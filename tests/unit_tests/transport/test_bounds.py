@@ -290,6 +290,18 @@ def test_compressed_bodies_cut_anywhere(encoding: str, pack: Callable[[bytes], b
     assert b"".join(_pieces(unpacker, packed, size)) == data
 
 
+def test_deflate_without_a_header_whose_first_bytes_could_be_one() -> None:
+    found = 0
+    for number in range(0, 2**16, 37):
+        data = number.to_bytes(2, "big") * 3
+        packed = zlib.compress(data, wbits=-zlib.MAX_WBITS)
+        found += packed[0] & 15 > zlib.DEFLATED and int.from_bytes(packed[:2], "big") % 31 == 0
+        unpacker = decompressor_for("deflate")
+        assert unpacker is not None
+        assert b"".join(_pieces(unpacker, packed, 4)) == data
+    assert found  # by its check alone, such a body has a header
+
+
 def _pieces(unpacker: Decompressor, packed: bytes, size: int) -> Iterator[bytes]:
     for start in range(0, len(packed), size):
         unpacker.push(packed[start : start + size])

@@ -28,12 +28,12 @@ from langchain_dbchat.errors import (
 from langchain_dbchat.transport.attempt import _plain
 from langchain_dbchat.transport.channel import Channel, Timeouts
 from langchain_dbchat.transport.clients import async_client, sync_client
-from langchain_dbchat.transport.exchange import RetryPolicy
+from langchain_dbchat.transport.exchange import Request, RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
-    from langchain_dbchat.transport.exchange import Reply, Request
+    from langchain_dbchat.transport.exchange import Reply
 
 
 class Sleepless:
@@ -54,6 +54,31 @@ async def post(way: str, channel: Channel, request: Request, revise: Any = None)
     if way == "async":
         return await channel.apost(request, revise)
     return await asyncio.to_thread(channel.post, request, revise)
+
+
+class _Body(httpx.AsyncByteStream):
+    """A body without an end, whose iterator cannot be closed."""
+
+    is_closed = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return b"x" * 10
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+async def test_a_body_of_a_users_transport_that_is_not_read_to_its_end_is_closed() -> None:
+    body = _Body()
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=body))
+    async with httpx.AsyncClient(transport=transport) as client:
+        channel = Channel(Rotating(), http_async_client=client, max_response_bytes=100)
+        with pytest.raises(MalformedResponseError, match="larger than 100 bytes"):
+            await channel.apost(Request("http://h/x", {}, b"{}", "ep", "http://h"))
+    assert body.is_closed
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -95,6 +95,15 @@ def test_a_connection_with_bytes_left_is_stale(loop: str, secure: bool, tmp_path
         run(use(server.url), loop)
 
 
+def test_a_connection_that_we_have_closed_is_stale() -> None:
+    with RawServer(answer_always) as server:
+        parts = httpx.URL(server.url)
+        made = connect(parts.host, parts.port or 0, None, 2.0)
+        assert not made.is_stale()
+        made.close()
+        assert made.is_stale()
+
+
 class _Numbered:
     def __init__(self, number: int) -> None:
         self._number = number

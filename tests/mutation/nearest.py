@@ -1,0 +1,70 @@
+"""Which tests are about which file of `transport/` and `auth/`: the nearest first, because they notice most changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["FOLDERS", "NEAREST"]
+
+_ROOT = Path(__file__).resolve().parents[2]
+_UNIT = "tests/unit_tests"
+_CALLS = "tests/integration_tests"
+
+# For each folder: the tests that are tried if the nearest ones notice nothing.
+FOLDERS = {
+    "auth": (f"{_UNIT}/auth", f"{_CALLS}/auth"),
+    "transport": (f"{_UNIT}/transport", f"{_CALLS}/test_fault_proxy.py", "tests/wire"),
+}
+
+_SIGN_IN = ("auth/test_resolver.py", "auth/test_destinations.py", "auth/test_ways_of_signing_in.py")
+
+# For each file: names of test files, in the order in which they are run.
+_NAMES = {
+    "auth/chain.py": ("auth/test_resolver.py", "auth/test_cli.py", "auth/test_doctor.py"),
+    "auth/cli.py": ("auth/test_cli.py", "auth/test_ways_of_signing_in.py"),
+    "auth/credentials.py": ("auth/test_credentials.py", "auth/test_resolver.py", "auth/test_ways_of_signing_in.py"),
+    "auth/destinations.py": ("auth/test_destinations.py", "auth/test_where_secrets_go.py"),
+    "auth/expiring.py": ("auth/test_tokens.py", "auth/test_cli.py", "auth/test_m2m.py", "auth/test_posit.py"),
+    "auth/grants.py": ("auth/test_m2m.py", "auth/test_token_requests.py"),
+    "auth/m2m.py": ("auth/test_m2m.py", "auth/test_token_requests.py"),
+    "auth/posit.py": ("auth/test_posit.py", "auth/test_ways_of_signing_in.py"),
+    "auth/profile_steps.py": ("auth/test_profiles.py", *_SIGN_IN),
+    "auth/profiles.py": ("auth/test_profiles.py", *_SIGN_IN),
+    "auth/resolver.py": _SIGN_IN,
+    "auth/sdk.py": ("auth/test_sdk.py", "auth/test_principals_and_sdk.py"),
+    "auth/search.py": (*_SIGN_IN, "auth/test_doctor.py"),
+    "auth/secret.py": ("auth/test_credentials.py", "auth/test_resolver.py", "auth/test_secrets_stay.py"),
+    "auth/settings.py": _SIGN_IN,
+    "auth/steps.py": _SIGN_IN,
+    "auth/tokens.py": ("auth/test_tokens.py", "auth/test_m2m.py"),
+    "transport/attempt.py": ("transport/test_channel.py", "transport/test_channel_streams.py"),
+    "transport/channel.py": ("transport/test_channel.py", "transport/test_channel_streams.py"),
+    "transport/clients.py": ("transport/test_clients.py", "transport/test_pool_safety.py"),
+    "transport/deadlines.py": ("transport/test_channel_streams.py", "transport/test_bounds.py"),
+    "transport/decompression.py": ("transport/test_bounds.py",),
+    "transport/exchange.py": ("transport/test_exchange.py", "transport/test_channel.py", "auth/test_m2m.py"),
+    "transport/failures.py": ("transport/test_timeouts.py", "transport/test_channel.py", "test_fault_proxy.py"),
+    "transport/http/addresses.py": ("transport/test_addresses.py",),
+    "transport/http/http11.py": ("transport/test_http11.py", "transport/test_transport.py"),
+    "transport/http/pool.py": ("transport/test_transport.py", "transport/test_pool_safety.py"),
+    "transport/http/sockets.py": ("transport/test_sockets.py", "transport/test_transport.py"),
+    "transport/http/transport.py": ("transport/test_transport.py", "transport/test_pool_safety.py"),
+    "transport/limiter.py": ("transport/test_limiter.py", "transport/test_pool_safety.py"),
+    "transport/proxies.py": ("test_proxies_named.py", "auth/test_this_machine_without_a_proxy.py"),
+    "transport/proxy_clients.py": ("test_proxies_named.py", "transport/test_clients.py"),
+    "transport/request_size.py": ("test_request_size.py", "transport/test_channel.py"),
+    "transport/signing.py": ("auth/test_credentials.py",),
+    "transport/sse.py": ("transport/test_sse.py", "transport/test_whole_path.py"),
+    "transport/stream.py": ("transport/test_channel_streams.py", "transport/test_channel.py"),
+    "transport/timeouts.py": ("transport/test_timeouts.py",),
+    "transport/tls.py": ("auth/test_surroundings.py", "transport/test_clients.py"),
+    "transport/user_clients.py": ("transport/test_clients.py", "auth/test_token_requests.py"),
+}
+
+
+def _path(name: str) -> str:
+    unit = f"{_UNIT}/{name}"
+    return unit if _ROOT.joinpath(unit).exists() else f"{_CALLS}/{name}"
+
+
+NEAREST = {file: tuple(map(_path, names)) for file, names in _NAMES.items()}
