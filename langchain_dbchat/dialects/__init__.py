@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from langchain_dbchat.dialects.dialect import Dialect
 
-__all__ = ["dialect_named"]
+__all__ = ["dialect", "dialect_named", "shared"]
 
 _FOLDERS = {"chat": "chat_completions"}
 """The folder of each dialect. It is imported when the dialect is first used."""
