@@ -90,7 +90,9 @@ def _names() -> frozenset[str]:
     """All names of the package, the targets of the Makefile, and the samples' files."""
     found = {path.name for path in (ROOT / "tests" / "wire").glob("*/*")}
     found |= {part for name in found for part in name.split(".")}
-    found.update(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE), ["dbchat", "lint", "types"])
+    found.update(
+        re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE), ["dbchat", "lint", "types"]
+    )
     for path in (ROOT / OURS).rglob("*.py"):
         found |= {path.stem, path.parent.name}
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
