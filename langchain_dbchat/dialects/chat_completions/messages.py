@@ -54,23 +54,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.dialects.chat_completions.quirks import ChatQuirks
     from langchain_dbchat.dialects.dialect import Target
 
-__all__ = ["NO_OUTPUT", "encode_conversation", "encode_messages"]
-
-
-def encode_messages(messages: Sequence[BaseMessage], target: Target) -> list[Wire]:
-    """Turn a conversation into wire messages.
-
-    Args:
-        messages: The conversation, in LangChain's types.
-        target: The model that is called.
-
-    Returns:
-        The wire messages.
-
-    Raises:
-        UnsupportedContentError: If a message or a block cannot be represented, or if nothing is left to send.
-    """
-    return encode_conversation(messages, target)[0]
+__all__ = ["NO_OUTPUT", "encode_conversation"]
 
 
 def encode_conversation(messages: Sequence[BaseMessage], target: Target) -> tuple[list[Wire], list[str]]:
