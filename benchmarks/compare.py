@@ -209,7 +209,8 @@ def _ratio(figures: Figures, row: Row) -> str:
 def _show(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"  # noqa: PLR2004
+    digits = next(digits for least, digits in ((100, 0), (10, 1), (0, 2)) if abs(value) >= least)
+    return f"{value:,.{digits}f}"
 
 
 def table(figures: Figures, rows: Iterable[Row], names: list[str]) -> list[str]:

@@ -16,7 +16,7 @@ from pydantic_core import from_json, to_json
 from running import CORPUS, pieces, run, streams
 
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer, is_last
-from langchain_dbchat.dialects.chat_completions.messages import encode_messages
+from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared import blocks
 from langchain_dbchat.errors import DatabricksError
@@ -134,7 +134,7 @@ def _check(message: AIMessage, target: Target) -> None:
     before = copy.deepcopy(message)
     if pickle.loads(pickle.dumps(message)) != message:  # noqa: S301  # our own pickle
         raise AssertionError("a pickle changes the message")
-    _written(encode_messages([HumanMessage("a"), message, HumanMessage("b")], target))
+    _written(encode_conversation([HumanMessage("a"), message, HumanMessage("b")], target)[0])
     if message != before:
         raise AssertionError("encoding changed the message")
 

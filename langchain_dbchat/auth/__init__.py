@@ -1,1 +1,3 @@
 """Who calls: credentials, and how they are found."""
+
+__all__ = ["resolver", "settings"]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Attempt = Credentials | str
+CredentialsOrReason = Credentials | str
 
 _CONNECT_PRODUCTS = frozenset({"CONNECT", "CONNECT_CLOUD"})
 FOREIGN = "the address is no Databricks workspace, so Databricks credentials are not sent there"
@@ -76,7 +76,7 @@ class Step(NamedTuple):
     """
 
     name: str
-    attempt: Callable[[Search], Attempt]
+    attempt: Callable[[Search], CredentialsOrReason]
     auth_types: frozenset[str] = frozenset()
     is_argument: bool = False
     is_object: bool = False
@@ -107,7 +107,7 @@ def _asked_profile(search: Search) -> str | None:
     return search.settings.profile or search.env("DATABRICKS_CONFIG_PROFILE")
 
 
-def _credentials_argument(search: Search) -> Attempt:
+def _credentials_argument(search: Search) -> CredentialsOrReason:
     credentials = search.settings.credentials
     if credentials is None:
         return "not given"
@@ -119,7 +119,7 @@ def _credentials_argument(search: Search) -> Attempt:
     return credentials
 
 
-def _token_argument(search: Search) -> Attempt:
+def _token_argument(search: Search) -> CredentialsOrReason:
     token = search.settings.token
     if token is None:
         return "not given"
@@ -128,7 +128,7 @@ def _token_argument(search: Search) -> Attempt:
     return CallableToken(token)
 
 
-def _viewer(search: Search) -> Attempt:
+def _viewer(search: Search) -> CredentialsOrReason:
     token = search.settings.user_session_token
     if token is None:
         return "no user_session_token given"
@@ -145,7 +145,7 @@ def _viewer(search: Search) -> Attempt:
     return ConnectCaller(server, token, VIEWER_TYPE)
 
 
-def _client_argument(search: Search) -> Attempt:
+def _client_argument(search: Search) -> CredentialsOrReason:
     settings = search.settings
     if settings.client_id is None and settings.client_secret is None:
         return "not given"
@@ -158,7 +158,7 @@ def _client_argument(search: Search) -> Attempt:
     return ClientCredentials(_login_origin(search), settings.client_id, secret, clients=settings.clients)
 
 
-def _sdk_argument(search: Search) -> Attempt:
+def _sdk_argument(search: Search) -> CredentialsOrReason:
     config = search.settings.sdk_config
     if config is None:
         if search.settings.workspace_client is not None:
@@ -171,7 +171,7 @@ def _sdk_argument(search: Search) -> Attempt:
     return SdkConfig(config)
 
 
-def _profile_argument(search: Search) -> Attempt:
+def _profile_argument(search: Search) -> CredentialsOrReason:
     from langchain_dbchat.auth.profile_steps import profile_credentials
 
     if not search.has_profile_argument:
@@ -182,7 +182,7 @@ def _profile_argument(search: Search) -> Attempt:
     return answer
 
 
-def _env_token(search: Search) -> Attempt:
+def _env_token(search: Search) -> CredentialsOrReason:
     names = [name for name in ("DATABRICKS_TOKEN", "DATABRICKS_API_KEY") if search.env(name)]
     if not names:
         return "neither is set"
@@ -194,7 +194,7 @@ def _env_token(search: Search) -> Attempt:
     return StaticToken(Secret(SecretStr(search.environ[names[0]].strip()), variable=names[0]), names[0])
 
 
-def _env_client(search: Search) -> Attempt:
+def _env_client(search: Search) -> CredentialsOrReason:
     client_id, secret = search.env("DATABRICKS_CLIENT_ID"), search.env("DATABRICKS_CLIENT_SECRET")
     if not client_id or not secret:
         if client_id or secret:
@@ -209,7 +209,7 @@ def _env_client(search: Search) -> Attempt:
     return ClientCredentials(_login_origin(search), client_id, found, name, search.settings.clients)
 
 
-def _workbench(search: Search) -> Attempt:
+def _workbench(search: Search) -> CredentialsOrReason:
     if not search.is_workbench:
         return "DATABRICKS_CONFIG_FILE does not name a posit-workbench file"
     config = search.config_file
@@ -225,7 +225,7 @@ def _workbench(search: Search) -> Attempt:
     return FileToken(config.path, WORKBENCH_SECTION, "Posit Workbench")
 
 
-def _service_account(search: Search) -> Attempt:
+def _service_account(search: Search) -> CredentialsOrReason:
     server = _connect_server(search)
     if isinstance(server, str):
         return server
@@ -241,7 +241,7 @@ def _service_account(search: Search) -> Attempt:
     return ConnectCaller(server, source, CONTENT_TYPE, "Posit Connect service account")
 
 
-def _profile(search: Search) -> Attempt:
+def _profile(search: Search) -> CredentialsOrReason:
     from langchain_dbchat.auth.profile_steps import profile_credentials
 
     if search.has_profile_argument:
@@ -249,7 +249,7 @@ def _profile(search: Search) -> Attempt:
     return profile_credentials(search)
 
 
-def _model_serving(search: Search) -> Attempt:
+def _model_serving(search: Search) -> CredentialsOrReason:
     inside = [name for name in ("IS_IN_DB_MODEL_SERVING_ENV", "IS_IN_DATABRICKS_MODEL_SERVING_ENV") if search.env(name)]
     if not any(search.environ[name].strip() == "true" for name in inside):
         return "IS_IN_DATABRICKS_MODEL_SERVING_ENV is not 'true'"
@@ -263,7 +263,7 @@ def _model_serving(search: Search) -> Attempt:
     return SdkSignIn(name, search.login_origin, search.wanted if on_behalf else "model-serving")
 
 
-def _runtime(search: Search) -> Attempt:
+def _runtime(search: Search) -> CredentialsOrReason:
     if not search.env("DATABRICKS_RUNTIME_VERSION"):
         return "DATABRICKS_RUNTIME_VERSION is not set"
     from langchain_dbchat.auth.sdk import SdkSignIn
@@ -271,7 +271,7 @@ def _runtime(search: Search) -> Attempt:
     return SdkSignIn("Databricks runtime", search.login_origin, "runtime")
 
 
-def _cli(search: Search) -> Attempt:
+def _cli(search: Search) -> CredentialsOrReason:
     from langchain_dbchat.auth.cli import CommandLine, find_cli
 
     executable = find_cli(search.environ)
@@ -280,7 +280,7 @@ def _cli(search: Search) -> Attempt:
     return CommandLine(executable, _asked_profile(search), search.login_origin, search.settings.config_file)
 
 
-def _sdk_chain(search: Search) -> Attempt:
+def _sdk_chain(search: Search) -> CredentialsOrReason:
     from langchain_dbchat.auth import sdk
 
     wanted = search.wanted

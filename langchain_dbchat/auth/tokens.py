@@ -12,8 +12,8 @@ Rule 4. If the task that fetches is cancelled, those who wait decide again, and 
 Rule 5. A sync caller on the thread of the event loop that is fetching must not wait for it: it fetches for itself.
 Rule 6. A forked child drops locks and fetches that only its parent can finish, and keeps the token.
 
-`_plan` decides: a generator that yields `FETCH` or a `Wait` and is sent what came of it. A sync loop and an async loop
-do what it says. The lock is held for a few instructions only, never during I/O.
+`_plan` is a generator that decides: it yields `FETCH` or a `WaitForFetch`, and receives the result. A sync loop and an
+async loop do what it says. The lock is held for a few instructions only, never during I/O.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ FETCH: Final = _Fetch()
 
 
 @dataclass(frozen=True)
-class Wait:
+class WaitForFetch:
     """The effect "wait for somebody else's fetch"."""
 
     future: concurrent.futures.Future[_FetchResult]
@@ -201,7 +201,7 @@ class TokenCell:
 
     def _plan(
         self, *, refresh: bool, on_loop: bool
-    ) -> Generator[_Fetch | Wait, Grant | _FetchResult | None, SecretStr]:
+    ) -> Generator[_Fetch | WaitForFetch, Grant | _FetchResult | None, SecretStr]:
         """Decide who fetches, who waits and who goes on with what there is."""
         impatient = False
         while True:
@@ -219,7 +219,7 @@ class TokenCell:
             elif result.cached is not None:
                 return self._hand_out(result.cached)
 
-    def _choose(self, *, refresh: bool, on_loop: bool, impatient: bool) -> _CachedToken | Wait | _InFlight:
+    def _choose(self, *, refresh: bool, on_loop: bool, impatient: bool) -> _CachedToken | WaitForFetch | _InFlight:
         """Decide once, under the lock."""
         cached, in_flight = self._cached, self._in_flight
         if cached is not None and self._usable(cached) and not (refresh and not self._replaced(cached)):
@@ -230,13 +230,15 @@ class TokenCell:
         elif in_flight is not None and not impatient:
             would_block_itself = in_flight.on_loop and not on_loop and in_flight.thread == threading.get_ident()
             if not would_block_itself:
-                return Wait(in_flight.future)
+                return WaitForFetch(in_flight.future)
         own = _InFlight(threading.get_ident(), on_loop, refresh)
         if in_flight is None or impatient:
             self._in_flight = own
         return own
 
-    def _fetch_now(self, in_flight: _InFlight) -> Generator[_Fetch | Wait, Grant | _FetchResult | None, SecretStr]:
+    def _fetch_now(
+        self, in_flight: _InFlight
+    ) -> Generator[_Fetch | WaitForFetch, Grant | _FetchResult | None, SecretStr]:
         """Fetch, and tell those who wait what came of it."""
         monotonic, wall = self._clock.monotonic(), self._clock.wall()
         try:

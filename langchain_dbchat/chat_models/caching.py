@@ -18,7 +18,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.utils.utils import ensure_id
 
 from langchain_dbchat.chat_models.call import shown_settings
-from langchain_dbchat.connection.session import caller_of
+from langchain_dbchat.connection.callers import caller_of
 from langchain_dbchat.connection.settings import DatabricksConnection
 from langchain_dbchat.errors import ConfigurationError
 

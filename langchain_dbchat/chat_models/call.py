@@ -19,7 +19,7 @@ from langchain_dbchat.connection.given import call_settings
 from langchain_dbchat.connection.marks import COMPLETION_LIMIT, QUERY, marks_of
 from langchain_dbchat.connection.requests import address_request, family_for
 from langchain_dbchat.connection.session import endpoint_name
-from langchain_dbchat.dialects import dialect_named
+from langchain_dbchat.dialects import choose_dialect
 from langchain_dbchat.dialects.dialect import ROLES, ChatRequest, Target
 from langchain_dbchat.dialects.shared.merging import merge_deep
 from langchain_dbchat.errors.user_warnings import warn
@@ -232,7 +232,7 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
     coalesce = settings.pop("coalesce", model.coalesce)
     if stream and (settings.get("n") or 1) > 1:
         raise ValueError(f"n={settings['n']} answers cannot be streamed. Call invoke, or leave n out.")
-    dialect = dialect_named("chat")
+    dialect = choose_dialect()
     lessons = endpoint.lessons()
     if strict:
         lessons &= dialect.refusable.renamed.keys()  # a renamed value is not left out, so strict_params permits it
@@ -294,7 +294,7 @@ def structured_method(model: ChatSettings, kwargs: Mapping[str, Any], *, tools: 
     family = settings.get("family", model.family)
     name = endpoint_name(str(settings.get("model") or model.model))
     target = Target(name, family_for(model, name, None if family == DISCOVER else family))
-    return dialect_named("chat").choose_method(settings, target, tools)
+    return choose_dialect().choose_method(settings, target, tools)
 
 
 def _encode(dialect: Dialect, chat_request: ChatRequest, structured: Structured | None) -> EncodedRequest:

@@ -23,7 +23,7 @@ from langchain_dbchat.connection.discovery import DISCOVER, adiscover, discover,
 from langchain_dbchat.connection.given import call_settings, hidden
 from langchain_dbchat.connection.marks import field_named, marks_of
 from langchain_dbchat.connection.session import SessionCache, endpoint_name
-from langchain_dbchat.dialects import dialect_named
+from langchain_dbchat.dialects import choose_dialect
 from langchain_dbchat.dialects.shared import blocks
 from langchain_dbchat.dialects.shared.reasoning import PROVIDER
 from langchain_dbchat.dialects.shared.tools import convert_tool, convert_tool_choice
@@ -219,7 +219,7 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseCh
         return session
 
     def _connect(self) -> Session:
-        dialect_named("chat")  # async code connects in a thread, so that no event loop waits for this import
+        choose_dialect()  # async code connects in a thread, so that no event loop waits for this import
         return super()._connect()
 
     def _undiscovered(self, session: Session, call: Mapping[str, Any] | None) -> str | None:

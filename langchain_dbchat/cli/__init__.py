@@ -1,1 +1,3 @@
 """The command ``dbchat``."""
+
+__all__ = ["main"]

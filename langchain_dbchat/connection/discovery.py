@@ -50,12 +50,12 @@ if TYPE_CHECKING:
     from langchain_dbchat.routing.address import Workspace
     from langchain_dbchat.transport.exchange import Reply, Request
 
-    Steps = Generator["Request | _Wait", Any, None]
+    Steps = Generator["Request | _WaitForLookup", Any, None]
 
 DISCOVER = "discover"
 """The value of ``family=`` that reads the family from the workspace."""
 
-_Key = tuple[str, str]
+_EndpointKey = tuple[str, str]
 
 
 class _End(NamedTuple):
@@ -74,14 +74,14 @@ class _Lookup:
     ended: concurrent.futures.Future[_End] = field(default_factory=concurrent.futures.Future)
 
 
-class _Wait(NamedTuple):
+class _WaitForLookup(NamedTuple):
     """The effect "wait for another call's lookup", for a number of seconds."""
 
     lookup: _Lookup
     seconds: float | None
 
 
-_running: dict[_Key, _Lookup] = {}  # no lock: changed by `setdefault` and by the call that runs the lookup
+_running: dict[_EndpointKey, _Lookup] = {}  # no lock: changed by `setdefault` and by the call that runs the lookup
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
     os.register_at_fork(after_in_child=_running.clear)  # the parent's lookups never end in the child
@@ -110,7 +110,7 @@ def discover(session: Session, endpoint: str) -> None:
     with closing(_plan(session, endpoint, None)) as plan:
         effect = next(plan, None)
         while effect is not None:
-            effect = _next(plan, _wait(effect) if isinstance(effect, _Wait) else _post(session, effect))
+            effect = _next(plan, _wait(effect) if isinstance(effect, _WaitForLookup) else _post(session, effect))
 
 
 async def adiscover(session: Session, endpoint: str) -> None:
@@ -125,10 +125,12 @@ async def adiscover(session: Session, endpoint: str) -> None:
     with closing(_plan(session, endpoint, asyncio.get_running_loop())) as plan:
         effect = next(plan, None)
         while effect is not None:
-            effect = _next(plan, await (_await(effect) if isinstance(effect, _Wait) else _apost(session, effect)))
+            effect = _next(
+                plan, await (_await(effect) if isinstance(effect, _WaitForLookup) else _apost(session, effect))
+            )
 
 
-def _next(plan: Steps, outcome: Reply | _End | DatabricksError | None) -> Request | _Wait | None:
+def _next(plan: Steps, outcome: Reply | _End | DatabricksError | None) -> Request | _WaitForLookup | None:
     """Send the plan the outcome of its last effect, and return the next effect; None at its end."""
     try:
         return plan.throw(outcome) if isinstance(outcome, DatabricksError) else plan.send(outcome)
@@ -149,7 +151,7 @@ def _plan(session: Session, endpoint: str, loop: AbstractEventLoop | None) -> St
             yield from _look_up(session, endpoint, own)
             return
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        end: _End | None = yield _Wait(other, left)
+        end: _End | None = yield _WaitForLookup(other, left)
         if end is None:
             _warn(endpoint, f"Another call reads it, and had no answer within {timeout:g} s.")
             return
@@ -159,7 +161,7 @@ def _plan(session: Session, endpoint: str, loop: AbstractEventLoop | None) -> St
             return
 
 
-def _join(key: _Key, own: _Lookup) -> _Lookup | None:
+def _join(key: _EndpointKey, own: _Lookup) -> _Lookup | None:
     """Return the lookup to wait for; None if the caller has to run it."""
     other = _running.setdefault(key, own)
     if other is own:
@@ -207,13 +209,13 @@ async def _apost(session: Session, request: Request) -> Reply | DatabricksError:
         return error
 
 
-def _wait(effect: _Wait) -> _End | None:
+def _wait(effect: _WaitForLookup) -> _End | None:
     """Wait in a thread; return None after the timeout."""
     concurrent.futures.wait([effect.lookup.ended], timeout=effect.seconds)
     return effect.lookup.ended.result() if effect.lookup.ended.done() else None
 
 
-async def _await(effect: _Wait) -> _End | None:
+async def _await(effect: _WaitForLookup) -> _End | None:
     """Wait in a task; return None after the timeout."""
     import asyncio  # noqa: PLC0415  # the caller has loaded it
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-Kind = Literal["wire", "who", "where", "how", "http", ""]
+SettingKind = Literal["wire", "who", "where", "how", "http", ""]
 """The kind of a setting: a field of the request's body, who calls, where requests go, how they are sent, what is sent
 in addition to the body (headers, query parameters), or none of these."""
 
@@ -45,7 +45,7 @@ class Mark:
     """
 
     names: tuple[str, ...] = ()
-    kind: Kind = ""
+    kind: SettingKind = ""
     per_call: bool = False
     secret: bool = False
     variable: str = ""
@@ -111,7 +111,7 @@ def marks_of(cls: type[BaseModel]) -> Marks:
     aliases = {other: name for name, mark in marks.items() for other in mark.names}
     named = {other: name for other, name in NAMED.items() if name in marks}
 
-    def having(*kinds: Kind) -> tuple[str, ...]:
+    def having(*kinds: SettingKind) -> tuple[str, ...]:
         return tuple(name for name, mark in marks.items() if mark.kind in kinds)
 
     return Marks(

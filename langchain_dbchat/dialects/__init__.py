@@ -1,4 +1,4 @@
-"""What is said: one folder for each wire, behind one seam. No input or output happens here."""
+"""The wire formats: one folder for each, behind one interface (`dialect`). No input or output happens here."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from langchain_dbchat.dialects.dialect import Dialect
 
-__all__ = ["dialect_named"]
+__all__ = ["choose_dialect", "dialect", "shared"]
 
 _FOLDERS = {"chat": "chat_completions"}
 """The folder of each dialect. It is imported when the dialect is first used."""
 
 
-@cache
-def dialect_named(name: str) -> Dialect:
-    """Get a dialect.
-
-    Args:
-        name: Its name.
+def choose_dialect() -> Dialect:
+    """Choose the wire format of a call: chat completions, as long as there is no other.
 
     Returns:
-        Its row.
+        The row of the dialect.
     """
+    return _dialect_named("chat")
+
+
+@cache
+def _dialect_named(name: str) -> Dialect:
     found: Dialect = import_module(f"{__name__}.{_FOLDERS[name]}").DIALECT
     return found

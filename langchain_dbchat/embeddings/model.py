@@ -21,7 +21,7 @@ from pydantic import ConfigDict, PrivateAttr
 from langchain_dbchat.connection.session import SessionCache
 from langchain_dbchat.embeddings.rows import RowArray, RowList
 from langchain_dbchat.embeddings.run import EmbeddingRun, EmbeddingUsage, Meter, list_texts
-from langchain_dbchat.embeddings.settings import EmbeddingSettings
+from langchain_dbchat.embeddings.settings import EmbeddingSettings, spec_of
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.errors.user_warnings import pointing_here
 
@@ -199,7 +199,7 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
         *,
         is_query: bool = False,
     ) -> Any:
-        rows = kind(len(texts), self.spec().shape)
+        rows = kind(len(texts), spec_of(self).shape)
         session = self._session()
         with pointing_here(), closing(EmbeddingRun(self, session, texts, rows, self._meter, is_query=is_query)) as run:
             self._send_all(run, session)
@@ -214,7 +214,7 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
         *,
         is_query: bool = False,
     ) -> Any:
-        rows = kind(len(texts), self.spec().shape)
+        rows = kind(len(texts), spec_of(self).shape)
         session = await self._asession()
         with pointing_here(), closing(EmbeddingRun(self, session, texts, rows, self._meter, is_query=is_query)) as run:
             await self._asend_all(run, session)

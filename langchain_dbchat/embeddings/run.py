@@ -19,6 +19,7 @@ from langchain_dbchat.connection.endpoints import endpoint_of
 from langchain_dbchat.connection.requests import address_request
 from langchain_dbchat.dialects.shared.refusals import named_field
 from langchain_dbchat.embeddings.plan import Plan, Rules
+from langchain_dbchat.embeddings.settings import spec_of
 from langchain_dbchat.embeddings.wire import PATHS, encode_embedding_request, read_rows, token_count
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.errors.user_warnings import warn
@@ -163,7 +164,7 @@ class EmbeddingRun:
         *,
         is_query: bool,
     ) -> None:
-        spec = settings.spec()
+        spec = spec_of(settings)
         own = settings.query_instruction if is_query else settings.document_instruction
         own = settings.instruction if own is None else own
         default = spec.model.query_instruction if is_query else ""

@@ -90,29 +90,33 @@ class EmbeddingSettings(DatabricksConnection):
 
     @model_validator(mode="after")
     def _check_dimensions(self) -> Self:
-        self.spec()
+        spec_of(self)
         return self
 
-    def spec(self) -> EmbeddingSpec:
-        """Fill what the settings leave open with the facts of the model behind the endpoint.
 
-        Returns:
-            The specification. For another server than a workspace, no facts are assumed.
+def spec_of(settings: EmbeddingSettings) -> EmbeddingSpec:
+    """Fill what the settings leave open with the facts of the model behind the endpoint.
 
-        Raises:
-            ConfigurationError: If the model does not offer ``dimensions``.
-        """
-        is_plain = is_plain_server(self)
-        model = UNKNOWN if is_plain else embedding_model_of(self.model)
-        wanted = self.dimensions
-        if wanted is not None and model.dimensions is not None:
-            if wanted > model.dimensions or (wanted < model.dimensions and not model.chooses_dimensions):
-                few = "at most" if model.chooses_dimensions else "always"
-                raise ConfigurationError(
-                    f"dimensions={wanted}: {self.model!r} gives {few} {model.dimensions}. Leave dimensions out, or "
-                    "call another endpoint."
-                )
-            if not model.chooses_dimensions:
-                wanted = None
-        shape = Shape(self.dimensions, cuttable=model.is_nested, normalize=self.normalize)
-        return EmbeddingSpec(model, self.window or model.window, wanted, shape)
+    Args:
+        settings: The settings.
+
+    Returns:
+        The specification. For another server than a workspace, no facts are assumed.
+
+    Raises:
+        ConfigurationError: If the model does not offer ``dimensions``.
+    """
+    is_plain = is_plain_server(settings)
+    model = UNKNOWN if is_plain else embedding_model_of(settings.model)
+    wanted = settings.dimensions
+    if wanted is not None and model.dimensions is not None:
+        if wanted > model.dimensions or (wanted < model.dimensions and not model.chooses_dimensions):
+            few = "at most" if model.chooses_dimensions else "always"
+            raise ConfigurationError(
+                f"dimensions={wanted}: {settings.model!r} gives {few} {model.dimensions}. Leave dimensions out, or "
+                "call another endpoint."
+            )
+        if not model.chooses_dimensions:
+            wanted = None
+    shape = Shape(settings.dimensions, cuttable=model.is_nested, normalize=settings.normalize)
+    return EmbeddingSpec(model, settings.window or model.window, wanted, shape)

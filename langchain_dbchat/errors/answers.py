@@ -40,7 +40,6 @@ __all__ = ["error_from_event", "error_from_response", "malformed_response"]
 
 _SECRET_HEADER = re.compile(r"authori[sz]ation|cookie|-token$|-secret$|api-?key|authenticate")
 _TEXT_LIMIT = 65_536  # characters of a body that an error keeps
-_QUOTED = 2_000  # bytes of an unreadable answer that an error quotes
 
 
 def error_from_response(  # noqa: PLR0913  # the parts of an answer and of a call
@@ -86,13 +85,11 @@ def error_from_response(  # noqa: PLR0913  # the parts of an answer and of a cal
     return error
 
 
-def error_from_event(  # noqa: PLR0913  # as error_from_response
+def error_from_event(
     payload: Any,
     *,
     endpoint: str | None = None,
-    host: str | None = None,
     request_id: str | None = None,
-    auth: str | None = None,
     answer: AIMessage | None = None,
 ) -> DatabricksError | None:
     """Find the error in an event of a stream, or in a whole answer that came with status 200.
@@ -101,9 +98,7 @@ def error_from_event(  # noqa: PLR0913  # as error_from_response
         payload: The decoded event. Anything but an object, such as the text of an event with the name ``error``, is an
             error as a whole.
         endpoint: The serving endpoint that was called.
-        host: The host that was called.
         request_id: The request id from the response's headers.
-        auth: The way of signing in that was used, never the secret.
         answer: The answer that the event ends; its words become part of the error's.
 
     Returns:
@@ -117,9 +112,7 @@ def error_from_event(  # noqa: PLR0913  # as error_from_response
     if answer is not None:
         said = _with_words(said, answer)
     what = describe("The endpoint reported an error in its answer", said, "")
-    error = _error(
-        meaning, said, what, status=said.status, request_id=request_id, endpoint=endpoint, host=host, auth=auth
-    )
+    error = _error(meaning, said, what, status=said.status, request_id=request_id, endpoint=endpoint)
     error.partial = answer
     return error
 
@@ -129,7 +122,6 @@ def malformed_response(  # noqa: PLR0913  # as error_from_response, and why
     *,
     status: int | None = None,
     headers: Mapping[str, str] | None = None,
-    body: bytes = b"",
     endpoint: str | None = None,
     host: str | None = None,
     auth: str | None = None,
@@ -141,7 +133,6 @@ def malformed_response(  # noqa: PLR0913  # as error_from_response, and why
         why: What is wrong with it, without a full stop.
         status: The HTTP status, if it is known.
         headers: The response's headers; names in any case.
-        body: The body, as far as it was read.
         endpoint: The serving endpoint that was called.
         host: The host that was called.
         auth: The way of signing in that was used, never the secret.
@@ -150,20 +141,18 @@ def malformed_response(  # noqa: PLR0913  # as error_from_response, and why
     Returns:
         The error, to be raised by the caller.
     """
-    lower, body = _hidden(headers or {}, body, hide)
+    lower, body = _hidden(headers or {}, b"", hide)
     request_id = lower.get("x-request-id")
-    quoted = scrub(body[:_QUOTED].decode("utf-8", "replace"))
     advice = GARBLED.advice.format(host=host or "the host")
-    what = f"{why}; it begins with {quoted[:200]!r}" if quoted else why
     return MalformedResponseError(
-        compose(what, endpoint=endpoint, host=host, auth=auth, request_id=request_id, advice=advice),
+        compose(why, endpoint=endpoint, host=host, auth=auth, request_id=request_id, advice=advice),
         status_code=status,
         request_id=request_id,
         endpoint=endpoint,
         host=host,
         response=None if status is None else _keep(status, lower, body),
         auth=auth,
-        detail=quoted,
+        detail="",
     )
 
 
@@ -190,8 +179,8 @@ def _error(  # noqa: PLR0913  # what happened and where
     status: int | None,
     request_id: str | None,
     endpoint: str | None,
-    host: str | None,
-    auth: str | None,
+    host: str | None = None,
+    auth: str | None = None,
 ) -> DatabricksError:
     named = f"the endpoint {endpoint!r}" if endpoint else "the endpoint"
     advice = meaning.advice.format(

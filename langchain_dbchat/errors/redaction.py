@@ -86,7 +86,7 @@ def scrub(text: str) -> str:
     """
     # A pattern without regard to case takes U+017F for an "s", so marks decide about ASCII texts only.
     lowered = text.lower() if text.isascii() else None
-    for marks, pattern, replacement in _steps():
+    for marks, pattern, replacement in _mask_rules():
         if lowered is None or any(mark in lowered for mark in marks):
             text = _pattern(pattern).sub(replacement, text)
     return text
@@ -138,7 +138,7 @@ def _mask_named(match: re.Match[str]) -> str:
     return _keep(match) if prose or _judges(value) else f"{match[1]}{MASK}"
 
 
-class _Step(NamedTuple):
+class _MaskRule(NamedTuple):
     """One kind of secret.
 
     Attributes:
@@ -157,17 +157,17 @@ _NAMED = ("token", "secret", "key", "passw")
 
 
 @cache
-def _steps() -> tuple[_Step, ...]:
+def _mask_rules() -> tuple[_MaskRule, ...]:
     return (
-        _Step(_ISSUERS, _ISSUED, MASK),
-        _Step(("@",), _USER_IN_URL, rf"\1{MASK}@"),
-        _Step(("authorization",), _HEADER, _mask_header),
-        _Step(("bearer",), _BEARER, _mask_unless_a_word),
-        _Step(("basic",), _BASIC, _mask_basic),
-        _Step(("provided:",), _PROVIDED, _mask_if_mixed),
-        _Step(_NAMED, _QUOTED, _mask_quoted),
-        _Step(_NAMED, _PLAIN, _mask_named),
-        _Step(("=",), _FORM, _mask_if_mixed),
+        _MaskRule(_ISSUERS, _ISSUED, MASK),
+        _MaskRule(("@",), _USER_IN_URL, rf"\1{MASK}@"),
+        _MaskRule(("authorization",), _HEADER, _mask_header),
+        _MaskRule(("bearer",), _BEARER, _mask_unless_a_word),
+        _MaskRule(("basic",), _BASIC, _mask_basic),
+        _MaskRule(("provided:",), _PROVIDED, _mask_if_mixed),
+        _MaskRule(_NAMED, _QUOTED, _mask_quoted),
+        _MaskRule(_NAMED, _PLAIN, _mask_named),
+        _MaskRule(("=",), _FORM, _mask_if_mixed),
     )
 
 

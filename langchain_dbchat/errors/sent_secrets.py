@@ -47,7 +47,7 @@ _TOUCHING = re.compile(r"[\w-]")
 
 
 @dataclass(frozen=True, slots=True)
-class _Secret:
+class _SentSecret:
     """A secret, and whether it counts only where it stands alone."""
 
     value: str
@@ -153,20 +153,20 @@ def _decoded(value: str) -> str:
         return ""
 
 
-def _secret(value: str) -> _Secret | None:
+def _secret(value: str) -> _SentSecret | None:
     word = is_word(value)
     if len(value) < (_SHORTEST_ANYWHERE if word else _SHORTEST):
         return None
-    return _Secret(value, word or len(value) < _SHORTEST_ANYWHERE)
+    return _SentSecret(value, word or len(value) < _SHORTEST_ANYWHERE)
 
 
-def _needles(secret: _Secret) -> Iterator[_Secret]:
+def _needles(secret: _SentSecret) -> Iterator[_SentSecret]:
     """Yield the strings that a text is searched for: the secret, with escapes, and in Base64."""
     value = secret.value
     forms = {value, value.replace("\\", "\\\\"), value.replace("\\", "\\\\").replace('"', '\\"'), quote_plus(value)}
-    yield from (_Secret(form, secret.alone) for form in forms)
+    yield from (_SentSecret(form, secret.alone) for form in forms)
     if not secret.alone:
-        yield from (_Secret(form, False) for form in _in_base64(value))
+        yield from (_SentSecret(form, False) for form in _in_base64(value))
 
 
 def _in_base64(value: str) -> Iterator[str]:
@@ -179,7 +179,7 @@ def _in_base64(value: str) -> Iterator[str]:
         yield code.translate({ord("+"): "-", ord("/"): "_"})
 
 
-def _found(text: str, secret: _Secret) -> Iterator[tuple[int, int]]:
+def _found(text: str, secret: _SentSecret) -> Iterator[tuple[int, int]]:
     value = secret.value
     start = text.find(value)
     while start >= 0:

@@ -35,7 +35,7 @@ from langchain_dbchat.errors import ConfigurationError
 if TYPE_CHECKING:
     from typing import NoReturn
 
-Kind = Literal["workspace", "gateway", "app", "openai"]
+AddressKind = Literal["workspace", "gateway", "app", "openai"]
 
 _HINT = "Give the workspace's address, such as 'https://adb-1234567890123456.7.azuredatabricks.net'."
 
@@ -55,7 +55,7 @@ _GATEWAY_HOST = re.compile(r"\.ai-gateway\.")
 _OPERATION = r"(?:/(?:chat/completions|completions|embeddings|responses|open-responses))?"
 _OTHER_DIALECTS = r"(?:anthropic|codex|cursor|gemini)(?!/invocations)(?:/.*)?"
 # The first match wins. If a row has no base path, the group `base` is the base path.
-_ROWS: tuple[tuple[str, Kind, str | None], ...] = (
+_ROWS: tuple[tuple[str, AddressKind, str | None], ...] = (
     (r"/driver-proxy(?:-api)?/.+", "openai", None),
     # The REST API for managing endpoints.
     (r"/api/2\.[01]/serving-endpoints(?:/(?P<endpoint>[^/]+)(?:/.*)?)?", "workspace", "/serving-endpoints"),
@@ -102,7 +102,7 @@ class Workspace:
     """
 
     origin: str
-    kind: Kind = "workspace"
+    kind: AddressKind = "workspace"
     base_path: str = "/serving-endpoints"
     workspace_id: str | None = None
     endpoint: str | None = None
@@ -255,11 +255,11 @@ def _take_id(query: dict[str, list[str]]) -> str | None:
     return text.partition("#")[0].rstrip("/") or None
 
 
-def _classify(host: str, path: str, *, plain: bool, is_page: bool) -> tuple[Kind, str, str | None]:
+def _classify(host: str, path: str, *, plain: bool, is_page: bool) -> tuple[AddressKind, str, str | None]:
     """Return the kind, the base path and the endpoint of an address."""
     is_databricks = _DATABRICKS.search(host) is not None
     if _APP.search(host):
-        kind: Kind = "app"
+        kind: AddressKind = "app"
     else:
         for candidate in dict.fromkeys((path, unquote(path))):
             for pattern, row_kind, row_base in _PATHS:
@@ -276,7 +276,7 @@ def _classify(host: str, path: str, *, plain: bool, is_page: bool) -> tuple[Kind
     return kind, match["base"] if match else path, None
 
 
-def _from_row(match: re.Match[str], kind: Kind, base: str | None) -> tuple[Kind, str, str | None]:
+def _from_row(match: re.Match[str], kind: AddressKind, base: str | None) -> tuple[AddressKind, str, str | None]:
     found = match.groupdict()
     if kind == "openai":
         server = _PLAIN_PATH.fullmatch(match.string)

@@ -8,3 +8,5 @@ httpx's transports.
 
 All of it is imported with the first call, and with it httpx; `failures` with the first failure.
 """
+
+__all__ = ["attempt", "channel", "exchange", "limiter", "request_size", "signing", "timeouts", "user_clients"]

@@ -290,8 +290,8 @@ class Channel:
             response = await attempt.in_time(client.send(request, stream=True, follow_redirects=False))
             try:
                 if not attempt.opened(response):
-                    # An async client's response has an async stream.
-                    body = aiter(response.stream if attempt.is_raw() else response.aiter_bytes())  # type: ignore[arg-type]
+                    source = response.stream if attempt.is_raw() else response.aiter_bytes()
+                    body = aiter(source)  # type: ignore[arg-type]  # an async client's response has an async stream
                     async with aclosing(attempt.reads(cast("AsyncGenerator[bytes, None]", body))) as pieces:
                         async for piece in pieces:
                             if not attempt.takes(piece):

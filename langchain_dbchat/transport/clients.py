@@ -54,7 +54,7 @@ _LIMITS = httpx.Limits(max_connections=500, max_keepalive_connections=100, keepa
 # For httpx's own pool, which is quadratic in its limits: its defaults.
 _PROXY_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=_EXPIRY)
 
-_Key = tuple[str | None, ...]
+_ClientKey = tuple[str | None, ...]
 
 
 class _Client(httpx.Client):
@@ -96,16 +96,16 @@ class _AsyncClient(httpx.AsyncClient):
         return response
 
 
-class _State:
+class _ProcessClients:
     """What one process holds."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.lock = threading.Lock()
         self.tls_lock = threading.Lock()
-        self.contexts: dict[_Key, ssl.SSLContext] = {}
-        self.clients: dict[_Key, httpx.Client] = {}
-        self.async_clients: dict[asyncio.AbstractEventLoop, dict[_Key, _Kept]] = {}
+        self.contexts: dict[_ClientKey, ssl.SSLContext] = {}
+        self.clients: dict[_ClientKey, httpx.Client] = {}
+        self.async_clients: dict[asyncio.AbstractEventLoop, dict[_ClientKey, _Kept]] = {}
 
 
 class _Kept:
@@ -116,7 +116,7 @@ class _Kept:
         self.keeper = keeper
 
 
-_states = [_State()]  # the last one is this process's; those before were inherited
+_states = [_ProcessClients()]  # the last one is this process's; those before were inherited
 
 
 def sync_client() -> httpx.Client:
@@ -178,7 +178,7 @@ def _new_async_client(context: Callable[[], ssl.SSLContext]) -> httpx.AsyncClien
 
 
 async def _keep(
-    client: httpx.AsyncClient, state: _State, loop: asyncio.AbstractEventLoop
+    client: httpx.AsyncClient, state: _ProcessClients, loop: asyncio.AbstractEventLoop
 ) -> AsyncGenerator[None, None]:
     """Wait until the loop is shut down, then close its client."""
     try:
@@ -188,19 +188,19 @@ async def _keep(
         await client.aclose()
 
 
-def _state() -> _State:
+def _state() -> _ProcessClients:
     state = _states[-1]
     if state.pid != os.getpid():
-        state = _State()
+        state = _ProcessClients()
         _states.append(state)
     return state
 
 
-def _key() -> _Key:
+def _key() -> _ClientKey:
     return tuple(map(os.environ.get, _VARIABLES))
 
 
-def _tls(state: _State, key: _Key) -> Callable[[], ssl.SSLContext]:
+def _tls(state: _ProcessClients, key: _ClientKey) -> Callable[[], ssl.SSLContext]:
     """Make a function that gets the TLS context, and builds it the first time that it is called."""
 
     def context() -> ssl.SSLContext:

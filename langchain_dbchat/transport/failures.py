@@ -41,7 +41,7 @@ _CERTIFICATE = (
 _UNKNOWN_NAME = "This name does not exist in DNS. Check the spelling of DATABRICKS_HOST."
 
 
-class _Row(NamedTuple):
+class _FailureKind(NamedTuple):
     """One kind of failure.
 
     Attributes:
@@ -59,14 +59,14 @@ class _Row(NamedTuple):
     setting: str = ""
 
 
-_ROWS: tuple[tuple[type[Exception], _Row], ...] = (
+_KINDS: tuple[tuple[type[Exception], _FailureKind], ...] = (
     (
         httpx.ConnectTimeout,
-        _Row(DatabricksTimeoutError, False, "No connection to {host} within {connect} s", _HOST, "connect"),
+        _FailureKind(DatabricksTimeoutError, False, "No connection to {host} within {connect} s", _HOST, "connect"),
     ),
     (
         httpx.PoolTimeout,
-        _Row(
+        _FailureKind(
             DatabricksTimeoutError,
             False,
             "No connection became free within {pool} s",
@@ -76,39 +76,41 @@ _ROWS: tuple[tuple[type[Exception], _Row], ...] = (
     ),
     (
         httpx.WriteTimeout,
-        _Row(DatabricksTimeoutError, False, "The request could not be sent within {write} s", _HOST, "write"),
+        _FailureKind(DatabricksTimeoutError, False, "The request could not be sent within {write} s", _HOST, "write"),
     ),
     (
         httpx.TimeoutException,
-        _Row(DatabricksTimeoutError, True, "{host} gave no answer within {first_event} s", _SLOW, "first_event"),
+        _FailureKind(
+            DatabricksTimeoutError, True, "{host} gave no answer within {first_event} s", _SLOW, "first_event"
+        ),
     ),
-    (httpx.ConnectError, _Row(DatabricksConnectionError, False, "{host} cannot be reached: {text}", _HOST)),
+    (httpx.ConnectError, _FailureKind(DatabricksConnectionError, False, "{host} cannot be reached: {text}", _HOST)),
     (
         httpx.ProxyError,
-        _Row(
+        _FailureKind(
             DatabricksConnectionError,
             False,
             "The proxy on the way to {host} refused: {text}",
             "Check HTTPS_PROXY and NO_PROXY.",
         ),
     ),
-    (httpx.WriteError, _Row(DatabricksConnectionError, False, "{host} took no request: {text}", _HOST)),
+    (httpx.WriteError, _FailureKind(DatabricksConnectionError, False, "{host} took no request: {text}", _HOST)),
     (
         httpx.UnsupportedProtocol,
-        _Row(
+        _FailureKind(
             ConfigurationError, False, "{host} is not an address that can be called: {text}", "Check DATABRICKS_HOST."
         ),
     ),
     (
         httpx.InvalidURL,
-        _Row(
+        _FailureKind(
             ConfigurationError, False, "{host} is not an address that can be called: {text}", "Check DATABRICKS_HOST."
         ),
     ),
     (
         httpx.LocalProtocolError,
         # h11 quotes the header that it refuses, which may be the token: {text} must not stand here.
-        _Row(
+        _FailureKind(
             ConfigurationError,
             False,
             "The request to {host} cannot be written as HTTP",
@@ -117,7 +119,7 @@ _ROWS: tuple[tuple[type[Exception], _Row], ...] = (
     ),
     (
         httpx.HTTPError,
-        _Row(
+        _FailureKind(
             DatabricksConnectionError,
             True,
             "{host} closed the connection before its answer was complete: {text}",
@@ -152,7 +154,7 @@ def failure_of(  # noqa: PLR0913  # what was sent, how, and by whom
     hide_causes(error, hide)
     if isinstance(error, httpx.DecodingError):
         return Failure(_undecodable(error, request, auth), sent=True)
-    row = next(row for kind, row in _ROWS if isinstance(error, kind))
+    row = next(row for kind, row in _KINDS if isinstance(error, kind))
     what = row.what.format(
         host=request.host,
         text=str(error) or type(error).__name__,

@@ -14,15 +14,14 @@ from __future__ import annotations
 import os
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies
 
 from langchain_dbchat.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ProxySetting", "has_proxy", "proxy_error", "proxy_for", "proxy_patterns", "show_address", "variable_of"]
+__all__ = ["ProxySetting", "has_proxy", "proxy_error", "proxy_patterns", "show_address", "variable_of"]
 
 _SCHEMES = ("http", "https", "all")
 _SYSTEM = "the proxy settings of this system"
@@ -63,23 +62,6 @@ def proxy_patterns() -> Iterator[tuple[str, ProxySetting | None]]:
             yield f"{scheme}://", _setting(scheme, found[scheme])
     for host in filter(None, exempt):
         yield _exempt_pattern(host), None
-
-
-def proxy_for(url: str) -> ProxySetting | None:
-    """Find the proxy that is meant for a URL.
-
-    Args:
-        url: The URL.
-
-    Returns:
-        The proxy; None if there is none, or if NO_PROXY names the host.
-    """
-    parts = urlsplit(url)
-    found = getproxies()
-    scheme = next((scheme for scheme in (parts.scheme, "all") if found.get(scheme)), None)
-    if scheme is None or proxy_bypass(parts.hostname or ""):
-        return None
-    return _setting(scheme, found[scheme])
 
 
 def variable_of(address: str) -> str | None:

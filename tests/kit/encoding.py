@@ -1,4 +1,4 @@
-"""Encode a chat-completions request from its parts."""
+"""Encode a chat-completions request, a conversation or a schema."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from langchain_dbchat.dialects.chat_completions import DIALECT
+from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
 from langchain_dbchat.dialects.dialect import ChatRequest, EncodedRequest, Target
+from langchain_dbchat.dialects.shared.schemas import fit_answer
+from langchain_dbchat.models.families import Family
 
 
 def encode_request(  # each is a fact of its own
@@ -36,3 +39,29 @@ def encode_request(  # each is a fact of its own
     return DIALECT.encode(
         ChatRequest(messages, settings, target, stream=stream, stream_usage=usage, is_structured=drops_nulls)
     )
+
+
+def encode_messages(messages: Sequence[BaseMessage], target: Target) -> list[dict[str, Any]]:
+    """Encode a conversation.
+
+    Args:
+        messages: The conversation.
+        target: The called model.
+
+    Returns:
+        The wire messages.
+    """
+    return encode_conversation(messages, target)[0]
+
+
+def fit_schema(schema: Mapping[str, Any], family: Family) -> dict[str, Any]:
+    """Fit the schema of an answer that does not have to follow it exactly.
+
+    Args:
+        schema: A JSON schema of any draft.
+        family: The row of the called model.
+
+    Returns:
+        A schema that the family accepts.
+    """
+    return fit_answer(schema, family, "test", strict=False, written=False, drops_nulls=False)[0]

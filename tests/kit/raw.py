@@ -51,7 +51,8 @@ class Caller:
 
     async def _asend(self, request: httpx.Request) -> Sent:
         async with contextlib.aclosing(await self.pool.handle_async_request(request)) as response:
-            return response.status_code, b"".join([piece async for piece in response.stream])  # type: ignore[union-attr]
+            pieces = [piece async for piece in response.stream]  # type: ignore[union-attr]  # an async stream
+            return response.status_code, b"".join(pieces)
 
     def close(self) -> None:
         if self.sync is not None:

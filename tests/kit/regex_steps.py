@@ -14,7 +14,7 @@ from typing import Any
 
 try:
     from re import _constants as names  # type: ignore[attr-defined]  # since Python 3.11
-    from re import _parser as parser  # type: ignore[attr-defined]
+    from re import _parser as parser  # type: ignore[attr-defined]  # the same
 except ImportError:
     import sre_constants as names
     import sre_parse as parser
@@ -51,7 +51,12 @@ class Searcher:
         start = 0
         while start <= len(text):
             ends: list[int] = []
-            found = self._match(self._tree, 0, start, lambda end, ends=ends: ends.append(end) or True)  # type: ignore[misc]
+
+            def take(end: int, ends: list[int] = ends) -> bool:
+                ends.append(end)
+                return True
+
+            found = self._match(self._tree, 0, start, take)
             if start_only:
                 break
             start = max(ends[0], start + 1) if found else start + 1

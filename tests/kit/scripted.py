@@ -188,7 +188,7 @@ class ScriptedServer:
             How many are open at the end.
         """
         end = time.monotonic() + seconds
-        while self.open_connections != count and time.monotonic() < end:  # noqa: ASYNC110 - it changes in another thread
+        while self.open_connections != count and time.monotonic() < end:  # noqa: ASYNC110  # it changes in another thread
             await asyncio.sleep(0.005)
         return self.open_connections
 

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+OURS = "langchain_dbchat"
 README = (ROOT / "README.md").read_text("utf-8")
+
+NOT_OURS = frozenset(
+    {
+        "Args", "ChatDatabricksCompat", "DataFrames", "LangChain", "OpenAI", "Raises", "Returns", "agent", "base",
+        "common", "except ...: pass", "handler", "helpers", "if", "pip", "responses", "messages", "utils",
+    }
+)  # fmt: skip
+"""What these pages write like a name of ours without one being there."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -41,6 +51,53 @@ def test_each_promise_of_the_security_page_names_a_test_that_exists() -> None:
     for file, name in named:
         tree = ast.parse((ROOT / "tests" / file).read_text("utf-8"))
         assert name in {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_each_path_and_name_of_ours_exists(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    names = _names()
+    for code in re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)):
+        if re.fullmatch(r"[\w./<>*-]+(/|\.(py|md|json|toml))", code):
+            assert code in names or _exists(code), code
+        elif "=" not in code and code not in NOT_OURS:
+            name = re.match(r"(?:make )?([\w.]+)", code)
+            assert name is None or names.issuperset(name[1].split(".")), code
+    drawings = "\n".join(re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL))
+    for code in re.findall(r"[\w./]*\w\.(?:py|json)\b", drawings):
+        assert _exists(code), code
+    for name in re.findall(r"\b[A-Z][a-z]+[A-Z]\w+", drawings):
+        assert name in names | NOT_OURS, name
+
+
+def test_each_module_of_ours_that_a_page_names_exists() -> None:
+    names = _names()
+    for page in PAGES:
+        for name in re.findall(r"\blangchain_dbchat(?:\.\w+)+", page.read_text("utf-8")):
+            parts = name.split(".")
+            is_module = ROOT.joinpath(*parts).is_dir() or ROOT.joinpath(*parts).with_suffix(".py").exists()
+            assert is_module or parts[-1] in names, f"{page.name}: {name}"
+
+
+def _exists(path: str) -> bool:
+    """Tell whether a path exists, seen from the repository, the package, or a folder of it."""
+    pattern = path.rstrip("/").replace("<wire>", "*")
+    return any(any(ROOT.glob(f"{start}{pattern}")) for start in ("", "docs/", f"{OURS}/", f"{OURS}/**/"))
+
+
+@cache
+def _names() -> frozenset[str]:
+    """All names of the package, the targets of the Makefile, and the samples' files."""
+    found = {path.name for path in (ROOT / "tests" / "wire").glob("*/*")}
+    found |= {part for name in found for part in name.split(".")}
+    found.update(
+        re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE), ["dbchat", "lint", "types"]
+    )
+    for path in (ROOT / OURS).rglob("*.py"):
+        found |= {path.stem, path.parent.name}
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            found |= {str(getattr(node, attribute, "")) for attribute in ("id", "attr", "name", "arg")}
+    return frozenset(found)
 
 
 def _prose(page: Path) -> str:

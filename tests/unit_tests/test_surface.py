@@ -8,11 +8,15 @@ import subprocess
 import sys
 from importlib.metadata import requires
 from importlib.util import find_spec
+from types import ModuleType
 
 import pytest
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
+from pydantic import BaseModel
 
 import langchain_dbchat
-from langchain_dbchat import _version
+from langchain_dbchat import _version, chat_models, embeddings, errors, local
 from langchain_dbchat.local import LocalWorkspace
 
 LOADS_NOTHING_HEAVY = """
@@ -86,6 +90,46 @@ def test_public_names() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'import_module_of_errors'"):
         langchain_dbchat.import_module_of_errors  # noqa: B018  # it has none
     assert langchain_dbchat.__version__ == _version.__version__
+
+
+@pytest.mark.parametrize(
+    ("package", "names"),
+    [
+        (chat_models, {"ChatDatabricksCompat"}),
+        (embeddings, {"DatabricksEmbeddings"}),
+        (
+            errors,
+            {name for name in langchain_dbchat.__all__ if "Error" in name} | {"ErrorResponse", "MalformedRowsError"},
+        ),
+        (local, {"Fault", "FaultProxy", "LocalWorkspace", "Mishap"}),  # Mishap is the old name of Fault
+    ],
+)
+def test_public_names_of_the_packages(package: ModuleType, names: set[str]) -> None:
+    assert set(package.__all__) == names
+    assert all(getattr(package, name) is not None for name in names)
+
+
+@pytest.mark.parametrize(
+    ("kind", "core", "own"),
+    [
+        (langchain_dbchat.ChatDatabricksCompat, BaseChatModel, {"model_name", "with_credentials"}),
+        (
+            langchain_dbchat.DatabricksEmbeddings,
+            Embeddings,
+            {
+                "aembed_array",
+                "aembed_documents_or_none",
+                "embed_array",
+                "embed_documents_or_none",
+                "usage",
+                "with_credentials",
+            },
+        ),
+    ],
+)
+def test_public_methods_beside_those_of_langchain(kind: type[BaseModel], core: type, own: set[str]) -> None:
+    known = {*dir(core), *dir(BaseModel), *kind.model_fields}
+    assert {name for name in dir(kind) if not name.startswith("_")} - known == own
 
 
 def test_import_and_construction_load_nothing_heavy_beyond_langchain_core() -> None:

@@ -15,10 +15,9 @@ from golden import DONE, Case, groups_of, load, names, plain, read_groups, read_
 from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessage, AIMessageChunk
 
-from kit.encoding import encode_request
+from kit.encoding import encode_messages, encode_request
 from kit.scripted import Scripted, ScriptedServer
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder as StreamDecoder
-from langchain_dbchat.dialects.chat_completions.messages import encode_messages
 from langchain_dbchat.errors import StreamInterruptedError
 
 if TYPE_CHECKING:

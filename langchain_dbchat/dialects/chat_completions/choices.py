@@ -20,7 +20,7 @@ from langchain_dbchat.dialects.shared.beside import (
 )
 from langchain_dbchat.dialects.shared.citations import flat
 from langchain_dbchat.dialects.shared.fields import says_something, storable
-from langchain_dbchat.dialects.shared.parts import Call, Part, Reasoning, Refusal, Text
+from langchain_dbchat.dialects.shared.parts import Part, Reasoning, Refusal, Text, ToolCallPart
 from langchain_dbchat.dialects.shared.reasoning import FUNCTION_EXTRAS
 from langchain_dbchat.errors import MalformedResponseError
 
@@ -102,7 +102,7 @@ def _reasoning(entry: Mapping[str, Any], key: str, *, opens: bool = True) -> Rea
     return Reasoning(text_in(entry, key) or "", text_in(entry, "signature"), text_in(entry, "data"), opens)
 
 
-def _read_calls(message: Mapping[str, Any]) -> Iterator[Call]:
+def _read_calls(message: Mapping[str, Any]) -> Iterator[ToolCallPart]:
     calls = message.get("tool_calls")
     if calls:
         if not isinstance(calls, list):
@@ -114,7 +114,7 @@ def _read_calls(message: Mapping[str, Any]) -> Iterator[Call]:
         yield _read_call({"function": obsolete})
 
 
-def _read_call(call: Any) -> Call:
+def _read_call(call: Any) -> ToolCallPart:
     if not isinstance(call, dict):
         raise MalformedResponseError(f"A tool call of the answer is a {type(call).__name__}, not an object.")
     function = call.get("function")
@@ -128,7 +128,7 @@ def _read_call(call: Any) -> Call:
         if more:
             extras[FUNCTION_EXTRAS] = more
     arguments = function.get("arguments")
-    return Call(
+    return ToolCallPart(
         index=index if isinstance(index, int) else None,
         id=text_in(call, "id"),
         name=text_in(function, "name"),

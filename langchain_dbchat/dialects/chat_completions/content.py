@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.models.families import Family
 
 __all__ = [
-    "Part",
+    "WirePart",
     "collapse",
     "encode_parts",
     "encode_text",
@@ -45,7 +45,7 @@ __all__ = [
     "write_reasoning",
 ]
 
-Part = dict[str, Any]
+WirePart = dict[str, Any]
 
 _NO_FILES = "Databricks stores no files, so a 'file_id' means nothing; send 'base64' and 'mime_type'."
 
@@ -56,7 +56,7 @@ _PLAIN_TEXT = {"type", "text"}
 """The keys of a part that is nothing but text."""
 
 
-def encode_parts(content: str | Sequence[str | Mapping[str, Any]], family: Family, where: str) -> list[Part]:
+def encode_parts(content: str | Sequence[str | Mapping[str, Any]], family: Family, where: str) -> list[WirePart]:
     """Turn a message's content into wire parts.
 
     Args:
@@ -76,7 +76,7 @@ def encode_parts(content: str | Sequence[str | Mapping[str, Any]], family: Famil
     return write_parts(numbered, family, where)
 
 
-def write_parts(blocks: Iterable[tuple[int, NeutralBlock]], family: Family, where: str) -> list[Part]:
+def write_parts(blocks: Iterable[tuple[int, NeutralBlock]], family: Family, where: str) -> list[WirePart]:
     """Write what somebody other than a model says.
 
     Args:
@@ -113,7 +113,7 @@ def is_content(block: NeutralBlock, *, in_answer: bool) -> bool:
     return not isinstance(block, (ReasoningBlock, ToolUseBlock))
 
 
-def encode_text(text: str) -> Part:
+def encode_text(text: str) -> WirePart:
     """Write text as a part.
 
     Args:
@@ -125,7 +125,7 @@ def encode_text(text: str) -> Part:
     return {"type": "text", "text": text}
 
 
-def keep_text(parts: Iterable[Part], family: Family) -> list[Part]:
+def keep_text(parts: Iterable[WirePart], family: Family) -> list[WirePart]:
     """Leave out text that the family refuses.
 
     Args:
@@ -135,7 +135,7 @@ def keep_text(parts: Iterable[Part], family: Family) -> list[Part]:
     Returns:
         The other parts, in order.
     """
-    kept: list[Part] = []
+    kept: list[WirePart] = []
     for part in parts:
         if part["type"] != "text" or _is_taken(part["text"], family):
             kept.append(part)
@@ -175,7 +175,7 @@ def write_reasoning(entries: Iterable[ReasoningBlock]) -> Iterator[dict[str, Any
             yield {"type": "reasoning", "summary": summary}
 
 
-def collapse(parts: list[Part]) -> str | list[Part]:
+def collapse(parts: list[WirePart]) -> str | list[WirePart]:
     """Write plain text as a string, which every endpoint takes, and leave anything else a list.
 
     Databricks looks for the word "json" of a `json_object` request in string content only, and tool results are
@@ -195,7 +195,7 @@ def collapse(parts: list[Part]) -> str | list[Part]:
     return parts
 
 
-def write_block(block: NeutralBlock, family: Family, where: str) -> Part:
+def write_block(block: NeutralBlock, family: Family, where: str) -> WirePart:
     """Write one block as the part that says it.
 
     Args:
@@ -235,7 +235,7 @@ def _why_not(block: NeutralBlock) -> str:
     )
 
 
-def _write_document(block: DocumentBlock, where: str) -> Part:
+def _write_document(block: DocumentBlock, where: str) -> WirePart:
     texts = [part.text for part in block.parts if isinstance(part, TextBlock)]
     if len(texts) < len(block.parts):
         raise UnsupportedContentError(
@@ -245,7 +245,7 @@ def _write_document(block: DocumentBlock, where: str) -> Part:
     return encode_text("\n".join([*head, *texts]) if block.search_result else "\n\n".join([*head, "\n".join(texts)]))
 
 
-def _write_medium(block: MediaBlock, family: Family, where: str) -> Part:
+def _write_medium(block: MediaBlock, family: Family, where: str) -> WirePart:
     part = _part_of(block, where)
     kind = part["type"]
     if family.media is not None:
@@ -266,7 +266,7 @@ def _write_medium(block: MediaBlock, family: Family, where: str) -> Part:
     return part
 
 
-def _part_of(block: MediaBlock, where: str) -> Part:
+def _part_of(block: MediaBlock, where: str) -> WirePart:
     """Write a medium in this wire's spelling; what is in that spelling already goes as it is."""
     written = block.written
     if block.kind == "audio":
@@ -290,7 +290,7 @@ def _part_of(block: MediaBlock, where: str) -> Part:
 _PARTS = {"image": "image_url", "video": "video_url", "file": "file"}
 
 
-def _linked(kind: str, url: str) -> Part:
+def _linked(kind: str, url: str) -> WirePart:
     return {"type": kind, kind: {"url": url}}
 
 
@@ -302,7 +302,7 @@ def _url_of(block: MediaBlock, where: str) -> str:
     raise UnsupportedContentError(f"{where}: {_NO_FILES}")
 
 
-def _file(block: MediaBlock, where: str) -> Part:
+def _file(block: MediaBlock, where: str) -> WirePart:
     if block.written.get("type") == "text-plain":
         raise UnsupportedContentError(f"{where}: a 'text-plain' block is sent as text, so it needs its 'text'.")
     data = block.data if block.data is not None and not block.mime_type else _url_of(block, where)

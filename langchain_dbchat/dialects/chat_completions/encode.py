@@ -19,7 +19,7 @@ from langchain_dbchat.dialects.dialect import ROLES, ChatRequest, EncodedRequest
 from langchain_dbchat.dialects.shared.merging import merge_deep, without_nested
 from langchain_dbchat.dialects.shared.names import fit_body
 from langchain_dbchat.dialects.shared.sent import SentTools
-from langchain_dbchat.dialects.shared.tools import convert_tool_choice, encode_format, encode_tools
+from langchain_dbchat.dialects.shared.tools import convert_tool_choice, encode_tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -225,6 +225,8 @@ def fit_format(given: Any, target: Target, *, tools: bool, drops_nulls: bool) ->
     Raises:
         ValueError: If the family would refuse it.
     """
+    from langchain_dbchat.dialects.shared.formats import encode_format  # noqa: PLC0415  # only with a response format
+
     family = target.family
     encoded = encode_format(given)
     kind = encoded.get("type")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_dbchat.dialects.shared.call_results import Placed, Step, place_results
+from langchain_dbchat.dialects.shared.call_results import HistoryStep, Placed, place_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +28,7 @@ Wire = dict[str, Any]
 OPENING = "(start of the conversation)"
 
 
-class Entry(NamedTuple):
+class EncodedMessage(NamedTuple):
     """One wire message on its way, with what the order of the conversation needs to know."""
 
     wire: Wire
@@ -40,7 +40,7 @@ class Entry(NamedTuple):
     """Which of its calls were malformed."""
 
 
-def order(entries: list[Entry], family: Family, quirks: ChatQuirks) -> list[Wire]:
+def order(entries: list[EncodedMessage], family: Family, quirks: ChatQuirks) -> list[Wire]:
     """Make a conversation of messages that were encoded one by one.
 
     Args:
@@ -72,29 +72,29 @@ def order(entries: list[Entry], family: Family, quirks: ChatQuirks) -> list[Wire
     return wire
 
 
-def _answer_calls(entries: list[Entry], family: Family) -> list[Entry]:
+def _answer_calls(entries: list[EncodedMessage], family: Family) -> list[EncodedMessage]:
     """Put each result behind its call, fit their ids, and answer for calls that nobody answered."""
     return [_placed(entries[placed.place], placed) for placed in place_results([*map(_step_of, entries)], family)]
 
 
-def _step_of(entry: Entry) -> Step:
+def _step_of(entry: EncodedMessage) -> HistoryStep:
     wire = entry.wire
     calls = [call["id"] or "" for call in wire["tool_calls"]] if "tool_calls" in wire else ()
-    return Step(wire["role"], entry.where, calls, entry.malformed, wire.get("tool_call_id", ""))
+    return HistoryStep(wire["role"], entry.where, calls, entry.malformed, wire.get("tool_call_id", ""))
 
 
-def _placed(entry: Entry, placed: Placed) -> Entry:
+def _placed(entry: EncodedMessage, placed: Placed) -> EncodedMessage:
     if placed.made_up:
-        return Entry({"role": "tool", "tool_call_id": placed.answers, "content": placed.made_up}, entry.where)
+        return EncodedMessage({"role": "tool", "tool_call_id": placed.answers, "content": placed.made_up}, entry.where)
     if placed.calls:
         calls = [{**call, "id": new} for call, new in zip(entry.wire["tool_calls"], placed.calls, strict=True)]
-        return Entry({**entry.wire, "tool_calls": calls}, entry.where, entry.media)
+        return EncodedMessage({**entry.wire, "tool_calls": calls}, entry.where, entry.media)
     if placed.answers:
-        return Entry({**entry.wire, "tool_call_id": placed.answers}, entry.where, entry.media)
+        return EncodedMessage({**entry.wire, "tool_call_id": placed.answers}, entry.where, entry.media)
     return entry
 
 
-def _place_media(entries: Iterable[Entry]) -> list[Wire]:
+def _place_media(entries: Iterable[EncodedMessage]) -> list[Wire]:
     """Put media that only users may send into a user message, after all results of the turn."""
     wire: list[Wire] = []
     media: list[Wire] = []

@@ -31,7 +31,7 @@ from langchain_dbchat.dialects.chat_completions.content import (
     write_parts,
     write_reasoning,
 )
-from langchain_dbchat.dialects.chat_completions.history import Entry, Wire, order
+from langchain_dbchat.dialects.chat_completions.history import EncodedMessage, Wire, order
 from langchain_dbchat.dialects.chat_completions.quirks import quirks_of
 from langchain_dbchat.dialects.chat_completions.tool_results import (
     NO_OUTPUT,
@@ -54,23 +54,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.dialects.chat_completions.quirks import ChatQuirks
     from langchain_dbchat.dialects.dialect import Target
 
-__all__ = ["NO_OUTPUT", "encode_conversation", "encode_messages"]
-
-
-def encode_messages(messages: Sequence[BaseMessage], target: Target) -> list[Wire]:
-    """Turn a conversation into wire messages.
-
-    Args:
-        messages: The conversation, in LangChain's types.
-        target: The model that is called.
-
-    Returns:
-        The wire messages.
-
-    Raises:
-        UnsupportedContentError: If a message or a block cannot be represented, or if nothing is left to send.
-    """
-    return encode_conversation(messages, target)[0]
+__all__ = ["NO_OUTPUT", "encode_conversation"]
 
 
 def encode_conversation(messages: Sequence[BaseMessage], target: Target) -> tuple[list[Wire], list[str]]:
@@ -88,7 +72,7 @@ def encode_conversation(messages: Sequence[BaseMessage], target: Target) -> tupl
     """
     quirks = quirks_of(target)
     replaced: set[str] = set()
-    entries: list[Entry] = []
+    entries: list[EncodedMessage] = []
     try:
         for number, message in enumerate(messages):
             context = Context(target.family, quirks, f"message {number} ({message.type})", replaced)
@@ -108,7 +92,7 @@ def encode_conversation(messages: Sequence[BaseMessage], target: Target) -> tupl
     return wire, [f"{what}, so text that names it was sent in its place"]
 
 
-def _encode_message(message: BaseMessage, target: Target, context: Context) -> Iterable[Entry]:
+def _encode_message(message: BaseMessage, target: Target, context: Context) -> Iterable[EncodedMessage]:
     where = context.where
     if isinstance(message, AIMessage):
         return _encode_answer(message, target, context)
@@ -133,9 +117,9 @@ def _encode_message(message: BaseMessage, target: Target, context: Context) -> I
     raise UnsupportedContentError(f"{where}: messages of type {message.type!r} cannot be sent to a model.")
 
 
-def _plain(role: str, message: BaseMessage, context: Context) -> list[Entry]:
+def _plain(role: str, message: BaseMessage, context: Context) -> list[EncodedMessage]:
     parts = encode_parts(message.content, context.family, context.where)
-    return [Entry(_message(role, parts, message, context.quirks), context.where)] if parts else []
+    return [EncodedMessage(_message(role, parts, message, context.quirks), context.where)] if parts else []
 
 
 def _message(role: str, parts: list[Wire], message: BaseMessage, quirks: ChatQuirks) -> Wire:
@@ -145,12 +129,12 @@ def _message(role: str, parts: list[Wire], message: BaseMessage, quirks: ChatQui
     return wire
 
 
-def _encode_prompt(message: HumanMessage, context: Context) -> list[Entry]:
+def _encode_prompt(message: HumanMessage, context: Context) -> list[EncodedMessage]:
     """Encode a human message; Anthropic puts tool results into it, chat completions into messages of their own."""
     family, where = context.family, context.where
     content: Any = message.content
     blocks: list[tuple[int, NeutralBlock]] = []
-    entries: list[Entry] = []
+    entries: list[EncodedMessage] = []
     if isinstance(content, str):
         parts = encode_parts(content, family, where)
     else:
@@ -158,7 +142,7 @@ def _encode_prompt(message: HumanMessage, context: Context) -> list[Entry]:
         parts = write_parts([one for one in blocks if not isinstance(one[1], ToolResultBlock)], family, where)
         entries = [encode_result_block(block, context) for _, block in blocks if isinstance(block, ToolResultBlock)]
     if parts:
-        entries.append(Entry(_message("user", parts, message, context.quirks), where))
+        entries.append(EncodedMessage(_message("user", parts, message, context.quirks), where))
     elif not entries:
         raise UnsupportedContentError(f"{where}: {_why_empty(content, blocks)}")
     return entries
@@ -175,7 +159,7 @@ def _why_empty(content: Any, blocks: list[tuple[int, NeutralBlock]]) -> str:
     return "the message is empty but for white space, and the model refuses text without words."
 
 
-def _encode_answer(message: AIMessage, target: Target, context: Context) -> list[Entry]:
+def _encode_answer(message: AIMessage, target: Target, context: Context) -> list[EncodedMessage]:
     family, where = context.family, context.where
     content: Any = message.content
     obsolete = message.additional_kwargs.get("function_call")
@@ -206,7 +190,7 @@ def _encode_answer(message: AIMessage, target: Target, context: Context) -> list
         wire["content"] = wire["content"] or None
         wire["tool_calls"] = calls
     malformed = frozenset(number for number, use in enumerate(made) if use.state == "malformed")
-    return [Entry(wire, where, media, malformed)]
+    return [EncodedMessage(wire, where, media, malformed)]
 
 
 def _write_answer(blocks: list[NeutralBlock], context: Context, *, replay: bool) -> list[Wire]:

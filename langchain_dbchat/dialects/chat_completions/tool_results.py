@@ -13,14 +13,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_dbchat.dialects.chat_completions.content import (
-    Part,
+    WirePart,
     collapse,
     encode_text,
     is_content,
     keep_text,
     write_block,
 )
-from langchain_dbchat.dialects.chat_completions.history import Entry
+from langchain_dbchat.dialects.chat_completions.history import EncodedMessage
 from langchain_dbchat.dialects.shared.content import read_result_content
 from langchain_dbchat.dialects.shared.content_blocks import (
     NeutralBlock,
@@ -57,7 +57,7 @@ class Context(NamedTuple):
     """The kinds of content that text stands for; kinds are added to it."""
 
 
-def encode_result(call_id: str | None, content: Any, context: Context, *, failed: bool) -> Entry:
+def encode_result(call_id: str | None, content: Any, context: Context, *, failed: bool) -> EncodedMessage:
     """Encode the result of one tool call.
 
     Args:
@@ -74,7 +74,7 @@ def encode_result(call_id: str | None, content: Any, context: Context, *, failed
     return _entry(call_id, _write(read_result_content(content), context), context, failed=failed)
 
 
-def encode_result_block(block: ToolResultBlock, context: Context) -> Entry:
+def encode_result_block(block: ToolResultBlock, context: Context) -> EncodedMessage:
     """Encode a result that stands as a block in a message.
 
     Args:
@@ -93,8 +93,8 @@ def encode_result_block(block: ToolResultBlock, context: Context) -> Entry:
     return entry._replace(wire={**entry.wire, "content": parts})
 
 
-def _write(blocks: Iterable[NeutralBlock], context: Context) -> list[Part]:
-    parts: list[Part] = []
+def _write(blocks: Iterable[NeutralBlock], context: Context) -> list[WirePart]:
+    parts: list[WirePart] = []
     for block in blocks:
         if isinstance(block, ProviderBlock) and block.kind is None:  # plain data
             parts.append(encode_text(write_json(block.value, f"{context.where}: a content block")))
@@ -103,10 +103,10 @@ def _write(blocks: Iterable[NeutralBlock], context: Context) -> list[Part]:
     return parts
 
 
-def _entry(call_id: str | None, parts: list[Part], context: Context, *, failed: bool) -> Entry:
+def _entry(call_id: str | None, parts: list[WirePart], context: Context, *, failed: bool) -> EncodedMessage:
     family = context.family
     parts = keep_text(parts, family)
-    media: list[Part] = []
+    media: list[WirePart] = []
     if not context.quirks.tool_result_media:
         media = [part for part in parts if part["type"] != "text"]
         parts = [part for part in parts if part["type"] == "text"]
@@ -116,10 +116,12 @@ def _entry(call_id: str | None, parts: list[Part], context: Context, *, failed: 
         parts.insert(0, encode_text("Error:"))
     if not parts:
         parts = [encode_text(NO_OUTPUT)]
-    return Entry({"role": "tool", "tool_call_id": call_id or "", "content": collapse(parts)}, context.where, media)
+    return EncodedMessage(
+        {"role": "tool", "tool_call_id": call_id or "", "content": collapse(parts)}, context.where, media
+    )
 
 
-def write_or_name(block: NeutralBlock, context: Context, *, edge: str = "") -> Part:
+def write_or_name(block: NeutralBlock, context: Context, *, edge: str = "") -> WirePart:
     """Write a block that may not stop the conversation: as what it is, else as text that names it.
 
     Args:

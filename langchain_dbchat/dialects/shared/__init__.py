@@ -1,1 +1,28 @@
 """What every dialect needs."""
+
+__all__ = [
+    "answer",
+    "beside",
+    "block_fields",
+    "blocks",
+    "call_results",
+    "citations",
+    "content",
+    "content_blocks",
+    "errors_within",
+    "fields",
+    "formats",
+    "json_text",
+    "merging",
+    "names",
+    "parts",
+    "reasoning",
+    "refusals",
+    "schemas",
+    "sent",
+    "spellings",
+    "stand_ins",
+    "tool_uses",
+    "tools",
+    "usage",
+]

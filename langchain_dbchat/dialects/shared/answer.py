@@ -22,7 +22,7 @@ from langchain_dbchat.dialects.shared.beside import Audio, Cited, Other, Unknown
 from langchain_dbchat.dialects.shared.calls import Calls
 from langchain_dbchat.dialects.shared.citations import sources_of
 from langchain_dbchat.dialects.shared.fields import Fields
-from langchain_dbchat.dialects.shared.parts import Call, Part, Reasoning, Refusal, Text
+from langchain_dbchat.dialects.shared.parts import Part, Reasoning, Refusal, Text, ToolCallPart
 from langchain_dbchat.dialects.shared.reasoning import CALL_EXTRAS
 from langchain_dbchat.dialects.shared.sent import SentTools
 from langchain_dbchat.dialects.shared.spoken import read_audio
@@ -30,7 +30,6 @@ from langchain_dbchat.dialects.shared.spoken import read_audio
 if TYPE_CHECKING:
     from langchain_core.messages import InvalidToolCall, ToolCall
 
-Block = dict[str, Any]
 
 _OWN_NAMES = frozenset({CALL_EXTRAS, "refusal", "tool_calls", "function_call", "parsed", "lc_source", "lc_data"})
 """Names in ``additional_kwargs`` that LangChain or this package uses itself."""
@@ -40,8 +39,8 @@ _OWN_NAMES = frozenset({CALL_EXTRAS, "refusal", "tool_calls", "function_call", "
 class Delta:
     """The change of the message by one part, as the fields of an ``AIMessageChunk``."""
 
-    content: str | list[Block] = ""
-    call: Block | None = None
+    content: str | list[dict[str, Any]] = ""
+    call: dict[str, Any] | None = None
     additional: dict[str, Any] | None = None
 
 
@@ -52,11 +51,11 @@ class _Segment:
     kind: str
     index: str
     texts: list[str] = field(default_factory=list)
-    extras: Block = field(default_factory=dict)
-    entries: list[_Entry] = field(default_factory=list)
+    extras: dict[str, Any] = field(default_factory=dict)
+    entries: list[_ReasoningEntry] = field(default_factory=list)
     has_ended: bool = False
 
-    def end(self) -> list[Block]:
+    def end(self) -> list[dict[str, Any]]:
         """Return the extras of a text as a block, once, when the text has ended.
 
         langchain-core would concatenate two signatures, and its v3 events keep only the last citation.
@@ -68,17 +67,17 @@ class _Segment:
 
 
 @dataclass(slots=True)
-class _Entry:
+class _ReasoningEntry:
     """One entry of a reasoning block."""
 
     texts: list[str] = field(default_factory=list)
     signature: str | None = None
     data: str | None = None
 
-    def whole(self) -> Block:
+    def whole(self) -> dict[str, Any]:
         if self.data is not None:
             return {"type": "summary_encrypted_text", "data": self.data}
-        entry: Block = {"type": "summary_text", "text": "".join(self.texts)}
+        entry: dict[str, Any] = {"type": "summary_text", "text": "".join(self.texts)}
         return entry if self.signature is None else {**entry, "signature": self.signature}
 
 
@@ -132,7 +131,7 @@ class GrowingAnswer:
             return self._add_text(part)
         if type(part) is Reasoning:
             return self._add_reasoning(part)
-        if type(part) is Call:
+        if type(part) is ToolCallPart:
             return self._add_call(part)
         if type(part) is Other:
             return self._add_other(part.block)
@@ -149,13 +148,13 @@ class GrowingAnswer:
             self._beside.add(part.fields)
         return None
 
-    def _add_other(self, block: Block) -> Delta:
+    def _add_other(self, block: dict[str, Any]) -> Delta:
         self._blocks = True
         segment = self._open(str(block.get("type")), "lc_blk_")
         segment.extras = block
         return Delta([{**block, "index": segment.index}])
 
-    def empty_content(self) -> str | list[Block]:
+    def empty_content(self) -> str | list[dict[str, Any]]:
         """Return empty content of this answer's type, because adding a string to a list adds a block."""
         return [] if self._blocks else ""
 
@@ -198,9 +197,9 @@ class GrowingAnswer:
             last = self._open("reasoning", "lc_rs_")
             entry = None
         if entry is None or not part.opens or closed:
-            entry = _Entry()
+            entry = _ReasoningEntry()
             last.entries.append(entry)
-        added: Block = {"index": len(last.entries) - 1}
+        added: dict[str, Any] = {"index": len(last.entries) - 1}
         if part.data is not None:
             entry.data = part.data
             added = {"type": "summary_encrypted_text", "data": part.data, **added}
@@ -211,13 +210,13 @@ class GrowingAnswer:
                 entry.signature = added["signature"] = part.signature
         return Delta([{"type": "reasoning", "summary": [added], "index": last.index}])
 
-    def _add_call(self, part: Call) -> Delta | None:
+    def _add_call(self, part: ToolCallPart) -> Delta | None:
         chunk, extras = self._calls.add(part)
         if chunk["args"] or chunk["id"] or chunk["name"] or extras:
             return self._call_delta(chunk, extras)
         return None
 
-    def _call_delta(self, chunk: Block, extras: Block | None) -> Delta:
+    def _call_delta(self, chunk: dict[str, Any], extras: dict[str, Any] | None) -> Delta:
         return Delta(self.empty_content(), call=chunk, additional={CALL_EXTRAS: extras} if extras else None)
 
     def conclude(self, kept: Mapping[str, Any]) -> list[Delta]:
@@ -257,7 +256,7 @@ class GrowingAnswer:
                 deltas.append(self._add_other(audio))
         return deltas
 
-    def _cite(self, cited: Block) -> Delta:
+    def _cite(self, cited: dict[str, Any]) -> Delta:
         """Add citations to the last text, or to a new one if that has ended: langchain-core keeps the last extras."""
         self._blocks = True
         segment = next((segment for segment in reversed(self._segments) if segment.kind == "text"), None)
@@ -294,11 +293,11 @@ class GrowingAnswer:
             fields[f"server_{key}" if key in _OWN_NAMES else key] = value
         return fields
 
-    def content(self) -> str | list[Block]:
+    def content(self) -> str | list[dict[str, Any]]:
         """Return the whole content."""
         if not self._blocks:
             return "".join(text for segment in self._segments for text in segment.texts)
-        blocks: list[Block] = []
+        blocks: list[dict[str, Any]] = []
         for segment in self._segments:
             if segment.kind == "text":
                 blocks.append({"type": "text", "text": "".join(segment.texts), **segment.extras})
@@ -325,7 +324,7 @@ class GrowingAnswer:
         return {CALL_EXTRAS: extras, **fields} if extras else fields
 
 
-def _merged(left: Block, right: Block) -> Block:
+def _merged(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
     """Merge extras of one text: lists (citations) are joined, other values are replaced."""
     return {
         key: [*left[key], *value] if isinstance(value, list) and isinstance(left.get(key), list) else value

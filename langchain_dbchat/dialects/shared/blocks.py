@@ -18,8 +18,6 @@ from langchain_core.messages.block_translators import register_translator
 from langchain_dbchat.dialects.shared.citations import flat, read_citation
 from langchain_dbchat.dialects.shared.reasoning import CALL_EXTRAS, PROVIDER
 
-Block = dict[str, Any]
-
 _KNOWS_REFUSALS = hasattr(exceptions, "ModelRefusalError")
 """Whether langchain-core has a refusal block, as since 1.7.5."""
 
@@ -54,7 +52,7 @@ def register() -> None:
     register_translator(PROVIDER, translate_content, translate_content_chunk)
 
 
-def _content(message: AIMessage, *, chunk: bool) -> Iterator[Block]:
+def _content(message: AIMessage, *, chunk: bool) -> Iterator[dict[str, Any]]:
     content: Any = message.content
     for block in [content] if isinstance(content, str) else _joined(content):
         if isinstance(block, str):
@@ -78,7 +76,7 @@ def _joined(content: list[Any]) -> list[Any]:
     return content
 
 
-def _translate(block: Block) -> Iterator[Block]:
+def _translate(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
     kind = block.get("type")
     index = {"index": block["index"]} if "index" in block else {}
     if kind == "text":
@@ -94,8 +92,8 @@ def _translate(block: Block) -> Iterator[Block]:
         yield {"type": "non_standard", "value": {key: value for key, value in block.items() if key != "index"}, **index}
 
 
-def _text(block: Block) -> Block:
-    text: Block = {"type": "text", "text": block.get("text") or ""}
+def _text(block: dict[str, Any]) -> dict[str, Any]:
+    text: dict[str, Any] = {"type": "text", "text": block.get("text") or ""}
     if "index" in block:
         text["index"] = block["index"]
     extras = {key: value for key, value in block.items() if key not in {"type", "text", "index", "annotations"}}
@@ -107,10 +105,10 @@ def _text(block: Block) -> Block:
     return text
 
 
-def _reasoning(entry: Any, block: Block, number: int) -> Block:
+def _reasoning(entry: Any, block: dict[str, Any], number: int) -> dict[str, Any]:
     fields = entry if isinstance(entry, Mapping) else {"text": str(entry)}
-    reasoning: Block = {"type": "reasoning", "reasoning": fields.get("text") or ""}
-    extras: Block = {}
+    reasoning: dict[str, Any] = {"type": "reasoning", "reasoning": fields.get("text") or ""}
+    extras: dict[str, Any] = {}
     for key in ("signature", "data"):
         if fields.get(key):
             extras[key] = fields[key]
@@ -124,7 +122,7 @@ def _reasoning(entry: Any, block: Block, number: int) -> Block:
     return reasoning
 
 
-def _image(block: Block) -> Block:
+def _image(block: dict[str, Any]) -> dict[str, Any]:
     image = block.get("image_url")
     url = image.get("url") if isinstance(image, Mapping) else image
     if isinstance(url, str) and url.startswith("data:"):
@@ -133,7 +131,7 @@ def _image(block: Block) -> Block:
     return {"type": "image", "url": url}
 
 
-def _calls(message: AIMessage) -> Iterator[Block]:
+def _calls(message: AIMessage) -> Iterator[dict[str, Any]]:
     extras = _call_extras(message)
     for call in message.tool_calls:
         yield _with_extras({"type": "tool_call", **call}, extras)
@@ -141,7 +139,7 @@ def _calls(message: AIMessage) -> Iterator[Block]:
         yield _with_extras({"type": "invalid_tool_call", **invalid}, extras)
 
 
-def _call_chunks(message: AIMessageChunk) -> Iterator[Block]:
+def _call_chunks(message: AIMessageChunk) -> Iterator[dict[str, Any]]:
     extras = _call_extras(message)
     parts = message.tool_call_chunks
     for part in parts:
@@ -156,6 +154,6 @@ def _call_extras(message: AIMessage) -> Mapping[str, Any]:
     return extras if isinstance(extras, Mapping) else {}
 
 
-def _with_extras(call: Block, extras: Mapping[str, Any]) -> Block:
+def _with_extras(call: dict[str, Any], extras: Mapping[str, Any]) -> dict[str, Any]:
     call_extras = extras.get(call.get("id") or "")
     return {**call, "extras": dict(call_extras)} if isinstance(call_extras, Mapping) else call

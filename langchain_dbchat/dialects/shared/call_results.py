@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.models.families import Family
 
-__all__ = ["MALFORMED", "NOT_EXECUTED", "Placed", "Step", "place_results"]
+__all__ = ["MALFORMED", "NOT_EXECUTED", "HistoryStep", "Placed", "place_results"]
 
 MALFORMED = "Error: this call was malformed (its arguments are not a complete JSON object), so it was not executed."
 NOT_EXECUTED = "Error: this call was not executed; it has no result."
 
 
-class Step(NamedTuple):
+class HistoryStep(NamedTuple):
     """One message of a conversation, as far as calls and results depend on it."""
 
     role: Literal["system", "user", "assistant", "tool"]
@@ -66,7 +66,7 @@ class _CallingTurn:
     results: list[Placed] = field(default_factory=list)
 
 
-def place_results(steps: Sequence[Step], family: Family) -> Iterator[Placed]:
+def place_results(steps: Sequence[HistoryStep], family: Family) -> Iterator[Placed]:
     """Order a conversation so that each call has its result right behind it.
 
     Args:
@@ -96,7 +96,7 @@ def place_results(steps: Sequence[Step], family: Family) -> Iterator[Placed]:
             yield Placed(place, answers=orphans[place])
 
 
-def _match(steps: Sequence[Step], family: Family) -> tuple[dict[int, _CallingTurn], dict[int, str]]:
+def _match(steps: Sequence[HistoryStep], family: Family) -> tuple[dict[int, _CallingTurn], dict[int, str]]:
     """Find the call of each result: the last open one with its id, within a turn the first.
 
     A result is also taken for the first open call without an id: a tool that was called so had no id to give back.
@@ -126,7 +126,7 @@ def _match(steps: Sequence[Step], family: Family) -> tuple[dict[int, _CallingTur
     return turns, orphans
 
 
-def _check_orphan(step: Step, family: Family) -> None:
+def _check_orphan(step: HistoryStep, family: Family) -> None:
     if not step.answers:
         raise UnsupportedContentError(f"{step.where}: a tool result needs the id of the call that it answers.")
     if not family.orphan_results:

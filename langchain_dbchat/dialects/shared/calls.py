@@ -29,7 +29,7 @@ from langchain_dbchat.dialects.shared.tools import UNNAMED, parse_arguments
 if TYPE_CHECKING:
     from langchain_core.messages import InvalidToolCall, ToolCall
 
-    from langchain_dbchat.dialects.shared.parts import Call
+    from langchain_dbchat.dialects.shared.parts import ToolCallPart
     from langchain_dbchat.dialects.shared.sent import SentTools
 
 __all__ = ["Calls"]
@@ -40,7 +40,7 @@ _JSON_SPACE = " \t\n\r"
 
 
 @dataclass(slots=True)
-class _State:
+class _CallState:
     """The state of one tool call."""
 
     index: int
@@ -59,7 +59,7 @@ class _State:
     def text(self) -> str:
         return "".join(self.arguments) or self.empty
 
-    def is_other_than(self, part: Call) -> bool:
+    def is_other_than(self, part: ToolCallPart) -> bool:
         """Return whether a fragment with a name begins another call, although it has the same index or none."""
         if not part.name:
             return False
@@ -89,12 +89,12 @@ class Calls:
         self._whole = whole
         self._names = sent.names
         self._closed = sent.closed
-        self._states: list[_State] = []
-        self._by_index: dict[int, _State] = {}
-        self._by_sent_id: dict[str, _State] = {}
+        self._states: list[_CallState] = []
+        self._by_index: dict[int, _CallState] = {}
+        self._by_sent_id: dict[str, _CallState] = {}
         self._ids: set[str] = set()
 
-    def add(self, part: Call) -> tuple[Chunk, dict[str, Any] | None]:
+    def add(self, part: ToolCallPart) -> tuple[Chunk, dict[str, Any] | None]:
         """Add a call or a fragment of one.
 
         Args:
@@ -123,18 +123,18 @@ class Calls:
         extras = {state.id: dict(unsent)} if unsent and state.id is not None else None
         return _chunk(state, name, self._add_arguments(state, part.arguments), call_id), extras
 
-    def _name_of(self, state: _State) -> str:
+    def _name_of(self, state: _CallState) -> str:
         """Return the caller's name of the called tool."""
         return self._names.get(state.name, state.name) or UNNAMED
 
-    def _whole_name(self, state: _State, *, ended: bool) -> str | None:
+    def _whole_name(self, state: _CallState, *, ended: bool) -> str | None:
         """Return the caller's name once, as soon as the streamed name, which may come in pieces, is complete."""
         if state.is_named or not state.name or not (ended or is_whole(state.name, self._names)):
             return None
         state.is_named = True
         return self._name_of(state)
 
-    def _state_of(self, part: Call) -> _State:
+    def _state_of(self, part: ToolCallPart) -> _CallState:
         """Return the call of a fragment: by its index, else by its id, else the last one."""
         state = None
         last = self._states[-1] if self._states else None
@@ -147,13 +147,13 @@ class Calls:
         else:
             state = last
         if state is None or state.is_other_than(part):
-            state = _State(len(self._states))
+            state = _CallState(len(self._states))
             self._states.append(state)
         if part.index is not None:
             self._by_index[part.index] = state
         return state
 
-    def _add_arguments(self, state: _State, text: str) -> str:
+    def _add_arguments(self, state: _CallState, text: str) -> str:
         """Add a fragment of arguments, and return the text that is passed on now."""
         if not text:
             return ""
@@ -216,7 +216,7 @@ class Calls:
                 invalid.append(invalid_tool_call(name=name, args=text, id=state.id, error=error))
         return valid, invalid
 
-    def _read(self, state: _State, *, cut: bool) -> tuple[dict[str, Any], str | None]:
+    def _read(self, state: _CallState, *, cut: bool) -> tuple[dict[str, Any], str | None]:
         """Return a call's arguments, or an error; missing arguments are an error if a limit ended the answer."""
         arguments, error = parse_arguments(state.text())
         if error is None and not arguments and cut:
@@ -228,7 +228,7 @@ class Calls:
 
         return drop_nulls(arguments, parameters), error
 
-    def _rest(self, state: _State, *, cut: bool) -> str:
+    def _rest(self, state: _CallState, *, cut: bool) -> str:
         """Return the text of a call's arguments that was not passed on yet."""
         text = state.text()
         arguments, error = self._read(state, cut=cut)
@@ -241,7 +241,7 @@ class Calls:
         return {state.id: state.extras for state in self._states if state.extras}
 
 
-def _chunk(state: _State, name: str | None, arguments: str, call_id: str | None) -> Chunk:
+def _chunk(state: _CallState, name: str | None, arguments: str, call_id: str | None) -> Chunk:
     return {"type": "tool_call_chunk", "name": name, "args": arguments, "id": call_id, "index": state.index}
 
 

@@ -43,7 +43,7 @@ from langchain_dbchat.errors import UnsupportedContentError
 
 __all__ = ["CONTENT_TYPES", "is_server_work", "read_block", "read_result_content"]
 
-Kind = Literal["image", "audio", "video", "file"]
+MediaKind = Literal["image", "audio", "video", "file"]
 
 _COMMON = frozenset({"cache_control", "thoughtSignature"})
 _TEXT = _COMMON | {"text", "refusal", "json", "annotations", "citations"}
@@ -174,7 +174,7 @@ def _read_json(block: Block) -> TextBlock | ProviderBlock:
     return TextBlock(text, extras=remaining(fields, _TEXT), **_common(fields))
 
 
-def _read_medium(block: Block, kind: Kind) -> NeutralBlock:
+def _read_medium(block: Block, kind: MediaKind) -> NeutralBlock:
     fields = flattened(block)
     key = next((key for key in _HOLDERS if key in fields and isinstance(fields[key], Mapping)), "")
     inner = mapping_of(fields, key)
@@ -335,7 +335,7 @@ def _read_result(block: Block) -> ToolResultBlock:
 _RESULTS = {"tool_result": "content", "custom_tool_call_output": "output", "function_call_output": "output"}
 """Blocks that hold the result of a tool, and under which key."""
 
-_KINDS: dict[str, Kind] = {"image": "image", "audio": "audio", "video": "video"}
+_KINDS: dict[str, MediaKind] = {"image": "image", "audio": "audio", "video": "video"}
 
 _READERS: dict[str, Callable[[Block], NeutralBlock]] = {
     "text": _read_text,

@@ -25,7 +25,7 @@ class Reasoning(NamedTuple):
 
 
 @dataclass(slots=True)
-class Call:
+class ToolCallPart:
     """A tool call or a fragment of one."""
 
     index: int | None
@@ -41,7 +41,7 @@ class Refusal(NamedTuple):
     text: str
 
 
-Part = Text | Reasoning | Other | Call | Refusal | Cited | Audio | UnknownFields
+Part = Text | Reasoning | Other | ToolCallPart | Refusal | Cited | Audio | UnknownFields
 
 SILENT: frozenset[type[Part]] = frozenset({Refusal, Cited, Audio, UnknownFields})
 """Kinds of parts that change a message only at its end."""
@@ -63,8 +63,8 @@ def join_parts(left: Part, right: Part) -> Part | None:
         if left.signature is None and left.data is None and right.data is None and right.opens:
             return Reasoning(left.text + right.text, right.signature, None, left.opens)
         return None
-    if type(left) is Call and type(right) is Call:
+    if type(left) is ToolCallPart and type(right) is ToolCallPart:
         same = left.index is not None and left.index == right.index
         if same and right.id is None and right.name is None and right.extras is None and left.arguments != "{}":
-            return Call(left.index, left.id, left.name, left.arguments + right.arguments, left.extras)
+            return ToolCallPart(left.index, left.id, left.name, left.arguments + right.arguments, left.extras)
     return None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class _Row:
+class _WaitingFault:
     """A fault that waits for requests."""
 
     fault: Fault
@@ -36,14 +36,14 @@ class FaultPlan:
     """
 
     def __init__(self, rows: Iterable[Fault | None] = ()) -> None:
-        self.waiting: deque[_Row] = deque()
+        self.waiting: deque[_WaitingFault] = deque()
         self._rows = iter(rows)
         self._lock = threading.Lock()  # faults are added in the user's thread and taken in the server's
 
     def add(self, fault: Fault) -> None:
         """Put a fault at the end of those that wait."""
         with self._lock:
-            self.waiting.append(_Row(fault))
+            self.waiting.append(_WaitingFault(fault))
 
     def take(self, path: str, body: bytes) -> Fault | None:
         """The fault that a request meets; None if it passes."""
@@ -51,7 +51,7 @@ class FaultPlan:
             if not self.waiting:
                 fault = next(self._rows, None)
                 if fault is not None:
-                    self.waiting.append(_Row(fault))
+                    self.waiting.append(_WaitingFault(fault))
             for row in self.waiting:
                 if not row.fault.is_for(path, body):
                     continue

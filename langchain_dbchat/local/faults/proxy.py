@@ -44,7 +44,7 @@ class _Lost(Exception):  # noqa: N818  # a planned fault, not an error
     """The connection to the client has to end."""
 
 
-class _Head:
+class _ProxiedHead:
     """The first line and the headers of a message."""
 
     def __init__(self, raw: bytes) -> None:
@@ -179,7 +179,7 @@ class FaultProxy:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
-            head = _Head((await reader.readuntil(b"\r\n\r\n"))[:-4])
+            head = _ProxiedHead((await reader.readuntil(b"\r\n\r\n"))[:-4])
             body = await reader.readexactly(head.length or 0)
             answering = asyncio.ensure_future(self._answer(head, body, writer))
             leaving = asyncio.ensure_future(_left(reader))
@@ -199,7 +199,7 @@ class FaultProxy:
         self.requests += 1
         return self._plan.take(path, body) or _PASS
 
-    async def _answer(self, head: _Head, body: bytes, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, head: _ProxiedHead, body: bytes, writer: asyncio.StreamWriter) -> None:
         fault = self._next(head.words[1], body)
         await asyncio.sleep(fault.latency)
         if fault.not_http:
@@ -223,7 +223,7 @@ class FaultProxy:
             far_writer.close()
 
     async def _pass_back(self, far: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault) -> None:
-        head = _Head((await far.readuntil(b"\r\n\r\n"))[:-4])
+        head = _ProxiedHead((await far.readuntil(b"\r\n\r\n"))[:-4])
         if fault.lose:
             _end(writer, reset=fault.reset)
         # A body that is cut keeps its announced length, by which a client can see the cut; a longer one cannot.
@@ -245,7 +245,7 @@ class FaultProxy:
         await writer.drain()
 
 
-async def _body(far: asyncio.StreamReader, head: _Head) -> AsyncIterator[bytes]:
+async def _body(far: asyncio.StreamReader, head: _ProxiedHead) -> AsyncIterator[bytes]:
     """The server's body, out of its chunks."""
     if head.chunked:
         while size := int((await far.readline()).split(b";")[0], 16):

@@ -24,7 +24,7 @@ MISSING: Any = object()
 WHERE = frozenset(
     content_words("location locations city cities place town country region destination origin area where")
 )
-WHO = frozenset(content_words("name person customer author user company who recipient employee patient player"))
+PEOPLE = frozenset(content_words("name person customer author user company who recipient employee patient player"))
 WHOLE = frozenset(content_words("query question search request prompt input instruction task"))
 PIECE = frozenset(content_words("text sentence message content phrase word string"))
 CODES = frozenset(content_words("currency currencies"))
@@ -296,7 +296,7 @@ class SchemaFiller:
             return found.take(found.quoted) or found.text.strip()
         if words & PIECE:
             return found.take(found.quoted) or after_colon(found.text)
-        return found.take([*found.quoted, *found.names] if words & WHO else found.quoted)
+        return found.take([*found.quoted, *found.names] if words & PEOPLE else found.quoted)
 
 
 def after_colon(text: str) -> str | None:

@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from langchain_dbchat.local.surfaces import chat_completions, embeddings, responses
 
+__all__ = ["SURFACES", "surface"]
+
 SURFACES = (chat_completions.SURFACE, embeddings.SURFACE, responses.SURFACE)

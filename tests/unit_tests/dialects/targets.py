@@ -7,8 +7,8 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from pydantic_core import to_json
 
+from kit.encoding import encode_messages
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder
-from langchain_dbchat.dialects.chat_completions.messages import encode_messages
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.models.families import FAMILIES
 

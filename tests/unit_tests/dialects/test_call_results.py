@@ -10,21 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_dbchat.dialects.shared.call_results import MALFORMED, NOT_EXECUTED, Placed, Step, place_results
+from langchain_dbchat.dialects.shared.call_results import MALFORMED, NOT_EXECUTED, HistoryStep, Placed, place_results
 from langchain_dbchat.errors import UnsupportedContentError
 from langchain_dbchat.models.families import FAMILIES
 
 CLAUDE = FAMILIES["claude"]
 LENIENT = FAMILIES["generic"]
-ASKS = Step("user", "message 0 (human)")
+ASKS = HistoryStep("user", "message 0 (human)")
 
 
-def calls(*ids: str, malformed: frozenset[int] = frozenset()) -> Step:
-    return Step("assistant", "message 1 (ai)", ids, malformed)
+def calls(*ids: str, malformed: frozenset[int] = frozenset()) -> HistoryStep:
+    return HistoryStep("assistant", "message 1 (ai)", ids, malformed)
 
 
-def answers(call_id: str) -> Step:
-    return Step("tool", "message 2 (tool)", answers=call_id)
+def answers(call_id: str) -> HistoryStep:
+    return HistoryStep("tool", "message 2 (tool)", answers=call_id)
 
 
 def test_a_late_result_comes_right_behind_its_call() -> None:
@@ -60,7 +60,7 @@ def test_a_result_without_its_call_raises_or_goes_as_it_is() -> None:
 ids = st.sampled_from(["a", "b", "", "functions.f:0", "x" * 80])
 steps = st.lists(
     st.just(ASKS)
-    | st.just(Step("system", "s"))
+    | st.just(HistoryStep("system", "s"))
     | st.builds(lambda given: calls(*given), st.lists(ids, min_size=1, max_size=3))
     | st.builds(answers, ids.filter(bool)),
     max_size=8,
@@ -69,7 +69,7 @@ steps = st.lists(
 
 @settings(max_examples=200, deadline=None)
 @given(steps, st.sampled_from(["generic", "claude", "gpt-5", "openai-compatible"]))
-def test_whatever_was_said_each_call_has_one_result_behind_it(said: list[Step], name: str) -> None:
+def test_whatever_was_said_each_call_has_one_result_behind_it(said: list[HistoryStep], name: str) -> None:
     family = replace(FAMILIES[name], orphan_results=True)
     conversation = [*said, ASKS]
     placed = list(place_results(conversation, family))

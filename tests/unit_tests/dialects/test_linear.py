@@ -13,7 +13,7 @@ from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder,
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared.answer import GrowingAnswer
 from langchain_dbchat.dialects.shared.beside import Cited
-from langchain_dbchat.dialects.shared.parts import Call
+from langchain_dbchat.dialects.shared.parts import ToolCallPart
 from langchain_dbchat.models.families import family_of
 
 TARGET = Target("my-own", family_of("my-own"))
@@ -95,7 +95,7 @@ def test_a_name_in_every_fragment() -> None:
         def read() -> None:
             answer = GrowingAnswer()
             for piece in pieces:
-                answer.add(Call(None, None, "f", piece))
+                answer.add(ToolCallPart(None, None, "f", piece))
             ((call,), invalid) = answer.calls()
             assert not invalid
             assert len(call["args"]["a"]) == count + 1
@@ -108,6 +108,6 @@ def test_a_name_in_every_fragment() -> None:
 def test_white_space_after_an_object_does_not_hide_its_end() -> None:
     answer = GrowingAnswer()
     for piece in ('{"a": 1}', "\n", '{"a": 2}'):
-        answer.add(Call(None, None, "f", piece))
+        answer.add(ToolCallPart(None, None, "f", piece))
     calls, _ = answer.calls()
     assert [call["args"] for call in calls] == [{"a": 1}, {"a": 2}]

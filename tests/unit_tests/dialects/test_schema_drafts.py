@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from langchain_dbchat.dialects.shared.schemas import fit_schema
+from kit.encoding import fit_schema
 from langchain_dbchat.dialects.shared.tools import encode_tools
 from langchain_dbchat.models.families import FAMILIES
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from langchain_core.tools import BaseTool, StructuredTool, tool
 
-from langchain_dbchat.dialects.shared.schemas import fit_schema
-from langchain_dbchat.dialects.shared.tools import convert_tool, encode_format, encode_tools
+from kit.encoding import fit_schema
+from langchain_dbchat.dialects.shared.formats import encode_format
+from langchain_dbchat.dialects.shared.tools import convert_tool, encode_tools
 from langchain_dbchat.models.families import FAMILIES
 
 EVERY = ["claude", "gpt-5", "gemini-2-5-flash", "gemini-3", "gpt-oss", "open-weights", "generic", "openai-compatible"]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from langchain_dbchat.dialects.shared.schemas import fit_schema
+from kit.encoding import fit_schema
 from langchain_dbchat.models.families import FAMILIES
 
 GEMINI = FAMILIES["gemini-3"]

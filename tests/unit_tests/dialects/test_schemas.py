@@ -11,8 +11,7 @@ from langchain_core.messages import HumanMessage
 from pydantic import BaseModel, Field
 
 from dialects.targets import target
-from kit.encoding import encode_request
-from langchain_dbchat.dialects.shared.schemas import fit_schema
+from kit.encoding import encode_request, fit_schema
 from langchain_dbchat.models.families import FAMILIES
 
 GEMINI = FAMILIES["gemini-3"]

@@ -11,11 +11,11 @@ from langchain_core.tools import tool
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
+from langchain_dbchat.dialects.shared.formats import encode_format
 from langchain_dbchat.dialects.shared.tools import (
     NO_PARAMETERS,
     convert_tool,
     convert_tool_choice,
-    encode_format,
     encode_tools,
     parse_arguments,
 )

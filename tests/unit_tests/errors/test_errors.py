@@ -461,14 +461,13 @@ def test_a_response_that_is_no_json() -> None:
         ErrorResponse(500, {}, "nope").json()
 
 
-def test_malformed_responses_quote_what_came() -> None:
-    error = malformed_response("not JSON", status=200, headers={"X-Request-Id": "r"}, body=b"abc" * 1000, host="h")
+def test_malformed_responses_say_what_came() -> None:
+    error = malformed_response("not JSON", status=200, headers={"X-Request-Id": "r"}, host="h")
     assert type(error) is errors.MalformedResponseError
-    assert "not JSON; it begins with 'abcabc" in error.message
+    assert "not JSON" in error.message
     assert len(error.message) < 500
-    assert error.request_id == "r"
+    assert (error.request_id, error.status_code, error.host) == ("r", 200, "h")
     assert error.response is not None
-    assert error.response.text == "abc" * 1000
 
 
 def test_compose_leaves_out_what_is_not_known() -> None:

@@ -37,10 +37,10 @@ from langchain_dbchat.errors.answers import error_from_event
     ],
 )
 def test_errors_within_a_stream(payload: dict[str, Any], name: str, code: str | None, words: str) -> None:
-    error = error_from_event(payload, endpoint="e", host="h", request_id="r")
+    error = error_from_event(payload, endpoint="e", request_id="r")
     assert error is not None
     assert (type(error).__name__, error.error_code, error.detail) == (name, code, words)
-    assert (error.endpoint, error.host, error.request_id) == ("e", "h", "r")
+    assert (error.endpoint, error.request_id) == ("e", "r")
     assert "reported an error in its answer" in error.message
 
 

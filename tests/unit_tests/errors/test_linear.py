@@ -152,6 +152,6 @@ def test_a_large_error_body(name: str) -> None:
 def test_a_large_error_in_a_stream(name: str) -> None:
     def work(count: int) -> Callable[[], Any]:
         payload = {"error": json.loads(BODIES[name](count))}
-        return lambda: error_from_event(payload, endpoint="e", host="h")
+        return lambda: error_from_event(payload, endpoint="e")
 
     assert is_linear(work)

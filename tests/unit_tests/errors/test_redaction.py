@@ -156,7 +156,7 @@ def test_no_error_shows_a_secret_wherever_it_came_from() -> None:
         _refusal(500, echo.encode()),
         _refusal(502, f"<html><title>{echo}</title>".encode()),
         error_from_event({"error": echo}),
-        malformed_response("odd", status=200, body=echo.encode()),
+        malformed_response("odd", status=200, headers={"x-said": echo}),
         DatabricksError(echo),
     ):
         assert error is not None

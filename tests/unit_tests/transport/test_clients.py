@@ -17,7 +17,7 @@ import pytest
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
 from langchain_dbchat.errors import DatabricksConnectionError
-from langchain_dbchat.transport import clients as pools
+from langchain_dbchat.transport import clients as process_clients
 from langchain_dbchat.transport.channel import Channel
 from langchain_dbchat.transport.exchange import RetryPolicy
 
@@ -25,37 +25,37 @@ TESTS = Path(__file__).parents[2]
 
 
 def test_one_client_and_one_tls_context_for_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pools, "_states", [pools._State()])
+    monkeypatch.setattr(process_clients, "_states", [process_clients._ProcessClients()])
     barrier = threading.Barrier(8)
 
     def get(_: int) -> httpx.Client:
         barrier.wait()
-        client = pools.sync_client()
+        client = process_clients.sync_client()
         with pytest.raises(httpx.ConnectError):
             client.send(client.build_request("GET", url))
         return client
 
     async def aget() -> None:
-        client = await pools.async_client()
+        client = await process_clients.async_client()
         with pytest.raises(httpx.ConnectError):
             await client.send(client.build_request("GET", url))
 
     with ScriptedServer(lambda _: Scripted({"tls": "no"})) as server:
-        sync_client = pools.sync_client()
+        sync_client = process_clients.sync_client()
         sync_client.send(sync_client.build_request("GET", server.url)).close()
-        assert not pools._states[0].contexts  # nobody needed it yet, and it takes 25 ms
+        assert not process_clients._states[0].contexts  # nobody needed it yet, and it takes 25 ms
     url = server.url.replace("http://", "https://")  # where nobody listens any more
     with ThreadPoolExecutor(8) as threads:
         clients = set(threads.map(get, range(8)))
     assert clients == {sync_client}
     asyncio.run(aget())
-    assert len(pools._states[0].contexts) == 1
+    assert len(process_clients._states[0].contexts) == 1
     clients.pop().close()
 
 
 def test_a_tls_context_is_kept_for_the_environment_that_it_was_made_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    state = pools._State()
-    context = pools._tls(state, pools._key())
+    state = process_clients._ProcessClients()
+    context = process_clients._tls(state, process_clients._key())
     with monkeypatch.context() as changed:
         changed.setenv("SSL_CERT_DIR", "/nowhere")  # between the client and its first call
         context()
@@ -64,14 +64,14 @@ def test_a_tls_context_is_kept_for_the_environment_that_it_was_made_in(monkeypat
 
 
 def test_a_changed_environment_gets_another_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = pools.sync_client()
+    first = process_clients.sync_client()
     with monkeypatch.context() as changed:
         changed.setenv("SSL_CERT_FILE", certifi.where())
         changed.setenv("SSL_CERT_DIR", "/nowhere")
-        second = pools.sync_client()
+        second = process_clients.sync_client()
         assert second is not first
-        assert pools.sync_client() is second
-    assert pools.sync_client() is first
+        assert process_clients.sync_client() is second
+    assert process_clients.sync_client() is first
 
 
 def test_proxies_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_loop_after_loop() -> None:
             assert server.connections == number
             assert server.wait_open(0) == 0  # the loop was shut down, and its client with it
         gc.collect()  # a connection that was forgotten would say so now
-    assert not any(loop.is_closed() for loop in pools._states[-1].async_clients)
+    assert not any(loop.is_closed() for loop in process_clients._states[-1].async_clients)
 
 
 def test_a_stream_left_open_does_not_outlive_its_loop() -> None:
@@ -134,16 +134,16 @@ def test_a_stream_left_open_does_not_outlive_its_loop() -> None:
 
 def test_loops_that_were_closed_without_goodbye_are_dropped() -> None:
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(pools.async_client())
+    loop.run_until_complete(process_clients.async_client())
     loop.close()
-    assert loop in pools._states[-1].async_clients
-    asyncio.run(pools.async_client())
-    assert loop not in pools._states[-1].async_clients
+    assert loop in process_clients._states[-1].async_clients
+    asyncio.run(process_clients.async_client())
+    assert loop not in process_clients._states[-1].async_clients
 
 
 async def test_tasks_of_one_loop_share_a_client_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pools, "_states", [pools._State()])
-    clients = await asyncio.gather(*(pools.async_client() for _ in range(10)))
+    monkeypatch.setattr(process_clients, "_states", [process_clients._ProcessClients()])
+    clients = await asyncio.gather(*(process_clients.async_client() for _ in range(10)))
     assert len(set(clients)) == 1
 
 

@@ -256,7 +256,8 @@ def test_the_patterns_read_what_h11_reads() -> None:
 )
 @pytest.mark.parametrize("content", [b"", b"{}"])
 def test_the_patterns_write_what_h11_writes(headers: dict[str, str | bytes], content: bytes) -> None:
-    request = httpx.Request("POST", "http://host/a%20b?c=d", headers=headers, content=content)  # type: ignore[arg-type]
+    url = "http://host/a%20b?c=d"
+    request = httpx.Request("POST", url, headers=headers, content=content)  # type: ignore[arg-type]  # str and bytes
     reader, written = write_request(request)
     assert written == reader.written()
 

@@ -96,7 +96,7 @@ def test_a_connection_with_bytes_left_is_stale(loop: str, secure: bool, tmp_path
 
 
 def test_a_connection_that_we_have_closed_is_stale() -> None:
-    with RawServer(answer_always) as server:
+    with RawServer(answer_always(OK)) as server:
         parts = httpx.URL(server.url)
         made = connect(parts.host, parts.port or 0, None, 2.0)
         assert not made.is_stale()
@@ -181,7 +181,7 @@ def test_who_has_gone_leaves_no_connection(loop: str) -> None:
         await asyncio.sleep(0.05)
         assert made[0]._transport is None
 
-    with RawServer(lambda connection, _: connection.recv(1)) as server:  # type: ignore[arg-type]
+    with RawServer(lambda connection, _: connection.recv(1)) as server:  # type: ignore[arg-type]  # what it returns is not used
         run(use(server.url), loop)
 
 
@@ -217,7 +217,8 @@ def test_a_server_that_ends_tls_leaves_no_warning(loop: str, tmp_path: Path, rec
         for _ in range(3):
             request = httpx.Request("POST", url, content=b"{}", extensions={"timeout": WAITS})
             async with contextlib.aclosing(await pool.handle_async_request(request)) as response:
-                assert b"".join([piece async for piece in response.stream]) == b"{}"  # type: ignore[union-attr]
+                pieces = [piece async for piece in response.stream]  # type: ignore[union-attr]  # an async stream
+                assert b"".join(pieces) == b"{}"
             await asyncio.sleep(0.05)
         await pool.aclose()
 

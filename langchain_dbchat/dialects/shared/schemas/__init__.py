@@ -37,25 +37,7 @@ if TYPE_CHECKING:
 _FORMAT = 2
 """The version of `marshal` in which equal values are equal bytes; later ones also write which objects are the same."""
 
-__all__ = ["drop_nulls", "fit_answer", "fit_parameters", "fit_schema"]
-
-
-def fit_schema(schema: Mapping[str, Any], family: Family, *, what: str = "The schema") -> Schema:
-    """Fit a schema to a family.
-
-    Args:
-        schema: A JSON schema of any draft.
-        family: The row of the model that is called.
-        what: What the schema belongs to, for errors.
-
-    Returns:
-        A schema that the family takes; what it shares with the caller's is not changed.
-
-    Raises:
-        ValueError: If it cannot be fitted.
-    """
-    with _Naming(what):
-        return _for_family(_settled(schema, family, of_tool=False), family)
+__all__ = ["drop_nulls", "fit_answer", "fit_parameters"]
 
 
 def fit_parameters(
@@ -83,7 +65,7 @@ def fit_parameters(
             fitted, added_nulls = _fit_once(marshal.dumps(schema, _FORMAT), family, strict)
         except (
             ValueError
-        ):  # it holds more than plain dicts, lists and JSON values, or cannot be sent: that names the model
+        ):  # the schema is more than plain JSON values, or cannot be sent; then the error names the model
             return _fit_parameters(schema, family, model, strict=strict)
         return marshal.loads(fitted), added_nulls  # noqa: S302  # the bytes are our own
 

@@ -138,7 +138,7 @@ def both(first: Any, second: Any) -> Any:
 
 
 @dataclass
-class _Shape:
+class _MergedObject:
     """An object in the making."""
 
     properties: Schema = field(default_factory=dict)
@@ -146,7 +146,7 @@ class _Shape:
     rest: Schema = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
 
-    def take(self, other: _Shape) -> None:
+    def take(self, other: _MergedObject) -> None:
         """Hold what another shape holds too."""
         for name, inner in other.properties.items():
             self.properties[name] = both(self.properties[name], inner) if name in self.properties else inner
@@ -212,10 +212,10 @@ def plain_object(schema: Schema, document: Document) -> Schema:
     return told(whole, shape.said)
 
 
-def _shape(node: Any, document: Document, above: tuple[str, ...]) -> _Shape:
+def _shape(node: Any, document: Document, above: tuple[str, ...]) -> _MergedObject:
     document.spend()
     if node is True:
-        return _Shape()
+        return _MergedObject()
     shape = _own_shape(node)
     reference = node.get("$ref")
     if isinstance(reference, str):
@@ -237,7 +237,7 @@ def _shape(node: Any, document: Document, above: tuple[str, ...]) -> _Shape:
     return shape
 
 
-def _own_shape(node: Any) -> _Shape:
+def _own_shape(node: Any) -> _MergedObject:
     """Read what a schema says itself, apart from what it combines."""
     if not isinstance(node, Mapping):
         raise NotAnObject("no object fits it")
@@ -248,7 +248,7 @@ def _own_shape(node: Any) -> _Shape:
         raise NotAnObject("it is an array and not an object")
     if "not" in node and not (kinds or node.keys() - ANNOTATIONS - {"not"}):
         raise NotAnObject("it only says what is not allowed")
-    return _Shape(
+    return _MergedObject(
         dict(node.get("properties", {})),
         list(node.get("required", ())),
         {key: value for key, value in node.items() if key not in _COMBINING | _AS_OBJECT | {"$defs", "definitions"}},
@@ -256,7 +256,7 @@ def _own_shape(node: Any) -> _Shape:
     )
 
 
-def _objects(branches: list[Any], document: Document, above: tuple[str, ...]) -> list[_Shape]:
+def _objects(branches: list[Any], document: Document, above: tuple[str, ...]) -> list[_MergedObject]:
     refused: list[NotAnObject] = []
     shapes = [shape for branch in branches for shape in _object_or_nothing(branch, document, above, refused)]
     if not shapes:
@@ -266,7 +266,7 @@ def _objects(branches: list[Any], document: Document, above: tuple[str, ...]) ->
 
 def _object_or_nothing(
     branch: Any, document: Document, above: tuple[str, ...], refused: list[NotAnObject]
-) -> list[_Shape]:
+) -> list[_MergedObject]:
     try:
         return [_shape(branch, document, above)]
     except NotAnObject as error:
@@ -274,14 +274,14 @@ def _object_or_nothing(
         return []
 
 
-def _of_values(values: list[Any]) -> list[_Shape]:
+def _of_values(values: list[Any]) -> list[_MergedObject]:
     objects = [value for value in values if isinstance(value, Mapping)]
     if not objects:
         raise NotAnObject("none of its values is an object")
-    return [_Shape({name: {"const": value} for name, value in one.items()}, list(one)) for one in objects]
+    return [_MergedObject({name: {"const": value} for name, value in one.items()}, list(one)) for one in objects]
 
 
-def _branch(shape: _Shape, branches: list[_Shape], how: str) -> None:
+def _branch(shape: _MergedObject, branches: list[_MergedObject], how: str) -> None:
     """Take branches of which one has to hold."""
     if len(branches) == 1:
         shape.take(branches[0])

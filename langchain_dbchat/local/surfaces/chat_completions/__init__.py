@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.local.rule_model.answer import Piece
 
+__all__ = ["SURFACE", "answer"]
+
 
 async def answer(incoming: InferenceRequest) -> Response:
     """Check a request and answer it."""

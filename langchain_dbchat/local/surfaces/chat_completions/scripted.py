@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from langchain_dbchat.local.rule_model.prompt_cache import PromptTokens
     from langchain_dbchat.local.surfaces.chat_completions.request import ChatRequestBody
 
-Body = dict[str, Any]
+ScriptedBody = dict[str, Any]
 FIRST = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks")
 """Fields that come before the content."""
 
 
-def scripted_answer(fault: Fault, request: ChatRequestBody, prompt: PromptTokens, serial: str) -> Body:
+def scripted_answer(fault: Fault, request: ChatRequestBody, prompt: PromptTokens, serial: str) -> ScriptedBody:
     """The body of a whole answer.
 
     Args:
@@ -42,7 +42,7 @@ def scripted_answer(fault: Fault, request: ChatRequestBody, prompt: PromptTokens
     """
     if fault.message is None:
         raise invalid(request, "The scripted answer is a list of chunks: set stream to true, or script a message.")
-    body: Body = dict(fault.message)
+    body: ScriptedBody = dict(fault.message)
     if "choices" not in body:
         finish = "tool_calls" if body.get("tool_calls") else "stop"
         body = {"choices": [{"index": 0, "message": {"role": "assistant", **body}, "finish_reason": finish}]}
@@ -52,7 +52,7 @@ def scripted_answer(fault: Fault, request: ChatRequestBody, prompt: PromptTokens
 
 async def scripted_events(
     fault: Fault, request: ChatRequestBody, prompt: PromptTokens, serial: str
-) -> AsyncIterator[Body]:
+) -> AsyncIterator[ScriptedBody]:
     """The events of a streamed answer; for the arguments see `scripted_answer`."""
     head = frame(request, serial, "chat.completion.chunk")
     if fault.chunks is not None:
@@ -69,7 +69,7 @@ async def scripted_events(
         yield {**head, **last, "choices": [{**rest, "delta": {}}]}
 
 
-def _deltas(message: Mapping[str, Any]) -> Iterator[Body]:
+def _deltas(message: Mapping[str, Any]) -> Iterator[ScriptedBody]:
     content = message.get("content")
     yield {"role": message.get("role", "assistant"), "content": None if content is None else ""}
     reasoning = {key: message[key] for key in FIRST if message.get(key) is not None}

@@ -13,6 +13,8 @@ from langchain_dbchat.local.surfaces.surface import InferenceRequest, Surface, j
 if TYPE_CHECKING:
     from starlette.responses import Response
 
+__all__ = ["SURFACE", "answer"]
+
 
 async def answer(request: InferenceRequest) -> Response:
     """Answer a request with vectors, those of the backend if there is one."""

@@ -11,6 +11,8 @@ from langchain_dbchat.local.surfaces.surface import InferenceRequest, Surface
 if TYPE_CHECKING:
     from starlette.responses import Response
 
+__all__ = ["SURFACE", "answer"]
+
 
 async def answer(request: InferenceRequest) -> Response:
     """Refuse a request (docs/wire.md, 1.1, 6.2)."""

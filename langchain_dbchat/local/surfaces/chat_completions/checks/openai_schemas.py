@@ -25,7 +25,7 @@ STRICT = frozenset(
 )  # fmt: skip
 FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
 
-Context = tuple[str, ...]
+SchemaPath = tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -55,10 +55,10 @@ class OpenAISchema:
     def _refused(self, text: str) -> Refused:
         return invalid(self.request, f"Invalid schema for {self.owner}: {text}")
 
-    def _wrong(self, context: Context, text: str) -> Refused:
+    def _wrong(self, context: SchemaPath, text: str) -> Refused:
         return self._refused(f"In context={context!r}, {text}")
 
-    def _walk(self, schema: Any, context: Context) -> None:
+    def _walk(self, schema: Any, context: SchemaPath) -> None:
         if not isinstance(schema, dict):
             if self.strict:
                 raise self._wrong(context, f"{schema!r} is not of type 'object'.")
@@ -79,7 +79,7 @@ class OpenAISchema:
         if isinstance(schema.get("items"), dict):
             self._walk(schema["items"], (*context, "items"))
 
-    def _check_reference(self, reference: str, context: Context) -> None:
+    def _check_reference(self, reference: str, context: SchemaPath) -> None:
         """Refuse what is not a pointer to a part of the schema (openai-node #970)."""
         node: Any = self.root if reference == "#" or reference.startswith("#/") else None
         for step in unquote(reference).split("/")[1:]:
@@ -91,7 +91,7 @@ class OpenAISchema:
         if not isinstance(node, dict | bool):
             raise self._wrong(context, f"reference to component '{reference}' which was not found in the schema.")
 
-    def _check_closed(self, schema: dict[str, Any], kinds: list[Any], context: Context) -> None:
+    def _check_closed(self, schema: dict[str, Any], kinds: list[Any], context: SchemaPath) -> None:
         if "$ref" in schema:
             beside = sorted(schema.keys() - {"$ref"})
             if beside:
@@ -104,7 +104,7 @@ class OpenAISchema:
         if "object" in kinds:
             self._check_object(schema, context)
 
-    def _check_values(self, schema: dict[str, Any], context: Context) -> None:
+    def _check_values(self, schema: dict[str, Any], context: SchemaPath) -> None:
         if schema.get("format", "date") not in FORMATS:
             raise self._wrong(context, f"'{schema['format']}' is not a valid format.")
         if "type" not in schema and "anyOf" not in schema:
@@ -112,7 +112,7 @@ class OpenAISchema:
         if schema.get("items", {}) is True or schema.get("items") == {}:
             raise self._wrong((*context, "items"), "schema must have a 'type' key.")
 
-    def _check_object(self, schema: dict[str, Any], context: Context) -> None:
+    def _check_object(self, schema: dict[str, Any], context: SchemaPath) -> None:
         if schema.get("additionalProperties") is not False:
             raise self._wrong(context, "'additionalProperties' is required to be supplied and to be false.")
         required = schema.get("required")
