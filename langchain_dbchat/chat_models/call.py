@@ -298,9 +298,8 @@ def structured_method(model: ChatSettings, kwargs: Mapping[str, Any], *, tools: 
 
 
 def _encode(dialect: Dialect, chat_request: ChatRequest, structured: Structured | None) -> EncodedRequest:
-    lessons = chat_request.target.lessons
-    if structured is not None and lessons:
-        chat_request = replace(chat_request, settings=structured.settings(chat_request.settings, lessons))
+    if structured is not None and chat_request.target.lessons:
+        chat_request = structured.fitted(chat_request)
     return dialect.encode(chat_request)
 
 

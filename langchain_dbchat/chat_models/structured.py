@@ -7,7 +7,7 @@ as text, and a model that has other tools may call one of those first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.chat_models.structured_answers import StructuredAnswerParser
@@ -17,9 +17,12 @@ from langchain_dbchat.dialects.shared.spellings import Wanted, read_schema, wrap
 from langchain_dbchat.dialects.shared.tools import convert_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from langchain_dbchat.dialects.dialect import StructuredMethod
+    from langchain_dbchat.dialects.dialect import ChatRequest, StructuredMethod
+
+_WAYS = frozenset({"response_format", "tool_choice"})
+"""The fields of which each is one way to request a structured answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +39,30 @@ class Structured:
     response_format: dict[str, Any]
     is_only_tool: bool
 
-    def settings(self, settings: Mapping[str, Any], refused: frozenset[str]) -> dict[str, Any]:
-        """Return the settings with the way to request the answer that the endpoint has not refused.
+    def fitted(self, request: ChatRequest) -> ChatRequest:
+        """Return a request that asks for the answer in the way that the endpoint has not refused.
 
         Args:
-            settings: The settings of the call.
-            refused: The fields that the endpoint has refused.
+            request: The request, with the lessons of the endpoint.
 
         Returns:
-            New settings. They are equal to the given ones if none of their fields is refused, if both ways are refused,
-            or if other tools are bound.
+            A request with other settings, and without the refused way in ``extra``. It is the given one if it has
+            neither of the refused fields, if both ways are refused, or if other tools are bound.
         """
-        ways = {name for name in ("response_format", "tool_choice") if settings.get(name) is not None}
-        if not self.is_only_tool or not ways & refused or {"response_format", "tool_choice"} <= refused:
-            return dict(settings)
-        rest = {key: value for key, value in settings.items() if key not in {"response_format", "tools", "tool_choice"}}
-        if "tool_choice" in ways:
-            return {**rest, "response_format": self.response_format}
-        choice = {"type": "function", "function": {"name": self.tool["function"]["name"]}}
-        return {**rest, "tools": [self.tool], "tool_choice": choice}
+        refused = _WAYS & request.target.lessons
+        asked = {**request.settings, **request.extra}
+        if not self.is_only_tool or len(refused) != 1 or all(asked.get(name) is None for name in refused):
+            return request
+        settings, extra = (
+            {key: value for key, value in fields.items() if key not in _WAYS and key != "tools"}
+            for fields in (request.settings, request.extra)
+        )
+        if "tool_choice" in refused:
+            settings["response_format"] = self.response_format
+        else:
+            settings["tools"] = [self.tool]
+            settings["tool_choice"] = {"type": "function", "function": {"name": self.tool["function"]["name"]}}
+        return replace(request, settings=settings, extra=extra)
 
 
 def ask_for(

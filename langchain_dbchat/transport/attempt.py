@@ -133,7 +133,8 @@ class Attempt:
 
         Args:
             client: The client that will send it.
-            ours: Whether it is one of our own. A user's client adds its own headers and parameters.
+            ours: Whether it is one of our own. A user's client adds its own headers, cookies and parameters to a call,
+                and only its headers to a request with a purpose.
 
         Returns:
             The request, to be sent with ``follow_redirects=False``.
@@ -159,6 +160,11 @@ class Attempt:
             if ours:
                 # By hand, because build_request merges headers, cookies and parameters that our clients do not have.
                 built = httpx.Request(method, parsed, headers=headers, content=body, extensions=extensions)
+            elif self._request.purpose is not None:
+                # It signs in, so it takes no cookies and parameters: those may be of another caller of this client.
+                merged = client.headers.copy()
+                merged.update(headers)
+                built = httpx.Request(method, parsed, headers=merged, content=body, extensions=extensions)
             else:
                 built = client.build_request(method, url, headers=headers, content=body, extensions=extensions)
         except httpx.InvalidURL as error:

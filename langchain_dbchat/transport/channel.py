@@ -11,7 +11,9 @@ import asyncio
 import random
 import time
 from contextlib import aclosing, closing, contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx
 
 from langchain_dbchat.transport.attempt import Attempt
 from langchain_dbchat.transport.clients import async_client, sync_client
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
         Iterator,
         Mapping,
     )
-
-    import httpx
 
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.transport.exchange import Send
@@ -264,7 +264,7 @@ class Channel:
         client = self._http_client or sync_client()
         request = attempt.build(client, ours=client is not self._http_client)
         try:
-            response = client.send(request, stream=True, follow_redirects=False)
+            response = client.send(request, stream=True, auth=_auth_of(send.request), follow_redirects=False)
             try:
                 if not attempt.opened(response):
                     body = response.stream if attempt.is_raw() else response.iter_bytes()
@@ -287,7 +287,9 @@ class Channel:
         client = self._http_async_client or await async_client()
         request = attempt.build(client, ours=client is not self._http_async_client)
         try:
-            response = await attempt.in_time(client.send(request, stream=True, follow_redirects=False))
+            response = await attempt.in_time(
+                client.send(request, stream=True, auth=_auth_of(send.request), follow_redirects=False)
+            )
             try:
                 if not attempt.opened(response):
                     source = response.stream if attempt.is_raw() else response.aiter_bytes()
@@ -326,6 +328,11 @@ class _AsyncStream:
     async def __aexit__(self, *_: object) -> None:
         if self._incoming is not None:
             await self._incoming.aclose()
+
+
+def _auth_of(request: Request) -> Any:
+    """Return what signs a request: a user's client may have its own way, but not for a request that signs in."""
+    return httpx.USE_CLIENT_DEFAULT if request.purpose is None else None
 
 
 def _drop(outcome: Reply | Failure | Unsent | None) -> None:

@@ -237,6 +237,50 @@ def test_strict_params_is_not_weakened_by_what_others_have_learned(call: Way) ->
     assert ["temperature" in request.json for request in server.requests] == [True, False, True, False]
 
 
+@four_ways
+@pytest.mark.parametrize("field", sorted(REFUSABLE.nested))
+def test_a_key_of_parts_or_tools_at_the_top_of_the_request_is_left_out_too(call: Way, field: str) -> None:
+    with ScriptedServer(_refusing({field: f"{field}: Extra inputs are not permitted"})) as server:
+        llm = ChatDatabricksCompat(model="mine", host=server.url, token="t", extra_body={field: {"type": "ephemeral"}})
+        with pytest.warns(UserWarning, match=f"'mine' refused {field!r}"):
+            assert call(llm, "Hello!").text == "Hi."
+        assert call(llm, "Hello!").text == "Hi."
+    assert [field in request.json for request in server.requests] == [True, False, False]
+
+
+@four_ways
+@pytest.mark.parametrize("method", ["function_calling", "json_schema"])
+@pytest.mark.parametrize("extra", [{"response_format": {"type": "json_object"}}, {"tool_choice": "auto"}])
+def test_a_structured_answer_is_requested_in_the_other_way_whatever_extra_body_says(
+    call: Way, method: Any, extra: dict[str, Any]
+) -> None:
+    refused = next(iter(extra))
+
+    def reply(request: Received) -> Scripted:
+        if refused in request.json:
+            return Scripted(_plain(f"{refused}: Extra inputs are not permitted"), 400)
+        message: dict[str, Any] = {"role": "assistant", "content": '{"n": 1}'}
+        if "tools" in request.json:
+            function = {"name": "Answer", "arguments": '{"n": 1}'}
+            message = {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": function}]}
+        return Scripted({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+
+    schema = {"title": "Answer", "type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    with ScriptedServer(reply) as server, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        llm = ChatDatabricksCompat(model="mine", host=server.url, token="t", extra_body={**extra, "custom": 1})
+        chain = llm.with_structured_output(schema, method=method, include_raw=True)
+        assert _parsed(call, chain) == {"n": 1}
+        assert _parsed(call, chain) == {"n": 1}
+    assert [refused in request.json for request in server.requests] == [True, False, False]
+    assert all(request.json["custom"] == 1 for request in server.requests)
+
+
+def _parsed(call: Way, chain: Any) -> Any:
+    answer: Any = call(chain, "One?")
+    return answer["parsed"]
+
+
 def test_the_page_lists_the_fields_that_may_be_left_out() -> None:
     text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
     section = text[text.index("## What a 400 teaches") :]

@@ -16,6 +16,7 @@ from langchain_dbchat.dialects.chat_completions.quirks import quirks_of, taught
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
 from langchain_dbchat.dialects.chat_completions.thinking import encode_thinking, is_switched_off, is_thinking
 from langchain_dbchat.dialects.dialect import ROLES, ChatRequest, EncodedRequest, StructuredMethod, Target
+from langchain_dbchat.dialects.shared.block_fields import flattened
 from langchain_dbchat.dialects.shared.merging import merge_deep, without_nested
 from langchain_dbchat.dialects.shared.names import fit_body
 from langchain_dbchat.dialects.shared.sent import SentTools
@@ -37,6 +38,10 @@ _DEFAULTS = {"n": 1, "logprobs": False, "frequency_penalty": 0, "presence_penalt
 """Default values (OpenAI's API reference): leaving them out has no effect, so there is no warning."""
 
 _REFUSED = "the endpoint refuses it"
+_LEFT_OUT = REFUSABLE.optional | REFUSABLE.nested.keys()
+"""Fields that are left out after a refusal. The keys of parts and tools may also be sent at the top level, as
+Anthropic's ``cache_control`` is."""
+
 _NOT_PLAIN = frozenset({"tools", "tool_choice", "response_format", "thinking", "reasoning_effort", "stream_options"})
 
 
@@ -108,7 +113,7 @@ def _add_stream_options(options: Any, encoded: EncodedRequest, target: Target, *
 
 def _fit_extra(extra: Mapping[str, Any], lessons: frozenset[str]) -> dict[str, Any]:
     """Return ``extra_body`` without the fields that the endpoint has refused."""
-    fitted = {key: value for key, value in extra.items() if key not in lessons or key not in REFUSABLE.optional}
+    fitted = {key: value for key, value in extra.items() if key not in lessons or key not in _LEFT_OUT}
     for key in REFUSABLE.nested.keys() & lessons:
         fitted = without_nested(fitted, key)
     if ROLES in lessons and fitted.get("messages"):
@@ -164,7 +169,7 @@ def _refused_keys(messages: Sequence[BaseMessage], tools: Sequence[Mapping[str, 
     if not family.cache_control and (
         any("cache_control" in tool for tool in tools)
         or any(
-            isinstance(block, Mapping) and "cache_control" in {**(block.get("extras") or {}), **block}
+            isinstance(block, Mapping) and "cache_control" in flattened(block)
             for message in messages
             if isinstance(message.content, list)
             for block in message.content
@@ -184,7 +189,7 @@ def _add_plain(
     is_off = bool(conditional) and is_switched_off(settings) and fields.get("reasoning_effort") == "none"
     without_sampling = not family.sampling_with_thinking and is_thinking({**settings, **fields}, family)
     for key, value in settings.items():
-        if key in _NOT_PLAIN or value in ([], {}) or (key in target.lessons and key in REFUSABLE.optional):
+        if key in _NOT_PLAIN or value in ([], {}) or (key in target.lessons and key in _LEFT_OUT):
             continue
         if key in quirks.refuses and not (key in conditional and is_off):
             if value != _DEFAULTS.get(key):

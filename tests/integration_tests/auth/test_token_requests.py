@@ -98,6 +98,26 @@ def test_a_client_given_for_one_call_asks_for_its_token(call: Way, mirror: Mirro
     assert recording.paths[0] == TOKEN
 
 
+def _of_somebody_else(request: httpx.Request) -> httpx.Request:
+    """Sign token requests of a client for somebody else."""
+    if request.url.path == TOKEN:
+        request.headers["Authorization"] = "Basic b3RoZXI6cHc="
+    return request
+
+
+@four_ways
+def test_a_client_of_the_users_signs_in_nobody_else(call: Way, mirror: Mirror) -> None:
+    own = own_clients(
+        auth=_of_somebody_else, cookies={"session": "of-ada"}, params={"key": "1"}, headers={"x-via": "1"}
+    )
+    assert call(chat(mirror.url, client_id="id", client_secret=PAT, **own), "Who am I?").text == "of-id"
+    token, answer = mirror.requests
+    assert token.headers["x-via"] == answer.headers["x-via"] == "1"
+    assert "cookie" not in token.headers
+    assert token.path == TOKEN
+    assert answer.headers["cookie"] == "session=of-ada"
+
+
 @four_ways
 def test_a_certificate_authority_of_the_users_client_counts_for_tokens(call: Way, tmp_path: Path) -> None:
     of_server, trusting = contexts(tmp_path)
