@@ -82,24 +82,25 @@ def read_block(block: str | Block) -> Iterator[NeutralBlock]:
         yield TextBlock(block)
         return
     wrapped = block.get("type") == "non_standard"
-    inner = unwrapped(block) if wrapped else block
-    if inner is not block:
+    given = unwrapped(block) if wrapped else block
+    fields = given
+    if given is not block:
         around = {key: value for key, value in block.items() if key not in {"type", "value", "id", "index"}}
-        inner = {**around, **inner} if around else inner
-    kind = inner.get("type")
+        fields = {**around, **given} if around else given
+    kind = given.get("type")
     if not isinstance(kind, str):
-        yield ProviderBlock(None, inner, wrapped=wrapped)
+        yield ProviderBlock(None, given, wrapped=wrapped)
     elif kind in REASONING_BLOCKS:
-        yield from read_reasoning(inner)
+        yield from read_reasoning(fields)
     elif kind in CALL_BLOCKS:
-        yield read_tool_use(inner)
+        yield read_tool_use(fields)
     elif kind in _RESULTS:
-        yield _read_result(inner)
+        yield _read_result(fields)
     elif kind in _READERS:
-        record = _READERS[kind](inner)
+        record = _READERS[kind](fields)
         yield replace(record, wrapped=True) if wrapped and isinstance(record, ProviderBlock) else record
     else:
-        yield ProviderBlock(None if inner is block and wrapped else kind, inner, wrapped=wrapped)
+        yield ProviderBlock(None if given is block and wrapped else kind, given, wrapped=wrapped)
 
 
 def read_result_content(content: Any) -> Iterator[NeutralBlock]:

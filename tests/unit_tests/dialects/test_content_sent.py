@@ -154,6 +154,16 @@ def test_plain_data_in_a_result_is_json_wrapped_or_not() -> None:
         assert (wire[2]["content"], warnings) == ('{"temperature": 3}', [])
 
 
+def test_what_stands_around_a_wrapped_block_is_not_written_as_its_data() -> None:
+    around = {"cache_control": EPHEMERAL, "extras": {"a": 1}, "id": "lc_1", "index": 0}
+    for value in ({"temperature": 3}, {"type": "hologram", "depth": 3}):
+        block = {"type": "non_standard", "value": value, **around}
+        assert [getattr(record, "value", None) for record in read_block(block)] == [value]
+        result = ToolMessage([block], tool_call_id="c1")
+        wire, _ = encode_conversation([HI, AIMessage("", tool_calls=[call()]), result], target("claude"))
+        assert json.loads(wire[2]["content"].splitlines()[-1]) == value
+
+
 def test_a_result_that_stands_as_a_block_keeps_its_mark_where_marks_are_taken() -> None:
     result = {"type": "tool_result", "tool_use_id": "c1", "content": ["a", "b"], "cache_control": EPHEMERAL}
     history = [HI, AIMessage("", tool_calls=[call()]), HumanMessage([result, "So?"])]
