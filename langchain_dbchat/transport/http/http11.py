@@ -1,8 +1,8 @@
 """One request and its answer on a connection of HTTP/1.1, as bytes. This module does no input or output.
 
 Rule 1. httpx reads an answer chunk by chunk, and a server of event streams sends each event as an HTTP chunk. That
-costs 12 µs for each chunk, and does not show which events arrived together. `Chunked` and `Plain` return everything that came
-in one read as one piece.
+costs 12 µs for each chunk, and does not show which events arrived together. `Chunked` and `Plain` return all that
+came in one read as one piece.
 Rule 2. Heads are read and written by h11 with all its checks, as in httpx. Heads that one simple pattern matches
 completely are read and written without h11, in a sixth of the time.
 Rule 3. httpx itself requires h11 (through httpcore), so h11 is not a further dependency; a test checks this.
