@@ -1,3 +1,3 @@
-"""Who calls: credentials, and how they are found."""
+"""Find out who calls: the credentials, and the search for them."""
 
 __all__ = ["resolver", "settings"]

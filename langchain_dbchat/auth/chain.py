@@ -1,8 +1,8 @@
-"""Ways of signing in of which only the attempt tells whether they work.
+"""Try ways of signing in of which only an attempt shows whether they work.
 
-That the Databricks CLI is installed does not mean that somebody has signed in with it, and what the SDK's chain will
-find is only known by running it. Both cost seconds and may use the network, so nothing of it happens while a model is
-made: they are tried in order when the first request needs headers, and the first that works stays.
+Rule 1. The Databricks CLI may be installed although nobody has signed in with it, and what the SDK's chain finds is
+only known after it has run. Both take seconds and may use the network, so neither runs while a model is made.
+Rule 2. They are tried in order when the first request needs headers. The first that works is kept.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""The Databricks CLI: whoever ran `databricks auth login` is signed in.
+"""Get tokens from the Databricks CLI, for users who ran `databricks auth login`.
 
-`databricks auth token --profile P` (or `--host H`) prints `{"access_token", "token_type", "expiry"}`. It is run without
-a shell and, for async code, in a thread; the token is kept until it runs out. After a refused token `--force-refresh`
-is tried first, which the CLI has since 0.296; an older one does not know the flag and is asked without it.
+Rule 1. `databricks auth token --profile P` (or `--host H`) prints `{"access_token", "token_type", "expiry"}`. It runs
+without a shell and, for async code, in a thread. The token is kept until it expires.
+Rule 2. After a refused token `--force-refresh` is tried first, which the CLI has since 0.296. An older CLI does not
+know the flag, so it is then called without it.
 """
 
 from __future__ import annotations

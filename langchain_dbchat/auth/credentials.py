@@ -1,4 +1,4 @@
-"""The simplest ways to sign a request: a token, a callable, nobody."""
+"""Sign requests with a token, with a callable that returns one, or not at all."""
 
 from __future__ import annotations
 

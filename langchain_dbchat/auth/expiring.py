@@ -1,4 +1,4 @@
-"""Credentials whose token runs out, as every native way but the static ones has them."""
+"""Credentials whose token expires: the base of all ways of signing in that fetch their token."""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""OAuth machine-to-machine: a service principal signs in with its id and its secret.
+"""Sign in as a service principal, with its id and secret (OAuth machine-to-machine).
 
-`POST {origin}/oidc/v1/token`, HTTP Basic, `grant_type=client_credentials&scope=all-apis`. Databricks documents this
-path for every workspace; the SDK discovers it first with two requests and fails where discovery is not served. Tokens
-live an hour and are shared by the whole process, per workspace and service principal.
+Rule 1. The request is `POST {origin}/oidc/v1/token` with HTTP Basic and `grant_type=client_credentials&scope=all-apis`.
+Databricks documents this path for every workspace
+(https://docs.databricks.com/aws/en/dev-tools/auth/oauth-m2m). The SDK first discovers it with two requests, and fails
+where discovery is not served.
+Rule 2. A token lives for an hour. The whole process shares it, per workspace and service principal.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Posit Connect and Posit Workbench, natively: neither posit-sdk nor databricks-sdk is needed.
+"""Sign in on Posit Connect and Posit Workbench, without posit-sdk and databricks-sdk.
 
-Connect: `POST {CONNECT_SERVER}/__api__/v1/oauth/integrations/credentials` with the content's own API key exchanges a
-session token for an access token. A *viewer's* session token (the header `Posit-Connect-User-Session-Token`) stands for
-the person who looks at the content; tokens are kept per session token, so that no viewer ever gets another's. A
-*content* session token stands for the content's service account.
-
-Workbench: a configuration file with `posit-workbench` in its path, whose `[workbench]` section is rewritten in place
-before its token runs out. It is looked at for every attempt (posit-sdk and the Databricks SDK read it once and go
-stale).
+Rule 1. On Connect, `POST {CONNECT_SERVER}/__api__/v1/oauth/integrations/credentials` with the API key of the content
+exchanges a session token for an access token.
+Rule 2. A *viewer's* session token (the header `Posit-Connect-User-Session-Token`) stands for the person who looks at
+the content. Access tokens are kept per session token, so no viewer gets the token of another. A *content* session token
+stands for the service account of the content.
+Rule 3. Workbench writes a configuration file with `posit-workbench` in its path, and rewrites its `[workbench]` section
+before the token expires. So the file is checked at each attempt. (posit-sdk and the Databricks SDK read it once, so
+their token expires.)
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a profile of the configuration file signs in with.
+"""Find the way of signing in of a profile in the configuration file.
 
-A profile names its way (`auth_type`), or has a token, or a service principal's id and secret, or other keys that only
-the SDK understands (`azure_*`, `google_*`, ...). Tokens and service principals are handled here, `databricks-cli` by
-the CLI, all else by the SDK.
+Rule 1. A profile names its way (`auth_type`), or has a token, or has the id and secret of a service principal, or has
+keys that only the SDK understands (`azure_*`, `google_*`, ...).
+Rule 2. Tokens and service principals are handled here, `databricks-cli` by the CLI, and everything else by the SDK.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""Configuration files of Databricks: `~/.databrickscfg`, and the one that Posit Workbench writes.
+"""Read configuration files of Databricks: `~/.databrickscfg`, and the file that Posit Workbench writes.
 
-The file is an ini file of profiles. In the wild it has duplicated sections and options, values with `%`, a byte-order
-mark and sections that only name an `auth_type`; all are read. `[DEFAULT]` is a profile like the others and lends
-nothing to them (so do the Databricks CLI and the SDKs). `[__settings__]` is no profile; its `default_profile` names the
-one to use.
-
-A file is parsed again when it changes (Workbench rotates its token in place), which costs one `stat` per look. Errors
-name the file and the line, never the line's text: it may be a token.
+Rule 1. The file is an ini file of profiles. Files with duplicate sections and options, values with `%`, a byte-order
+mark, and sections with only an `auth_type` exist, and all of them are read.
+Rule 2. `[DEFAULT]` is a profile like the others and gives no values to them (as in the Databricks CLI and the SDKs).
+`[__settings__]` is not a profile; its `default_profile` names the profile to use.
+Rule 3. A file is parsed again when it changes, because Workbench writes new tokens into it. The check is one `stat`.
+Rule 4. Errors name the file and the line, and never quote the line, because it may be a token.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""From arguments and environment to "where to" and "who": the search for credentials.
+"""Search arguments and environment for the host and the credentials.
 
-Nothing here touches the network, imports httpx or starts a process. What only an attempt can tell (is somebody signed
-in to the CLI?) is left to the first request; see `chain`. The rows are in `steps`.
+Rule 1. Nothing here uses the network, imports httpx or starts a process. What only an attempt shows (has somebody
+signed in with the CLI?) is left to the first request (see `chain`).
+Rule 2. The ways of signing in and their order are the rows of `steps`.
 """
 
 from __future__ import annotations

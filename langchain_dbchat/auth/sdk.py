@@ -1,10 +1,12 @@
-"""Every other way of signing in, through `databricks.sdk`: the only module that imports it, and only inside functions.
+"""Sign in with `databricks.sdk`, for all ways that have no code of their own here.
 
-Importing it costs about two seconds of CPU; a `Config` may ask the host for its metadata and, left alone, retry that
-for 300 s. So it is imported when its turn has come, a Config is made once per set of arguments, with short timeouts,
-and all of it happens in a thread where async code waits for it. All headers that `Config.authenticate()` returns are
-sent (Azure and Google need more than one), and they are copied, for the SDK hands out its own dict. The SDK's
-process-wide user agent is left alone.
+Rule 1. This is the only module that imports the SDK, and only inside functions, because the import takes about two
+seconds of CPU. It is imported when it is tried.
+Rule 2. A `Config` may ask the host for its metadata, and by default retries that for 300 s. So one Config is made for
+each set of arguments, with short timeouts, and for async code in a thread.
+Rule 3. All headers that `Config.authenticate()` returns are sent (Azure and Google need more than one). They are
+copied, because the SDK returns its own dict.
+Rule 4. The user agent that the SDK keeps for the process is not changed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a search for credentials looks at: the user's arguments, the environment and the configuration file.
+"""The sources of a search for credentials: the user's arguments, the environment and the configuration file.
 
-Everything is looked at lazily and at most once per search. Finding *where* requests go is here, too, for a profile that
-names a host may only sign requests to that host: the token of one workspace is never sent to another because a default
-said so.
+Rule 1. Each source is read when it is first needed, and at most once in a search.
+Rule 2. The host is found here too, because a profile that names a host may only sign requests to that host: the token
+of one workspace is never sent to another because of a default.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A secret and the place it came from.
+"""A secret and its source.
 
-A secret that the user typed travels with the model: into pickles and to Spark executors, since nothing else could bring
-it there. A secret that was *found* (an environment variable, a file) does not: where the pickle is opened, it is looked
-up again in the same place, so that no checkpoint or task description ever holds it, and so that a rotated one is picked
-up.
+Rule 1. A secret that the user passed as an argument is part of the model's pickles, because it has no other way to
+Spark's executors.
+Rule 2. A secret that was *found* (in an environment variable or a file) is not pickled. It is looked up again in the
+same source where the pickle is opened. So no checkpoint or task description contains it, and a new value is used.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What the user said about signing in: plain data, before anything is looked up.
+"""The user's settings for signing in, before anything is looked up.
 
-A model keeps this and nothing else of its credentials, so it pickles and copies wherever the user's own values do.
-Strings that are secret become `SecretStr` here, at the door.
+Rule 1. A model keeps these settings and no other part of its credentials, so it can be pickled and copied wherever the
+user's own values can.
+Rule 2. Secret strings become `SecretStr` as soon as they are given.
 """
 
 from __future__ import annotations

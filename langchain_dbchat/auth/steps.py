@@ -1,12 +1,13 @@
-"""The ways of signing in, in order of precedence: one row each.
+"""The ways of signing in, in order of precedence: one row for each.
 
-A row is asked whether it applies. It answers with credentials, or with the reason why it does not apply, in words for
-the user: what it looked at and what it saw, never a value that may be secret. It does no network I/O. Rows for
-arguments raise when an argument cannot work, for an argument that is passed over in silence signs in as somebody else.
-
-The order is ellmer's (token, service principal, Workbench, CLI) with Posit Connect's viewer first, and the SDK's chain
-last. Where the user gave arguments, the environment has no say. A way is imported when its row applies: a cold start
-with a token loads none of the others.
+Rule 1. A row returns credentials, or the reason why it does not apply. The reason says what was looked at and what was
+found, and never contains a value that may be secret. A row does not use the network.
+Rule 2. A row for an argument raises if the argument cannot work. If it were ignored, the request would be signed as
+somebody else.
+Rule 3. If the user gave arguments, the environment is not used.
+Rule 4. The order is that of ellmer (token, service principal, Workbench, CLI;
+https://ellmer.tidyverse.org/reference/chat_databricks.html). Posit Connect's viewer is first, the SDK's chain last.
+Rule 5. The module of a way is imported when its row applies, so a cold start with a token imports no other.
 """
 
 from __future__ import annotations

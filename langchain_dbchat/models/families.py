@@ -1,8 +1,8 @@
-"""The differences between model families that the client handles: one row for each family.
+"""The facts of each model family that are true on every wire format: one row for each family.
 
-Rule 1. All serving endpoints have OpenAI's chat-completions format, but the model decides what it accepts in that
-format; an unknown or refused field is answered with a 400. Each difference is one field of `Family`, with its source in
-the docstring; each family is one row. A test checks that no other module compares model names.
+Rule 1. The model behind an endpoint decides what a request may contain; an unknown or refused field is answered with a
+400. Each difference is one field of `Family`, with its source in the docstring; each family is one row. A test checks
+that no other module compares model names. What is true on one wire format only is in that dialect's `quirks`.
 Rule 2. An endpoint's name is free text, so the row for its name is only the default. ``family=`` on the model overrides
 it, and the client learns from a 400 that names an optional field of that endpoint.
 Rule 3. An unknown name gets the row `GENERIC`, which does not change the user's request.

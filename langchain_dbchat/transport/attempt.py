@@ -1,8 +1,8 @@
-"""One sending of a request: its headers, and what became of it. The bookkeeping that the sync and async loops share.
+"""One sending of a request: its headers and its result, for the sync and the async loop.
 
-Headers are merged in this order, later ones winning: our own (what the body is, what is accepted, who we are), the
-user's, and the signature of this attempt. The signature comes last because a stale header must not outlive a new
-token; only an ``Authorization`` that the user wrote replaces the credentials' own.
+Rule 1. Headers are merged in this order, and later ones replace earlier ones: our own (the type of the body, what is
+accepted, the user agent), the user's, and the signature of this attempt. The signature is last, so that an old header
+does not replace a new token. Only an ``Authorization`` header that the user set replaces that of the credentials.
 """
 
 from __future__ import annotations

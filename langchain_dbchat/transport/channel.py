@@ -1,8 +1,9 @@
-"""The two loops that obey an exchange: one sync, one async, equal line by line, and without a decision.
+"""The two loops that do what an exchange says: one sync, one async, equal line by line.
 
-What they have in common is elsewhere: `exchange` says what to do next, `Attempt` what a sending became, `StreamReader`
-what the bytes of a stream mean. A twin only moves bytes, asks the credentials, sleeps, and closes what it opened,
-also when a `CancelledError` or a `KeyboardInterrupt` passes through.
+Rule 1. A loop contains no decision: `exchange` says what to do next, `Attempt` what the result of a sending is, and
+`StreamReader` what the bytes of a stream mean.
+Rule 2. A loop transfers bytes, asks the credentials, sleeps, and closes what it opened, also when a `CancelledError` or
+a `KeyboardInterrupt` is raised.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Undo the compression of an answer, in pieces of bounded size.
+"""Decompress an answer, in pieces of bounded size.
 
-64 kB of gzip can be 64 MB of text, and gzip within gzip a thousand times more. So nothing is decompressed as a whole:
-what comes out is handed on piece by piece, and whoever takes the pieces counts them and can stop.
-
-gzip and deflate are all that we ask for. Python's own library has them, and can bound its output.
+Rule 1. 64 kB of gzip can be 64 MB of text, and gzip within gzip a thousand times more. So nothing is decompressed as a
+whole: each piece is passed on, and the receiver counts the pieces and can stop.
+Rule 2. Only gzip and deflate are accepted, because Python's own library can decompress them and bound its output.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What can go wrong on the way, as one table from httpx's exceptions to our errors.
+"""What can go wrong while a request is sent: one table from httpx's exceptions to our errors.
 
-The second column is what retries hang on: whether the server may have executed the request. A request whose body did
-not leave us whole is not executed, because HTTP frames it by its length.
+Rule 1. Each row says whether the server may have executed the request, because retries depend on that. A request whose
+body was not sent completely is not executed, because HTTP frames it by its length
+(https://www.rfc-editor.org/rfc/rfc9112#section-6).
 """
 
 from __future__ import annotations

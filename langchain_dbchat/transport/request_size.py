@@ -1,8 +1,7 @@
-"""Requests that are too large are refused here, because the server's refusal does not say what made them so.
+"""Refuse requests that are too large, because the server's refusal does not say what made them too large.
 
-Databricks takes 4 MiB for foundation models, external models and agents, and what it says to more is a text without a
-message number, or, from a proxy in between, a 413 in HTML, or a connection that ends while the body is still on its
-way.
+Rule 1. Databricks accepts 4 MiB for foundation models, external models and agents. Its answer to more is a text without
+a message number; a proxy in front of it answers 413 in HTML, or closes the connection while the body is being sent.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """How long to wait for what, in seconds.
 
-A chat answer is not like other HTTP answers: a reasoning model may think for minutes before its first event, and once
-events flow, a silence of two minutes means that something broke. So there are two read timeouts: `first_event` counts
-from the moment the request is sent to the first event (for an answer that is not streamed: to its end), `idle` counts
-between events. Each is a deadline: comments that keep a connection alive are no events, and neither is half an event.
+Rule 1. A reasoning model may think for minutes before its first event; but once events arrive, two minutes without one
+mean that something has failed. So there are two read timeouts: `first_event` counts from the moment the request is sent
+to the first event (for an answer that is not streamed: to its end), and `idle` counts between events.
+Rule 2. Each is a deadline: comments that keep a connection alive are not events, and an incomplete event is not one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tools, tool choice and response format, as the serving endpoint wants them; and the arguments of its calls."""
+"""Convert tools and tool choices to what the serving endpoint accepts, and parse the arguments of tool calls."""
 
 from __future__ import annotations
 

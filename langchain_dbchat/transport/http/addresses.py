@@ -1,7 +1,8 @@
-"""The first of a host's addresses that answers (RFC 8305, "Happy Eyeballs"), for event loops.
+"""Connect to the first of a host's addresses that answers (RFC 8305, "Happy Eyeballs"), for event loops.
 
-asyncio can do this itself, but loses a socket when it is cancelled at the moment in which it has connected. Here every
-socket has somebody who closes it. Threads try one address after the other.
+Rule 1. asyncio can do this itself, but does not close a socket if it is cancelled at the moment in which the socket has
+connected. Here every socket is closed by the task that opened it or by the caller that it was given to.
+Rule 2. Threads do not need this module: they try one address after the other.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sign_in_kit import Mirror, on_connect, write_cli, write_workbench
 
+from kit.sign_in import Mirror, on_connect, write_cli, write_workbench
 from langchain_dbchat.auth import posit
 from langchain_dbchat.auth.steps import STEPS
 from langchain_dbchat.local import LocalWorkspace

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sign_in_kit import DENIED, MODEL, PAT, Mirror, on_connect, write_cli
 
 from kit.scripted import Scripted
+from kit.sign_in import DENIED, MODEL, PAT, Mirror, on_connect, write_cli
 from langchain_dbchat.cli.main import main
 from langchain_dbchat.local import LocalWorkspace
 

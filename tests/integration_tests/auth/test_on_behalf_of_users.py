@@ -14,8 +14,8 @@ import pytest
 from blockbuster import blockbuster_ctx
 from langchain_core.caches import InMemoryCache
 from pydantic import SecretStr
-from sign_in_kit import BUSY, INVALID, UNKNOWN, Mirror, answer, as_json, chat, on_connect, signer
 
+from kit.sign_in import BUSY, INVALID, UNKNOWN, Mirror, answer, as_json, chat, on_connect, signer
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
 from langchain_dbchat.auth import posit

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sign_in_kit import (
+
+from kit.serving import needs_a_folder_of_our_own
+from kit.sign_in import (
     Mirror,
     chat,
 )
-
-from kit.serving import needs_a_folder_of_our_own
 from kit.ways import Way, four_ways
 from langchain_dbchat import DatabricksEmbeddings
 from langchain_dbchat.auth import cli, m2m, posit, sdk

@@ -18,9 +18,9 @@ import pytest
 from langchain_core.load import dumps
 from langchain_core.tracers import BaseTracer
 from langchain_core.tracers.schemas import Run
-from sign_in_kit import EXCHANGE, PAT, Mirror, as_json, chat, on_connect, write_workbench
 
 from kit.scripted import Received, Scripted, ScriptedServer
+from kit.sign_in import EXCHANGE, PAT, Mirror, as_json, chat, on_connect, write_workbench
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
 from langchain_dbchat.auth import m2m, posit

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from sign_in_kit import PAT, Mirror, answer, chat, on_connect, signer, write_cli
 
 from kit.scripted import Received, Scripted, ScriptedServer
+from kit.sign_in import PAT, Mirror, answer, chat, on_connect, signer, write_cli
 from kit.ways import Way, four_ways
 from langchain_dbchat import DatabricksEmbeddings
 from langchain_dbchat.auth import cli, grants, m2m, posit, sdk

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sign_in_kit import PAT, Mirror, chat, on_connect
 
+from kit.sign_in import PAT, Mirror, chat, on_connect
 from kit.ways import Way, four_ways
 from langchain_dbchat import DatabricksEmbeddings
 from langchain_dbchat.auth import m2m, posit

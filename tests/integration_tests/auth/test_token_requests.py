@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
-from sign_in_kit import BUSY, EXCHANGE, PAT, Mirror, chat, on_connect
 
 from kit.scripted import Received, Scripted, ScriptedServer
+from kit.sign_in import BUSY, EXCHANGE, PAT, Mirror, chat, on_connect
 from kit.tls import contexts
 from kit.ways import Way, four_ways
 from langchain_dbchat.auth import cli, grants, m2m, posit, sdk

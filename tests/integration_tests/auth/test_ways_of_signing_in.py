@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sign_in_kit import (
+
+from kit.sign_in import (
     BUSY,
     DENIED,
     EXCHANGE,
@@ -24,7 +25,6 @@ from sign_in_kit import (
     write_cli,
     write_workbench,
 )
-
 from kit.ways import Way, four_ways
 from langchain_dbchat import DatabricksEmbeddings
 from langchain_dbchat.auth import cli, m2m, posit, sdk

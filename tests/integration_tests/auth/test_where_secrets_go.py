@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sign_in_kit import PAT, Mirror, chat, on_connect, write_cli, write_workbench
 
+from kit.sign_in import PAT, Mirror, chat, on_connect, write_cli, write_workbench
 from kit.ways import Way, four_ways
 from langchain_dbchat import DatabricksEmbeddings
 from langchain_dbchat.auth import cli, m2m, posit

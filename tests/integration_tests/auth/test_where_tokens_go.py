@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 import pytest
 from blockbuster import blockbuster_ctx
-from sign_in_kit import EXCHANGE, PAT, Mirror, chat, on_connect, write_cli, write_workbench
 
 import langchain_dbchat
 from kit.scripted import Scripted, ScriptedServer
+from kit.sign_in import EXCHANGE, PAT, Mirror, chat, on_connect, write_cli, write_workbench
 from kit.ways import Way, four_ways
 from langchain_dbchat import DatabricksEmbeddings
 from langchain_dbchat.auth import cli, m2m, posit

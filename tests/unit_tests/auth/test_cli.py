@@ -9,9 +9,9 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
-from auth_kit import PAT
 from blockbuster import blockbuster_ctx
 
+from kit.token_server import PAT
 from langchain_dbchat.auth import cli
 from langchain_dbchat.auth.cli import parse_expiry
 from langchain_dbchat.auth.resolver import resolve
@@ -21,7 +21,6 @@ from langchain_dbchat.errors import ConfigurationError, DatabricksAuthentication
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytest_plugins = ("auth_fixtures",)
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for the CLI is a script")
 HOST = "https://dbc-1.cloud.databricks.com"
 

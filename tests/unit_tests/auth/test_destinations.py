@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from auth_kit import PAT, SECRET
 
+from kit.token_server import PAT, SECRET
 from langchain_dbchat.auth.resolver import resolve
 from langchain_dbchat.auth.settings import AuthSettings
 from langchain_dbchat.errors import ConfigurationError
@@ -14,7 +14,6 @@ from langchain_dbchat.errors import ConfigurationError
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytest_plugins = ("auth_fixtures",)
 pytestmark = pytest.mark.usefixtures("hermetic")
 
 HOME = "https://models.corp.example"

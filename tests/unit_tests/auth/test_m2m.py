@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import certifi
 import pytest
-from auth_kit import SECRET, Fault, jwt
 from blockbuster import blockbuster_ctx
 from pydantic import SecretStr
 
+from kit.token_server import SECRET, Fault, jwt
 from langchain_dbchat.auth import grants
 from langchain_dbchat.auth.grants import TokenRequest
 from langchain_dbchat.auth.m2m import ClientCredentials
@@ -40,9 +40,8 @@ if TYPE_CHECKING:
     import ssl
     from pathlib import Path
 
-    from auth_kit import TokenServer
+    from kit.token_server import TokenServer
 
-pytest_plugins = ("auth_fixtures",)
 pytestmark = pytest.mark.usefixtures("hermetic")
 
 

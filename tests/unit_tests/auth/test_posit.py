@@ -8,10 +8,10 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import pytest
-from auth_kit import Fault
 from blockbuster import blockbuster_ctx
 from pydantic import SecretStr
 
+from kit.token_server import Fault
 from langchain_dbchat.auth import posit
 from langchain_dbchat.auth.resolver import resolve
 from langchain_dbchat.auth.settings import AuthSettings
@@ -21,11 +21,9 @@ from langchain_dbchat.errors import ConfigurationError, DatabricksAuthentication
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from auth_kit import TokenServer
-
+    from kit.token_server import TokenServer
     from langchain_dbchat.transport.signing import Credentials
 
-pytest_plugins = ("auth_fixtures",)
 pytestmark = pytest.mark.usefixtures("hermetic")
 HOST = "https://dbc-1.cloud.databricks.com"
 viewer: ContextVar[str] = ContextVar("viewer")

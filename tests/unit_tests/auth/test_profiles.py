@@ -5,8 +5,8 @@ import pickle
 from typing import TYPE_CHECKING
 
 import pytest
-from auth_kit import PAT, SECRET
 
+from kit.token_server import PAT, SECRET
 from langchain_dbchat.auth.profiles import read_profiles
 from langchain_dbchat.auth.resolver import resolve
 from langchain_dbchat.auth.settings import AuthSettings
@@ -15,11 +15,9 @@ from langchain_dbchat.errors import ConfigurationError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from auth_kit import TokenServer
-
+    from kit.token_server import TokenServer
     from langchain_dbchat.transport.signing import Credentials
 
-pytest_plugins = ("auth_fixtures",)
 HOST = "https://dbc-1.cloud.databricks.com"
 
 

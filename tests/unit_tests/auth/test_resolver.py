@@ -11,9 +11,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from auth_kit import PAT, SECRET
 from pydantic import SecretStr
 
+from kit.token_server import PAT, SECRET
 from langchain_dbchat.auth import steps
 from langchain_dbchat.auth.credentials import StaticToken
 from langchain_dbchat.auth.resolver import ResolvedAuth, resolve
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from auth_kit import TokenServer
+    from kit.token_server import TokenServer
 
-pytest_plugins = ("auth_fixtures",)
 pytestmark = pytest.mark.usefixtures("hermetic")
 HOST = "https://dbc-1.cloud.databricks.com"
 SCRIPT = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for the CLI is a script")

@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from auth_kit import PAT, SECRET
 from blockbuster import blockbuster_ctx
 
 from kit.serving import needs_a_folder_of_our_own
+from kit.token_server import PAT, SECRET
 from langchain_dbchat.auth import sdk
 from langchain_dbchat.auth.resolver import resolve
 from langchain_dbchat.auth.settings import AuthSettings
@@ -25,9 +25,8 @@ from langchain_dbchat.errors import ConfigurationError, DatabricksAuthentication
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from auth_kit import TokenServer
+    from kit.token_server import TokenServer
 
-pytest_plugins = ("auth_fixtures",)
 pytestmark = pytest.mark.usefixtures("hermetic")
 
 

@@ -16,9 +16,7 @@ from langchain_dbchat.auth import tokens
 from langchain_dbchat.auth.tokens import Grant, TokenCell, TokenCells
 
 if TYPE_CHECKING:
-    from auth_kit import FakeClock
-
-pytest_plugins = ("auth_fixtures",)
+    from kit.token_server import FakeClock
 
 
 class Mint:

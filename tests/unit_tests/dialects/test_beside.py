@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic_core import to_json
 
-from dialects.targets import event, summed, target
+from kit.targets import event, summed, target
 from langchain_dbchat.dialects.chat_completions.decode import decode_answer
 from langchain_dbchat.dialects.shared import blocks
 from langchain_dbchat.dialects.shared.citations import read_citation

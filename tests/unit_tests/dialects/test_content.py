@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from dialects.targets import encode
+from kit.targets import encode
 from langchain_dbchat.dialects.chat_completions.content import collapse, encode_parts
 from langchain_dbchat.errors import UnsupportedContentError
 from langchain_dbchat.models.families import FAMILIES

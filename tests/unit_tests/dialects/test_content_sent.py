@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolCall, ToolMessage
 
-from dialects.targets import encode, target
+from kit.targets import encode, target
 from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
 from langchain_dbchat.dialects.shared.content import read_block
 from langchain_dbchat.dialects.shared.content_blocks import MediaBlock

@@ -8,7 +8,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 from pydantic_core import to_json
 
-from dialects.targets import call_delta, chunks_of, event, summed, target
+from kit.targets import call_delta, chunks_of, event, summed, target
 from langchain_dbchat.dialects.chat_completions.decode import DONE, ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.shared import blocks
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterruptedError

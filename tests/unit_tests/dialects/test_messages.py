@@ -20,7 +20,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from dialects.targets import encode
+from kit.targets import encode
 from langchain_dbchat.dialects.chat_completions.messages import NO_OUTPUT
 from langchain_dbchat.dialects.shared.reasoning import CALL_EXTRAS
 from langchain_dbchat.errors import UnsupportedContentError

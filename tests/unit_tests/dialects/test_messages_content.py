@@ -25,7 +25,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from dialects.targets import encode, target
+from kit.targets import encode, target
 from langchain_dbchat.dialects.chat_completions.messages import NO_OUTPUT, encode_conversation
 from langchain_dbchat.errors import UnsupportedContentError
 

@@ -20,7 +20,7 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.tool import invalid_tool_call
 
-from dialects.targets import encode
+from kit.targets import encode
 from langchain_dbchat.dialects.chat_completions.history import OPENING, take_turns
 from langchain_dbchat.dialects.chat_completions.quirks import QUIRKS
 from langchain_dbchat.dialects.shared.call_results import MALFORMED, NOT_EXECUTED

@@ -12,8 +12,8 @@ from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic_core import to_json
 
-from dialects.targets import event, target
 from kit.encoding import encode_request
+from kit.targets import event, target
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.errors import StreamInterruptedError

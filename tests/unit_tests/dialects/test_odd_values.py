@@ -8,7 +8,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from pydantic_core import to_json
 
-from dialects.targets import encode, event, summed, target
+from kit.targets import encode, event, summed, target
 from langchain_dbchat.dialects.chat_completions.decode import decode_answer
 from langchain_dbchat.errors import MalformedResponseError
 

@@ -15,8 +15,8 @@ from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from pydantic_core import to_json
 
-from dialects.targets import call_delta, event, summed, target
 from kit.encoding import encode_messages
+from kit.targets import call_delta, event, summed, target
 from langchain_dbchat.dialects.chat_completions.decode import DONE, ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.shared import blocks
 from langchain_dbchat.dialects.shared.merging import merge_deep

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from dialects.targets import target
 from kit.encoding import encode_request
+from kit.targets import target
 from langchain_dbchat.dialects.chat_completions.quirks import QUIRKS
 from langchain_dbchat.dialects.dialect import EncodedRequest
 from langchain_dbchat.dialects.shared.merging import merge_deep

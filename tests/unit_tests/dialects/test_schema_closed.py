@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from dialects.targets import target
+from kit.targets import target
 from langchain_dbchat.dialects.chat_completions.encode import fit_format
 from langchain_dbchat.dialects.shared.schemas import drop_nulls
 from langchain_dbchat.dialects.shared.tools import convert_tool, encode_tools

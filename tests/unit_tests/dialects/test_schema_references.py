@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dialects.targets import target
+from kit.targets import target
 from langchain_dbchat.dialects.chat_completions.encode import fit_format
 from langchain_dbchat.dialects.shared.tools import encode_tools
 from langchain_dbchat.models.families import FAMILIES

@@ -10,8 +10,8 @@ import pytest
 from langchain_core.messages import HumanMessage
 from pydantic import BaseModel, Field
 
-from dialects.targets import target
 from kit.encoding import encode_request, fit_schema
+from kit.targets import target
 from langchain_dbchat.models.families import FAMILIES
 
 GEMINI = FAMILIES["gemini-3"]

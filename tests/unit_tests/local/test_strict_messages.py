@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.rows import (
+from kit.refusal_rows import (
     BUDGET,
     CLAUDE,
     EXTRA,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.rows import ADAPTIVE, BUDGET, CLAUDE, EXTRA, GEMINI, GLM, GPT, LLAMA, OSS, UNKNOWN, Row, check, tool
+from kit.refusal_rows import ADAPTIVE, BUDGET, CLAUDE, EXTRA, GEMINI, GLM, GPT, LLAMA, OSS, UNKNOWN, Row, check, tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.rows import CLAUDE, GEMINI, GLM, GPT, LLAMA, Row, check, tool
+from kit.refusal_rows import CLAUDE, GEMINI, GLM, GPT, LLAMA, Row, check, tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

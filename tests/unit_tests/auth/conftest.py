@@ -1,4 +1,4 @@
-"""Fixtures for the tests of `langchain_dbchat.auth`; a plugin, so that tests can import the helpers beside it."""
+"""Fixtures for the tests of `langchain_dbchat.auth`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from auth_kit import FakeClock, TokenServer
 
+from kit.token_server import FakeClock, TokenServer
 from langchain_dbchat.auth import cli, m2m, posit, sdk
 
 if TYPE_CHECKING:
