@@ -58,7 +58,11 @@ _NAMES = {
     "transport/stream.py": ("transport/test_channel_streams.py", "transport/test_channel.py"),
     "transport/timeouts.py": ("transport/test_timeouts.py",),
     "transport/tls.py": ("auth/test_surroundings.py", "transport/test_clients.py"),
-    "transport/user_clients.py": ("transport/test_clients.py", "auth/test_token_requests.py"),
+    "transport/user_clients.py": (
+        "auth/test_credentials.py",
+        "transport/test_clients.py",
+        "auth/test_token_requests.py",
+    ),
 }
 
 

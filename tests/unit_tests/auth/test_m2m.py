@@ -269,6 +269,11 @@ def test_no_repr_shows_a_secret(server: TokenServer) -> None:
     assert "hush" not in repr(grants._prepare(request())[1].purpose)
 
 
+@pytest.mark.parametrize("letters", range(4))
+def test_a_jwt_of_any_length_says_when_it_ends(letters: int) -> None:
+    assert grants.jwt_expiry(jwt(exp=1700000000, sub="x" * letters)) == 1700000000
+
+
 def test_a_pickle_holds_the_secret_that_was_given_and_no_token(server: TokenServer) -> None:
     signer = principal(server)
     signer.headers()

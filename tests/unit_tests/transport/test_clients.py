@@ -9,17 +9,21 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import certifi
+import httpcore
 import httpx
 import pytest
 
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
-from langchain_dbchat.errors import DatabricksConnectionError
+from langchain_dbchat.errors import ConfigurationError, DatabricksConnectionError
 from langchain_dbchat.transport import clients as pools
 from langchain_dbchat.transport.channel import Channel
 from langchain_dbchat.transport.exchange import RetryPolicy
+from langchain_dbchat.transport.proxy_clients import proxy_of
 
 TESTS = Path(__file__).parents[2]
 
@@ -63,6 +67,12 @@ def test_a_tls_context_is_kept_for_the_environment_that_it_was_made_in(monkeypat
     assert context() is context()
 
 
+def test_certificates_that_are_missing_are_told_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing"))
+    with pytest.raises(ConfigurationError, match=r"cannot be read \(No such file or directory\): SSL_CERT_FILE="):
+        pools._tls(pools._State(), pools._key())()
+
+
 def test_a_changed_environment_gets_another_client(monkeypatch: pytest.MonkeyPatch) -> None:
     first = pools.sync_client()
     with monkeypatch.context() as changed:
@@ -86,6 +96,27 @@ def test_proxies_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
         with pytest.raises(DatabricksConnectionError, match=r"workspace\.invalid cannot be reached"):
             Channel(Rotating(), policy=RetryPolicy(0)).post(request_to("http://workspace.invalid"))
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("http://me:hush@proxy", "proxy:80"),
+        ("https://proxy", "https://proxy:443"),
+        ("http://[::1]", "[::1]:80"),
+        ("socks5://proxy", "socks5://proxy:1080"),
+        ("socks5h://proxy", "socks5h://proxy:1080"),
+        ("http://proxy:8080", "proxy:8080"),
+    ],
+)
+def test_a_proxy_is_shown_with_the_port_that_it_has_unless_another_is_named(address: str, shown: str) -> None:
+    # As httpx keeps it, because a proxy that speaks SOCKS needs an extra of httpx.
+    transport = SimpleNamespace(_pool=SimpleNamespace(_proxy_url=httpcore.URL(address)))
+    client: Any = SimpleNamespace(_transport_for_url=lambda _: transport)
+    assert proxy_of(client, "https://h/x") == shown
+    if address.startswith("http"):
+        with httpx.Client(proxy=address) as real:
+            assert proxy_of(real, "https://h/x") == shown
 
 
 def test_a_name_that_does_not_exist_is_not_tried_again() -> None:
