@@ -37,7 +37,11 @@ _NAMES = {
     "auth/settings.py": _SIGN_IN,
     "auth/steps.py": _SIGN_IN,
     "auth/tokens.py": ("auth/test_tokens.py", "auth/test_m2m.py"),
-    "transport/attempt.py": ("transport/test_channel.py", "transport/test_channel_streams.py"),
+    "transport/attempt.py": (
+        "transport/test_channel.py",
+        "transport/test_channel_streams.py",
+        "transport/test_bounds.py",
+    ),
     "transport/channel.py": ("transport/test_channel.py", "transport/test_channel_streams.py"),
     "transport/clients.py": ("transport/test_clients.py", "transport/test_pool_safety.py"),
     "transport/deadlines.py": ("transport/test_channel_streams.py", "transport/test_bounds.py"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import re
 import sys
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -57,11 +56,7 @@ async def post(way: str, channel: Channel, request: Request, revise: Any = None)
     return await asyncio.to_thread(channel.post, request, revise)
 
 
-@pytest.mark.parametrize("headers", [{"X-A": 5}, {5: "x"}, {b"X-A": "x"}, {"X-A": None}])
-async def test_a_header_that_is_no_string_is_named(headers: Any) -> None:
-    named = f"The header {next(iter(headers))!r} holds"
-    with pytest.raises(ConfigurationError, match=re.escape(named)):
-        await Channel(Rotating()).apost(Request("http://h/x", headers, b"{}", "ep", "http://h"))
+async def test_a_header_of_the_credentials_that_is_no_string_is_named() -> None:
     signer = Rotating(more={"X-A": 5})  # type: ignore[dict-item]  # that is the point
     with pytest.raises(ConfigurationError, match="not a string"):
         await Channel(signer).apost(Request("http://h/x", {}, b"{}", "ep", "http://h"))

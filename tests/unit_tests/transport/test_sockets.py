@@ -117,7 +117,7 @@ def test_a_short_wait_behind_a_long_one_is_short(loop: str) -> None:
 
 
 def test_a_connection_that_we_have_closed_is_stale() -> None:
-    with RawServer(answer_always) as server:
+    with RawServer(answer_always(OK)) as server:
         parts = httpx.URL(server.url)
         made = connect(parts.host, parts.port or 0, None, 2.0)
         assert not made.is_stale()
