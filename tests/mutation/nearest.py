@@ -75,4 +75,8 @@ def _path(name: str) -> str:
     return unit if _ROOT.joinpath(unit).exists() else f"{_CALLS}/{name}"
 
 
-NEAREST = {file: tuple(map(_path, names)) for file, names in _NAMES.items()}
+_OF_ALL_THAT_SIGNS = "auth/test_credentials.py"
+NEAREST = {
+    file: tuple(dict.fromkeys(map(_path, (*names, *([_OF_ALL_THAT_SIGNS] if file.startswith("auth/") else [])))))
+    for file, names in _NAMES.items()
+}
