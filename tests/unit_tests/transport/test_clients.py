@@ -228,6 +228,21 @@ def test_a_forked_child_opens_its_own_connections() -> None:
     assert not used["parent"] & used["child"]
 
 
+def test_at_its_exit_a_forked_child_closes_its_own_clients_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    inherited, own = pools._State(), pools._State()
+    inherited.pid = -1
+    for state in (inherited, own):
+        state.clients[pools._key()] = pools._new_client(pools._tls(state, pools._key()))
+    monkeypatch.setattr(pools, "_states", [inherited, own])
+    pools._close()
+    assert [client.is_closed for state in (inherited, own) for client in state.clients.values()] == [False, True]
+    monkeypatch.setattr(pools, "_states", [own, inherited])  # nothing was sent since the fork
+    pools._close()
+    for client in inherited.clients.values():
+        assert not client.is_closed
+        client.close()
+
+
 def test_a_process_ends_without_warnings() -> None:
     script = """
 import asyncio, sys
