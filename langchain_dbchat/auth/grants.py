@@ -159,8 +159,8 @@ def jwt_expiry(token: str) -> float | None:
     pieces = token.split(".")
     if len(pieces) != _JWT_PIECES:
         return None
-    try:
-        claims = pydantic_core.from_json(base64.urlsafe_b64decode(pieces[1] + "=" * (-len(pieces[1]) % 4)))
+    try:  # what is too much of the padding is not looked at
+        claims = pydantic_core.from_json(base64.urlsafe_b64decode(pieces[1] + "=="))
     except ValueError:
         return None
     return _seconds(claims.get("exp")) if isinstance(claims, dict) else None

@@ -100,7 +100,7 @@ class Request(NamedTuple):
     @property
     def authorization(self) -> str | None:
         """Return the signature that the user's own headers carry, if they do."""
-        return next((value for name, value in self.headers.items() if name.lower() == "authorization"), None)
+        return next((value for name, value in self.headers.items() if str(name).lower() == "authorization"), None)
 
 
 @dataclass(slots=True)

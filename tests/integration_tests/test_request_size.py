@@ -61,6 +61,12 @@ def test_whatever_is_the_largest_is_named(settings: dict[str, Any], named: str) 
     assert named in str(caught.value)
 
 
+def test_small_sizes_are_told_in_bytes() -> None:
+    llm = ChatDatabricksCompat(model="m", host="https://workspace.example", token="dapi0", max_request_bytes=1000)
+    with pytest.raises(DatabricksInvalidRequestError, match=r"takes 1000 bytes\..* message 0 \(user, 2028 bytes\)\."):
+        llm.invoke("y" * 2000)
+
+
 def test_a_text_of_one_message_is_named() -> None:
     llm = ChatDatabricksCompat(model="m", host="https://workspace.example", token="dapi0")
     with pytest.raises(DatabricksInvalidRequestError, match=r"message 1 \(user, 5.00 MiB\)\."):

@@ -258,7 +258,8 @@ def _run(tests: tuple[str, ...], folder: str) -> None:
     for descriptor in (0, 1, 2):
         os.dup2(sink, descriptor)
     os.chdir(ROOT)
-    os.environ.update(PYTHONPATH=folder, PYTHONDONTWRITEBYTECODE="1")
+    # Safe path: a process that a test starts here would import the package as it is, from the working directory.
+    os.environ.update(PYTHONPATH=folder, PYTHONSAFEPATH="1", PYTHONDONTWRITEBYTECODE="1")
     sys.dont_write_bytecode = True
     sys.path[:] = [folder, *(path for path in sys.path if path not in ("", str(ROOT)))]
     os._exit(pytest.main(["-q", "-x", "-W", "ignore::pytest.PytestAssertRewriteWarning", *tests]))

@@ -37,7 +37,11 @@ _NAMES = {
     "auth/settings.py": _SIGN_IN,
     "auth/steps.py": _SIGN_IN,
     "auth/tokens.py": ("auth/test_tokens.py", "auth/test_m2m.py"),
-    "transport/attempt.py": ("transport/test_channel.py", "transport/test_channel_streams.py"),
+    "transport/attempt.py": (
+        "transport/test_channel.py",
+        "transport/test_channel_streams.py",
+        "transport/test_bounds.py",
+    ),
     "transport/channel.py": ("transport/test_channel.py", "transport/test_channel_streams.py"),
     "transport/clients.py": ("transport/test_clients.py", "transport/test_pool_safety.py"),
     "transport/deadlines.py": ("transport/test_channel_streams.py", "transport/test_bounds.py"),
@@ -58,7 +62,11 @@ _NAMES = {
     "transport/stream.py": ("transport/test_channel_streams.py", "transport/test_channel.py"),
     "transport/timeouts.py": ("transport/test_timeouts.py",),
     "transport/tls.py": ("auth/test_surroundings.py", "transport/test_clients.py"),
-    "transport/user_clients.py": ("transport/test_clients.py", "auth/test_token_requests.py"),
+    "transport/user_clients.py": (
+        "auth/test_credentials.py",
+        "transport/test_clients.py",
+        "auth/test_token_requests.py",
+    ),
 }
 
 
@@ -67,4 +75,8 @@ def _path(name: str) -> str:
     return unit if _ROOT.joinpath(unit).exists() else f"{_CALLS}/{name}"
 
 
-NEAREST = {file: tuple(map(_path, names)) for file, names in _NAMES.items()}
+_OF_ALL_THAT_SIGNS = "auth/test_credentials.py"
+NEAREST = {
+    file: tuple(dict.fromkeys(map(_path, (*names, *([_OF_ALL_THAT_SIGNS] if file.startswith("auth/") else [])))))
+    for file, names in _NAMES.items()
+}

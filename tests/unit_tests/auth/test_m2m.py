@@ -268,6 +268,17 @@ def test_no_repr_shows_a_secret(server: TokenServer) -> None:
     assert "hush" not in repr(grants._prepare(request())[1].purpose)
 
 
+@pytest.mark.parametrize("expires_in", [-5, "-5", "1e999", "nan", True, [], "soon", 10**400])
+def test_a_life_that_is_no_number_of_seconds_is_not_believed(server: TokenServer, expires_in: object) -> None:
+    server.expires_in = expires_in
+    assert grants.fetch_grant(principal(server)._request()).lifetime == grants.UNKNOWN_LIFETIME
+
+
+@pytest.mark.parametrize("letters", range(4))
+def test_a_jwt_of_any_length_says_when_it_ends(letters: int) -> None:
+    assert grants.jwt_expiry(jwt(exp=1700000000, sub="x" * letters)) == 1700000000
+
+
 def test_a_pickle_holds_the_secret_that_was_given_and_no_token(server: TokenServer) -> None:
     signer = principal(server)
     signer.headers()

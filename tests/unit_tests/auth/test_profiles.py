@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kit.token_server import PAT, SECRET
+from langchain_dbchat.auth import profiles
 from langchain_dbchat.auth.profiles import read_profiles
 from langchain_dbchat.auth.resolver import resolve
 from langchain_dbchat.auth.settings import AuthSettings
@@ -41,6 +42,18 @@ def test_files_of_the_wild_are_read(tmp_path: Path) -> None:
     assert config.sections["dev"] == {"host": "https://b", "token": "y", "flag": ""}
     assert config.option("dev", "flag") is None
     assert config.option("nowhere", "token") is None
+
+
+def test_files_are_parsed_once_and_only_so_many_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiles, "_parsed", {})
+    files = [tmp_path / str(number) for number in range(200)]
+    for file in files:
+        file.write_text("[p]\ntoken = x\n")
+    first = [read_profiles(file) for file in files[:40]]
+    assert all(read_profiles(file) is config for file, config in zip(files, first, strict=False))
+    for file in files:
+        read_profiles(file)
+    assert 0 < len(profiles._parsed) <= 64
 
 
 def test_default_lends_nothing_to_other_profiles(cfg: Path) -> None:

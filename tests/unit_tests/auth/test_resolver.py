@@ -20,6 +20,7 @@ from langchain_dbchat.auth.resolver import ResolvedAuth, resolve
 from langchain_dbchat.auth.settings import IDENTITY, AuthSettings
 from langchain_dbchat.errors import ConfigurationError, DatabricksAuthenticationError
 from langchain_dbchat.transport.signing import Credentials
+from langchain_dbchat.transport.user_clients import UserClients
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -197,6 +198,12 @@ def test_the_workspace_id_of_a_config_is_sent_to_the_host_of_the_config(
     config = SimpleNamespace(host=HOST, workspace_id=5)
     signed = resolve(AuthSettings(token="t", config=config, **arguments), environ)
     assert signed.credentials.headers().get("X-Databricks-Workspace-Id") == expected
+
+
+def test_settings_say_who_calls_and_not_through_which_client() -> None:
+    mine, shared = (AuthSettings(host=HOST, token="t", clients=clients) for clients in (UserClients(), None))
+    assert mine == shared
+    assert repr(mine) == repr(shared)
 
 
 def test_a_workspace_id_that_would_break_the_header_is_refused() -> None:

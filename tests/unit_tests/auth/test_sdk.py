@@ -163,6 +163,8 @@ def test_a_refused_token_of_the_sdk_is_signed_in_for_again(
     signer = resolve(AuthSettings(host=server.origin, auth_type="env-oidc")).credentials
     assert signer.headers() == {"Authorization": "Bearer federated-1"}
     assert signer.headers(refresh=True) == {"Authorization": "Bearer federated-1"}, "twice within five seconds"
+    monkeypatch.setattr(sdk, "REPEAT_AFTER", 0.9)
+    assert signer.headers(refresh=True) == {"Authorization": "Bearer federated-1"}, "twice within a second"
     monkeypatch.setattr(sdk, "REPEAT_AFTER", 0)
     assert signer.headers(refresh=True) == {"Authorization": "Bearer federated-2"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 import resource
 import socket
 import time
@@ -413,6 +414,15 @@ def test_headers_that_frame_a_request_are_refused(call: Way, name: str) -> None:
             call(model(server.url).bind(extra_headers={name: "chunked"}), "hi")
         with pytest.raises(ConfigurationError, match=name):
             call(model(server.url, default_headers={name: "chunked"}), "hi")
+        assert server.requests == []
+
+
+@four_ways
+@pytest.mark.parametrize("headers", [{5: "x"}, {"X-A": 5}, {b"X-A": "x"}, {"X-A": None}])
+def test_headers_that_are_no_strings_are_refused(call: Way, headers: Any) -> None:
+    with ScriptedServer(lambda _: Scripted(WHOLE)) as server:
+        with pytest.raises(ConfigurationError, match=re.escape(f"The header {next(iter(headers))!r} holds")):
+            call(model(server.url).bind(extra_headers=headers), "hi")
         assert server.requests == []
 
 

@@ -56,6 +56,12 @@ async def post(way: str, channel: Channel, request: Request, revise: Any = None)
     return await asyncio.to_thread(channel.post, request, revise)
 
 
+async def test_a_header_of_the_credentials_that_is_no_string_is_named() -> None:
+    signer = Rotating(more={"X-A": 5})  # type: ignore[dict-item]  # that is the point
+    with pytest.raises(ConfigurationError, match="not a string"):
+        await Channel(signer).apost(Request("http://h/x", {}, b"{}", "ep", "http://h"))
+
+
 class _Body(httpx.AsyncByteStream):
     """A body without an end, whose iterator cannot be closed."""
 

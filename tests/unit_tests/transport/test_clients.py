@@ -9,17 +9,21 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import certifi
+import httpcore
 import httpx
 import pytest
 
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
-from langchain_dbchat.errors import DatabricksConnectionError
+from langchain_dbchat.errors import ConfigurationError, DatabricksConnectionError
 from langchain_dbchat.transport import clients as process_clients
 from langchain_dbchat.transport.channel import Channel
 from langchain_dbchat.transport.exchange import RetryPolicy
+from langchain_dbchat.transport.proxy_clients import proxy_of
 
 TESTS = Path(__file__).parents[2]
 
@@ -63,6 +67,12 @@ def test_a_tls_context_is_kept_for_the_environment_that_it_was_made_in(monkeypat
     assert context() is context()
 
 
+def test_certificates_that_are_missing_are_told_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing"))
+    with pytest.raises(ConfigurationError, match=r"cannot be read \(No such file or directory\): SSL_CERT_FILE="):
+        process_clients._tls(process_clients._ProcessClients(), process_clients._key())()
+
+
 def test_a_changed_environment_gets_another_client(monkeypatch: pytest.MonkeyPatch) -> None:
     first = process_clients.sync_client()
     with monkeypatch.context() as changed:
@@ -86,6 +96,27 @@ def test_proxies_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
         with pytest.raises(DatabricksConnectionError, match=r"workspace\.invalid cannot be reached"):
             Channel(Rotating(), policy=RetryPolicy(0)).post(request_to("http://workspace.invalid"))
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("http://me:hush@proxy", "proxy:80"),
+        ("https://proxy", "https://proxy:443"),
+        ("http://[::1]", "[::1]:80"),
+        ("socks5://proxy", "socks5://proxy:1080"),
+        ("socks5h://proxy", "socks5h://proxy:1080"),
+        ("http://proxy:8080", "proxy:8080"),
+    ],
+)
+def test_a_proxy_is_shown_with_the_port_that_it_has_unless_another_is_named(address: str, shown: str) -> None:
+    # As httpx keeps it, because a proxy that speaks SOCKS needs an extra of httpx.
+    transport = SimpleNamespace(_pool=SimpleNamespace(_proxy_url=httpcore.URL(address)))
+    client: Any = SimpleNamespace(_transport_for_url=lambda _: transport)
+    assert proxy_of(client, "https://h/x") == shown
+    if address.startswith("http"):
+        with httpx.Client(proxy=address) as real:
+            assert proxy_of(real, "https://h/x") == shown
 
 
 def test_a_name_that_does_not_exist_is_not_tried_again() -> None:
@@ -195,6 +226,23 @@ def test_a_forked_child_opens_its_own_connections() -> None:
     used = {who: {r.connection for r in server.requests if r.json["who"] == who} for who in ("parent", "child")}
     assert {who: len(numbers) for who, numbers in used.items()} == {"parent": 1, "child": 1}
     assert not used["parent"] & used["child"]
+
+
+def test_at_its_exit_a_forked_child_closes_its_own_clients_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    inherited, own = process_clients._ProcessClients(), process_clients._ProcessClients()
+    inherited.pid = -1
+    for state in (inherited, own):
+        state.clients[process_clients._key()] = process_clients._new_client(
+            process_clients._tls(state, process_clients._key())
+        )
+    monkeypatch.setattr(process_clients, "_states", [inherited, own])
+    process_clients._close()
+    assert [client.is_closed for state in (inherited, own) for client in state.clients.values()] == [False, True]
+    monkeypatch.setattr(process_clients, "_states", [own, inherited])  # nothing was sent since the fork
+    process_clients._close()
+    for client in inherited.clients.values():
+        assert not client.is_closed
+        client.close()
 
 
 def test_a_process_ends_without_warnings() -> None:

@@ -95,6 +95,27 @@ def test_a_connection_with_bytes_left_is_stale(loop: str, secure: bool, tmp_path
         run(use(server.url), loop)
 
 
+@LOOPS
+def test_a_short_wait_behind_a_long_one_is_short(loop: str) -> None:
+    def serve(connection: socket.socket, _: int) -> None:
+        time.sleep(0.2)
+        connection.sendall(b"x")
+        connection.recv(1)
+
+    async def use(url: str) -> None:
+        parts = httpx.URL(url)
+        made = await aconnect(parts.host, parts.port or 0, None, 2.0)
+        assert await made.read(1, 20.0) == b"x"
+        began = time.monotonic()
+        with pytest.raises(httpx.ReadTimeout):
+            await made.read(1, 0.2)
+        assert 0.15 < time.monotonic() - began < 5
+        made.close()
+
+    with RawServer(serve) as server:
+        run(use(server.url), loop)
+
+
 def test_a_connection_that_we_have_closed_is_stale() -> None:
     with RawServer(answer_always(OK)) as server:
         parts = httpx.URL(server.url)

@@ -98,6 +98,13 @@ def test_an_event_over_the_limit_is_refused_however_it_comes() -> None:
             _ = [decoder.feed(stream[i : i + 1]) for i in range(len(stream))]
 
 
+def test_lines_of_an_event_and_a_line_that_has_not_ended_are_counted_together() -> None:
+    decoder = EventStreamDecoder(limit=20)
+    assert decoder.feed(b"data: 0123456789\n") == decoder.feed(b"data:") == []
+    with pytest.raises(MalformedResponseError, match="larger than 20 bytes"):
+        decoder.feed(b" 012345")
+
+
 def test_the_limit_is_16_mib() -> None:
     assert len(decode(b"data: " + b"x" * (16 * 2**20 - 20) + b"\n\n")[0]) == 16 * 2**20 - 20
     with pytest.raises(MalformedResponseError):
