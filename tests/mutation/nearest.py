@@ -33,7 +33,12 @@ _NAMES = {
     "auth/resolver.py": _SIGN_IN,
     "auth/sdk.py": ("auth/test_sdk.py", "auth/test_principals_and_sdk.py"),
     "auth/search.py": (*_SIGN_IN, "auth/test_doctor.py"),
-    "auth/secret.py": ("auth/test_credentials.py", "auth/test_resolver.py", "auth/test_secrets_stay.py"),
+    "auth/secret.py": (
+        "auth/test_credentials.py",
+        "auth/test_m2m.py",
+        "auth/test_resolver.py",
+        "auth/test_secrets_stay.py",
+    ),
     "auth/settings.py": _SIGN_IN,
     "auth/steps.py": _SIGN_IN,
     "auth/tokens.py": ("auth/test_tokens.py", "auth/test_m2m.py"),

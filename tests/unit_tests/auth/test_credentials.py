@@ -167,6 +167,14 @@ async def test_the_workspace_id_is_added_unless_the_signer_names_one() -> None:
     assert own.headers()["X-Databricks-Workspace-Id"] == "7"
 
 
+def test_a_caller_is_another_one_in_another_workspace() -> None:
+    static = StaticToken(Secret(SecretStr("abc")))
+    one, other = (ForWorkspace(static, number).cache_identity() for number in ("1", "2"))
+    assert None not in {one, other}
+    assert len({one, other, static.cache_identity()}) == 3
+    assert ForWorkspace(CallableToken(lambda: "abc"), "1").cache_identity() is None
+
+
 async def test_a_new_token_is_asked_for_where_a_workspace_is_named_only_if_one_was_refused() -> None:
     class Noting:
         name = "noting"

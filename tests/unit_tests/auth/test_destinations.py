@@ -8,6 +8,7 @@ import pytest
 
 from kit.token_server import PAT, SECRET
 from langchain_dbchat.auth.resolver import resolve
+from langchain_dbchat.auth.search import Search
 from langchain_dbchat.auth.settings import AuthSettings
 from langchain_dbchat.errors import ConfigurationError
 
@@ -224,3 +225,16 @@ def test_the_next_way_that_belongs_to_the_host_is_used(hermetic: Path) -> None:
     (hermetic / ".databrickscfg").write_text(f"[DEFAULT]\nhost = {ELSEWHERE}\ntoken = of-the-profile\n")
     signed = resolve(AuthSettings(host=ELSEWHERE), {"DATABRICKS_HOST": HOME, "DATABRICKS_TOKEN": "found"})
     assert signed.credentials.headers() == {"Authorization": "Bearer of-the-profile"}
+
+
+@pytest.mark.parametrize(
+    ("owner", "belongs"),
+    [("m", True), ("a", False), ("z", False)],
+)
+def test_a_host_that_issues_no_tokens_takes_those_of_the_workspace_beside_it(owner: str, belongs: bool) -> None:
+    settings = AuthSettings(
+        base_url="https://1.ai-gateway.cloud.databricks.com/mlflow/v1", host="https://m.cloud.databricks.com"
+    )
+    search = Search(settings, {})
+    assert search.belongs(f"https://{owner}.cloud.databricks.com") is belongs
+    assert Search(AuthSettings(host="https://m.cloud.databricks.com"), {}).belongs(search.workspace.origin) is False

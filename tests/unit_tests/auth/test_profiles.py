@@ -44,6 +44,14 @@ def test_files_of_the_wild_are_read(tmp_path: Path) -> None:
     assert config.option("nowhere", "token") is None
 
 
+def test_an_older_file_that_is_put_back_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "cfg"
+    for number, time in enumerate((2_000_000_000, 1_000_000_000, 1_500_000_000)):
+        file.write_text(f"[p]\ntoken = {number}\n")
+        os.utime(file, (time, time))
+        assert read_profiles(file).option("p", "token") == str(number)
+
+
 def test_files_are_parsed_once_and_only_so_many_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiles, "_parsed", {})
     files = [tmp_path / str(number) for number in range(200)]

@@ -17,6 +17,7 @@ from kit.token_server import PAT, SECRET
 from langchain_dbchat.auth import steps
 from langchain_dbchat.auth.credentials import StaticToken
 from langchain_dbchat.auth.resolver import ResolvedAuth, resolve
+from langchain_dbchat.auth.search import Search
 from langchain_dbchat.auth.settings import IDENTITY, AuthSettings
 from langchain_dbchat.errors import ConfigurationError, DatabricksAuthenticationError
 from langchain_dbchat.transport.signing import Credentials
@@ -404,3 +405,16 @@ print([name for name in sys.modules if name.startswith("databricks.sdk")])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for the CLI is a script")
+@pytest.mark.parametrize("is_there", [True, False])
+@pytest.mark.parametrize("host", ["https://adb-1.1.azuredatabricks.net", HOST])
+def test_the_azure_cli_is_asked_for_hosts_of_azure_alone(
+    hermetic: Path, tmp_path: Path, host: str, is_there: bool
+) -> None:
+    assert hermetic.exists()
+    command = tmp_path / "az"
+    command.touch(mode=0o755)
+    search = Search(AuthSettings(host=host), {"PATH": str(tmp_path) if is_there else ""})
+    assert steps._has_azure_cli(search) is (is_there and host != HOST)
