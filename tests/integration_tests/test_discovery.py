@@ -22,6 +22,7 @@ from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.connection import discovery
+from langchain_dbchat.transport import clients
 
 TESTS = Path(__file__).parents[1]
 CLAUDE = {"config": {"served_entities": [{"foundation_model": {"name": "system.ai.claude-sonnet-4-5"}}]}}
@@ -232,6 +233,7 @@ def test_a_loop_that_died_while_it_asked_holds_nobody_up(slow: Serving) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         del asker, loop
+        asyncio.run(clients.async_client())  # it forgets the clients of loops that are closed
         gc.collect()
 
 
@@ -272,6 +274,7 @@ sys.path.insert(0, {tests!r})
 warnings.simplefilter("ignore")
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.connection import discovery
+from langchain_dbchat.transport import clients
 llm = ChatDatabricksCompat(model="forked", family="discover", host={url!r}, token="t", max_retries=0)
 asker = threading.Thread(target=llm.invoke, args=("Hello!",))
 asker.start()
