@@ -19,6 +19,7 @@ from typing_extensions import TypedDict
 from kit.scripted import Scripted, ScriptedServer, sse
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.connection.endpoints import forget
+from langchain_dbchat.errors import DatabricksRefusalError
 from langchain_dbchat.local import LocalWorkspace
 
 ModelRefusalError: Any = getattr(exceptions, "ModelRefusalError", OutputParserException)  # since langchain-core 1.7.5
@@ -228,7 +229,7 @@ def _outcomes(chain: Any) -> list[Exception]:
     ]
     errors = []
     for call in calls:
-        with pytest.raises((ModelRefusalError, OutputParserException)) as caught:
+        with pytest.raises((ModelRefusalError, DatabricksRefusalError, OutputParserException)) as caught:
             call()
         errors.append(caught.value)
     return errors
@@ -241,7 +242,7 @@ def test_a_refusal_is_langchains(message: dict[str, Any], reason: str, words: st
     with ScriptedServer(_answers(message, reason)) as server:
         llm = ChatDatabricksCompat(model="my-own", host=server.url, token="dapi0")
         for error in _outcomes(llm.with_structured_output(schema, method=method)):
-            assert isinstance(error, ModelRefusalError)
+            assert isinstance(error, (ModelRefusalError, DatabricksRefusalError))
             assert words in str(error)
             assert error.raw_message is not None
             assert error.raw_message.response_metadata["finish_reason"] == reason
@@ -249,7 +250,8 @@ def test_a_refusal_is_langchains(message: dict[str, Any], reason: str, words: st
         raw: Any = llm.with_structured_output(schema, method=method, include_raw=True)
         if "guardrail_triggered" in reason:  # Databricks' own: an error of the call, as it is with status 400
             for error in _outcomes(raw):
-                assert isinstance(error, ModelRefusalError)
+                assert isinstance(error, (ModelRefusalError, DatabricksRefusalError))
+                assert error.raw_message is not None
                 assert error.raw_message.text == words + "."
             return
         found = raw.invoke(ASK)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-import pyarrow as pa
 import pytest
 
 from kit.scripted import Received, Scripted, ScriptedServer
 from langchain_dbchat import DatabricksEmbeddings
+
+_REASON = 'needs pandas and pyarrow: pip install "langchain-dbchat[spark]"'
+np = pytest.importorskip("numpy", reason=_REASON)
+pd = pytest.importorskip("pandas", reason=_REASON)
+pa = pytest.importorskip("pyarrow", reason=_REASON)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
