@@ -91,7 +91,7 @@ def test_a_client_reads_it_as_it_reads_the_real_server(
 
 
 def _plain(blocks: Any) -> list[Body]:
-    """Blocks without a stream's indices, LangChain's own ids, and the wrapping of refusals by an older langchain-core."""
+    """Blocks without a stream's indices, LangChain's own ids, and an older core's wrapping of refusals."""
     plain = []
     for block in blocks:
         is_wrapped = block["type"] == "non_standard" and "refusal" in block["value"]
