@@ -146,6 +146,8 @@ def test_nobody_reads_so_the_server_is_slowed_down(secure: bool, tmp_path: Path)
             sent += 100_000
 
     async def use(url: str) -> None:
+        if not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+            pytest.skip("uvloop drops what it holds of a paused TLS connection, so nothing is paused there")
         parts = httpx.URL(url)
         made = await aconnect(parts.host, parts.port or 0, trusting if secure else None, 2.0)
         await made.write(b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n", 2.0)
