@@ -159,7 +159,7 @@ def test_one_call_after_another_holds_the_loop_for_milliseconds(
 
 
 FIRST_CALL = """
-import gc, sys
+import sys
 from langchain_dbchat import ChatDatabricksCompat
 sys.path.insert(0, sys.argv[1])
 from kit.watch import on_a_watched_loop
@@ -168,7 +168,6 @@ llm = ChatDatabricksCompat(model="databricks-claude-sonnet-4-6", host=sys.argv[2
 async def others():  # langchain-core loads its tracers with the first call of any model: not our share
     assert [chunk async for chunk in FakeListChatModel(responses=["Hi."]).astream("Hello!")]
 on_a_watched_loop(others)
-gc.disable()  # as `no_garbage`
 async def main():
     assert [chunk async for chunk in llm.astream("Hello!")]
 print(max(on_a_watched_loop(main).slices))
