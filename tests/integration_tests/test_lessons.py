@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 
 from kit.scripted import Received, Scripted, ScriptedServer
 from kit.ways import Way, four_ways
@@ -246,6 +247,57 @@ def test_a_key_of_parts_or_tools_at_the_top_of_the_request_is_left_out_too(call:
             assert call(llm, "Hello!").text == "Hi."
         assert call(llm, "Hello!").text == "Hi."
     assert [field in request.json for request in server.requests] == [True, False, False]
+
+
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "sort",
+        "strict": True,
+        "parameters": {"type": "object", "properties": {"strict": {"type": "boolean"}}, "required": ["strict"]},
+    },
+}
+MARKED: list[Any] = [{"type": "text", "text": "Hello!", "cache_control": {"type": "ephemeral"}}]
+NESTED: dict[str, tuple[str, HumanMessage, dict[str, Any]]] = {
+    "strict": ("tools.0.custom.strict", HumanMessage("Hello!"), {"tools": [TOOL]}),
+    "cache_control": ("messages.0.content.0.text.cache_control", HumanMessage(MARKED), {}),
+    "name": ("messages.0.name", HumanMessage("Hello!", name="bo"), {}),
+}
+"""For each optional key below the top: its place in a request, and a call that has it there."""
+
+
+def _has(key: str, body: dict[str, Any]) -> bool:
+    """Look for a key where it may be left out: in messages, in their parts and beside the schema of a tool."""
+    parts = [part for message in body["messages"] for part in message["content"] if isinstance(part, dict)]
+    functions = [] if key == "name" else [tool["function"] for tool in body.get("tools", ())]
+    return any(key in place for place in (*body["messages"], *parts, *functions))
+
+
+@four_ways
+@pytest.mark.parametrize("as_extra", [False, True])
+@pytest.mark.parametrize("key", NESTED)
+def test_a_key_of_messages_or_tools_is_left_out_where_it_stands(call: Way, key: str, as_extra: bool) -> None:
+    place, message, settings = NESTED[key]
+    if as_extra:
+        wire = {"role": "user", "content": message.content, **({"name": message.name} if message.name else {})}
+        settings = {"extra_body": {"messages": [wire], **settings}}
+
+    def reply(request: Received) -> Scripted:
+        refusal = Scripted(_plain(f"{place}: Extra inputs are not permitted"), 400)
+        return refusal if _has(key, request.json) else Scripted(ANSWER)
+
+    with ScriptedServer(reply) as server:  # any other server takes names of messages until it refuses them
+        llm = ChatDatabricksCompat(model="mine", base_url=f"{server.url}/v1", token="t").bind(**settings)
+        with pytest.warns(UserWarning, match=f"'mine' refused {key!r}"):
+            assert call(llm, [message]).text == "Hi."
+        assert call(llm, [message]).text == "Hi."
+    assert [_has(key, request.json) for request in server.requests] == [True, False, False]
+    assert all("Hello!" in str(request.json["messages"]) for request in server.requests)
+    assert all(
+        "strict" in tool["function"]["parameters"]["properties"]  # the caller's own parameter
+        for request in server.requests
+        for tool in request.json.get("tools", ())
+    )
 
 
 @four_ways

@@ -157,12 +157,14 @@ def test_audio_without_sound_is_kept_as_it_is() -> None:
 
 
 def test_each_of_several_answers_keeps_its_own() -> None:
-    choices = [
+    choices: list[dict[str, Any]] = [
         {"index": n, "message": {"content": "a", "note": n + 1}, "finish_reason": "stop", "matched_stop": str(n)}
         for n in range(2)
     ]
+    choices[0]["content_filter_results"] = {"hate": "low"}
     found = decode_answer(to_json({"id": "x", "choices": choices, "custom_outputs": {"k": 1}}), target(), None)
     messages = [generation.message for generation in found.generations]
     assert [message.additional_kwargs for message in messages] == [{"note": 1}, {"note": 2}]
     assert [message.response_metadata["matched_stop"] for message in messages] == ["0", "1"]
+    assert ["content_filter_results" in message.response_metadata for message in messages] == [True, False]
     assert [message.response_metadata["custom_outputs"] for message in messages] == [{"k": 1}] * 2

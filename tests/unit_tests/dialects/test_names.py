@@ -131,6 +131,17 @@ def test_the_bound_tools_keep_their_names_whatever_the_history_holds() -> None:
     assert len({call["function"]["name"] for call in body["messages"][0]["tool_calls"]}) == 2
 
 
+def test_the_names_of_past_calls_and_results_fit_where_no_tool_is_bound() -> None:
+    past = AIMessage("", tool_calls=[{"name": "a/b", "args": {}, "id": "c1", "type": "tool_call"}])
+    answered = ToolMessage("y", tool_call_id="c1")
+    body = encode_request([HumanMessage("x"), past, answered], {}, Target("m", GENERIC), stream=False).body
+    (call,) = body["messages"][1]["tool_calls"]
+    assert re.fullmatch(GENERIC.tool_names, call["function"]["name"])
+    result = {"messages": [{"role": "tool", "tool_call_id": "c1", "name": "a/b", "content": "y"}]}
+    assert fit_body(result, GENERIC) == {}
+    assert result["messages"][0]["name"] == call["function"]["name"]
+
+
 def test_a_response_formats_name_and_a_tool_messages_name_fit() -> None:
     shared: Any = {"type": "json_schema", "json_schema": {"name": "Box[int]", "schema": {"type": "object"}}}
     body: Any = {"messages": [{"role": "tool", "name": "weather.get", "content": "x"}], "response_format": shared}
