@@ -11,6 +11,7 @@ import pytest
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.connection.endpoints import forget
 from langchain_dbchat.local import LocalWorkspace
+from langchain_dbchat.transport.clients import close_sync_clients
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +44,13 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Hide the developer's own credentials, profiles and proxies, and what earlier tests taught of endpoints."""
+    """Hide the developer's own credentials, profiles and proxies, and what earlier tests taught of endpoints.
+
+    The sync connections end with each test, because the system may give a port to the servers of two tests within a
+    minute, and the pool does not keep connections of a server that has closed one behind its answer.
+    """
     forget()
+    close_sync_clients()
     for name in list(os.environ):
         if name.startswith(_SPEAKS) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Callable
 
-__all__ = ["async_client", "sync_client"]
+__all__ = ["async_client", "close_sync_clients", "sync_client"]
 
 # What httpx reads from the environment when a client is made, in the spellings that it knows.
 _VARIABLES = (
@@ -221,9 +221,12 @@ def _no_cookies() -> CookieJar:
 
 
 @atexit.register
-def _close() -> None:
-    """Close the sync clients of this process, not those that it inherited."""
+def close_sync_clients() -> None:
+    """Close the sync clients of this process, not those that it inherited. The next call makes a new one."""
     state = _states[-1]
     if state.pid == os.getpid():
-        for client in state.clients.values():
+        with state.lock:
+            clients = [*state.clients.values()]
+            state.clients.clear()
+        for client in clients:
             client.close()

@@ -235,11 +235,13 @@ def test_at_its_exit_a_forked_child_closes_its_own_clients_alone(monkeypatch: py
         state.clients[process_clients._key()] = process_clients._new_client(
             process_clients._tls(state, process_clients._key())
         )
+    clients = [client for state in (inherited, own) for client in state.clients.values()]
     monkeypatch.setattr(process_clients, "_states", [inherited, own])
-    process_clients._close()
-    assert [client.is_closed for state in (inherited, own) for client in state.clients.values()] == [False, True]
+    process_clients.close_sync_clients()
+    assert [client.is_closed for client in clients] == [False, True]
+    assert not own.clients  # a later call makes a new one
     monkeypatch.setattr(process_clients, "_states", [own, inherited])  # nothing was sent since the fork
-    process_clients._close()
+    process_clients.close_sync_clients()
     for client in inherited.clients.values():
         assert not client.is_closed
         client.close()
