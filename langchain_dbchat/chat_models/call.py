@@ -3,23 +3,24 @@
 All four ways of calling use this code, so each decision before a request is sent is made in one place.
 
 Rule 1. This module does not depend on a wire format: a dialect encodes the request and decodes the answer.
-Rule 2. If an endpoint refuses a field, the request is encoded again with this lesson; no encoded body is edited.
+Rule 2. If an endpoint refuses a field or a wire format, or a URL does not exist, the request is encoded again with this
+lesson; no encoded body is edited.
 Rule 3. If a setting is left out or changed, the user is warned once for each endpoint; with ``strict_params`` an error
 is raised instead.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.connection.discovery import DISCOVER
 from langchain_dbchat.connection.endpoints import endpoint_of
 from langchain_dbchat.connection.given import call_settings
 from langchain_dbchat.connection.marks import COMPLETION_LIMIT, QUERY, marks_of
-from langchain_dbchat.connection.requests import address_request, family_for
+from langchain_dbchat.connection.requests import address_request, family_for, next_route
 from langchain_dbchat.connection.session import endpoint_name
-from langchain_dbchat.dialects import choose_dialect
+from langchain_dbchat.dialects import AUTO, choose_dialect, dialect_named
 from langchain_dbchat.dialects.dialect import ROLES, ChatRequest, Target
 from langchain_dbchat.dialects.shared.merging import merge_deep
 from langchain_dbchat.errors.user_warnings import warn
@@ -60,11 +61,14 @@ class PreparedCall:
         chat_request: The request before it is encoded.
         encoded: The last encoded request.
         request: The last addressed request.
-        address: Makes an addressed request of a body.
+        address: Makes an addressed request of an encoded one, for a wire format and one of its URLs.
+        next_route: Returns the place of the URL to use after an error, for a wire format and the last URL's place.
         endpoint: The record of the endpoint.
         coalesce: Whether deltas that arrived together become one chunk.
         strict: Whether a refused field is an error, so that it is not left out.
+        may_switch: Whether another wire format is used if the endpoint asks for it.
         structured: The two ways to request a structured answer; None if the call does not request one.
+        route: The place of the URL that is used.
     """
 
     channel: Channel
@@ -73,12 +77,15 @@ class PreparedCall:
     chat_request: ChatRequest
     encoded: EncodedRequest
     request: Request
-    address: Callable[[dict[str, Any]], Request]
+    address: Callable[[Dialect, EncodedRequest, int], Request]
+    next_route: Callable[[Dialect, DatabricksError, int], int | None]
     endpoint: Endpoint
     coalesce: bool
     strict: bool
+    may_switch: bool
     structured: Structured | None
-    _earlier: list[dict[str, Any]]
+    route: int
+    _earlier: list[dict[str, Any]] = field(default_factory=list)
 
     def read(self, reply: Reply) -> ChatResult:
         """Read the whole answer to this call.
@@ -116,15 +123,48 @@ class PreparedCall:
         )
 
     def revise(self, error: DatabricksError) -> Request | None:
-        """Return another request after a refusal that names a field, and remember that field.
+        """Return another request after a refusal, and remember why.
 
         Args:
             error: The refusal.
 
         Returns:
-            The request without the field, or with the other way to request the same; None if the refusal does not name
-            such a field, or if the endpoint refuses both ways.
+            The request without the refused field, or with the other way to request the same; the same in the wire
+            format that the endpoint asks for, or at its next URL. None if the refusal names nothing of that kind.
         """
+        place = self.next_route(self.dialect, error, self.route)
+        if place is not None:
+            self.route = place
+            self.endpoint.learn_route(place)
+            self._warn_of_route()
+            return self._addressed()
+        return self._in_other_wire(error) or self._without_refused_field(error)
+
+    def _addressed(self) -> Request:
+        self.request = self.address(self.dialect, self.encoded, self.route)
+        return self.request
+
+    def _warn_of_route(self) -> None:
+        text = f"The workspace of {self.chat_request.target.model!r} has no AI gateway, or does not know it there"
+        if self.endpoint.is_new_warning(text):
+            warn(f"{text}, so the serving endpoint is called. Requests to it are not in system.ai_gateway.usage.")
+
+    def _in_other_wire(self, error: DatabricksError) -> Request | None:
+        """Return the request in the wire format that a refusal asks for."""
+        if not self.may_switch:
+            return None
+        from langchain_dbchat.dialects.shared.refusals import named_wire  # noqa: PLC0415  # where a refusal came
+
+        name = named_wire(error.detail or error.message, self.encoded.body)
+        if name is None or name == self.dialect.name:
+            return None
+        dialect = dialect_named(name)
+        self.encoded = _encode(dialect, self.chat_request, self.structured)
+        self.dialect, self.may_switch = dialect, False
+        self.endpoint.learn_wire(name)
+        return self._addressed()
+
+    def _without_refused_field(self, error: DatabricksError) -> Request | None:
         from langchain_dbchat.dialects.shared.refusals import refused_field  # noqa: PLC0415  # where a refusal came
 
         fields = self.dialect.refusable
@@ -143,8 +183,7 @@ class PreparedCall:
             warn(f"{target.model!r} refused {refused!r}, so it is {change} from now on: {error.detail}")
         self.endpoint.learn(fields.learned(self.endpoint.lessons(), refused))
         self.chat_request, self.encoded = chat_request, encoded
-        self.request = self.address(encoded.body)
-        return self.request
+        return self._addressed()
 
 
 def shown_settings(model: ChatSettings, kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -232,14 +271,17 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
     coalesce = settings.pop("coalesce", model.coalesce)
     if stream and (settings.get("n") or 1) > 1:
         raise ValueError(f"n={settings['n']} answers cannot be streamed. Call invoke, or leave n out.")
-    dialect = choose_dialect()
-    lessons = endpoint.lessons()
-    if strict:
-        lessons &= dialect.refusable.renamed.keys()  # a renamed value is not left out, so strict_params permits it
+    tags = settings.pop("request_tags", None)
+    api = settings.pop("api", None) or model.api
+    target = Target(name, family_for(model, name, family), endpoint.lessons())
+    known = endpoint.wire() or next(iter(endpoint.wires), None)
+    dialect = choose_dialect(api, target, settings, known=known, addressed=session.workspace.wire)
+    if strict:  # a renamed value is not left out, so strict_params permits it
+        target = replace(target, lessons=target.lessons & dialect.refusable.renamed.keys())
     chat_request = ChatRequest(
         messages,
         settings,
-        Target(name, family_for(model, name, family), lessons),
+        target,
         extra=extra,
         stream=stream,
         stream_usage=bool(settings.pop("stream_usage", model.stream_usage)),
@@ -249,32 +291,37 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
     encoded = _encode(dialect, chat_request, structured)
     _warn_once(encoded, name, endpoint, strict=strict)
 
-    def address(body: dict[str, Any]) -> Request:
+    def address(dialect: Dialect, encoded: EncodedRequest, route: int) -> Request:
         return address_request(
             model,
             session,
-            dialect.paths,
+            dialect.paths(target),
             name,
-            body,
-            headers=headers,
+            encoded.body,
+            route=route,
+            headers={**encoded.headers, **(headers or {})},
             query=query,
+            tags=tags,
             streaming=stream,
             is_last=dialect.is_last,
         )
 
+    route = endpoint.route()
     return PreparedCall(
         session.channel,
         limiter,
         dialect,
         chat_request,
         encoded,
-        address(encoded.body),
+        address(dialect, encoded, route),
         address,
+        lambda dialect, error, last: next_route(error, model, session, dialect.paths(target), name, last),
         endpoint,
         coalesce=coalesce,
         strict=strict,
+        may_switch=api == AUTO,
         structured=structured,
-        _earlier=[],
+        route=route,
     )
 
 
@@ -294,7 +341,7 @@ def structured_method(model: ChatSettings, kwargs: Mapping[str, Any], *, tools: 
     family = settings.get("family", model.family)
     name = endpoint_name(str(settings.get("model") or model.model))
     target = Target(name, family_for(model, name, None if family == DISCOVER else family))
-    return choose_dialect().choose_method(settings, target, tools)
+    return choose_dialect(settings.get("api") or model.api, target, settings).choose_method(settings, target, tools)
 
 
 def _encode(dialect: Dialect, chat_request: ChatRequest, structured: Structured | None) -> EncodedRequest:

@@ -22,8 +22,10 @@ from langchain_dbchat.chat_models.settings import ChatSettings
 from langchain_dbchat.connection.discovery import DISCOVER, adiscover, discover, discovered
 from langchain_dbchat.connection.given import call_settings, hidden
 from langchain_dbchat.connection.marks import field_named, marks_of
+from langchain_dbchat.connection.requests import family_for
 from langchain_dbchat.connection.session import SessionCache, endpoint_name
 from langchain_dbchat.dialects import choose_dialect
+from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared import blocks
 from langchain_dbchat.dialects.shared.reasoning import PROVIDER
 from langchain_dbchat.dialects.shared.tools import convert_tool, convert_tool_choice
@@ -219,7 +221,10 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseCh
         return session
 
     def _connect(self) -> Session:
-        choose_dialect()  # async code connects in a thread, so that no event loop waits for this import
+        target = Target(self.model, family_for(self, self.model, None if self.family == DISCOVER else self.family))
+        choose_dialect(
+            self.api, target, {}
+        )  # async code connects in a thread, so that no event loop waits for this import
         return super()._connect()
 
     def _undiscovered(self, session: Session, call: Mapping[str, Any] | None) -> str | None:

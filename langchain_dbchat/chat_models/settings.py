@@ -14,6 +14,11 @@ from langchain_dbchat.connection.settings import DatabricksConnection
 class ChatSettings(DatabricksConnection):
     """Fields that shape an answer; each may also be given for one call."""
 
+    api: Annotated[Literal["auto", "chat", "responses", "messages", "agent"], Mark(per_call=True, shapes=True)] = "auto"
+    """The API of the endpoint: ``"chat"`` (OpenAI's chat completions), ``"responses"`` (OpenAI's Responses and MLflow's
+    ResponsesAgent), ``"messages"`` (Anthropic's Messages), ``"agent"`` (MLflow's ChatAgent); ``"auto"`` chooses by the
+    model, its name and address, and what the endpoint has answered."""
+
     temperature: Annotated[float | None, Mark((), "wire", per_call=True)] = None
     """Sampling temperature, 0 to 2. If it is not set, the endpoint uses its default."""
 
@@ -59,6 +64,21 @@ class ChatSettings(DatabricksConnection):
     thinking: Annotated[Mapping[str, Any] | None, Mark((), "wire", per_call=True)] = None
     """Thinking in Anthropic's format: ``{"type": "enabled", "budget_tokens": n}``, ``{"type": "adaptive"}`` or
     ``{"type": "disabled"}``."""
+
+    verbosity: Annotated[str | None, Mark((), "wire", per_call=True)] = None
+    """Length of the answer in words: low, medium or high."""
+
+    custom_inputs: Annotated[Mapping[str, Any] | None, Mark((), "wire", per_call=True)] = None
+    """Inputs that an agent defines itself; its ``custom_outputs`` are in the answer's ``response_metadata``."""
+
+    context: Annotated[Mapping[str, Any] | None, Mark((), "wire", per_call=True)] = None
+    """The conversation for an agent: ``{"conversation_id": ..., "user_id": ...}``."""
+
+    databricks_options: Annotated[Mapping[str, Any] | None, Mark((), "wire", per_call=True)] = None
+    """Options of agent endpoints, such as ``{"return_trace": True}``."""
+
+    usage_context: Annotated[Mapping[str, str] | None, Mark((), "wire", per_call=True)] = None
+    """Labels of the request in the endpoint's usage tables."""
 
     stream_usage: Annotated[bool, Mark(per_call=True)] = True
     """Whether the last chunk of a streamed answer contains the token usage."""

@@ -5,8 +5,8 @@ models of the process share what was learned.
 
 Rule 1. The key of a record is the address with its path, the workspace and the endpoint, because one host may serve
 several workspaces.
-Rule 2. A lesson (a field that the endpoint has refused) expires after `LIFETIME` seconds, because the model of an
-endpoint can be replaced.
+Rule 2. A lesson (a field that the endpoint has refused, the wire format that it asked for, the first of its URLs that
+exists) expires after `LIFETIME` seconds, because the model of an endpoint can be replaced.
 Rule 3. Records are changed by single assignments of new values. Concurrent threads may lose a lesson, which is then
 learned again, but never see an incomplete one.
 """
@@ -54,14 +54,18 @@ class Endpoint:
 
     Attributes:
         family: The name of the model's row, as read from the workspace; None before the lookup.
+        wires: The wire formats that the workspace reports for it; empty if it reports none.
         limit: The most that it takes in one request, as its refusals have shown; only ever lowered.
         warnings: The warnings that were shown for it, so that each is shown once.
     """
 
     family: str | None = None
+    wires: tuple[str, ...] = ()
     limit: RequestLimit = field(default_factory=RequestLimit)
     warnings: set[str] = field(default_factory=set)
     _lessons: Mapping[str, float] = field(default_factory=dict)
+    _wire: tuple[str, float] | None = None
+    _route: tuple[int, float] | None = None
 
     def lessons(self, clock: Callable[[], float] = time.monotonic) -> frozenset[str]:
         """Return the lessons that have not expired.
@@ -87,6 +91,46 @@ class Endpoint:
         now = clock()
         known = {name: end for name, end in self._lessons.items() if now < end}
         self._lessons = {name: known.get(name, now + LIFETIME) for name in lessons}
+
+    def wire(self, clock: Callable[[], float] = time.monotonic) -> str | None:
+        """Return the wire format that the endpoint asked for in a refusal.
+
+        Args:
+            clock: Returns the seconds of a monotonic clock.
+
+        Returns:
+            Its name; None if there was none, or if it has expired.
+        """
+        return self._wire[0] if self._wire is not None and clock() < self._wire[1] else None
+
+    def learn_wire(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Store the wire format that a refusal asked for.
+
+        Args:
+            name: Its name.
+            clock: Returns the seconds of a monotonic clock.
+        """
+        self._wire = (name, clock() + LIFETIME)
+
+    def route(self, clock: Callable[[], float] = time.monotonic) -> int:
+        """Return the number of the first of the endpoint's URLs that exists.
+
+        Args:
+            clock: Returns the seconds of a monotonic clock.
+
+        Returns:
+            Its place in the list of `routing.routes`, 0 for the first.
+        """
+        return self._route[0] if self._route is not None and clock() < self._route[1] else 0
+
+    def learn_route(self, number: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Store that the URLs before this one do not exist.
+
+        Args:
+            number: Its place in the list of `routing.routes`.
+            clock: Returns the seconds of a monotonic clock.
+        """
+        self._route = (number, clock() + LIFETIME)
 
     def is_new_warning(self, text: str) -> bool:
         """Return whether a warning is new, and record that it is shown.

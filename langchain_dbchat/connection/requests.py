@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -16,11 +17,17 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.connection.session import Session
     from langchain_dbchat.connection.settings import DatabricksConnection
-    from langchain_dbchat.routing.routes import Paths
+    from langchain_dbchat.errors import DatabricksError
+    from langchain_dbchat.routing.routes import Gateway, Paths, Route
     from langchain_dbchat.transport.exchange import Request
 
 _SIZE_LIMITED = frozenset({"workspace", "gateway"})
 """The kinds of addresses with a documented maximum size of a request."""
+
+_NO_URL = frozenset({404, 405, 501})
+"""What a workspace without an AI gateway answers (litellm #31213)."""
+
+_TAGS = "Databricks-Ai-Gateway-Request-Tags"
 
 
 def family_for(settings: DatabricksConnection, model: str, override: str | None = None) -> Family:
@@ -63,8 +70,10 @@ def address_request(  # noqa: PLR0913  # the parts of one request, the last thre
     model: str,
     body: dict[str, Any],
     *,
+    route: int = 0,
     headers: Mapping[str, str] | None = None,
     query: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
     streaming: bool = False,
     is_last: Callable[[bytes], bool] | None = None,
 ) -> Request:
@@ -76,8 +85,10 @@ def address_request(  # noqa: PLR0913  # the parts of one request, the last thre
         paths: Where the operation is served.
         model: The endpoint's name.
         body: The body.
+        route: Which of the operation's URLs is used, by its place; the last one if there are fewer.
         headers: Headers of this call; they override those of the constructor.
         query: Query parameters of this call; they override those of the constructor.
+        tags: Labels of this call for the gateway's usage table; None for those of the constructor.
         streaming: Whether the answer is read as a stream.
         is_last: Tells whether an event is the last one of a stream.
 
@@ -92,12 +103,16 @@ def address_request(  # noqa: PLR0913  # the parts of one request, the last thre
     from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
     from langchain_dbchat.transport.request_size import check_size  # noqa: PLC0415  # loads with the transport
 
-    url, names_model = routes(session.workspace, paths, model)[0]
-    if names_model:
-        body = {"model": model, **body}
+    found = _routes_of(settings, session, paths, model)
+    url, name = found[min(route, len(found) - 1)]
+    if name is not None:
+        body = {"model": name, **body}
     if settings.default_query or query:
         url = f"{url}?{urlencode({**(settings.default_query or {}), **(query or {})})}"
     ours = {"user-agent": user_agent(settings.user_agent)} if settings.user_agent else {}
+    tags = settings.request_tags if tags is None else tags
+    if tags:
+        ours[_TAGS] = _written_tags(tags)
     try:
         written = to_json(body)
     except PydanticSerializationError as error:
@@ -113,3 +128,38 @@ def address_request(  # noqa: PLR0913  # the parts of one request, the last thre
         streaming=streaming,
         is_last=is_last,
     )
+
+
+def next_route(  # noqa: PLR0913, PLR0917  # the parts of one request
+    error: DatabricksError, settings: DatabricksConnection, session: Session, paths: Paths, model: str, route: int
+) -> int | None:
+    """Return the URL to use after an answer that says that a URL does not exist.
+
+    Args:
+        error: The answer.
+        settings: The settings of the connection.
+        session: The connection.
+        paths: Where the operation is served.
+        model: The endpoint's name.
+        route: The place of the URL that was used.
+
+    Returns:
+        The place of the next one; None if the error means something else, or if there is no other.
+    """
+    if error.status_code not in _NO_URL:
+        return None
+    found = _routes_of(settings, session, paths, model)
+    return route + 1 if route + 1 < len(found) else None
+
+
+def _routes_of(settings: DatabricksConnection, session: Session, paths: Paths, model: str) -> tuple[Route, ...]:
+    gateway: Gateway = "service" if settings.use_ai_gateway else ""
+    return routes(session.workspace, paths, model, "native" if settings.use_ai_gateway_native_api else gateway)
+
+
+def _written_tags(tags: Mapping[str, str]) -> str:
+    given: Mapping[Any, Any] = tags
+    for key, value in given.items():
+        if not (isinstance(key, str) and isinstance(value, str)):
+            raise ConfigurationError(f"request_tags: the key {key!r} and its value have to be strings.")
+    return json.dumps(dict(tags))  # ASCII alone, as a header has to be

@@ -86,6 +86,16 @@ class DatabricksConnection(BaseModel):
     audience: Annotated[str | None, Mark((), "who")] = None
     """The Posit Connect OAuth integration to use, if the content has several."""
 
+    use_ai_gateway: Annotated[bool, Mark(shapes=True)] = False
+    """Whether the workspace's AI gateway is called (its unified API) and not ``/serving-endpoints``. Model services
+    (``system.ai.<model>``) are always called there. A workspace without a gateway answers at ``/serving-endpoints``."""
+
+    use_ai_gateway_native_api: Annotated[bool, Mark(shapes=True)] = False
+    """The same with the gateway's API for OpenAI's models."""
+
+    request_tags: Annotated[Mapping[str, str] | None, Mark(per_call=True, shapes=True)] = None
+    """Labels of requests in the gateway's usage table ``system.ai_gateway.usage``."""
+
     workspace_id: Annotated[str | None, Mark((), "where")] = None
     """The workspace's id on a host that serves several workspaces; also read from ``?o=`` in the host."""
 

@@ -6,18 +6,22 @@ Rule 2. A dialect imports `shared`, this module, `models` and `errors`, and no o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
     from langchain_dbchat.dialects.shared.sent import SentTools
-    from langchain_dbchat.models.families import Family
+    from langchain_dbchat.models.families import Family, WireName
+
+WirePaths = Mapping[str, tuple[str, ...]]
+"""The paths of a wire format, by the kind of address."""
 
 StructuredMethod = Literal["function_calling", "json_schema", "json_mode"]
 """How a structured answer is requested: as a tool, as a schema that the endpoint enforces, or as any JSON."""
@@ -106,12 +110,14 @@ class EncodedRequest:
         dropped: The fields that were left out, each with the reason.
         warnings: Further warnings for the user.
         sent: The changes of the tools, which the decoder of the answer reverts.
+        headers: Headers that this wire format needs.
     """
 
     body: dict[str, Any]
     dropped: dict[str, str]
     warnings: list[str]
     sent: SentTools
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class StreamDecoder(Protocol):
@@ -167,8 +173,10 @@ class Dialect:
 
     Attributes:
         name: The name that users know.
-        paths: Its paths, by the kind of address, in the order in which they are tried: relative to the address's base;
-            ``{model}`` is replaced by the endpoint's name.
+        paths: Returns its paths for a model, by the kind of address, in the order in which they are tried: relative to
+            the address's base, or to its host if they begin with a slash; ``{model}`` is replaced by the endpoint's
+            name, and the body names the model where a path does not. A kind of address without this wire format has no
+            paths.
         encode: Encodes a request.
         decode: Decodes a whole answer, from its body, the target, the response's ``x-request-id`` and the sent tools.
         decoder: Makes the decoder of a streamed answer.
@@ -176,13 +184,15 @@ class Dialect:
         refusable: The fields that change after a 400 that names them.
         choose_method: Chooses how a structured answer is requested, from the settings of the call, the target, and
             whether further tools are bound.
+        suits: Returns whether it can express the settings of a call to a model that has several wire formats.
     """
 
-    name: Literal["chat", "responses", "messages", "agent"]
-    paths: Mapping[str, tuple[str, ...]]
+    name: WireName
+    paths: Callable[[Target], WirePaths]
     encode: Callable[[ChatRequest], EncodedRequest]
     decode: Callable[[bytes, Target, str | None, SentTools], ChatResult]
     decoder: MakeDecoder
     is_last: Callable[[bytes], bool]
     refusable: RefusableFields
     choose_method: Callable[[Mapping[str, Any], Target, bool], StructuredMethod]
+    suits: Callable[[Mapping[str, Any], Target], bool] = lambda _settings, _target: True

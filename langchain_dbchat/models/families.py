@@ -14,6 +14,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
+WireName = Literal["chat", "responses", "messages", "agent"]
+"""The names of the wire formats, as users give them to ``api=``."""
+
 ReasoningStyle = Literal["none", "budget", "adaptive", "budget_or_adaptive", "effort"]
 
 
@@ -23,6 +26,12 @@ class Family:
 
     name: str
     """The value of ``family=`` for this row."""
+
+    wires: tuple[WireName, ...] = ("chat",)
+    """The wire formats that serve the family, best first. Databricks documents Opus 5.5 and Fable 5.1 for Anthropic's
+    Messages only, and GPT-5.5, GPT-6 and the models for code for Responses
+    (docs.databricks.com/aws/en/machine-learning/foundation-model-apis/supported-models); LiteLLM's table says the same
+    of the pro models (`mode: responses`). Every Claude also speaks Messages and every GPT Responses."""
 
     strict_tools: bool = False
     """Whether a tool may have `strict`. If not: `tools.0.custom.strict: Extra inputs are not permitted`."""
@@ -184,6 +193,7 @@ OPENAI_COMPATIBLE = replace(GENERIC, name="openai-compatible", call_ids="", sign
 
 _CLAUDE = Family(
     name="claude",
+    wires=("chat", "messages"),
     empty_text=False,
     blank_text=False,
     final_space=False,
@@ -206,6 +216,7 @@ _CLAUDE_ADAPTIVE = replace(
 )
 _GPT = Family(
     name="gpt-5",
+    wires=("chat", "responses"),
     schema_array_items=True,
     plain_format_root=True,
     strict_formats="default",
@@ -215,6 +226,8 @@ _GPT = Family(
     reasoning="effort",
     efforts=("minimal", "low", "medium", "high"),
 )
+_RESPONSES: tuple[WireName, ...] = ("responses",)
+_RESPONSES_FIRST: tuple[WireName, ...] = ("responses", "chat")
 _GPT_1 = replace(_GPT, name="gpt-5-1", efforts=("none", "low", "medium", "high"), sampling_without_reasoning=True)
 _GEMINI = Family(
     name="gemini-3",
@@ -275,13 +288,17 @@ FAMILIES: dict[str, Family] = {
             thinks_always=True,
             forced_choice_with_thinking=True,
         ),
-        replace(_CLAUDE_ADAPTIVE, name="claude-opus-5-5", thinks_always=True, forced_tool_choice=False),
+        replace(
+            _CLAUDE_ADAPTIVE, name="claude-opus-5-5", wires=("messages",), thinks_always=True, forced_tool_choice=False
+        ),
         _GPT,
         _GPT_1,
         replace(_GPT_1, name="gpt-5-2", efforts=("none", "low", "medium", "high", "xhigh")),
-        replace(_GPT, name="gpt-5-pro", efforts=("medium", "high", "xhigh")),
+        replace(_GPT, name="gpt-5-pro", wires=_RESPONSES, efforts=("medium", "high", "xhigh")),
+        replace(_GPT, name="gpt-codex", wires=_RESPONSES, efforts=("low", "medium", "high", "xhigh")),
+        replace(_GPT_1, name="gpt-5-5", wires=_RESPONSES_FIRST, efforts=("none", "low", "medium", "high", "xhigh")),
         replace(_GPT_1, name="gpt-5-6", efforts=("none", "low", "medium", "high", "xhigh")),
-        replace(_GPT, name="gpt-6", efforts=("low", "medium", "high", "xhigh", "max")),
+        replace(_GPT, name="gpt-6", wires=_RESPONSES_FIRST, efforts=("low", "medium", "high", "xhigh", "max")),
         _GEMINI_2,
         replace(_GEMINI_2, name="gemini-2-5-pro", budget_range=(128, 32_768), thinks_always=True),
         _GEMINI,
@@ -346,9 +363,11 @@ _BY_NAME: tuple[tuple[str, str], ...] = (
     (r"claude-(opus|sonnet)-4-6", "claude-4-6"),
     (r"claude", "claude"),
     (r"gpt-oss", "gpt-oss"),
+    (r"gpt-\d.*-codex", "gpt-codex"),
     (r"gpt-6", "gpt-6"),
     (r"gpt-5-[45]-pro", "gpt-5-pro"),
-    (r"gpt-5-(6|[45](?!-(mini|nano)))", "gpt-5-6"),
+    (r"gpt-5-5(?!-(mini|nano))", "gpt-5-5"),
+    (r"gpt-5-(6|4(?!-(mini|nano)))", "gpt-5-6"),
     (r"gpt-5-[2345]", "gpt-5-2"),
     (r"gpt-5-1", "gpt-5-1"),
     (r"gpt-5", "gpt-5"),

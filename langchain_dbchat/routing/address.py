@@ -52,7 +52,7 @@ _WITHOUT_TOKENS = re.compile(
 )
 _GATEWAY_HOST = re.compile(r"\.ai-gateway\.")
 
-_OPERATION = r"(?:/(?:chat/completions|completions|embeddings|responses|open-responses))?"
+_OPERATION = r"(?:/(?:chat/completions|completions|embeddings|responses|open-responses|messages))?"
 _OTHER_DIALECTS = r"(?:anthropic|codex|cursor|gemini)(?!/invocations)(?:/.*)?"
 # The first match wins. If a row has no base path, the group `base` is the base path.
 _ROWS: tuple[tuple[str, AddressKind, str | None], ...] = (
@@ -99,6 +99,7 @@ class Workspace:
         base_path: The path below which requests are sent, such as `/serving-endpoints`, without a final slash.
         workspace_id: The `?o=` of the address, for hosts that serve several workspaces.
         endpoint: The serving endpoint in the address, if any.
+        wire: The wire format that the address's path names, such as ``"messages"`` for `.../anthropic/v1/messages`.
     """
 
     origin: str
@@ -106,6 +107,7 @@ class Workspace:
     base_path: str = "/serving-endpoints"
     workspace_id: str | None = None
     endpoint: str | None = None
+    wire: Literal["responses", "messages"] | None = None
 
     @property
     def base_url(self) -> str:
@@ -175,6 +177,7 @@ def parse_workspace(text: str, *, allow_http: bool = False, plain: bool = False)
         base_path,
         check_workspace_id(workspace_id) if workspace_id else None,
         endpoint,
+        _wire_of(path),
     )
 
 
@@ -253,6 +256,12 @@ def _take_id(query: dict[str, list[str]]) -> str | None:
     """Remove the workspace's id from a query and return it, without what a pasted address may have after it."""
     text = next(iter(query.pop("o", ())), "")
     return text.partition("#")[0].rstrip("/") or None
+
+
+def _wire_of(path: str) -> Literal["responses", "messages"] | None:
+    if re.search(r"/(?:open-)?responses$", path):
+        return "responses"
+    return "messages" if re.search(r"/messages$|/(?:serving-endpoints|ai-gateway)/anthropic(?:/|$)", path) else None
 
 
 def _classify(host: str, path: str, *, plain: bool, is_page: bool) -> tuple[AddressKind, str, str | None]:

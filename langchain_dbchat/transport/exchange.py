@@ -11,9 +11,10 @@ The rules, in the order in which they are asked:
    once, and send again if they give another. Where there is no other token (a plain string; a callable that says the
    same again; a request with an ``Authorization`` of its own), the refusal is final. A provider behind an external
    model that refuses the endpoint's key says nothing about the caller's token.
-3. The server, or the provider of an external model, refuses the request as it is (400, 422): `revise` may give another
-   request, up to `LESSONS` times, as long as it is one that has not been sent yet. That is how the client learns which
-   optional fields an endpoint does not take; servers name one at a time.
+3. The server, or the provider of an external model, refuses the request as it is (400, 422), or does not know its URL
+   (404, 405, 501): `revise` may give another request, up to `LESSONS` times, if it has not been sent yet. That is how
+   the client learns which optional fields an endpoint does not take (servers name one at a time), which wire format it
+   speaks, and that a workspace has no AI gateway.
 4. Overload and failures of the server (408, 425, 429, 500, 502, 503, 504, or a code that stands for one of them, such
    as a provider's 429 within a 400) and requests that never reached it: send again after a pause, up to `max_retries`
    times and as long as the pause ends before the deadline. The server's own Retry-After is obeyed; without one the
@@ -51,7 +52,7 @@ _Read = TypeVar("_Read")
 
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _UNKNOWN_CALLER = frozenset({401, 403})
-_REFUSED = frozenset({400, 422})
+_REFUSED = frozenset({400, 404, 405, 422, 501})
 _PAGE_STARTS = (b"<!doctype html", b"<html")
 
 
@@ -306,7 +307,7 @@ def exchange(  # noqa: PLR0913  # the world's parts are arguments, so that no te
     ledger = _Ledger(policy, clock, dice)
     refused: DatabricksError | None = None
     may_refresh = request.authorization is None
-    tried: list[bytes] = []
+    tried: list[tuple[str, bytes]] = []
     send = Send(request)
     while True:
         outcome = yield send
@@ -324,11 +325,11 @@ def exchange(  # noqa: PLR0913  # the world's parts are arguments, so that no te
             send = Send(request, refresh=True, refused=outcome.signature if isinstance(outcome, Reply) else None)
             continue
         if revise is not None and len(tried) < LESSONS and _is_refused(error):
-            tried.append(request.body)
+            tried.append((request.url, request.body))
             revised = revise(error)
-            if revised is not None and revised.body not in tried:
+            if revised is not None and (revised.url, revised.body) not in tried:
                 request = revised
-                ledger.note(error, "sent again without what was refused")
+                ledger.note(error, "another request was sent")
                 send = Send(request)
                 continue
         pause = ledger.pause(error) if _is_transient(outcome, error, policy) else None

@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer, is_last
 from langchain_dbchat.dialects.chat_completions.encode import choose_method, encode_request
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
+from langchain_dbchat.dialects.chat_completions.thinking import has_tools_with_effort
 from langchain_dbchat.dialects.dialect import Dialect
+
+if TYPE_CHECKING:
+    from langchain_dbchat.dialects.dialect import Target, WirePaths
 
 __all__ = ["DIALECT"]
 
+_PATHS: WirePaths = {
+    "workspace": ("{model}/invocations",),
+    "service": ("/ai-gateway/mlflow/v1/chat/completions",),
+    "native": ("/ai-gateway/openai/v1/chat/completions",),
+    "gateway": ("chat/completions",),
+    "app": ("chat/completions",),
+    "openai": ("chat/completions",),
+}
+
+
+def _paths(_target: Target) -> WirePaths:
+    return _PATHS
+
+
 DIALECT = Dialect(
     name="chat",
-    paths={
-        "workspace": ("{model}/invocations",),
-        "service": ("/ai-gateway/mlflow/v1/chat/completions",),
-        "gateway": ("chat/completions",),
-        "app": ("chat/completions",),
-        "openai": ("chat/completions",),
-    },
+    paths=_paths,
     encode=encode_request,
     decode=decode_answer,
     decoder=ChatStreamDecoder,
     is_last=is_last,
     refusable=REFUSABLE,
     choose_method=choose_method,
+    suits=lambda settings, target: not has_tools_with_effort(settings, target.family),
 )

@@ -128,6 +128,8 @@ QUIRKS: dict[str, ChatQuirks] = {
     "gpt-5-1": _GPT,
     "gpt-5-2": _GPT,
     "gpt-5-pro": _GPT,
+    "gpt-codex": _GPT,
+    "gpt-5-5": replace(_GPT, tools_need_effort_none=True),
     "gpt-5-6": replace(_GPT, tools_need_effort_none=True),
     "gpt-6": _GPT,
     "gemini-2-5-flash": _GEMINI_2,

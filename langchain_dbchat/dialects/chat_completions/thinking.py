@@ -96,6 +96,22 @@ def is_thinking(fields: Mapping[str, Any], family: Family) -> bool:
     return family.thinks_always or (isinstance(thinking, Mapping) and thinking.get("type") in {"enabled", "adaptive"})
 
 
+def has_tools_with_effort(settings: Mapping[str, Any], family: Family) -> bool:
+    """Return whether a call combines tools with an effort that the family takes without tools only.
+
+    Args:
+        settings: The settings of the call.
+        family: The row of the called model.
+
+    Returns:
+        True if chat completions would refuse the call.
+    """
+    if not settings.get("tools") or not family_quirks(family).tools_need_effort_none:
+        return False
+    wanted = settings.get("reasoning_effort") is not None or settings.get("thinking") is not None
+    return wanted and not is_switched_off(settings)
+
+
 def is_switched_off(settings: Mapping[str, Any]) -> bool:
     """Return whether the user has switched reasoning off.
 

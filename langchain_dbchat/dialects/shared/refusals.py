@@ -9,7 +9,8 @@ Rule 2. A field is refused if the server's own text names it as a field ("temper
 does not count.
 Rule 3. Text about a field's value ("must be between 0 and 1") does not count, because leaving the field out would hide
 the user's mistake.
-Rule 4. "Roles must alternate" means that the endpoint serves a model with Llama's rule (aider #1920).
+Rule 4. A text that names another API ("use /v1/responses") says which wire format the endpoint speaks.
+Rule 5. "Roles must alternate" means that the endpoint serves a model with Llama's rule (aider #1920).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from langchain_dbchat.dialects.shared.merging import without_nested
 
 if TYPE_CHECKING:
     from langchain_dbchat.dialects.dialect import RefusableFields
+    from langchain_dbchat.models.families import WireName
 
 _REFUSAL = re.compile(
     r"extra inputs are not permitted"
@@ -40,6 +42,22 @@ _RANGE = re.compile(
 
 _ALTERNATION = re.compile(r"roles must alternate", re.IGNORECASE)
 """The text of the lesson `ROLES`, in errors of Databricks and of the chat templates of open models."""
+
+_ADVICE = (
+    r"(?:(?<!not )(?<!n't )\b"
+    r"(?:use|using|try|call|via|with|through|requires?|switch to"
+    r"|(?:supported|available|served)(?: only)? (?:in|on|at|by))\b)[^.;\n]{0,40}?"
+)
+_WIRES: tuple[tuple[WireName, re.Pattern[str]], ...] = (
+    # This model is only supported in v1/responses and not in v1/chat/completions.
+    # To use function tools, use /v1/responses or set reasoning_effort to 'none'.
+    ("responses", re.compile(rf"{_ADVICE}(?:/?v1/responses|/responses\b|\bresponses api)", re.IGNORECASE)),
+    ("messages", re.compile(rf"{_ADVICE}(?:/?v1/messages|/messages\b|\bmessages api)", re.IGNORECASE)),
+    ("chat", re.compile(rf"{_ADVICE}(?:/?v1/chat/completions|/chat/completions\b|\bchat completions)", re.IGNORECASE)),
+    # Responses API passthrough is not supported
+    ("chat", re.compile(r"responses api (?:passthrough )?is not supported", re.IGNORECASE)),
+)
+"""Texts that name the wire format to use, in OpenAI's, Anthropic's and Databricks' words."""
 
 _NAME = r"(?:\\?\"[^\"\s]+\"|'[^'\s]+'|`[^`\s]+`|[A-Za-z_][\w.\[\]-]*\w|[A-Za-z_])"
 _NAMES = rf"\[?(?P<names>{_NAME}(?:(?:,? and |,? or |, ){_NAME})*)\]?"
@@ -136,6 +154,24 @@ def refused_field(text: str, body: Mapping[str, Any], fields: RefusableFields) -
         named |= {key: text.rfind(key) for key in fields.replaced if key in body and _has_name(text, key, quoted)}
     # Of several fields the last one: "`temperature` and `top_p` cannot both be specified".
     return max(named, key=lambda field: named[field], default=None)
+
+
+def named_wire(text: str, body: Mapping[str, Any]) -> WireName | None:
+    """Return the wire format that an error asks for.
+
+    Args:
+        text: The server's text.
+        body: The request's body.
+
+    Returns:
+        The name of the wire format, or None. Text that is quoted from the request does not count.
+    """
+    text = text[:_LONGEST]
+    found = [(match.start(), name, match) for name, pattern in _WIRES if (match := pattern.search(text))]
+    if not found:
+        return None
+    _, name, match = min(found, key=lambda one: one[0])
+    return None if _Quoted(text, body).is_quoted(*match.span()) else name
 
 
 def named_field(text: str, body: Mapping[str, Any]) -> str | None:
