@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 
 ELSEWHERE: dict[str, tuple[frozenset[Any], str]] = {
     "use_responses_api": (frozenset({None, False}), "This class calls chat completions only."),
-    "use_ai_gateway": (
-        frozenset({None, False}),
-        "Give a model service (model='system.ai.<model>') or the gateway's address (host='https://.../ai-gateway').",
-    ),
-    "use_ai_gateway_native_api": (frozenset({None, False}), "This class calls chat completions only."),
     "target_uri": (frozenset({None, "", "databricks"}), "Give profile=..., or workspace_client=..., instead."),
 }
 """Settings of databricks-langchain that have no field here: the values that have no effect, and what to do instead."""

@@ -345,7 +345,6 @@ def test_the_defaults_of_databricks_langchain_are_the_defaults_here() -> None:
     ("setting", "says"),
     [
         ({"use_responses_api": True}, "use_responses_api=True.*chat completions only"),
-        ({"use_ai_gateway": True}, "use_ai_gateway=True.*system.ai"),
         ({"target_uri": "databricks://other"}, "target_uri=.*profile="),
     ],
 )

@@ -269,7 +269,7 @@ def test_revise_is_asked_about_several_refusals_up_to_a_bound() -> None:
     drive = Drive([reply(400)] * (LESSONS + 1), revise=revise)
     error = drive.fails(DatabricksInvalidRequestError)
     assert (len(asked), len(drive.sends)) == (LESSONS, LESSONS + 1)
-    assert "without what was refused" in error.__dict__["__notes__"][0]
+    assert "another request was sent" in error.__dict__["__notes__"][0]
 
 
 def test_what_was_sent_already_is_not_sent_again() -> None:
@@ -282,6 +282,13 @@ def test_what_was_sent_already_is_not_sent_again() -> None:
     drive = Drive([reply(400)] * 2, revise=revise)
     drive.fails(DatabricksInvalidRequestError)
     assert len(drive.sends) == 2
+
+
+def test_the_same_body_goes_to_another_url() -> None:
+    other = REQUEST._replace(url="https://host/serving-endpoints/m/invocations")
+    drive = Drive([reply(404), OK], revise=lambda _: other)
+    assert drive.run() is OK
+    assert [send.request.url for send in drive.sends] == [REQUEST.url, other.url]
 
 
 def test_a_revision_that_changes_nothing_is_not_sent() -> None:
@@ -299,7 +306,7 @@ def test_revise_may_decline_and_is_asked_only_about_refusals() -> None:
     Drive([reply(400), OK], revise=revise).fails(DatabricksInvalidRequestError)
     Drive([reply(404), OK], revise=revise).fails(DatabricksNotFoundError)
     assert Drive([reply(500), OK], revise=revise).run() is OK
-    assert asked == [400]
+    assert asked == [400, 404]
 
 
 def test_redirects_are_errors() -> None:
