@@ -157,7 +157,7 @@ class ReadGuard:
         self._deadline = deadline
         self._released = threading.Event()
         self.has_fired = False
-        if self._socket is not None and not (response.is_closed or asks_deadline(response)):
+        if self._socket is not None and not response.is_closed:
             threading.Thread(target=self._watch, name="langchain-dbchat-deadline", daemon=True).start()
 
     def release(self) -> None:

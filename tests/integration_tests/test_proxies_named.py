@@ -14,7 +14,7 @@ from kit.scripted import Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
 from langchain_dbchat.errors import ConfigurationError, DatabricksConnectionError, DatabricksError
-from langchain_dbchat.transport.proxies import ProxySetting, proxy_error, proxy_patterns, show_address
+from langchain_dbchat.transport.proxies import ProxySetting, proxy_error, proxy_patterns, show_address, variable_of
 
 HOST = "https://adb-1.azuredatabricks.net"
 PASSWORD = "pa55-word"
@@ -115,6 +115,33 @@ def test_a_proxy_whose_name_does_not_exist(call: Way, monkeypatch: pytest.Monkey
     with pytest.raises(DatabricksConnectionError, match=r"no-such-proxy\.invalid:8080 \(HTTPS_PROXY\)") as caught:
         call(_llm(), "Hello!")
     assert "DATABRICKS_HOST" not in caught.value.message
+
+
+@four_ways
+@pytest.mark.parametrize(
+    ("code", "advice", "passes"),
+    [(socket.EAI_NONAME, "does not exist in DNS", False), (socket.EAI_AGAIN, "the proxy may be off", True)],
+)
+def test_what_dns_says_of_the_proxy(
+    call: Way, code: int, advice: str, passes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lookup(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(code, "as the system says it")
+
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:8080")
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    with pytest.raises(DatabricksConnectionError, match=advice) as caught:
+        call(_llm(), "Hello!")
+    assert caught.value.is_retryable is passes
+
+
+@pytest.mark.parametrize("address", ["a.example.com:1", "z.example.com:1"])
+def test_the_variable_of_a_proxy_among_several(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://m.example.com:1")
+    monkeypatch.setenv("ALL_PROXY", f"http://{address}")
+    assert variable_of(address) == "ALL_PROXY"
+    assert variable_of("m.example.com:1") == "HTTPS_PROXY"
+    assert variable_of("other.example.com:1") is None
 
 
 @four_ways

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 import zlib
 from itertools import pairwise
@@ -343,6 +344,23 @@ async def test_transports_without_a_network_stream_work_too(way: str, idle: floa
             )
             got = await collect(way, theirs, request_to("http://mocked", streaming=True))
     assert got == [b'{"a":1}', b"[DONE]"]
+
+
+@pytest.mark.parametrize(
+    ("options", "watchers"),
+    [
+        ({}, 1),
+        ({"transport": httpx.MockTransport(lambda _: httpx.Response(200, headers=EVENTS, content=sse({})))}, 0),
+        ({"event_hooks": {"response": [lambda response: response.read()]}}, 0),
+    ],
+    ids=["a socket", "no socket", "a body that was read"],
+)
+def test_a_thread_watches_a_users_client_only_where_it_can_end_a_read(options: Any, watchers: int) -> None:
+    with ScriptedServer(Scripted(sse({}))) as server, httpx.Client(**options) as client:
+        with Channel(Rotating(), http_client=client).stream(request_to(server, streaming=True)) as incoming:
+            names = [thread.name for thread in threading.enumerate()]
+            assert names.count("langchain-dbchat-deadline") == watchers
+            assert [event for events in incoming for event in events] == [b"{}", b"[DONE]"]
 
 
 async def test_a_hook_that_reads_the_response_does_no_harm(way: str) -> None:

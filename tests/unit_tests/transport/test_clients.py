@@ -57,6 +57,19 @@ def test_one_client_and_one_tls_context_for_all_threads(monkeypatch: pytest.Monk
     clients.pop().close()
 
 
+def test_an_idle_connection_is_kept_for_30_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_clients, "_states", [process_clients._ProcessClients()])
+    channel, idle = Channel(Rotating()), [0.0]
+    pool: Any = process_clients.sync_client()._pool._pool  # type: ignore[attr-defined]  # a client of ours
+    monkeypatch.setattr(pool, "_clock", lambda: idle[0])
+    with ScriptedServer(lambda _: Scripted({})) as server:
+        for seconds, connections in ((0.0, 1), (29.9, 1), (30.0, 1), (30.1, 2)):
+            idle[0] += seconds
+            channel.post(request_to(server))
+            assert server.connections == connections
+    process_clients.sync_client().close()
+
+
 def test_a_tls_context_is_kept_for_the_environment_that_it_was_made_in(monkeypatch: pytest.MonkeyPatch) -> None:
     state = process_clients._ProcessClients()
     context = process_clients._tls(state, process_clients._key())
