@@ -17,6 +17,7 @@ from langchain_core.messages.block_translators import register_translator
 
 from langchain_dbchat.dialects.shared.citations import flat, read_citation
 from langchain_dbchat.dialects.shared.reasoning import CALL_EXTRAS, PROVIDER
+from langchain_dbchat.dialects.shared.steps import without_handed_over
 
 _KNOWS_REFUSALS = hasattr(exceptions, "ModelRefusalError")
 """Whether langchain-core has a refusal block, as since 1.7.5."""
@@ -54,7 +55,8 @@ def register() -> None:
 
 def _content(message: AIMessage, *, chunk: bool) -> Iterator[dict[str, Any]]:
     content: Any = message.content
-    for block in [content] if isinstance(content, str) else _joined(content):
+    called = {call["id"] for call in [*message.tool_calls, *message.invalid_tool_calls]}
+    for block in [content] if isinstance(content, str) else _joined(without_handed_over(content, called)):
         if isinstance(block, str):
             if block:
                 yield {"type": "text", "text": block, "index": "lc_txt_0"} if chunk else {"type": "text", "text": block}

@@ -60,10 +60,10 @@ _HOLDERS = ("source", "image_url", "audio_url", "video_url", "input_audio", "fil
 _AUDIO_TYPES = {"mp3": "mpeg"}
 """Values of OpenAI's ``input_audio.format`` that are not the subtype of the MIME type."""
 
-_SERVER_TOOL = re.compile(r"^server_tool_|_tool_result$|_call$|^mcp_(?!approval_response)")
+_SERVER_TOOL = re.compile(r"^server_tool_|_tool_result$|_call$|^mcp_(?!approval_response)|^agent_message$")
 """Blocks of a provider's own tools, such as a web search and its results. An approval is the user's own word."""
 
-_LEFT_IN_ANSWER = re.compile(r"^server_tool_|_tool_result$|_call$|_call_output$|^mcp_")
+_LEFT_IN_ANSWER = re.compile(r"^server_tool_|_tool_result$|_call$|_call_output$|^mcp_|^agent_message$")
 
 _IDS = frozenset({"id", "call_id", "tool_call_id", "tool_use_id"})
 """What a server names its tool's work by; a block without any is nobody's."""
