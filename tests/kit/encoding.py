@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 
 from langchain_dbchat.dialects.chat_completions import DIALECT
+from langchain_dbchat.dialects.chat_completions.content import write_parts
 from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
 from langchain_dbchat.dialects.dialect import ChatRequest, EncodedRequest, Target
 from langchain_dbchat.dialects.shared.schemas import fit_answer
+from langchain_dbchat.dialects.shared.turns import read_turns
 from langchain_dbchat.models.families import Family
 
 
@@ -52,6 +54,20 @@ def encode_messages(messages: Sequence[BaseMessage], target: Target) -> list[dic
         The wire messages.
     """
     return encode_conversation(messages, target)[0]
+
+
+def encode_parts(blocks: Sequence[Any], family: Family) -> list[dict[str, Any]]:
+    """Encode what a user says as parts.
+
+    Args:
+        blocks: Blocks in any spelling.
+        family: The row of the called model.
+
+    Returns:
+        The parts.
+    """
+    turns = read_turns([HumanMessage(list(blocks))], Target("test", family))
+    return [part for turn in turns for part in write_parts(turn.blocks(), family, turn.where)]
 
 
 def fit_schema(schema: Mapping[str, Any], family: Family) -> dict[str, Any]:

@@ -6,19 +6,15 @@ The parts are ``text``, ``image_url``, ``file``, ``input_audio``, ``audio_url`` 
 Rule 1. What the wire or the model's family does not take raises, and the error names the block.
 Rule 2. A part that the caller wrote in this wire's own spelling goes out as it was written, as far as the family takes
 it, because an endpoint of an unknown model may know fields that we do not.
-Rule 3. What a model left in an answer besides the answer (reasoning, tool calls, the work of its provider's own tools)
-is left out where somebody else says it: ``HumanMessage(content=answer.content)``.
-Rule 4. Text that the family refuses, empty or blank, is left out (opencode #31259); its cache mark moves to the part
-before it, because a mark caches all that stands before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.shared.block_fields import mapping_of
-from langchain_dbchat.dialects.shared.content import CONTENT_TYPES, is_server_work, read_block
+from langchain_dbchat.dialects.shared.content import CONTENT_TYPES
 from langchain_dbchat.dialects.shared.content_blocks import (
     DocumentBlock,
     MediaBlock,
@@ -26,20 +22,17 @@ from langchain_dbchat.dialects.shared.content_blocks import (
     ProviderBlock,
     ReasoningBlock,
     TextBlock,
-    ToolUseBlock,
 )
 from langchain_dbchat.errors import UnsupportedContentError
 
 if TYPE_CHECKING:
+    from langchain_dbchat.dialects.shared.turns import NumberedBlock
     from langchain_dbchat.models.families import Family
 
 __all__ = [
     "WirePart",
     "collapse",
-    "encode_parts",
     "encode_text",
-    "is_content",
-    "keep_text",
     "write_block",
     "write_parts",
     "write_reasoning",
@@ -56,61 +49,21 @@ _PLAIN_TEXT = {"type", "text"}
 """The keys of a part that is nothing but text."""
 
 
-def encode_parts(content: str | Sequence[str | Mapping[str, Any]], family: Family, where: str) -> list[WirePart]:
-    """Turn a message's content into wire parts.
-
-    Args:
-        content: A string or a list of strings and blocks.
-        family: The row of the model that is called.
-        where: What to call the message in an error, such as ``"message 3 (human)"``.
-
-    Returns:
-        The parts, in order, without text that the family refuses and without what another speaker's answer left.
-
-    Raises:
-        UnsupportedContentError: If a block cannot be represented; the text names it.
-    """
-    if isinstance(content, str):
-        return [encode_text(content)] if _is_taken(content, family) else []
-    numbered = [(number, block) for number, given in enumerate(content) for block in read_block(given)]
-    return write_parts(numbered, family, where)
-
-
-def write_parts(blocks: Iterable[tuple[int, NeutralBlock]], family: Family, where: str) -> list[WirePart]:
+def write_parts(blocks: Iterable[NumberedBlock], family: Family, where: str) -> list[WirePart]:
     """Write what somebody other than a model says.
 
     Args:
-        blocks: The blocks, each with the place that an error names.
+        blocks: The blocks.
         family: The row of the model that is called.
         where: What to call the message in an error.
 
     Returns:
-        The parts, as `encode_parts` returns them.
+        The parts, in order.
 
     Raises:
         UnsupportedContentError: If a block cannot be represented; the text names it.
     """
-    parts = [
-        write_block(block, family, f"{where}, block {number}")
-        for number, block in blocks
-        if is_content(block, in_answer=False)
-    ]
-    return keep_text(parts, family)
-
-
-def is_content(block: NeutralBlock, *, in_answer: bool) -> bool:
-    """Tell whether a block is something said, and not reasoning, a tool call, or the work of a provider's own tool.
-
-    Args:
-        block: The block.
-        in_answer: Whether it stands in an answer.
-
-    Returns:
-        True if so.
-    """
-    if isinstance(block, ProviderBlock):
-        return not is_server_work(block, in_answer=in_answer)
-    return not isinstance(block, (ReasoningBlock, ToolUseBlock))
+    return [write_block(block, family, f"{where}, block {number}") for number, block in blocks]
 
 
 def encode_text(text: str) -> WirePart:
@@ -123,31 +76,6 @@ def encode_text(text: str) -> WirePart:
         The part.
     """
     return {"type": "text", "text": text}
-
-
-def keep_text(parts: Iterable[WirePart], family: Family) -> list[WirePart]:
-    """Leave out text that the family refuses.
-
-    Args:
-        parts: The parts of one message.
-        family: The row of the model that is called.
-
-    Returns:
-        The other parts, in order.
-    """
-    kept: list[WirePart] = []
-    for part in parts:
-        if part["type"] != "text" or _is_taken(part["text"], family):
-            kept.append(part)
-        elif kept and "cache_control" in part:
-            kept[-1] = {"cache_control": part["cache_control"], **kept[-1]}
-    return kept
-
-
-def _is_taken(text: str, family: Family) -> bool:
-    if not text:
-        return family.empty_text
-    return family.blank_text or not text.isspace()
 
 
 def write_reasoning(entries: Iterable[ReasoningBlock]) -> Iterator[dict[str, Any]]:

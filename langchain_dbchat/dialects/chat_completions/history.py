@@ -1,7 +1,6 @@
-"""Order wire messages as a conversation: results behind their calls, turns, system messages first, media.
+"""Order wire messages as a conversation: turns, system messages first, media.
 
-Which result belongs to which call is the same on every wire and stands in `call_results`. The rest is about wire
-messages of this dialect, because their contents are joined:
+Results stand behind their calls already, because that is the same on every wire (`shared.turns`).
 
 Rule 1. Media that only users may send stand in a user message, behind all results of the turn (goose: "required by
 Claude via Databricks").
@@ -15,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_dbchat.dialects.shared.call_results import HistoryStep, Placed, place_results
+from langchain_dbchat.dialects.shared.turns import OPENING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,19 +24,13 @@ if TYPE_CHECKING:
 
 Wire = dict[str, Any]
 
-OPENING = "(start of the conversation)"
-
 
 class EncodedMessage(NamedTuple):
     """One wire message on its way, with what the order of the conversation needs to know."""
 
     wire: Wire
-    where: str
-    """What to call the message in an error."""
     media: Sequence[Wire] = ()
     """Parts that have to follow in a user message."""
-    malformed: frozenset[int] = frozenset()
-    """Which of its calls were malformed."""
 
 
 def order(entries: list[EncodedMessage], family: Family, quirks: ChatQuirks) -> list[Wire]:
@@ -50,17 +43,8 @@ def order(entries: list[EncodedMessage], family: Family, quirks: ChatQuirks) -> 
 
     Returns:
         The wire messages, in the order in which the family takes them.
-
-    Raises:
-        UnsupportedContentError: If a result has no call.
     """
-    calls = media = False
-    for entry in entries:
-        calls = calls or "tool_calls" in entry.wire or entry.wire["role"] == "tool"
-        media = media or bool(entry.media)
-    if calls:
-        entries = _answer_calls(entries, family)
-    wire = _place_media(entries) if media else [entry.wire for entry in entries]
+    wire = _place_media(entries) if any(entry.media for entry in entries) else [entry.wire for entry in entries]
     if family.alternating_roles:
         wire = take_turns(wire)
     elif quirks.system == "first":
@@ -70,28 +54,6 @@ def order(entries: list[EncodedMessage], family: Family, quirks: ChatQuirks) -> 
     if not family.final_space:
         wire = _strip_end(wire)
     return wire
-
-
-def _answer_calls(entries: list[EncodedMessage], family: Family) -> list[EncodedMessage]:
-    """Put each result behind its call, fit their ids, and answer for calls that nobody answered."""
-    return [_placed(entries[placed.place], placed) for placed in place_results([*map(_step_of, entries)], family)]
-
-
-def _step_of(entry: EncodedMessage) -> HistoryStep:
-    wire = entry.wire
-    calls = [call["id"] or "" for call in wire["tool_calls"]] if "tool_calls" in wire else ()
-    return HistoryStep(wire["role"], entry.where, calls, entry.malformed, wire.get("tool_call_id", ""))
-
-
-def _placed(entry: EncodedMessage, placed: Placed) -> EncodedMessage:
-    if placed.made_up:
-        return EncodedMessage({"role": "tool", "tool_call_id": placed.answers, "content": placed.made_up}, entry.where)
-    if placed.calls:
-        calls = [{**call, "id": new} for call, new in zip(entry.wire["tool_calls"], placed.calls, strict=True)]
-        return EncodedMessage({**entry.wire, "tool_calls": calls}, entry.where, entry.media)
-    if placed.answers:
-        return EncodedMessage({**entry.wire, "tool_call_id": placed.answers}, entry.where, entry.media)
-    return entry
 
 
 def _place_media(entries: Iterable[EncodedMessage]) -> list[Wire]:

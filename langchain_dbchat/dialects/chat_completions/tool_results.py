@@ -10,136 +10,76 @@ Rule 3. The text says that a tool failed, because the wire has no field for it; 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from langchain_dbchat.dialects.chat_completions.content import (
-    WirePart,
-    collapse,
-    encode_text,
-    is_content,
-    keep_text,
-    write_block,
-)
+from langchain_dbchat.dialects.chat_completions.content import WirePart, collapse, encode_text, write_block
 from langchain_dbchat.dialects.chat_completions.history import EncodedMessage
-from langchain_dbchat.dialects.shared.content import read_result_content
-from langchain_dbchat.dialects.shared.content_blocks import (
-    NeutralBlock,
-    ProviderBlock,
-    ReasoningBlock,
-    TextBlock,
-    ToolResultBlock,
-    ToolUseBlock,
-)
-from langchain_dbchat.dialects.shared.json_text import clean_text, write_json
-from langchain_dbchat.dialects.shared.stand_ins import kind_of_content, stand_in
-from langchain_dbchat.errors import UnsupportedContentError
+from langchain_dbchat.dialects.shared.stand_ins import write_or_name
+from langchain_dbchat.dialects.shared.turns import NO_OUTPUT, is_taken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from langchain_dbchat.dialects.chat_completions.quirks import ChatQuirks
+    from langchain_dbchat.dialects.shared.content_blocks import NeutralBlock
+    from langchain_dbchat.dialects.shared.turns import ConversationTurn
     from langchain_dbchat.models.families import Family
-
-NO_OUTPUT = "(no output)"
-"""What an empty tool result becomes where empty text is refused: the model has to see that the call was answered."""
 
 
 class Context(NamedTuple):
-    """What one message is encoded with."""
+    """What a conversation is encoded with."""
 
     family: Family
     """The facts of the model that is called."""
     quirks: ChatQuirks
     """What it accepts on this wire."""
-    where: str
-    """What to call the message in an error."""
     replaced: set[str]
     """The kinds of content that text stands for; kinds are added to it."""
 
 
-def encode_result(call_id: str | None, content: Any, context: Context, *, failed: bool) -> EncodedMessage:
+def encode_result(turn: ConversationTurn, context: Context) -> EncodedMessage:
     """Encode the result of one tool call.
 
     Args:
-        call_id: The id of the call that it answers; empty if the call has none.
-        content: A string, a block, or a list of strings and blocks.
-        context: The model and the message.
-        failed: Whether the tool failed.
+        turn: The result.
+        context: The model.
 
     Returns:
-        The tool message, and the media that follow it.
+        The tool message, and the media that follow it. The cache mark of the result stands on its last part.
     """
+    family, content = context.family, turn.content
     if isinstance(content, str):
-        return _entry(call_id, [encode_text(clean_text(content))], context, failed=failed)
-    return _entry(call_id, _write(read_result_content(content), context), context, failed=failed)
-
-
-def encode_result_block(block: ToolResultBlock, context: Context) -> EncodedMessage:
-    """Encode a result that stands as a block in a message.
-
-    Args:
-        block: The result.
-        context: The model and the message.
-
-    Returns:
-        The tool message, and the media that follow it. The block's cache mark stands on the last part.
-    """
-    entry = _entry(block.call_id, _write(block.content, context), context, failed=block.failed)
-    if not (block.cache_control and context.family.cache_control):
-        return entry
-    content = entry.wire["content"]
-    parts = [encode_text(content)] if isinstance(content, str) else list(content)
-    parts[-1] = {**parts[-1], "cache_control": block.cache_control}
-    return entry._replace(wire={**entry.wire, "content": parts})
-
-
-def _write(blocks: Iterable[NeutralBlock], context: Context) -> list[WirePart]:
-    parts: list[WirePart] = []
-    for block in blocks:
-        if isinstance(block, ProviderBlock) and block.kind is None:  # plain data
-            parts.append(encode_text(write_json(block.value, f"{context.where}: a content block")))
-        elif is_content(block, in_answer=False):
-            parts.append(write_or_name(block, context))
-    return parts
-
-
-def _entry(call_id: str | None, parts: list[WirePart], context: Context, *, failed: bool) -> EncodedMessage:
-    family = context.family
-    parts = keep_text(parts, family)
+        parts = [encode_text(content)] if is_taken(content, family) else []
+    else:
+        parts = [write_part(block, context, turn.where) for _, block in content]
     media: list[WirePart] = []
     if not context.quirks.tool_result_media:
         media = [part for part in parts if part["type"] != "text"]
         parts = [part for part in parts if part["type"] == "text"]
         if media and not parts:
             parts = [encode_text(see_next(len(media)))]
-    if failed and not (parts and parts[0].get("text", "").lower().startswith("error")):
+    if turn.failed and not (parts and parts[0].get("text", "").lower().startswith("error")):
         parts.insert(0, encode_text("Error:"))
     if not parts:
         parts = [encode_text(NO_OUTPUT)]
-    return EncodedMessage(
-        {"role": "tool", "tool_call_id": call_id or "", "content": collapse(parts)}, context.where, media
-    )
+    written = collapse(parts)
+    if turn.cache_control and family.cache_control:
+        written = [encode_text(written)] if isinstance(written, str) else list(written)
+        written[-1] = {**written[-1], "cache_control": turn.cache_control}
+    return EncodedMessage({"role": "tool", "tool_call_id": turn.call_id, "content": written}, media)
 
 
-def write_or_name(block: NeutralBlock, context: Context, *, edge: str = "") -> WirePart:
+def write_part(block: NeutralBlock, context: Context, where: str, *, edge: str = "") -> WirePart:
     """Write a block that may not stop the conversation: as what it is, else as text that names it.
 
     Args:
         block: The block.
-        context: The model and the message; the block's kind is added to `replaced` if text stands for it.
+        context: The model; the block's kind is added to `replaced` if text stands for it.
+        where: What to call the message in an error.
         edge: What to put around that text.
 
     Returns:
         The part.
     """
-    try:
-        part = write_block(block, context.family, context.where)
-    except UnsupportedContentError:
-        if isinstance(block, (TextBlock, ReasoningBlock, ToolUseBlock)):
-            raise  # text is always taken, and the others are no content
-        context.replaced.add(kind_of_content(block))
-        part = encode_text(f"{edge}{stand_in(block)}{edge}")
-    return {**part, "text": clean_text(part["text"])} if part["type"] == "text" else part
+    return write_or_name(block, lambda one: write_block(one, context.family, where), context.replaced, edge=edge)
 
 
 def see_next(count: int) -> str:

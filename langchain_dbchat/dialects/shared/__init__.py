@@ -24,5 +24,6 @@ __all__ = [
     "stand_ins",
     "tool_uses",
     "tools",
+    "turns",
     "usage",
 ]

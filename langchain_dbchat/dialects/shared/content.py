@@ -33,15 +33,17 @@ from langchain_dbchat.dialects.shared.content_blocks import (
     MediaBlock,
     NeutralBlock,
     ProviderBlock,
+    ReasoningBlock,
     TextBlock,
     ToolResultBlock,
+    ToolUseBlock,
 )
 from langchain_dbchat.dialects.shared.json_text import write_json
 from langchain_dbchat.dialects.shared.reasoning import REASONING_BLOCKS, read_reasoning
 from langchain_dbchat.dialects.shared.tool_uses import CALL_BLOCKS, read_tool_use
 from langchain_dbchat.errors import UnsupportedContentError
 
-__all__ = ["CONTENT_TYPES", "is_server_work", "read_block", "read_result_content"]
+__all__ = ["CONTENT_TYPES", "is_content", "is_server_work", "read_block", "read_result_content"]
 
 MediaKind = Literal["image", "audio", "video", "file"]
 
@@ -140,6 +142,21 @@ def is_server_work(block: ProviderBlock, *, in_answer: bool) -> bool:
     if in_answer:
         return block.wrapped or bool(block.kind and _LEFT_IN_ANSWER.search(block.kind))
     return bool(block.kind and _SERVER_TOOL.search(block.kind)) and not _IDS.isdisjoint(block.value)
+
+
+def is_content(block: NeutralBlock, *, in_answer: bool) -> bool:
+    """Tell whether a block is something said, and not reasoning, a tool call, or the work of a provider's own tool.
+
+    Args:
+        block: The block.
+        in_answer: Whether it stands in an answer.
+
+    Returns:
+        True if so.
+    """
+    if isinstance(block, ProviderBlock):
+        return not is_server_work(block, in_answer=in_answer)
+    return not isinstance(block, (ReasoningBlock, ToolUseBlock))
 
 
 def _common(fields: Block) -> dict[str, Any]:

@@ -8,15 +8,24 @@ Rule 2. Data without a known shape is written as JSON as well, if it is short: a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
-from langchain_dbchat.dialects.shared.content_blocks import DocumentBlock, MediaBlock, ProviderBlock, ToolResultBlock
-from langchain_dbchat.dialects.shared.json_text import write_json
+from langchain_dbchat.dialects.shared.content_blocks import (
+    DocumentBlock,
+    MediaBlock,
+    NeutralBlock,
+    ProviderBlock,
+    TextBlock,
+    ToolResultBlock,
+)
+from langchain_dbchat.dialects.shared.json_text import clean_text, write_json
 from langchain_dbchat.errors import UnsupportedContentError
 
 Named = MediaBlock | DocumentBlock | ToolResultBlock | ProviderBlock
 """Blocks that text can stand for."""
+
+PartT = TypeVar("PartT")
 
 _KINDS = {
     "image_url": "image",
@@ -31,6 +40,29 @@ _TYPES = ("mime_type", "mimeType", "media_type", "format")
 _LINKS = ("url", "file_url", "uri")
 _DATA = ("base64", "data", "blob", "file_data")
 _LONGEST = 4000  # characters of JSON that are still worth reading
+
+
+def write_or_name(
+    block: NeutralBlock, write: Callable[[NeutralBlock], PartT], replaced: set[str], *, edge: str = ""
+) -> PartT:
+    """Write a block that may not stop the conversation: as what it is, else as text that names it.
+
+    Args:
+        block: The block.
+        write: Writes a block in the spelling of a wire; raises for a block that the endpoint does not take.
+        replaced: The kinds of content that text stands for; the block's kind is added to it if text stands for it.
+        edge: What to put around that text.
+
+    Returns:
+        What was written.
+    """
+    try:
+        return write(block)
+    except UnsupportedContentError:
+        if not isinstance(block, (MediaBlock, DocumentBlock, ToolResultBlock, ProviderBlock)):
+            raise  # text is always taken, and the others are no content
+        replaced.add(kind_of_content(block))
+        return write(TextBlock(clean_text(f"{edge}{stand_in(block)}{edge}")))
 
 
 def kind_of_content(block: Named) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
+from kit.encoding import encode_parts
 from kit.targets import encode
-from langchain_dbchat.dialects.chat_completions.content import collapse, encode_parts
+from langchain_dbchat.dialects.chat_completions.content import collapse
 from langchain_dbchat.errors import UnsupportedContentError
 from langchain_dbchat.models.families import FAMILIES
 
@@ -25,7 +26,7 @@ def text(said: str) -> dict[str, Any]:
 
 
 def parts(*blocks: Any, family: str = "generic") -> list[dict[str, Any]]:
-    return encode_parts(list(blocks), FAMILIES[family], "message 0 (human)")
+    return encode_parts(blocks, FAMILIES[family])
 
 
 SPELLINGS: list[tuple[str, Any, dict[str, Any]]] = [

@@ -26,7 +26,8 @@ from langchain_core.messages import (
 )
 
 from kit.targets import encode, target
-from langchain_dbchat.dialects.chat_completions.messages import NO_OUTPUT, encode_conversation
+from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
+from langchain_dbchat.dialects.shared.turns import NO_OUTPUT
 from langchain_dbchat.errors import UnsupportedContentError
 
 HI = HumanMessage("hi")

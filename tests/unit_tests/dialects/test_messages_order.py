@@ -21,10 +21,11 @@ from langchain_core.messages import (
 from langchain_core.messages.tool import invalid_tool_call
 
 from kit.targets import encode
-from langchain_dbchat.dialects.chat_completions.history import OPENING, take_turns
+from langchain_dbchat.dialects.chat_completions.history import take_turns
 from langchain_dbchat.dialects.chat_completions.quirks import QUIRKS
 from langchain_dbchat.dialects.shared.call_results import MALFORMED, NOT_EXECUTED
 from langchain_dbchat.dialects.shared.reasoning import CALL_EXTRAS
+from langchain_dbchat.dialects.shared.turns import OPENING
 from langchain_dbchat.errors import UnsupportedContentError
 from langchain_dbchat.models.families import FAMILIES, family_of
 
