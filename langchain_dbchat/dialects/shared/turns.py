@@ -372,10 +372,12 @@ def _placed(turns: list[ConversationTurn], family: Family) -> list[ConversationT
             )
             ordered.append(made)
         elif placed.calls:
-            calls = [replace(call, id=new) for call, new in zip(turn.calls, placed.calls, strict=True)]
+            pairs = zip(turn.calls, placed.calls, strict=True)
+            calls = [call if call.id == new else replace(call, id=new) for call, new in pairs]
             ordered.append(turn._replace(calls=calls))
         else:
-            ordered.append(turn._replace(call_id=placed.answers) if placed.answers else turn)
+            kept = placed.answers in ("", turn.call_id)
+            ordered.append(turn if kept else turn._replace(call_id=placed.answers))
     return ordered
 
 

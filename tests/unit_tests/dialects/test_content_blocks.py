@@ -374,8 +374,7 @@ def test_reading_never_fails_and_changes_nothing(kind: str, fields: dict[str, An
     assert len(read(block)) >= 1
     for family in ("generic", "claude", "gemini-3"):
         why = refusal_of(block, family)
-        said = ("message 0 (human), block 0: ", "nothing is left of the message", "the message is empty")
-        assert why == "" or any(text in why for text in said)
+        assert why == "" or "message 0 (human)" in why
 
 
 def refusal_of(block: dict[str, Any], family: str) -> str:
