@@ -274,8 +274,8 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
     tags = settings.pop("request_tags", None)
     api = settings.pop("api", None) or model.api
     target = Target(name, family_for(model, name, family), endpoint.lessons())
-    known = endpoint.wire() or next(iter(endpoint.wires), None)
-    dialect = choose_dialect(api, target, settings, known=known, addressed=session.workspace.wire)
+    told = endpoint.wire() or session.workspace.wire
+    dialect = choose_dialect(api, target, settings, told=told, spoken=endpoint.wires)
     if strict:  # a renamed value is not left out, so strict_params permits it
         target = replace(target, lessons=target.lessons & dialect.refusable.renamed.keys())
     chat_request = ChatRequest(

@@ -1,4 +1,4 @@
-"""Read from the workspace which model a serving endpoint serves, for ``family="discover"``.
+"""Read from the workspace which model a serving endpoint serves, and in which wire formats, for ``family="discover"``.
 
 An endpoint's own name is free text; the workspace knows the served entity
 (https://docs.databricks.com/api/workspace/servingendpoints/get). The lookup is one ``GET`` before the first call, and
@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
-import re
 import threading
 import time
 from collections.abc import Mapping
@@ -30,6 +29,7 @@ from urllib.parse import quote
 
 from pydantic_core import from_json
 
+from langchain_dbchat.connection.descriptions import EndpointDescription, read_description
 from langchain_dbchat.connection.endpoints import endpoint_of
 from langchain_dbchat.errors import (
     ConfigurationError,
@@ -40,7 +40,7 @@ from langchain_dbchat.errors import (
     MalformedResponseError,
 )
 from langchain_dbchat.errors.user_warnings import warn
-from langchain_dbchat.models.families import GENERIC, family_of
+from langchain_dbchat.models.families import GENERIC
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -181,7 +181,8 @@ def _look_up(session: Session, endpoint: str, own: _Lookup) -> Steps:
     try:
         if record.family is None:  # otherwise another lookup has ended since the caller checked
             reply: Reply = yield _lookup_request(session.workspace, endpoint)
-            record.family = _read(reply.body or b"{}", session, endpoint)
+            found = _read(reply.body or b"{}", session, endpoint)
+            record.wires, record.family = found.wires, found.family
         end = _End()
     except DatabricksError as error:
         if isinstance(error, (DatabricksPermissionDeniedError, DatabricksNotFoundError)):
@@ -241,32 +242,11 @@ def _lookup_request(workspace: Workspace, endpoint: str) -> Request:
     return Request(url=url, headers={}, body=b"", endpoint=endpoint, host=workspace.host, method="GET")
 
 
-def _read(body: bytes, session: Session, endpoint: str) -> str:
-    """Return the family that a description of an endpoint shows."""
+def _read(body: bytes, session: Session, endpoint: str) -> EndpointDescription:
     try:
         answer = from_json(body)
     except ValueError:
         raise MalformedResponseError(
             "The description of the endpoint is not JSON.", endpoint=endpoint, host=session.workspace.host
         ) from None
-    return next(filter(None, map(_family, _names(answer))), GENERIC.name)
-
-
-def _names(answer: Any) -> list[str]:
-    """List the names of the served entities."""
-    config = answer.get("config") if isinstance(answer, Mapping) else None
-    entities = config.get("served_entities") if isinstance(config, Mapping) else None
-    names: list[str] = []
-    for entity in entities if isinstance(entities, list) else []:
-        if isinstance(entity, Mapping):
-            for record in (entity.get("foundation_model"), entity.get("external_model"), entity):
-                if isinstance(record, Mapping):
-                    names += [name for key in ("name", "entity_name") if isinstance(name := record.get(key), str)]
-    return names
-
-
-def _family(name: str) -> str | None:
-    """Return the row of a model for any of its names: ``system.ai.claude-sonnet-4-5``, ``claude-3.7``, ``gpt-5.2``."""
-    plain = re.sub(r"[._\s]+", "-", name.lower()).removeprefix("system-ai-").removeprefix("databricks-")
-    row = family_of(f"databricks-{plain}").name
-    return None if row == GENERIC.name else row
+    return read_description(answer if isinstance(answer, Mapping) else {})

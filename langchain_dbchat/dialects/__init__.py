@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from langchain_dbchat.dialects.dialect import Dialect, Target
     from langchain_dbchat.models.families import WireName
@@ -22,7 +22,12 @@ AUTO = "auto"
 
 
 def choose_dialect(
-    api: str, target: Target, settings: Mapping[str, Any], *, known: str | None = None, addressed: str | None = None
+    api: str,
+    target: Target,
+    settings: Mapping[str, Any],
+    *,
+    told: str | None = None,
+    spoken: Sequence[str] = (),
 ) -> Dialect:
     """Choose the wire format of a call.
 
@@ -30,22 +35,25 @@ def choose_dialect(
         api: The user's choice: the name of a wire format, or ``"auto"``.
         target: The called model.
         settings: The settings of the call, by the names of their fields.
-        known: The wire format that the endpoint is known to speak, from its own refusals or from the workspace.
-        addressed: The wire format of the user's address.
+        told: The wire format that the endpoint has asked for in a refusal, or that the address names.
+        spoken: The wire formats that the workspace reports for the endpoint; empty if it reports none.
 
     Returns:
-        The row of the user's choice; else of what is known, else of the address, else the first one of the model's
-        wire formats that can express the settings.
+        The row of the user's choice, else of what was told, else the first one of the model's wire formats that the
+        endpoint speaks and that can express the settings.
 
     Raises:
         ValueError: If ``api`` is not the name of a wire format.
     """
     if api != AUTO and api not in _FOLDERS:
         raise ValueError(f"api={api!r} is not one of 'auto', {', '.join(map(repr, _FOLDERS))}.")
-    told = api if api != AUTO else known or addressed
-    if told is not None:
-        return dialect_named(cast("WireName", told))
-    wires = [wire for wire in target.family.wires if wire in _FOLDERS] or ["chat"]
+    told = told if api == AUTO else api
+    if told in _FOLDERS:
+        return dialect_named(told)
+    wires = target.family.wires
+    if spoken:
+        wires = tuple(wire for wire in wires if wire in spoken) or cast("tuple[WireName, ...]", tuple(spoken))
+    wires = tuple(wire for wire in wires if wire in _FOLDERS) or ("chat",)
     if len(wires) == 1:
         return dialect_named(wires[0])
     rows = map(dialect_named, wires)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import to_json
 
 from langchain_dbchat.connection.endpoints import endpoint_of
-from langchain_dbchat.connection.requests import address_request
+from langchain_dbchat.connection.requests import address_request, next_route
 from langchain_dbchat.dialects.shared.refusals import named_field
 from langchain_dbchat.embeddings.plan import Plan, Rules
 from langchain_dbchat.embeddings.settings import spec_of
@@ -201,13 +201,21 @@ class EmbeddingRun:
         model = self._settings.model
         known = endpoint_of(self._session.address, model)
 
+        route = known.route()
+
         def write() -> Request:
             refused = known.lessons() & self._optional
             params = {key: value for key, value in self._params.items() if key not in refused}
             body = encode_embedding_request(batch.texts, params)
-            return address_request(self._settings, self._session, PATHS, model, body)
+            return address_request(self._settings, self._session, PATHS, model, body, route=route)
 
         def revise(error: DatabricksError) -> Request | None:
+            nonlocal route
+            place = next_route(error, self._settings, self._session, PATHS, model, route)
+            if place is not None:
+                route = place
+                known.learn_route(place)
+                return write()
             field = named_field(error.detail or error.message, {**self._params, "input": batch.texts})
             if field not in self._optional or field is None:
                 return None

@@ -107,7 +107,7 @@ class Workspace:
     base_path: str = "/serving-endpoints"
     workspace_id: str | None = None
     endpoint: str | None = None
-    wire: Literal["responses", "messages"] | None = None
+    wire: Literal["chat", "responses", "messages"] | None = None
 
     @property
     def base_url(self) -> str:
@@ -177,7 +177,7 @@ def parse_workspace(text: str, *, allow_http: bool = False, plain: bool = False)
         base_path,
         check_workspace_id(workspace_id) if workspace_id else None,
         endpoint,
-        _wire_of(path),
+        _wire_of(kind, path),
     )
 
 
@@ -258,7 +258,9 @@ def _take_id(query: dict[str, list[str]]) -> str | None:
     return text.partition("#")[0].rstrip("/") or None
 
 
-def _wire_of(path: str) -> Literal["responses", "messages"] | None:
+def _wire_of(kind: AddressKind, path: str) -> Literal["chat", "responses", "messages"] | None:
+    if kind == "app":  # MLflow's AgentServer
+        return "chat" if path.endswith("/chat/completions") else "responses"
     if re.search(r"/(?:open-)?responses$", path):
         return "responses"
     return "messages" if re.search(r"/messages$|/(?:serving-endpoints|ai-gateway)/anthropic(?:/|$)", path) else None

@@ -117,6 +117,16 @@ GATEWAYS = [
     "/ai-gateway/gemini/v1beta/models",
 ]
 
+WIRES: dict[str, Any] = {
+    f"{SE}/responses": "responses",
+    f"{SE}/open-responses": "responses",
+    f"{SE}/anthropic": "messages",
+    f"{SE}/anthropic/v1/messages": "messages",
+    "/ai-gateway/anthropic/v1/messages": "messages",
+    "/ai-gateway/codex/v1/responses": "responses",
+}
+"""The wire format that an address names."""
+
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("plain", [False, True], ids=["host", "base_url"])
@@ -138,9 +148,10 @@ def test_an_address_that_names_an_endpoint_in_each_spelling(host: str, plain: bo
 @pytest.mark.parametrize("plain", [False, True], ids=["host", "base_url"])
 def test_an_address_of_the_api_in_each_spelling(host: str, plain: bool) -> None:
     for path in PLACES:
-        assert parse_workspace(host + path, plain=plain) == Workspace(host), path
+        assert parse_workspace(host + path, plain=plain) == Workspace(host, wire=WIRES.get(path)), path
     for path in GATEWAYS:
-        assert parse_workspace(host + path, plain=plain) == Workspace(host, "gateway", GATEWAY), path
+        found = parse_workspace(host + path, plain=plain)
+        assert found == Workspace(host, "gateway", GATEWAY, wire=WIRES.get(path)), path
 
 
 def test_a_server_on_a_clusters_driver_is_a_server_of_its_own() -> None:
