@@ -36,7 +36,10 @@ GATEWAY = "/ai-gateway/mlflow/v1"
         (f"{AWS}{GATEWAY}/chat/completions", Workspace(AWS, "gateway", GATEWAY)),
         (f"{AWS}/ai-gateway", Workspace(AWS, "gateway", GATEWAY)),
         (f"{AWS}/ai-gateway/openai/v1/responses", Workspace(AWS, "gateway", "/ai-gateway/openai/v1", wire="responses")),
-        ("my-app-1.aws.databricksapps.com", Workspace("https://my-app-1.aws.databricksapps.com", "app", "", wire="responses")),
+        (
+            "my-app-1.aws.databricksapps.com",
+            Workspace("https://my-app-1.aws.databricksapps.com", "app", "", wire="responses"),
+        ),
         (
             "https://my-app-1.aws.databricksapps.com/responses",
             Workspace("https://my-app-1.aws.databricksapps.com", "app", "", wire="responses"),
