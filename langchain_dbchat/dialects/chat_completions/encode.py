@@ -14,12 +14,13 @@ from langchain_dbchat.dialects.chat_completions.history import take_turns
 from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
 from langchain_dbchat.dialects.chat_completions.quirks import quirks_of, taught
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
-from langchain_dbchat.dialects.chat_completions.thinking import encode_thinking, is_switched_off, is_thinking
+from langchain_dbchat.dialects.chat_completions.thinking import encode_thinking
 from langchain_dbchat.dialects.dialect import ROLES, ChatRequest, EncodedRequest, StructuredMethod, Target
 from langchain_dbchat.dialects.shared.block_fields import flattened
 from langchain_dbchat.dialects.shared.merging import merge_deep, without_nested
 from langchain_dbchat.dialects.shared.names import fit_body
 from langchain_dbchat.dialects.shared.sent import SentTools
+from langchain_dbchat.dialects.shared.thinking import is_switched_off, is_thinking
 from langchain_dbchat.dialects.shared.tools import convert_tool_choice, encode_tools
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ __all__ = [
     "sent",
     "spellings",
     "stand_ins",
+    "thinking",
     "tools",
     "turns",
     "usage",

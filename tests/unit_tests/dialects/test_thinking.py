@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from langchain_dbchat.dialects.chat_completions.thinking import BUDGETS, EFFORTS, encode_thinking, is_thinking
+from langchain_dbchat.dialects.chat_completions.thinking import encode_thinking
+from langchain_dbchat.dialects.shared.thinking import BUDGETS, EFFORTS, is_thinking
 from langchain_dbchat.models.families import FAMILIES
 
 BUDGET = {
