@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from langchain_dbchat.auth.chain import ChainedCredentials, Skipped
 from langchain_dbchat.auth.credentials import Anonymous, ForWorkspace
 from langchain_dbchat.auth.destinations import ADVICE, withheld
+from langchain_dbchat.auth.oauth_only import OAuthOnly
 from langchain_dbchat.auth.search import Search
 from langchain_dbchat.auth.steps import FOREIGN, STEPS, Step
 from langchain_dbchat.errors import ConfigurationError
@@ -90,6 +91,8 @@ def resolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) ->
         credentials = ChainedCredentials([candidate for _, candidate in found], skipped)
     if search.workspace_id:
         credentials = ForWorkspace(credentials, search.workspace_id)
+    if workspace.kind == "app":
+        credentials = OAuthOnly(credentials, f"The app at {workspace.host}")
     logger.debug("Calls to %s (%s) are signed by %s", workspace.host, search.host.source, credentials.name)
     return ResolvedAuth(
         workspace, credentials, chosen.name, search.host.source, tuple(skipped), tuple(search.variables)

@@ -136,7 +136,8 @@ class PreparedCall:
         if place is not None:
             self.route = place
             self.endpoint.learn_route(place)
-            self._warn_of_route()
+            if "/ai-gateway/" in self.request.url:
+                self._warn_of_route()
             return self._addressed()
         return self._in_other_wire(error) or self._without_refused_field(error)
 

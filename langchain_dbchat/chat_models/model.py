@@ -19,6 +19,7 @@ from langchain_dbchat.chat_models.batching import LimitedBatches
 from langchain_dbchat.chat_models.caching import CachesForCaller
 from langchain_dbchat.chat_models.call import merge_settings, prepare_call, shown_settings, structured_method
 from langchain_dbchat.chat_models.settings import ChatSettings
+from langchain_dbchat.connection.apps import aapp_session, app_session, is_app
 from langchain_dbchat.connection.discovery import DISCOVER, adiscover, discover, discovered
 from langchain_dbchat.connection.given import call_settings, hidden
 from langchain_dbchat.connection.marks import field_named, marks_of
@@ -205,8 +206,11 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseCh
         return {"token_usage": usage, "model_name": self.model}
 
     def _session(self, call: Mapping[str, Any] | None = None) -> Session:
-        """Resolve the connection, and read a family that is ``"discover"`` from the workspace, once."""
+        """Resolve the connection; read an app's URL, and a family that is ``"discover"``, from the workspace, once."""
         session = super()._session(call)
+        name = self._name(call)
+        if is_app(session, name):
+            return app_session(session, name)
         endpoint = self._undiscovered(session, call)
         if endpoint is not None:
             discover(session, endpoint)
@@ -215,6 +219,9 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseCh
     async def _asession(self, call: Mapping[str, Any] | None = None) -> Session:
         """Do the same as `_session` without blocking the event loop."""
         session = await super()._asession(call)
+        name = self._name(call)
+        if is_app(session, name):
+            return await aapp_session(session, name)
         endpoint = self._undiscovered(session, call)
         if endpoint is not None:
             await adiscover(session, endpoint)
@@ -230,10 +237,15 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseCh
     def _undiscovered(self, session: Session, call: Mapping[str, Any] | None) -> str | None:
         """Return the endpoint whose family has to be read from the workspace, if any."""
         called = call_settings(type(self), call or {})
-        if called.get("family", self.family) != DISCOVER:
+        if called.get("family", self.family) != DISCOVER or session.workspace.kind == "app":
             return None
-        endpoint = endpoint_name(str(called.get("model") or self.model))
+        endpoint = self._name(call)
         return endpoint if discovered(session.address, endpoint) is None else None
+
+    def _name(self, call: Mapping[str, Any] | None) -> str:
+        """Return the endpoint's name that a call uses."""
+        called = call_settings(type(self), call) if call else {}
+        return endpoint_name(str(called.get("model") or self.model))
 
     async def ainvoke(
         self,

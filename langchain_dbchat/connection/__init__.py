@@ -1,3 +1,3 @@
 """Resolve where requests go and who signs them, and cache the result."""
 
-__all__ = ["callers", "discovery", "endpoints", "given", "marks", "requests", "session", "settings"]
+__all__ = ["apps", "callers", "discovery", "endpoints", "given", "marks", "requests", "session", "settings"]

@@ -55,12 +55,14 @@ class Endpoint:
     Attributes:
         family: The name of the model's row, as read from the workspace; None before the lookup.
         wires: The wire formats that the workspace reports for it; empty if it reports none.
+        app_url: The URL of a Databricks app, as read from the workspace; None before the lookup.
         limit: The most that it takes in one request, as its refusals have shown; only ever lowered.
         warnings: The warnings that were shown for it, so that each is shown once.
     """
 
     family: str | None = None
     wires: tuple[str, ...] = ()
+    app_url: str | None = None
     limit: RequestLimit = field(default_factory=RequestLimit)
     warnings: set[str] = field(default_factory=set)
     _lessons: Mapping[str, float] = field(default_factory=dict)

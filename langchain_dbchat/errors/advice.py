@@ -231,6 +231,11 @@ _TABLE: tuple[_Advice, ...] = (
         "settings.",
     ),
     # The endpoint and the workspace.
+    _row(
+        r"\bapp\b.{0,80}(?:does not exist|not found|is deleted)",
+        "Check the name of the app; `databricks apps list` shows those that exist.",
+        _MISSING,
+    ),
     _row(r"credit balance|insufficient (?:quota|credits?|funds|balance)|billing|payment required", QUOTA),
     _row(
         r"deprecat|retired|end[- ]of[- ]life|no longer (?:available|supported|served)|decommission|has been "

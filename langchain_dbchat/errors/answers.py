@@ -17,6 +17,7 @@ from langchain_dbchat.errors import (
     ErrorResponse,
     MalformedResponseError,
 )
+from langchain_dbchat.errors.apps import advised_for_app, is_app
 from langchain_dbchat.errors.bodies import ErrorBody, read_error_body, read_retry_after
 from langchain_dbchat.errors.meanings import (
     GARBLED,
@@ -70,6 +71,8 @@ def error_from_response(  # noqa: PLR0913  # the parts of an answer and of a cal
     said = read_error_body(body)
     location = lower.get("location", "").partition("?")[0]
     meaning = find_meaning(status, said, location)
+    if is_app(host, endpoint):
+        meaning = advised_for_app(meaning, status)
     error = _error(
         meaning,
         said,

@@ -12,6 +12,7 @@ import asyncio
 import random
 import time
 from contextlib import aclosing, closing, contextmanager
+from copy import copy
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
@@ -119,6 +120,16 @@ class Channel:
     def timeouts(self) -> Timeouts:
         """Return how long a call of this channel waits for what."""
         return self._timeouts
+
+    def signed_by(self, credentials: Credentials) -> Channel:
+        """Return a channel for another identity, with the same options.
+
+        Args:
+            credentials: What signs.
+        """
+        other = copy(self)
+        other._credentials = credentials  # noqa: SLF001  # a new object of this class
+        return other
 
     def post(self, request: Request, revise: Revise | None = None, limiter: EndpointLimiter | None = None) -> Reply:
         """Send a request and read the whole answer.

@@ -21,6 +21,7 @@ from langchain_dbchat.errors import (
     StreamInterruptedError,
 )
 from langchain_dbchat.errors.answers import malformed_response
+from langchain_dbchat.errors.apps import STOPPED_APP, is_app
 from langchain_dbchat.errors.meanings import compose
 from langchain_dbchat.errors.sent_secrets import hide_causes
 from langchain_dbchat.transport.exchange import Failure, Request
@@ -164,7 +165,7 @@ def failure_of(  # noqa: PLR0913  # what was sent, how, and by whom
         write=timeouts.write,
         first_event=timeouts.first_event,
     )
-    hopeless, advice = _hopeless(error), row.advice
+    hopeless, advice = _hopeless(error, request), row.advice
     if request.purpose is not None:
         what = f"{request.purpose.name}: {what}"
         advice = advice if isinstance(error, httpx.LocalProtocolError) else request.purpose.advice
@@ -267,12 +268,12 @@ def _undecodable(error: Exception, request: Request, auth: str) -> DatabricksErr
     return made
 
 
-def _hopeless(error: BaseException | None) -> str | None:
+def _hopeless(error: BaseException | None, request: Request) -> str | None:
     """Give the advice for a failure that will not pass by itself, wherever in the chain of causes it is."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return _CERTIFICATE
         if isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME:
-            return _UNKNOWN_NAME
+            return STOPPED_APP if is_app(request.host, request.endpoint) else _UNKNOWN_NAME
         error = error.__cause__ or error.__context__
     return None

@@ -102,3 +102,14 @@ def test_what_will_not_pass_by_itself_is_said_to_be_so(cause: Exception, advice:
     passing = failure_of(httpx.ConnectError("refused"), REQUEST, "TOKEN", Timeouts()).error
     assert isinstance(passing, DatabricksConnectionError)
     assert passing.is_retryable
+
+
+@pytest.mark.parametrize(
+    ("host", "endpoint"), [("helper-1.aws.databricksapps.com", "helper"), ("127.0.0.1:8000", "apps/helper")]
+)
+def test_a_stopped_app_has_no_name_in_dns(host: str, endpoint: str) -> None:
+    error = httpx.ConnectError("x")
+    error.__cause__ = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    failed = failure_of(error, REQUEST._replace(host=host, endpoint=endpoint), "TOKEN", Timeouts()).error
+    assert "the app is stopped or deleted" in failed.message
+    assert "DATABRICKS_HOST" not in failed.message
