@@ -15,10 +15,11 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from pydantic_core import from_json, to_json
 from running import CORPUS, pieces, run, streams
 
-from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer, is_last
+from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared import blocks
+from langchain_dbchat.dialects.shared.events import is_last
 from langchain_dbchat.errors import DatabricksError
 from langchain_dbchat.models.families import FAMILIES
 from langchain_dbchat.transport.sse import EventStreamDecoder

@@ -18,9 +18,10 @@ from langchain_core.outputs import ChatGeneration
 from pydantic_core import from_json
 
 from langchain_dbchat.chat_models import ChatDatabricksCompat
-from langchain_dbchat.dialects.chat_completions.decode import DONE, decode_answer, is_last
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder as StreamDecoder
+from langchain_dbchat.dialects.chat_completions.decode import decode_answer
 from langchain_dbchat.dialects.dialect import Target
+from langchain_dbchat.dialects.shared.events import DONE, is_last
 from langchain_dbchat.models.families import FAMILIES, OPENAI_COMPATIBLE, family_of
 from langchain_dbchat.transport.sse import EventStreamDecoder
 

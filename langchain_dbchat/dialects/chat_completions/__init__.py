@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer, is_last
+from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.chat_completions.encode import choose_method, encode_request
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
 from langchain_dbchat.dialects.chat_completions.thinking import has_tools_with_effort
 from langchain_dbchat.dialects.dialect import Dialect
+from langchain_dbchat.dialects.shared.events import is_last
 
 if TYPE_CHECKING:
     from langchain_dbchat.dialects.dialect import Target, WirePaths

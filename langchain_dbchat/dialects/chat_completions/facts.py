@@ -1,29 +1,19 @@
-"""The metadata of an answer: its id, model, finish reason and usage, and the fields that this package does not know.
+"""The metadata of a chat-completions answer; `shared.facts` has the rules.
 
-Rule 1. Nothing is lost. An unknown field of an answer or of a choice is kept in ``response_metadata`` under its own
-    name (``custom_outputs``, ``search_results``, Azure's ``content_filter_results``, vLLM's ``stop_reason``). Null,
-    empty text, an empty list and an empty object are left out, and so are ``object`` and ``created``.
-Rule 2. The server's id is ``response_metadata["id"]`` and never the id of a message, because LangGraph's
-    ``add_messages`` replaces the message that has the same id, and some servers count their answers from 1 after each
-    restart. LangChain gives each message an id of its own.
-Rule 3. Only the last chunk of a stream contains this metadata (each chunk has ``model_provider``). `fields` merges the
-    values of several events.
-Rule 4. A server's field with a name that this package uses itself gets the prefix ``server_``.
+Rule 1. The fields ``object`` and ``created`` have no meaning, and are left out.
+Rule 2. A choice's unknown fields are kept beside those of the answer.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.dialects.shared.fields import Fields, storable
-from langchain_dbchat.dialects.shared.reasoning import PROVIDER
+from langchain_dbchat.dialects.shared.facts import KEEP_ALIVE, AnswerFacts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_dbchat.dialects.dialect import Target
-
-__all__ = ["ANSWER_KEYS", "CHOICE_KEYS", "AnswerFacts"]
+__all__ = ["ANSWER_KEYS", "CHOICE_KEYS", "ChatFacts"]
 
 ANSWER_KEYS = frozenset({"id", "object", "created", "model", "choices", "usage"})
 """The fields of an answer or an event that are read, or that have no meaning."""
@@ -31,46 +21,13 @@ ANSWER_KEYS = frozenset({"id", "object", "created", "model", "choices", "usage"}
 CHOICE_KEYS = frozenset({"index", "delta", "message", "finish_reason", "logprobs"})
 """The same for a choice."""
 
-_OWN_NAMES = frozenset(
-    {
-        "model_provider",
-        "model_name",
-        "model_family",
-        "finish_reason",
-        "served_model",
-        "request_id",
-        "token_usage",
-        "id",
-        "logprobs",
-        "output_version",
-    }
-)
 _READ = ANSWER_KEYS | {"error", "error_code"}
-_KEEP_ALIVE = ("ping", "heartbeat", "keepalive", "keep-alive", "keep_alive")
-"""Types of events that only keep the connection alive."""
-
-_CUT = frozenset({"length", "max_tokens", "content_filter"})
-"""Finish reasons of an answer that the model did not end itself."""
 
 
-class AnswerFacts:
-    """The metadata of one answer.
+class ChatFacts(AnswerFacts):
+    """The metadata of one chat completion."""
 
-    Args:
-        target: The called model.
-        request_id: The response's ``x-request-id``.
-    """
-
-    __slots__ = ("finish_reason", "id", "kept", "request_id", "served_model", "target", "usage")
-
-    def __init__(self, target: Target, request_id: str | None) -> None:
-        self.target = target
-        self.id: str | None = None
-        self.request_id = request_id
-        self.served_model: str | None = None
-        self.finish_reason: str | None = None
-        self.usage: Mapping[str, Any] | None = None
-        self.kept = Fields(fragments=False)
+    __slots__ = ()
 
     def note(self, payload: Mapping[str, Any]) -> None:
         """Read the metadata of an event or a whole answer; of several usages the last one with counts is kept.
@@ -96,7 +53,7 @@ class AnswerFacts:
         Args:
             payload: The event or the answer.
         """
-        if payload.get("type") not in _KEEP_ALIVE:
+        if payload.get("type") not in KEEP_ALIVE:
             self.kept.add(payload, _READ)
 
     def keep_choice(self, choice: Mapping[str, Any]) -> None:
@@ -106,36 +63,3 @@ class AnswerFacts:
             choice: The choice.
         """
         self.kept.add(choice, CHOICE_KEYS)
-
-    def copy(self) -> AnswerFacts:
-        """Return a copy, to which a choice of the same answer adds its own metadata."""
-        other = AnswerFacts(self.target, self.request_id)
-        other.id, other.served_model, other.usage = self.id, self.served_model, self.usage
-        other.kept = self.kept.copy()
-        return other
-
-    @property
-    def cut(self) -> bool:
-        """Whether a limit ended the answer."""
-        return self.finish_reason in _CUT
-
-    def metadata(self) -> dict[str, Any]:
-        """Return the ``response_metadata`` of the message."""
-        metadata: dict[str, Any] = {
-            "model_provider": PROVIDER,
-            "model_name": self.target.model,
-            "model_family": self.target.family.name,
-        }
-        if self.finish_reason is not None:
-            metadata["finish_reason"] = self.finish_reason
-        if self.served_model is not None:
-            metadata["served_model"] = self.served_model
-        if self.id is not None:
-            metadata["id"] = self.id
-        if self.request_id is not None:
-            metadata["request_id"] = self.request_id
-        if self.usage is not None:
-            metadata["token_usage"] = storable(dict(self.usage))
-        for key, value in self.kept.whole().items():
-            metadata[f"server_{key}" if key in _OWN_NAMES else key] = value
-        return metadata

@@ -9,8 +9,9 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from pydantic_core import to_json
 
 from kit.targets import call_delta, chunks_of, event, summed, target
-from langchain_dbchat.dialects.chat_completions.decode import DONE, ChatStreamDecoder, decode_answer
+from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.shared import blocks
+from langchain_dbchat.dialects.shared.events import DONE
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterruptedError
 
 blocks.register()

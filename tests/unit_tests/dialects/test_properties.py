@@ -17,8 +17,9 @@ from pydantic_core import to_json
 
 from kit.encoding import encode_messages
 from kit.targets import call_delta, event, summed, target
-from langchain_dbchat.dialects.chat_completions.decode import DONE, ChatStreamDecoder, decode_answer
+from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.shared import blocks
+from langchain_dbchat.dialects.shared.events import DONE
 from langchain_dbchat.dialects.shared.merging import merge_deep
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterruptedError
 

@@ -1,0 +1,70 @@
+"""Make LangChain's messages and chunks of an answer.
+
+Rule 1. Whole and streamed answers use the same `GrowingAnswer`, so their messages are equal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.tool import invalid_tool_call, tool_call_chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_dbchat.dialects.shared.answer import GrowingAnswer
+    from langchain_dbchat.dialects.shared.facts import AnswerFacts
+
+__all__ = ["answer_message", "call_chunk"]
+
+_JSON_SPACE = " \t\n\r"
+
+
+def answer_message(answer: GrowingAnswer, facts: AnswerFacts, *, cut: bool) -> AIMessage:
+    """Return the message of an answer.
+
+    Args:
+        answer: The answer, with all parts that have arrived.
+        facts: Its metadata.
+        cut: Whether the answer was cut off, so that a tool call may be incomplete.
+
+    Returns:
+        The message.
+    """
+    answer.conclude(facts.kept.whole())
+    content: Any = answer.content()
+    calls, invalid = answer.calls(cut=cut)
+    return AIMessage(
+        content=content,
+        tool_calls=calls,
+        invalid_tool_calls=invalid,
+        additional_kwargs=answer.additional(),
+        response_metadata=facts.metadata(),
+        usage_metadata=facts.usage_metadata(),
+    )
+
+
+def call_chunk(call: Mapping[str, Any], fields: Mapping[str, Any]) -> AIMessageChunk:
+    """Return the chunk of a fragment of a tool call.
+
+    The constructor parses each fragment as partial JSON and removes characters from its end until that works: 60 µs for
+    a short fragment, and quadratic in its length. A fragment that does not begin with a brace always becomes an invalid
+    call, so this function makes the same invalid call without parsing.
+
+    Args:
+        call: The fragment.
+        fields: The chunk's other fields.
+
+    Returns:
+        The chunk, equal to the constructor's.
+    """
+    text: str = call["args"]
+    if not text or text.lstrip(_JSON_SPACE).startswith("{"):
+        return AIMessageChunk(tool_call_chunks=[call], **fields)
+    name, call_id = call["name"], call["id"]
+    message = AIMessageChunk(**fields)
+    message.tool_call_chunks = [tool_call_chunk(name=name, args=text, id=call_id, index=call["index"])]
+    message.tool_calls = []
+    message.invalid_tool_calls = [invalid_tool_call(name=name, args=text, id=call_id, error=None)]
+    return message
