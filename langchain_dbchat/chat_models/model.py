@@ -6,19 +6,20 @@ Rule 2. The four ways of calling differ only in sync and async, whole and stream
 
 from __future__ import annotations
 
+import inspect
 import logging
-import math
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.language_models import BaseChatModel, LangSmithParams
-from langchain_core.messages.utils import count_tokens_approximately
+from langchain_core.language_models import BaseChatModel
 from pydantic import ConfigDict, PrivateAttr, model_validator
 
 from langchain_dbchat._version import __version__
 from langchain_dbchat.chat_models.batching import LimitedBatches
 from langchain_dbchat.chat_models.caching import CachesForCaller
-from langchain_dbchat.chat_models.call import merge_settings, prepare_call, shown_settings, structured_method
+from langchain_dbchat.chat_models.call import prepare_call, structured_method
 from langchain_dbchat.chat_models.settings import ChatSettings
+from langchain_dbchat.chat_models.tokens import EstimatesTokens
+from langchain_dbchat.chat_models.tracing import ShowsSettings
 from langchain_dbchat.connection.apps import aapp_session, app_session, is_app
 from langchain_dbchat.connection.discovery import DISCOVER, adiscover, discover, discovered
 from langchain_dbchat.connection.given import call_settings, hidden
@@ -28,9 +29,7 @@ from langchain_dbchat.connection.session import SessionCache, endpoint_name
 from langchain_dbchat.dialects import choose_dialect
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared import blocks
-from langchain_dbchat.dialects.shared.reasoning import PROVIDER
 from langchain_dbchat.dialects.shared.tools import convert_tool, convert_tool_choice
-from langchain_dbchat.dialects.shared.usage import add_usage
 from langchain_dbchat.errors.user_warnings import pointing_here
 from langchain_dbchat.models.profiles import profile_of
 
@@ -53,7 +52,9 @@ blocks.register()
 _log = logging.getLogger(__name__)
 
 
-class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseChatModel):
+class ChatDatabricksCompat(
+    CachesForCaller, ShowsSettings, EstimatesTokens, ChatSettings, LimitedBatches, BaseChatModel
+):
     """A chat model behind a Databricks serving endpoint.
 
     Setup:
@@ -151,21 +152,6 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseCh
         """Return the model's profile for agents and middleware; ``profile=`` overrides it."""
         return profile_of(self.model)
 
-    @property
-    def _llm_type(self) -> str:
-        """Name of this kind of model in traces."""
-        return "databricks-chat"
-
-    @property
-    def _identifying_params(self) -> dict[str, Any]:
-        """The settings that shape an answer, for the cache's key and for traces, without secrets."""
-        given = {name: getattr(self, name) for name in (*marks_of(type(self)).shaping, "output_version")}
-        return {
-            "model": self.model,
-            "model_name": self.model,
-            **{name: value for name, value in given.items() if value is not None},
-        }
-
     @classmethod
     def is_lc_serializable(cls) -> bool:
         """Return True: the model can be dumped without its secrets, and loaded."""
@@ -180,30 +166,6 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseCh
     def lc_secrets(self) -> dict[str, str]:
         """The environment variable of each secret field, from which the field is loaded."""
         return dict(marks_of(type(self)).variables)
-
-    def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
-        visible = shown_settings(self, kwargs)
-        visible.pop("structured", None)  # internal: the other way to request the structured answer
-        return {**self._identifying_params, "_type": self._llm_type, "stop": stop, **visible}
-
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        settings = merge_settings(self, stop, kwargs)
-        params = LangSmithParams(
-            ls_provider=PROVIDER, ls_model_name=str(settings.get("model") or self.model), ls_model_type="chat"
-        )
-        if isinstance(settings.get("temperature"), (int, float)):
-            params["ls_temperature"] = settings["temperature"]
-        if isinstance(settings.get("max_tokens"), int):
-            params["ls_max_tokens"] = settings["max_tokens"]
-        if settings.get("stop"):
-            params["ls_stop"] = settings["stop"]
-        return params
-
-    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
-        usage: dict[str, Any] = {}
-        for output in llm_outputs:
-            usage = add_usage(usage, (output or {}).get("token_usage"))
-        return {"token_usage": usage, "model_name": self.model}
 
     def _session(self, call: Mapping[str, Any] | None = None) -> Session:
         """Resolve the connection; read an app's URL, and a family that is ``"discover"``, from the workspace, once."""
@@ -422,47 +384,7 @@ class ChatDatabricksCompat(CachesForCaller, ChatSettings, LimitedBatches, BaseCh
         structured: Runnable[LanguageModelInput, Any] = model | (WithRaw(parser) if include_raw else parser)
         return structured
 
-    def get_num_tokens(self, text: str) -> int:
-        """Estimate the number of tokens of a text without a tokenizer, because the endpoint's tokenizer is not known.
 
-        Args:
-            text: The text.
-
-        Returns:
-            One token for each four characters, or the count of ``custom_get_token_ids``.
-        """
-        return len(self.custom_get_token_ids(text)) if self.custom_get_token_ids else math.ceil(len(text) / 4)
-
-    def get_token_ids(self, text: str) -> list[int]:
-        """Return the token ids of a text, from ``custom_get_token_ids``.
-
-        Args:
-            text: The text.
-
-        Returns:
-            The ids.
-
-        Raises:
-            NotImplementedError: If ``custom_get_token_ids`` is not set.
-        """
-        if self.custom_get_token_ids is None:
-            raise NotImplementedError(
-                "The tokenizer of a serving endpoint is not known. Set custom_get_token_ids=..., or use "
-                "get_num_tokens, which estimates the count."
-            )
-        return self.custom_get_token_ids(text)
-
-    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
-        """Estimate the number of tokens of a conversation, without downloading a tokenizer.
-
-        Args:
-            messages: The conversation.
-            tools: Tools that are sent with it.
-
-        Returns:
-            The estimated number.
-        """
-        count = count_tokens_approximately(messages)
-        for tool in tools or ():
-            count += self.get_num_tokens(str(convert_tool(tool, None)))
-        return count
+# langchain-core inspects these two in each call. A signature that is known saves two thirds of that time (10 µs).
+for _hook in (ChatDatabricksCompat._generate, ChatDatabricksCompat._agenerate):  # noqa: SLF001  # this module's class
+    vars(_hook)["__signature__"] = inspect.signature(_hook)

@@ -99,8 +99,8 @@ def address_request(  # noqa: PLR0913  # the parts of one request, the last thre
         ConfigurationError: If the body contains a value that JSON cannot represent.
         DatabricksInvalidRequestError: If the body is larger than `max_request_bytes`.
     """
-    from langchain_dbchat.transport.attempt import user_agent  # noqa: PLC0415  # loads httpx: first call only
     from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
+    from langchain_dbchat.transport.headers import user_agent  # noqa: PLC0415  # loads with the transport
     from langchain_dbchat.transport.request_size import check_size  # noqa: PLC0415  # loads with the transport
 
     found = _routes_of(settings, session, paths, model)

@@ -1,55 +1,30 @@
-"""One sending of a request: its headers and its result, for the sync and the async loop.
-
-Rule 1. Headers are merged in this order, and later ones replace earlier ones: our own (the type of the body, what is
-accepted, the user agent), the user's, and the signature of this attempt. The signature is last, so that an old header
-does not replace a new token. Only an ``Authorization`` header that the user set replaces that of the credentials.
-"""
+"""One attempt to send a request: what is sent, and what the result is, for the sync and the async loop."""
 
 from __future__ import annotations
 
 import math
-import os
-import platform
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from langchain_dbchat._version import __version__
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.transport.deadlines import ReadGuard, ReadsInTime, StreamDeadline, asks_deadline, in_time
-from langchain_dbchat.transport.decompression import ACCEPTED, decompressor_for
-from langchain_dbchat.transport.exchange import Failure, Reply, Request
+from langchain_dbchat.transport.decompression import decompressor_for
+from langchain_dbchat.transport.exchange import Failure, Reply
+from langchain_dbchat.transport.headers import merge_headers, plain_headers
 from langchain_dbchat.transport.stream import StreamReader, too_large
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.transport.decompression import Decompressor
+    from langchain_dbchat.transport.exchange import Request
     from langchain_dbchat.transport.timeouts import Timeouts
 
-__all__ = ["Attempt", "user_agent"]
+__all__ = ["Attempt"]
 
-_USER_AGENT = f"langchain-dbchat/{__version__} python/{'.'.join(platform.python_version_tuple()[:2])}"
-_PARTNER, _SPARK = "DATABRICKS_USER_AGENT", "SPARK_CONNECT_USER_AGENT"
-# What says where a message ends, and what the connection is used for, is the transport's alone (RFC 9110, 7.6.1;
-# RFC 9112, 6.3): beside a Content-Length, a Transfer-Encoding makes two requests of one for half of the servers.
-_FRAMING = frozenset(
-    {
-        "connection",
-        "content-length",
-        "expect",
-        "http2-settings",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
 _ERROR_BODY_LIMIT = 1024 * 1024  # bytes of an error's body that are read; no error needs more
 
 
@@ -103,7 +78,7 @@ class Attempt:
         self._clock = clock
         self._pace = StreamDeadline(timeouts, clock)
         self._request = request
-        self._headers = _headers(request, signature, auth)
+        self._headers = merge_headers(request, signature, auth)
         self._auth = auth
         self._signature = signature
         self._client: httpx.Client | httpx.AsyncClient | None = None
@@ -158,8 +133,14 @@ class Attempt:
         try:
             parsed = _url(url)
             if ours:
-                # By hand, because build_request merges headers, cookies and parameters that our clients do not have.
-                built = httpx.Request(method, parsed, headers=headers, content=body, extensions=extensions)
+                # By hand, because build_request merges headers, cookies and parameters that our clients do not have,
+                # and httpx.Request copies all headers once more to add the two that frame a body.
+                headers = {"host": parsed.netloc.decode("ascii"), **headers}
+                if method != "GET":
+                    headers["content-length"] = str(len(self._request.body))
+                stream = httpx.ByteStream(self._request.body)
+                built = httpx.Request(method, parsed, headers=headers, stream=stream, extensions=extensions)
+                built.read()
             elif self._request.purpose is not None:
                 # It signs in, so it takes no cookies and parameters: those may be of another caller of this client.
                 merged = client.headers.copy()
@@ -185,7 +166,7 @@ class Attempt:
         Returns:
             Whether its body is to stay open, because it is the stream that was asked for.
         """
-        self._head, self._answer = response, _plain(response.headers)
+        self._head, self._answer = response, plain_headers(response.headers)
         page = self._answer.get("content-type", "").lower().startswith("text/html")
         self._open = response.is_success and self._request.streaming and not page
         if self._open:
@@ -352,85 +333,3 @@ def _url(text: str) -> httpx.URL:
     except UnicodeError as error:
         raise httpx.InvalidURL(str(error)) from None
     return url
-
-
-def _plain(headers: httpx.Headers) -> dict[str, str]:
-    """Copy headers into a dict with names in lower case; httpx's own look-ups take longer than the rest of a reply."""
-    try:
-        pairs = [(name.decode("ascii").lower(), value.decode("ascii")) for name, value in headers.raw]
-    except UnicodeDecodeError:  # httpx guesses the encoding of all of them
-        return {name.lower(): value for name, value in headers.items()}
-    plain: dict[str, str] = {}
-    for name, value in pairs:
-        plain[name] = f"{plain[name]}, {value}" if name in plain else value
-    return plain
-
-
-def user_agent(partner: str | None = None) -> str:
-    """Write the ``User-Agent`` header: the products that we are part of, then ourselves.
-
-    The Databricks SDK has a user agent of its own for the whole process; it is neither read nor changed.
-
-    Args:
-        partner: The product that is built with us; None for ``DATABRICKS_USER_AGENT``. ``SPARK_CONNECT_USER_AGENT``,
-            which partners set for all that runs beside Spark, comes after it.
-
-    Returns:
-        ``[partner ][spark ]langchain-dbchat/<version> python/<version>``.
-
-    Raises:
-        ConfigurationError: A prefix cannot stand in a header.
-    """
-    partner, source = (partner, "user_agent") if partner else (os.environ.get(_PARTNER), _PARTNER)
-    words = []
-    for word, name in ((partner, source), (os.environ.get(_SPARK), _SPARK)):
-        text = (word or "").strip()
-        if not (text.isascii() and text.isprintable()):
-            raise ConfigurationError(
-                f"{name} holds a character that cannot stand in a header. Use something like 'acme-rag/2.1'."
-            )
-        if text and text not in words:
-            words.append(text)
-    return " ".join((*words, _USER_AGENT))
-
-
-def _refuse_framing(name: str) -> None:
-    if name.strip().lower() in _FRAMING:
-        raise ConfigurationError(
-            f"The header {name!r} is written by the client itself, because it says how the request is framed. Leave it "
-            "out of default_headers and extra_headers."
-        )
-
-
-def _headers(request: Request, signature: Any, auth: str) -> dict[str, str]:
-    headers = {"accept": "application/json", "content-type": "application/json", "user-agent": user_agent()}
-    headers["accept-encoding"] = ACCEPTED
-    if request.streaming:
-        # A compressing proxy holds events back until a block is full.
-        headers |= {"accept": "text/event-stream", "accept-encoding": "identity"}
-    given: Mapping[Any, Any] = request.headers
-    for name, value in given.items():
-        if not (isinstance(name, str) and isinstance(value, str)):
-            kind = type(name if isinstance(value, str) else value).__name__
-            raise ConfigurationError(
-                f"The header {name!r} holds {kind}; names and values of headers are strings. Look at default_headers "
-                "and extra_headers."
-            )
-        _refuse_framing(name)
-        headers[name.lower()] = value
-    if not isinstance(signature, Mapping):
-        raise ConfigurationError(f"The credentials {auth} gave {type(signature).__name__}; headers are a mapping.")
-    signed: Mapping[Any, Any] = signature
-    for name, value in signed.items():
-        if not (isinstance(name, str) and isinstance(value, str)):
-            raise ConfigurationError(f"{name} (credentials from: {auth}) is {type(value).__name__}, not a string.")
-        _refuse_framing(name)
-        if not (value.isascii() and value.isprintable()):  # before a library quotes it in an exception
-            raise ConfigurationError(
-                f"{name} (credentials from: {auth}) holds a character that cannot stand in a header, such as a line "
-                "break. It was probably pasted with something else."
-            )
-        headers[name.lower()] = value
-    if request.authorization is not None:
-        headers["authorization"] = request.authorization
-    return headers

@@ -53,6 +53,7 @@ _NAMES = {
     "transport/decompression.py": ("transport/test_bounds.py",),
     "transport/exchange.py": ("transport/test_exchange.py", "transport/test_channel.py", "auth/test_m2m.py"),
     "transport/failures.py": ("transport/test_timeouts.py", "transport/test_channel.py", "test_fault_proxy.py"),
+    "transport/headers.py": ("transport/test_channel.py", "transport/test_clients.py"),
     "transport/http/addresses.py": ("transport/test_addresses.py",),
     "transport/http/http11.py": ("transport/test_http11.py", "transport/test_transport.py"),
     "transport/http/pool.py": ("transport/test_transport.py", "transport/test_pool_safety.py"),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Fields", "says_something", "storable"]
 
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1  # the range of MessagePack, and so of a LangGraph checkpoint
+_LEAVES = frozenset({str, bool, float, type(None)})
 
 
 def says_something(value: Any) -> bool:
@@ -125,10 +126,13 @@ def storable(value: Any) -> Any:
     Returns:
         A copy, with text in place of numbers below -2**63 and above 2**64-1.
     """
-    if isinstance(value, dict):
-        return {key: below if below is None or type(below) is str else storable(below) for key, below in value.items()}
-    if isinstance(value, list):
+    kind = type(value)
+    if kind is dict:
+        # The numbers of a usage object are small: one comparison takes a third of the time of a call.
+        return {
+            key: below if (type(below) is int and 0 <= below <= _LARGEST) or type(below) in _LEAVES else storable(below)
+            for key, below in value.items()
+        }
+    if kind is list:
         return [storable(below) for below in value]
-    if isinstance(value, int) and not _SMALLEST <= value <= _LARGEST:
-        return str(value)
-    return value
+    return str(value) if kind is int and not _SMALLEST <= value <= _LARGEST else value

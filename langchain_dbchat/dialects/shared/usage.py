@@ -15,7 +15,7 @@ def decode_usage(usage: Mapping[str, Any]) -> UsageMetadata | None:
     added only if ``prompt_tokens`` is smaller than their number.
 
     Args:
-        usage: The object that the server input_tokens. Each count in it may be null or missing.
+        usage: The object that the server sent. Each count in it may be null or missing.
 
     Returns:
         LangChain's usage with its details, or None if the object has no counts yet.
@@ -29,17 +29,17 @@ def decode_usage(usage: Mapping[str, Any]) -> UsageMetadata | None:
     completion_details = _mapping(usage.get("completion_tokens_details"))
     input_details = InputTokenDetails()
     output_details = OutputTokenDetails()
-    read = _first(usage.get("cache_read_input_tokens"), prompt_details.get("cached_tokens"))
-    created = _first(usage.get("cache_creation_input_tokens"), prompt_details.get("cache_write_tokens"))
+    read = _larger(usage.get("cache_read_input_tokens"), prompt_details.get("cached_tokens"))
+    created = _larger(usage.get("cache_creation_input_tokens"), prompt_details.get("cache_write_tokens"))
     if read is not None:
         input_details["cache_read"] = read
     if created is not None:
         input_details["cache_creation"] = created
-    if (audio := _count(prompt_details.get("audio_tokens"))) is not None:
+    if prompt_details and (audio := _count(prompt_details.get("audio_tokens"))) is not None:
         input_details["audio"] = audio
-    if (reasoning := _first(completion_details.get("reasoning_tokens"), usage.get("reasoning_tokens"))) is not None:
+    if (reasoning := _larger(completion_details.get("reasoning_tokens"), usage.get("reasoning_tokens"))) is not None:
         output_details["reasoning"] = reasoning
-    if (audio := _count(completion_details.get("audio_tokens"))) is not None:
+    if completion_details and (audio := _count(completion_details.get("audio_tokens"))) is not None:
         output_details["audio"] = audio
     input_tokens = prompt or 0
     cached = (read or 0) + (created or 0)
@@ -83,16 +83,17 @@ _LARGEST = 2**63  # the limit of MessagePack and databases
 
 
 def _count(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if type(value) is not int and type(value) is not float:  # most are None
         return None
     # Not isfinite, because an integer may be too large for a float. A count that a checkpoint cannot store is ignored.
     return int(value) if abs(value) < _LARGEST else None
 
 
-def _first(*values: Any) -> int | None:
-    counts = [count for count in map(_count, values) if count is not None]
-    return max(counts) if counts else None
+def _larger(value: Any, other: Any) -> int | None:
+    if value is None and other is None:
+        return None
+    return max((count for count in (_count(value), _count(other)) if count is not None), default=None)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if value and isinstance(value, Mapping) else {}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
+import types
 import warnings
 from typing import Any
 
@@ -226,3 +228,12 @@ def test_a_trace_names_the_versions_of_every_package(clone: Any) -> None:
     assert metadata is not None
     assert metadata["team"] == "search"
     assert given == {"team": "search"}
+
+
+@pytest.mark.parametrize("hook", [ChatDatabricksCompat._generate, ChatDatabricksCompat._agenerate])
+def test_the_signature_that_langchain_asks_for_is_that_of_the_code(hook: Any) -> None:
+    code = types.FunctionType(hook.__code__, hook.__globals__, hook.__name__, hook.__defaults__)
+    known = inspect.signature(hook)
+    assert [(name, it.kind, it.default) for name, it in known.parameters.items()] == [
+        (name, it.kind, it.default) for name, it in inspect.signature(code).parameters.items()
+    ]

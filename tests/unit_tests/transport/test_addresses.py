@@ -98,6 +98,24 @@ async def test_the_last_address_may_take_its_time(resolve: Any, monkeypatch: pyt
             assert connected.getpeername()[1] == port
 
 
+async def test_an_earlier_address_is_waited_for_where_the_last_refuses(
+    resolve: Any, monkeypatch: pytest.MonkeyPatch, refusing: int
+) -> None:
+    with listener() as server:
+        port = server.getsockname()[1]
+        resolve(port, refusing)
+        loop = asyncio.get_running_loop()
+        connect = loop.sock_connect
+
+        async def slowly(made: socket.socket, address: tuple[str, int]) -> None:
+            await asyncio.sleep(0.4 if address[1] == port else 0)
+            await connect(made, address)
+
+        monkeypatch.setattr(loop, "sock_connect", slowly)
+        with await first_to_answer("host", 443) as connected:
+            assert connected.getpeername()[1] == port
+
+
 async def test_where_nobody_answers_the_first_says_why(resolve: Any, refusing: int) -> None:
     resolve(refusing, refusing)
     with pytest.raises(ConnectionRefusedError):

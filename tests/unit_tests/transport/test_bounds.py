@@ -265,6 +265,22 @@ def test_an_answer_up_to_the_limit_is_read_and_none_means_any(call: Way) -> None
             call(model(server.url).bind(max_response_bytes=200_000), "hi")
 
 
+@four_ways
+def test_the_limit_counts_each_byte(call: Way) -> None:
+    def reply(received: Any) -> Scripted:
+        bodies.append(streamed if received.json.get("stream") else whole)
+        return Scripted(bodies[-1], headers={"x-a": "b"})
+
+    whole, streamed, bodies = json.dumps(WHOLE).encode(), sse(CHUNK, LAST), [b""]
+    with ScriptedServer(reply) as server:
+        call(model(server.url), "hi")
+        size = len(bodies[-1])
+        answer: AIMessage = call(model(server.url, max_response_bytes=size), "hi")
+        assert answer.text == "a"
+        with pytest.raises(MalformedResponseError, match=f"larger than {size - 1} bytes"):
+            call(model(server.url, max_response_bytes=size - 1), "hi")
+
+
 @pytest.mark.parametrize(
     ("encoding", "pack"),
     [

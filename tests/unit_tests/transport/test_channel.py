@@ -25,10 +25,10 @@ from langchain_dbchat.errors import (
     DatabricksTimeoutError,
     MalformedResponseError,
 )
-from langchain_dbchat.transport.attempt import _plain
 from langchain_dbchat.transport.channel import Channel, Timeouts
 from langchain_dbchat.transport.clients import async_client, sync_client
 from langchain_dbchat.transport.exchange import Request, RetryPolicy
+from langchain_dbchat.transport.headers import plain_headers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -122,7 +122,9 @@ async def test_the_answer_and_the_request_on_the_wire(way: str) -> None:
     ],
 )
 def test_headers_are_read_as_httpx_reads_them(sent: list[tuple[bytes, bytes]], read: dict[str, str]) -> None:
-    assert _plain(httpx.Headers(sent)) == read == {name.lower(): text for name, text in httpx.Headers(sent).items()}
+    assert (
+        plain_headers(httpx.Headers(sent)) == read == {name.lower(): text for name, text in httpx.Headers(sent).items()}
+    )
 
 
 async def test_a_hook_that_reads_the_answer_does_no_harm(way: str) -> None:

@@ -80,6 +80,13 @@ def test_it_climbs_by_one_a_round_while_it_is_in_the_way() -> None:
     assert 5 < limit.bound < 6
 
 
+@pytest.mark.parametrize("together", range(1, 6))
+def test_it_climbs_while_one_more_would_have_to_wait(together: int) -> None:
+    limit = Limit(bound=together + 0.5)
+    limit.end(started(limit, together)[0], OK, 0)
+    assert limit.bound > together + 0.5
+
+
 def test_it_does_not_climb_when_nobody_waits() -> None:
     limit = Limit(bound=4)
     for _ in range(100):

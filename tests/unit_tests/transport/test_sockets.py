@@ -251,6 +251,29 @@ def test_a_server_that_ends_tls_leaves_no_warning(loop: str, tmp_path: Path, rec
     assert [str(warning.message) for warning in recwarn if warning.category is ResourceWarning] == []
 
 
+@pytest.mark.parametrize(("pause", "timeout"), [(0.0, None), (0.0, 5.0), (0.05, 0.3)])
+def test_a_write_has_one_deadline_for_all_bytes_or_none(pause: float, timeout: float | None) -> None:
+    def drain() -> None:
+        while server.recv(64 * 1024):
+            time.sleep(pause)
+
+    data = bytes(8 * 1024 * 1024)
+    ours, server = socket.socketpair()
+    with server:
+        reader = threading.Thread(target=drain)
+        reader.start()
+        connection = sockets.Socket(ours)
+        began = time.monotonic()
+        if pause:  # each piece is taken in time, and all of them would take six seconds
+            with pytest.raises(httpx.WriteTimeout):
+                connection.write(data, timeout)
+            assert time.monotonic() - began < 2
+        else:
+            connection.write(data, timeout)
+        connection.close()
+        reader.join()
+
+
 def test_a_host_with_an_address_that_leads_nowhere_is_reached_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = socket.create_server(("127.0.0.1", 0), backlog=0)
     fillers = [socket.socket() for _ in range(4)]  # the queue is full: further connections get no answer

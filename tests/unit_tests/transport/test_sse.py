@@ -105,6 +105,16 @@ def test_lines_of_an_event_and_a_line_that_has_not_ended_are_counted_together() 
         decoder.feed(b" 012345")
 
 
+@pytest.mark.parametrize("length", [1, 16, 32, 33, 63, 100])
+def test_each_line_of_an_event_counts_with_its_place_in_a_list(length: int) -> None:
+    decoder = EventStreamDecoder(limit=10_000)
+    line = b"data: " + b"x" * length + b"\n"
+    counted = length + 32  # a pointer and the head of a bytes object, as CPython has them
+    assert decoder.feed(line * (10_000 // counted)) == []
+    with pytest.raises(MalformedResponseError, match="larger than 10000 bytes"):
+        decoder.feed(line * 2)
+
+
 def test_the_limit_is_16_mib() -> None:
     assert len(decode(b"data: " + b"x" * (16 * 2**20 - 20) + b"\n\n")[0]) == 16 * 2**20 - 20
     with pytest.raises(MalformedResponseError):

@@ -1,0 +1,75 @@
+"""What a trace shows of a call, and a cache's key contains: the settings that shape an answer, without secrets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.language_models import LangSmithParams
+
+from langchain_dbchat.chat_models.call import shown_settings
+from langchain_dbchat.connection.given import call_settings
+from langchain_dbchat.connection.marks import marks_of
+from langchain_dbchat.dialects.shared.reasoning import PROVIDER
+from langchain_dbchat.dialects.shared.usage import add_usage
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from langchain_dbchat.chat_models.settings import ChatSettings
+
+    class _Traced(ChatSettings, BaseChatModel):
+        """The class that the mixin is mixed into."""
+else:
+    _Traced = object  # a mixin is not a model, so pydantic builds no schema for it
+
+__all__ = ["ShowsSettings"]
+
+
+class ShowsSettings(_Traced):
+    """Mixin that tells LangChain's traces and caches which settings a call has; a base class before `BaseChatModel`."""
+
+    @property
+    def _llm_type(self) -> str:
+        """Name of this kind of model in traces."""
+        return "databricks-chat"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        """The settings that shape an answer, for the cache's key and for traces, without secrets."""
+        params = {"model": self.model, "model_name": self.model}
+        for name in (*marks_of(type(self)).shaping, "output_version"):
+            value = getattr(self, name)
+            if value is not None:
+                params[name] = value
+        return params
+
+    def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        visible = shown_settings(self, kwargs)
+        visible.pop("structured", None)  # internal: the other way to request the structured answer
+        return {**self._identifying_params, "_type": self._llm_type, "stop": stop, **visible}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        given: dict[str, Any] = {
+            "model": self.model,
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "stop": self.stop,
+        }
+        given.update(call_settings(type(self), kwargs))
+        stops = given["stop"] if stop is None else stop
+        params = LangSmithParams(
+            ls_provider=PROVIDER, ls_model_name=str(given["model"] or self.model), ls_model_type="chat"
+        )
+        if isinstance(given["temperature"], (int, float)):
+            params["ls_temperature"] = given["temperature"]
+        if isinstance(given["max_tokens"], int):
+            params["ls_max_tokens"] = given["max_tokens"]
+        if stops:
+            params["ls_stop"] = [stops] if isinstance(stops, str) else stops
+        return params
+
+    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
+        usage: dict[str, Any] = {}
+        for output in llm_outputs:
+            usage = add_usage(usage, (output or {}).get("token_usage"))
+        return {"token_usage": usage, "model_name": self.model}
