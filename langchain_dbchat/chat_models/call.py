@@ -180,7 +180,9 @@ class PreparedCall:
         if encoded.body in self._earlier:
             return None
         if refused not in target.lessons and refused not in self.endpoint.lessons() and refused not in fields.renamed:
-            change = _CHANGES.get(refused, "asked for in another way" if refused in fields.replaced else "left out")
+            change = _CHANGES.get(
+                refused, "asked for in another way" if refused in fields.replaced.values() else "left out"
+            )
             warn(f"{target.model!r} refused {refused!r}, so it is {change} from now on: {error.detail}")
         self.endpoint.learn(fields.learned(self.endpoint.lessons(), refused))
         self.chat_request, self.encoded = chat_request, encoded

@@ -54,13 +54,22 @@ class RefusableFields:
         optional: Top-level fields that may be left out.
         nested: Nested optional keys, and the top-level fields that contain them.
         renamed: Fields whose value may be sent under another name.
-        replaced: Fields of a structured answer, which may be requested in the other way.
+        replaced: Fields of a structured answer, which may be requested in the other way, each with the name of its
+            setting: ``response_format`` or ``tool_choice``. The lesson has the name of the setting.
     """
 
     optional: frozenset[str] = frozenset()
     nested: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
-    replaced: frozenset[str] = frozenset()
+    replaced: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """The fields that are left out after a refusal.
+
+        The keys of parts and tools may also be sent at the top level, as Anthropic's ``cache_control`` is.
+        """
+        return self.optional | self.nested.keys()
 
     def learned(self, lessons: frozenset[str], refused: str) -> frozenset[str]:
         """Return lessons with one more.

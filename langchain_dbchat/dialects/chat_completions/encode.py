@@ -7,41 +7,26 @@ Rule 2. What the family refuses is left out with a warning if the meaning stays 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.chat_completions.history import take_turns
 from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
-from langchain_dbchat.dialects.chat_completions.quirks import quirks_of, taught
+from langchain_dbchat.dialects.chat_completions.quirks import quirks_of
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
 from langchain_dbchat.dialects.chat_completions.thinking import encode_thinking
 from langchain_dbchat.dialects.dialect import ROLES, ChatRequest, EncodedRequest, StructuredMethod, Target
-from langchain_dbchat.dialects.shared.block_fields import flattened
-from langchain_dbchat.dialects.shared.merging import merge_deep, without_nested
+from langchain_dbchat.dialects.shared.lessons import fit_extra, refused_keys, taught
+from langchain_dbchat.dialects.shared.merging import merge_deep
 from langchain_dbchat.dialects.shared.names import fit_body
+from langchain_dbchat.dialects.shared.plain_fields import REFUSED, plain_fields
 from langchain_dbchat.dialects.shared.sent import SentTools
-from langchain_dbchat.dialects.shared.thinking import is_switched_off, is_thinking
-from langchain_dbchat.dialects.shared.tools import convert_tool_choice, encode_tools
+from langchain_dbchat.dialects.shared.thinking import is_thinking
+from langchain_dbchat.dialects.shared.tools import convert_tool_choice, encode_tools, fit_tool_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from langchain_core.messages import BaseMessage
+    from collections.abc import Mapping
 
     from langchain_dbchat.dialects.chat_completions.quirks import ChatQuirks
-    from langchain_dbchat.models.families import Family
-
-_SAMPLING = ("temperature", "top_p", "top_k")
-_SAMPLING_WITHOUT_REASONING = frozenset({"temperature", "top_p"})
-"""Fields that some families accept only while they do not reason."""
-
-_DEFAULTS = {"n": 1, "logprobs": False, "frequency_penalty": 0, "presence_penalty": 0, "top_p": 1}
-"""Default values (OpenAI's API reference): leaving them out has no effect, so there is no warning."""
-
-_REFUSED = "the endpoint refuses it"
-_LEFT_OUT = REFUSABLE.optional | REFUSABLE.nested.keys()
-"""Fields that are left out after a refusal. The keys of parts and tools may also be sent at the top level, as
-Anthropic's ``cache_control`` is."""
 
 _NOT_PLAIN = frozenset({"tools", "tool_choice", "response_format", "thinking", "reasoning_effort", "stream_options"})
 
@@ -75,13 +60,15 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
         model=target.model,
     )
     encoded.warnings.extend(notes)
-    _add_plain(settings, fields, encoded, target, quirks)
+    plain, encoded.dropped = plain_fields(settings, fields, target, quirks.refuses, _NOT_PLAIN, REFUSABLE.left_out)
+    body.update(plain)
     body.update(fields)
     if tools:
         body["tools"] = encode_tools(tools, family, encoded.sent, model=target.model)
         choice = convert_tool_choice(settings.get("tool_choice"), tools)
         if choice is not None:
-            body["tool_choice"] = _fit_choice(choice, encoded, target)
+            body["tool_choice"], notes = fit_tool_choice(choice, target, thinks=is_thinking(body, family))
+            encoded.warnings.extend(notes)
     stream = request.stream
     if "response_format" in settings:
         body["response_format"] = fit_format(
@@ -92,8 +79,7 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     if stream:
         body["stream"] = True
         _add_stream_options(settings.get("stream_options"), encoded, target, usage=request.stream_usage)
-    for key in _refused_keys(request.messages, tools, request.target.family):
-        encoded.dropped[key] = _REFUSED
+    encoded.dropped.update(refused_keys(request.messages, tools, request.target.family))
     encoded.sent.names = fit_body(body, family)
     if request.extra:
         encoded.body = merge_deep(body, _fit_extra(request.extra, target.lessons))
@@ -107,16 +93,13 @@ def _add_stream_options(options: Any, encoded: EncodedRequest, target: Target, *
         return
     quirks = quirks_of(target)
     if options is not None and not quirks.stream_options:
-        encoded.dropped["stream_options"] = _REFUSED
+        encoded.dropped["stream_options"] = REFUSED
     elif options is not None or (usage and quirks.stream_options):
         encoded.body["stream_options"] = options or {"include_usage": True}
 
 
 def _fit_extra(extra: Mapping[str, Any], lessons: frozenset[str]) -> dict[str, Any]:
-    """Return ``extra_body`` without the fields that the endpoint has refused."""
-    fitted = {key: value for key, value in extra.items() if key not in lessons or key not in _LEFT_OUT}
-    for key in REFUSABLE.nested.keys() & lessons:
-        fitted = without_nested(fitted, key)
+    fitted = fit_extra(extra, lessons, REFUSABLE)
     if ROLES in lessons and fitted.get("messages"):
         fitted["messages"] = take_turns(fitted["messages"])
     return fitted
@@ -163,59 +146,6 @@ def choose_method(settings: Mapping[str, Any], target: Target, tools: bool) -> S
     return "json_schema" if native and not forced and not tools else "function_calling"
 
 
-def _refused_keys(messages: Sequence[BaseMessage], tools: Sequence[Mapping[str, Any]], family: Family) -> Iterator[str]:
-    """Yield the optional keys of parts and tools that the encoders have left out because the family refuses them."""
-    if not family.strict_tools and any("strict" in tool.get("function", {}) for tool in tools):
-        yield "strict"
-    if not family.cache_control and (
-        any("cache_control" in tool for tool in tools)
-        or any(
-            isinstance(block, Mapping) and "cache_control" in flattened(block)
-            for message in messages
-            if isinstance(message.content, list)
-            for block in message.content
-        )
-    ):
-        yield "cache_control"
-
-
-def _add_plain(
-    settings: Mapping[str, Any], fields: Mapping[str, Any], encoded: EncodedRequest, target: Target, quirks: ChatQuirks
-) -> None:
-    """Add the fields that are sent unchanged, except those that the family refuses."""
-    if not settings:
-        return
-    family = target.family
-    conditional = _SAMPLING_WITHOUT_REASONING if family.sampling_without_reasoning else frozenset()
-    is_off = bool(conditional) and is_switched_off(settings) and fields.get("reasoning_effort") == "none"
-    without_sampling = not family.sampling_with_thinking and is_thinking({**settings, **fields}, family)
-    for key, value in settings.items():
-        if key in _NOT_PLAIN or value in ([], {}) or (key in target.lessons and key in _LEFT_OUT):
-            continue
-        if key in quirks.refuses and not (key in conditional and is_off):
-            if value != _DEFAULTS.get(key):
-                encoded.dropped[key] = _REFUSED + (" unless reasoning_effort is 'none'" if key in conditional else "")
-        elif without_sampling and key in _SAMPLING:
-            encoded.dropped[key] = "the endpoint refuses it while the model thinks"
-        else:
-            encoded.body[key] = value
-
-
-def _fit_choice(choice: Any, encoded: EncodedRequest, target: Target) -> Any:
-    """Return the tool choice; ``"auto"``, with a warning, if the family answers a forced choice with a 400."""
-    family = target.family
-    if choice in ("auto", "none"):
-        return choice
-    if not family.forced_tool_choice:
-        reason = f"{target.model!r} cannot be forced to call a tool"
-    elif not family.forced_choice_with_thinking and is_thinking(encoded.body, family):
-        reason = f"{target.model!r} cannot be forced to call a tool while it thinks"
-    else:
-        return choice
-    encoded.warnings.append(f"tool_choice={choice!r} was changed to 'auto', because {reason}")
-    return "auto"
-
-
 def fit_format(given: Any, target: Target, *, tools: bool, drops_nulls: bool) -> dict[str, Any]:
     """Fit a response format to a family.
 
@@ -231,7 +161,10 @@ def fit_format(given: Any, target: Target, *, tools: bool, drops_nulls: bool) ->
     Raises:
         ValueError: If the family would refuse it.
     """
-    from langchain_dbchat.dialects.shared.formats import encode_format  # noqa: PLC0415  # only with a response format
+    from langchain_dbchat.dialects.shared.formats import (  # noqa: PLC0415  # only with a response format
+        encode_format,
+        fit_named_schema,
+    )
 
     family = target.family
     encoded = encode_format(given)
@@ -249,20 +182,5 @@ def fit_format(given: Any, target: Target, *, tools: bool, drops_nulls: bool) ->
             f"{target.model!r} takes either tools or a response format, not both in one request. "
             "Use with_structured_output(schema, method='function_calling', tools=[...]), or ToolStrategy in an agent."
         )
-    from langchain_dbchat.dialects.shared.schemas import fit_answer  # noqa: PLC0415  # most calls have no schema
-
-    named = encoded.get("json_schema")
-    if isinstance(named, dict) and isinstance(named.get("schema"), Mapping):
-        named["schema"], strict = fit_answer(
-            named["schema"],
-            family,
-            str(named.get("name")),
-            strict=named.get("strict"),
-            written=isinstance(given, Mapping) and given.get("type") == "json_schema",
-            drops_nulls=drops_nulls,
-            model=target.model,
-        )
-        named.pop("strict", None)
-        if strict is not None:
-            named["strict"] = strict
+    fit_named_schema(encoded, given, target, drops_nulls=drops_nulls)
     return encoded

@@ -8,15 +8,13 @@ Rule 2. A lesson that an endpoint has taught changes the row for that endpoint.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
-
-from langchain_dbchat.dialects.dialect import ROLES
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from langchain_dbchat.dialects.dialect import Target
     from langchain_dbchat.models.families import Family
 
-__all__ = ["ChatQuirks", "quirks_of", "taught"]
+__all__ = ["ChatQuirks", "quirks_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +152,6 @@ QUIRKS: dict[str, ChatQuirks] = {
 }
 """The row of each family, by the family's name."""
 
-_LESSONS: dict[str, dict[str, Any]] = {
-    "strict": {"strict_tools": False},
-    "cache_control": {"cache_control": False},
-    ROLES: {"alternating_roles": True},
-}
-"""What a lesson changes in the row of a family."""
-
 
 def quirks_of(target: Target) -> ChatQuirks:
     """Find the row of a target.
@@ -185,18 +176,3 @@ def family_quirks(family: Family) -> ChatQuirks:
         Its row.
     """
     return QUIRKS[family.name]
-
-
-def taught(target: Target) -> Target:
-    """Return a target whose family has the facts that its endpoint has taught.
-
-    Args:
-        target: The model that is called.
-
-    Returns:
-        A target with another row, or the same.
-    """
-    if not target.lessons:
-        return target
-    columns = {name: value for lesson in target.lessons for name, value in _LESSONS.get(lesson, {}).items()}
-    return replace(target, family=replace(target.family, **columns)) if columns else target

@@ -35,5 +35,5 @@ REFUSABLE = RefusableFields(
     ),
     nested={"strict": ("tools",), "cache_control": ("messages", "tools"), "name": ("messages",)},
     renamed={"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"},
-    replaced=frozenset({"response_format", "tool_choice"}),
+    replaced={"response_format": "response_format", "tool_choice": "tool_choice"},
 )

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.dialects.shared.schemas import fit_answer
 from langchain_dbchat.dialects.shared.spellings import UNTITLED, read_schema
+
+if TYPE_CHECKING:
+    from langchain_dbchat.dialects.dialect import Target
 
 
 def encode_format(response_format: Any) -> dict[str, Any]:
@@ -49,3 +53,32 @@ def write_format(name: str, description: str, schema: Mapping[str, Any], strict:
     if strict is not None:
         held["strict"] = strict
     return {"type": "json_schema", "json_schema": held}
+
+
+def fit_named_schema(encoded: dict[str, Any], given: Any, target: Target, *, drops_nulls: bool) -> None:
+    """Fit the schema of a response format to a model, in place.
+
+    Args:
+        encoded: The response format that `encode_format` made; its schema and ``strict`` are replaced.
+        given: What the caller gave: a response format or a schema.
+        target: The called model.
+        drops_nulls: Whether the parser of the answer drops the nulls that only a closed schema allows.
+
+    Raises:
+        ValueError: If the schema cannot be fitted.
+    """
+    named = encoded.get("json_schema")
+    if not isinstance(named, dict) or not isinstance(named.get("schema"), Mapping):
+        return
+    named["schema"], strict = fit_answer(
+        named["schema"],
+        target.family,
+        str(named.get("name")),
+        strict=named.get("strict"),
+        written=isinstance(given, Mapping) and given.get("type") == "json_schema",
+        drops_nulls=drops_nulls,
+        model=target.model,
+    )
+    named.pop("strict", None)
+    if strict is not None:
+        named["strict"] = strict

@@ -63,6 +63,67 @@ def fit_names(names: Iterable[str], family: Family) -> dict[str, str]:
     }
 
 
+def fit_tool_names(body: dict[str, Any], family: Family) -> dict[str, str]:
+    """Rewrite the names of bound tools and of the chosen tool, in OpenAI's format.
+
+    Args:
+        body: Fields of a request with ``tools`` and ``tool_choice``. A tool that is bound twice is left out once. The
+            values are replaced if a name changes; nested values are not changed in place.
+        family: The row of the called model.
+
+    Returns:
+        The sent name of each bound tool.
+
+    Raises:
+        ValueError: If a tool has no name, or two different tools have one name.
+    """
+    tools = body.get("tools") or []
+    functions = [function for tool in tools if (function := _function_of(tool)) is not None]
+    if _are_repeated(functions):
+        tools = body["tools"] = [tool for place, tool in enumerate(tools) if tool not in tools[:place]]
+    sent = fit_names([function["name"] for function in functions], family) if functions else {}
+    changed = {name: fitted for name, fitted in sent.items() if name != fitted}
+    if changed:
+        body["tools"] = [_renamed(tool, changed) for tool in tools]
+        if body.get("tool_choice") is not None:
+            body["tool_choice"] = _renamed(body["tool_choice"], changed)
+    return sent
+
+
+def fit_past_names(names: Iterable[str], bound: Mapping[str, str], family: Family) -> dict[str, str]:
+    """Return the sent names of past calls and results that differ from the caller's.
+
+    Args:
+        names: The names in the conversation.
+        bound: The sent name of each bound tool.
+        family: The row of the called model.
+
+    Returns:
+        The sent name of each name that changes.
+    """
+    sent = dict(bound)
+    for name in names:
+        if name not in sent:
+            fitted = fit_name(name, family)
+            taken = set(sent.values())
+            sent[name] = _hashed(name, fitted, taken) if fitted != name and fitted in taken else fitted
+    return {name: fitted for name, fitted in sent.items() if name != fitted}
+
+
+def callers_names(sent: Mapping[str, str]) -> dict[str, str]:
+    """Return the caller's name of each sent name.
+
+    Args:
+        sent: The sent name of each bound tool.
+
+    Returns:
+        The names; empty if no name differs.
+    """
+    if all(name == fitted for name, fitted in sent.items()):
+        return {}
+    return {fitted: name for name, fitted in sent.items()}
+
+
 def fit_body(body: dict[str, Any], family: Family) -> dict[str, str]:
     """Rewrite all names in a request's body: of tools, their choice, past calls and results, and the response format.
 
@@ -76,19 +137,11 @@ def fit_body(body: dict[str, Any], family: Family) -> dict[str, str]:
     Raises:
         ValueError: If a tool has no name, or two different tools have one name.
     """
-    messages, tools = body.get("messages") or [], body.get("tools") or []
-    if not tools and "response_format" not in body and not any(map(_has_name, messages)):
+    messages = body.get("messages") or []
+    if not body.get("tools") and "response_format" not in body and not any(map(_has_name, messages)):
         return {}
-    functions = [function for tool in tools if (function := _function_of(tool)) is not None]
-    if _are_repeated(functions):
-        tools = body["tools"] = [tool for place, tool in enumerate(tools) if tool not in tools[:place]]
-    sent = fit_names([function["name"] for function in functions], family) if functions else {}
-    changed = {name: fitted for name, fitted in sent.items() if name != fitted}
-    if changed:
-        body["tools"] = [_renamed(tool, changed) for tool in tools]
-        if body.get("tool_choice") is not None:
-            body["tool_choice"] = _renamed(body["tool_choice"], changed)
-    past = _fit_past(messages, sent, family)
+    sent = fit_tool_names(body, family)
+    past = fit_past_names((name for message in messages for name in _names_in(message)), sent, family)
     if past:
         body["messages"] = [_renamed_message(message, past) for message in body["messages"]]
     wanted = body.get("response_format")
@@ -97,7 +150,7 @@ def fit_body(body: dict[str, Any], family: Family) -> dict[str, str]:
         fitted = fit_name(schema["name"], family)
         if fitted != schema["name"]:
             body["response_format"] = {**wanted, "json_schema": {**schema, "name": fitted}}
-    return {fitted: name for name, fitted in sent.items()} if changed else {}
+    return callers_names(sent)
 
 
 def is_whole(name: str, names: Mapping[str, str]) -> bool:
@@ -139,18 +192,6 @@ def _renamed(tool: Any, names: Mapping[str, str]) -> Any:
     if function is None or function["name"] not in names:
         return tool
     return {**tool, "function": {**function, "name": names[function["name"]]}}
-
-
-def _fit_past(messages: Iterable[Any], bound: Mapping[str, str], family: Family) -> dict[str, str]:
-    """Return the sent names of past calls and results that change."""
-    sent = dict(bound)
-    for message in messages:
-        for name in _names_in(message):
-            if name not in sent:
-                fitted = fit_name(name, family)
-                taken = set(sent.values())
-                sent[name] = _hashed(name, fitted, taken) if fitted != name and fitted in taken else fitted
-    return {name: fitted for name, fitted in sent.items() if name != fitted}
 
 
 def _has_name(message: Any) -> bool:

@@ -132,7 +132,7 @@ def refused_field(text: str, body: Mapping[str, Any], fields: RefusableFields) -
         fields: The refusable fields of the dialect.
 
     Returns:
-        A field of the body that can be left out or replaced, `ROLES`, or None.
+        A field of the body that can be left out, the setting of one that can be replaced, `ROLES`, or None.
     """
     text = text[:_LONGEST]
     quoted = _Quoted(text, body)
@@ -151,7 +151,11 @@ def refused_field(text: str, body: Mapping[str, Any], fields: RefusableFields) -
         if field in fields.optional or field in fields.nested
     }
     if _REFUSAL.search(text):
-        named |= {key: text.rfind(key) for key in fields.replaced if key in body and _has_name(text, key, quoted)}
+        named |= {
+            setting: text.rfind(key)
+            for key, setting in fields.replaced.items()
+            if key in body and _has_name(text, key, quoted)
+        }
     # Of several fields the last one: "`temperature` and `top_p` cannot both be specified".
     return max(named, key=lambda field: named[field], default=None)
 

@@ -15,6 +15,7 @@ from langchain_dbchat.dialects.shared.json_text import clean_text
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
+    from langchain_dbchat.dialects.dialect import Target
     from langchain_dbchat.dialects.shared.sent import SentTools
     from langchain_dbchat.models.families import Family
 
@@ -113,6 +114,29 @@ def convert_tool_choice(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
     if name not in names:
         raise ValueError(f"tool_choice names the tool {name!r}, but the bound tools are: {', '.join(names) or 'none'}.")
     return {"type": "function", "function": {"name": name}}
+
+
+def fit_tool_choice(choice: Any, target: Target, *, thinks: bool) -> tuple[Any, list[str]]:
+    """Fit a tool choice to a family: ``"auto"`` if the family answers a forced choice with a 400.
+
+    Args:
+        choice: The choice, as `convert_tool_choice` returns it.
+        target: The called model.
+        thinks: Whether the model will think for this request.
+
+    Returns:
+        The choice to send, and warnings for the user.
+    """
+    family = target.family
+    if choice in ("auto", "none"):
+        return choice, []
+    if not family.forced_tool_choice:
+        reason = f"{target.model!r} cannot be forced to call a tool"
+    elif thinks and not family.forced_choice_with_thinking:
+        reason = f"{target.model!r} cannot be forced to call a tool while it thinks"
+    else:
+        return choice, []
+    return "auto", [f"tool_choice={choice!r} was changed to 'auto', because {reason}"]
 
 
 def encode_tools(
