@@ -6,6 +6,7 @@
 # make mutate        break transport and auth line by line and see the tests fail (FILES=... SAMPLE=... SEED=... SECONDS=...;
 #                    NEAR=1: only the tests nearest to each file)
 # make profiles      check the capabilities that are reported (LITELLM=... also against a price list of LiteLLM's)
+# make arguments     write the arguments of the two classes for type checkers, from their fields
 # make lint types    check style and types;  make format  repair what can be repaired
 # make soak          thousands of models, calls and event loops for three minutes; nothing may be left over (SECONDS=...)
 # make fuzz          the fuzz targets, a minute each (SECONDS=..., TARGET="http11 pool")
@@ -28,7 +29,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST_ARGS ?=
 
-.PHONY: demo test pythons lint types format soak fuzz mutate profiles bench clean
+.PHONY: demo test pythons lint types format soak fuzz mutate profiles arguments bench clean
 
 demo: $(VENV)/.has-demo
 	@$(BIN)/python examples/demo.py $(if $(LIVE),--live)
@@ -50,6 +51,9 @@ pythons:
 mutate: $(VENV)/.has-mutate
 	@$(BIN)/python tests/mutation/mutate.py $(if $(FILES),--files $(FILES)) --sample $(or $(SAMPLE),60) --seed $(or $(SEED),0) \
 	  --seconds $(or $(SECONDS),900) $(if $(NEAR),--near)
+
+arguments: $(VENV)/.has-test-all
+	$(BIN)/python tests/typing/write_arguments.py
 
 profiles: $(VENV)/.has-test
 	$(BIN)/python -m pytest -q tests/unit_tests/models

@@ -7,8 +7,7 @@ Rule 2. The four ways of calling differ only in sync and async, whole and stream
 from __future__ import annotations
 
 import inspect
-import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from langchain_core.language_models import BaseChatModel
 from pydantic import ConfigDict, PrivateAttr, model_validator
@@ -42,14 +41,15 @@ if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
     from langchain_core.runnables import Runnable, RunnableConfig
     from langchain_core.tools import BaseTool
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
+    from langchain_dbchat.chat_models.arguments import ChatArguments
     from langchain_dbchat.connection.session import Session
     from langchain_dbchat.dialects.dialect import StructuredMethod
 
 blocks.register()
 
-_log = logging.getLogger(__name__)
+_Answer = TypeVar("_Answer")
 
 
 class ChatDatabricksCompat(
@@ -129,6 +129,10 @@ class ChatDatabricksCompat(
     model_config = ConfigDict(
         arbitrary_types_allowed=True, protected_namespaces=(), hide_input_in_errors=True, defer_build=False
     )
+
+    if TYPE_CHECKING:  # pydantic makes it, and accepts more names and types than a type checker finds in the fields
+
+        def __init__(self, **settings: Unpack[ChatArguments]) -> None: ...
 
     _session_cache: SessionCache = PrivateAttr(default_factory=SessionCache)
 
@@ -343,6 +347,54 @@ class ChatDatabricksCompat(
             kwargs["tool_choice"] = choice
         bound: Runnable[LanguageModelInput, AIMessage] = self.bind(tools=converted, **kwargs)
         return bound
+
+    @overload
+    def with_structured_output(
+        self,
+        schema: type[_Answer],
+        *,
+        method: StructuredMethod | None = None,
+        include_raw: Literal[False] = False,
+        strict: bool | None = None,
+        tools: None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, _Answer]: ...
+
+    @overload
+    def with_structured_output(
+        self,
+        schema: type[_Answer],
+        *,
+        method: StructuredMethod | None = None,
+        include_raw: Literal[False] = False,
+        strict: bool | None = None,
+        tools: Sequence[Any],
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, _Answer | None]: ...
+
+    @overload
+    def with_structured_output(
+        self,
+        schema: Any = None,
+        *,
+        method: StructuredMethod | None = None,
+        include_raw: Literal[True],
+        strict: bool | None = None,
+        tools: Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, dict[str, Any]]: ...
+
+    @overload
+    def with_structured_output(
+        self,
+        schema: Any = None,
+        *,
+        method: StructuredMethod | None = None,
+        include_raw: bool = False,
+        strict: bool | None = None,
+        tools: Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]: ...
 
     def with_structured_output(
         self,

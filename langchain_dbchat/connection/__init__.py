@@ -1,3 +1,14 @@
 """Resolve where requests go and who signs them, and cache the result."""
 
-__all__ = ["apps", "callers", "discovery", "endpoints", "given", "marks", "requests", "session", "settings"]
+__all__ = [
+    "apps",
+    "arguments",
+    "callers",
+    "discovery",
+    "endpoints",
+    "given",
+    "marks",
+    "requests",
+    "session",
+    "settings",
+]

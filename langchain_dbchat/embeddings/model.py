@@ -28,9 +28,12 @@ from langchain_dbchat.errors.user_warnings import pointing_here
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from typing_extensions import Self
+    import numpy as np
+    from numpy.typing import NDArray
+    from typing_extensions import Self, Unpack
 
     from langchain_dbchat.connection.session import Session
+    from langchain_dbchat.embeddings.arguments import EmbeddingArguments
     from langchain_dbchat.embeddings.plan import Batch
     from langchain_dbchat.embeddings.run import PreparedBatch
     from langchain_dbchat.embeddings.wire import BatchResult
@@ -78,6 +81,10 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
         defer_build=False,
     )
 
+    if TYPE_CHECKING:  # as in `ChatDatabricksCompat`
+
+        def __init__(self, **settings: Unpack[EmbeddingArguments]) -> None: ...
+
     _repeatable: ClassVar[bool] = True
     _session_cache: SessionCache = PrivateAttr(default_factory=SessionCache)
     _meter: Meter = PrivateAttr(default_factory=Meter)
@@ -122,7 +129,7 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
         found: list[list[float] | None] = self._embed(list_texts(texts), RowList, {} if failures is None else failures)
         return found
 
-    def embed_array(self, texts: Iterable[str], failures: dict[int, Exception] | None = None) -> Any:
+    def embed_array(self, texts: Iterable[str], failures: dict[int, Exception] | None = None) -> NDArray[np.float32]:
         """Embed texts that will be searched, into one numpy array (extra ``numpy``).
 
         Args:
@@ -137,7 +144,8 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
             EmbeddingsIncompleteError: If some texts have no embedding and `failures` is None.
             DatabricksError: If nothing could be embedded.
         """
-        return self._embed(list_texts(texts), RowArray, failures)
+        rows: NDArray[np.float32] = self._embed(list_texts(texts), RowArray, failures)
+        return rows
 
     def embed_query(self, text: str) -> list[float]:
         """Embed a text that searches.
@@ -167,9 +175,12 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
         found: list[list[float] | None] = await self._aembed(list_texts(texts), RowList, failures)
         return found
 
-    async def aembed_array(self, texts: Iterable[str], failures: dict[int, Exception] | None = None) -> Any:
+    async def aembed_array(
+        self, texts: Iterable[str], failures: dict[int, Exception] | None = None
+    ) -> NDArray[np.float32]:
         """Do the same as `embed_array` without blocking the event loop."""
-        return await self._aembed(list_texts(texts), RowArray, failures)
+        rows: NDArray[np.float32] = await self._aembed(list_texts(texts), RowArray, failures)
+        return rows
 
     async def aembed_query(self, text: str) -> list[float]:
         """Do the same as `embed_query` without blocking the event loop."""

@@ -99,7 +99,7 @@ def test_an_endpoint_that_takes_neither_name_is_asked_twice(call: Way) -> None:
 
 @four_ways
 def test_four_lessons_in_a_call_and_no_more(call: Way) -> None:
-    fields = {"temperature": 0, "top_p": 0.5, "top_k": 3, "seed": 1, "frequency_penalty": 0.5}
+    fields: dict[str, Any] = {"temperature": 0, "top_p": 0.5, "top_k": 3, "seed": 1, "frequency_penalty": 0.5}
     words = {field: f"{field}: Extra inputs are not permitted" for field in fields}
     with ScriptedServer(_refusing(words)) as server, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -31,7 +31,7 @@ def closed_port() -> Iterator[int]:
         yield bound.getsockname()[1]
 
 
-def _llm(host: str = HOST, **settings: object) -> ChatDatabricksCompat:
+def _llm(host: str = HOST, **settings: Any) -> ChatDatabricksCompat:
     return ChatDatabricksCompat(model="e", host=host, token="t", max_retries=0, **settings)
 
 

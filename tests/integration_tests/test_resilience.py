@@ -238,7 +238,7 @@ def test_extra_body_is_merged_last_and_deep(call: Way) -> None:
 def test_every_shape_of_address(call: Way, settings: dict[str, str], path: str, named: bool) -> None:
     answer = {"choices": [{"index": 0, "message": {"content": "Hi."}, "finish_reason": "stop"}]}
     with ScriptedServer(lambda _: Scripted(answer)) as server:
-        given = {key: value.replace("{url}", server.url) for key, value in settings.items()}
+        given: dict[str, Any] = {key: value.replace("{url}", server.url) for key, value in settings.items()}
         llm = ChatDatabricksCompat(**{"model": "m", "token": "dapi0", **given})
         assert call(llm, "Hello!").text == "Hi."
         (request,) = server.requests

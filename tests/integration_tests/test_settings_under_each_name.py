@@ -302,7 +302,8 @@ def test_a_secret_of_the_constructor_is_in_no_dump(name: str) -> None:
 
 
 def test_none_means_the_default_for_every_field_that_takes_no_none() -> None:
-    for cls, needed in ((ChatDatabricksCompat, {"model": "m"}), (DatabricksEmbeddings, {"model": "e"})):
+    needed: dict[str, Any] = {"model": "m"}
+    for cls in (ChatDatabricksCompat, DatabricksEmbeddings):
         plain = cls(**needed)
         for name in set(cls.model_fields) - {"model", "metadata"}:  # LangChain writes versions there
             given = cls(**{**needed, name: None})
@@ -321,21 +322,22 @@ OLD_EMBEDDINGS: dict[str, Any] = {
 
 
 def test_the_defaults_of_databricks_langchain_are_the_defaults_here() -> None:
-    llm = ChatDatabricksCompat(
-        model="m",
-        target_uri=None,
-        workspace_client=None,
-        temperature=None,
-        n=1,
-        stop=None,
-        max_tokens=None,
-        extra_params=None,
-        stream_usage=None,
-        use_responses_api=False,
-        use_ai_gateway=False,
-        timeout=None,
-        max_retries=None,
-    )
+    defaults: dict[str, Any] = {
+        "model": "m",
+        "target_uri": None,
+        "workspace_client": None,
+        "temperature": None,
+        "n": 1,
+        "stop": None,
+        "max_tokens": None,
+        "extra_params": None,
+        "stream_usage": None,
+        "use_responses_api": False,
+        "use_ai_gateway": False,
+        "timeout": None,
+        "max_retries": None,
+    }
+    llm = ChatDatabricksCompat(**defaults)
     assert (llm.max_retries, llm.stream_usage, llm.timeout) == (5, True, None)
     embeddings = DatabricksEmbeddings(**OLD_EMBEDDINGS)
     assert embeddings.documents_params == {}
@@ -401,6 +403,7 @@ def test_the_callers_mappings_are_not_changed() -> None:
 
 # What an unknown field is answered with.
 
+CHAT: Any = ChatDatabricksCompat
 EMBEDDINGS: Any = DatabricksEmbeddings  # as untyped code sees it
 
 
@@ -408,10 +411,10 @@ EMBEDDINGS: Any = DatabricksEmbeddings  # as untyped code sees it
     ("make", "says"),
     [
         (
-            lambda: ChatDatabricksCompat(model="m", temprature=1),
+            lambda: CHAT(model="m", temprature=1),
             "Did you mean 'temperature'.*extra_body.*default_headers",
         ),
-        (lambda: ChatDatabricksCompat(model="m", extra_headers={}), "Did you mean 'default_headers'|extra_headers"),
+        (lambda: CHAT(model="m", extra_headers={}), "Did you mean 'default_headers'|extra_headers"),
         (lambda: EMBEDDINGS(model="e", batchsize=3), "Did you mean 'batch_size'.*query_params"),
         (lambda: EMBEDDINGS(model="e", extra_body={}), "query_params=.*documents_params=.*default_headers"),
         (lambda: EMBEDDINGS(model="e", chunk_size=9), "has no field 'chunk_size'"),

@@ -129,7 +129,7 @@ def test_what_is_asked_has_to_make_sense(workspace: LocalWorkspace) -> None:
     with pytest.raises(ValueError, match="needs a schema"):
         llm.with_structured_output()
     with pytest.raises(ValueError, match="is not one of"):
-        llm.with_structured_output(Joke, method="magic")  # type: ignore[arg-type]  # the mistake under test
+        llm.with_structured_output(Joke, method="magic")  # type: ignore[call-overload]  # the mistake under test
 
 
 REFUSED_FORMAT = {"error_code": "BAD_REQUEST", "message": "response_format: Extra inputs are not permitted"}

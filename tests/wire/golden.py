@@ -79,7 +79,7 @@ class Case:
 
     def model(self, url: str, **more: Any) -> ChatDatabricksCompat:
         """A model that calls that server and says which case it is about."""
-        address = {"base_url": f"{url}/v1"} if self.case["server"] == "base_url" else {"host": url}
+        address: dict[str, Any] = {"base_url": f"{url}/v1"} if self.case["server"] == "base_url" else {"host": url}
         return ChatDatabricksCompat(
             model=self.case["model"],
             token="dapi-invented",

@@ -156,5 +156,6 @@ def test_one_instruction_for_both_sides(given: dict[str, Any], query: str | None
 
 def test_nothing_of_the_connection_reaches_the_body_of_an_embedding() -> None:
     for name in ("query_params", "documents_params"):
+        given: dict[str, Any] = {name: {"api_key": "secret-3"}}
         with pytest.raises(ValueError, match=f"{name} contains 'api_key'"):
-            DatabricksEmbeddings(model="e", **{name: {"api_key": "secret-3"}})
+            DatabricksEmbeddings(model="e", **given)
