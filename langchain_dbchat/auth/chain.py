@@ -92,7 +92,7 @@ class ChainedCredentials:
                 return headers
 
     def _plan(self) -> Generator[Credentials, None, None]:
-        """Whom to try, being told of each failure; ends in the error that reports them all."""
+        """Yield whom to try next; each failure is sent back, and the last error reports them all."""
         failures: list[Skipped] = []
         for candidate in (self._winner,) if self._winner else self.candidates:
             try:

@@ -38,7 +38,7 @@ class OAuthOnly:
 
     @property
     def name(self) -> str:
-        """The name of what signs."""
+        """Return the name of what signs."""
         return self.credentials.name
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:

@@ -109,7 +109,7 @@ def _command_line(search: Search, name: str, label: str, kind: str) -> Credentia
 
 
 def _other_host(search: Search, name: str, host: str | None) -> str:
-    """Why a profile is not used for another host, and which one might be."""
+    """Return why a profile is not used for another host, and which one might be."""
     config = search.config_file
     matching = [
         other

@@ -56,7 +56,7 @@ class ConfigFile:
         return self.option(SETTINGS_SECTION, "default_profile")
 
     def option(self, section: str, option: str) -> str | None:
-        """One value, or None where it is missing or empty.
+        """Return one value, or None where it is missing or empty.
 
         Args:
             section: The profile.

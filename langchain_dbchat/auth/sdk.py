@@ -86,7 +86,7 @@ class SdkConfig:
     name: str = "workspace_client or config argument"
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Every header that the Config signs with.
+        """Return every header that the Config signs with.
 
         Args:
             refresh: Sign in again, on a copy of the Config.
@@ -99,7 +99,7 @@ class SdkConfig:
         return _authenticate(_successor(self.config), self.name)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Every header that the Config signs with; asked in a thread unless they are at hand.
+        """Return every header that the Config signs with; asked in a thread unless they are at hand.
 
         Args:
             refresh: Sign in again, on a copy of the Config.
@@ -142,7 +142,7 @@ class SdkSignIn:
     client_id: str | None = None
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Every header that the SDK signs with.
+        """Return every header that the SDK signs with.
 
         Args:
             refresh: Sign in again.
@@ -154,7 +154,7 @@ class SdkSignIn:
         return _authenticate(self._config(refresh=refresh), self.name)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Every header that the SDK signs with; asked in a thread unless they are at hand.
+        """Return every header that the SDK signs with; asked in a thread unless they are at hand.
 
         Args:
             refresh: Sign in again.

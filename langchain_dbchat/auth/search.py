@@ -212,7 +212,7 @@ class Search:
         return check_workspace_id(str(found)) if found else None
 
     def _hosts(self) -> Iterator[HostFound]:
-        """Every host that is named anywhere, in order of precedence."""
+        """Yield every host that is named anywhere, in order of precedence."""
         for source, text, from_environment in self._host_texts():
             if text is not None:
                 plain = source == "base_url argument"
@@ -220,7 +220,7 @@ class Search:
                 yield HostFound(source, workspace, from_environment)
 
     def _host_texts(self) -> Iterator[tuple[str, str | None, bool]]:
-        """Return what names each host, what it says, and whether it was found rather than given."""
+        """Yield what names each host, what it says, and whether it was found rather than given."""
         settings = self.settings
         yield "base_url argument", settings.base_url, False
         yield "host argument", settings.host, False

@@ -145,7 +145,7 @@ class ChatDatabricksCompat(
 
     @property
     def model_name(self) -> str:
-        """The name from which LangChain's agents derive the capabilities of a model that has no profile.
+        """Return the name from which LangChain's agents derive the capabilities of a model that has no profile.
 
         They treat a name with ``claude-...`` as Anthropic's own API, which accepts tools together with a response
         format. A model service therefore gets the name of its serving endpoint.
@@ -168,7 +168,7 @@ class ChatDatabricksCompat(
 
     @property
     def lc_secrets(self) -> dict[str, str]:
-        """The environment variable of each secret field, from which the field is loaded."""
+        """Return the environment variable of each secret field, from which the field is loaded."""
         return dict(marks_of(type(self)).variables)
 
     def _session(self, call: Mapping[str, Any] | None = None) -> Session:

@@ -96,7 +96,7 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
 
     @property
     def OutputType(self) -> Any:  # noqa: N802  # core's name
-        """The type of the answers: the given class or type, else a dict."""
+        """Return the type of the answers: the given class or type, else a dict."""
         return dict[str, Any] if self.shape is None else self.shape.output_type
 
     def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
@@ -225,7 +225,7 @@ class WithRaw(RunnableGenerator[Any, Any]):
 
     @property
     def OutputType(self) -> Any:  # noqa: N802  # core's name
-        """The type of the results: a dict with the three keys."""
+        """Return the type of the results: a dict with the three keys."""
         answer: Any = self._parser.OutputType
         parsed = Union[answer, None]  # noqa: UP007  # `|` does not take every type
         fields = {"raw": AIMessage, "parsed": parsed, "parsing_error": Exception | None}

@@ -61,7 +61,7 @@ class AnswerShape(NamedTuple):
 
     @property
     def output_type(self) -> Any:
-        """The type of answers, for `OutputType`."""
+        """Return the type of answers, for `OutputType`."""
         kind = self.wanted.kind
         if isinstance(kind, TypeAdapter):
             return Any
@@ -77,7 +77,7 @@ class AnswerShape(NamedTuple):
 
     @property
     def _plain(self) -> Any:
-        """The type of answers that are not built: a dict, unless the schema is not an object."""
+        """Return the type of answers that are not built: a dict, unless the schema is not an object."""
         return dict[str, Any] if self.key is None else Any
 
 

@@ -30,12 +30,12 @@ class ShowsSettings(_Traced):
 
     @property
     def _llm_type(self) -> str:
-        """Name of this kind of model in traces."""
+        """Return the name of this kind of model in traces."""
         return "databricks-chat"
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        """The settings that shape an answer, for the cache's key and for traces, without secrets."""
+        """Return the settings that shape an answer, for the cache's key and for traces, without secrets."""
         params = {"model": self.model, "model_name": self.model}
         for name in (*marks_of(type(self)).shaping, "output_version"):
             value = getattr(self, name)

@@ -26,7 +26,7 @@ class Session(NamedTuple):
 
     @property
     def address(self) -> str:
-        """The address with its path, and the workspace id if there is one; endpoint names are unique within it."""
+        """Return the address with its path and workspace id, if it has one; endpoint names are unique within it."""
         workspace = self.workspace
         return (
             workspace.base_url if workspace.workspace_id is None else f"{workspace.base_url}?o={workspace.workspace_id}"

@@ -91,7 +91,7 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
 
     @property
     def usage(self) -> EmbeddingUsage:
-        """What this instance has used in this process: requests, texts and tokens."""
+        """Return what this instance has used in this process: requests, texts and tokens."""
         return self._meter.usage
 
     def embed_documents(self, texts: Iterable[str]) -> list[list[float]]:

@@ -86,7 +86,7 @@ class Rules:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The address and the endpoint, under which its limit is kept."""
+        """Return the address and the endpoint, under which its limit is kept."""
         return self.address or self.host, self.endpoint
 
 
@@ -115,17 +115,17 @@ class Batch:
 
     @property
     def texts(self) -> list[str]:
-        """The texts in order."""
+        """Return the texts in order."""
         return [item.text for item in self.items]
 
     @property
     def indices(self) -> list[int]:
-        """Their places among all texts."""
+        """Return their places among all texts."""
         return [item.index for item in self.items]
 
     @property
     def size(self) -> int:
-        """Their bytes."""
+        """Return their size in bytes."""
         return sum(item.size for item in self.items)
 
 

@@ -116,7 +116,7 @@ class RowArray:
 
     @property
     def rows(self) -> Any:
-        """The array; rows that are missing are NaN."""
+        """Return the array; rows that are missing are NaN."""
         return self._array(self._shape.dimensions or 0)
 
     def put(self, index: int, row: Vector) -> None:

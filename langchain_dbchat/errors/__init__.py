@@ -199,7 +199,7 @@ class DatabricksRefusalError(DatabricksInvalidRequestError, ModelRefusalError):
 
     @property
     def raw_message(self) -> AIMessage | None:
-        """The answer as far as it had arrived; langchain-core's name for it."""
+        """Return the answer as far as it had arrived; langchain-core's name for it."""
         return self.partial
 
     @raw_message.setter

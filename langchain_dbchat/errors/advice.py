@@ -377,5 +377,5 @@ def special_advice(kind: type[DatabricksError], text: str, field: str | None) ->
 
 
 def _kind_of_endpoint(words: str) -> bool:
-    """Say whether a refusal is about the API as a whole, although it names a field."""
+    """Return whether a refusal is about the API as a whole, although it names a field."""
     return any(row.words.search(words) for row in _TABLE[:2])

@@ -85,7 +85,7 @@ def finish_reason_of(value: Mapping[str, Any]) -> str | None:
 
 
 def blocks(reason: str | None) -> bool:
-    """Say whether a finish reason means that a guardrail blocked the call.
+    """Return whether a finish reason means that a guardrail blocked the call.
 
     Args:
         reason: Such as ``input_guardrail_triggered``.

@@ -61,7 +61,7 @@ _OUTPUT_WORDS = re.compile(
 
 
 def is_overflow(message: str, codes: AbstractSet[str]) -> bool:
-    """Say whether a refusal is about an input that is too long.
+    """Return whether a refusal is about an input that is too long.
 
     Args:
         message: The server's words.

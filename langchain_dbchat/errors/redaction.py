@@ -180,7 +180,7 @@ def _judges(value: str) -> bool:
 
 
 def is_word(value: str) -> bool:
-    """Say whether a value could be a word of a sentence, or a placeholder for a secret.
+    """Return whether a value could be a word of a sentence, or a placeholder for a secret.
 
     Args:
         value: The value, without spaces.

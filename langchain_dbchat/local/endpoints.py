@@ -43,13 +43,13 @@ class EndpointRegistry:
             self.endpoints[name] = known[short]
 
     def find(self, name: str, *, on_gateway: bool) -> Served | None:
-        """What an endpoint serves; only the gateway knows ``system.ai`` names (docs/wire.md, 1.2)."""
+        """Return what an endpoint serves; only the gateway knows ``system.ai`` names (docs/wire.md, 1.2)."""
         if on_gateway and name.startswith("system.ai."):
             name = "databricks-" + name.removeprefix("system.ai.")
         return self.endpoints.get(name)
 
     def entry(self, name: str) -> dict[str, Any] | None:
-        """One endpoint as the control plane shows it."""
+        """Return one endpoint as the control plane shows it."""
         served = self.endpoints.get(name)
         if served is None:
             return None
@@ -84,11 +84,11 @@ class EndpointRegistry:
         }
 
     def entries(self) -> list[dict[str, Any]]:
-        """All endpoints as the control plane lists them."""
+        """Return all endpoints as the control plane lists them."""
         return [entry for entry in (self.entry(name) for name in sorted(self.endpoints)) if entry]
 
 
 def _endpoint_name(served: Served) -> str:
-    """Databricks' own endpoints are called ``databricks-<model>``; external ones have any name."""
+    """Return an endpoint's name: Databricks' own are called ``databricks-<model>``, external ones have any name."""
     external = isinstance(served, ServedModel) and served.family.name == "external"
     return served.name if external else f"databricks-{served.name}"

@@ -79,12 +79,12 @@ class ServedModel:
 
     @property
     def upstream(self) -> str:
-        """The model name in its answers."""
+        """Return the model name in its answers."""
         return self.family.upstream.format(name=self.name)
 
 
 def claude(name: str, context: int, output: int, *, cache_min: int, style: str) -> ServedModel:
-    """A Claude: ``style`` is ``budget``, ``both`` or ``adaptive``; the adaptive ones refuse sampling."""
+    """Return a Claude: ``style`` is ``budget``, ``both`` or ``adaptive``; the adaptive ones refuse sampling."""
     return ServedModel(
         name,
         families.CLAUDE,
@@ -99,12 +99,12 @@ def claude(name: str, context: int, output: int, *, cache_min: int, style: str) 
 
 
 def unforced(model: ServedModel) -> ServedModel:
-    """One of the newest Claudes: it always reasons, and no tool can be forced."""
+    """Return one of the newest Claudes: it always reasons, and no tool can be forced."""
     return replace(model, always_reasons=True, forced_tool=False, signs_history=True)
 
 
 def gpt(name: str, context: int, efforts: str) -> ServedModel:
-    """A GPT: none accepts sampling parameters or ``stop``; it reasons by default if it has no effort ``none``."""
+    """Return a GPT. None accepts sampling or ``stop``; one without the effort ``none`` reasons by default."""
     words = tuple(efforts.split())
     return ServedModel(
         name,
@@ -119,7 +119,7 @@ def gpt(name: str, context: int, efforts: str) -> ServedModel:
 
 
 def gemini(name: str, efforts: str = "low medium high") -> ServedModel:
-    """A Gemini that answers in text; without efforts it has budgets."""
+    """Return a Gemini that answers in text; without efforts it has budgets."""
     words = tuple(efforts.split())
     return ServedModel(name, families.GEMINI, M, 64 * K, efforts=words, budget=not words, audio_video=True)
 

@@ -25,22 +25,22 @@ class Refused(Exception):  # noqa: N818  # it is an answer of the protocol, not 
 
 
 def plain(status: int, code: str | int, message: str) -> Refused:
-    """The usual body, with a code and a message (docs/wire.md, 6.1, rows 1 and 2)."""
+    """Return the usual body, with a code and a message (docs/wire.md, 6.1, rows 1 and 2)."""
     return Refused(status, {"error_code": code, "message": message})
 
 
 def credential_refused() -> Refused:
-    """A wrong or absent token: the error code is a number (docs/wire.md, 6.1, row 2)."""
+    """Return the refusal of a wrong or absent token: the error code is a number (docs/wire.md, 6.1, row 2)."""
     return plain(401, 401, "Credential was not sent or was of an unsupported type for this API.")
 
 
 def token_expired() -> Refused:
-    """An OAuth token that has run out: 403 and plain text (docs/wire.md, 6.2)."""
+    """Return the refusal of an OAuth token that has expired: 403 and plain text (docs/wire.md, 6.2)."""
     return Refused(403, "Invalid Token")
 
 
 def endpoint_not_found() -> Refused:
-    """No such endpoint (docs/wire.md, 6.2)."""
+    """Return the refusal of an endpoint that does not exist (docs/wire.md, 6.2)."""
     return plain(
         404,
         "ENDPOINT_NOT_FOUND",

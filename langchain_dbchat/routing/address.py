@@ -111,32 +111,32 @@ class Workspace:
 
     @property
     def base_url(self) -> str:
-        """Origin and base path."""
+        """Return the origin with the base path."""
         return self.origin + self.base_path
 
     @property
     def host(self) -> str:
-        """Host and port, for messages."""
+        """Return the host and the port, for messages."""
         return self.origin.partition("://")[2]
 
     @property
     def hostname(self) -> str:
-        """The host without the port."""
+        """Return the host without the port."""
         return urlsplit(self.origin).hostname or ""
 
     @property
     def is_loopback(self) -> bool:
-        """Whether requests stay on this machine."""
+        """Return whether requests stay on this machine."""
         return is_loopback(self.hostname)
 
     @property
     def is_databricks(self) -> bool:
-        """Whether the host's name belongs to Databricks."""
+        """Return whether the host's name belongs to Databricks."""
         return _DATABRICKS.search(self.hostname) is not None
 
     @property
     def issues_tokens(self) -> bool:
-        """Whether this origin has `/oidc/v1/token`; apps and route-optimized hosts do not have it."""
+        """Return whether this origin has `/oidc/v1/token`; apps and route-optimized hosts do not have it."""
         return self.kind != "openai" and _WITHOUT_TOKENS.search(self.hostname) is None
 
 

@@ -63,7 +63,7 @@ class _Queue:
         self._began = self._waited = 0.0
 
     def clock(self) -> float:
-        """Say the time, without the time in the queue."""
+        """Return the time, without the time in the queue."""
         return self._clock() - self._waited
 
     def lines_up(self) -> None:

@@ -170,6 +170,35 @@ def test_exemptions_from_the_tools_have_one_form_and_a_reason() -> None:
                     assert EXEMPTION_WITH_REASON.fullmatch(comment.string), where
 
 
+def test_docstrings_of_functions_are_imperative() -> None:
+    nouns = {
+        "The",
+        "A",
+        "An",
+        "All",
+        "Each",
+        "Every",
+        "One",
+        "No",
+        "Its",
+        "Their",
+        "What",
+        "Whether",
+        "How",
+        "Why",
+        "This",
+    }
+    found = [
+        f"{path.relative_to(ROOT)}: {node.name}: {text.partition(chr(10))[0]}"
+        for path in sorted(ROOT.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and (text := ast.get_docstring(node) or "")
+        and text.split()[0] in {*nouns, "Returns", "Gets", "Makes", "Says", "Tells"}
+    ]
+    assert found == []
+
+
 def test_a_dialect_imports_no_other_dialect() -> None:
     for path in (ROOT / "dialects").rglob("*.py"):
         own = path.relative_to(ROOT / "dialects").parts[0]

@@ -128,7 +128,7 @@ def read_result_content(content: Any) -> Iterator[NeutralBlock]:
 
 
 def is_server_work(block: ProviderBlock, *, in_answer: bool) -> bool:
-    """Tell whether a block is what a provider's own tools did, such as a web search and its results.
+    """Return whether a block is what a provider's own tools did, such as a web search and its results.
 
     Args:
         block: The block.
@@ -145,7 +145,7 @@ def is_server_work(block: ProviderBlock, *, in_answer: bool) -> bool:
 
 
 def is_content(block: NeutralBlock, *, in_answer: bool) -> bool:
-    """Tell whether a block is something said, and not reasoning, a tool call, or the work of a provider's own tool.
+    """Return whether a block is something said, and not reasoning, a tool call, or the work of a provider's own tool.
 
     Args:
         block: The block.

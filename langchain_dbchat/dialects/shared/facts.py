@@ -79,7 +79,7 @@ class AnswerFacts:
 
     @property
     def cut(self) -> bool:
-        """Whether a limit ended the answer."""
+        """Return whether a limit ended the answer."""
         return self.finish_reason in _CUT
 
     def usage_metadata(self) -> UsageMetadata | None:

@@ -46,7 +46,7 @@ FUNCTION_EXTRAS = "function_extras"
 
 
 def may_replay(message: AIMessage, target: Target) -> bool:
-    """Tell whether signed parts of an earlier answer may be sent to a model.
+    """Return whether signed parts of an earlier answer may be sent to a model.
 
     Args:
         message: The earlier answer.

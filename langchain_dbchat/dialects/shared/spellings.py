@@ -63,7 +63,7 @@ class Wanted(NamedTuple):
 
     @property
     def builds(self) -> bool:
-        """Whether answers are instances of the type; for a TypedDict, a function and a JSON schema they are dicts."""
+        """Return whether answers are instances of the type; those of a TypedDict, a function and a schema are dicts."""
         return self.kind is not None and not is_typeddict(self.kind)
 
 

@@ -230,6 +230,6 @@ def _decode(text: str) -> Any:
 
 
 def _may_hold_arguments(text: str) -> bool:
-    """Tell whether text within JSON may be arguments that were encoded again, and not words."""
+    """Return whether text within JSON may be arguments that were encoded again, and not words."""
     text = text.strip()
     return text.startswith(("{", '"', "```")) or text.lower() in _NO_ARGUMENTS

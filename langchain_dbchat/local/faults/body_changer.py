@@ -55,7 +55,7 @@ class BodyChanger:
         self.cut = self.cut or self._last_event
 
     def close(self) -> Iterator[bytes]:
-        """The body has ended.
+        """Note that the body has ended.
 
         Yields:
             What is left to send.

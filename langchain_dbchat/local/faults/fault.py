@@ -100,7 +100,7 @@ class Fault:
 
     @classmethod
     def named(cls, name: str, **changes: Any) -> Self:
-        """The fault of a name, such as ``input_guardrail``.
+        """Return the fault of a name, such as ``input_guardrail``.
 
         Args:
             name: One of `named.NAMED`.
@@ -150,7 +150,7 @@ class Fault:
         return cls.named("login_page", times=times)
 
     def is_for(self, path: str, body: bytes) -> bool:
-        """Whether a request can meet this fault.
+        """Return whether a request can meet this fault.
 
         Args:
             path: The path of the request.
@@ -162,11 +162,11 @@ class Fault:
 
     @property
     def scripts_answer(self) -> bool:
-        """Whether the fault has an answer of the model."""
+        """Return whether the fault has an answer of the model."""
         return self.message is not None or self.chunks is not None
 
     def own_answer(self) -> tuple[dict[str, str], bytes]:
-        """The headers and the body of the fault's own answer."""
+        """Return the headers and the body of the fault's own answer."""
         body = default_body(self.status or 500) if self.body is None else self.body
         text = body if isinstance(body, str) else None
         kind = (
@@ -177,7 +177,7 @@ class Fault:
 
 
 def _endpoint_in(path: str, body: bytes) -> str | None:
-    """The endpoint that a request calls."""
+    """Return the endpoint that a request calls."""
     named = _INVOCATIONS.search(path)
     if named:
         return named[1]

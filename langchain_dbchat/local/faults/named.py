@@ -32,13 +32,13 @@ CATEGORIES = (
 
 
 def default_body(status: int) -> dict[str, Any]:
-    """What Databricks sends with a status."""
+    """Return what Databricks sends with a status."""
     code, message = DEFAULTS.get(status, ("UNKNOWN", f"A planned fault of status {status}."))
     return {"error_code": code, "message": message}
 
 
 def _wrapped(code: str, inner: dict[str, Any]) -> dict[str, Any]:
-    """A body whose message is JSON text."""
+    """Return a body whose message is JSON text."""
     return {"error_code": code, "message": to_json(inner).decode()}
 
 

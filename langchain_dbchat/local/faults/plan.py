@@ -46,7 +46,7 @@ class FaultPlan:
             self.waiting.append(_WaitingFault(fault))
 
     def take(self, path: str, body: bytes) -> Fault | None:
-        """The fault that a request meets; None if it passes."""
+        """Return the fault that a request meets; None if it passes."""
         with self._lock:
             if not self.waiting:
                 fault = next(self._rows, None)

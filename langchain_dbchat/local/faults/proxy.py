@@ -54,22 +54,22 @@ class _ProxiedHead:
         self.headers = [(name.strip().lower(), value.strip()) for name, _, value in pairs]
 
     def get(self, name: str) -> str:
-        """The value of a header; empty if there is none."""
+        """Return the value of a header; empty if there is none."""
         return next((value for key, value in self.headers if key == name), "")
 
     @property
     def length(self) -> int | None:
-        """The length of the body, if the head has one."""
+        """Return the length of the body, if the head has one."""
         given = self.get("content-length")
         return int(given) if given.isdecimal() else None
 
     @property
     def chunked(self) -> bool:
-        """Whether the body comes in chunks."""
+        """Return whether the body comes in chunks."""
         return "chunked" in self.get("transfer-encoding").lower()
 
     def passed_on(self) -> list[str]:
-        """The headers that a proxy hands on, as lines."""
+        """Return the headers that a proxy hands on, as lines."""
         return [f"{name}: {value}" for name, value in self.headers if name not in _HOP]
 
 
@@ -109,7 +109,7 @@ class FaultProxy:
 
     @property
     def host(self) -> str:
-        """The address for a client."""
+        """Return the address for a client."""
         if self._thread is None:
             raise RuntimeError("The proxy is not running: use `with FaultProxy(...) as proxy:`.")
         return self._host
@@ -193,7 +193,7 @@ class FaultProxy:
                     await answering
 
     def _next(self, path: str, body: bytes) -> Fault:
-        """The fault that a request meets."""
+        """Return the fault that a request meets."""
         if self._path not in path:
             return _PASS
         self.requests += 1
@@ -246,7 +246,7 @@ class FaultProxy:
 
 
 async def _body(far: asyncio.StreamReader, head: _ProxiedHead) -> AsyncIterator[bytes]:
-    """The server's body, out of its chunks."""
+    """Yield the server's body, out of its chunks."""
     if head.chunked:
         while size := int((await far.readline()).split(b";")[0], 16):
             yield await far.readexactly(size)

@@ -65,12 +65,12 @@ class ModelAnswer:
 
     @property
     def reasoning_tokens(self) -> int:
-        """Tokens of the reasoning."""
+        """Return the tokens of the reasoning."""
         return count_tokens(self.reasoning)
 
     @property
     def tokens(self) -> int:
-        """All tokens of the answer."""
+        """Return all tokens of the answer."""
         return self.reasoning_tokens + count_tokens(self.text) + sum(call_tokens(call) for call in self.calls)
 
     def add(self, piece: Piece) -> None:
@@ -88,12 +88,12 @@ class ModelAnswer:
 
 
 def call_tokens(call: ToolCall) -> int:
-    """Tokens of one call: its name, its arguments and 8 for the syntax."""
+    """Return the tokens of one call: its name, its arguments and 8 for the syntax."""
     return 8 + count_tokens(call.name) + count_tokens(call.arguments)
 
 
 def pieces(answer: ModelAnswer) -> Iterator[Piece]:
-    """The pieces of an answer: word by word, and for each call an empty first piece and then small ones."""
+    """Yield the pieces of an answer: word by word, and for each call an empty first piece and then small ones."""
     for word in DELTA.findall(answer.reasoning):
         yield ReasoningPiece(word)
     for word in DELTA.findall(answer.text):
@@ -132,6 +132,6 @@ def cut(answer: ModelAnswer, limit: int) -> None:
 
 
 def _first(text: str, limit: int) -> tuple[str, int]:
-    """The first ``limit`` tokens of a text, and how many of the limit are left."""
+    """Return the first ``limit`` tokens of a text, and how many of the limit are left."""
     found = TOKEN.findall(text)
     return "".join(found[: max(limit, 0)]), max(limit - len(found), 0)

@@ -35,7 +35,7 @@ class Backend:
         self._model: str | None = None
 
     async def pieces(self, request: ModelRequest) -> AsyncIterator[Piece]:
-        """The pieces of the answer.
+        """Yield the pieces of the answer.
 
         Raises:
             Refused: 502 when the server cannot be reached or refuses.
@@ -63,7 +63,7 @@ class Backend:
         yield FinishPiece(finish)
 
     async def embed(self, inputs: list[str]) -> list[list[float]]:
-        """The vectors of these texts, in order.
+        """Return the vectors of these texts, in order.
 
         Raises:
             Refused: 502 when the server cannot be reached or refuses.
@@ -82,7 +82,7 @@ class Backend:
         return [row["embedding"] for row in sorted(rows, key=lambda row: row["index"])]
 
     async def _model_name(self) -> str:
-        """The first model that the server lists."""
+        """Return the first model that the server lists."""
         if self._model is None:
             import httpx  # noqa: PLC0415  # only this option needs a client
 
@@ -117,7 +117,7 @@ class Backend:
 
 
 def _plain_message(message: dict[str, Any]) -> dict[str, Any]:
-    """A message without what only its family accepts."""
+    """Return a message without what only its family accepts."""
     parts = [
         {key: value for key, value in part.items() if key not in {"cache_control", "thoughtSignature"}}
         for part in parts_of(message)

@@ -72,7 +72,7 @@ class ExtractedValues:
                 self.listed = [name]
 
     def take(self, candidates: list[str]) -> str | None:
-        """The first candidate that is not used yet, now used; the first of all when all are."""
+        """Return the first candidate that is not used yet, now used; the first of all when all are."""
         for candidate in candidates:
             if candidate not in self.used:
                 self.used.add(candidate)
@@ -80,7 +80,7 @@ class ExtractedValues:
         return None
 
     def after(self, key: str) -> str | None:
-        """The value that the text gives for ``key``: ``key is value``, ``key: value``, ``key = value``."""
+        """Return the value that the text gives for ``key``: ``key is value``, ``key: value``, ``key = value``."""
         name = re.escape(key).replace("_", "[ _-]?")
         match = re.search(
             rf"\b{name}\b\W{{0,3}}(?:is|are|was|=|:|named|called)\s+[\"'“]?([^\n.,;\"'”]+)", self.text, re.IGNORECASE
@@ -89,13 +89,13 @@ class ExtractedValues:
 
     @property
     def topic(self) -> str:
-        """The topic of the text, in a few words."""
+        """Return the topic of the text, in a few words."""
         match = re.search(r"\babout\s+([^.?!,\n]+)", self.text, re.IGNORECASE)
         return (match.group(1) if match else self.text).strip()[:80] or "nothing in particular"
 
 
 def _without_starter(name: str) -> str:
-    """A capitalised run without the words that are only capitalised because a sentence starts with them."""
+    """Return a capitalised run without the words that are only capitalised because a sentence starts with them."""
     words = name.split(" ")
     while words and (words[0].lower().strip("'\u2019,.") in STOPWORDS or words[0].lower() in STARTERS):
         words.pop(0)
@@ -103,7 +103,7 @@ def _without_starter(name: str) -> str:
 
 
 def _merely_first(name: str, match: re.Match[str], text: str) -> bool:
-    """Whether a word is capitalised only because its sentence starts with it; "John" in "John is 30" is not."""
+    """Return whether a word is capitalised only because its sentence starts with it; "John" in "John is 30" is not."""
     first = not re.search(r"[^\s.!?:\"'(]\s*$", text[: match.start()].rstrip("\n")) or text[: match.start()].endswith(
         "\n"
     )

@@ -48,12 +48,12 @@ class CurrentTurn:
 
     @property
     def context(self) -> str:
-        """The context to answer from."""
+        """Return the context to answer from."""
         return replies.context_in(self.prompt) or replies.context_in(self.system)
 
 
 def answer_request(request: ModelRequest, choice: int = 0) -> ModelAnswer:
-    """The answer of this number to a request; the first is 0."""
+    """Return the answer of this number to a request; the first is 0."""
     turn = CurrentTurn(request.messages)
     answer = choose_answer(request, turn)
     for place, call in enumerate(answer.calls):
@@ -77,7 +77,7 @@ def answer_request(request: ModelRequest, choice: int = 0) -> ModelAnswer:
 
 
 def choose_answer(request: ModelRequest, turn: CurrentTurn) -> ModelAnswer:
-    """The answer, without reasoning and limits."""
+    """Return the answer, without reasoning and limits."""
     calls = choose_calls(request, turn)
     if calls:
         preface = request.model.family.announces_calls and request.tool_choice == "auto"
@@ -94,7 +94,7 @@ def choose_answer(request: ModelRequest, turn: CurrentTurn) -> ModelAnswer:
 
 
 def choose_calls(request: ModelRequest, turn: CurrentTurn) -> list[ToolCall]:
-    """The tool calls of an answer; empty when it is text."""
+    """Return the tool calls of an answer; empty when it is text."""
     tools = [tool["function"] for tool in request.tools]
     choice = request.tool_choice
     hidden = request.model.format_hides_tools and request.response_format
@@ -114,7 +114,7 @@ def choose_calls(request: ModelRequest, turn: CurrentTurn) -> list[ToolCall]:
 
 
 def _calls_of(tool: dict[str, Any], turn: CurrentTurn, *, forced: bool) -> list[ToolCall]:
-    """The calls of one tool: one, or one for each of several places; without those that this turn has made already."""
+    """Return the calls of one tool: one, or one for each of several places, without those that this turn has made."""
     schema = tool.get("parameters") or {}
     properties = schema.get("properties") or {}
     done = [_loads(arguments) for name, arguments in turn.calls if name == tool["name"]]
@@ -132,13 +132,13 @@ def _calls_of(tool: dict[str, Any], turn: CurrentTurn, *, forced: bool) -> list[
 
 
 def call_id(request: ModelRequest, place: int, choice: int) -> str:
-    """An id for a tool call; the same request gives the same one."""
+    """Return an id for a tool call; the same request gives the same one."""
     digest = hashlib.sha256(to_json([request.endpoint, request.messages, place, choice])).hexdigest()
     return request.model.family.call_id + digest[:22]
 
 
 def _reason(turn: CurrentTurn, answer: ModelAnswer) -> str:
-    """One short sentence about the decision, so that a small token limit leaves room for the answer."""
+    """Return one short sentence about the decision, so that a small token limit leaves room for the answer."""
     if answer.calls:
         return f"The user's request needs {' and '.join(dict.fromkeys(call.name for call in answer.calls))}."
     if turn.results:
@@ -149,7 +149,7 @@ def _reason(turn: CurrentTurn, answer: ModelAnswer) -> str:
 
 
 def _wanted_schema(request: ModelRequest, turn: CurrentTurn) -> dict[str, Any] | None:
-    """The JSON schema that the text has to fit: from ``response_format``, or from instructions in the prompt."""
+    """Return the JSON schema that the text has to fit: from ``response_format``, or from instructions in the prompt."""
     wanted = request.response_format
     if wanted.get("type") == "json_schema":
         schema = wanted.get("json_schema", {}).get("schema")
@@ -163,7 +163,7 @@ def _wanted_schema(request: ModelRequest, turn: CurrentTurn) -> dict[str, Any] |
 
 
 def _schema_in(text: str) -> dict[str, Any] | None:
-    """A JSON schema written into a prompt, as LangChain's format instructions do; the last one counts."""
+    """Return a JSON schema written into a prompt, as LangChain's format instructions do; the last one counts."""
     for match in reversed(list(re.finditer(r"\{", text))):
         if not re.match(r"\{\s*\"(?:\$defs|properties|type|title|description)\"", text[match.start() :]):
             continue
@@ -179,7 +179,7 @@ def _schema_in(text: str) -> dict[str, Any] | None:
 
 
 def _keys_in(text: str) -> list[str]:
-    """The keys that a prompt asks for in its JSON."""
+    """Return the keys that a prompt asks for in its JSON."""
     for pattern in (r"['\"`](\w+)['\"`]\s*:", r"['\"`](\w+)['\"`]"):
         keys = re.findall(pattern, text)
         if keys:
@@ -189,7 +189,7 @@ def _keys_in(text: str) -> list[str]:
 
 
 def _written(call: ToolCall) -> str:
-    """How gemma writes a call into its text (docs/wire.md, 3.4)."""
+    """Return how gemma writes a call into its text (docs/wire.md, 3.4)."""
     return f'```tool_code\n{{"name": "{call.name}", "parameters": {call.arguments}}}\n```'
 
 
@@ -205,7 +205,7 @@ def _dumps(value: Any) -> str:
 
 
 def _label(function: dict[str, Any]) -> str:
-    """How an answer names a call: its name, and its arguments if they are short."""
+    """Return how an answer names a call: its name, and its arguments if they are short."""
     name, arguments = function.get("name", ""), _loads(function.get("arguments", ""))
     if not isinstance(arguments, dict) or not arguments:
         return str(name)

@@ -23,7 +23,7 @@ _COUNT = re.compile(r"\{(\d*)(,?)(\d*)\}")
 
 
 def search(pattern: Any, text: str) -> re.Match[str] | None:
-    """The match of a schema's pattern in a text; None if there is none, or if the search could take too long."""
+    """Return the match of a schema's pattern in a text; None if there is none, or if the search could take too long."""
     if not isinstance(pattern, str):
         return None
     repeats = _repeats(pattern)

@@ -63,7 +63,7 @@ class PromptCache:
 
 
 def _pieces(request: ModelRequest) -> list[tuple[bytes, int, bool]]:
-    """The prompt in the order in which it is cached: tools, then the parts of the messages."""
+    """Return the prompt in the order in which it is cached: tools, then the parts of the messages."""
     pieces = []
     for tool in request.tools:
         bare = {key: value for key, value in tool.items() if key != "cache_control"}
@@ -91,6 +91,6 @@ def _part_tokens(part: dict[str, Any]) -> int:
 
 
 def _overhead(request: ModelRequest) -> int:
-    """Tokens of the text that the server adds for tools and formats (docs/wire.md, 2.6)."""
+    """Return the tokens of the text that the server adds for tools and formats (docs/wire.md, 2.6)."""
     formatted = request.response_format.get("type") in {"json_object", "json_schema"}
     return (request.model.family.tool_tokens if request.tools else 0) + (FORMAT_TOKENS if formatted else 0)

@@ -27,20 +27,20 @@ class ReasoningSigner:
         return hmac.new(self._key, message, hashlib.sha512).digest()
 
     def sign(self, kind: str, *parts: str) -> str:
-        """A signature over ``parts``; ``kind`` separates the families."""
+        """Return a signature over ``parts``; ``kind`` separates the families."""
         return "EqoB" + base64.b64encode(self._digest(kind, *parts)).decode()
 
     def verify(self, signature: object, kind: str, *parts: str) -> bool:
-        """Whether ``signature`` is that of this key, kind and parts."""
+        """Return whether ``signature`` is that of this key, kind and parts."""
         return isinstance(signature, str) and hmac.compare_digest(signature.encode(), self.sign(kind, *parts).encode())
 
     def redact(self, text: str) -> str:
-        """Redacted reasoning: the encoded text and its signature."""
+        """Return redacted reasoning: the encoded text and its signature."""
         hidden = base64.b64encode(text.encode()).decode()
         return f"{self.sign('hidden', hidden)}.{hidden}"
 
     def is_redaction(self, data: object) -> bool:
-        """Whether ``data`` is redacted reasoning of this signer."""
+        """Return whether ``data`` is redacted reasoning of this signer."""
         if not isinstance(data, str):
             return False
         signature, _, hidden = data.partition(".")
@@ -48,7 +48,7 @@ class ReasoningSigner:
 
 
 def canonical_arguments(arguments: object) -> str:
-    """Tool call arguments without regard to spacing and order: what a thought signature covers."""
+    """Return tool call arguments without regard to spacing and order: what a thought signature covers."""
     value: Any = arguments
     if isinstance(arguments, str):
         try:
@@ -59,7 +59,7 @@ def canonical_arguments(arguments: object) -> str:
 
 
 def canonical(value: object) -> str:
-    """JSON with sorted keys and no spaces."""
+    """Return JSON with sorted keys and no spaces."""
     if isinstance(value, dict):
         return "{" + ",".join(f"{to_json(key).decode()}:{canonical(value[key])}" for key in sorted(value)) + "}"
     if isinstance(value, list):

@@ -39,7 +39,7 @@ REPEAT = re.compile(
 
 
 def context_in(text: str) -> str:
-    """The context within a prompt; empty if there is none."""
+    """Return the context within a prompt; empty if there is none."""
     tagged = [match.group(2) for match in TAGGED.finditer(text)]
     if tagged:
         return "\n".join(tagged)
@@ -54,7 +54,7 @@ def context_in(text: str) -> str:
 
 
 def question_in(text: str) -> str:
-    """The question within a prompt: after ``Question:``, else what is left without the context."""
+    """Return the question within a prompt: after ``Question:``, else what is left without the context."""
     asked = ASKED.search(text)
     if asked:
         return asked.group(1)
@@ -66,7 +66,7 @@ def question_in(text: str) -> str:
 
 
 def best_sentences(question: str, context: str, most: int = 3) -> list[str]:
-    """The sentences of a context that share most with a question, in their own order; none when none shares enough."""
+    """Return the sentences of a context that share most with a question, in their order; none if none shares enough."""
     prose = WRAPPED.sub(" ", context).replace("**", "")
     sentences = [line.strip(" \t-*#>|") for line in SENTENCE.split(prose)]
     sentences = list(dict.fromkeys(line for line in sentences if len(content_words(line)) >= 2))
@@ -86,7 +86,7 @@ def best_sentences(question: str, context: str, most: int = 3) -> list[str]:
 
 
 def answer_from_results(question: str, results: list[tuple[str, str]]) -> str:
-    """An answer made of tool results."""
+    """Return an answer made of tool results."""
     lines = []
     for name, result in results:
         shown = result.strip() or "nothing"
@@ -97,7 +97,7 @@ def answer_from_results(question: str, results: list[tuple[str, str]]) -> str:
 
 
 def answer_in_text(prompt: str, context: str, earlier: list[str]) -> str:
-    """A plain answer."""
+    """Return a plain answer."""
     if context:
         found = best_sentences(question_in(prompt), context)
         return " ".join(found) if found else "I don't know: the context I was given does not say."

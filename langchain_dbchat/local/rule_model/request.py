@@ -35,7 +35,7 @@ class ModelRequest:
 
 
 def parts_of(message: dict[str, Any]) -> list[dict[str, Any]]:
-    """The content of a message as a list of parts; a string is one text part."""
+    """Return the content of a message as a list of parts; a string is one text part."""
     content = message.get("content")
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []
@@ -45,5 +45,5 @@ def parts_of(message: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def text_of(message: dict[str, Any]) -> str:
-    """The text of a message, without reasoning, images and files."""
+    """Return the text of a message, without reasoning, images and files."""
     return "\n".join(str(part.get("text", "")) for part in parts_of(message) if part.get("type") == "text")

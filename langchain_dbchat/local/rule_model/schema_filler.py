@@ -61,7 +61,7 @@ class SchemaFiller:
         self.found.numbers = [*first, *(number for number in self.found.numbers if number not in first)]
 
     def fill(self, schema: dict[str, Any], key: str = "", *, required: bool = True, depth: int = 0) -> Any:
-        """A value for ``schema``.
+        """Return a value for ``schema``.
 
         Args:
             schema: A JSON schema.
@@ -110,7 +110,7 @@ class SchemaFiller:
             raise SchemaTooLargeError("it is nested too deeply, or refers to itself without end")
 
     def resolve(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """The schema with ``$ref`` followed and ``allOf`` merged."""
+        """Return the schema with ``$ref`` followed and ``allOf`` merged."""
         self._level += 1
         try:
             self._spend()
@@ -255,7 +255,7 @@ class SchemaFiller:
         return value
 
     def _string_in_text(self, schema: dict[str, Any], key: str) -> str | None:
-        """The text's value for a string property; by its format, its name, its description."""
+        """Return the text's value for a string property; by its format, its name, its description."""
         found, text = self.found, self.found.text
         formats = {
             "date": (patterns.DATE, "2026-01-01"),
@@ -282,7 +282,7 @@ class SchemaFiller:
         )
 
     def _named(self, words: set[str], key: str) -> str | None:
-        """The text's value for a property whose name has these words: the first kind that fits."""
+        """Return the text's value for a property whose name has these words: the first kind that fits."""
         found = self.found
         if words & CODES:
             return found.take(patterns.CODE.findall(found.text))
@@ -300,13 +300,13 @@ class SchemaFiller:
 
 
 def after_colon(text: str) -> str | None:
-    """The text after the colon of an instruction: ``Translate this: ...``."""
+    """Return the text after the colon of an instruction: ``Translate this: ...``."""
     _, colon, rest = text.partition(": ")
     return rest.strip() if colon and rest.strip() else None
 
 
 def is_place(key: str, schema: dict[str, Any]) -> bool:
-    """Whether a string property is a place."""
+    """Return whether a string property is a place."""
     words = {*content_words(key), *content_words(str(schema.get("description", "")))}
     return bool(words & WHERE) and _kind(schema) == "string" and "enum" not in schema
 
@@ -337,7 +337,7 @@ def _within(number: float, schema: dict[str, Any]) -> bool:
 
 
 def _bounds(schema: dict[str, Any]) -> list[int]:
-    """Candidates if the text has no number."""
+    """Return the candidates if the text has no number."""
     edges = [schema.get(name) for name in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")]
     return [1, *(int(edge) + step for edge in edges if isinstance(edge, int | float) for step in (0, 1, -1))]
 

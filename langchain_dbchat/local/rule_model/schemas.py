@@ -32,7 +32,7 @@ LARGEST = 1e300
 
 
 def subschemas(schema: Any) -> Iterator[dict[str, Any]]:
-    """A JSON schema and all schemas within it; names of properties are not keywords."""
+    """Yield a JSON schema and all schemas within it; names of properties are not keywords."""
     if isinstance(schema, list):
         for part in schema:
             yield from subschemas(part)
@@ -48,7 +48,7 @@ def subschemas(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 def error_in(schema: dict[str, Any], *, latest_draft: bool = False) -> str | None:
-    """What is wrong with a schema, in a few words; None when nothing is.
+    """Return what is wrong with a schema, in a few words; None when nothing is.
 
     Args:
         schema: The schema.
@@ -68,7 +68,7 @@ def error_in(schema: dict[str, Any], *, latest_draft: bool = False) -> str | Non
 
 
 def _is_old(key: str, value: Any) -> bool:
-    """Whether a keyword is spelled as an older draft had it."""
+    """Return whether a keyword is spelled as an older draft had it."""
     if key in EXCLUSIVE:
         return isinstance(value, bool) or not isinstance(value, int | float)
     if key == "required":
@@ -77,7 +77,7 @@ def _is_old(key: str, value: Any) -> bool:
 
 
 def _fits(key: str, value: Any) -> bool:
-    """Whether a keyword has the kind of value that it must have; unknown keywords may have any."""
+    """Return whether a keyword has the kind of value that it must have; unknown keywords may have any."""
     fitting = {
         **dict.fromkeys(NAMED, lambda: isinstance(value, dict) and _are_schemas(value.values())),
         **dict.fromkeys(LISTS, lambda: isinstance(value, list) and bool(value) and _are_schemas(value)),
@@ -96,7 +96,7 @@ def _are_schemas(values: Iterable[Any]) -> bool:
 
 
 def excess_in(schema: Any) -> str | None:
-    """What is beyond the bounds in a schema, in a few words; None when nothing is."""
+    """Return what is beyond the bounds in a schema, in a few words; None when nothing is."""
     count = enum = 0
     for node in _objects(schema):
         count += 1 + len(node)
@@ -114,7 +114,7 @@ def excess_in(schema: Any) -> str | None:
 
 
 def _excess(key: str, value: Any) -> str | None:
-    """What is beyond the bounds in one keyword, or in one property of that name."""
+    """Return what is beyond the bounds in one keyword, or in one property of that name."""
     if len(key) > LONGEST_NAME:
         return f"a name has more than {LONGEST_NAME} characters"
     if isinstance(value, bool):
@@ -130,7 +130,7 @@ def _excess(key: str, value: Any) -> str | None:
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
-    """All objects of a JSON value, without recursion."""
+    """Yield all objects of a JSON value, without recursion."""
     waiting = [value]
     while waiting:
         one = waiting.pop()

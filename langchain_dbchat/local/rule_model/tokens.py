@@ -26,12 +26,12 @@ ENDINGS = {"ations": 5, "ation": 5, "ings": 4, "ing": 4, "ies": 3, "edly": 4, "e
 
 
 def count_tokens(text: str) -> int:
-    """About how many tokens a text has."""
+    """Return about how many tokens a text has."""
     return len(TOKEN.findall(text))
 
 
 def stem(word: str) -> str:
-    """The word without the commonest English endings."""
+    """Return the word without the commonest English endings."""
     word = word.lower()
     for ending, least in ENDINGS.items():
         if word.endswith(ending) and len(word) - len(ending) >= least and not word.endswith("ss"):
@@ -41,7 +41,7 @@ def stem(word: str) -> str:
 
 
 def content_words(text: str) -> list[str]:
-    """The stems of a text's words in order, without stop words; ``snake_case`` and ``camelCase`` are split."""
+    """Return the stems of a text's words in order, without stop words; ``snake_case`` and ``camelCase`` are split."""
     return [
         stem(word)
         for word in WORD.findall(CAMEL.sub(" ", text.replace("_", " ")))

@@ -19,7 +19,7 @@ GENERIC = frozenset(
 
 
 def score_tool(tool: dict[str, Any], prompt: str) -> tuple[float, set[str]]:
-    """How well a tool matches a prompt.
+    """Return how well a tool matches a prompt.
 
     Args:
         tool: The ``function`` part of a tool.
@@ -42,7 +42,7 @@ def score_tool(tool: dict[str, Any], prompt: str) -> tuple[float, set[str]]:
 
 
 def select_tools(tools: list[dict[str, Any]], prompt: str) -> list[dict[str, Any]]:
-    """The tools that match a prompt, in the given order; each matches a word that no better one matches."""
+    """Return the tools that match a prompt, in the given order; each matches a word that no better one matches."""
     judged = [(place, *score_tool(tool, prompt)) for place, tool in enumerate(tools)]
     taken: set[str] = set()
     chosen: list[int] = []
@@ -54,12 +54,12 @@ def select_tools(tools: list[dict[str, Any]], prompt: str) -> list[dict[str, Any
 
 
 def best_tool(tools: list[dict[str, Any]], prompt: str) -> dict[str, Any]:
-    """The tool that matches best; the first if none matches."""
+    """Return the tool that matches best; the first if none matches."""
     return max(tools, key=lambda tool: score_tool(tool, prompt)[0])
 
 
 def clause_about(tool: dict[str, Any], prompt: str) -> str:
-    """The clause of a prompt that matches a tool best: ``add 5 to 7`` in ``multiply 3 by 4 and add 5 to 7``."""
+    """Return the clause of a prompt that matches a tool best: ``add 5 to 7`` in ``multiply 3 by 4 and add 5 to 7``."""
     clauses = CLAUSE.split(prompt)
     best = max(clauses, key=lambda clause: score_tool(tool, clause)[0])
     return best if score_tool(tool, best)[0] else ""

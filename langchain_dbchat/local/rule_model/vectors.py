@@ -27,7 +27,7 @@ def _positions(feature: str, places: int) -> tuple[tuple[int, float], ...]:
 
 
 def embed(text: str, *, norm: float = 1.0, dimensions: int = DIMENSIONS, window: int | None = None) -> list[float]:
-    """The vector of a text.
+    """Return the vector of a text.
 
     Args:
         text: Any text.
@@ -53,7 +53,7 @@ def embed(text: str, *, norm: float = 1.0, dimensions: int = DIMENSIONS, window:
 
 
 def first_tokens(text: str, limit: int) -> str:
-    """The first ``limit`` tokens of a text."""
+    """Return the first ``limit`` tokens of a text."""
     if len(text) <= limit:
         return text
     end = 0

@@ -51,7 +51,7 @@ class Identity:
             raise token_expired()
 
     def issue(self, authorization: str | None, form: bytes) -> dict[str, Any]:
-        """An OAuth token for the service principal.
+        """Return an OAuth token for the service principal.
 
         Args:
             authorization: The Basic header with client id and secret.
@@ -81,7 +81,7 @@ class Identity:
         }
 
     def discovery(self, host: str) -> dict[str, Any]:
-        """The body of ``/oidc/.well-known/oauth-authorization-server``."""
+        """Return the body of ``/oidc/.well-known/oauth-authorization-server``."""
         return {
             "issuer": f"{host}/oidc",
             "authorization_endpoint": f"{host}/oidc/v1/authorize",
@@ -100,7 +100,7 @@ def _basic(value: str) -> tuple[str, str, str]:
 
 
 def _token(subject: str, lifetime: float) -> str:
-    """A token in the shape of a JWT; only this workspace knows whether it is valid."""
+    """Return a token in the shape of a JWT; only this workspace knows whether it is valid."""
     now = int(time.time())
     header = {"alg": "RS256", "typ": "at+jwt"}
     claims = {"sub": subject, "iat": now, "exp": now + int(lifetime), "jti": secrets.token_hex(8)}

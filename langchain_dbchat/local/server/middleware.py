@@ -89,7 +89,7 @@ class Middleware:
                 continue
 
     def _answerer(self, scope: Scope, authorization: str | None, size: int, fault: Fault | None) -> ASGIApp:
-        """What answers: the fault, a refusal, or the routes."""
+        """Return what answers: the fault, a refusal, or the routes."""
         if fault is not None and fault.status is not None:
             headers, content = fault.own_answer()
             return Response(content, fault.status, headers)
@@ -188,7 +188,7 @@ class _WithFault(_WithHeaders):
 
 
 async def _read(receive: Receive) -> tuple[bytes, int]:
-    """The body and its size; what is over the limit is read and dropped."""
+    """Return the body and its size; what is over the limit is read and dropped."""
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -205,7 +205,7 @@ async def _read(receive: Receive) -> tuple[bytes, int]:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """A ``receive`` that gives the body again, and then the events of the connection."""
+    """Return a ``receive`` that gives the body again, and then the events of the connection."""
     given = False
 
     async def again() -> Message:

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 def create_app(services: Services, identity: Identity, surfaces: Sequence[Surface] = SURFACES) -> Starlette:
-    """All routes, as an ASGI app."""
+    """Return all routes, as an ASGI app."""
     inference = [
         Route(path, _inference(services, entry, [surface]), methods=["POST"])
         for surface in surfaces
@@ -46,7 +46,7 @@ def create_app(services: Services, identity: Identity, surfaces: Sequence[Surfac
 
 
 def _inference(services: Services, entry: EntryPoint, surfaces: Sequence[Surface]) -> Handler:
-    """The handler of one path; of several surfaces, the kind of model behind the endpoint decides which one answers."""
+    """Return the handler of one path; of several surfaces, that of the kind of model behind the endpoint answers."""
 
     async def handle(request: Request) -> Response:
         name = request.path_params.get("name")
@@ -108,7 +108,7 @@ async def _refused(_request: Request, error: Exception) -> Response:
 
 
 async def _failed(_request: Request, error: Exception) -> Response:
-    """An error in the workspace itself, which must not look like one of the caller's."""
+    """Return the answer to an error in the workspace itself, which must not look like one of the caller's."""
     logger.error("The local workspace failed", exc_info=error)
     text = f"The local workspace failed: {type(error).__name__}: {error}"
     return json_response({"error_code": "INTERNAL_ERROR", "message": text}, 500)

@@ -51,7 +51,7 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def greeting(host: str, token: str, endpoints: list[str]) -> str:
-    """What the terminal shows: two lines to paste, and the endpoints."""
+    """Return what the terminal shows: two lines to paste, and the endpoints."""
     width = max(map(len, endpoints)) + 2
     rows = [endpoints[start : start + COLUMNS] for start in range(0, len(endpoints), COLUMNS)]
     table = "\n".join("  " + "".join(name.ljust(width) for name in row).rstrip() for row in rows)

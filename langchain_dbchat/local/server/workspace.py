@@ -71,29 +71,29 @@ class LocalWorkspace:
 
     @property
     def host(self) -> str:
-        """The value for ``DATABRICKS_HOST``."""
+        """Return the value for ``DATABRICKS_HOST``."""
         if self._server is None:
             raise RuntimeError("The local workspace is not running: use `with LocalWorkspace() as workspace:`.")
         return f"http://127.0.0.1:{self._port}"
 
     @property
     def token(self) -> str:
-        """The value for ``DATABRICKS_TOKEN``."""
+        """Return the value for ``DATABRICKS_TOKEN``."""
         return self._identity.token
 
     @property
     def client_id(self) -> str:
-        """The value for ``DATABRICKS_CLIENT_ID``."""
+        """Return the value for ``DATABRICKS_CLIENT_ID``."""
         return self._identity.client_id
 
     @property
     def client_secret(self) -> str:
-        """The value for ``DATABRICKS_CLIENT_SECRET``."""
+        """Return the value for ``DATABRICKS_CLIENT_SECRET``."""
         return self._identity.client_secret
 
     @property
     def endpoints(self) -> list[str]:
-        """The names of all endpoints."""
+        """Return the names of all endpoints."""
         return sorted(self._registry.endpoints)
 
     def inject(self, *faults: Fault) -> None:

@@ -57,7 +57,7 @@ class InferenceRequest:
 
     @cached_property
     def resolved(self) -> tuple[str, Served, dict[str, Any]]:
-        """The name of the endpoint, what it serves, and the body.
+        """Return the name of the endpoint, what it serves, and the body.
 
         Raises:
             Refused: 400 if the body is not a JSON object or names no endpoint, 404 if there is no such endpoint.
@@ -83,7 +83,7 @@ class Surface:
 
 
 def parse(content: bytes) -> dict[str, Any]:
-    """The JSON object in a body.
+    """Return the JSON object in a body.
 
     Raises:
         Refused: 400 if it is not one.
@@ -98,7 +98,7 @@ def parse(content: bytes) -> dict[str, Any]:
 
 
 def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A response with a JSON body; a string is sent as plain text, or as HTML if it looks like it."""
+    """Return a response with a JSON body; a string is sent as plain text, or as HTML if it looks like it."""
     kind = "application/json"
     if isinstance(body, str):
         kind = "text/html" if body.startswith("<") else "text/plain"
@@ -107,7 +107,7 @@ def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | Non
 
 
 def event_stream(events: AsyncIterator[Any], pace: float, headers: Mapping[str, str], end: bytes = DONE) -> Response:
-    """A response of server-sent events.
+    """Return a response of server-sent events.
 
     Args:
         events: The events, each a JSON value.

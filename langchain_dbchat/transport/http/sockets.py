@@ -194,7 +194,7 @@ class AsyncSocket(asyncio.Protocol):
             if self._broken is not None:
                 raise httpx.ReadError(str(self._broken)) from self._broken
             return b""
-        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        data = b"".join(self._pieces)  # of one piece, this is that piece and no copy
         self._pieces.clear()
         self._size = 0
         if self._reading_paused and self._transport is not None:

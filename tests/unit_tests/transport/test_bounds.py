@@ -12,6 +12,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -32,11 +33,14 @@ from langchain_dbchat.errors import (
     DatabricksTimeoutError,
     MalformedResponseError,
 )
+from langchain_dbchat.transport import attempt, channel, clients
 from langchain_dbchat.transport.channel import Channel, Timeouts
 from langchain_dbchat.transport.decompression import Decompressor, decompressor_for
 from langchain_dbchat.transport.exchange import RetryPolicy
+from langchain_dbchat.transport.http import http11, sockets
 from langchain_dbchat.transport.sse import EventStreamDecoder
 
+PAGE = Path(__file__).parents[3] / "docs" / "http.md"
 JSON, EVENTS = b"application/json", b"text/event-stream"
 CHUNK = {
     "id": "1",
@@ -263,6 +267,29 @@ def test_an_answer_up_to_the_limit_is_read_and_none_means_any(call: Way) -> None
             call(model(server.url, max_response_bytes=200_000), "hi")
         with pytest.raises(MalformedResponseError, match="max_response_bytes"):
             call(model(server.url).bind(max_response_bytes=200_000), "hi")
+
+
+def test_the_page_names_the_bounds_that_the_code_has() -> None:
+    waits, limits = Timeouts(), clients._LIMITS
+    rows = {
+        "Connections of a process": f"{limits.max_connections}, of which {limits.max_keepalive_connections} may be",
+        "The head of an answer": _size(http11._HEAD_LIMIT),
+        "The first line of a chunk": f"{_size(http11._LINE_LIMIT)} each",
+        "Bytes that an event loop holds": f"{_size(sockets._HIGH_WATER)}, then",
+        "The body of an error": f"{_size(attempt._ERROR_BODY_LIMIT)} is read",
+        "The largest answer": f"`max_response_bytes`, {_size(channel.MAX_RESPONSE_BYTES)} by default",
+        "Connecting": f"`timeout.connect`, {waits.connect:.0f} s",
+        "Sending a request": f"`timeout.write`, {waits.write:.0f} s",
+        "Waiting for a connection": f"`timeout.pool`, {waits.pool:.0f} s",
+    }
+    table = PAGE.read_text("utf-8").partition("## Its bounds")[2].partition("\n\n##")[0]
+    for what, bound in rows.items():
+        assert re.search(rf"^\| {re.escape(what)}[^|]*\| {re.escape(bound)}", table, re.MULTILINE), (what, bound)
+    assert ChatDatabricksCompat(model="e", host="https://h").max_response_bytes == channel.MAX_RESPONSE_BYTES
+
+
+def _size(number: int) -> str:
+    return f"{number / 1024**2:g} MiB" if number >= 1024**2 else f"{number / 1024:g} KiB"
 
 
 @four_ways

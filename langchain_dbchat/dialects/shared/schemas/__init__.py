@@ -144,7 +144,7 @@ def _settled(schema: Mapping[str, Any], family: Family, *, of_tool: bool) -> Sch
 
 
 def _is_object_in_disguise(schema: Schema) -> bool:
-    """Tell whether a root is one object, whatever its spelling; a choice of several is left to who asks for it."""
+    """Return whether a root is one object, whatever its spelling; a choice of several is left to who asks for it."""
     if "anyOf" in schema or "oneOf" in schema or "enum" in schema or "const" in schema:
         return False
     if "$ref" in schema or "allOf" in schema:

@@ -161,7 +161,7 @@ class _Closing:
         return {**words, "anyOf": merge_branches(branches, rest)}
 
     def _is_object(self, node: Any, depth: int) -> bool:
-        """Tell whether what is combined are objects."""
+        """Return whether what is combined are objects."""
         if not isinstance(node, Mapping) or depth > _DEEPEST:
             return False
         if kinds_of(node) or "properties" in node or "required" in node:
@@ -212,7 +212,7 @@ class _Closing:
 
 
 def _type(node: Schema) -> None:
-    """Name the type: "schema must have a 'type' key"."""
+    """Return the type, because a strict schema must have a 'type' key."""
     if "type" in node or "anyOf" in node:
         return
     values = [node["const"]] if "const" in node else node.get("enum")
@@ -228,7 +228,7 @@ def _type(node: Schema) -> None:
 
 
 def _refused(key: str, value: Any) -> bool:
-    """Tell whether the value of a keyword is one that strict schemas do not know."""
+    """Return whether the value of a keyword is one that strict schemas do not know."""
     return (key == "format" and value not in _FORMATS) or (key == "pattern" and "(?" in value)
 
 

@@ -162,7 +162,7 @@ class _MergedObject:
         self.said.extend(other.said)
 
     def label(self) -> str:
-        """Say what a branch is and needs."""
+        """Return what a branch is and needs, in words."""
         title = self.rest.get("title") or self.rest.get("description")
         words = [f"{title}:"] if title else []
         words.append(", ".join(map(_named, self.properties, self.properties.values())))
@@ -172,7 +172,7 @@ class _MergedObject:
 
 
 def is_plain(schema: Schema) -> bool:
-    """Tell whether a schema is an object that combines nothing.
+    """Return whether a schema is an object that combines nothing.
 
     Args:
         schema: A schema of draft 2020-12.

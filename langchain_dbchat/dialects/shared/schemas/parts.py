@@ -63,7 +63,7 @@ class UnfitSchema(ValueError):  # noqa: N818  # says what is wrong, and becomes 
 
     @property
     def place(self) -> str:
-        """Where it is: ``the property 'a[].b'``, or the root."""
+        """Return where it is: ``the property 'a[].b'``, or the root."""
         return place_of(self.path)
 
 
@@ -158,12 +158,12 @@ def kinds_of(node: Mapping[str, Any]) -> list[str]:
 
 
 def is_annotated_only(node: Any) -> bool:
-    """Tell whether a schema allows any value."""
+    """Return whether a schema allows any value."""
     return node is True or (isinstance(node, Mapping) and ANNOTATIONS.issuperset(node))
 
 
 def told(node: Schema, said: list[str]) -> Schema:
-    """Tell in a schema's description what its keywords cannot say.
+    """Return a schema whose description says what its keywords cannot.
 
     Args:
         node: The schema.
@@ -282,7 +282,7 @@ class Document:
         return names
 
     def holds(self, reference: str) -> bool:
-        """Tell whether a reference names a part of the document."""
+        """Return whether a reference names a part of the document."""
         try:
             self.resolve(reference)
         except UnfitSchema:

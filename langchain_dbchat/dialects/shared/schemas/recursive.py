@@ -87,7 +87,7 @@ def _descriptions(typed_dict: Any) -> Iterator[tuple[str, str]]:
 
 
 def _is_too_much(typed_dict: Any) -> bool:
-    """Tell whether a TypedDict, or one inside of it, contains itself or says what is required key by key."""
+    """Return whether a TypedDict, or one inside of it, contains itself or says what is required key by key."""
     done: set[Any] = set()
 
     def loops(kind: Any, above: tuple[Any, ...]) -> bool:

@@ -225,7 +225,7 @@ class _Subset:
         return {**outer, "anyOf": branches}, "null" in kinds
 
     def _rest(self, node: Schema) -> list[str]:
-        """Say what the keywords say that are going to be left out."""
+        """Return in words what the keywords mean that will be left out."""
         said = []
         for key, value in node.items():
             if key in _SILENT or (key in self._keywords and not _strange_format(node, key)):

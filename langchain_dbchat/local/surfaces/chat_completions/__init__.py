@@ -65,7 +65,7 @@ async def _pieces(services: Services, request: ChatRequestBody, choice: int) -> 
 
 
 async def _primed(source: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
-    """The same pieces, the first of which has been read: a refusal has to come before the response begins."""
+    """Return the same pieces, the first of which has been read: a refusal has to come before the response begins."""
     first = await anext(source)
 
     async def all_of_them() -> AsyncIterator[Piece]:

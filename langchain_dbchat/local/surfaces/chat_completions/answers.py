@@ -28,7 +28,7 @@ GENERATED_IMAGE = {"type": "image_url", "image_url": {"url": f"data:image/png;ba
 def whole_answer(
     request: ChatRequestBody, answers: list[ModelAnswer], prompt: PromptTokens, serial: str
 ) -> dict[str, Any]:
-    """The body of a whole answer."""
+    """Return the body of a whole answer."""
     tokens, reasoning = sum(one.tokens for one in answers), sum(one.reasoning_tokens for one in answers)
     choices = []
     for index, answer in enumerate(answers):
@@ -48,7 +48,7 @@ def whole_answer(
 
 
 def frame(request: ChatRequestBody, serial: str, kind: str) -> dict[str, Any]:
-    """What every answer and every chunk has besides its choices."""
+    """Return what every answer and every chunk has besides its choices."""
     prefix = request.family.answer_id
     return {
         "model": request.model.upstream,
@@ -87,7 +87,7 @@ def _content(request: ChatRequestBody, answer: ModelAnswer) -> Any:
 
 
 def reasoning_parts(request: ChatRequestBody, reasoning: str) -> list[dict[str, Any]]:
-    """The reasoning parts of a whole answer (docs/wire.md, 3.2, 3.3); none where the family has reasoning elsewhere."""
+    """Return the reasoning parts of a whole answer (docs/wire.md, 3.2, 3.3); none if it has reasoning elsewhere."""
     kind = request.family.reasoning
     if not reasoning or kind not in {"signed", "summary"}:
         return []
@@ -109,18 +109,18 @@ def reasoning_parts(request: ChatRequestBody, reasoning: str) -> list[dict[str, 
 
 
 def is_redacted(request: ChatRequestBody) -> bool:
-    """Whether the reasoning of this answer is redacted."""
+    """Return whether the reasoning of this answer is redacted."""
     return any(REDACTED in str(message.get("content")) for message in request.messages if message.get("role") == "user")
 
 
 def shows_reasoning(request: ChatRequestBody) -> bool:
-    """Whether Claude's reasoning is readable: always with a budget, on request when adaptive (docs/wire.md, 2.3)."""
+    """Return whether Claude's reasoning is readable: with a budget, or on request if adaptive (docs/wire.md, 2.3)."""
     thinking = request.body.get("thinking") or {}
     return thinking.get("type") == "enabled" or thinking.get("display") == "summarized"
 
 
 def tool_call(request: ChatRequestBody, call: ToolCall) -> dict[str, Any]:
-    """One tool call (docs/wire.md, 3.4)."""
+    """Return one tool call (docs/wire.md, 3.4)."""
     arguments = "" if request.family.empty_arguments and call.arguments == "{}" else call.arguments
     shaped: dict[str, Any] = {
         "id": call.id,
@@ -142,7 +142,7 @@ def _logprobs(text: str, top: int) -> dict[str, Any]:
 
 
 def report(request: ChatRequestBody, prompt: PromptTokens, tokens: int | None, reasoning: int = 0) -> dict[str, Any]:
-    """The ``usage`` object of an answer.
+    """Return the ``usage`` object of an answer.
 
     Args:
         request: The request.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def invalid(request: ChatRequestBody, text: str, *, code: str = "BAD_REQUEST") -> Refused:
-    """A 400 in the style of the model's provider (docs/wire.md, 1.2, 6.1)."""
+    """Return a 400 in the style of the model's provider (docs/wire.md, 1.2, 6.1)."""
     style = request.family.error_style
     if style == "claude":
         return plain(400, code, to_json({"message": text}).decode() + "\n")
@@ -29,7 +29,7 @@ def invalid(request: ChatRequestBody, text: str, *, code: str = "BAD_REQUEST") -
 
 
 def unknown_field(request: ChatRequestBody, path: str) -> Refused:
-    """A 400 for a field that is not known to the family (docs/wire.md, 1.2).
+    """Return a 400 for a field that is not known to the family (docs/wire.md, 1.2).
 
     Args:
         request: The request.

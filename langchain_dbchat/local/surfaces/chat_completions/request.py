@@ -33,29 +33,29 @@ class ChatRequestBody:
 
     @property
     def family(self) -> ServedFamily:
-        """The family of the model."""
+        """Return the family of the model."""
         return self.model.family
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """The messages; `checks.messages` makes sure that they are dicts."""
+        """Return the messages; `checks.messages` makes sure that they are dicts."""
         messages = self.body.get("messages")
         return messages if isinstance(messages, list) else []
 
     @property
     def tools(self) -> list[dict[str, Any]]:
-        """The offered tools; empty if there are none."""
+        """Return the offered tools; empty if there are none."""
         tools = self.body.get("tools")
         return tools if isinstance(tools, list) else []
 
     @property
     def streaming(self) -> bool:
-        """Whether the client asks for a stream."""
+        """Return whether the client asks for a stream."""
         return self.body.get("stream") is True
 
     @property
     def max_tokens(self) -> int | None:
-        """The token limit of the answer: the request's, or the model's own default, or none."""
+        """Return the token limit of the answer: the request's, or the model's own default, or none."""
         for key in ("max_tokens", "max_completion_tokens"):
             value = self.body.get(key)
             if isinstance(value, int):
@@ -64,14 +64,14 @@ class ChatRequestBody:
 
     @property
     def thinking(self) -> str | None:
-        """The ``type`` of an explicit ``thinking`` field."""
+        """Return the ``type`` of an explicit ``thinking`` field."""
         thinking = self.body.get("thinking")
         kind = thinking.get("type") if isinstance(thinking, dict) else None
         return kind if isinstance(kind, str) else None
 
     @property
     def reasons(self) -> bool:
-        """Whether the answer to this request comes with reasoning (docs/wire.md, 2.3)."""
+        """Return whether the answer to this request comes with reasoning (docs/wire.md, 2.3)."""
         if self.family.reasoning == "none":
             return False
         if self.model.always_reasons:
@@ -84,7 +84,7 @@ class ChatRequestBody:
         return effort not in {"none", "disabled"}
 
     def for_model(self) -> ModelRequest:
-        """The request for the model; only after the checks."""
+        """Return the request for the model; only after the checks."""
         stop = self.body.get("stop")
         return ModelRequest(
             model=self.model,

@@ -29,7 +29,7 @@ FIRST = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks
 
 
 def scripted_answer(fault: Fault, request: ChatRequestBody, prompt: PromptTokens, serial: str) -> ScriptedBody:
-    """The body of a whole answer.
+    """Return the body of a whole answer.
 
     Args:
         fault: The script.
@@ -53,7 +53,7 @@ def scripted_answer(fault: Fault, request: ChatRequestBody, prompt: PromptTokens
 async def scripted_events(
     fault: Fault, request: ChatRequestBody, prompt: PromptTokens, serial: str
 ) -> AsyncIterator[ScriptedBody]:
-    """The events of a streamed answer; for the arguments see `scripted_answer`."""
+    """Yield the events of a streamed answer; for the arguments see `scripted_answer`."""
     head = frame(request, serial, "chat.completion.chunk")
     if fault.chunks is not None:
         for chunk in fault.chunks:

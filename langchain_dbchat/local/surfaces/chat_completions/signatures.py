@@ -17,7 +17,7 @@ Covered = tuple[str, ...]
 
 
 def covered_by_reasoning(request: ChatRequestBody, before: int, text: str) -> Covered:
-    """Claude's reasoning: its text and, for some models, the messages of which there are so many before it."""
+    """Return what the signature of Claude's reasoning covers: its text and, for some models, the messages before it."""
     if not request.model.signs_history:
         return "claude", text, ""
     history = [
@@ -28,10 +28,10 @@ def covered_by_reasoning(request: ChatRequestBody, before: int, text: str) -> Co
 
 
 def covered_by_call(name: str, arguments: object) -> Covered:
-    """Gemini's tool call."""
+    """Return what the signature of Gemini's tool call covers."""
     return "gemini-call", name, canonical_arguments(arguments)
 
 
 def covered_by_text(text: str) -> Covered:
-    """Gemini's text part."""
+    """Return what the signature of Gemini's text part covers."""
     return "gemini-text", text

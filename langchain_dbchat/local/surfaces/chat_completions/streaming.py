@@ -76,7 +76,7 @@ class Stream:
         return report(self.request, self.prompt, tokens, self.reasoning)
 
     async def events(self, choices: list[AsyncIterator[Piece]]) -> AsyncIterator[dict[str, Any]]:
-        """The events of all choices, one choice after the other, and the usage at the end on request."""
+        """Yield the events of all choices, one choice after the other, and the usage at the end on request."""
         for index, pieces in enumerate(choices):
             answer = ModelAnswer()
             async for piece in pieces:
@@ -97,7 +97,7 @@ class Stream:
             yield {**self.frame, "choices": [], "usage": self._usage()}
 
     def _deltas(self, answer: ModelAnswer, piece: Piece) -> list[dict[str, Any]]:
-        """What one piece adds to the stream, before it is taken into ``answer``."""
+        """Return what one piece adds to the stream, before it is taken into ``answer``."""
         deltas: list[dict[str, Any]] = []
         if isinstance(piece, ReasoningPiece):
             return self._reasoning(piece.text)
@@ -124,7 +124,7 @@ class Stream:
         return []
 
     def _signature(self, reasoning: str) -> list[dict[str, Any]]:
-        """The end of a reasoning block: the signature, alone (docs/wire.md, 4.3)."""
+        """Return the end of a reasoning block: the signature, alone (docs/wire.md, 4.3)."""
         if self.request.family.reasoning != "signed":
             return []
         part = reasoning_parts(self.request, reasoning)[0]
@@ -133,7 +133,7 @@ class Stream:
         return [{"content": [part]}]
 
     def _call_piece(self, piece: ToolCallPiece) -> list[dict[str, Any]]:
-        """One piece of a call; the first has id, type, name and no arguments (docs/wire.md, 4.2)."""
+        """Return one piece of a call; the first has id, type, name and no arguments (docs/wire.md, 4.2)."""
         call: dict[str, Any] = {"index": piece.index, "function": {"arguments": piece.arguments}}
         if self.request.family.empty_arguments and piece.arguments == "{}":
             call["function"]["arguments"] = ""
@@ -143,7 +143,7 @@ class Stream:
         return [{"role": "assistant", "content": None, "tool_calls": [call]}]
 
     def _closing(self, answer: ModelAnswer) -> list[dict[str, Any]]:
-        """What comes between the last piece and the end: Gemini's signatures and its calls, which come whole."""
+        """Return what comes between the last piece and the end: Gemini's signatures and its calls, which come whole."""
         if not self.request.family.thought_signatures:
             return []
         deltas: list[dict[str, Any]] = []

@@ -16,7 +16,7 @@ FIELDS = frozenset({"model", "input", "instruction", "encoding_format"})
 
 
 def check_inputs(served: ServedEmbedder, name: str, body: dict[str, Any]) -> list[str]:
-    """The inputs of a request.
+    """Return the inputs of a request.
 
     Raises:
         Refused: 400 for unknown fields, too many inputs, none, or what is not text.
@@ -46,7 +46,7 @@ def check_inputs(served: ServedEmbedder, name: str, body: dict[str, Any]) -> lis
 
 
 def count_inputs(served: ServedEmbedder, texts: list[str]) -> list[int]:
-    """The tokens of each input; a truncating model counts no more than its window.
+    """Return the tokens of each input; a truncating model counts no more than its window.
 
     Raises:
         Refused: 400 when an input is longer than a model reads that does not truncate.

@@ -30,7 +30,7 @@ WHOLE = frozenset({"top_k", "n", "seed", "top_logprobs", "max_tokens", "max_comp
 
 
 def known_fields(request: ChatRequestBody) -> frozenset[str]:
-    """The top-level fields that the model accepts."""
+    """Return the top-level fields that the model accepts."""
     model = request.model
     known = COMMON | model.family.fields
     if model.efforts:
@@ -80,7 +80,7 @@ def _check_kinds(request: ChatRequestBody) -> None:
 
 
 def _check_sampling(request: ChatRequestBody) -> None:
-    """Parameters that some models of a family refuse (docs/wire.md, 2.2, 2.6, 8.1)."""
+    """Refuse parameters that some models of a family refuse (docs/wire.md, 2.2, 2.6, 8.1)."""
     body, model = request.body, request.model
     for name in ("temperature", "top_p", "top_k"):
         value = body.get(name)
@@ -99,7 +99,7 @@ def _check_sampling(request: ChatRequestBody) -> None:
 
 
 def _check_limit(request: ChatRequestBody) -> None:
-    """The token limit and its cap (docs/wire.md, 6.2)."""
+    """Refuse a token limit that is not a number, or is above the cap (docs/wire.md, 6.2)."""
     for name in ("max_tokens", "max_completion_tokens"):
         limit = request.body.get(name)
         if limit is None:

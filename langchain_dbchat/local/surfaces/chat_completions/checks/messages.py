@@ -54,7 +54,7 @@ def check_messages(request: ChatRequestBody) -> None:
 
 
 def _check_role(request: ChatRequestBody, place: int, message: dict[str, Any]) -> None:
-    """Known roles; one system message at most, as the first message (docs/wire.md, 2.2)."""
+    """Refuse unknown roles, and a system message that is not the first message (docs/wire.md, 2.2)."""
     role = message.get("role")
     allowed = isinstance(role, str) and role in KEYS and (role != "developer" or request.family.error_style == "gpt")
     if not allowed:
@@ -98,7 +98,7 @@ def _check_content(request: ChatRequestBody, place: int, message: dict[str, Any]
 
 
 def _empty(request: ChatRequestBody, place: int, role: str) -> Refused:
-    """A message without content (docs/wire.md, 2.5, 3.7)."""
+    """Refuse a message without content (docs/wire.md, 2.5, 3.7)."""
     if request.family.error_style == "claude":
         return invalid(request, f"messages.{place}: {role} messages must have non-empty content")
     if role == "assistant":
@@ -123,7 +123,7 @@ def _check_part(request: ChatRequestBody, path: str, role: str, part: Any) -> No
 
 
 def _part_keys(request: ChatRequestBody, role: str, kind: str) -> frozenset[str]:
-    """The keys that a content part may have, by family and role."""
+    """Return the keys that a content part may have, by family and role."""
     family, known = request.family, PART_KEYS[kind]
     if family.cache == "marked" and kind in CACHED_PARTS:
         known |= {"cache_control"}
@@ -145,14 +145,14 @@ def _check_text(request: ChatRequestBody, path: str, role: str, part: dict[str, 
 
 
 def _check_blank(request: ChatRequestBody, role: str, text: str) -> None:
-    """Text of white space alone (opencode #31259); Claude has the system message in a field of its own."""
+    """Refuse text of white space alone (opencode #31259); Claude has the system message in a field of its own."""
     if text.isspace() and not request.family.blank_text:
         where = "system" if role == "system" else "messages"
         raise invalid(request, f"{where}: text content blocks must contain non-whitespace text")
 
 
 def _check_medium(request: ChatRequestBody, path: str, role: str, part: dict[str, Any]) -> None:
-    """Images, files, audio and video: which models accept them, in which messages (docs/wire.md, 2.2, 2.5)."""
+    """Refuse images, files, audio and video where the model does not accept them (docs/wire.md, 2.2, 2.5)."""
     kind, model = part["type"], request.model
     if kind in {"image_url", "file"} and not model.vision:
         raise invalid(request, f"{'Image' if kind == 'image_url' else 'File'} input is not supported")
@@ -178,7 +178,7 @@ def _check_link(request: ChatRequestBody, path: str, kind: str, url: Any) -> Non
 
 
 def _check_calls(request: ChatRequestBody, place: int, message: dict[str, Any]) -> None:
-    """Tool calls in the history (docs/wire.md, 2.5, 3.4)."""
+    """Refuse malformed tool calls in the history (docs/wire.md, 2.5, 3.4)."""
     calls = message.get("tool_calls")
     if calls is None:
         return
@@ -210,7 +210,7 @@ def _check_call(request: ChatRequestBody, path: str, call: Any, known: set[str])
 
 
 def _check_ids(request: ChatRequestBody, place: int, message: dict[str, Any]) -> None:
-    """The ids of calls, in the calls and in the results (docs/wire.md, 6.4)."""
+    """Refuse malformed ids of calls, in the calls and in the results (docs/wire.md, 6.4)."""
     before = len(parts_of(message))
     calls = message.get("tool_calls") or []
     ids = [
@@ -232,7 +232,7 @@ def _check_ids(request: ChatRequestBody, place: int, message: dict[str, Any]) ->
 
 
 def _check_arguments(request: ChatRequestBody, path: str, arguments: Any) -> None:
-    """Arguments are the text of a JSON object; nothing at all is not (docs/wire.md, 2.5)."""
+    """Refuse arguments that are not the text of a JSON object, such as empty text (docs/wire.md, 2.5)."""
     try:
         value = from_json(arguments) if isinstance(arguments, str) else None
     except ValueError:
@@ -242,7 +242,7 @@ def _check_arguments(request: ChatRequestBody, path: str, arguments: Any) -> Non
 
 
 def _check_breakpoints(request: ChatRequestBody) -> None:
-    """At most four cache breakpoints, each of them ephemeral (docs/wire.md, 2.4)."""
+    """Refuse more than four cache breakpoints, and those that are not ephemeral (docs/wire.md, 2.4)."""
     if request.family.cache != "marked":
         return
     tools: list[Any] = [*request.tools]

@@ -56,13 +56,13 @@ def check_order(request: ChatRequestBody) -> None:
 
 
 def _check_end(request: ChatRequestBody, parts: list[dict[str, Any]]) -> None:
-    """Text that Claude continues may not end with white space (langchain #35071)."""
+    """Refuse text that Claude would continue if it ends with white space (langchain #35071)."""
     if parts and parts[-1].get("type") == "text" and parts[-1]["text"] != parts[-1]["text"].rstrip():
         raise invalid(request, "messages: final assistant content cannot end with trailing whitespace")
 
 
 def _check_turns(request: ChatRequestBody) -> None:
-    """User and assistant alternate, the user first (aider #1920).
+    """Refuse turns of user and assistant that do not alternate, the user first (aider #1920).
 
     After the results of tools either may come: the assistant answers, or the user has stopped it.
     """
@@ -78,7 +78,7 @@ def _check_turns(request: ChatRequestBody) -> None:
 def _check_result(
     request: ChatRequestBody, place: int, message: dict[str, Any], open_calls: list[str], *, after_turn: bool
 ) -> None:
-    """A tool message answers a call of the turn right before it."""
+    """Refuse a tool message that answers no call of the turn right before it."""
     answered = message.get("tool_call_id")
     if not isinstance(answered, str) or not answered:
         raise invalid(request, f"messages.{place}.tool_call_id: Field required")
@@ -94,7 +94,7 @@ def _check_result(
 
 
 def _check_answered(request: ChatRequestBody, place: int, open_calls: list[str]) -> None:
-    """Every call has its result before any other message."""
+    """Refuse a call that has no result before the next other message."""
     if not open_calls or not request.family.answers_all_calls:
         return
     if request.family.error_style == "claude":

@@ -33,7 +33,7 @@ def check_replay(request: ChatRequestBody) -> None:
 
 
 def _check_signed(request: ChatRequestBody, place: int, message: dict[str, Any]) -> None:
-    """Claude: each part has a valid signature and comes before everything else."""
+    """Refuse reasoning for Claude that has no valid signature, or does not come before everything else."""
     parts = parts_of(message)
     spoken = False
     for index, part in enumerate(parts):
@@ -72,7 +72,7 @@ def _check_item(request: ChatRequestBody, place: int, path: str, item: Any) -> N
 
 
 def _check_unsigned(request: ChatRequestBody, place: int, message: dict[str, Any]) -> None:
-    """gpt-oss and qwen sign nothing: signed or encrypted reasoning comes from another model."""
+    """Refuse signed or encrypted reasoning for gpt-oss and qwen: they sign nothing, so it comes from another model."""
     for index, part in enumerate(parts_of(message)):
         for item in part.get("summary") or []:
             if "signature" in item or item.get("type") != "summary_text":
@@ -84,7 +84,7 @@ FOREIGN_CALL = "skip_thought_signature_validator"
 
 
 def _check_gemini(request: ChatRequestBody, place: int, message: dict[str, Any], *, current: bool) -> None:
-    """Gemini 3: the calls of the current turn have their thought signatures (docs/wire.md, 3.4, 5.2)."""
+    """Refuse calls of the current turn without their thought signatures, for Gemini 3 (docs/wire.md, 3.4, 5.2)."""
     _check_unsigned(request, place, message)
     for part in parts_of(message):
         covered = covered_by_text(str(part.get("text")))

@@ -76,7 +76,7 @@ def _check_budget(request: ChatRequestBody, budget: Any) -> None:
 
 
 def _check_gemini(request: ChatRequestBody, thinking: dict[str, Any]) -> None:
-    """Gemini 2.5 has budgets, of which the smallest and the largest differ by model (docs/wire.md, 2.3)."""
+    """Refuse budgets outside of the range of a Gemini 2.5, which differs by model (docs/wire.md, 2.3)."""
     low, high = (128, 32_768) if request.model.name.endswith("-pro") else (0, 24_576)
     budget = thinking.get("budget_tokens", low)
     if not isinstance(budget, int) or not low <= budget <= high:

@@ -83,7 +83,7 @@ def _check_parameters(request: ChatRequestBody, place: int, function: dict[str, 
 
 
 def _check_choice(request: ChatRequestBody, names: list[str]) -> None:
-    """The choice names one of the tools, and may be forced (docs/wire.md, 2.2, 2.3)."""
+    """Refuse a choice that names none of the tools, or may not be forced (docs/wire.md, 2.2, 2.3)."""
     choice = request.body.get("tool_choice")
     if choice is None:
         return
