@@ -65,7 +65,7 @@ class RefusableFields:
 
     @property
     def left_out(self) -> frozenset[str]:
-        """The fields that are left out after a refusal.
+        """Return the fields that are left out after a refusal.
 
         The keys of parts and tools may also be sent at the top level, as Anthropic's ``cache_control`` is.
         """
