@@ -42,7 +42,26 @@ def read_parts(message: Mapping[str, Any]) -> Iterator[Part]:
         MalformedResponseError: If content or tool calls have an unknown format.
     """
     yield from _read_siblings(message)
-    content = message.get("content")
+    yield from read_content(message.get("content"))
+    if message.get("refusal"):
+        yield Refusal(_text_of(message["refusal"]))
+    if not PLAIN.issuperset(message):
+        yield from read_beside(message)
+    yield from _read_calls(message)
+
+
+def read_content(content: Any) -> Iterator[Part]:
+    """Read the content of one ``delta`` or ``message``.
+
+    Args:
+        content: A string, a list of parts or null.
+
+    Yields:
+        Its parts, in order.
+
+    Raises:
+        MalformedResponseError: If it has an unknown format.
+    """
     if isinstance(content, str):
         if content:
             yield Text(content)
@@ -53,11 +72,6 @@ def read_parts(message: Mapping[str, Any]) -> Iterator[Part]:
         raise MalformedResponseError(
             f"The answer's content is a {type(content).__name__}, not text or a list of parts."
         )
-    if message.get("refusal"):
-        yield Refusal(_text_of(message["refusal"]))
-    if not PLAIN.issuperset(message):
-        yield from read_beside(message)
-    yield from _read_calls(message)
 
 
 def _read_siblings(message: Mapping[str, Any]) -> Iterator[Part]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic_core import to_json
 
-from langchain_dbchat.dialects.chat_completions.choices import read_parts
+from langchain_dbchat.dialects.chat_completions.choices import read_content, read_parts
 from langchain_dbchat.dialects.chat_completions.facts import ANSWER_KEYS, CHOICE_KEYS, ChatFacts
 from langchain_dbchat.dialects.shared.answer import GrowingAnswer
 from langchain_dbchat.dialects.shared.chunks import answer_message
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["ChatStreamDecoder", "decode_answer"]
 
 _PLAIN_DELTA = frozenset({"role", "content"})
+_PLAIN_CHOICE = frozenset({"index", "delta", "message", "finish_reason"})
+_CHECKED = frozenset({"error", "error_code", "finish_reason", "finishReason"})
+"""Fields of an event that say that something went wrong, or that a guardrail ended the answer."""
 
 
 def decode_answer(body: bytes, target: Target, request_id: str | None, sent: SentTools | None = None) -> ChatResult:
@@ -103,10 +106,12 @@ def _no_choices(payload: Mapping[str, Any], target: Target, request_id: str | No
 class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
     """Decoder of a streamed chat completion."""
 
-    __slots__ = ("_answered", "_shape", "_without_choices")
+    __slots__ = ("_answered", "_kept", "_others", "_shape", "_without_choices")
 
     def _begin(self, target: Target, request_id: str | None) -> ChatFacts:
-        self._shape: list[str] | None = None  # the fields of the last event that has known fields only
+        self._shape: list[str] | None = None  # the fields of the last event
+        self._others: list[str] = []  # those of them that are unknown
+        self._kept: list[Any] = []  # their values
         self._answered = False  # a choice was seen
         self._without_choices: dict[str, Any] | None = None  # the last event without choices
         return ChatFacts(target, request_id)
@@ -128,22 +133,20 @@ class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
         facts = self._facts
         shape = list(payload)
         blocked = False
-        if shape == self._shape:
-            pass  # most events have the same fields as the event before
-        elif ANSWER_KEYS.issuperset(shape):
-            self._shape = shape
-        else:
-            if "error" in payload or "error_code" in payload:
-                raise_error_within(payload, "choices", request_id=facts.request_id)
-            facts.keep(payload)
-            blocked = may_be_blocked(payload)
+        if shape != self._shape:  # most events have the same fields as the event before
+            blocked = self._read_shape(shape, payload)
+        elif self._others:
+            others = [payload[key] for key in self._others]
+            if others != self._kept:
+                self._kept = others
+                facts.keep(payload)
         facts.note(payload)
         choices = payload.get("choices")
         if not choices:  # an event without choices, such as the usage, or a blocked answer
             raise_error_within(payload, "choices", request_id=facts.request_id)
-        if choices is None:
-            self._without_choices = payload
-            return
+            if choices is None:
+                self._without_choices = payload
+                return
         if not isinstance(choices, list):
             raise MalformedResponseError(f"The 'choices' of an event are a {type(choices).__name__}, not a list.")
         for choice in choices:
@@ -155,27 +158,48 @@ class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
             self._flush(chunks)
             raise_blocked({**facts.kept.whole(), **payload}, self.partial, request_id=facts.request_id)
 
+    def _read_shape(self, shape: list[str], payload: dict[str, Any]) -> bool:
+        """Read the unknown fields of an event; return whether a guardrail may have ended the answer."""
+        self._others = [key for key in shape if key not in ANSWER_KEYS]
+        self._shape = shape
+        if not self._others:
+            return False
+        is_ordinary = _CHECKED.isdisjoint(self._others)
+        if not is_ordinary:
+            self._shape = None  # each such event is looked at
+            if "error" in payload or "error_code" in payload:
+                raise_error_within(payload, "choices", request_id=self._facts.request_id)
+        self._kept = [payload[key] for key in self._others]
+        self._facts.keep(payload)
+        return not is_ordinary and may_be_blocked(payload)
+
     def _read_choice(self, choice: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
-        if choice.get("finish_reason"):
-            self._facts.finish_reason = _reason_of(choice)
-        if not CHOICE_KEYS.issuperset(choice):
-            self._facts.keep_choice(choice)
-            self._facts.finish_reason = _reason_of(choice) or self._facts.finish_reason
-        if isinstance(choice.get("logprobs"), dict):
-            self._note_logprobs(storable(choice["logprobs"]))
+        if choice.get("finish_reason") or not _PLAIN_CHOICE.issuperset(choice):
+            self._note_choice(choice)
         delta = choice.get("delta") or choice.get("message")
         if not delta:
             return
         if not isinstance(delta, dict):
             raise MalformedResponseError(f"A delta of the stream is a {type(delta).__name__}, not an object.")
         content = delta.get("content")
-        if type(content) is str and _PLAIN_DELTA.issuperset(delta):
-            if not content:
-                return
-            if self._pending is None:
-                self._texts.append(content)
-            else:
-                self._add(Text(content), chunks)
+        if not _PLAIN_DELTA.issuperset(delta):
+            parts = read_parts(delta)
+        elif type(content) is not str:
+            parts = read_content(content)
+        elif not content:
             return
-        for part in read_parts(delta):
+        elif self._pending is None:
+            self._texts.append(content)
+            return
+        else:
+            self._add(Text(content), chunks)
+            return
+        for part in parts:
             self._add(part, chunks)
+
+    def _note_choice(self, choice: dict[str, Any]) -> None:
+        self._facts.finish_reason = _reason_of(choice) or self._facts.finish_reason
+        if not CHOICE_KEYS.issuperset(choice):
+            self._facts.keep_choice(choice)
+        if isinstance(choice.get("logprobs"), dict):
+            self._note_logprobs(storable(choice["logprobs"]))

@@ -57,13 +57,13 @@ def parse_event(raw: bytes | str) -> dict[str, Any]:
         raise MalformedResponseError(
             f"The server sent something that is not JSON ({error}): {start_of_text(raw)}"
         ) from error
+    if isinstance(payload, dict):
+        return payload
     if isinstance(payload, list) and any(isinstance(item, dict) and item.get("error") for item in payload):
         raise_error_within({"error": payload}, "choices")  # Google's format of errors
-    if not isinstance(payload, dict):
-        raise MalformedResponseError(
-            f"The server sent a JSON {type(payload).__name__} instead of an object: {start_of_text(raw)}"
-        )
-    return payload
+    raise MalformedResponseError(
+        f"The server sent a JSON {type(payload).__name__} instead of an object: {start_of_text(raw)}"
+    )
 
 
 def start_of_text(raw: bytes | str, limit: int = 200) -> str:

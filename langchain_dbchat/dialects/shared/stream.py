@@ -103,7 +103,7 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
         raw = b""
         try:
             for raw in events:
-                if is_last(raw):
+                if raw[:1] != b"{" and is_last(raw):
                     self._done = True
                 else:
                     self._read(parse_event(raw), chunks)
