@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         StreamInterruptedError,
         UnsupportedContentError,
     )
+    from langchain_dbchat.integrations.registration import register
     from langchain_dbchat.transport.signing import Credentials
     from langchain_dbchat.transport.timeouts import Timeouts
 
@@ -59,9 +60,15 @@ __all__ = [
     "Timeouts",
     "UnsupportedContentError",
     "__version__",
+    "register",
 ]
 
-_PLACES = {"Credentials": "transport.signing", "DatabricksEmbeddings": "embeddings", "Timeouts": "transport.timeouts"}
+_PLACES = {
+    "Credentials": "transport.signing",
+    "DatabricksEmbeddings": "embeddings",
+    "Timeouts": "transport.timeouts",
+    "register": "integrations.registration",
+}
 """Where a public name is defined, if not in `errors`. It is loaded when somebody asks for it, so that a first chat does
 not wait for it."""
 

@@ -55,13 +55,14 @@ EXEMPTION_WITH_REASON = re.compile(
 
 # For each room: the rooms of ours that it imports, and the packages of others.
 ARROWS: dict[str, tuple[set[str], set[str]]] = {
-    "__init__": ({"_core", "_version", "chat_models", "embeddings", "errors", "transport"}, set()),
+    "__init__": ({"_core", "_version", "chat_models", "embeddings", "errors", "integrations", "transport"}, set()),
     "_core": (set(), {"langchain_core"}),
     "cli": (
         {"_version", "auth", "chat_models", "embeddings", "errors", "local", "routing", "transport"},
         {"pydantic_core"},
     ),
     "spark": ({"embeddings", "errors"}, {"langchain_core", "pandas", "pydantic_core", "pyspark"}),
+    "integrations": ({"chat_models", "errors", "models"}, {"langchain", "langchain_core"}),
     "chat_models": (
         {"_version", "connection", "dialects", "errors", "models", "transport"},
         {"langchain_core", "pydantic"},

@@ -84,6 +84,7 @@ def test_public_names() -> None:
         "Timeouts",
         "UnsupportedContentError",
         "__version__",
+        "register",
     ]
     assert all(getattr(langchain_dbchat, name) is not None for name in langchain_dbchat.__all__)
     assert set(langchain_dbchat.__all__) <= set(dir(langchain_dbchat))

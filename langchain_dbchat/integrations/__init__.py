@@ -1,0 +1,3 @@
+"""Connect the models to other tools and frameworks."""
+
+__all__ = ["prompt_caching", "registration"]
