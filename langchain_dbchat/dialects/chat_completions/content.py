@@ -23,6 +23,7 @@ from langchain_dbchat.dialects.shared.content_blocks import (
     ReasoningBlock,
     TextBlock,
 )
+from langchain_dbchat.dialects.shared.documents import document_text
 from langchain_dbchat.errors import UnsupportedContentError
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def write_block(block: NeutralBlock, family: Family, where: str) -> WirePart:
     if isinstance(block, TextBlock):
         part = encode_text(block.text)
     elif isinstance(block, DocumentBlock):
-        part = _write_document(block, where)
+        part = encode_text(document_text(block, where))
     elif isinstance(block, MediaBlock):
         part = _write_medium(block, family, where)
     else:
@@ -161,16 +162,6 @@ def _why_not(block: NeutralBlock) -> str:
         f"a content block of type {kind!r} cannot be sent to a chat-completions endpoint. "
         f"Supported types: {', '.join(CONTENT_TYPES)}."
     )
-
-
-def _write_document(block: DocumentBlock, where: str) -> WirePart:
-    texts = [part.text for part in block.parts if isinstance(part, TextBlock)]
-    if len(texts) < len(block.parts):
-        raise UnsupportedContentError(
-            f"{where}: a document that holds images cannot be sent; send its text and its images as blocks."
-        )
-    head = [line for line in (block.title, block.source) if line]
-    return encode_text("\n".join([*head, *texts]) if block.search_result else "\n\n".join([*head, "\n".join(texts)]))
 
 
 def _write_medium(block: MediaBlock, family: Family, where: str) -> WirePart:

@@ -1,6 +1,7 @@
 """What every dialect needs."""
 
 __all__ = [
+    "agent_inputs",
     "answer",
     "beside",
     "block_fields",
@@ -9,6 +10,7 @@ __all__ = [
     "citations",
     "content",
     "content_blocks",
+    "documents",
     "errors_within",
     "events",
     "facts",
@@ -26,6 +28,7 @@ __all__ = [
     "sent",
     "spellings",
     "stand_ins",
+    "steps",
     "stream",
     "thinking",
     "tools",

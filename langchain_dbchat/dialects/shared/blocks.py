@@ -7,7 +7,7 @@ langchain-core (v0, v1, v3) keep them separate.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from langchain_core import exceptions
@@ -69,7 +69,7 @@ def _content(message: AIMessage, *, chunk: bool) -> Iterator[dict[str, Any]]:
         yield {**block, "index": "lc_refusal"} if chunk else block
 
 
-def _joined(content: list[Any]) -> list[Any]:
+def _joined(content: Sequence[Any]) -> Sequence[Any]:
     """Join text that was streamed as a string with the block of its rest, which a late citation made a block."""
     if len(content) > 1 and isinstance(content[0], str) and isinstance(content[1], Mapping):
         start, block, *rest = content

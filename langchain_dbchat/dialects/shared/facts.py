@@ -9,12 +9,14 @@ Rule 2. The server's id is ``response_metadata["id"]`` and never the id of a mes
 Rule 3. Only the last chunk of a stream contains this metadata (each chunk has ``model_provider``). `fields` merges the
     values of several events.
 Rule 4. A server's field with a name that this package uses itself gets the prefix ``server_``.
+Rule 5. The id of an agent's trace is ``response_metadata["trace_id"]``, wherever the server put it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.dialects.shared.agent_inputs import TRACE_FIELDS, trace_id_in
 from langchain_dbchat.dialects.shared.fields import Fields, storable
 from langchain_dbchat.dialects.shared.reasoning import PROVIDER
 from langchain_dbchat.dialects.shared.usage import decode_usage
@@ -105,4 +107,6 @@ class AnswerFacts:
             metadata["token_usage"] = storable(dict(self.usage))
         for key, value in self.kept.whole().items():
             metadata[f"server_{key}" if key in _OWN_NAMES else key] = value
+            if key in TRACE_FIELDS and (trace_id := trace_id_in({key: value})):
+                metadata["trace_id"] = trace_id
         return metadata

@@ -13,7 +13,8 @@ Rule 3. A call without a result at the end of the answer is the caller's to exec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from langchain_dbchat.dialects.shared.beside import Other
@@ -138,7 +139,7 @@ def read_step(block: Mapping[str, Any]) -> ToolUseBlock | ToolResultBlock | Text
     return None
 
 
-def without_handed_over(content: list[Any], handed_over: set[Any]) -> list[Any]:
+def without_handed_over(content: Sequence[Any], handed_over: AbstractSet[Any]) -> Sequence[Any]:
     """Leave out the blocks of calls that are among the message's ``tool_calls`` (rule 3).
 
     Args:
@@ -146,15 +147,22 @@ def without_handed_over(content: list[Any], handed_over: set[Any]) -> list[Any]:
         handed_over: The ids of the message's tool calls.
 
     Returns:
-        The same list if there are none, or a new one.
+        The same list if there are none, or a new one, also without what was said together with such a call, which the
+        answer repeats as its text.
     """
-    if not handed_over or not any(_is_handed_over(block, handed_over) for block in content):
+    left_out = {place for place, block in enumerate(content) if _is_handed_over(block, handed_over)}
+    if not left_out:
         return content
-    return [block for block in content if not _is_handed_over(block, handed_over)]
+    left_out |= {place - 1 for place in left_out if place and _kind(content[place - 1]) == AGENT_MESSAGE}
+    return [block for place, block in enumerate(content) if place not in left_out]
 
 
-def _is_handed_over(block: Any, ids: set[Any]) -> bool:
-    return isinstance(block, Mapping) and block.get("type") == _CALL and block.get("id") in ids
+def _is_handed_over(block: Any, ids: AbstractSet[Any]) -> bool:
+    return _kind(block) == _CALL and block.get("id") in ids
+
+
+def _kind(block: Any) -> Any:
+    return block.get("type") if isinstance(block, Mapping) else None
 
 
 def _kept(extras: Mapping[str, Any] | None) -> dict[str, Any]:

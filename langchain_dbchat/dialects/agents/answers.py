@@ -1,0 +1,188 @@
+"""Read the messages of a ChatAgent's answer as parts: the steps, and the last answer.
+
+Rule 1. The answer is the last message of the role ``assistant`` that calls no tool. All other messages, and what tools
+    returned, are steps (`shared.steps`), in their order.
+Rule 2. Tool calls come whole, without an index, and results have the role ``tool`` (mlflow/types/agent.py;
+    databricks-ai-bridge, ``chat-agent-fixtures.ts``).
+Rule 3. The text of a message that calls tools is a step, whether it is streamed or not, if it comes together with the
+    calls; it is also the answer's text if the answer ends there. Text without calls is streamed at once as text of the
+    answer, because only the next message shows that it was not the last one. Between the two texts then stands an
+    ``agent_message`` without text, which has the fields of the earlier message.
+Rule 4. A message's id, the agent's name and attachments stay with the step. Those of the last answer are in
+    ``response_metadata["id"]`` and in ``additional_kwargs``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from langchain_dbchat.dialects.shared.beside import UnknownFields, text_in
+from langchain_dbchat.dialects.shared.fields import says_something, storable
+from langchain_dbchat.dialects.shared.parts import Part, Text
+from langchain_dbchat.dialects.shared.steps import AgentSteps
+from langchain_dbchat.dialects.shared.tools import UNNAMED
+from langchain_dbchat.errors import MalformedResponseError
+
+__all__ = ["AgentMessages"]
+
+_READ = frozenset({"role", "content", "tool_calls", "tool_call_id"})
+_CALL_KEYS = frozenset({"index", "id", "type", "function"})
+_TEXT_TYPES = frozenset({"text", "output_text"})
+
+
+class AgentMessages:
+    """The messages of one answer, while they arrive."""
+
+    __slots__ = ("_calling", "_fields", "_has_text", "_steps", "id")
+
+    def __init__(self) -> None:
+        self._steps = AgentSteps()
+        self._fields: dict[str, Any] = {}  # of the last message of the assistant, unless it is a step
+        self._has_text = False  # text of that message was passed on, and nothing since
+        self._calling: tuple[str, dict[str, Any]] = ("", {})  # text and fields of the message whose calls are open
+        self.id: str | None = None
+        """The id of the last message of the assistant."""
+
+    def read_all(self, messages: list[Any]) -> Iterator[Part]:
+        """Read a whole answer.
+
+        Args:
+            messages: Its messages.
+
+        Yields:
+            Their parts.
+
+        Raises:
+            MalformedResponseError: If a message has another format.
+        """
+        checked = [_checked(message) for message in messages]
+        last = max((place for place, message in enumerate(checked) if _is_said(message)), default=-1)
+        for place, message in enumerate(checked):
+            if place == last:
+                yield from self._read_text(message)
+            else:
+                yield from self._read_step(message)
+
+    def read_delta(self, delta: Any) -> Iterator[Part]:
+        """Read a message of a stream, or a piece of one.
+
+        Args:
+            delta: The message.
+
+        Yields:
+            Its parts.
+
+        Raises:
+            MalformedResponseError: If it has another format.
+        """
+        message = _checked(delta)
+        message_id = text_in(message, "id")
+        if self._has_text and message_id is not None and message_id != self.id:
+            yield from self._end_text()
+        if _is_said(message):
+            yield from self._read_text(message)
+        elif self._has_text and _role(message) == "assistant":
+            yield from _text_parts(message)
+            yield from self._read_step({**message, "content": None})
+        else:
+            yield from self._read_step(message)
+
+    def rest(self) -> Iterator[Part]:
+        """Read what is known at the end of the answer only.
+
+        Yields:
+            The calls without a result, which are the caller's to execute, with the text of their message; and the
+            fields of the last message.
+        """
+        text, fields = self._calling
+        if text:
+            yield Text(text)
+        yield from self._steps.unanswered()
+        fields = {key: value for key, value in (fields or self._fields).items() if key != "id"}
+        if fields:
+            yield UnknownFields(fields)
+
+    def _read_text(self, message: Mapping[str, Any]) -> Iterator[Part]:
+        """Read a message that may be the last one."""
+        self._calling = ("", {})
+        parts = list(_text_parts(message))
+        self.id = text_in(message, "id") or self.id
+        self._fields.update(_beside(message))
+        self._has_text = self._has_text or bool(parts)
+        yield from parts
+
+    def _end_text(self) -> Iterator[Part]:
+        """End the text of a message that was not the last one."""
+        yield self._steps.message("", {**self._fields, "id": self.id})
+        self._fields, self._has_text = {}, False
+
+    def _read_step(self, message: Mapping[str, Any]) -> Iterator[Part]:
+        role, beside, calls = _role(message), _beside(message), message.get("tool_calls") or []
+        if not isinstance(calls, list):
+            raise MalformedResponseError(f"The tool calls of an agent are a {type(calls).__name__}, not a list.")
+        if role == "tool":
+            self._calling, self._has_text, self.id = ("", {}), False, None
+            call_id, output = text_in(message, "tool_call_id") or "", message.get("content")
+            yield self._steps.result(call_id, "" if output is None else output, extras=beside)
+            return
+        text = "".join(part.text for part in _text_parts(message))
+        said = {**self._fields, **beside, **({} if role == "assistant" else {"role": role})}
+        self._fields, self._has_text = {}, False
+        if text or said.keys() - {"id", "name"}:
+            yield self._steps.message(text, said)
+        if calls:
+            self.id, self._calling = text_in(message, "id") or self.id, (text, beside)
+        for number, call in enumerate(calls):
+            part = self._read_call(call, number, message)
+            if part is not None:
+                yield part
+
+    def _read_call(self, call: Any, number: int, message: Mapping[str, Any]) -> Part | None:
+        if not isinstance(call, Mapping):
+            raise MalformedResponseError(f"A tool call of an agent is a {type(call).__name__}, not an object.")
+        function = call.get("function")
+        function = function if isinstance(function, Mapping) else {}
+        extras = {"message_id": message.get("id"), "agent": message.get("name")}
+        extras.update({key: value for key, value in call.items() if key not in _CALL_KEYS})
+        call_id = text_in(call, "id") or f"{message.get('id') or 'call'}_{number}"
+        arguments = text_in(function, "arguments") or ""
+        return self._steps.call(call_id, text_in(function, "name") or UNNAMED, arguments, extras)
+
+
+def _is_said(message: Mapping[str, Any]) -> bool:
+    """Return whether a message is something that the agent says without calling a tool."""
+    return _role(message) == "assistant" and not message.get("tool_calls")
+
+
+def _checked(message: Any) -> Mapping[str, Any]:
+    if not isinstance(message, Mapping):
+        raise MalformedResponseError(f"A message of the agent is a {type(message).__name__}, not an object.")
+    return message
+
+
+def _role(message: Mapping[str, Any]) -> str:
+    """Return the role; a piece of a stream without one continues what the assistant says."""
+    return text_in(message, "role") or "assistant"
+
+
+def _beside(message: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: storable(value) for key, value in message.items() if key not in _READ and says_something(value)}
+
+
+def _text_parts(message: Mapping[str, Any]) -> Iterator[Text]:
+    content = message.get("content")
+    if isinstance(content, str):
+        if content:
+            yield Text(content)
+    elif isinstance(content, list):
+        for part in content:
+            text = part if isinstance(part, str) else None
+            if isinstance(part, Mapping) and part.get("type") in _TEXT_TYPES:
+                text = text_in(part, "text")
+            elif text is None:
+                raise MalformedResponseError(f"The agent sent content that is not text: {part!r:.200}")
+            if text:
+                yield Text(text)
+    elif content is not None:
+        raise MalformedResponseError(f"The content of an agent's message is a {type(content).__name__}, not text.")

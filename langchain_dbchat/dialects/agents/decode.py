@@ -1,0 +1,165 @@
+"""Decode a ChatAgent's answer, streamed or whole; `shared.stream` has the rules that all wire formats share.
+
+Rule 1. A whole answer has ``messages``, an event has a ``delta``; both may have ``finish_reason``, ``usage`` and
+    ``custom_outputs``, and neither has ``choices`` with something in it (mlflow/types/agent.py).
+Rule 2. A stream is complete if it has a finish reason, which most agents do not send, or ``[DONE]`` after an answer.
+Rule 3. A server that does not stream (MLflow's scoring server) sends a whole answer, whatever was asked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+from langchain_dbchat.dialects.agents.answers import AgentMessages
+from langchain_dbchat.dialects.shared.answer import GrowingAnswer
+from langchain_dbchat.dialects.shared.chunks import answer_message
+from langchain_dbchat.dialects.shared.errors_within import may_be_blocked, raise_blocked, raise_error_within
+from langchain_dbchat.dialects.shared.events import parse_event, text_of_event
+from langchain_dbchat.dialects.shared.facts import KEEP_ALIVE, AnswerFacts
+from langchain_dbchat.dialects.shared.fields import storable
+from langchain_dbchat.dialects.shared.stream import AnswerStreamDecoder
+from langchain_dbchat.errors import MalformedResponseError, StreamInterruptedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_dbchat.dialects.dialect import Target
+    from langchain_dbchat.dialects.shared.sent import SentTools
+
+__all__ = ["AgentStreamDecoder", "decode_answer"]
+
+_READ = frozenset(
+    {"messages", "delta", "choices", "usage", "finish_reason", "model", "object", "created", "error", "error_code"}
+)
+
+
+class AgentFacts(AnswerFacts):
+    """The metadata of a ChatAgent's answer."""
+
+    __slots__ = ()
+
+    def note(self, payload: Mapping[str, Any]) -> None:
+        """Read the metadata of an event or a whole answer; the last usage with counts is kept.
+
+        Args:
+            payload: The event or the answer.
+        """
+        usage = payload.get("usage")
+        if usage and isinstance(usage, dict):
+            self.usage = usage
+        if payload.get("model"):
+            self.served_model = str(payload["model"])
+        if payload.get("finish_reason"):
+            self.finish_reason = str(payload["finish_reason"])
+        if payload.get("type") not in KEEP_ALIVE:
+            self.kept.add(payload, _READ)
+
+
+def decode_answer(body: bytes, target: Target, request_id: str | None, sent: SentTools | None = None) -> ChatResult:
+    """Decode a whole answer.
+
+    Args:
+        body: The response body.
+        target: The called agent.
+        request_id: The response's ``x-request-id``.
+        sent: Not used: an agent takes no tools.
+
+    Returns:
+        One generation.
+
+    Raises:
+        DatabricksError: If the body is an error in spite of its status.
+        MalformedResponseError: If the body is not a ChatAgent's answer.
+    """
+    del sent
+    payload = parse_event(body)
+    raise_error_within(payload, "messages", request_id=request_id)
+    messages = payload.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise _no_messages(payload, target, request_id)
+    facts, reader, answer = AgentFacts(target, request_id), AgentMessages(), GrowingAnswer(whole=True)
+    facts.note(payload)
+    for part in (*reader.read_all(messages), *reader.rest()):
+        answer.add(part)
+    facts.id = reader.id
+    message = answer_message(answer, facts, cut=facts.cut)
+    if may_be_blocked(payload):
+        raise_blocked(payload, lambda: message, request_id=request_id)
+    info = {"finish_reason": facts.finish_reason} if facts.finish_reason else None
+    usage = storable(dict(facts.usage)) if facts.usage else {}
+    return ChatResult(
+        generations=[ChatGeneration(message=message, generation_info=info)],
+        llm_output={"token_usage": usage, "model_name": target.model},
+    )
+
+
+def _no_messages(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
+    return MalformedResponseError(
+        f"The endpoint {target.model!r} answered with {sorted(payload)} instead of 'messages': it is not a ChatAgent. "
+        f"Leave api='agent' out, or choose the API of the endpoint's task. It said: {text_of_event(payload)}",
+        request_id=request_id,
+    )
+
+
+class AgentStreamDecoder(AnswerStreamDecoder[AgentFacts]):
+    """Decoder of a ChatAgent's stream."""
+
+    __slots__ = ("_answered", "_reader", "_unknown")
+
+    def _begin(self, target: Target, request_id: str | None) -> AgentFacts:
+        self._reader = AgentMessages()
+        self._answered = False  # a message was seen
+        self._unknown: dict[str, Any] | None = None  # the last event without one
+        return AgentFacts(target, request_id)
+
+    def close(self) -> list[ChatGenerationChunk]:
+        """End the stream.
+
+        Returns:
+            The remaining chunks: the calls that are the caller's to execute, and the metadata.
+
+        Raises:
+            MalformedResponseError: If the stream has another format.
+            StreamInterruptedError: If the answer did not say that it had ended.
+        """
+        self._check_complete()
+        self._facts.id = self._reader.id
+        chunks: list[ChatGenerationChunk] = []
+        for part in self._reader.rest():
+            self._add(part, chunks)
+        self._flush(chunks)
+        return [*chunks, *super().close()]
+
+    def _check_complete(self) -> None:
+        facts, unknown = self._facts, self._unknown
+        if not self._answered and unknown is not None:
+            raise _no_messages(unknown, facts.target, facts.request_id)
+        if facts.finish_reason is None and not (self._done and self._answered):
+            text = "" if unknown is None else f" Before that, the server sent: {text_of_event(unknown)}"
+            raise StreamInterruptedError(
+                "The stream ended before the answer did: there was no finish reason, and no message before [DONE]. "
+                f"What had arrived is in the error's `partial`.{text}"
+            )
+
+    def _read(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
+        facts = self._facts
+        delta, messages = payload.get("delta"), payload.get("messages")
+        if "error" in payload or "error_code" in payload or delta is None:
+            raise_error_within(payload, "delta" if messages is None else "messages", request_id=facts.request_id)
+        facts.note(payload)
+        if isinstance(messages, list) and messages:
+            parts = self._reader.read_all(messages)
+            self._done = True
+        elif delta:
+            parts = self._reader.read_delta(delta)
+        else:
+            self._unknown = self._unknown if delta is not None or facts.finish_reason else payload
+            return
+        self._answered = True
+        for part in parts:
+            self._add(part, chunks)
+        if may_be_blocked(payload):
+            self._flush(chunks)
+            raise_blocked({**facts.kept.whole(), **payload}, self.partial, request_id=facts.request_id)
