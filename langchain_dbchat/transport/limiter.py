@@ -1,25 +1,15 @@
-"""Limit how many requests to one endpoint are in flight at once, for all callers of the process together.
+"""Wait until one endpoint may be asked: threads and tasks, all callers of the process together.
 
-An endpoint that is asked too much answers 429 or 503. If each caller then backs off for itself, all of them come back
-together; so the callers of one process share what they learn, per host and endpoint.
+If an endpoint is overloaded and each caller backs off for itself, all of them come back together. So the callers of one
+process share what they learn, per host and endpoint. `Limit` decides how many requests may be in flight.
+`EndpointLimiter` lets threads and tasks wait. `Slot` is the part of a call during which its request is in flight.
 
-Rule 1. Nothing is limited until the endpoint complains. Then each complaint lowers the bound by a tenth, down to half
-of the requests that were in flight ("multiplicative decrease"); each round of answers without a complaint raises it by
-one ("additive increase"), as long as somebody waits. So a refusal by chance costs little, and many callers that are
-refused at once are halved in one round.
-Rule 2. Complaints about requests that were sent before the last but one decrease began are not counted, because they
-are about a number of requests that is no longer in flight.
-Rule 3. Retry-After holds all callers back, not only the one who got it. Where the bound is 1 already and there is no
-Retry-After, the wait doubles with each further complaint, up to the 60 s of Databricks' rate-limit window.
-Rule 4. Waiting is first come, first served, and uses no connection.
-Rule 5. How many requests are in flight is not counted up and down. It is the number of `Permit` objects that exist and
+Rule 1. Waiting is first come, first served, and uses no connection.
+Rule 2. How many requests are in flight is not counted up and down. It is the number of `Permit` objects that exist and
 were admitted. An exception that a signal handler raises between any two steps can lose a permit, but then the object is
 collected, and the limiter no longer counts it. Those who wait look for that once a second.
-Rule 6. A child after a fork begins anew, because a lock may be held by a thread that does not exist there. A waiter
+Rule 3. A child after a fork begins anew, because a lock may be held by a thread that does not exist there. A waiter
 whose event loop is closed is passed over.
-
-`Limit` decides and is pure. `EndpointLimiter` lets threads and tasks wait. `Slot` is the part of a call during which
-its request is in flight, for sync and async code.
 """
 
 from __future__ import annotations
@@ -31,116 +21,25 @@ import os
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from contextlib import closing
 from typing import TYPE_CHECKING
 from weakref import ref
 
-from langchain_dbchat.transport.exchange import Failure, Reply
+from langchain_dbchat.transport.limit import Limit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from types import TracebackType
 
     from typing_extensions import Self
 
-    from langchain_dbchat.transport.exchange import Unsent
+    from langchain_dbchat.transport.limit import Outcome
 
-    Outcome = Reply | Failure | Unsent | None
-
-__all__ = ["EndpointLimiter", "Limit", "LocalLimiter", "Permit", "Slot", "limiter_for"]
+__all__ = ["EndpointLimiter", "LocalLimiter", "Permit", "Slot", "limiter_for"]
 
 logger = logging.getLogger(__name__)
 
-_OVERLOADED = frozenset({429, 503})
-_CUT = 0.9  # for each complaint
-_DEEPEST_CUT = 0.5  # for all complaints about the same requests in flight
-_FIRST_HOLD = 0.5  # seconds, as the first bound of the retry policy
-_LONGEST_HOLD = 60.0  # seconds: the window of Databricks' rate limits
 _RECHECK = 1.0  # seconds after which somebody who waits looks for permits that were lost
-
-
-@dataclass(slots=True)
-class Limit:
-    """How many requests may be in flight at once. It has no clock and no lock: times are arguments.
-
-    Attributes:
-        bound: The most that may be in flight; infinite until the first complaint.
-        in_flight: How many are in flight.
-        round: Counts the decreases.
-        held_until: Before this time nobody starts.
-    """
-
-    bound: float = math.inf
-    in_flight: int = 0
-    round: int = 0
-    held_until: float = -math.inf
-    _least: float = 1.0
-    _complaints_at_one: int = 0
-
-    def wait(self, now: float) -> float:
-        """Return how long the next request has to wait.
-
-        Args:
-            now: The time in seconds.
-
-        Returns:
-            Seconds; 0 to start now, infinity until another one has ended.
-        """
-        if self.in_flight + 1 > self.bound:
-            return math.inf
-        return max(0.0, self.held_until - now)
-
-    def start(self) -> int:
-        """Let a request start.
-
-        Returns:
-            The round in which it started, for `end`.
-        """
-        self.in_flight += 1
-        return self.round
-
-    def end(self, started: int, outcome: Reply | Failure | Unsent | None, now: float) -> str | None:
-        """Take a request's end into account.
-
-        Args:
-            started: What `start` gave.
-            outcome: The answer; a failure or None says nothing about load.
-            now: The time in seconds.
-
-        Returns:
-            What has changed, for the log; None if nothing did.
-        """
-        together, self.in_flight = self.in_flight, self.in_flight - 1
-        if not isinstance(outcome, Reply):
-            return None
-        if outcome.status in _OVERLOADED:
-            return self._complaint(started, outcome, together, now)
-        self._complaints_at_one = 0
-        if together + 1 > self.bound:  # somebody may have been kept waiting
-            self.bound += 1 / self.bound
-        return None
-
-    def _complaint(self, started: int, reply: Reply, together: int, now: float) -> str | None:
-        from langchain_dbchat.errors.bodies import read_error_body, read_retry_after  # noqa: PLC0415  # where one came
-
-        asked = read_retry_after(reply.headers, read_error_body(reply.body or b""))
-        hold, before = asked or 0.0, self.bound
-        if started == self.round:
-            self.round += 1
-            allowed = min(self.bound, together)
-            self._least = max(1.0, allowed * _DEEPEST_CUT)
-            self.bound = allowed * _CUT if allowed >= 2 else 1.0  # noqa: PLR2004  # below two only one goes
-            if before < 2 and asked is None:  # noqa: PLR2004  # only one went already
-                hold = min(_LONGEST_HOLD, _FIRST_HOLD * 2.0**self._complaints_at_one)
-                self._complaints_at_one += 1
-        elif started == self.round - 1:
-            self.bound = max(self._least, self.bound * _CUT)
-        lower = math.floor(self.bound) + 1 <= before
-        change = f"at most {math.floor(self.bound)} at once from now on" if lower else None
-        if hold > 0 and self.held_until <= now:
-            change = f"{change}, nothing for {hold:.2f} s" if change else f"nothing for {hold:.2f} s"
-        self.held_until = max(self.held_until, now + hold)
-        return None if change is None else f"HTTP {reply.status}: {change}"
 
 
 class Permit:
@@ -238,15 +137,10 @@ class EndpointLimiter:
         """
         woken = threading.Event()
         permit = Permit(woken.set, self._clock() + patience)
-        try:
-            patience = self._line_up(permit)
-            while not self._is_admitted(permit):
-                woken.wait(patience)
+        with closing(self._admission(permit)) as waits:
+            for seconds in waits:
+                woken.wait(seconds)
                 woken.clear()
-                patience = self._admit(permit)
-        except BaseException:  # a KeyboardInterrupt must not keep the permit
-            self._withdraw(permit)
-            raise
         return permit
 
     async def aacquire(self, patience: float = math.inf) -> Permit:
@@ -260,14 +154,9 @@ class EndpointLimiter:
         """
         woken = AsyncEvent()
         permit = Permit(woken.set, self._clock() + patience)
-        try:
-            patience = self._line_up(permit)
-            while not self._is_admitted(permit):
-                await woken.wait(patience)
-                patience = self._admit(permit)
-        except BaseException:  # the same for a cancelled task
-            self._withdraw(permit)
-            raise
+        with closing(self._admission(permit)) as waits:
+            for seconds in waits:
+                await woken.wait(seconds)
         return permit
 
     def release(self, permit: Permit, outcome: Outcome) -> None:
@@ -275,7 +164,7 @@ class EndpointLimiter:
 
         Args:
             permit: What `acquire` gave.
-            outcome: What came of the request.
+            outcome: The result of the request.
         """
         try:
             with self._lock:
@@ -289,10 +178,18 @@ class EndpointLimiter:
             logger.info("%s: %s", self._name, change)
         self._admit()
 
-    def _line_up(self, permit: Permit) -> float:
-        with self._lock:
-            self._queue.append(permit)
-        return self._admit(permit)
+    def _admission(self, permit: Permit) -> Generator[float, None, None]:
+        """Put a permit into the queue, and yield the seconds to wait before each next look, until it is admitted."""
+        try:
+            with self._lock:
+                self._queue.append(permit)
+            seconds = self._admit(permit)
+            while not self._is_admitted(permit):
+                yield seconds
+                seconds = self._admit(permit)
+        except BaseException:  # whoever waited was interrupted or cancelled, and must not keep the permit
+            self._withdraw(permit)
+            raise
 
     def _is_admitted(self, permit: Permit) -> bool:
         return ref(permit) in self._admitted

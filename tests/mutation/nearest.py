@@ -59,6 +59,7 @@ _NAMES = {
     "transport/http/pool.py": ("transport/test_transport.py", "transport/test_pool_safety.py"),
     "transport/http/sockets.py": ("transport/test_sockets.py", "transport/test_transport.py"),
     "transport/http/transport.py": ("transport/test_transport.py", "transport/test_pool_safety.py"),
+    "transport/limit.py": ("transport/test_limiter.py",),
     "transport/limiter.py": ("transport/test_limiter.py", "transport/test_pool_safety.py"),
     "transport/proxies.py": ("test_proxies_named.py", "auth/test_this_machine_without_a_proxy.py"),
     "transport/proxy_clients.py": ("test_proxies_named.py", "transport/test_clients.py"),

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from langchain_dbchat.errors import DatabricksConnectionError
 from langchain_dbchat.transport import limiter as limits
 from langchain_dbchat.transport.exchange import Failure, Reply
-from langchain_dbchat.transport.limiter import EndpointLimiter, Limit, LocalLimiter, Permit, Slot, limiter_for
+from langchain_dbchat.transport.limit import Limit
+from langchain_dbchat.transport.limiter import EndpointLimiter, LocalLimiter, Permit, Slot, limiter_for
 
 OK = Reply(200, {}, b"{}")
 FULL = Reply(429, {}, b"")
