@@ -46,6 +46,7 @@ class Attempt:
         "_built",
         "_client",
         "_clock",
+        "_deadline",
         "_error",
         "_guard",
         "_head",
@@ -55,7 +56,6 @@ class Attempt:
         "_is_unwatched",
         "_limit",
         "_open",
-        "_pace",
         "_request",
         "_room",
         "_signature",
@@ -76,7 +76,7 @@ class Attempt:
         limit: int | None = None,
     ) -> None:
         self._clock = clock
-        self._pace = StreamDeadline(timeouts, clock)
+        self._deadline = StreamDeadline(timeouts, clock)
         self._request = request
         self._headers = merge_headers(request, signature, auth)
         self._auth = auth
@@ -100,8 +100,8 @@ class Attempt:
         self._unpacker: Decompressor | None = None
         self._error: DatabricksError | None = None
         self._guard: ReadGuard | None = None
-        self._is_unwatched = False  # the body is open, and nobody asks our pace before a read
-        self._is_foreign = False  # the client does not ask our pace
+        self._is_unwatched = False  # the body is open, and nobody asks our deadline before a read
+        self._is_foreign = False  # the client does not ask our deadline
 
     def build(self, client: httpx.Client | httpx.AsyncClient, *, ours: bool) -> httpx.Request:
         """Write the request for a client.
@@ -120,15 +120,15 @@ class Attempt:
         self._client = client
         url, headers, body = self._request.url, self._headers, self._request.body or None
         extensions: dict[str, Any] = {"timeout": self._waits}
-        self._is_foreign = not getattr(client, "asks_pace", False)
+        self._is_foreign = not getattr(client, "asks_deadline", False)
         if self._is_foreign:
             # httpcore says in a trace when it has sent the request; until then, the time for that is added.
             waits = (self._timeouts.connect, self._timeouts.pool, self._timeouts.write)
-            self._pace = StreamDeadline(
+            self._deadline = StreamDeadline(
                 self._timeouts, self._clock, sum(math.inf if wait is None else wait for wait in waits)
             )
             extensions["trace"] = self._atrace if isinstance(client, httpx.AsyncClient) else self._trace
-        extensions["pace"] = self._pace
+        extensions["deadline"] = self._deadline
         method = self._request.method
         try:
             parsed = _url(url)
@@ -170,8 +170,8 @@ class Attempt:
         page = self._answer.get("content-type", "").lower().startswith("text/html")
         self._open = response.is_success and self._request.streaming and not page
         if self._open:
-            # httpcore looks the timeout up again when it begins to read the body, in this very dict. Where nobody paces
-            # the reads (see incoming), one value has to serve both timeouts: better late than wrong.
+            # httpcore reads the timeout from this dict again when it begins to read the body. If nobody asks the
+            # deadline, this value has to serve as both timeouts: an error may come late, but never early.
             first, idle = self._timeouts.first_event, self._timeouts.idle
             self._waits["read"] = None if first is None or idle is None else max(first, idle)
             return True
@@ -179,13 +179,13 @@ class Attempt:
             self._room = _ERROR_BODY_LIMIT
         self._is_unwatched = not asks_deadline(response)
         if self._is_unwatched and isinstance(self._client, httpx.Client):
-            self._guard = ReadGuard(response, self._pace)
+            self._guard = ReadGuard(response, self._deadline)
         return False
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
         del info
         if event.endswith("send_request_body.complete"):
-            self._pace.sent()
+            self._deadline.sent()
 
     async def _atrace(self, event: str, info: Mapping[str, Any]) -> None:
         self._trace(event, info)
@@ -202,7 +202,7 @@ class Attempt:
         Raises:
             httpx.ReadTimeout: The time for the answer is up.
         """
-        return await in_time(sending, self._pace) if self._is_foreign else await sending
+        return await in_time(sending, self._deadline) if self._is_foreign else await sending
 
     def reads(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None] | ReadsInTime:
         """Bound each read of a body, if nobody else does.
@@ -210,7 +210,7 @@ class Attempt:
         Args:
             pieces: The body.
         """
-        return ReadsInTime(pieces, self._pace) if self._is_unwatched else pieces
+        return ReadsInTime(pieces, self._deadline) if self._is_unwatched else pieces
 
     def is_raw(self) -> bool:
         """Return whether the body is read as it came, because no hook of the user's client has read it."""
@@ -233,7 +233,7 @@ class Attempt:
             httpx.ReadTimeout: The time for the answer is up, and nobody noticed while it was read.
             httpx.DecodingError: The bytes cannot be decompressed.
         """
-        if self._is_unwatched and self._pace.overdue():
+        if self._is_unwatched and self._deadline.overdue():
             raise httpx.ReadTimeout("")
         if self._unpacker is None:
             return self._keeps(piece)
@@ -282,7 +282,7 @@ class Attempt:
         if self._open:
             self.is_handed_on = True
             reading = StreamReader(
-                self._request, self._head, self._answer, self._auth, self._pace, self._limit, hide=self.hide
+                self._request, self._head, self._answer, self._auth, self._deadline, self._limit, hide=self.hide
             )
             return Reply(self._head.status_code, self._answer, None, reading, hide=self.hide)
         body = bytes(self._text)

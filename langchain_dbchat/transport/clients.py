@@ -60,7 +60,7 @@ _ClientKey = tuple[str | None, ...]
 class _Client(httpx.Client):
     """A client that only sends: a request of ours has all its headers, and an answer is read by us."""
 
-    asks_pace = True  # before each read
+    asks_deadline = True  # before each read
 
     def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
         self._pool = PooledTransport(context, _LIMITS)
@@ -82,7 +82,7 @@ class _Client(httpx.Client):
 class _AsyncClient(httpx.AsyncClient):
     """The same for an event loop."""
 
-    asks_pace = True
+    asks_deadline = True
 
     def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
         self._pool = AsyncPooledTransport(context, _LIMITS)

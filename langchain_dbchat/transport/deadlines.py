@@ -194,4 +194,4 @@ async def in_time(awaited: Awaitable[_T], deadline: StreamDeadline) -> _T:
 
 def asks_deadline(response: httpx.Response) -> bool:
     """Decide whether whoever reads a response asks `StreamDeadline` before each read, as our own pool does."""
-    return "paced" in response.extensions
+    return "deadline" in response.extensions

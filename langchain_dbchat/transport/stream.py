@@ -66,7 +66,7 @@ class StreamReader:
         response: The answer, whose body is open.
         headers: Its headers with lower-case names.
         auth: The way of signing in, as errors name it.
-        pace: The time for the next event.
+        deadline: The time for the next event.
         limit: The largest answer in bytes, decompressed.
         hide: What masks the secrets that were sent, in a text of the server.
     """
@@ -82,11 +82,11 @@ class StreamReader:
         "_room",
         "_unpacker",
         "_whole",
+        "deadline",
         "direct",
         "headers",
         "hide",
         "is_packed",
-        "pace",
         "response",
     )
 
@@ -96,7 +96,7 @@ class StreamReader:
         response: httpx.Response,
         headers: Mapping[str, str],
         auth: str,
-        pace: StreamDeadline,
+        deadline: StreamDeadline,
         limit: float = math.inf,
         *,
         hide: Callable[[str], str] = str,
@@ -107,7 +107,7 @@ class StreamReader:
         self._limit = self._room = limit
         self.response = response
         self.headers = headers
-        self.pace = pace
+        self.deadline = deadline
         kind = headers.get("content-type", "").lower()
         # A server that ignores "stream": true (MLflow's scoring server) answers with one JSON object.
         self._whole: bytearray | None = bytearray() if kind.startswith("application/json") else None
@@ -164,8 +164,8 @@ class StreamReader:
         except MalformedResponseError as error:
             raise self._malformed(str(error)) from None
         if payloads:
-            self.pace.arrived(done=self._is_last is not None and any(map(self._is_last, payloads)))
-        elif (self.is_packed or self._is_unwatched) and self.pace.overdue():
+            self.deadline.arrived(done=self._is_last is not None and any(map(self._is_last, payloads)))
+        elif (self.is_packed or self._is_unwatched) and self.deadline.overdue():
             raise httpx.ReadTimeout("")
         return payloads
 
@@ -175,7 +175,7 @@ class StreamReader:
         Returns:
             The last events, or the whole body if it is no event stream.
         """
-        if not self.pace.done and self._guard is not None and self._guard.has_fired:
+        if not self.deadline.done and self._guard is not None and self._guard.has_fired:
             raise self._silence()  # the end of the body is that of the socket
         if self._whole is not None:
             whole, self._whole = bytes(self._whole), bytearray()
@@ -191,7 +191,7 @@ class StreamReader:
         Returns:
             The error to raise; None if nothing more was expected anyhow.
         """
-        if self.pace.done:
+        if self.deadline.done:
             return None
         if isinstance(error, DatabricksError):
             return error
@@ -204,7 +204,7 @@ class StreamReader:
     def reads(self) -> Iterator[bytes]:
         """Iterate over the body of a sync client; a thread watches those that do not ask `StreamDeadline`."""
         if self._is_unwatched:
-            self._guard = ReadGuard(self.response, self.pace)
+            self._guard = ReadGuard(self.response, self.deadline)
         body = self.response.stream if self.direct else self.response.iter_bytes()
         return iter(cast("Iterable[bytes]", body))  # a sync client's response has a sync stream
 
@@ -217,13 +217,13 @@ class StreamReader:
         """Iterate over the body of an async client; each read ends when the time is up."""
         body = self.response.stream if self.direct else self.response.aiter_bytes()
         pieces = aiter(cast("AsyncIterable[bytes]", body))  # an async client's response has an async stream
-        return ReadsInTime(cast("AsyncGenerator[bytes, None]", pieces), self.pace) if self._is_unwatched else pieces
+        return ReadsInTime(cast("AsyncGenerator[bytes, None]", pieces), self.deadline) if self._is_unwatched else pieces
 
     def _silence(self) -> DatabricksError:
         from langchain_dbchat.transport.failures import silence  # noqa: PLC0415  # where something went wrong
 
-        pace = self.pace
-        return silence(self._request, self._auth, self.headers, which=pace.which, seconds=pace.seconds)
+        deadline = self.deadline
+        return silence(self._request, self._auth, self.headers, which=deadline.which, seconds=deadline.seconds)
 
     def _malformed(self, why: str) -> DatabricksError:
         from langchain_dbchat.errors.answers import malformed_response  # noqa: PLC0415  # where something went wrong
@@ -264,7 +264,7 @@ class EventStream:
         if self._over:
             raise StopIteration
         reading = self._reading
-        reading.pace.wait()
+        reading.deadline.wait()
         try:
             if reading.is_packed and (payloads := self._unpack()):
                 return payloads
@@ -321,7 +321,7 @@ class AsyncEventStream:
         if self._over:
             raise StopAsyncIteration
         reading = self._reading
-        reading.pace.wait()
+        reading.deadline.wait()
         try:
             if reading.is_packed and (payloads := await self._unpack()):
                 return payloads

@@ -55,6 +55,7 @@ _NAMES = {
     "transport/failures.py": ("transport/test_timeouts.py", "transport/test_channel.py", "test_fault_proxy.py"),
     "transport/headers.py": ("transport/test_channel.py", "transport/test_clients.py"),
     "transport/http/addresses.py": ("transport/test_addresses.py",),
+    "transport/http/bodies.py": ("transport/test_transport.py", "transport/test_pool_safety.py"),
     "transport/http/http11.py": ("transport/test_http11.py", "transport/test_transport.py"),
     "transport/http/pool.py": ("transport/test_transport.py", "transport/test_pool_safety.py"),
     "transport/http/sockets.py": ("transport/test_sockets.py", "transport/test_transport.py"),

@@ -41,11 +41,10 @@ class Socket:
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what there is.
+    def read(self, timeout: float | None = None) -> bytes:
+        """Read what has arrived, up to 64 KiB.
 
         Args:
-            max_bytes: How much at most.
             timeout: Seconds to wait for the first byte.
 
         Returns:
@@ -57,7 +56,7 @@ class Socket:
         """
         try:
             self._socket.settimeout(timeout)
-            return self._socket.recv(max_bytes)
+            return self._socket.recv(_BUFFER)
         except TimeoutError as error:
             raise httpx.ReadTimeout(str(error)) from error
         except OSError as error:
@@ -98,7 +97,7 @@ class Socket:
             connected.close()
 
     def is_stale(self, wait: float = 0.0) -> bool:
-        """Return whether the server has closed the idle connection, or said something nobody asked for.
+        """Return whether the server has closed the idle connection, or sent bytes that nobody asked for.
 
         Args:
             wait: Seconds to wait for that.
@@ -166,11 +165,10 @@ class AsyncSocket(asyncio.Protocol):
         self._full = False
         _wake(self._writer)
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what there is.
+    async def read(self, timeout: float | None = None) -> bytes:
+        """Read what has arrived.
 
         Args:
-            max_bytes: Not used: all that has arrived is given.
             timeout: Seconds to wait for the first byte.
 
         Returns:
@@ -180,7 +178,6 @@ class AsyncSocket(asyncio.Protocol):
             httpx.ReadTimeout: Nothing came in time.
             httpx.ReadError: The connection broke.
         """
-        del max_bytes
         if not self._pieces and not self._over:
             reader = self._reader = self._loop.create_future()
             self._set_alarm(timeout)
@@ -258,13 +255,8 @@ class AsyncSocket(asyncio.Protocol):
         if self._transport is not None and not self._loop.is_closed() and self._pid == os.getpid():
             self._transport.abort()
 
-    def is_stale(self, wait: float = 0.0) -> bool:
-        """Return whether the server has closed the idle connection, or said something nobody asked for.
-
-        Args:
-            wait: Not used: an event loop waits elsewhere.
-        """
-        del wait
+    def is_stale(self) -> bool:
+        """Return whether the server has closed the idle connection, or sent bytes that nobody asked for."""
         transport = self._transport
         if transport is None or self._over or self._pieces or transport.is_closing():
             return True

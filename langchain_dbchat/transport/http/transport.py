@@ -1,19 +1,16 @@
-"""A pool of connections whose cost does not grow with their number.
+"""A pool of connections whose cost does not grow with their number, for threads and for event loops.
 
-httpx's own pool walks all its connections for every request and every answer, which is quadratic under load: 100
-calls at once cost ten times what one call costs. Here `ConnectionPool` keeps idle connections on stacks, and decides
-who may use which. The two transports are httpx's public interface (`BaseTransport.handle_request` and
-`AsyncBaseTransport.handle_async_request`), so that anything that takes an httpx client takes them.
-They serve what our own clients send: HTTP/1.1 without a proxy, one request at a time on a connection (never pipelined),
-with a body that is known as a whole.
+httpx's own pool looks at all its connections for every request and every answer, which is quadratic under load: at 100
+calls at once, one call costs ten times as much. Here `ConnectionPool` decides who may use which connection, and keeps
+idle ones on stacks. The two transports implement httpx's public interface (`BaseTransport.handle_request` and
+`AsyncBaseTransport.handle_async_request`), so they can be given to any httpx client. They support what our own clients
+send: HTTP/1.1 without a proxy, one request at a time on a connection (never pipelined), with a body that is known as a
+whole.
 
-Rule 1. How long a read may take is asked before each read. The extension ``pace`` of a request says it; without one,
-the timeout ``read`` of httpx bounds each read by itself, as in httpx.
-
-Rule 2. What a finalizer does takes no lock, because the thread that it runs in may hold it (see `ConnectionPool.give`).
-
-Rule 3. A child after a fork takes nothing of what it inherited: a lock may be held by a thread that does not exist
-there, and the sockets are the parent's. It begins with an empty pool.
+Rule 1. Code that a finalizer runs takes no lock, because the thread that it interrupted may hold it (see
+`ConnectionPool.give`).
+Rule 2. After a fork, the child uses nothing of what it inherited: a lock may be held by a thread that does not exist in
+the child, and the sockets are the parent's. The child begins with an empty pool.
 """
 
 from __future__ import annotations
@@ -24,152 +21,33 @@ import os
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import httpx
 
-from langchain_dbchat.transport.http.http11 import Head, HeadReader, wants_close, write_request
+from langchain_dbchat.transport.http.bodies import AsyncBody, SyncBody, deadline_of
+from langchain_dbchat.transport.http.http11 import Head, HeadReader, write_request
 from langchain_dbchat.transport.http.pool import ConnectionPool, PooledConnection, Waiter
 from langchain_dbchat.transport.http.sockets import AsyncSocket, Socket, aconnect, connect
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from langchain_dbchat.transport.http.pool import Origin
 
 __all__ = ["AsyncPooledTransport", "PooledTransport"]
 
-_READ = 64 * 1024  # bytes of one read, as in httpx
 _PORTS = {"http": 80, "https": 443}
-_LOOK = 0.5  # seconds after which somebody in line looks for slots that were lost
-
-
-class _Deadline(Protocol):
-    """How long the reads of an answer may take."""
-
-    def sent(self) -> None:
-        """Note that the request has been sent."""
-
-    def left(self) -> float | None:
-        """Return how long the next read may take, in seconds; None for ever. Raise ReadTimeout if the time is up."""
-
-
-class _Give(Protocol):
-    """Takes a slot back."""
-
-    def __call__(self, slot: PooledConnection[Any], *, honest: bool = True) -> None:
-        """Take it; `honest` is False if the server said more than it was asked."""
-
-
-class _EachRead:
-    """httpx's own meaning of a read timeout: it bounds each read, and may be changed while a body is open."""
-
-    __slots__ = ("_waits",)
-
-    def __init__(self, waits: dict[str, float | None]) -> None:
-        self._waits = waits
-
-    def sent(self) -> None:
-        pass
-
-    def left(self) -> float | None:
-        return self._waits.get("read")
-
-
-class _Body:
-    """What the sync and the async body of an answer share."""
-
-    def __init__(self, head: Head, request: httpx.Request, slot: PooledConnection[Any], give: _Give) -> None:
-        self._head = head
-        self._left = _pace_of(request).left
-        self._keeps = head.keeps and not wants_close(request.headers.raw)
-        self._slot: PooledConnection[Any] | None = slot
-        self._connection = slot.cell[0]
-        self._give = give
-        self._ended = False  # whoever iterates has been told of the end
-        self._closed = False
-
-    def _first(self) -> bytes:
-        head = self._head
-        if head.body.done:
-            head.body.excess = bool(head.rest)
-            return b""
-        return head.body.feed(head.rest) if head.rest else b""
-
-    def _give_back(self) -> None:
-        """Give the connection back if the answer was read to its end, else close it."""
-        slot, self._slot = self._slot, None  # once: a connection that is given back twice would have two users
-        if slot is None:
-            return
-        if not (self._keeps and self._ended and not self._head.body.excess):
-            self._closed = True
-            slot.close()
-        self._give(slot, honest=not self._head.body.excess)
-
-
-class _SyncBody(_Body, httpx.SyncByteStream):
-    def __iter__(self) -> Iterator[bytes]:
-        body, connection, left = self._head.body, self._connection, self._left
-        try:
-            piece = self._first()
-            if piece:
-                yield piece
-            while not body.done:
-                if body.error is not None:
-                    raise body.error  # noqa: TRY301  # the end of the body, as any other error
-                piece = body.feed(connection.read(_READ, left()))
-                if piece:
-                    yield piece
-            self._ended = True
-        except BaseException:
-            self._give_back()
-            raise
-
-    def close(self) -> None:
-        self._give_back()
-
-
-class _AsyncBody(_Body, httpx.AsyncByteStream):
-    """Not an async generator: the end of a loop closes those in any order, and beside whoever closes this body."""
-
-    _began = False
-
-    def __aiter__(self) -> _AsyncBody:
-        return self
-
-    async def __anext__(self) -> bytes:
-        body, connection, left = self._head.body, self._connection, self._left
-        try:
-            if not self._began:
-                self._began = True
-                piece = self._first()
-                if piece:
-                    return piece
-            while not body.done:
-                if body.error is not None:
-                    raise body.error  # noqa: TRY301  # the end of the body, as any other error
-                piece = body.feed(await connection.read(_READ, left()))
-                if piece:
-                    return piece
-            self._ended = True
-        except BaseException:
-            self._give_back()
-            raise
-        raise StopAsyncIteration
-
-    async def aclose(self) -> None:
-        self._give_back()
-        if self._closed:
-            await asyncio.sleep(0)  # the loop closes the socket in its next turn
+_LOOK = 0.5  # seconds after which a waiter looks for slots that were lost
 
 
 class PooledTransport(httpx.BaseTransport):
     """The pool for threads.
 
     Args:
-        context: Gives the TLS context; asked when a server is called that needs it.
-        limits: How many connections.
+        context: Returns the TLS context; called when a server needs TLS.
+        limits: The maximum numbers of connections.
     """
 
     def __init__(self, context: Callable[[], ssl.SSLContext], limits: httpx.Limits) -> None:
@@ -180,13 +58,13 @@ class PooledTransport(httpx.BaseTransport):
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._pool: ConnectionPool[Socket] = ConnectionPool(self._limits)
-        self._is_closing = False  # somebody wanted to close the pool while it was busy
+        self._is_closing = False  # the pool was to be closed while its lock was held
         self._pid = os.getpid()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request, and read the head of its answer; httpx's hook."""
+        """Send a request and read the head of its answer (the method that httpx calls)."""
         origin, name, waits = _where(request)
-        pace = _pace_of(request)
+        deadline = deadline_of(request)
         reader, data = write_request(request)
         slot = self._take(origin, waits.get("pool"))
         try:
@@ -199,13 +77,13 @@ class PooledTransport(httpx.BaseTransport):
             late = None
             try:
                 connection.write(data, waits.get("write"))
-            except httpx.WriteError as error:  # the server may have refused early, and said why
+            except httpx.WriteError as error:  # the server may have answered before it read everything, and closed
                 late = error
-            pace.sent()
+            deadline.sent()
             head = None
             while head is None:
-                head = _read(reader, connection.read(_READ, pace.left()), late)
-            return _response(head, _SyncBody(head, request, slot, self._give), connection)
+                head = _read(reader, connection.read(deadline.left()), late)
+            return _response(head, SyncBody(head, request, slot, self._give))
         except BaseException:
             slot.close()
             self._give(slot)
@@ -221,12 +99,12 @@ class PooledTransport(httpx.BaseTransport):
         return self._wait(origin, timeout) if slot is None else slot
 
     def _look(self, slot: PooledConnection[Socket]) -> None:
-        """Look at a connection: somebody who waited in line took it a moment ago, and some have to be watched."""
+        """Check a connection again: time has passed since the pool did, and some are watched for a moment."""
         if slot.cell:
             self._pool.judge(slot, stale=slot.cell[0].is_stale(self._pool.watch(slot)))
 
     def _wait(self, origin: Origin, timeout: float | None) -> PooledConnection[Socket]:
-        # A SimpleQueue may be put to by a finalizer, at any time and in any thread; an Event may not.
+        # A finalizer may put into a SimpleQueue at any time and in any thread; an Event takes a lock.
         inbox: queue.SimpleQueue[PooledConnection[Socket] | None] = queue.SimpleQueue()
         waiter: Waiter[Socket] = Waiter(origin, inbox.put)
         until = math.inf if timeout is None else time.monotonic() + timeout
@@ -260,7 +138,8 @@ class PooledTransport(httpx.BaseTransport):
     def close(self) -> None:
         """Close the idle connections; those in use are closed by whoever uses them.
 
-        A signal handler may call it while its own thread holds the lock: then that thread does it after it has let go.
+        A signal handler may call it while its own thread holds the lock: then that thread closes them when it has
+        released the lock.
         """
         self._is_closing = self._pid == os.getpid()
         if self._is_closing and self._lock.acquire(blocking=False):
@@ -274,7 +153,7 @@ class PooledTransport(httpx.BaseTransport):
 def _next_in(
     inbox: queue.SimpleQueue[PooledConnection[Socket] | None], until: float
 ) -> PooledConnection[Socket] | None:
-    """Wait for a slot, for None, which says that there may be one, or for the time to look."""
+    """Wait for a slot, for None (there may be a slot), or until it is time to look for lost slots."""
     left = until - time.monotonic()
     try:
         return inbox.get(timeout=min(max(left, 0.0), _LOOK))
@@ -285,11 +164,11 @@ def _next_in(
 
 
 class AsyncPooledTransport(httpx.AsyncBaseTransport):
-    """The pool for one event loop; as `PooledTransport`.
+    """The pool for one event loop; otherwise as `PooledTransport`.
 
     Args:
-        context: Gives the TLS context; asked in a thread when a server is called that needs it.
-        limits: How many connections.
+        context: Returns the TLS context; called in a thread when a server needs TLS.
+        limits: The maximum numbers of connections.
     """
 
     def __init__(self, context: Callable[[], ssl.SSLContext], limits: httpx.Limits) -> None:
@@ -299,9 +178,9 @@ class AsyncPooledTransport(httpx.AsyncBaseTransport):
         self._pid = os.getpid()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request, and read the head of its answer; httpx's hook."""
+        """Send a request and read the head of its answer (the method that httpx calls)."""
         origin, name, waits = _where(request)
-        pace = _pace_of(request)
+        deadline = deadline_of(request)
         reader, data = write_request(request)
         slot = await self._take(origin, waits.get("pool"))
         try:
@@ -316,13 +195,13 @@ class AsyncPooledTransport(httpx.AsyncBaseTransport):
             late = None
             try:
                 await connection.write(data, waits.get("write"))
-            except httpx.WriteError as error:  # the server may have refused early, and said why
+            except httpx.WriteError as error:  # the server may have answered before it read everything, and closed
                 late = error
-            pace.sent()
+            deadline.sent()
             head = None
             while head is None:
-                head = _read(reader, await connection.read(_READ, pace.left()), late)
-            return _response(head, _AsyncBody(head, request, slot, self._give), connection)
+                head = _read(reader, await connection.read(deadline.left()), late)
+            return _response(head, AsyncBody(head, request, slot, self._give))
         except BaseException:
             slot.close()
             self._give(slot)
@@ -333,7 +212,7 @@ class AsyncPooledTransport(httpx.AsyncBaseTransport):
         return await self._wait(origin, timeout) if slot is None else slot
 
     async def _look(self, slot: PooledConnection[AsyncSocket]) -> None:
-        """Look at a connection; as in `PooledTransport`."""
+        """Check a connection again, as in `PooledTransport`."""
         wait = self._pool.watch(slot)
         if wait:
             await asyncio.sleep(wait)
@@ -366,7 +245,7 @@ class AsyncPooledTransport(httpx.AsyncBaseTransport):
         return slot
 
     def _give(self, slot: PooledConnection[AsyncSocket], *, honest: bool = True) -> None:
-        if self._pid == os.getpid():  # a child shares even the loop's selector with its parent
+        if self._pid == os.getpid():  # a forked child shares even the selector of the loop with its parent
             if not honest:
                 self._pool.distrust(slot.origin)
             self._pool.give(slot)
@@ -376,16 +255,11 @@ class AsyncPooledTransport(httpx.AsyncBaseTransport):
         """Close the idle connections; those in use are closed by whoever uses them."""
         if self._pid == os.getpid():
             self._pool.clear()
-            await asyncio.sleep(0)  # a transport is closed by the loop's next turn
-
-
-def _pace_of(request: httpx.Request) -> _Deadline:
-    pace: _Deadline | None = request.extensions.get("pace")
-    return _EachRead(request.extensions.get("timeout", {})) if pace is None else pace
+            await asyncio.sleep(0)  # the loop closes the sockets in its next turn
 
 
 def _where(request: httpx.Request) -> tuple[Origin, str | None, dict[str, float | None]]:
-    """Return where a request goes, the name its TLS asks for, and how long to wait for what."""
+    """Return the server of a request, the name for TLS if it differs from the host, and the timeouts."""
     url = request.url
     port = url.port or _PORTS.get(url.scheme)
     if port is None or not url.host:
@@ -396,7 +270,7 @@ def _where(request: httpx.Request) -> tuple[Origin, str | None, dict[str, float 
 
 
 def _read(reader: HeadReader, data: bytes, late: httpx.WriteError | None) -> Head | None:
-    """Read the head; where there is none because the request did not leave us whole, that is the error."""
+    """Read the head; if there is none because the request could not be sent completely, raise that error."""
     try:
         return reader.feed(data)
     except httpx.RemoteProtocolError:
@@ -405,11 +279,10 @@ def _read(reader: HeadReader, data: bytes, late: httpx.WriteError | None) -> Hea
         raise
 
 
-def _response(head: Head, stream: _SyncBody | _AsyncBody, connection: Socket | AsyncSocket) -> httpx.Response:
+def _response(head: Head, stream: SyncBody | AsyncBody) -> httpx.Response:
     extensions = {
         "http_version": head.version,
         "reason_phrase": head.reason,
-        "network_stream": connection,
-        "paced": True,  # the request's `pace` was asked before each read
+        "deadline": True,  # the request's `deadline` was asked before each read
     }
     return httpx.Response(head.status, headers=head.headers, stream=stream, extensions=extensions)

@@ -81,7 +81,7 @@ def test_a_connection_with_bytes_left_is_stale(loop: str, secure: bool, tmp_path
         context = trusting if secure else None
         made = await aconnect(parts.host, parts.port or 0, context, 2.0)
         await made.write(b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n", 2.0)
-        assert await made.read(65536, 2.0) == OK
+        assert await made.read(2.0) == OK
         assert not made.is_stale()
         await asyncio.sleep(0.3)
         assert said.is_set()
@@ -105,10 +105,10 @@ def test_a_short_wait_behind_a_long_one_is_short(loop: str) -> None:
     async def use(url: str) -> None:
         parts = httpx.URL(url)
         made = await aconnect(parts.host, parts.port or 0, None, 2.0)
-        assert await made.read(1, 20.0) == b"x"
+        assert await made.read(20.0) == b"x"
         began = time.monotonic()
         with pytest.raises(httpx.ReadTimeout):
-            await made.read(1, 0.2)
+            await made.read(0.2)
         assert 0.15 < time.monotonic() - began < 5
         made.close()
 
@@ -157,7 +157,7 @@ def test_nobody_reads_so_the_server_is_slowed_down(secure: bool, tmp_path: Path)
         assert before < 50_000_000
         got = 0
         while got < 60_000_000:
-            got += len(await made.read(65536, 5.0))
+            got += len(await made.read(5.0))
         assert sent > before  # it goes on as soon as somebody reads
         made.close()
         await asyncio.sleep(0.05)
