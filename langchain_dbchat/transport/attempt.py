@@ -1,4 +1,4 @@
-"""One attempt to send a request: what is sent, and what the result is, for the sync and the async loop."""
+"""One attempt to send a request: the request for a client, and the result, for the sync and the async loop."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _ERROR_BODY_LIMIT = 1024 * 1024  # bytes of an error's body that are read; no er
 
 
 class Attempt:
-    """One `Send` on its way.
+    """One attempt to send a request.
 
     Args:
-        request: What is sent.
+        request: The request.
         signature: The credentials' headers for this attempt.
         auth: The way of signing in, as errors name it.
-        timeouts: How long to wait for what.
+        timeouts: The timeouts of the call.
         clock: Seconds of a clock that never goes back.
-        limit: The largest answer in bytes, decompressed; None for any.
+        limit: The maximum size of the answer in bytes, decompressed; None for no limit.
     """
 
     __slots__ = (
@@ -66,7 +66,7 @@ class Attempt:
         "is_handed_on",
     )
 
-    def __init__(  # noqa: PLR0913, PLR0917  # one sending's parts
+    def __init__(  # noqa: PLR0913, PLR0917  # the parts of one attempt
         self,
         request: Request,
         signature: Mapping[str, str],
@@ -94,14 +94,14 @@ class Attempt:
         self._head: httpx.Response | None = None
         self._answer: dict[str, str] = {}  # the headers of the answer, in lower case
         self._open = False
-        self.is_handed_on = False  # the body is open, and somebody else closes it
+        self.is_handed_on = False  # the body is open, and the stream closes it
         self._text = bytearray()
         self._limit = self._room = math.inf if limit is None else limit
         self._unpacker: Decompressor | None = None
         self._error: DatabricksError | None = None
         self._guard: ReadGuard | None = None
-        self._is_unwatched = False  # the body is open, and nobody asks our deadline before a read
-        self._is_foreign = False  # the client does not ask our deadline
+        self._is_unwatched = False  # whoever reads the open body does not ask our deadline before each read
+        self._is_foreign = False  # the client is one that does not ask our deadline
 
     def build(self, client: httpx.Client | httpx.AsyncClient, *, ours: bool) -> httpx.Request:
         """Write the request for a client.
@@ -122,7 +122,7 @@ class Attempt:
         extensions: dict[str, Any] = {"timeout": self._waits}
         self._is_foreign = not getattr(client, "asks_deadline", False)
         if self._is_foreign:
-            # httpcore says in a trace when it has sent the request; until then, the time for that is added.
+            # httpcore reports in a trace that it has sent the request; until then, the time for that is added.
             waits = (self._timeouts.connect, self._timeouts.pool, self._timeouts.write)
             self._deadline = StreamDeadline(
                 self._timeouts, self._clock, sum(math.inf if wait is None else wait for wait in waits)
@@ -157,14 +157,14 @@ class Attempt:
         self._built = built
         return built
 
-    def opened(self, response: httpx.Response) -> bool:
-        """Take the head of the answer.
+    def begin(self, response: httpx.Response) -> bool:
+        """Begin to read an answer.
 
         Args:
             response: The open response.
 
         Returns:
-            Whether its body is to stay open, because it is the stream that was asked for.
+            Whether its body stays open, because it is the stream that was requested.
         """
         self._head, self._answer = response, plain_headers(response.headers)
         page = self._answer.get("content-type", "").lower().startswith("text/html")
@@ -191,21 +191,21 @@ class Attempt:
         self._trace(event, info)
 
     async def in_time(self, sending: Awaitable[httpx.Response]) -> httpx.Response:
-        """Wait for a head, but not for ever, if nobody else sees to that.
+        """Wait for the head of the answer, and bound that wait if the client does not.
 
         Args:
-            sending: What gives the head.
+            sending: Sends the request, and returns the open response.
 
         Returns:
-            The head.
+            The open response.
 
         Raises:
             httpx.ReadTimeout: The time for the answer is up.
         """
         return await in_time(sending, self._deadline) if self._is_foreign else await sending
 
-    def reads(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None] | ReadsInTime:
-        """Bound each read of a body, if nobody else does.
+    def bounded(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None] | ReadsInTime:
+        """Bound each read of a body, if whoever reads it does not ask the deadline.
 
         Args:
             pieces: The body.
@@ -213,24 +213,24 @@ class Attempt:
         return ReadsInTime(pieces, self._deadline) if self._is_unwatched else pieces
 
     def is_raw(self) -> bool:
-        """Return whether the body is read as it came, because no hook of the user's client has read it."""
+        """Return whether the body is still unread, so that it is decompressed here; a hook may have read it."""
         head = self._head
         if head is None or head.is_closed or head.is_stream_consumed:
             return False
         self._unpacker = decompressor_for(self._answer.get("content-encoding", ""))
         return True
 
-    def takes(self, piece: bytes) -> bool:
-        """Take a piece of the body.
+    def feed(self, piece: bytes) -> bool:
+        """Add a piece of the body.
 
         Args:
             piece: The bytes, as they came.
 
         Returns:
-            Whether to read on.
+            Whether more of the body is to be read.
 
         Raises:
-            httpx.ReadTimeout: The time for the answer is up, and nobody noticed while it was read.
+            httpx.ReadTimeout: The time for the answer is up, and the client did not notice that.
             httpx.DecodingError: The bytes cannot be decompressed.
         """
         if self._is_unwatched and self._deadline.overdue():
@@ -268,15 +268,15 @@ class Attempt:
             self._guard.release()
 
     def reply(self) -> Reply | Failure:
-        """Make the reply of what came.
+        """Return the result of this attempt.
 
         Returns:
-            The reply; its body is None if `opened` said that it stays open. A failure if the answer was too large.
+            The reply; its body is None if `begin` returned that it stays open. A failure if the answer was too large.
         """
         if self._head is None:
             raise TypeError("no answer has begun")
         if self._head.is_success and self._guard is not None and self._guard.has_fired:
-            raise httpx.ReadTimeout("")  # the end of the body is that of the socket
+            raise httpx.ReadTimeout("")  # the guard has closed the socket, so the body ended
         if self._error is not None:
             return Failure(self._error, sent=True)
         if self._open:
@@ -300,20 +300,20 @@ class Attempt:
         from langchain_dbchat.errors.sent_secrets import hider  # noqa: PLC0415  # where something went wrong
 
         if self._hide is None:
-            sent = self._built  # the headers of a user's client and its authentication stand in what was built
+            sent = self._built  # it also has the headers and the authentication of a user's client
             headers = self._headers if sent is None else {**self._headers, **sent.headers}
             form = None if self._request.purpose is None else self._request.purpose.form
             self._hide = hider(headers, self._request.url if sent is None else str(sent.url), form)
         return self._hide(text)
 
     def failed(self, error: Exception) -> Reply | Failure:
-        """Describe what an exception of httpx means here.
+        """Return the result of an attempt that an exception of httpx has ended.
 
         Args:
             error: The exception.
 
         Returns:
-            The failure; or the reply, if it is an error and only its explanation was cut off.
+            The failure; or the reply, if it is an error whose body was cut off.
         """
         if self._head is not None and not self._head.is_success:
             return self.reply()
@@ -326,10 +326,10 @@ class Attempt:
 
 @lru_cache(maxsize=128)
 def _url(text: str) -> httpx.URL:
-    """Parse a URL once: an endpoint is called again and again, and parsing takes as long as writing the rest."""
+    """Return a parsed URL, from a cache, because parsing takes as long as writing the rest of a request."""
     try:
         url = httpx.URL(text)
-        _ = url.host  # reads a name in another alphabet, which may not be one
+        _ = url.host  # raises for a name in another alphabet that is not valid
     except UnicodeError as error:
         raise httpx.InvalidURL(str(error)) from None
     return url

@@ -1,4 +1,4 @@
-"""The two loops that do what an exchange says: one sync, one async, equal line by line.
+"""The two loops that execute an exchange: one sync, one async, equal line by line.
 
 Rule 1. A loop contains no decision: `exchange` says what to do next, `Attempt` what the result of a sending is, and
 `StreamReader` what the bytes of a stream mean.
@@ -49,10 +49,10 @@ MAX_RESPONSE_BYTES = 128 * 1024 * 1024  # far above what a model writes, far bel
 
 
 class _Queue:
-    """Where a call waits for its turns, and a clock that stands still meanwhile.
+    """The limiter that a call waits for, and a clock that does not count that wait.
 
     The deadline of the retries is about a service that fails. A call that has waited minutes for its turn in a long
-    batch has as much time for them as the first.
+    batch has as much time for retries as the first call.
     """
 
     __slots__ = ("_began", "_clock", "_waited", "limiter")
@@ -66,12 +66,12 @@ class _Queue:
         """Return the time, without the time in the queue."""
         return self._clock() - self._waited
 
-    def lines_up(self) -> None:
-        """Begin to wait for a turn."""
+    def line_up(self) -> None:
+        """Note that a wait for the limiter begins."""
         self._began = self._clock()
 
-    def is_served(self) -> None:
-        """Have a turn."""
+    def served(self) -> None:
+        """Note that it has ended."""
         self._waited += self._clock() - self._began
 
 
@@ -80,9 +80,9 @@ class Channel:
 
     Args:
         credentials: Who signs; asked for each attempt.
-        timeouts: How long to wait for what; the defaults of `Timeouts` if None.
+        timeouts: The timeouts of a call; the defaults of `Timeouts` if None.
         policy: When to send again; the defaults of `RetryPolicy` if None.
-        max_response_bytes: The largest answer that is read, decompressed; None for any.
+        max_response_bytes: The maximum size of an answer, decompressed; None for no limit.
         http_client: A client of the user's for sync calls; used as it is, and never closed. None for the shared one.
         http_async_client: The same for async calls.
         clock: Seconds of a clock that never goes back.
@@ -91,7 +91,7 @@ class Channel:
         asleep: How async calls pause.
     """
 
-    def __init__(  # noqa: PLR0913  # the parts of a call that differ between users, and the world's parts for tests
+    def __init__(  # noqa: PLR0913  # what differs between users, and what tests replace
         self,
         credentials: Credentials,
         *,
@@ -118,7 +118,7 @@ class Channel:
 
     @property
     def timeouts(self) -> Timeouts:
-        """Return how long a call of this channel waits for what."""
+        """Return the timeouts of this channel's calls."""
         return self._timeouts
 
     def signed_by(self, credentials: Credentials) -> Channel:
@@ -136,8 +136,8 @@ class Channel:
 
         Args:
             request: The request; its `streaming` is False.
-            revise: Given a refusal, another request to send instead, or None.
-            limiter: What each attempt waits for; None to send at once.
+            revise: Returns another request to send after a refusal, or None.
+            limiter: The limiter that each attempt waits for; None to send at once.
 
         Returns:
             The 2xx reply with its body.
@@ -155,8 +155,8 @@ class Channel:
 
         Args:
             request: The request; its `streaming` is False.
-            revise: Given a refusal, another request to send instead, or None.
-            limiter: What each attempt waits for; None to send at once.
+            revise: Returns another request to send after a refusal, or None.
+            limiter: The limiter that each attempt waits for; None to send at once.
 
         Returns:
             The 2xx reply with its body.
@@ -175,9 +175,9 @@ class Channel:
 
         Args:
             request: The request; its `streaming` is True.
-            revise: Given a refusal, another request to send instead, or None.
-            limiter: What each attempt waits for, until the stream opens: the user's code runs while it
-                is open, and could wait for itself. None to send at once.
+            revise: Returns another request to send after a refusal, or None.
+            limiter: The limiter that each attempt waits for, only until the stream opens: while it is open, the user's
+                code runs, and could wait for itself. None to send at once.
 
         Yields:
             The stream; leaving the context closes it, and the connection with it unless it was read to its end.
@@ -202,9 +202,9 @@ class Channel:
 
         Args:
             request: The request; its `streaming` is True.
-            revise: Given a refusal, another request to send instead, or None.
-            limiter: What each attempt waits for, until the stream opens: the user's code runs while it
-                is open, and could wait for itself. None to send at once.
+            revise: Returns another request to send after a refusal, or None.
+            limiter: The limiter that each attempt waits for, only until the stream opens: while it is open, the user's
+                code runs, and could wait for itself. None to send at once.
 
         Returns:
             A context that opens the stream; leaving it closes the stream, and the connection with it unless it was read
@@ -236,9 +236,9 @@ class Channel:
                     self._sleep(wanted.seconds)
                     outcome = None
                 else:
-                    queue.lines_up()
+                    queue.line_up()
                     with Slot(queue.limiter, self._policy.deadline) as slot:
-                        queue.is_served()
+                        queue.served()
                         outcome = slot.outcome = self._send(wanted)
         except BaseException:
             _drop(outcome)
@@ -258,9 +258,9 @@ class Channel:
                     await self._asleep(wanted.seconds)
                     outcome = None
                 else:
-                    queue.lines_up()
+                    queue.line_up()
                     async with Slot(queue.limiter, self._policy.deadline) as slot:
-                        queue.is_served()
+                        queue.served()
                         outcome = slot.outcome = await self._asend(wanted)
         except BaseException:
             await _adrop(outcome)
@@ -278,10 +278,10 @@ class Channel:
         try:
             response = client.send(request, stream=True, auth=_auth_of(send.request), follow_redirects=False)
             try:
-                if not attempt.opened(response):
+                if not attempt.begin(response):
                     body = response.stream if attempt.is_raw() else response.iter_bytes()
                     for piece in cast("Iterable[bytes]", body):
-                        if not attempt.takes(piece):
+                        if not attempt.feed(piece):
                             break
                 return attempt.reply()
             finally:
@@ -303,12 +303,12 @@ class Channel:
                 client.send(request, stream=True, auth=_auth_of(send.request), follow_redirects=False)
             )
             try:
-                if not attempt.opened(response):
+                if not attempt.begin(response):
                     source = response.stream if attempt.is_raw() else response.aiter_bytes()
                     body = aiter(source)  # type: ignore[arg-type]  # an async client's response has an async stream
-                    async with aclosing(attempt.reads(cast("AsyncGenerator[bytes, None]", body))) as pieces:
+                    async with aclosing(attempt.bounded(cast("AsyncGenerator[bytes, None]", body))) as pieces:
                         async for piece in pieces:
-                            if not attempt.takes(piece):
+                            if not attempt.feed(piece):
                                 break
                 return attempt.reply()
             finally:
@@ -322,8 +322,8 @@ class Channel:
 class _AsyncStream:
     """The context of an async stream.
 
-    It is not an async generator: when a loop ends, it closes all of those, in any order and all at once, and one that
-    another one is just closing is "already running".
+    It is not an async generator, because a loop that ends closes all of those at once and in any order; closing one
+    that another one is just closing raises "already running".
     """
 
     __slots__ = ("_incoming", "_opening")
@@ -343,12 +343,12 @@ class _AsyncStream:
 
 
 def _auth_of(request: Request) -> Any:
-    """Return what signs a request: a user's client may have its own way, but not for a request that signs in."""
+    """Return the ``auth`` of httpx: a user's client may have its own, but not for a request that signs in."""
     return httpx.USE_CLIENT_DEFAULT if request.purpose is None else None
 
 
 def _drop(outcome: Reply | Failure | Unsent | None) -> None:
-    """Close an answer that an exception has taken away from its caller."""
+    """Close the answer of a call that an exception has ended."""
     if isinstance(outcome, Reply) and outcome.source is not None:
         outcome.source.response.close()
 

@@ -1,15 +1,15 @@
-"""How long the next read of an answer may take.
+"""Bound how long the next read of an answer may take.
 
-httpx takes one read timeout for a whole body, which restarts with every byte. But the first event may take longer than
-a pause between events, and comments that keep the connection alive would hide a model that hangs.
+httpx has one read timeout for a whole body, which begins again with every byte. But the first event may take longer
+than a pause between events, and comments that keep a connection alive would hide a model that has stopped.
 
-Rule 1. `StreamDeadline` gives the time of each read, and raises when the time is up, whatever bytes arrive meanwhile.
-Our own pool asks it before each read.
-Rule 2. An async client of the user's does not ask it: each of its reads is cancelled when the time is up.
-Rule 3. A sync client of the user's does not ask it either. A thread watches the body, and shuts the socket down when
-the time is up (the socket is a public extension of httpcore, https://www.encode.io/httpcore/extensions/). Where there
-is none (another transport, HTTP/2), httpx's read timeout is the larger of the two, and the clock is looked at after
-each read: a timeout may come late, but never early.
+Rule 1. `StreamDeadline` returns the time for each read, and raises if the time is up, whatever bytes arrive. Our own
+pool asks it before each read.
+Rule 2. A user's async client does not ask it, so each of its reads is cancelled when the time is up.
+Rule 3. A user's sync client does not ask it either. A thread watches the body, and shuts the socket down when the time
+is up (the socket is a public extension of httpcore, https://www.encode.io/httpcore/extensions/). If there is no socket
+(another transport, HTTP/2), httpx's read timeout is the larger one of the two, and the clock is checked after each
+read: a timeout may come late, but never early.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ __all__ = ["ReadGuard", "ReadsInTime", "StreamDeadline", "asks_deadline", "in_ti
 _T = TypeVar("_T")
 
 _LINGER = 0.25  # seconds for the end of the body after the last event; servers send both together
-_LOOK = 0.25  # seconds after which a guard looks at the clock again, because the deadline moves
-_AT_LEAST = 0.05  # seconds a read may take even when its time is up: what has arrived already is read
+_LOOK = 0.25  # seconds after which a guard checks the clock again, because the deadline changes
+_AT_LEAST = 0.05  # seconds that a read may take although the time is up, to read what has arrived already
 
 
 class StreamDeadline:
@@ -45,7 +45,7 @@ class StreamDeadline:
     Args:
         timeouts: The timeouts of the call.
         clock: Seconds of a clock that never goes back.
-        slack: Seconds that the answer may have on top, because nobody says when the request has been sent.
+        slack: Additional seconds for the answer, because it is not known when the request has been sent.
     """
 
     __slots__ = ("_clock", "_deadline", "_flowing", "_idle", "_late", "_lingers", "done", "seconds", "waiting", "which")
@@ -58,14 +58,14 @@ class StreamDeadline:
         self.seconds = math.inf if timeouts.first_event is None else timeouts.first_event
         self._deadline = clock() + self.seconds + slack
         self.done = False
-        self.waiting = True  # the time runs
+        self.waiting = True  # the time is running
 
     def sent(self) -> None:
         """Note that the request has been sent: the time for the answer begins."""
         self._deadline = self._clock() + self.seconds
 
     def wait(self) -> None:
-        """Begin to wait for events; the time the caller spent on the last ones does not count."""
+        """Begin to wait for events; the time that the caller needed for the last ones does not count."""
         if self._flowing and not self._lingers:
             self._late = False
             self._lingers = self.done

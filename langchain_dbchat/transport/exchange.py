@@ -1,30 +1,28 @@
-"""One call as a conversation: what to send, how long to wait, when to give up. No byte moves here.
+"""The decisions of one call: what to send, how long to wait, and when to give up. This module does no input or output.
 
-`exchange` is a generator. It yields what it wants, `Send` or `Pause`, and is sent what happened, a `Reply` or a
-`Failure`; what it returns is the answer. Two short loops in `channel` obey it, one sync and one async, and decide
-nothing.
+`exchange` is a generator. It yields `Send` or `Pause`, and receives the result: a `Reply`, a `Failure`, or None after a
+pause. It returns the answer. Two short loops in `channel` execute what it yields, one sync and one async; they contain
+no decision.
 
-The rules, in the order in which they are asked:
-
-1. 2xx is the answer, unless it is a web page: a login page also comes with 200.
-2. The server does not know the token (401, or Databricks' 403 "Invalid Token"): ask the credentials for a new one,
-   once, and send again if they give another. Where there is no other token (a plain string; a callable that says the
-   same again; a request with an ``Authorization`` of its own), the refusal is final. A provider behind an external
-   model that refuses the endpoint's key says nothing about the caller's token.
-3. The server, or the provider of an external model, refuses the request as it is (400, 422), or does not know its URL
-   (404, 405, 501): `revise` may give another request, up to `LESSONS` times, if it has not been sent yet. That is how
-   the client learns which optional fields an endpoint does not take (servers name one at a time), which wire format it
-   speaks, and that a workspace has no AI gateway.
-4. Overload and failures of the server (408, 425, 429, 500, 502, 503, 504, or a code that stands for one of them, such
-   as a provider's 429 within a 400) and requests that never reached it: send again after a pause, up to `max_retries`
-   times and as long as the pause ends before the deadline. The server's own Retry-After is obeyed; without one the
-   pause is random between 0 and an exponential bound ("full jitter"), so that many clients that failed together do not
-   return together. Where there was no connection, or it broke before the server could act (or may act twice:
-   `retry_sent`), the next one usually holds: the first pause is short.
-5. The request was sent and no answer came: the server may be working on it, and an agent may act on the world. It is
-   sent again only if the policy says so.
-6. Everything else is an error at once, redirects too. The error raised is the last one that happened, as it is, and its
-   notes tell of the attempts before.
+Rule 1. A 2xx reply is the answer, unless it is a web page: a login page also has the status 200.
+Rule 2. If the server does not know the token (401, or Databricks' 403 "Invalid Token"), the credentials are asked for a
+    new one, once, and the request is sent again if they return another. If there is no other token (a plain string, a
+    callable that returns the same one, a request with its own ``Authorization``), the error is raised. If the provider
+    of an external model refuses the endpoint's key, that says nothing about the caller's token.
+Rule 3. If the server, or the provider of an external model, refuses the request as it is (400, 422) or does not know
+    its URL (404, 405, 501), `revise` may return another request, up to `LESSONS` times, if it was not sent yet. In this
+    way the client learns which optional fields an endpoint refuses (servers name one at a time), which wire format it
+    has, and that a workspace has no AI gateway.
+Rule 4. After overload and failures of the server (408, 425, 429, 500, 502, 503, 504, or a code with the same meaning,
+    such as a provider's 429 within a 400), and if a request did not reach the server, it is sent again after a pause:
+    up to `max_retries` times, and only if the pause ends before the deadline. The server's Retry-After is obeyed.
+    Without it the pause is random between 0 and an exponential bound ("full jitter"), so that clients that failed at
+    the same time do not come back at the same time. After a connection that failed or broke, the first pause is short,
+    because the next connection usually works.
+Rule 5. A request that was sent and got no answer is sent again only if the policy permits it, because the server may be
+    executing it, and an agent may act twice.
+Rule 6. Any other status is an error at once, redirects too. The raised error is the last one, unchanged, and its notes
+    list the attempts before it.
 """
 
 from __future__ import annotations
@@ -46,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Failure", "Pause", "Purpose", "Reply", "Request", "RetryPolicy", "Send", "Unsent", "exchange"]
 
 LESSONS = 4
-"""How many refusals of one call may be answered with another request."""
+"""Maximum number of refusals in one call after which another request is sent."""
 
 _Read = TypeVar("_Read")
 
@@ -61,9 +59,9 @@ class Purpose:
     """What a request is for that is not a call of an endpoint, such as a request for a token.
 
     Attributes:
-        name: What errors call it, such as "OAuth M2M token request".
-        advice: What to do if it was not answered.
-        error_of: Reads an answer; returns None if it is what was asked for.
+        name: Its name in errors, such as "OAuth M2M token request".
+        advice: What to do if there was no answer.
+        error_of: Reads an answer; returns its error, or None if the request succeeded.
         form: The fields of the form in the body. Those with a secret's name are masked in errors.
     """
 
@@ -82,10 +80,10 @@ class Request(NamedTuple):
         body: JSON, encoded.
         endpoint: The serving endpoint, for errors.
         host: The host, for errors.
-        streaming: Whether an event stream is asked for.
+        streaming: Whether an event stream is requested.
         method: The HTTP method; a GET has an empty body.
         purpose: What it is for; None for a call of an endpoint.
-        is_last: Decides whether an event of the stream is its last one.
+        is_last: Returns whether an event is the last one of the stream.
     """
 
     url: str
@@ -100,7 +98,7 @@ class Request(NamedTuple):
 
     @property
     def authorization(self) -> str | None:
-        """Return the signature that the user's own headers carry, if they do."""
+        """Return the ``Authorization`` in the user's own headers, if there is one."""
         return next((value for name, value in self.headers.items() if str(name).lower() == "authorization"), None)
 
 
@@ -112,9 +110,9 @@ class Reply:
         status: The HTTP status.
         headers: The headers with lower-case names.
         body: The body, decompressed; None while it is still open.
-        source: The open body, for the loop that opened it; nobody else touches it.
+        source: The reader of the open body; only the loop that opened it uses it.
         signature: The credentials' headers with which the request was sent.
-        hide: What masks the secrets that were sent, in a text of the server.
+        hide: Masks the secrets that were sent, in a text of the server.
     """
 
     status: int
@@ -150,10 +148,10 @@ class Reply:
 
 @dataclass(slots=True)
 class Failure:
-    """No answer.
+    """An attempt without an answer.
 
     Attributes:
-        error: What to raise if it is not tried again.
+        error: The error to raise if the request is not sent again.
         sent: Whether the server may have executed the request.
     """
 
@@ -163,16 +161,16 @@ class Failure:
 
 @dataclass(slots=True)
 class Unsent:
-    """The request was not sent again, because the credentials gave the signature that had been refused."""
+    """A request that was not sent again, because the credentials returned the signature that was refused."""
 
 
 class Send(NamedTuple):
-    """Send this request and report a `Reply` or a `Failure`.
+    """The step: send this request, and send back a `Reply`, a `Failure` or `Unsent`.
 
     Attributes:
         request: The request.
-        refresh: The last signature was refused: ask the credentials for a new one.
-        refused: That signature. If the credentials give the same again, do not send, and report `Unsent`.
+        refresh: Whether the last signature was refused, so that the credentials are asked for a new one.
+        refused: That signature. If the credentials return it again, nothing is sent, and the result is `Unsent`.
     """
 
     request: Request
@@ -189,10 +187,10 @@ class Send(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """Wait, then report None.
+    """The step: wait, then send back None.
 
     Attributes:
-        seconds: How long.
+        seconds: The length of the pause.
     """
 
     seconds: float
@@ -219,7 +217,7 @@ class RetryPolicy:
     retry_sent: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing.
+        """Refuse numbers without a meaning.
 
         Raises:
             ConfigurationError: A number is negative or not a number.
@@ -231,7 +229,7 @@ class RetryPolicy:
 
 
 class _Ledger:
-    """The retries of one call: how many, since when, and what happened in each attempt."""
+    """The retries of one call: their number, the start of the call, and the result of each attempt."""
 
     def __init__(self, policy: RetryPolicy, clock: Callable[[], float], dice: Callable[[], float]) -> None:
         self._policy = policy
@@ -242,12 +240,12 @@ class _Ledger:
         self._notes: list[str] = []
 
     def note(self, error: DatabricksError, then: str) -> None:
-        """Write down an attempt that did not give the answer, and what was done about it."""
+        """Note an attempt that failed, and what was done after it."""
         first_line = error.message.partition("\n")[0]
         self._notes.append(f"attempt {len(self._notes) + 1}: {first_line} -> {then}")
 
     def pause(self, error: DatabricksError) -> float | None:
-        """Return how long to wait before the next retry; None if there is none."""
+        """Return the seconds before the next retry; None if there is no further one."""
         policy = self._policy
         if self._retries >= policy.max_retries:
             self.note(error, f"given up after {self._retries} retries (max_retries)")
@@ -265,17 +263,17 @@ class _Ledger:
         self.note(error, f"waited {wait:.2f} s")
         return wait
 
-    def tell(self, error: DatabricksError) -> DatabricksError:
-        """Hang the attempts on the error that is raised, if there is something to tell."""
+    def annotated(self, error: DatabricksError) -> DatabricksError:
+        """Return the error with the earlier attempts as its notes."""
         if not self._notes:
             return error
         notes = [*getattr(error, "__notes__", ()), *self._notes]
-        # BaseException.add_note exists since 3.11; on 3.10 the attribute is there for those who look.
+        # BaseException.add_note exists since 3.11; Python 3.10 does not print the attribute.
         error.__dict__["__notes__"] = notes
         return error
 
 
-def exchange(  # noqa: PLR0913  # the world's parts are arguments, so that no test sleeps
+def exchange(  # noqa: PLR0913  # clock and dice are arguments, so that no test sleeps
     request: Request,
     policy: RetryPolicy,
     *,
@@ -284,7 +282,7 @@ def exchange(  # noqa: PLR0913  # the world's parts are arguments, so that no te
     auth: str,
     revise: Callable[[DatabricksError], Request | None] | None = None,
 ) -> Generator[Send | Pause, Reply | Failure | Unsent | None, Reply]:
-    """Conduct one call.
+    """Decide the steps of one call.
 
     Args:
         request: What to send.
@@ -292,8 +290,7 @@ def exchange(  # noqa: PLR0913  # the world's parts are arguments, so that no te
         clock: Seconds of a clock that never goes back.
         dice: A random number from 0 up to 1.
         auth: The way of signing in, as errors name it.
-        revise: Given the refusal, another request to send instead, or None. Asked about
-            `LESSONS` refusals at most.
+        revise: Returns another request to send after a refusal, or None; called `LESSONS` times at most.
 
     Yields:
         `Send` and `Pause`.
@@ -314,12 +311,12 @@ def exchange(  # noqa: PLR0913  # the world's parts are arguments, so that no te
         if refused is not None:
             if isinstance(outcome, Unsent):
                 ledger.note(refused, "not sent again: the credentials gave the same token")
-                raise ledger.tell(refused)
+                raise ledger.annotated(refused)
             ledger.note(refused, "sent again with a new token")
             refused = None
         error = _error_of(outcome, request, auth)
         if error is None:
-            return outcome  # type: ignore[return-value]  # only a Reply is without an error
+            return outcome  # type: ignore[return-value]  # only a Reply has no error
         if may_refresh and _is_unknown_caller(error):
             may_refresh, refused = False, error
             send = Send(request, refresh=True, refused=outcome.signature if isinstance(outcome, Reply) else None)
@@ -334,7 +331,7 @@ def exchange(  # noqa: PLR0913  # the world's parts are arguments, so that no te
                 continue
         pause = ledger.pause(error) if _is_transient(outcome, error, policy) else None
         if pause is None:
-            raise ledger.tell(error)
+            raise ledger.annotated(error)
         yield Pause(pause)
         send = Send(request)
 
@@ -346,7 +343,7 @@ def _error_of(outcome: Reply | Failure | Unsent | None, request: Request, auth: 
         raise TypeError("a Send is answered with a Reply or a Failure")
     if request.purpose is not None:
         return request.purpose.error_of(outcome)
-    if 200 <= outcome.status < 300 and not _is_page(outcome):  # noqa: PLR2004  # the range of statuses that mean yes
+    if 200 <= outcome.status < 300 and not _is_page(outcome):  # noqa: PLR2004  # the statuses that mean success
         return None
     from langchain_dbchat.errors.answers import error_from_response  # noqa: PLC0415  # where something went wrong
 
@@ -377,9 +374,9 @@ def _is_refused(error: DatabricksError) -> bool:
 
 
 def _is_transient(outcome: Reply | Failure | Unsent | None, error: DatabricksError, policy: RetryPolicy) -> bool:
-    if not getattr(error, "is_retryable", False):  # a ConfigurationError is no ModelError and does not have it
+    if not getattr(error, "is_retryable", False):  # a ConfigurationError does not have it
         return False
     if isinstance(outcome, Failure):
         return policy.retry_sent or not outcome.sent
     status = error.status_code or 0
-    return status in _RETRIED or status < 500  # noqa: PLR2004  # below, only a code can have made it one that passes
+    return status in _RETRIED or status < 500  # noqa: PLR2004  # a status below 500 is transient only by its code

@@ -1,25 +1,22 @@
-"""The event stream on the wire: bytes in, the payloads of complete events out.
+"""Decode an event stream: from bytes to the payloads of complete events.
 
-This is the part of the WHATWG event stream format that model serving uses
-(html.spec.whatwg.org/multipage/server-sent-events.html): `data` lines, joined by line feeds, ended by an empty line.
-Ids and retry times say nothing here, so those fields are skipped, like comments.
+This is the part of the WHATWG format that model serving uses
+(https://html.spec.whatwg.org/multipage/server-sent-events.html): `data` lines, joined by line feeds, ended by an empty
+line. Ids, retry times and comments are skipped.
 
-Bytes may be cut anywhere: within a line end, within the byte order mark, within a character. Everything is done on
-bytes, because no UTF-8 sequence contains a line end, and because the JSON reader takes bytes. Lines are split by one
-call per read; a carriage return, which no known server sends, costs one pass more (raw ones cannot stand within
-JSON).
-
-What is held of an event that is not complete is counted as it grows, lines with what a list needs for them, so that
-many small reads and many empty lines cost no more than one large one.
-
-Rule 1. An event without data, and an event whose data is blank, is not an event.
-Rule 2. Which event is the last one differs between APIs: the caller passes `is_last`.
-Rule 3. The name of an event counts where its data may not say the same. An event named `error` is an error, whatever
-    its data is: text and JSON without an error field become `{"error": ...}`. One named `ping` says nothing unless its
-    data is part of an answer. One named `done` or `end` whose data says nothing more is given as `done`.
-Rule 4. A line that is not a field is text that a server or a proxy has put into the stream. A JSON object on one line
-    is taken as an event. Other text (a web page, words, JSON over several lines) is given at the end, as
-    `{"stray_text": ...}` or as the JSON that it is, unless the last event came: then the answer is complete.
+Rule 1. Bytes may be cut anywhere: within a line end, the byte order mark or a character. The decoder works on bytes,
+    because no UTF-8 sequence contains a line end, and because the JSON parser takes bytes. One call splits all lines of
+    a read. A carriage return, which no known server sends, costs one more pass; JSON contains none.
+Rule 2. The size of an incomplete event is counted while it grows, each line with the memory of its place in a list. So
+    many small reads and many empty lines have the same bound as one large line.
+Rule 3. An event without data, or with blank data, is left out.
+Rule 4. The last event of a stream differs between APIs, so the caller passes `is_last`.
+Rule 5. The name of an event counts if its data may not have the same meaning. An event named `error` is an error,
+    whatever its data is: text, and JSON without an error field, become `{"error": ...}`. One named `ping` is left out,
+    unless its data is part of an answer. One named `done` or `end` without further data becomes `done`.
+Rule 6. A line that is not a field is text that a server or a proxy has inserted. A JSON object on one line is read as
+    an event. Other text (a web page, words, JSON over several lines) is returned at the end, as `{"stray_text": ...}`
+    or as the JSON that it is, unless the last event came: then the answer is complete.
 """
 
 from __future__ import annotations
@@ -37,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["EventStreamDecoder"]
 
 _BOM = b"\xef\xbb\xbf"
-_LINE = 32  # bytes that a line of an event of several lines takes in memory besides its own, at least
+_LINE = 32  # bytes of memory for a line of an event of several lines, besides its text
 _EVENT_LIMIT = 16 * 1024 * 1024  # bytes; the largest payload that model serving takes or gives
 _DONE = b"done"
 _BRACE = ord("{")
@@ -46,11 +43,11 @@ _NAMES = {
     **dict.fromkeys((b"ping", b"heartbeat", b"keepalive", b"keep-alive"), "ping"),
     **dict.fromkeys((b"done", b"end", b"close", b"complete", b"completed"), "done"),
 }
-"""Names of events that count, and what they mean; any other name says nothing."""
+"""The names of events that count, and their meanings; any other name is ignored."""
 
 _FIELDS = (b"event:", b"id:", b"retry:", b":")
 _ENDINGS = (b"", b"{}", b"null", b'""', b"done", b"end")
-"""Data of an event named `done` that says nothing more."""
+"""The data of an event named `done` that has no further meaning."""
 
 _STRAY = re.compile(rb"\s*[!-~]")  # stray text begins with a visible ASCII character
 _STRAY_LIMIT = 16 * 1024  # bytes of stray text that are kept
@@ -88,17 +85,17 @@ class EventStreamDecoder:
         self._tail = bytearray()  # a line that has not ended yet
         self._data: list[bytes] = []  # the data lines of an event that has not ended yet
         self._meaning = ""  # what the name of that event means
-        self._stray: list[bytes] | None = []  # lines that are no fields; None once the stream has said that it is done
-        self._room = _STRAY_LIMIT  # bytes of those lines that are still kept
+        self._stray: list[bytes] | None = []  # lines that are not fields; None after the last event
+        self._room = _STRAY_LIMIT  # how many more bytes of those lines are kept
         self._held = 0  # bytes in the data lines
-        self._after_return = False  # the last byte was a carriage return: a line feed now belongs to it
-        self._fresh: bytes | None = b""  # what may become a byte order mark; None once that is settled
+        self._after_return = False  # the last byte was a carriage return, so that a line feed now belongs to it
+        self._fresh: bytes | None = b""  # the beginning of a byte order mark, perhaps; None once that is known
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes as they come.
+        """Decode the next bytes.
 
         Args:
-            data: The next bytes of the stream, cut anywhere.
+            data: The bytes, cut anywhere.
 
         Returns:
             The payloads of the events that are complete now, in order.
@@ -127,13 +124,12 @@ class EventStreamDecoder:
         return payloads
 
     def close(self) -> list[bytes]:
-        """Note that no more bytes come.
+        """Decode the end of the stream.
 
         Returns:
-            The payload of a last event that no empty line ended, if it is complete: its last line has ended, or is a
-            data line that is whole (JSON, or the last event). A line that was cut off is left out; that the stream was
-            cut off is then for the dialect to notice, which knows how an answer ends. Then the text that was put into
-            the stream, if any.
+            The payload of a last event without an empty line after it, if it is complete: its last line has ended, or
+            is a whole data line (JSON, or the last event). A line that was cut off is left out: the dialect, which
+            knows how an answer ends, then raises. After it, the text that was inserted into the stream, if any.
         """
         tail, self._tail = bytes(self._tail), bytearray()
         payloads: list[bytes] = []
@@ -180,7 +176,7 @@ class EventStreamDecoder:
             payloads.extend([payload] if payload else [])
 
     def _read_other(self, line: bytes, payloads: list[bytes]) -> None:
-        """Read a line that is not data: a name, a field that says nothing, or stray text."""
+        """Read a line that is not data: a name, a field that is skipped, or stray text."""
         if line.startswith(b"event:"):
             self._meaning = _NAMES.get(_value(line, len(b"event:")).strip().lower(), "")
         elif line == b"data":  # the format allows a field without a colon: it is empty
@@ -191,7 +187,7 @@ class EventStreamDecoder:
 
     def _read_stray(self, line: bytes, payloads: list[bytes]) -> None:
         if not self._stray and line.lstrip().startswith(b"{") and _is_object(line):
-            if self._data and self._is_whole(b"\n".join(self._data)):  # the event before it lacks its empty line
+            if self._data and self._is_whole(b"\n".join(self._data)):  # an empty line is missing
                 self._end_event(payloads)
             payloads.append(line)
         elif self._stray is not None and (self._stray or _STRAY.match(line)):
@@ -199,7 +195,7 @@ class EventStreamDecoder:
             self._room -= len(line) + 1
 
     def _finished(self, payload: bytes) -> bytes:
-        """Describe what an event means whose data is no object, or whose name counts; empty if it says nothing."""
+        """Return the payload of an event whose data is not an object, or whose name counts; empty if it is left out."""
         meaning, self._meaning = self._meaning, ""
         bare = payload.strip()
         if meaning == "error":
@@ -228,7 +224,7 @@ class EventStreamDecoder:
             raise MalformedResponseError(f"An event of the stream is larger than {self._limit} bytes.")
 
     def _settle_mark(self, data: bytes) -> bytes:
-        """Take the byte order mark away, which stands at the very beginning or not at all."""
+        """Remove a byte order mark, which can only be at the very beginning."""
         data = (self._fresh or b"") + data
         if len(data) < len(_BOM) and _BOM.startswith(data):
             self._fresh = data
@@ -246,7 +242,7 @@ class EventStreamDecoder:
 
 
 def _value(line: bytes, start: int = 5) -> bytes:
-    """Return what stands behind a field's name and colon, without the one space that may follow them."""
+    """Return the value after a field's name and colon, without the one space that may follow them."""
     return line[start + 1 :] if line[start : start + 1] == b" " else line[start:]
 
 
@@ -262,7 +258,7 @@ def _decoded(payload: bytes) -> Any:
 
 
 def _failed(payload: bytes) -> bytes:
-    """Write the data of an event named ``error`` as an error, with all of its words."""
+    """Return the data of an event named ``error`` as an error, with its whole text."""
     said = _decoded(payload)
     if isinstance(said, dict) and (said.get("error") or said.get("error_code")):
         return payload
@@ -271,5 +267,5 @@ def _failed(payload: bytes) -> bytes:
 
 
 def _worded(stray: bytes) -> bytes:
-    """Write stray text as an event that says something and is no part of an answer."""
+    """Return stray text as an event that is not a part of an answer."""
     return stray if _is_object(stray) else to_json({"stray_text": stray.decode("utf-8", "replace")})

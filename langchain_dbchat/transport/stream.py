@@ -1,13 +1,15 @@
-"""An open event stream: the events as they arrive, the two read timeouts, and the end.
+"""An open event stream: its events as they arrive, its deadlines, and its end.
 
-`StreamReader` decides; `EventStream` and `AsyncEventStream` fetch the bytes and close the response. A stream is an
-iterator over lists: all events that arrived together, so that whoever builds messages may join what came at once.
+`StreamReader` decides; `EventStream` and `AsyncEventStream` read the bytes and close the response. A stream is an
+iterator over lists: each list has all events that arrived together, so that they can become one chunk.
 
-Rule 1. `StreamDeadline` gives the time of each read, and raises when the time is up.
-Rule 2. The event that `Request.is_last` names is passed on like any event. After it, nothing is expected but the end of
-the body, for a moment (see `StreamDeadline`): whoever iterates to the end gives the connection back for the next
-request. Whoever leaves earlier closes it. What goes wrong after it does not matter: the answer is complete.
-Rule 3. All that a stream brings is counted, decompressed, and bounded; what is compressed is read piece by piece.
+Rule 1. `StreamDeadline` decides how long each read may take, and raises if the time is up.
+Rule 2. The event that `Request.is_last` accepts is passed on like any other event. After it, only the end of the body
+is expected, and for a short time only (see `StreamDeadline`). If it is read, the connection can be used again; if the
+caller stops earlier, the connection is closed. An error after the last event is ignored, because the answer is
+complete.
+Rule 3. The size of a stream is bounded, counted after decompression. A compressed stream is decompressed piece by
+piece.
 """
 
 from __future__ import annotations
@@ -35,12 +37,10 @@ if TYPE_CHECKING:
 __all__ = ["NETWORK_ERRORS", "AsyncEventStream", "EventStream", "StreamReader", "too_large"]
 
 NETWORK_ERRORS: tuple[type[Exception], ...] = (httpx.HTTPError, httpx.InvalidURL)
-"""What httpx raises for reasons that lie between us and the server."""
+"""The exceptions of httpx whose cause is the network or the server."""
 
-_BREAKS: tuple[type[Exception], ...] = (
-    *NETWORK_ERRORS,
-    MalformedResponseError,
-)
+_BREAKS: tuple[type[Exception], ...] = (*NETWORK_ERRORS, MalformedResponseError)
+"""The exceptions that end a stream."""
 
 
 def too_large(limit: float, purpose: Purpose | None = None) -> str:
@@ -53,22 +53,22 @@ def too_large(limit: float, purpose: Purpose | None = None) -> str:
     if purpose is not None:
         return f"{purpose.name}: the answer is larger than {limit:.0f} bytes, decompressed"
     return (
-        f"The answer is larger than {limit:.0f} bytes, decompressed (max_response_bytes). If that is no mistake of the "
-        "server, raise max_response_bytes"
+        f"The answer is larger than {limit:.0f} bytes, decompressed (max_response_bytes). If such an answer is right, "
+        "raise max_response_bytes"
     )
 
 
 class StreamReader:
-    """What the bytes of one stream mean: events, the end, or an error.
+    """Reads the bytes of one stream as events, its end, or an error.
 
     Args:
-        request: What was sent.
+        request: The request.
         response: The answer, whose body is open.
         headers: Its headers with lower-case names.
         auth: The way of signing in, as errors name it.
         deadline: The time for the next event.
-        limit: The largest answer in bytes, decompressed.
-        hide: What masks the secrets that were sent, in a text of the server.
+        limit: The maximum size of the answer in bytes, decompressed.
+        hide: Masks the secrets that were sent, in a text of the server.
     """
 
     __slots__ = (
@@ -90,7 +90,7 @@ class StreamReader:
         "response",
     )
 
-    def __init__(  # noqa: PLR0913, PLR0917  # one record of what was asked and what came
+    def __init__(  # noqa: PLR0913, PLR0917  # the parts of one request and its answer
         self,
         request: Request,
         response: httpx.Response,
@@ -116,21 +116,22 @@ class StreamReader:
         self._is_unwatched = not asks_deadline(response)
         self._guard: ReadGuard | None = None
         self.direct = not (response.is_closed or response.is_stream_consumed)
-        # Not asked for, but proxies do it. Not by httpx, whose iterator says nothing while the text says nothing.
+        # Streams are requested without compression, but proxies compress them. httpx would decompress, but its iterator
+        # yields nothing for bytes that hold no text yet, so that no deadline could be checked.
         self._unpacker: Decompressor | None = None
         self.is_packed = self.direct and "content-encoding" in headers
 
-    def takes(self, piece: bytes) -> list[bytes]:
-        """Take bytes.
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Read the next bytes of the body.
 
         Args:
-            piece: The next bytes of the body.
+            piece: The bytes.
 
         Returns:
-            The events that are complete now; of a compressed body, there may be `more`.
+            The events that are complete now; of a compressed body, `more` returns them.
 
         Raises:
-            httpx.ReadTimeout: The time for the next event is up; the bytes were comments, or half an event.
+            httpx.ReadTimeout: The time for the next event is up; the bytes were comments, or an incomplete event.
             MalformedResponseError: An event or the stream is too large.
         """
         if self.is_packed:
@@ -144,10 +145,10 @@ class StreamReader:
         return self._read(piece)
 
     def more(self) -> list[bytes] | None:
-        """Read on in a compressed body.
+        """Decompress the next piece of a compressed body.
 
         Returns:
-            The events that are complete now; None if more bytes are needed first.
+            The events that are complete now; None if `feed` has to get more bytes first.
         """
         piece = None if self._unpacker is None else self._unpacker.pull()
         return None if piece is None else self._read(piece)
@@ -169,27 +170,30 @@ class StreamReader:
             raise httpx.ReadTimeout("")
         return payloads
 
-    def ends(self) -> list[bytes]:
-        """Note that the body has ended.
+    def close(self) -> list[bytes]:
+        """Read the end of the body.
 
         Returns:
-            The last events, or the whole body if it is no event stream.
+            The last events, or the whole body if it is not an event stream.
+
+        Raises:
+            DatabricksError: The body ended because the time was up.
         """
         if not self.deadline.done and self._guard is not None and self._guard.has_fired:
-            raise self._silence()  # the end of the body is that of the socket
+            raise self._silence()  # the guard has closed the socket, so the body ended
         if self._whole is not None:
             whole, self._whole = bytes(self._whole), bytearray()
             return [whole] if whole.strip() else []
         return self._decoder.close()
 
-    def breaks(self, error: Exception) -> DatabricksError | None:
-        """Describe what an exception means here.
+    def error_of(self, error: Exception) -> DatabricksError | None:
+        """Return the error that an exception means.
 
         Args:
             error: The exception, of httpx or our own.
 
         Returns:
-            The error to raise; None if nothing more was expected anyhow.
+            The error to raise; None if the answer is complete already.
         """
         if self.deadline.done:
             return None
@@ -201,8 +205,8 @@ class StreamReader:
 
         return interruption_of(error, self._request, self._auth, self.headers, self.hide)
 
-    def reads(self) -> Iterator[bytes]:
-        """Iterate over the body of a sync client; a thread watches those that do not ask `StreamDeadline`."""
+    def pieces(self) -> Iterator[bytes]:
+        """Iterate over the body of a sync client; if it does not ask `StreamDeadline`, a thread watches it."""
         if self._is_unwatched:
             self._guard = ReadGuard(self.response, self.deadline)
         body = self.response.stream if self.direct else self.response.iter_bytes()
@@ -213,8 +217,8 @@ class StreamReader:
         if self._guard is not None:
             self._guard.release()
 
-    def areads(self) -> AsyncIterator[bytes]:
-        """Iterate over the body of an async client; each read ends when the time is up."""
+    def apieces(self) -> AsyncIterator[bytes]:
+        """Iterate over the body of an async client; if it does not ask `StreamDeadline`, each read is bounded."""
         body = self.response.stream if self.direct else self.response.aiter_bytes()
         pieces = aiter(cast("AsyncIterable[bytes]", body))  # an async client's response has an async stream
         return ReadsInTime(cast("AsyncGenerator[bytes, None]", pieces), self.deadline) if self._is_unwatched else pieces
@@ -239,115 +243,123 @@ class StreamReader:
         )
 
 
-class EventStream:
+class _OpenStream:
+    """The parts that the sync and the async stream share.
+
+    Args:
+        reader: Reads the bytes of the response.
+    """
+
+    __slots__ = ("_is_over", "_reader", "headers", "hide")
+
+    def __init__(self, reader: StreamReader) -> None:
+        self._reader = reader
+        self._is_over = False
+        self.headers = reader.headers
+        self.hide = reader.hide
+
+
+class EventStream(_OpenStream):
     """A stream of events, read from sync code.
 
     Args:
-        reading: What the bytes mean, and the response they come from.
+        reader: Reads the bytes of the response.
     """
 
-    __slots__ = ("_over", "_pieces", "_reading", "_response", "headers", "hide")
+    __slots__ = ("_pieces",)
 
-    def __init__(self, reading: StreamReader) -> None:
-        self._reading = reading
-        self._response = reading.response
-        self._over = False
-        self._pieces = reading.reads()
-        self.headers = reading.headers
-        self.hide = reading.hide
+    def __init__(self, reader: StreamReader) -> None:
+        super().__init__(reader)
+        self._pieces = reader.pieces()
 
     def __iter__(self) -> Self:
         """Iterate over lists of payloads; no list is empty."""
         return self
 
     def __next__(self) -> list[bytes]:
-        if self._over:
+        if self._is_over:
             raise StopIteration
-        reading = self._reading
-        reading.deadline.wait()
+        reader = self._reader
+        reader.deadline.wait()
         try:
-            if reading.is_packed and (payloads := self._unpack()):
+            if reader.is_packed and (payloads := self._unpack()):
                 return payloads
             for piece in self._pieces:
-                payloads = reading.takes(piece)
-                if payloads or (reading.is_packed and (payloads := self._unpack())):
+                payloads = reader.feed(piece)
+                if payloads or (reader.is_packed and (payloads := self._unpack())):
                     return payloads
         except _BREAKS as error:
             self.close()
-            broken = reading.breaks(error)
+            broken = reader.error_of(error)
             if broken is not None:
                 raise broken from broken.__cause__
         self.close()
-        payloads = reading.ends()
+        payloads = reader.close()
         if payloads:
             return payloads
         raise StopIteration
 
     def _unpack(self) -> list[bytes]:
-        while (payloads := self._reading.more()) is not None:
+        while (payloads := self._reader.more()) is not None:
             if payloads:
                 return payloads
         return []
 
     def close(self) -> None:
         """Close the response; the connection too, unless the body was read to its end."""
-        self._over = True
-        self._reading.release()
-        self._response.close()
+        self._is_over = True
+        self._reader.release()
+        self._reader.response.close()
 
 
-class AsyncEventStream:
+class AsyncEventStream(_OpenStream):
     """A stream of events, read from async code.
 
     Args:
-        reading: What the bytes mean, and the response they come from.
+        reader: Reads the bytes of the response.
     """
 
-    __slots__ = ("_over", "_pieces", "_reading", "_response", "headers", "hide")
+    __slots__ = ("_pieces",)
 
-    def __init__(self, reading: StreamReader) -> None:
-        self._reading = reading
-        self._response = reading.response
-        self._over = False
-        self._pieces = reading.areads()
-        self.headers = reading.headers
-        self.hide = reading.hide
+    def __init__(self, reader: StreamReader) -> None:
+        super().__init__(reader)
+        self._pieces = reader.apieces()
 
     def __aiter__(self) -> Self:
         """Iterate over lists of payloads; no list is empty."""
         return self
 
     async def __anext__(self) -> list[bytes]:
-        if self._over:
+        if self._is_over:
             raise StopAsyncIteration
-        reading = self._reading
-        reading.deadline.wait()
+        reader = self._reader
+        reader.deadline.wait()
         try:
-            if reading.is_packed and (payloads := await self._unpack()):
+            if reader.is_packed and (payloads := await self._unpack()):
                 return payloads
             async for piece in self._pieces:
-                payloads = reading.takes(piece)
-                if payloads or (reading.is_packed and (payloads := await self._unpack())):
+                payloads = reader.feed(piece)
+                if payloads or (reader.is_packed and (payloads := await self._unpack())):
                     return payloads
         except _BREAKS as error:
             await self.aclose()
-            broken = reading.breaks(error)
+            broken = reader.error_of(error)
             if broken is not None:
                 raise broken from broken.__cause__
         await self.aclose()
-        payloads = reading.ends()
+        payloads = reader.close()
         if payloads:
             return payloads
         raise StopAsyncIteration
 
     async def _unpack(self) -> list[bytes]:
-        while (payloads := self._reading.more()) is not None:
+        while (payloads := self._reader.more()) is not None:
             if payloads:
                 return payloads
-            await asyncio.sleep(0)  # a small read may hold a thousand times as much: others have their turn
+            await asyncio.sleep(0)  # a small read may hold a thousand times as much: let other tasks run
         return []
 
     async def aclose(self) -> None:
         """Close the response; the connection too, unless the body was read to its end."""
-        self._over = True
-        await self._response.aclose()
+        self._is_over = True
+        await self._reader.response.aclose()
