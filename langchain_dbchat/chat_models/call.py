@@ -21,7 +21,7 @@ from langchain_dbchat.connection.marks import COMPLETION_LIMIT, QUERY, marks_of
 from langchain_dbchat.connection.requests import address_request, family_for, next_route
 from langchain_dbchat.connection.session import endpoint_name
 from langchain_dbchat.dialects import AUTO, choose_dialect, dialect_named
-from langchain_dbchat.dialects.dialect import ROLES, ChatRequest, Target
+from langchain_dbchat.dialects.dialect import PREFILL, ROLES, ChatRequest, Target
 from langchain_dbchat.dialects.shared.merging import merge_deep
 from langchain_dbchat.errors.user_warnings import warn
 
@@ -46,7 +46,7 @@ REQUEST_ID = "x-request-id"
 _REASONING = ("reasoning_effort", "thinking")
 """Two spellings of one setting: if a call gives either of them, it replaces both."""
 
-_CHANGES = {ROLES: "made to alternate"}
+_CHANGES = {ROLES: "made to alternate", PREFILL: "followed by a user's message"}
 """What a warning says about a lesson that is not a field."""
 
 

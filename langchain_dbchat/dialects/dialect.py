@@ -30,6 +30,9 @@ StructuredMethod = Literal["function_calling", "json_schema", "json_mode"]
 ROLES = "roles"
 """The lesson that roles must alternate. It is not the name of a field, and no message is dropped because of it."""
 
+PREFILL = "prefill"
+"""The lesson that a conversation must end with a user's message. It is not the name of a field either."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

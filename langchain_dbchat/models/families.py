@@ -48,6 +48,11 @@ class Family:
     """Whether the last message may end with white space if it is the assistant's, which the model continues. Claude:
     `final assistant content cannot end with trailing whitespace` (langchain #35071)."""
 
+    prefill: bool = True
+    """Whether a conversation may end with the assistant's message, which the model then continues. Claude from 4.6 on:
+    `This model does not support assistant message prefill. The conversation must end with a user message.`
+    (deepagents #1585), and Llama."""
+
     image_urls: bool = True
     """Whether an image may be an http(s) URL. Claude: `Http data URLs are not supported by Claude`; it accepts
     data URLs."""
@@ -211,6 +216,7 @@ _CLAUDE = Family(
 _CLAUDE_ADAPTIVE = replace(
     _CLAUDE,
     name="claude-adaptive",
+    prefill=False,
     reasoning="adaptive",
     efforts=("low", "medium", "high", "xhigh", "max"),
 )
@@ -278,7 +284,13 @@ FAMILIES: dict[str, Family] = {
         GENERIC,
         OPENAI_COMPATIBLE,
         _CLAUDE,
-        replace(_CLAUDE, name="claude-4-6", reasoning="budget_or_adaptive", efforts=("low", "medium", "high", "max")),
+        replace(
+            _CLAUDE,
+            name="claude-4-6",
+            prefill=False,
+            reasoning="budget_or_adaptive",
+            efforts=("low", "medium", "high", "max"),
+        ),
         _CLAUDE_ADAPTIVE,
         replace(_CLAUDE_ADAPTIVE, name="claude-opus-5", disabled_thinking_with_tools=False),
         replace(
@@ -341,9 +353,9 @@ FAMILIES: dict[str, Family] = {
         ),
         replace(_THINKING_WEIGHTS, name="grok", media=_TEXT_ONLY, efforts=("low", "medium", "high", "xhigh")),
         replace(_OPEN_WEIGHTS, name="thinking-open-weights", media=_TEXT_ONLY, json_schema=None, thinks_always=True),
-        replace(_ALTERNATING, media=_TEXT_ONLY),
+        replace(_ALTERNATING, prefill=False, media=_TEXT_ONLY),
         replace(_ALTERNATING, name="open-weights-vision", json_schema=None),
-        replace(_ALTERNATING, name="llama-4"),
+        replace(_ALTERNATING, name="llama-4", prefill=False),
         replace(
             _ALTERNATING,
             name="open-weights-unproven",

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from kit.scripted import Scripted, ScriptedServer, sse
+from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.connection.endpoints import forget
 from langchain_dbchat.errors import DatabricksRefusalError
@@ -120,8 +121,20 @@ def test_json_mode(workspace: LocalWorkspace) -> None:
     llm = _llm(workspace, "databricks-gpt-5-2")
     ask = "Answer in json with the keys setup and punchline: a joke about cats."
     assert set(llm.with_structured_output(method="json_mode").invoke(ask)) == {"setup", "punchline"}
-    with pytest.raises(ValueError, match="no JSON mode"):
-        _llm(workspace, "databricks-claude-sonnet-4-6").with_structured_output(method="json_mode").invoke(ask)
+
+
+@four_ways
+def test_json_mode_is_left_to_the_prompt_where_the_wire_has_none(call: Way) -> None:
+    said = 'Here it is:\n```json\n{"setup": "a", "punchline": "b"}\n```'
+    answer = {"choices": [{"index": 0, "message": {"content": said}, "finish_reason": "stop"}]}
+    with ScriptedServer(lambda _: Scripted(answer)) as server:
+        llm = ChatDatabricksCompat(model="databricks-claude-sonnet-4-6", host=server.url, token="dapi0")
+        with pytest.warns(UserWarning, match="the prompt alone asks for JSON"):
+            found: Any = call(llm.with_structured_output(Joke, method="json_mode"), "Answer in json: a joke.")
+        assert found == Joke(setup="a", punchline="b")
+        with pytest.raises(ValueError, match="the prompt alone asks for JSON"):
+            llm.with_structured_output(Joke, method="json_mode").invoke("x", strict_params=True)
+    assert "response_format" not in server.requests[0].json
 
 
 def test_what_is_asked_has_to_make_sense(workspace: LocalWorkspace) -> None:

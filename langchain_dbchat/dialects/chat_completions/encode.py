@@ -7,6 +7,7 @@ Rule 2. What the family refuses is left out with a warning if the meaning stays 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.chat_completions.history import take_turns
@@ -24,7 +25,7 @@ from langchain_dbchat.dialects.shared.thinking import is_thinking
 from langchain_dbchat.dialects.shared.tools import convert_tool_choice, encode_tools, fit_tool_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from langchain_dbchat.dialects.chat_completions.quirks import ChatQuirks
 
@@ -51,6 +52,8 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     encoded = EncodedRequest({"messages": conversation}, {}, changed, SentTools())
     body = encoded.body
     tools = settings.get("tools") or []
+    answer = _answer_tool(settings, tools, encoded, target)
+    tools = tools if answer is None else [*tools, answer]
     fields, notes = encode_thinking(
         settings.get("reasoning_effort"),
         settings.get("thinking"),
@@ -65,27 +68,62 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     body.update(fields)
     if tools:
         body["tools"] = encode_tools(tools, family, encoded.sent, model=target.model)
-        choice = convert_tool_choice(settings.get("tool_choice"), tools)
+        choice = convert_tool_choice(settings.get("tool_choice") or (answer and "any"), tools)
         if choice is not None:
             body["tool_choice"], notes = fit_tool_choice(choice, target, thinks=is_thinking(body, family))
             encoded.warnings.extend(notes)
     stream = request.stream
-    if "response_format" in settings:
-        body["response_format"] = fit_format(
-            settings["response_format"], target, tools=bool(tools), drops_nulls=request.is_structured
-        )
+    response_format = None if answer else _response_format(settings, encoded, target, request)
+    if response_format is not None:
+        body["response_format"] = response_format
         # A whole answer is then requested, which the decoder reads as a stream of one event.
-        stream = stream and (quirks.format_with_stream or body["response_format"].get("type") == "text")
+        stream = stream and (quirks.format_with_stream or response_format.get("type") == "text")
     if stream:
         body["stream"] = True
         _add_stream_options(settings.get("stream_options"), encoded, target, usage=request.stream_usage)
     encoded.dropped.update(refused_keys(request.messages, tools, request.target.family))
     encoded.sent.names = fit_body(body, family)
+    if answer is not None:
+        encoded.sent.answer = body["tools"][-1]["function"]["name"]
     if request.extra:
         encoded.body = merge_deep(body, _fit_extra(request.extra, target.lessons))
     if _limit_name(request, quirks) == "max_completion_tokens":
         encoded.body = _renamed(encoded.body)
     return encoded
+
+
+def _answer_tool(
+    settings: Mapping[str, Any], tools: Sequence[Mapping[str, Any]], encoded: EncodedRequest, target: Target
+) -> dict[str, Any] | None:
+    """Return the tool that stands for a response format, if the family takes either tools or a response format."""
+    wanted = settings.get("response_format")
+    if not tools or wanted is None or quirks_of(target).format_with_tools:
+        return None
+    from langchain_dbchat.dialects.shared.answer_tools import answer_tool  # noqa: PLC0415  # few requests have both
+
+    tool = answer_tool(wanted, tools)
+    if tool is not None:
+        encoded.warnings.append(
+            "it takes either tools or a response format, so the schema is sent as a tool, and its call is the answer"
+        )
+    return tool
+
+
+def _response_format(
+    settings: Mapping[str, Any], encoded: EncodedRequest, target: Target, request: ChatRequest
+) -> dict[str, Any] | None:
+    """Return the response format to send; None, with a warning, for a JSON mode that the family does not have."""
+    if "response_format" not in settings:
+        return None
+    wanted = settings["response_format"]
+    is_object = isinstance(wanted, Mapping) and wanted.get("type") == "json_object"
+    quirks = quirks_of(target)
+    if is_object and not (quirks.json_object and (quirks.format_with_tools or not settings.get("tools"))):
+        encoded.warnings.append(
+            "it has no JSON mode, or none beside tools, so the prompt alone asks for JSON; a schema is more reliable"
+        )
+        return None
+    return fit_format(wanted, target, drops_nulls=request.is_structured)
 
 
 def _add_stream_options(options: Any, encoded: EncodedRequest, target: Target, *, usage: bool) -> None:
@@ -146,13 +184,12 @@ def choose_method(settings: Mapping[str, Any], target: Target, tools: bool) -> S
     return "json_schema" if native and not forced and not tools else "function_calling"
 
 
-def fit_format(given: Any, target: Target, *, tools: bool, drops_nulls: bool) -> dict[str, Any]:
+def fit_format(given: Any, target: Target, *, drops_nulls: bool) -> dict[str, Any]:
     """Fit a response format to a family.
 
     Args:
         given: A ``response_format``, or a schema.
         target: The called model.
-        tools: Whether the request also has tools.
         drops_nulls: Whether the parser of the answer drops the nulls that only a closed schema allows.
 
     Returns:
@@ -166,21 +203,8 @@ def fit_format(given: Any, target: Target, *, tools: bool, drops_nulls: bool) ->
         fit_named_schema,
     )
 
-    family = target.family
     encoded = encode_format(given)
-    kind = encoded.get("type")
-    quirks = quirks_of(target)
-    if kind == "json_object" and not quirks.json_object:
-        raise ValueError(
-            f"{target.model!r} has no JSON mode (response_format json_object). Give a schema: "
-            "with_structured_output(schema), or response_format of type 'json_schema'."
-        )
-    if kind == "json_schema" and family.json_schema is False:
+    if encoded.get("type") == "json_schema" and target.family.json_schema is False:
         raise ValueError(f"{target.model!r} does not take a JSON schema. Use method='function_calling'.")
-    if tools and kind != "text" and not quirks.format_with_tools:
-        raise ValueError(
-            f"{target.model!r} takes either tools or a response format, not both in one request. "
-            "Use with_structured_output(schema, method='function_calling', tools=[...]), or ToolStrategy in an agent."
-        )
     fit_named_schema(encoded, given, target, drops_nulls=drops_nulls)
     return encoded

@@ -3,6 +3,7 @@
 __all__ = [
     "agent_inputs",
     "answer",
+    "answer_tools",
     "beside",
     "block_fields",
     "blocks",

@@ -30,6 +30,7 @@ from langchain_dbchat.dialects.shared.spoken import read_audio
 if TYPE_CHECKING:
     from langchain_core.messages import InvalidToolCall, ToolCall
 
+    from langchain_dbchat.dialects.shared.answer_tools import AnswerToolCalls
 
 _OWN_NAMES = frozenset({CALL_EXTRAS, "refusal", "tool_calls", "function_call", "parsed", "lc_source", "lc_data"})
 """Names in ``additional_kwargs`` that LangChain or this package uses itself."""
@@ -90,7 +91,18 @@ class GrowingAnswer:
         sent: The changes of the request's tools, which are reverted; None for none.
     """
 
-    __slots__ = ("_audio", "_beside", "_blocks", "_calls", "_cited", "_concluded", "_refusal", "_segments", "_whole")
+    __slots__ = (
+        "_answer_calls",
+        "_audio",
+        "_beside",
+        "_blocks",
+        "_calls",
+        "_cited",
+        "_concluded",
+        "_refusal",
+        "_segments",
+        "_whole",
+    )
 
     def __init__(
         self,
@@ -104,6 +116,11 @@ class GrowingAnswer:
         self._concluded = False
         self._segments: list[_Segment] = []
         self._calls = Calls(whole=whole, sent=sent or SentTools())
+        self._answer_calls: AnswerToolCalls | None = None
+        if sent is not None and sent.answer:
+            from langchain_dbchat.dialects.shared.answer_tools import AnswerToolCalls  # noqa: PLC0415  # few requests have one
+
+            self._answer_calls = AnswerToolCalls(sent.answer, whole=whole)
         self._refusal: list[str] = []
         self._cited: dict[str, dict[bytes, Any]] = {}
         self._audio: list[Mapping[str, Any]] = []
@@ -132,7 +149,8 @@ class GrowingAnswer:
         if type(part) is Reasoning:
             return self._add_reasoning(part)
         if type(part) is ToolCallPart:
-            return self._add_call(part)
+            text = None if self._answer_calls is None else self._answer_calls.text_of(part)
+            return self._add_call(part) if text is None else self._add_text(Text(text))
         if type(part) is Other:
             return self._add_other(part.block)
         # All other parts are returned at the end, because v3 events keep only the last piece of such a field.
@@ -231,7 +249,7 @@ class GrowingAnswer:
         if self._concluded:
             return []
         self._concluded = True
-        deltas = []
+        deltas = self._rest_of_answer()
         cited: dict[str, Any] = {}
         if self._cited:
             cited = {key: list(citations.values()) for key, citations in self._cited.items() if citations}
@@ -255,6 +273,11 @@ class GrowingAnswer:
             if audio:
                 deltas.append(self._add_other(audio))
         return deltas
+
+    def _rest_of_answer(self) -> list[Delta]:
+        rest = self._answer_calls.rest() if self._answer_calls is not None else ""
+        delta = self._add_text(Text(rest)) if rest else None
+        return [delta] if delta is not None else []
 
     def _cite(self, cited: dict[str, Any]) -> Delta:
         """Add citations to the last text, or to a new one if that has ended: langchain-core keeps the last extras."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.dialects.dialect import ROLES
+from langchain_dbchat.dialects.dialect import PREFILL, ROLES
 from langchain_dbchat.dialects.shared.block_fields import flattened
 from langchain_dbchat.dialects.shared.merging import without_nested
 from langchain_dbchat.dialects.shared.plain_fields import REFUSED
@@ -27,6 +27,7 @@ _LESSONS: dict[str, dict[str, Any]] = {
     "strict": {"strict_tools": False},
     "cache_control": {"cache_control": False},
     ROLES: {"alternating_roles": True},
+    PREFILL: {"prefill": False},
 }
 """What a lesson changes in the row of a family."""
 

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.dialects.dialect import ROLES
+from langchain_dbchat.dialects.dialect import PREFILL, ROLES
 from langchain_dbchat.dialects.shared.merging import without_nested
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ _RANGE = re.compile(
     r"must be|maximum|minimum|between|expected (?:a|an|one)|out of range|too (?:long|large)", re.IGNORECASE
 )
 """Text that refuses a field's value."""
+
+_PREFILL = re.compile(r"assistant message prefill|must end with a user message", re.IGNORECASE)
+"""The text of the lesson `PREFILL`, in errors of Anthropic and of Databricks."""
 
 _ALTERNATION = re.compile(r"roles must alternate", re.IGNORECASE)
 """The text of the lesson `ROLES`, in errors of Databricks and of the chat templates of open models."""
@@ -132,12 +135,15 @@ def refused_field(text: str, body: Mapping[str, Any], fields: RefusableFields) -
         fields: The refusable fields of the dialect.
 
     Returns:
-        A field of the body that can be left out, the setting of one that can be replaced, `ROLES`, or None.
+        A field of the body that can be left out, the setting of one that can be replaced, `ROLES`, `PREFILL`, or None.
     """
     text = text[:_LONGEST]
     quoted = _Quoted(text, body)
     if _ALTERNATION.search(text):
         return ROLES if "messages" in body and not quoted.contains(_ALTERNATION.pattern) else None
+    prefill = _PREFILL.search(text)
+    if prefill:
+        return None if quoted.contains(prefill[0].lower()) else PREFILL
     if _RANGE.search(text):
         return None
     if _REFUSAL.search(text):

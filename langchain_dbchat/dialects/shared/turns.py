@@ -7,7 +7,9 @@ Rule 2. The result of each call is placed right behind the turn that called, wit
 Rule 3. Reasoning at the end of an answer is left out unless a call follows: "The final block in an assistant message
 cannot be `thinking`" (forgecode #2107); OpenAI's Responses refuses a reasoning item "without its required following
 item".
-Rule 4. Text that the family refuses, empty or blank, is left out of what users and systems say (opencode #31259). Its
+Rule 4. A conversation that ends with an answer is continued by a user message where the model refuses to continue the
+assistant's (deepagents #1585); agents that ask for a structured answer at their end send such a conversation.
+Rule 5. Text that the family refuses, empty or blank, is left out of what users and systems say (opencode #31259). Its
 cache mark moves to the block before it, because a mark caches all that stands before it.
 """
 
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.models.families import Family
 
 __all__ = [
+    "CONTINUE",
     "NO_OUTPUT",
     "OPENING",
     "ConversationTurn",
@@ -61,6 +64,9 @@ __all__ = [
 
 NO_OUTPUT = "(no output)"
 """The text of an empty tool result where empty text is refused: the model has to see that the call was answered."""
+
+CONTINUE = "(continue)"
+"""The text of a last user message, where the conversation ends with the assistant and the model refuses that."""
 
 OPENING = "(start of the conversation)"
 """The text of a first user message, where the wire or the model requires one and the conversation has none."""
@@ -179,7 +185,11 @@ def read_turns(
             has_calls = has_calls or read[0].role == "tool"
         else:
             turns.extend(_read_other(message, target.family, where))
-    return _placed(turns, target.family) if has_calls else turns
+    if has_calls:
+        turns = _placed(turns, target.family)
+    if turns and turns[-1].role == "assistant" and not turns[-1].calls and not target.family.prefill:
+        turns.append(turns[-1]._replace(role="user", content=CONTINUE, replays=False))
+    return turns
 
 
 def is_taken(text: str, family: Family) -> bool:

@@ -27,7 +27,7 @@ from langchain_core.messages import (
 
 from kit.targets import encode, target
 from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
-from langchain_dbchat.dialects.shared.turns import NO_OUTPUT
+from langchain_dbchat.dialects.shared.turns import CONTINUE, NO_OUTPUT
 from langchain_dbchat.errors import UnsupportedContentError
 
 HI = HumanMessage("hi")
@@ -387,12 +387,14 @@ def test_what_claude_continues_does_not_end_with_white_space(family: str) -> Non
     contents: list[Any] = ["The answer: \n", ["The", {"type": "text", "text": " answer:\u3000"}]]
     for content in contents:
         wire = encode(HI, AIMessage(content), family=family)
-        assert wire[-1]["content"] == "The answer:"
+        assert wire[1]["content"] == ("The answer:" if family == "claude" else AIMessage(content).text)
+        assert [message["content"] for message in wire[2:]] == ([] if family == "claude" else [CONTINUE])
         assert encode(HI, AIMessage(content), HI, family=family)[1]["content"] != "The answer:"
     marked = {"type": "text", "text": "The: ", "cache_control": EPHEMERAL}
-    assert encode(HI, AIMessage([marked]), family=family)[-1]["content"] == [{**marked, "text": "The:"}]
+    end = "The:" if family == "claude" else "The: "
+    assert encode(HI, AIMessage([marked]), family=family)[1]["content"] == [{**marked, "text": end}]
     for other in ("generic", "gpt-5", "open-weights"):
-        assert encode(HI, AIMessage("The: "), family=other)[-1]["content"] == "The: "
+        assert encode(HI, AIMessage("The: "), family=other)[1]["content"] == "The: "
 
 
 @pytest.mark.parametrize(

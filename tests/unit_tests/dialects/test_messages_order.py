@@ -25,7 +25,7 @@ from langchain_dbchat.dialects.chat_completions.history import take_turns
 from langchain_dbchat.dialects.chat_completions.quirks import QUIRKS
 from langchain_dbchat.dialects.shared.call_results import MALFORMED, NOT_EXECUTED
 from langchain_dbchat.dialects.shared.reasoning import CALL_EXTRAS
-from langchain_dbchat.dialects.shared.turns import OPENING
+from langchain_dbchat.dialects.shared.turns import CONTINUE, OPENING
 from langchain_dbchat.errors import UnsupportedContentError
 from langchain_dbchat.models.families import FAMILIES, family_of
 
@@ -110,8 +110,9 @@ def test_a_text_before_calls_joins_their_turn_and_results_stay_behind_them() -> 
                   AIMessage("d"), AIMessage("e"), family="open-weights")  # fmt: skip
     assert shape(wire) == [
         ("user", []), ("assistant", ["c1"]), ("tool", "c1"), ("assistant", ["c2"]), ("tool", "c2"), ("assistant", []),
+        ("user", []),
     ]  # fmt: skip
-    assert [one["content"] for one in wire] == ["hi", "a\n\nb", "42", None, "42", "d\n\ne"]
+    assert [one["content"] for one in wire] == ["hi", "a\n\nb", "42", None, "42", "d\n\ne", CONTINUE]
 
 
 def test_images_of_a_tool_and_the_users_next_words_are_one_message() -> None:

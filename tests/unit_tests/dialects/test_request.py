@@ -15,8 +15,14 @@ from langchain_dbchat.dialects.dialect import EncodedRequest
 from langchain_dbchat.dialects.shared.merging import merge_deep
 from langchain_dbchat.models.families import FAMILIES
 
-TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
-SCHEMA = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object", "properties": {}}}}
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "f", "parameters": {"type": "object", "properties": {}}},
+}
+SCHEMA: dict[str, Any] = {
+    "type": "json_schema",
+    "json_schema": {"name": "n", "schema": {"type": "object", "properties": {}}},
+}
 MESSAGES = [{"role": "user", "content": "hi"}]
 
 
@@ -97,13 +103,29 @@ def test_a_choice_without_tools_is_not_sent() -> None:
     assert "tool_choice" not in request(tools=[], tool_choice="any").body
 
 
-def test_response_formats_that_are_refused_raise_before_they_are_sent() -> None:
-    with pytest.raises(ValueError, match="no JSON mode"):
-        request("claude", response_format={"type": "json_object"})
-    with pytest.raises(ValueError, match="not both in one request"):
-        request("claude", response_format=SCHEMA, tools=[TOOL])
-    with pytest.raises(ValueError, match="not both in one request"):
-        request("glm-5-2", response_format=SCHEMA, tools=[TOOL])
+@pytest.mark.parametrize("family", ["claude", "glm-5-2"])
+def test_a_schema_beside_tools_is_a_tool_where_the_family_takes_either(family: str) -> None:
+    encoded = request(family, response_format=SCHEMA, tools=[TOOL])
+    assert "response_format" not in encoded.body
+    own, answer = encoded.body["tools"]
+    assert own["function"]["name"] == TOOL["function"]["name"]
+    assert answer["function"]["name"] == encoded.sent.answer == SCHEMA["json_schema"]["name"]
+    assert answer["function"]["parameters"]["properties"] == SCHEMA["json_schema"]["schema"]["properties"]
+    assert encoded.body["tool_choice"] == "required"
+    assert "its call is the answer" in encoded.warnings[0]
+    chosen = request(family, response_format=SCHEMA, tools=[TOOL], tool_choice="auto").body
+    assert chosen["tool_choice"] == "auto"
+
+
+def test_a_json_mode_that_is_not_there_is_left_to_the_prompt() -> None:
+    for tools in ([], [TOOL]):
+        encoded = request("claude", response_format={"type": "json_object"}, tools=tools)
+        assert "response_format" not in encoded.body
+        assert "the prompt alone asks for JSON" in encoded.warnings[0]
+        assert not encoded.sent.answer
+
+
+def test_response_formats_that_a_family_takes_are_sent() -> None:
     assert request("gpt-5", response_format=SCHEMA, tools=[TOOL]).body["response_format"] == SCHEMA
     assert request("claude", response_format={"type": "text"}, tools=[TOOL]).body["response_format"] == {"type": "text"}
 

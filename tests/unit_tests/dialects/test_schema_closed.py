@@ -31,7 +31,7 @@ def answer(schema: dict[str, Any], strict: bool | None, family: str = "gpt-5") -
     held = {"name": "A", "schema": schema, **({} if strict is None else {"strict": strict})}
     before = copy.deepcopy(held)
     asked = {"type": "json_schema", "json_schema": held}
-    fitted = fit_format(asked, target(family), tools=False, drops_nulls=True)["json_schema"]
+    fitted = fit_format(asked, target(family), drops_nulls=True)["json_schema"]
     assert held == before
     assert isinstance(fitted, dict)
     return fitted
@@ -225,11 +225,11 @@ def test_who_gets_strict_answers(family: str, said: bool | None, sent: bool | No
 def test_a_format_that_the_caller_wrote_says_what_it_says() -> None:
     schema = {"type": "object", "properties": {"a": TEXT}, "required": ["a"]}
     written = {"type": "json_schema", "json_schema": {"name": "A", "schema": schema}}
-    assert fit_format(written, target("gpt-5"), tools=False, drops_nulls=False) == written
+    assert fit_format(written, target("gpt-5"), drops_nulls=False) == written
     strict = {"type": "json_schema", "json_schema": {"name": "A", "schema": schema, "strict": True}}
-    assert fit_format(strict, target("claude"), tools=False, drops_nulls=False) == strict
+    assert fit_format(strict, target("claude"), drops_nulls=False) == strict
     for family in ("gpt-5", "generic", "gpt-oss"):
-        fitted = fit_format(strict, target(family), tools=False, drops_nulls=False)["json_schema"]
+        fitted = fit_format(strict, target(family), drops_nulls=False)["json_schema"]
         assert fitted["schema"]["additionalProperties"] is False
 
 
@@ -245,8 +245,8 @@ def test_a_class_as_a_format_is_strict_unless_that_would_bring_nulls() -> None:
 
         a: str = "x"
 
-    assert fit_format(Whole, target("gpt-5"), tools=False, drops_nulls=False)["json_schema"]["strict"] is True
-    assert "strict" not in fit_format(Part, target("gpt-5"), tools=False, drops_nulls=False)["json_schema"]
+    assert fit_format(Whole, target("gpt-5"), drops_nulls=False)["json_schema"]["strict"] is True
+    assert "strict" not in fit_format(Part, target("gpt-5"), drops_nulls=False)["json_schema"]
 
 
 def test_strict_tools_are_closed_for_the_family_and_not_before() -> None:

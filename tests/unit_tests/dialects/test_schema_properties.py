@@ -122,7 +122,7 @@ def test_any_object_as_an_answer_is_taken_or_raises(schema: dict[str, Any]) -> N
         if strict is not None:
             held["strict"] = strict
         try:
-            fitted = fit_format({"type": "json_schema", "json_schema": held}, target, tools=False, drops_nulls=True)
+            fitted = fit_format({"type": "json_schema", "json_schema": held}, target, drops_nulls=True)
         except ValueError as error:
             if "The schema 'Mine' cannot be sent: " not in str(error):
                 raise
@@ -130,4 +130,4 @@ def test_any_object_as_an_answer_is_taken_or_raises(schema: dict[str, Any]) -> N
         finally:
             assert whole == before
         check_format(asked(model, {"response_format": fitted}))
-        assert fit_format(fitted, target, tools=False, drops_nulls=True) == fitted
+        assert fit_format(fitted, target, drops_nulls=True) == fitted

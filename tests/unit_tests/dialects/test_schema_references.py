@@ -75,7 +75,6 @@ def test_a_strict_schema_refers_to_its_definitions_alone(schema: dict[str, Any],
     assert fit_format(
         {"type": "json_schema", "json_schema": {"name": "A", "schema": schema, "strict": True}},
         target("gpt-5"),
-        tools=False,
         drops_nulls=True,
     )["json_schema"] == {"name": "A", "schema": closed, "strict": True}
 
@@ -112,5 +111,5 @@ def test_references_cost_as_much_as_the_schema_is_long() -> None:
 @pytest.mark.parametrize("schema", [{"type": "object"}, {"type": "object", "additionalProperties": TEXT}])
 def test_the_root_of_an_answer_has_explicit_properties(family: str, schema: dict[str, Any]) -> None:
     held = {"name": "A", "schema": schema}
-    fitted = fit_format({"type": "json_schema", "json_schema": held}, target(family), tools=False, drops_nulls=True)
+    fitted = fit_format({"type": "json_schema", "json_schema": held}, target(family), drops_nulls=True)
     assert fitted["json_schema"] == {"name": "A", "schema": {**schema, "properties": {}}}  # and nothing is closed

@@ -51,6 +51,8 @@ WANTED: dict[str, dict[str, Any]] = {
     "gpt-5-1": efforts("none", "low", "medium", "high"),
     "gpt-5-2": efforts("none", "low", "medium", "high", "xhigh"),
     "gpt-5-pro": efforts("medium", "high", "xhigh"),
+    "gpt-codex": efforts("low", "medium", "high", "xhigh"),
+    "gpt-5-5": efforts("none", "low", "medium", "high", "xhigh"),
     "gpt-5-6": efforts("none", "low", "medium", "high", "xhigh"),
     "gpt-6": efforts("low", "medium", "high", "xhigh", "max"),
     "gemini-2-5-flash": {"none": {"thinking": {"type": "enabled", "budget_tokens": 0}}, **BUDGET},
