@@ -1,16 +1,16 @@
-"""JSON schemas of tools and answers, fitted to what a family's server understands.
+"""Fit the JSON schemas of tools and answers to what the server of a family supports.
 
-The caller's own schema still validates the answer and is never changed. Fitting what is fitted changes nothing.
+The caller's own schema still validates the answer, and is never changed. Fitting a fitted schema changes nothing.
 
-Rule 1  Older spellings are written as draft 2020-12 (`modern`).
-Rule 2  The root of a tool's parameters is one plain object with explicit ``properties`` (`merged`).
-Rule 3  Where the server has a list of keywords, the rest is translated or told in the description (`subset`).
-Rule 4  ``strict: true`` stands beside a closed schema and nowhere else (`closed`); nulls that only this closing allowed
-        are dropped from the answer (`nulls`).
-Rule 5  References are pointers into the schema (`references`).
-Rule 6  What cannot be sent raises before the request, naming the tool and the property.
-Rule 7  The parameters of a tool are fitted once for each family. The key is what the schema says at that moment, so a
-        schema that was changed is fitted anew, and every call gets a copy of its own.
+Rule 1. Older spellings are written as draft 2020-12 (`modern`).
+Rule 2. The root of a tool's parameters is one plain object with explicit ``properties`` (`merged`).
+Rule 3. If the server has a list of keywords, the others are translated, or described in the description (`subset`).
+Rule 4. ``strict: true`` is sent with a closed schema only (`closed`). Nulls that only the closed schema allows are
+    removed from the answer (`nulls`).
+Rule 5. References are pointers into the schema (`references`).
+Rule 6. A schema that cannot be sent raises before the request; the error names the tool and the property.
+Rule 7. The parameters of a tool are fitted once for each family. The key of the cache is the content of the schema, so
+    a changed schema is fitted again, and each call gets its own copy.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.models.families import Family
 
 _FORMAT = 2
-"""The version of `marshal` in which equal values are equal bytes; later ones also write which objects are the same."""
+"""The version of `marshal` that writes equal values as equal bytes; later ones also write which objects are shared."""
 
 __all__ = ["drop_nulls", "fit_answer", "fit_parameters"]
 
@@ -49,12 +49,12 @@ def fit_parameters(
         parameters: The tool's JSON schema; None or an empty one if it has no arguments.
         family: The row of the model that is called.
         tool: The tool's name, for errors.
-        strict: Whether the schema is sent beside ``strict: true``.
+        strict: Whether the schema is sent with ``strict: true``.
         model: The endpoint's name, for errors.
 
     Returns:
-        One plain object with explicit properties, and whether it allows nulls that the caller's schema does not: those
-        have to be dropped from the arguments (`drop_nulls`).
+        One plain object with explicit properties, and whether it allows nulls that the caller's schema does not allow:
+        `drop_nulls` removes those from the arguments.
 
     Raises:
         ValueError: If the parameters cannot be fitted.
@@ -63,9 +63,7 @@ def fit_parameters(
     with _Naming(f"The tool {tool!r}"):
         try:
             fitted, added_nulls = _fit_once(marshal.dumps(schema, _FORMAT), family, strict)
-        except (
-            ValueError
-        ):  # the schema is more than plain JSON values, or cannot be sent; then the error names the model
+        except ValueError:  # it has other values than JSON's, or cannot be sent; here the error can name the model
             return _fit_parameters(schema, family, model, strict=strict)
         return marshal.loads(fitted), added_nulls  # noqa: S302  # the bytes are our own
 
@@ -100,16 +98,16 @@ def fit_answer(  # noqa: PLR0913  # each is a fact of its own
         schema: The JSON schema.
         family: The row of the model that is called.
         name: The schema's name, for errors.
-        strict: What the caller said: True, False, or None for the family's default.
+        strict: The caller's value: True, False, or None for the family's default.
         written: Whether the caller wrote the response format, and may have left ``strict`` out on purpose.
-        drops_nulls: Whether whoever reads the answer drops the nulls that only a closed schema allows.
+        drops_nulls: Whether the reader of the answer removes the nulls that only a closed schema allows.
         model: The endpoint's name, for errors.
 
     Returns:
         The schema, and the value of ``strict``, None if it is not sent.
 
     Raises:
-        ValueError: If the schema cannot be fitted, or cannot be closed although the caller said so.
+        ValueError: If the schema cannot be fitted, or cannot be closed although the caller wants that.
     """
     written = written and not drops_nulls
     with _Naming(f"The schema {name!r}"):
@@ -126,15 +124,15 @@ def fit_answer(  # noqa: PLR0913  # each is a fact of its own
 
 
 def _settled(schema: Mapping[str, Any], family: Family, *, of_tool: bool) -> Schema:
-    """Do what all families need: a schema of today's draft, a plain root, references that name something."""
+    """Do what all families need: draft 2020-12, a plain root, and references that name a part of the schema."""
     checked = family.schemas_checked
     references: set[str] = set()
     settled: Schema = modernise(schema, checked=checked, references=references)
     document = Document(settled)
     if of_tool:
         settled = plain_object(settled, document)
-    elif _is_object_in_disguise(settled):
-        with suppress(NotAnObject):  # then it is an answer of another kind, and stays as it is
+    elif _is_object_spelled_otherwise(settled):
+        with suppress(NotAnObject):  # the answer is not an object, so the schema is not changed
             settled = plain_object(settled, document)
     elif family.plain_format_root and not is_plain(settled):
         settled = plain_object(settled, document)
@@ -143,8 +141,8 @@ def _settled(schema: Mapping[str, Any], family: Family, *, of_tool: bool) -> Sch
     return settled
 
 
-def _is_object_in_disguise(schema: Schema) -> bool:
-    """Return whether a root is one object, whatever its spelling; a choice of several is left to who asks for it."""
+def _is_object_spelled_otherwise(schema: Schema) -> bool:
+    """Return whether a root is one object in another spelling; a choice of several is not."""
     if "anyOf" in schema or "oneOf" in schema or "enum" in schema or "const" in schema:
         return False
     if "$ref" in schema or "allOf" in schema:
@@ -170,7 +168,7 @@ def _for_family(schema: Schema, family: Family, model: str = "") -> Schema:
 
 
 def _with_items(node: Any) -> Any:
-    """Give every array its ``items``; any value fits an empty schema."""
+    """Add ``items`` to every array without them; an empty schema allows any value."""
     if not isinstance(node, dict):
         return node
     kind = node.get("type")
@@ -194,15 +192,15 @@ def _if_closable(schema: Schema, *, nulls: bool) -> Schema | None:
     try:
         closed, added_nulls = close(schema, willing=False)
     except (UnfitSchema, RecursionError):
-        return None  # the caller did not ask for a strict schema
+        return None  # the caller did not request a strict schema
     return closed if nulls or not added_nulls else None
 
 
 class _Naming:
-    """Turn what goes wrong with a schema into one error that names the tool and the property.
+    """Context that turns an error about a schema into one that names the tool and the property.
 
     Args:
-        what: What the schema belongs to.
+        what: The tool or the schema, as the error names it.
     """
 
     def __init__(self, what: str) -> None:

@@ -1,16 +1,16 @@
-"""Schemas closed at every level, which is what ``strict: true`` asks for.
+"""Close schemas at every level, which ``strict: true`` requires.
 
-OpenAI documents what a strict schema is (platform.openai.com/docs/guides/structured-outputs#supported-schemas).
-Anything else beside ``strict: true`` is a 400: "'additionalProperties' is required to be supplied and to be false".
+OpenAI documents strict schemas (platform.openai.com/docs/guides/structured-outputs#supported-schemas). Any other schema
+with ``strict: true`` is a 400: "'additionalProperties' is required to be supplied and to be false".
 
-Rule 1  Every object has ``additionalProperties: false`` and requires all its properties; an optional one allows null.
-        `drop_nulls` takes the nulls back that only this rule allowed.
-Rule 2  Keywords that are not on OpenAI's list are translated (``oneOf``, ``allOf``, ``prefixItems``) or told in the
-        description.
-Rule 3  A ``$ref`` stands alone ("$ref cannot have keywords"); with words beside it, it becomes the one branch of an
-        ``anyOf``.
-Rule 4  What cannot be closed raises and names the place: a map (``dict[str, int]``), a part of no type, more than 5,000
-        properties, 10 levels or 1,000 values of enums.
+Rule 1. Every object has ``additionalProperties: false`` and requires all its properties; an optional one allows null.
+    `drop_nulls` removes the nulls that only this rule allows.
+Rule 2. Keywords that are not on OpenAI's list are translated (``oneOf``, ``allOf``, ``prefixItems``) or described in
+    the description.
+Rule 3. A ``$ref`` has no other keywords beside it ("$ref cannot have keywords"). If it has a description, it becomes
+    the only branch of an ``anyOf``.
+Rule 4. A schema that cannot be closed raises, with the place: a map (``dict[str, int]``), a part without a type, more
+    than 5,000 properties, 10 levels or 1,000 values of enums.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _SILENT: Final = frozenset(
 )  # fmt: skip
 _MOST_PROPERTIES, _MOST_LEVELS, _MOST_VALUES = 5_000, 10, 1_000
 _DEEPEST = 8
-"""How many combinations are looked through to find out what is combined."""
+"""Maximum depth of combinations that are read to find the combined types."""
 
 
 def close(schema: Schema, *, willing: bool) -> tuple[Schema, bool]:
@@ -60,11 +60,11 @@ def close(schema: Schema, *, willing: bool) -> tuple[Schema, bool]:
 
     Args:
         schema: A schema of draft 2020-12 whose root is an object.
-        willing: Whether the caller asked for it: then objects that say ``additionalProperties: true`` beside their
-            properties are closed too.
+        willing: Whether the caller requested a strict schema: then objects with ``additionalProperties: true`` beside
+            their properties are closed too.
 
     Returns:
-        A new schema, and whether it allows nulls that the old one did not.
+        A new schema, and whether it allows nulls that the given one does not allow.
 
     Raises:
         UnfitSchema: If it cannot be closed.
@@ -89,7 +89,7 @@ class _Closing:
         closed = self._closed(root)
         if closed.get("type") != "object":
             raise UnfitSchema("the root of a strict schema has to be an object")
-        # Definitions are closed as they are referred to: one that nobody uses must not be in the way.
+        # Only definitions that are referred to are closed: an unused one must not raise.
         defined: dict[str, dict[str, Any]] = {}
         for reference in self._wanted:
             where, name = self._places[reference]
@@ -116,7 +116,7 @@ class _Closing:
             flatten_tuple(fitted, said)
             if not self._willing and "anyOf" in fitted["items"]:
                 raise UnfitSchema("it is a tuple of several types, whose order a strict schema cannot enforce")
-        _type(fitted)
+        _add_type(fitted)
         kinds = kinds_of(fitted)
         if "array" in kinds and "items" not in fitted:
             raise UnfitSchema("it is an array whose items have no type")
@@ -131,7 +131,7 @@ class _Closing:
         return told(self._required(closed) if "object" in kinds else closed, said)
 
     def _combined(self, node: Schema, said: list[str]) -> Schema:
-        """Leave ``anyOf`` as the only combination, with nothing beside it that constrains."""
+        """Make ``anyOf`` the only combination, without other restrictions beside it."""
         if "oneOf" in node and "anyOf" not in node:
             node = {("anyOf" if key == "oneOf" else key): value for key, value in node.items()}
         parts = node.get("allOf", ())
@@ -161,7 +161,7 @@ class _Closing:
         return {**words, "anyOf": merge_branches(branches, rest)}
 
     def _is_object(self, node: Any, depth: int) -> bool:
-        """Return whether what is combined are objects."""
+        """Return whether the combined schemas are objects."""
         if not isinstance(node, Mapping) or depth > _DEEPEST:
             return False
         if kinds_of(node) or "properties" in node or "required" in node:
@@ -184,13 +184,13 @@ class _Closing:
         return {"description": description, "anyOf": [only]} if description else only
 
     def _unused(self, reference: str) -> str:
-        """Name a part that is not a definition yet: a strict schema refers to definitions and its root alone."""
+        """Return a name for a part that is not a definition yet, because strict schemas refer to definitions."""
         last = Document.steps(reference)[-1]
         taken = {*self._schema.get("$defs", ()), *(name for _, name in self._places.values())}
         return next(name for count in count_from(1) if (name := last if count == 1 else f"{last}_{count}") not in taken)
 
     def _open(self, node: Schema) -> None:
-        """Raise where an object allows properties that it does not name."""
+        """Raise if an object allows properties that it does not name."""
         further = node.get("additionalProperties")
         named = node.get("properties")
         if (isinstance(further, Mapping) and further) or node.get("patternProperties"):
@@ -211,8 +211,8 @@ class _Closing:
         return {**node, "properties": filled, "required": list(filled), "additionalProperties": False}
 
 
-def _type(node: Schema) -> None:
-    """Return the type, because a strict schema must have a 'type' key."""
+def _add_type(node: Schema) -> None:
+    """Add the type: "schema must have a 'type' key"."""
     if "type" in node or "anyOf" in node:
         return
     values = [node["const"]] if "const" in node else node.get("enum")
@@ -228,7 +228,7 @@ def _type(node: Schema) -> None:
 
 
 def _refused(key: str, value: Any) -> bool:
-    """Return whether the value of a keyword is one that strict schemas do not know."""
+    """Return whether strict schemas do not support this value of a keyword."""
     return (key == "format" and value not in _FORMATS) or (key == "pattern" and "(?" in value)
 
 

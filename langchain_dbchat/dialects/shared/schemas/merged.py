@@ -1,12 +1,12 @@
-"""Schemas put together: two that both hold, and a root made one plain object.
+"""Merge schemas: two that must both hold, and the parts of a root into one plain object.
 
-Rule 1  The root of a tool's parameters is one plain object. Claude: "input_schema does not support oneOf, allOf, or
-        anyOf at the top level"; GPT: "schema must have type 'object' and not have
-        'oneOf'/'anyOf'/'allOf'/'enum'/'not' at the top level" (notion-mcp-server #340, langchainjs #9804).
-Rule 2  What all branches hold together is kept as keywords: all properties; of the required ones those that every
-        branch requires (``allOf``: that any requires). What each branch requires is told in the description.
-Rule 3  A branch that is not an object cannot be arguments and is left out; if none is an object, that is an error.
-Rule 4  GPT wants ``properties`` even where there are none: "object schema missing properties".
+Rule 1. The root of a tool's parameters is one plain object. Claude: "input_schema does not support oneOf, allOf, or
+    anyOf at the top level"; GPT: "schema must have type 'object' and not have 'oneOf'/'anyOf'/'allOf'/'enum'/'not' at
+    the top level" (notion-mcp-server #340, langchainjs #9804).
+Rule 2. What is common to all branches is kept as keywords: all properties, and as required those that every branch
+    requires (with ``allOf``: that any branch requires). What each branch requires is described in the description.
+Rule 3. A branch that is not an object cannot be arguments, so it is left out; if no branch is an object, that raises.
+Rule 4. GPT requires ``properties`` even if it is empty: "object schema missing properties".
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _AS_OBJECT: Final = frozenset({"type", "properties", "required"})
 
 
 class NotAnObject(UnfitSchema):
-    """A schema that no object fits."""
+    """A schema that allows no object."""
 
 
 def merge(first: Any, second: Any) -> Any:
-    """Put two schemas together that both have to hold.
+    """Merge two schemas that both have to hold.
 
     Args:
-        first: A schema; its annotations win.
+        first: A schema; its annotations are kept.
         second: Another one.
 
     Returns:
-        One schema. What one keyword cannot say for both is told in the description.
+        One schema. Values that one keyword cannot combine are described in the description.
 
     Raises:
         UnfitSchema: If no value fits both.
@@ -71,17 +71,17 @@ def merge(first: Any, second: Any) -> Any:
 
 
 def merge_branches(branches: list[Any], rest: Schema) -> list[Any]:
-    """Merge each branch of a choice with what stands beside the choice.
+    """Merge each branch of a choice with the keywords beside the choice.
 
     Args:
         branches: The branches.
-        rest: What has to hold besides.
+        rest: The keywords beside it.
 
     Returns:
-        The merged branches, without those that no value fits.
+        The merged branches, without those that allow no value.
 
     Raises:
-        UnfitSchema: If no value fits any.
+        UnfitSchema: If none of them allows a value.
     """
     merged = [one for branch in branches for one in _merged_or_nothing(branch, rest)]
     if not merged:
@@ -97,7 +97,7 @@ def _merged_or_nothing(branch: Any, rest: Schema) -> list[Any]:
 
 
 def _joined(key: str, first: Any, second: Any) -> Any:  # noqa: PLR0911  # a table of keywords
-    """Join two values of one keyword; None if it takes words."""
+    """Join two values of one keyword; None if no value means both."""
     if key in {"properties", "patternProperties"}:
         return {**first, **{name: both(first[name], of) if name in first else of for name, of in second.items()}}
     if key in {"$defs", "definitions"}:
@@ -128,7 +128,7 @@ def _common_type(first: Any, second: Any) -> Any:
 
 
 def both(first: Any, second: Any) -> Any:
-    """Put two schemas together, by ``allOf`` where one cannot be merged into the other."""
+    """Merge two schemas, with ``allOf`` if they cannot be merged into one."""
     if first == second:
         return first
     apart = {"$ref", "allOf", "anyOf", "oneOf"}
@@ -139,7 +139,7 @@ def both(first: Any, second: Any) -> Any:
 
 @dataclass
 class _MergedObject:
-    """An object in the making."""
+    """The parts of an object that are merged so far."""
 
     properties: Schema = field(default_factory=dict)
     required: list[str] = field(default_factory=list)
@@ -147,7 +147,7 @@ class _MergedObject:
     said: list[str] = field(default_factory=list)
 
     def take(self, other: _MergedObject) -> None:
-        """Hold what another shape holds too."""
+        """Add the parts of another object."""
         for name, inner in other.properties.items():
             self.properties[name] = both(self.properties[name], inner) if name in self.properties else inner
         self.required = list(dict.fromkeys([*self.required, *other.required]))
@@ -162,7 +162,7 @@ class _MergedObject:
         self.said.extend(other.said)
 
     def label(self) -> str:
-        """Return what a branch is and needs, in words."""
+        """Return a description of a branch: its title, its properties, and the required ones."""
         title = self.rest.get("title") or self.rest.get("description")
         words = [f"{title}:"] if title else []
         words.append(", ".join(map(_named, self.properties, self.properties.values())))
@@ -178,24 +178,24 @@ def is_plain(schema: Schema) -> bool:
         schema: A schema of draft 2020-12.
 
     Returns:
-        True if servers take it as a root, but for missing ``properties``.
+        True if servers accept it as a root, apart from missing ``properties``.
     """
     return schema.get("type") == "object" and _COMBINING.isdisjoint(schema)
 
 
 def plain_object(schema: Schema, document: Document) -> Schema:
-    """Make a root one plain object.
+    """Convert a root to one plain object.
 
     Args:
         schema: A schema of draft 2020-12.
-        document: Where its references are looked up.
+        document: The document that resolves its references.
 
     Returns:
-        The schema itself if it is one, else a new one with ``type``, ``properties`` and what is required.
+        The schema itself if it is one; otherwise a new one with ``type``, ``properties`` and ``required``.
 
     Raises:
-        NotAnObject: If no object fits it.
-        UnfitSchema: If its parts exclude one another.
+        NotAnObject: If it allows no object.
+        UnfitSchema: If its parts contradict each other.
     """
     if is_plain(schema):
         return schema if "properties" in schema else {**schema, "properties": {}}
@@ -238,7 +238,7 @@ def _shape(node: Any, document: Document, above: tuple[str, ...]) -> _MergedObje
 
 
 def _own_shape(node: Any) -> _MergedObject:
-    """Read what a schema says itself, apart from what it combines."""
+    """Read the keywords of a schema itself, without what it combines."""
     if not isinstance(node, Mapping):
         raise NotAnObject("no object fits it")
     kinds = kinds_of(node)
@@ -282,7 +282,7 @@ def _of_values(values: list[Any]) -> list[_MergedObject]:
 
 
 def _branch(shape: _MergedObject, branches: list[_MergedObject], how: str) -> None:
-    """Take branches of which one has to hold."""
+    """Add branches of which one has to hold."""
     if len(branches) == 1:
         shape.take(branches[0])
         if branches[0].rest.get("additionalProperties") is False:
@@ -306,7 +306,7 @@ def _branch(shape: _MergedObject, branches: list[_MergedObject], how: str) -> No
 
 
 def _any_of(schemas: list[Any]) -> Any:
-    """Allow what any of some schemas allows, each once."""
+    """Return a schema that allows what any of these schemas allows, each only once."""
     flat: list[Any] = []
     for schema in schemas:
         inner = schema["anyOf"] if isinstance(schema, Mapping) and schema.keys() == {"anyOf"} else [schema]

@@ -1,13 +1,13 @@
-"""Older spellings of JSON schema, written as draft 2020-12 has them, which is what servers check against.
+"""Write older spellings of JSON schema as draft 2020-12, against which servers validate.
 
-Rule 1  Drafts 3 to 7 (json-schema.org/draft/2020-12/release-notes, draft-06, draft-04): boolean ``exclusiveMinimum``
-        and ``exclusiveMaximum`` become the bound; ``items`` as a list becomes ``prefixItems``; ``id`` becomes ``$id``;
-        ``dependencies``, ``divisibleBy``, ``disallow``, ``extends`` and a property's own ``required: true`` become what
-        replaced them. Claude answers "JSON schema is invalid. It must match JSON Schema draft 2020-12" to each.
-Rule 2  OpenAPI 3.0 (spec.openapis.org/oas/v3.0.3#schema-object): ``nullable: true`` is a further type; ``type: file``
-        is a binary string. Google's upper-case names of types (ai.google.dev/api/caching#Type) are written small.
-Rule 3  A keyword that is null says nothing, except where null is a value (``const``, ``default``, ...).
-Rule 4  What is still not a schema raises, naming the place, if the family's server checks schemas.
+Rule 1. Drafts 3 to 7 (json-schema.org/draft/2020-12/release-notes, draft-06, draft-04): boolean ``exclusiveMinimum``
+    and ``exclusiveMaximum`` become the bound; ``items`` as a list becomes ``prefixItems``; ``id`` becomes ``$id``;
+    ``dependencies``, ``divisibleBy``, ``disallow``, ``extends`` and a property's own ``required: true`` become their
+    successors. Claude answers "JSON schema is invalid. It must match JSON Schema draft 2020-12" to each of them.
+Rule 2. OpenAPI 3.0 (spec.openapis.org/oas/v3.0.3#schema-object): ``nullable: true`` becomes an additional type, ``type:
+    file`` a binary string. Google's upper-case names of types (ai.google.dev/api/caching#Type) become lower-case.
+Rule 3. A keyword that is null has no meaning, unless null is a value of it (``const``, ``default``, ...).
+Rule 4. If the family's server validates schemas, anything else that is not a schema raises, with the place.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OLD: Final = frozenset(
         "$dynamicRef", "$recursiveAnchor", "$dynamicAnchor", "$schema",
     }
 )  # fmt: skip
-"""Keywords that were renamed or left the language."""
+"""Keywords that were renamed or removed."""
 
 _MUST_BE: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "properties": ((dict,), "an object of schemas"),
@@ -52,20 +52,20 @@ _MUST_BE: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "maxLength": ((int,), "a whole number"),
 }
 _PLAIN: Final = frozenset({"type", "description"})
-"""The keywords of most parts of most schemas, which no draft spelled otherwise."""
+"""The keywords of most parts of most schemas; they are the same in all drafts."""
 _COMBINED: Final = ("anyOf", "oneOf", "allOf")
 
 
 def modernise(schema: Any, *, checked: bool, references: set[str] | None = None) -> Any:
-    """Write a schema as draft 2020-12 has it.
+    """Write a schema as draft 2020-12.
 
     Args:
         schema: A schema of any draft.
-        checked: Whether what is not a schema raises; else it is left as it is.
-        references: Where all references that it holds are added.
+        checked: Whether a value that is not a schema raises; otherwise it is not changed.
+        references: A set to which all its references are added.
 
     Returns:
-        The schema itself where nothing is old, else a new one.
+        The schema itself if nothing in it is old; otherwise a new one.
 
     Raises:
         UnfitSchema: If it is not a schema.
@@ -180,7 +180,7 @@ def _bounds(node: Schema) -> Schema:
 
 
 def _tuple(node: Schema) -> Schema:
-    """Write a list of ``items`` as ``prefixItems``, and what may follow them as ``items``."""
+    """Write a list of ``items`` as ``prefixItems``, and ``additionalItems`` as ``items``."""
     new = {key: value for key, value in node.items() if key != "additionalItems"}
     if isinstance(node.get("items"), list):
         places = new.pop("items")
@@ -193,7 +193,7 @@ def _tuple(node: Schema) -> Schema:
 
 
 def _required(node: Schema) -> Schema:
-    """Gather what draft 3 said in each property, and name nothing twice."""
+    """Collect the ``required: true`` of properties (draft 3), and remove repeated names."""
     named = node.get("required")
     if isinstance(named, bool):
         node = {key: value for key, value in node.items() if key != "required"}
@@ -212,7 +212,7 @@ def _required(node: Schema) -> Schema:
 
 
 def _nullable(node: Schema) -> Schema:
-    """Write OpenAPI's ``nullable`` as a further type."""
+    """Write OpenAPI's ``nullable`` as an additional type."""
     new = {key: value for key, value in node.items() if key != "nullable"}
     return or_null(new) if node["nullable"] is True else new
 
@@ -232,13 +232,13 @@ def _check(node: Schema) -> None:
 
 
 def or_null(node: Schema) -> Schema:
-    """Let a schema allow null too.
+    """Return a schema that also allows null.
 
     Args:
         node: The schema, of draft 2020-12.
 
     Returns:
-        A new one, or itself if it allows any value.
+        A new one, or the same if it allows null already.
     """
     kind = node.get("type")
     simple = not {"anyOf", "oneOf", "allOf", "$ref", "const", "not", "if"} & node.keys()

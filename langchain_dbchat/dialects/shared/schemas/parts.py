@@ -1,10 +1,10 @@
-"""The parts of a JSON schema: where schemas stand inside of a schema, what a reference names, what is told in words.
+"""Find the schemas inside of a JSON schema, and the part that a reference names.
 
-Rule 1  Keys below ``properties``, ``$defs`` and the like are names of the user's and not keywords; values of ``enum``,
-        ``const``, ``default`` and ``examples`` are data and not schemas (json-schema.org/draft/2020-12).
-Rule 2  A walk shares with the caller's schema whatever it does not change, and changes nothing in place.
-Rule 3  What cannot be fitted raises `UnfitSchema`, which knows the place.
-Rule 4  References may double what they name at each step, so everything that follows them has a budget.
+Rule 1. Keys below ``properties``, ``$defs`` and the like are names that the user chose and not keywords. Values of
+    ``enum``, ``const``, ``default`` and ``examples`` are data and not schemas (json-schema.org/draft/2020-12).
+Rule 2. A changed schema shares all unchanged parts with the caller's schema. Nothing is changed in place.
+Rule 3. A schema that cannot be fitted raises `UnfitSchema`, which contains the place.
+Rule 4. Following references may double the size of a schema at each step, so all code that follows them has a budget.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Schema = dict[str, Any]
 TYPES: Final = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
 
 NAMED: Final = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
-"""Keywords whose values are schemas by names of the user's."""
+"""Keywords whose values are schemas under names that the user chose."""
 
 DEFINED: Final = ("$defs", "definitions")
 """Keywords of definitions, which references name."""
@@ -43,17 +43,17 @@ ANNOTATIONS: Final = frozenset(
         "$schema", "$id", "$anchor", "$defs", "definitions", "discriminator", "xml", "externalDocs",
     }
 )  # fmt: skip
-"""Keywords that allow and forbid no value."""
+"""Keywords that do not restrict the values."""
 
 _BUDGET = 20_000
-"""Most parts that a schema may have once its references are followed."""
+"""Maximum number of parts of a schema whose references are followed."""
 
 
-class UnfitSchema(ValueError):  # noqa: N818  # says what is wrong, and becomes a ValueError for the caller
+class UnfitSchema(ValueError):  # noqa: N818  # it becomes a ValueError for the caller
     """A schema that cannot be sent.
 
     Args:
-        reason: What is wrong, as the end of a sentence.
+        reason: The reason, as the end of a sentence.
     """
 
     def __init__(self, reason: str) -> None:
@@ -68,11 +68,11 @@ class UnfitSchema(ValueError):  # noqa: N818  # says what is wrong, and becomes 
 
 
 class OverBudget(UnfitSchema):
-    """A schema that grows too much once its references are followed."""
+    """A schema that becomes too large when its references are followed."""
 
 
 def place_of(path: list[str]) -> str:
-    """Name a place in a schema as its user knows it.
+    """Return the name of a place in a schema, by its properties.
 
     Args:
         path: Keywords, names and positions from the root.
@@ -96,10 +96,10 @@ def map_schemas(node: Schema, change: Callable[[Any], Any]) -> Schema:
 
     Args:
         node: The schema.
-        change: What makes a new schema of one; given the same back, nothing is copied.
+        change: Returns a new schema for one, or the same object if nothing changes.
 
     Returns:
-        The schema itself if nothing changed, else a new one.
+        The schema itself if nothing changed; otherwise a new one.
     """
     changed: Schema = {}
     for key, value in node.items():
@@ -128,7 +128,7 @@ def _changed(node: Any, change: Callable[[Any], Any], *path: str) -> Any:
 
 
 def subschemas(node: Any) -> Iterator[Schema]:
-    """Give a schema and all schemas inside of it.
+    """Yield a schema and all schemas inside of it.
 
     Args:
         node: The schema.
@@ -152,7 +152,7 @@ def subschemas(node: Any) -> Iterator[Schema]:
 
 
 def kinds_of(node: Mapping[str, Any]) -> list[str]:
-    """Return the types that a schema names, none where it names none."""
+    """Return the types that a schema names; an empty list if it names none."""
     kind = node.get("type")
     return [kind] if isinstance(kind, str) else list(kind) if isinstance(kind, list) else []
 
@@ -163,14 +163,14 @@ def is_annotated_only(node: Any) -> bool:
 
 
 def told(node: Schema, said: list[str]) -> Schema:
-    """Return a schema whose description says what its keywords cannot.
+    """Add what the keywords of a schema cannot say to its description.
 
     Args:
         node: The schema.
-        said: What to tell.
+        said: The additions.
 
     Returns:
-        The schema itself if there is nothing to tell, else a new one.
+        The schema itself if there are no additions; otherwise a new one.
     """
     if not said:
         return node
@@ -180,12 +180,12 @@ def told(node: Schema, said: list[str]) -> Schema:
 
 
 def in_json(value: Any) -> str:
-    """Write a value for a description."""
+    """Return a value as JSON, for a description."""
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _inside(node: Schema) -> Iterator[tuple[str, Schema]]:
-    """Give the schemas right below a schema, each with the steps of a pointer to it."""
+    """Yield the schemas right below a schema, each with the steps of a pointer to it."""
     for key, value in node.items():
         if key in NAMED and isinstance(value, Mapping):
             below = [(f"{key}/{_step(name)}", inner) for name, inner in value.items()]
@@ -203,7 +203,7 @@ def _step(name: Any) -> str:
 
 
 class Document:
-    """A whole schema, where references are looked up.
+    """A whole schema, in which references are resolved.
 
     Args:
         root: The schema.
@@ -215,10 +215,10 @@ class Document:
         self._names: dict[str, str] | None = None
 
     def spend(self) -> None:
-        """Count one more part.
+        """Count one part of the budget.
 
         Raises:
-            UnfitSchema: If there are too many.
+            OverBudget: If there are too many.
         """
         self._left -= 1
         if self._left < 0:
@@ -227,7 +227,7 @@ class Document:
             )
 
     def resolve(self, reference: str) -> Any:
-        """Find what a reference names.
+        """Return the schema that a reference names.
 
         Args:
             reference: A pointer (``#/$defs/A``), an anchor (``#a``) or the ``$id`` of a schema in the document.
@@ -246,13 +246,13 @@ class Document:
         raise UnfitSchema(f"it refers to {reference!r}, outside of itself, which this server cannot follow")
 
     def pointer(self, reference: str) -> str | None:
-        """Write a reference as a pointer from the root.
+        """Return a reference as a pointer from the root.
 
         Args:
-            reference: A pointer, an anchor or an ``$id``, with or without a pointer behind it.
+            reference: A pointer, an anchor or an ``$id``, with or without a pointer after it.
 
         Returns:
-            The pointer, whether it names something or not; None for an anchor or an ``$id`` that there is not.
+            The pointer, which may name nothing; None for an anchor or an ``$id`` that does not exist.
         """
         if reference == "#" or reference.startswith("#/"):
             return reference
@@ -268,7 +268,7 @@ class Document:
         return None
 
     def _named(self) -> dict[str, str]:
-        """Find the pointers of what has a name of its own."""
+        """Return the pointers to all schemas with an anchor or an ``$id``."""
         base = str(self.root.get("$id", ""))
         names: dict[str, str] = {}
         waiting: list[tuple[Any, str]] = [(self.root, "#")]
@@ -291,7 +291,7 @@ class Document:
 
     @staticmethod
     def steps(pointer: str) -> list[str]:
-        """Return the keywords, names and positions that a pointer leads through."""
+        """Return the keywords, names and positions of a pointer."""
         return [step.replace("~1", "/").replace("~0", "~") for step in unquote(pointer).split("/")[1:]]
 
     def _point(self, reference: str) -> Any:

@@ -1,10 +1,11 @@
-"""Schemas of Python types that hold themselves, kept whole.
+"""Make complete schemas of Python types that contain themselves.
 
-langchain-core inlines references and cuts what holds itself to ``{}``, which any value fits: the children of a tree are
-lost. A TypedDict that holds itself ends in a RecursionError, and ``NotRequired`` and ``Required`` in a TypeError.
+langchain-core inlines references, and replaces a schema that contains itself by ``{}``, which allows any value: the
+children of a tree are lost. For a TypedDict that contains itself it raises RecursionError, and for ``NotRequired`` and
+``Required`` TypeError.
 
-Rule 1  Only what langchain-core cuts or refuses is made here, with ``$ref`` and ``$defs``; the rest is its own.
-Rule 2  Name and description stay langchain-core's, and titles are left out as it leaves them out.
+Rule 1. Only schemas that langchain-core cuts or refuses are made here, with ``$ref`` and ``$defs``.
+Rule 2. Name and description are langchain-core's, and titles are left out, as langchain-core does.
 """
 
 from __future__ import annotations
@@ -28,25 +29,25 @@ _QUALIFIERS = frozenset({Required, NotRequired})
 
 
 def recursive_parameters(tool: Any, converted: Any) -> Schema | None:
-    """Make the parameters of a tool whose schema holds itself.
+    """Return the parameters of a tool whose schema contains itself.
 
     Args:
         tool: A Pydantic class, function or LangChain tool.
         converted: The parameters as langchain-core made them.
 
     Returns:
-        The parameters with ``$defs``; None where langchain-core's are whole.
+        The parameters with ``$defs``; None if langchain-core's are complete.
     """
     if not any(map(is_annotated_only, subschemas(converted))):
         return None  # nothing was cut
     schema = _full_schema(tool)
-    if schema is None or not _holds_itself(schema):
+    if schema is None or not _contains_itself(schema):
         return None
     return _plain(schema)
 
 
 def recursive_function(tool: Any) -> dict[str, Any] | None:
-    """Make the function of a TypedDict that langchain-core cannot convert.
+    """Return the function of a TypedDict that langchain-core cannot convert.
 
     Args:
         tool: Anything.
@@ -57,7 +58,7 @@ def recursive_function(tool: Any) -> dict[str, Any] | None:
     Raises:
         TypeError: If it is a ``typing.TypedDict`` and Python is older than 3.12.
     """
-    if not is_typeddict(tool) or not _is_too_much(tool):
+    if not is_typeddict(tool) or not _is_refused_by_core(tool):
         return None
     from pydantic import PydanticUserError, TypeAdapter  # noqa: PLC0415  # few tools need it
 
@@ -86,8 +87,8 @@ def _descriptions(typed_dict: Any) -> Iterator[tuple[str, str]]:
         yield from ((name, one) for one in said)
 
 
-def _is_too_much(typed_dict: Any) -> bool:
-    """Return whether a TypedDict, or one inside of it, contains itself or says what is required key by key."""
+def _is_refused_by_core(typed_dict: Any) -> bool:
+    """Return whether a TypedDict, or one inside of it, contains itself, ``Required`` or ``NotRequired``."""
     done: set[Any] = set()
 
     def loops(kind: Any, above: tuple[Any, ...]) -> bool:
@@ -106,7 +107,7 @@ def _is_too_much(typed_dict: Any) -> bool:
     try:
         return loops(typed_dict, ())
     except (NameError, TypeError):
-        return False  # names that cannot be resolved are langchain-core's to report
+        return False  # langchain-core reports names that cannot be resolved
 
 
 def _full_schema(tool: Any) -> Schema | None:
@@ -132,7 +133,7 @@ def _full_schema(tool: Any) -> Schema | None:
     return schema
 
 
-def _holds_itself(schema: Schema) -> bool:
+def _contains_itself(schema: Schema) -> bool:
     document = Document(schema)
     state: dict[str, bool] = {}
 
@@ -157,7 +158,7 @@ def _without_defined(node: Any) -> Any:
 
 
 def _plain(schema: Schema) -> Schema:
-    """Put a root that is a reference in its place, and leave titles out."""
+    """Replace a root that is a reference by what it names, and remove titles."""
     reference = schema.get("$ref")
     if isinstance(reference, str):
         target = Document(schema).resolve(reference)

@@ -1,18 +1,20 @@
-"""Schemas for a server that knows a fixed list of keywords, as Gemini's does.
+"""Write schemas for a server that supports a fixed list of keywords, as Gemini's does.
 
-The server copies a schema into its own ``Schema`` message (ai.google.dev/api/caching#Schema), and a keyword that the
-message lacks is a 400: ``Unknown name "const" at 'tools[0].function_declarations[0].parameters': Cannot find field``.
+The server copies a schema into its own ``Schema`` message (ai.google.dev/api/caching#Schema). A keyword that is not a
+field of that message is a 400: ``Unknown name "const" at 'tools[0].function_declarations[0].parameters': Cannot find
+field``.
 
-Rule 1  What is not on the family's list (``schema_keywords``) is translated, or else told in the description.
-Rule 2  ``$ref`` is replaced by what it names. A schema that holds itself is followed a few times (`_DEPTHS`), and where
-        it stops the description says what recurs.
-Rule 3  ``type`` is one name: a list of types becomes ``anyOf``, and null ``nullable``.
-Rule 4  ``enum`` holds texts ("Invalid value ... (TYPE_STRING), 1"); other values are told in the description. An empty
-        text is refused too ("enum[0]: cannot be empty").
-Rule 5  Arrays need ``items``; ``prefixItems`` becomes the kinds of its places and the length.
-Rule 6  ``format`` of a text is told too, but for two ("only 'enum' and 'date-time' are supported for STRING type",
-        gemini-cli #3178).
-Rule 7  ``required`` names properties that there are ("required[0]: property is not defined").
+Rule 1. Keywords that are not on the family's list (``schema_keywords``) are translated, or described in the
+    description.
+Rule 2. ``$ref`` is replaced by the schema that it names. A schema that contains itself is followed a few times
+    (`_DEPTHS`); at the end the description says what is repeated.
+Rule 3. ``type`` is one name: a list of types becomes ``anyOf``, and null becomes ``nullable``.
+Rule 4. ``enum`` contains texts ("Invalid value ... (TYPE_STRING), 1"); other values are described in the description.
+    An empty text is refused too ("enum[0]: cannot be empty").
+Rule 5. Arrays need ``items``; ``prefixItems`` becomes the types of its places and the length.
+Rule 6. ``format`` of a text is described too, except for two values ("only 'enum' and 'date-time' are supported for
+    STRING type", gemini-cli #3178).
+Rule 7. ``required`` names only properties that exist ("required[0]: property is not defined").
 """
 
 from __future__ import annotations
@@ -34,13 +36,13 @@ from langchain_dbchat.dialects.shared.schemas.parts import (
 )
 
 _DEPTHS: Final = (3, 2, 1)
-"""How often a schema is followed within itself; the smaller numbers are tried where the larger make too much."""
+"""How often a schema is followed within itself; a smaller number is tried if the result is too large."""
 
 _MOST_PROPERTIES = 64
-"""How many properties a schema that holds itself may grow to. Databricks takes no more in a response format."""
+"""Maximum number of properties of a schema that contains itself: Databricks' maximum for a response format."""
 
 _MOST_BRANCHES = 50
-"""How many branches of an ``anyOf`` are merged with what stands beside it."""
+"""Maximum number of branches of an ``anyOf`` that are merged with the keywords beside it."""
 
 _SILENT: Final = frozenset(
     {
@@ -48,7 +50,7 @@ _SILENT: Final = frozenset(
         "readOnly", "writeOnly",
     }
 )  # fmt: skip
-"""Keywords that tell a model nothing."""
+"""Keywords without a meaning for a model."""
 
 _OPEN_OR_CLOSED: Final = frozenset({"additionalProperties", "unevaluatedProperties", "unevaluatedItems"})
 
@@ -70,21 +72,21 @@ _SCALARS: Final = ("string", "integer", "number", "boolean")
 """Most parts of most schemas have these keywords and one of these types, and need no fitting."""
 
 _ANY: Final = ({"type": "string"}, {"type": "number"}, {"type": "boolean"}, {"type": "object"})
-"""What stands for a schema that allows any value."""
+"""The replacement for a schema that allows any value."""
 
 
 def fit_subset(schema: Schema, keywords: frozenset[str]) -> Schema:
-    """Write a schema with a server's keywords alone.
+    """Write a schema with only the keywords of a server.
 
     Args:
         schema: A schema of draft 2020-12.
-        keywords: The keywords that the server knows.
+        keywords: The keywords that the server supports.
 
     Returns:
         A new schema.
 
     Raises:
-        UnfitSchema: If a reference points nowhere, or the schema grows too much once references are followed.
+        UnfitSchema: If a reference names nothing, or the schema becomes too large when references are followed.
     """
     for depth in _DEPTHS[:-1]:
         subset = _Subset(schema, keywords, depth)
@@ -108,7 +110,7 @@ class _Subset:
         return fitted
 
     def fit_within(self) -> Schema | None:
-        """Fit, unless following a schema within itself makes it too large."""
+        """Return the fitted schema; None if following a schema within itself makes it too large."""
         try:
             fitted = self.fit()
         except OverBudget:
@@ -140,7 +142,7 @@ class _Subset:
         return rest
 
     def _again(self, reference: str) -> Schema:
-        """Describe a schema where it recurs."""
+        """Return a description of a schema at the place where it is repeated."""
         self._recurs = True
         name = reference.rpartition("/")[2].removeprefix("#")
         target = self._document.resolve(reference)
@@ -184,7 +186,7 @@ class _Subset:
         return told(map_schemas(fitted, self._translated), said)
 
     def _combined(self, node: Schema, said: list[str]) -> Schema:
-        """Leave ``anyOf`` as the only thing that chooses, and nothing beside it that constrains."""
+        """Make ``anyOf`` the only choice, without other restrictions beside it."""
         if "oneOf" in node:
             if "anyOf" in node:
                 said.append(f"oneOf: {in_json(node.pop('oneOf'))}")
@@ -206,7 +208,7 @@ class _Subset:
         return {**{key: value for key, value in node.items() if key not in beside}, "anyOf": fitting}
 
     def _typed(self, node: Schema) -> tuple[Schema, bool]:
-        """Give a schema one type, and tell whether it may be null."""
+        """Return the schema with one type, and whether it may be null."""
         kinds = kinds_of(node)
         if not kinds:
             guess = _implied(node)
@@ -225,7 +227,7 @@ class _Subset:
         return {**outer, "anyOf": branches}, "null" in kinds
 
     def _rest(self, node: Schema) -> list[str]:
-        """Return in words what the keywords mean that will be left out."""
+        """Return descriptions of the keywords that will be left out."""
         said = []
         for key, value in node.items():
             if key in _SILENT or (key in self._keywords and not _strange_format(node, key)):
@@ -249,7 +251,7 @@ def _strange_format(node: Schema, key: str) -> bool:
 
 
 def _implied(node: Schema) -> str | None:
-    """Find the type that a schema without one has in mind."""
+    """Return the type that the keywords of a schema without ``type`` imply."""
     if "anyOf" in node:
         return None
     if "properties" in node or "additionalProperties" in node or "patternProperties" in node:
@@ -260,7 +262,7 @@ def _implied(node: Schema) -> str | None:
 
 
 def _enum(node: Schema, said: list[str]) -> bool:
-    """Keep an ``enum`` of texts, tell any other; return whether null is one of its values."""
+    """Keep an ``enum`` of texts, describe any other one; return whether null is one of its values."""
     values = node.pop("enum")
     real = [value for value in values if value is not None]
     null = len(real) < len(values)
@@ -284,7 +286,7 @@ def _enum(node: Schema, said: list[str]) -> bool:
 
 
 def type_of(value: Any) -> str:
-    """Name the type of a value."""
+    """Return the name of the type of a value."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -311,11 +313,11 @@ def _array(node: Schema, said: list[str]) -> None:
 
 
 def flatten_tuple(node: Schema, said: list[str]) -> None:
-    """Write ``prefixItems`` as the kinds of its places and the length.
+    """Write ``prefixItems`` as the types of its places and the length.
 
     Args:
         node: The schema; it is changed.
-        said: What the description has to tell; added to.
+        said: The additions to the description; one is added.
     """
     places = node.pop("prefixItems")
     rest = node.pop("items", None)
