@@ -1,19 +1,19 @@
-"""Keep tokens that expire: one cell for each identity, in which one caller at a time fetches the next token.
+"""Cache tokens that expire: one cell for each identity, in which one caller at a time fetches the next token.
 
-Rule 1. A cell holds one token and gives it while it is fresh. Shortly before it expires, one caller fetches the next
-one while all others go on with the old. Once it has expired, one caller fetches and the others wait for that fetch, in
+Rule 1. A cell contains one token, and returns it until shortly before it expires. Then one caller fetches the next one,
+and all others still get the old one. After it has expired, one caller fetches, and the others wait for that fetch, in
 any thread, task or event loop. So fifty callers make one request to the token endpoint.
 Rule 2. The wall clock may be set back, and the monotonic clock of Linux stops while a laptop sleeps. The age of a token
 is the larger of the two. It is counted from before the request for the token was sent.
 Rule 3. A refused token (`refresh=True`) is fetched again once, even if fifty callers were refused: a caller that was
-given an older token than the one that was fetched since gets the new one. Which token a caller was given is kept in a
-context variable.
-Rule 4. If the task that fetches is cancelled, those who wait decide again, and one of them fetches.
+given an older token than the one that was fetched since gets the new one. A context variable contains which token a
+caller was given.
+Rule 4. If the task that fetches is cancelled, the waiting callers decide again, and one of them fetches.
 Rule 5. A sync caller on the thread of the event loop that is fetching must not wait for it: it fetches for itself.
-Rule 6. A forked child drops locks and fetches that only its parent can finish, and keeps the token.
+Rule 6. A forked child drops locks and fetches, which only its parent can finish, and keeps the token.
 
 `_plan` is a generator that decides: it yields `FETCH` or a `WaitForFetch`, and receives the result. A sync loop and an
-async loop do what it says. The lock is held for a few instructions only, never during I/O.
+async loop execute that. The lock is held for a few instructions only, never during I/O.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ from pydantic import SecretStr
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Hashable
 
-# A token is renewed when this is left of its life, in seconds, or half of it if that is less. The Databricks SDK uses
-# 20 minutes; ten leave room for a slow token endpoint and halve the number of fetches.
+# A token is renewed when this many seconds of its lifetime are left, or half of it if that is less. The Databricks SDK
+# renews 20 minutes before; ten are enough for a slow token endpoint, and halve the number of fetches.
 AHEAD = 600.0
-# A token with less than this left, in seconds, is not sent any more: it would run out on the way.
+# A token with fewer seconds left is not sent, because it could expire on the way.
 MARGIN = 10.0
-# After a failed renewal, the old token is used for this long, in seconds, before the next attempt.
+# After a failed renewal, the old token is used for this many seconds before the next attempt.
 REST = 30.0
-# A caller that has waited this long for somebody else's fetch, in seconds, fetches for itself.
+# A caller that has waited this many seconds for another caller's fetch fetches for itself.
 PATIENCE = 60.0
 
 
 class Clock(Protocol):
-    """Two clocks; see the module's docstring for why."""
+    """Two clocks, because of rule 2."""
 
     def monotonic(self) -> float:
         """Return the seconds on a clock that is never set."""
@@ -73,11 +73,11 @@ class SystemClock:
 
 @dataclass(frozen=True)
 class Grant:
-    """What a token endpoint gave.
+    """The answer of a token endpoint.
 
     Args:
         token: The access token.
-        lifetime: For how long it is good, in seconds from the request for it.
+        lifetime: How long it is valid, in seconds from the request for it.
     """
 
     token: SecretStr
@@ -86,7 +86,7 @@ class Grant:
 
 @dataclass(frozen=True)
 class _CachedToken:
-    """A grant, and when it was got."""
+    """A grant, and when it was requested."""
 
     grant: Grant
     serial: int
@@ -95,13 +95,13 @@ class _CachedToken:
     wall: float
 
     def left(self, clock: Clock) -> float:
-        """Return the seconds of life left, by the clock that says less."""
+        """Return the seconds until it expires, by the clock that returns less."""
         return self.grant.lifetime - max(clock.monotonic() - self.monotonic, clock.wall() - self.wall)
 
 
 @dataclass(frozen=True)
 class _FetchResult:
-    """What came of a fetch: a cached, an error, or neither if whoever fetched was cancelled."""
+    """The result of a fetch: a token, an error, or neither if the fetching task was cancelled."""
 
     cached: _CachedToken | None = None
     error: Exception | None = None
@@ -118,7 +118,7 @@ class _InFlight:
 
 
 class _Fetch:
-    """The effect "fetch a token now"."""
+    """The step "fetch a token now"."""
 
 
 FETCH: Final = _Fetch()
@@ -126,7 +126,7 @@ FETCH: Final = _Fetch()
 
 @dataclass(frozen=True)
 class WaitForFetch:
-    """The effect "wait for somebody else's fetch"."""
+    """The step "wait for another caller's fetch"."""
 
     future: concurrent.futures.Future[_FetchResult]
 
@@ -140,7 +140,7 @@ class TokenCell:
     """The token of one identity.
 
     Args:
-        clock: The clocks to go by.
+        clock: The clocks.
     """
 
     __slots__ = ("__weakref__", "_cached", "_clock", "_in_flight", "_lock", "_number", "_rest_until")
@@ -155,16 +155,16 @@ class TokenCell:
         _locked.add(self)
 
     def after_fork(self) -> None:
-        """Drop what only the parent process can finish; the token stays."""
+        """Drop what only the parent process can finish; keep the token."""
         self._lock = threading.Lock()
         self._in_flight = None
 
     def get(self, fetch: Callable[[], Grant], *, refresh: bool = False) -> SecretStr:
-        """Return the token, fetched if need be.
+        """Return the token, and fetch it first if necessary.
 
         Args:
-            fetch: Fetches one; may raise.
-            refresh: The last one was refused.
+            fetch: Fetches a token; may raise.
+            refresh: Whether the last token was refused.
         """
         plan = self._plan(refresh=refresh, on_loop=False)
         try:
@@ -180,11 +180,11 @@ class TokenCell:
             return _token_of(end)
 
     async def aget(self, fetch: Callable[[], Awaitable[Grant]], *, refresh: bool = False) -> SecretStr:
-        """Return the token, fetched if need be, without blocking the loop.
+        """Return the token, and fetch it first if necessary, without blocking the event loop.
 
         Args:
-            fetch: Fetches one; may raise.
-            refresh: The last one was refused.
+            fetch: Fetches a token; may raise.
+            refresh: Whether the last token was refused.
         """
         plan = self._plan(refresh=refresh, on_loop=True)
         try:
@@ -202,7 +202,7 @@ class TokenCell:
     def _plan(
         self, *, refresh: bool, on_loop: bool
     ) -> Generator[_Fetch | WaitForFetch, Grant | _FetchResult | None, SecretStr]:
-        """Decide who fetches, who waits and who goes on with what there is."""
+        """Decide whether this caller fetches, waits, or uses the cached token."""
         impatient = False
         while True:
             with self._lock:
@@ -239,7 +239,7 @@ class TokenCell:
     def _fetch_now(
         self, in_flight: _InFlight
     ) -> Generator[_Fetch | WaitForFetch, Grant | _FetchResult | None, SecretStr]:
-        """Fetch, and tell those who wait what came of it."""
+        """Fetch, and pass the result to the waiting callers."""
         monotonic, wall = self._clock.monotonic(), self._clock.wall()
         try:
             grant = yield FETCH
@@ -255,7 +255,7 @@ class TokenCell:
             self._finish(in_flight, _FetchResult())
             raise
         if not isinstance(grant, Grant):
-            raise TypeError  # not reached: a fetch gives a grant
+            raise TypeError  # not reached: a fetch returns a grant
         cached = _CachedToken(grant, next(_serials), in_flight.forced, monotonic, wall)
         with self._lock:
             self._cached = cached
@@ -275,22 +275,22 @@ class TokenCell:
         return cached.left(self._clock) > min(MARGIN, cached.grant.lifetime / 10)
 
     def _replaced(self, cached: _CachedToken) -> bool:
-        """Return whether the refused token of this context has been replaced by force since it was given."""
+        """Return whether another caller has replaced the refused token of this context already."""
         cell, serial = _given.get()
         return cached.forced and cell == self._number and serial < cached.serial
 
     def _hand_out(self, cached: _CachedToken) -> SecretStr:
-        """Give the token, and remember which one this context has."""
+        """Return the token, and note which one this context was given."""
         _given.set((self._number, cached.serial))
         return cached.grant.token
 
 
 class TokenCells:
-    """The cells of one way of signing in, shared by the whole process; the least recently used are forgotten.
+    """The cells of one way of signing in, shared by the whole process; the least recently used ones are dropped.
 
     Args:
         limit: How many identities to keep.
-        clock: The clocks to go by.
+        clock: The clocks.
     """
 
     def __init__(self, limit: int, clock: Clock | None = None) -> None:
@@ -308,7 +308,7 @@ class TokenCells:
         """Return the cell of one identity.
 
         Args:
-            key: What tells it from all others; must not hold a secret in clear.
+            key: What distinguishes it from all others; it must not contain a secret in clear.
         """
         with self._lock:
             cell = self._cells.get(key)
@@ -320,7 +320,7 @@ class TokenCells:
             return cell
 
     def clear(self) -> None:
-        """Forget every token."""
+        """Drop all tokens."""
         with self._lock:
             self._cells.clear()
 
@@ -329,7 +329,7 @@ class TokenCells:
             return len(self._cells)
 
 
-# Everything with a lock, to be made anew in a forked child.
+# All objects with a lock, which a forked child replaces.
 _locked: weakref.WeakSet[TokenCell | TokenCells] = weakref.WeakSet()
 
 
@@ -344,14 +344,14 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
 
 
 def _wait(future: concurrent.futures.Future[_FetchResult]) -> _FetchResult | None:
-    """Wait in a thread; None when out of patience."""
+    """Wait in a thread, `PATIENCE` seconds at most; return None after that."""
     concurrent.futures.wait([future], timeout=PATIENCE)
     return future.result() if future.done() else None
 
 
 async def _await(future: concurrent.futures.Future[_FetchResult]) -> _FetchResult | None:
-    """Wait in a task; None when out of patience."""
-    # A waiting task that is cancelled must not take the others with it: `asyncio.wait` cancels nothing it waits for.
+    """Wait in a task, `PATIENCE` seconds at most; return None after that."""
+    # A waiting task that is cancelled must not cancel the fetch of the others: `asyncio.wait` does not.
     await asyncio.wait({asyncio.wrap_future(future)}, timeout=PATIENCE)
     return future.result() if future.done() else None
 
@@ -365,7 +365,7 @@ def _token_of(end: StopIteration) -> SecretStr:
 
 
 def _again(error: Exception) -> Exception:
-    """Return the error of a shared fetch for one of those who waited: a copy, for a traceback belongs to one thread."""
+    """Return a copy of the error of a shared fetch, because a traceback belongs to one thread."""
     try:
         twin = copy.copy(error)
     except TypeError:  # an exception of another library, whose arguments are not those of its constructor

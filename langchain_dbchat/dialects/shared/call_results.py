@@ -1,14 +1,14 @@
-"""Put the results of tool calls where every wire wants them: right behind the turn that called, one for each call.
+"""Order the results of tool calls as every wire requires: directly after the turn with the calls, one for each call.
 
-This is worked out from what messages are and which ids they name, not from how a wire writes them.
+The order depends on the roles of the messages and on the ids, not on the wire format.
 
-Rule 1. A result stands right behind the turn that called, wherever the conversation has it ("tool_use ids were found
-without tool_result blocks immediately after"; OpenAI: "No tool output found for function call").
-Rule 2. A call that nobody answered gets a result that says so, because servers refuse the conversation otherwise: a
-malformed call at once, any other one when the conversation has gone on without it
+Rule 1. A result comes directly after the turn with its call, wherever it is in the conversation ("tool_use ids were
+found without tool_result blocks immediately after"; OpenAI: "No tool output found for function call").
+Rule 2. A call without a result gets one that says so, because servers refuse the conversation otherwise: a malformed
+call at once, any other call if the conversation has continued without its result
 (docs.langchain.com/oss/python/langgraph/errors/INVALID_CHAT_HISTORY).
-Rule 3. A result whose call is not there raises and names its id, where servers refuse it.
-Rule 4. Each call gets an id that the family takes and that no earlier call has; its result names the same id.
+Rule 3. A result without its call raises and names the id, if servers refuse it.
+Rule 4. Each call gets an id that the family accepts and that no earlier call has; its result has the same id.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class HistoryStep(NamedTuple):
 
     role: Literal["system", "user", "assistant", "tool"]
     where: str
-    """What to call the message in an error."""
+    """The name of the message in an error."""
     calls: Sequence[str] = ()
     """The ids of the calls that it made; empty text for a call without one."""
     malformed: frozenset[int] = frozenset()
@@ -48,18 +48,18 @@ class Placed(NamedTuple):
     """One message of the ordered conversation."""
 
     place: int
-    """Where it stood; for a result that was made up, where the turn that called stood."""
+    """The place of the message; for a result that was made up, the place of the turn with its call."""
     calls: Sequence[str] = ()
     """The ids that its calls get."""
     answers: str = ""
-    """The id that it names as a result."""
+    """The id of its call, if it is a result."""
     made_up: str = ""
-    """The text of a result for a call that nobody answered; empty for a message of the conversation."""
+    """The text of a result for a call without one; empty for a message of the conversation."""
 
 
 @dataclass(slots=True)
 class _CallingTurn:
-    """A turn that called, with the results that were found for its calls."""
+    """A turn with calls, and the results that were found for them."""
 
     ids: list[str]
     answered: set[int] = field(default_factory=set)
@@ -67,7 +67,7 @@ class _CallingTurn:
 
 
 def place_results(steps: Sequence[HistoryStep], family: Family) -> Iterator[Placed]:
-    """Order a conversation so that each call has its result right behind it.
+    """Order a conversation so that each call has its result directly after its turn.
 
     Args:
         steps: The messages, in the caller's order.
@@ -97,12 +97,12 @@ def place_results(steps: Sequence[HistoryStep], family: Family) -> Iterator[Plac
 
 
 def _match(steps: Sequence[HistoryStep], family: Family) -> tuple[dict[int, _CallingTurn], dict[int, str]]:
-    """Find the call of each result: the last open one with its id, within a turn the first.
+    """Find the call of each result: in the last turn that has an open call with its id, the first one.
 
-    A result is also taken for the first open call without an id: a tool that was called so had no id to give back.
+    A result without a matching id answers the first open call without an id, because that tool had no id to return.
 
     Returns:
-        The turns that called, and the ids of the results that answer no call, by place.
+        The turns with calls, and the ids of the results without a call, by place.
     """
     ids = CallIds(family.call_ids)
     turns: dict[int, _CallingTurn] = {}

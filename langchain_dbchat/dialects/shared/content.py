@@ -1,14 +1,14 @@
 """Read the content of a message: blocks of any spelling become neutral records.
 
-A message's content is a string or a list of blocks in any of the spellings that LangChain users meet: LangChain's own
+A message's content is a string or a list of blocks, in any of the spellings that LangChain users have: LangChain's own
 standard blocks and its older ones (docs.langchain.com/oss/python/langchain/messages#standard-content-blocks), the parts
 of OpenAI's chat completions and Responses (platform.openai.com/docs/api-reference), Anthropic's blocks
 (docs.claude.com/en/api/messages) and MCP's (modelcontextprotocol.io, "Tools").
 
-Rule 1. Each block is read here and nowhere else. What a wire or a model takes of it is decided where it is written.
-Rule 2. Reading never fails and changes nothing. A block of an unknown type, and one of a known type that lacks what it
-needs, is a `ProviderBlock`: whoever writes it raises, or sends text that names it.
-Rule 3. A data URL of Base64 and the same data with its MIME type are the same.
+Rule 1. Each block is read here and in no other place. What a wire or a model accepts is decided where it is written.
+Rule 2. Reading never raises and changes nothing. A block of an unknown type, and one of a known type without what it
+needs, becomes a `ProviderBlock`; the writer of a wire raises, or sends a text that names it.
+Rule 3. A data URL with Base64 is the same as the data with its MIME type.
 """
 
 from __future__ import annotations
@@ -57,18 +57,18 @@ _DOCUMENT = _COMMON | {"text", "title", "mime_type", "media_type", "mimeType"}
 _RESULT = frozenset({"tool_use_id", "call_id", "content", "output", "is_error", "cache_control"})
 
 _HOLDERS = ("source", "image_url", "audio_url", "video_url", "input_audio", "file")
-"""Where a block keeps the object that says where its data are."""
+"""The keys of a block whose value is an object with the data or their address."""
 
 _AUDIO_TYPES = {"mp3": "mpeg"}
 """Values of OpenAI's ``input_audio.format`` that are not the subtype of the MIME type."""
 
 _SERVER_TOOL = re.compile(r"^server_tool_|_tool_result$|_call$|^mcp_(?!approval_response)|^agent_message$")
-"""Blocks of a provider's own tools, such as a web search and its results. An approval is the user's own word."""
+"""Blocks of a provider's own tools, such as a web search and its results. An approval is written by the user."""
 
 _LEFT_IN_ANSWER = re.compile(r"^server_tool_|_tool_result$|_call$|_call_output$|^mcp_|^agent_message$")
 
 _IDS = frozenset({"id", "call_id", "tool_call_id", "tool_use_id"})
-"""What a server names its tool's work by; a block without any is nobody's."""
+"""The ids that a server gives to the blocks of its own tools."""
 
 
 def read_block(block: str | Block) -> Iterator[NeutralBlock]:
@@ -78,7 +78,7 @@ def read_block(block: str | Block) -> Iterator[NeutralBlock]:
         block: The block, or a string. It is not changed.
 
     Yields:
-        Its record; several if the block holds several entries of reasoning.
+        Its record; several if the block contains several entries of reasoning.
     """
     if isinstance(block, str):
         yield TextBlock(block)
@@ -106,10 +106,10 @@ def read_block(block: str | Block) -> Iterator[NeutralBlock]:
 
 
 def read_result_content(content: Any) -> Iterator[NeutralBlock]:
-    """Read what a tool returned; a result within a result is what it holds.
+    """Read what a tool returned; a result within a result is replaced by its content.
 
     Args:
-        content: A string, a block, or a list of them at any depth; anything else is written as text.
+        content: A string, a block, or a list of them at any depth; any other value becomes text.
 
     Yields:
         The records.
@@ -128,14 +128,11 @@ def read_result_content(content: Any) -> Iterator[NeutralBlock]:
 
 
 def is_server_work(block: ProviderBlock, *, in_answer: bool) -> bool:
-    """Return whether a block is what a provider's own tools did, such as a web search and its results.
+    """Return whether a block comes from a provider's own tools, such as a web search and its results.
 
     Args:
         block: The block.
-        in_answer: Whether it stands in an answer, where only a provider can have put it.
-
-    Returns:
-        True if so.
+        in_answer: Whether it is in an answer, where only a provider can have written it.
     """
     if block.fault:
         return False
@@ -145,14 +142,11 @@ def is_server_work(block: ProviderBlock, *, in_answer: bool) -> bool:
 
 
 def is_content(block: NeutralBlock, *, in_answer: bool) -> bool:
-    """Return whether a block is something said, and not reasoning, a tool call, or the work of a provider's own tool.
+    """Return whether a block is content, and not reasoning, a tool call, or a block of a provider's own tool.
 
     Args:
         block: The block.
-        in_answer: Whether it stands in an answer.
-
-    Returns:
-        True if so.
+        in_answer: Whether it is in an answer.
     """
     if isinstance(block, ProviderBlock):
         return not is_server_work(block, in_answer=in_answer)
@@ -206,7 +200,7 @@ def _read_medium(block: Block, kind: MediaKind) -> NeutralBlock:
     url, data, mime_type = _located(said, key)
     name = next((name for name in ("filename", "name", "title") if isinstance(said.get(name), str)), "")
     file_id = fields.get("id") if fields.get("source_type") == "id" else said.get("file_id")
-    if key not in {"input_audio", "file", block["type"]}:  # those are a server's to check
+    if key not in {"input_audio", "file", block["type"]}:  # the server checks those
         if url is None and data is None and not file_id:
             return _faulty(block, f"a {block['type']!r} block needs a 'url', or 'base64' and 'mime_type'.")
         if data is not None and not mime_type and "file_data" not in said:
@@ -233,7 +227,7 @@ def _read_keys(*keys: str) -> frozenset[str]:
 
 
 def _located(said: Block, key: str) -> tuple[str | None, str | None, str]:
-    """Find where the data of a medium are, or the data, and their MIME type."""
+    """Return the URL of a medium or its data, and the MIME type."""
     mime_type = first_text(said, ("mime_type", "mimeType", "media_type", "format")) or ""
     if key == "input_audio" and mime_type and "/" not in mime_type:
         mime_type = f"audio/{_AUDIO_TYPES.get(mime_type, mime_type)}"
@@ -251,7 +245,7 @@ def _located(said: Block, key: str) -> tuple[str | None, str | None, str]:
 
 
 def _read_file(block: Block) -> NeutralBlock:
-    """Read a file: Anthropic's documents, and LangChain's older files, may be text."""
+    """Read a file; Anthropic's documents and LangChain's older files may be text."""
     fields = flattened(block)
     source = mapping_of(fields, "source")
     if source.get("type") == "text":
@@ -285,7 +279,7 @@ def _document(block: Block, fields: Block, content: Any, said: Block, *holders: 
 
 
 def _parts_of(content: Any) -> tuple[TextBlock | MediaBlock, ...] | None:
-    """Read what a document consists of; None if that is not text and media."""
+    """Return the parts of a document; None if they are not text and media."""
     listed = [content] if isinstance(content, str) else content
     if not isinstance(listed, list):
         return None
@@ -309,7 +303,7 @@ def _read_search_result(block: Block) -> NeutralBlock:
 
 
 def _read_resource(block: Block) -> NeutralBlock:
-    """Read a resource that MCP embeds in a result: text with its address, or data."""
+    """Read a resource that MCP embeds in a result: text with its URI, or data."""
     resource = block.get("resource")
     if not isinstance(resource, Mapping):
         return _faulty(block, "a 'resource' block needs a mapping under 'resource'.")
@@ -351,7 +345,7 @@ def _read_result(block: Block) -> ToolResultBlock:
 
 
 _RESULTS = {"tool_result": "content", "custom_tool_call_output": "output", "function_call_output": "output"}
-"""Blocks that hold the result of a tool, and under which key."""
+"""The blocks with the result of a tool, and the keys of that result."""
 
 _KINDS: dict[str, MediaKind] = {"image": "image", "audio": "audio", "video": "video"}
 
@@ -378,4 +372,4 @@ _READERS: dict[str, Callable[[Block], NeutralBlock]] = {
 }
 
 CONTENT_TYPES = (*sorted(_READERS), "non_standard")
-"""The types of blocks that a user may send, for the text of errors."""
+"""The types of blocks that a user may send, for errors."""

@@ -1,9 +1,8 @@
-"""Write the text that is sent in place of content that an endpoint does not take.
+"""Write the text that replaces content that an endpoint does not accept.
 
-Rule 1. The text names what it stands for: the kind, and the name, type, URL, file id and size as far as the block says
-them, in the words in which it was written (LangChain's, OpenAI's, Anthropic's, or MCP's: modelcontextprotocol.io,
-"Tools", "Tool Result").
-Rule 2. Data without a known shape is written as JSON as well, if it is short: a model can read that.
+Rule 1. The text names what it replaces: the kind, and the name, type, URL, file id and size, if the block has them in
+any spelling (LangChain's, OpenAI's, Anthropic's, or MCP's: modelcontextprotocol.io, "Tools", "Tool Result").
+Rule 2. Data of an unknown format is also written as JSON, if it is short, because a model can read that.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from langchain_dbchat.dialects.shared.json_text import clean_text, write_json
 from langchain_dbchat.errors import UnsupportedContentError
 
 Named = MediaBlock | DocumentBlock | ToolResultBlock | ProviderBlock
-"""Blocks that text can stand for."""
+"""The blocks that a text can replace."""
 
 PartT = TypeVar("PartT")
 
@@ -39,47 +38,47 @@ _NAMES = ("name", "filename", "title")
 _TYPES = ("mime_type", "mimeType", "media_type", "format")
 _LINKS = ("url", "file_url", "uri")
 _DATA = ("base64", "data", "blob", "file_data")
-_LONGEST = 4000  # characters of JSON that are still worth reading
+_LONGEST = 4000  # characters of JSON that are sent
 
 
 def write_or_name(
     block: NeutralBlock, write: Callable[[NeutralBlock], PartT], replaced: set[str], *, edge: str = ""
 ) -> PartT:
-    """Write a block that may not stop the conversation: as what it is, else as text that names it.
+    """Write a block whose refusal must not end the conversation: as it is, or as text that names it.
 
     Args:
         block: The block.
-        write: Writes a block in the spelling of a wire; raises for a block that the endpoint does not take.
-        replaced: The kinds of content that text stands for; the block's kind is added to it if text stands for it.
-        edge: What to put around that text.
+        write: Writes a block in the spelling of a wire; raises for a block that the endpoint does not accept.
+        replaced: The kinds of content that were replaced by text; the block's kind is added if it is replaced.
+        edge: A text around that text.
 
     Returns:
-        What was written.
+        The result of `write`.
     """
     try:
         return write(block)
     except UnsupportedContentError:
         if not isinstance(block, (MediaBlock, DocumentBlock, ToolResultBlock, ProviderBlock)):
-            raise  # text is always taken, and the others are no content
+            raise  # text is always accepted, and the others are not content
         replaced.add(kind_of_content(block))
         return write(TextBlock(clean_text(f"{edge}{stand_in(block)}{edge}")))
 
 
 def kind_of_content(block: Named) -> str:
-    """Name the kind of a block in plain words.
+    """Return the kind of a block in plain words.
 
     Args:
         block: The block.
 
     Returns:
-        Its type, or the medium that the type stands for.
+        Its type, or the medium that the type means.
     """
     kind = str(_written(block).get("type"))
     return _KINDS.get(kind, kind)
 
 
 def stand_in(block: Named) -> str:
-    """Write the text that stands for a block.
+    """Return the text that replaces a block.
 
     Args:
         block: The block. It is not changed.
@@ -133,7 +132,7 @@ def _details(block: Mapping[str, Any]) -> list[str]:
 
 
 def _size(data: str | bytes) -> int:
-    """Count the bytes that Base64 text stands for."""
+    """Return the number of bytes that a Base64 text encodes."""
     if isinstance(data, bytes):
         return len(data)
     text = data.partition(",")[2] if data.startswith("data:") else data

@@ -1,10 +1,10 @@
-"""One request and its answer on a connection of HTTP/1.1, as bytes. This module does no input or output.
+"""Write a request and read its answer in HTTP/1.1, as bytes. This module does no input or output.
 
 Rule 1. httpx reads an answer chunk by chunk, and a server of event streams sends each event as an HTTP chunk. That
-costs 12 µs for each chunk, and does not show which events arrived together. `Chunked` and `Plain` return all that
-came in one read as one piece.
-Rule 2. Heads are read and written by h11 with all its checks, as in httpx. Heads that one simple pattern matches
-completely are read and written without h11, in a sixth of the time.
+takes 12 µs for each chunk, and does not show which events arrived together. `Chunked` and `Plain` return the content of
+one read as one piece.
+Rule 2. h11 reads and writes heads with all its checks, as in httpx. Heads that one simple pattern matches completely
+are read and written without h11, in a sixth of the time.
 Rule 3. httpx itself requires h11 (through httpcore), so h11 is not a further dependency; a test checks this.
 Rule 4. Errors are httpx's own, with h11's words: `httpx.LocalProtocolError` for a request that cannot be written,
 `httpx.RemoteProtocolError` for an answer that cannot be read or that ends too early.
@@ -28,18 +28,18 @@ __all__ = ["Chunked", "Head", "HeadReader", "Plain", "write_request"]
 Pairs = Sequence[tuple[bytes, bytes]]
 
 _HEAD_LIMIT = 100 * 1024  # bytes of a head, as in httpx
-_LINE_LIMIT = 16 * 1024  # bytes of a chunk's first line, or of what comes after the last chunk
+_LINE_LIMIT = 16 * 1024  # bytes of a chunk's first line, or of the trailers
 _BODILESS = frozenset({204, 304})
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
-# Heads that leave nothing to interpret; no pattern can match in two ways, so that none takes long to fail.
+# Heads with one possible meaning. No pattern can match in two ways, so that none takes long to fail.
 _NAME = rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
 _PLAIN_REQUEST = re.compile(rb"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:%b: (?:[!-~](?:[\t -~]*[!-~])?)?\r\n)+\r\n" % _NAME)
 _PLAIN_HEAD = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2}) ([ -~]*)\r\n((?:%b:[\t -~]*\r\n)+)\r\n" % _NAME)
 _PLAIN_FRAMING = re.compile(rb"content-length: [0-9]{1,15}|transfer-encoding: chunked")
 _END = h11.EndOfMessage()
-# The end of the chunk before, this chunk's size (with as many digits as h11 takes), and extensions, which nobody uses.
+# The end of the chunk before, the size of this one (with as many digits as h11 accepts), and extensions.
 _CHUNK = re.compile(rb"\r\n([0-9A-Fa-f]{1,20})[ \t]*(?:;[^\r\n]*)?\r\n")
-_BLANK = re.compile(rb"\n\r?\n")  # the end of what follows the last chunk, as h11 looks for it
+_BLANK = re.compile(rb"\n\r?\n")  # the end of the trailers, as h11 finds it
 
 
 class Head:
@@ -48,9 +48,9 @@ class Head:
     Args:
         version: The version, such as ``b"1.1"``.
         status: The status.
-        reason: The words after it.
-        headers: The headers as they were sent; h11 or a pattern has checked that their framing makes sense.
-        rest: The bytes that had come with them: the body's first.
+        reason: The reason phrase.
+        headers: The headers as they were sent; h11 or a pattern has checked their framing.
+        rest: The bytes that came together with them: the first bytes of the body.
         method: The request's method.
     """
 
@@ -97,11 +97,11 @@ class Plain:
         self._length = length
         self._left = math.inf if length is None else length
         self.done = length == 0
-        self.error: httpx.RemoteProtocolError | None = None  # none is found late here
-        self.excess = False  # more came than belongs to the body: the connection cannot be used again
+        self.error: httpx.RemoteProtocolError | None = None  # errors of this kind are raised at once
+        self.excess = False  # there are bytes after the body, so the connection cannot be used again
 
     def feed(self, data: bytes) -> bytes:
-        """Take bytes of the connection; none at all mean that it has ended.
+        """Read bytes of the connection; no bytes mean that it has ended.
 
         Returns:
             The bytes of the body among them.
@@ -133,15 +133,15 @@ class Chunked:
     __slots__ = ("_held", "_left", "_trailing", "done", "error", "excess")
 
     def __init__(self) -> None:
-        self._held = b"\r\n"  # what is not understood yet; as if a chunk had ended before the first one
-        self._left = 0  # bytes that the open chunk still owes
-        self._trailing = False  # the last chunk has come, and headers may follow
+        self._held = b"\r\n"  # an incomplete line; at the beginning, the end of a chunk before the first one
+        self._left = 0  # missing bytes of the open chunk
+        self._trailing = False  # the last chunk was read, and trailers may follow
         self.done = False
-        self.error: httpx.RemoteProtocolError | None = None  # what to raise after the content that came before it
+        self.error: httpx.RemoteProtocolError | None = None  # the error to raise after the content before it
         self.excess = False
 
     def feed(self, data: bytes) -> bytes:
-        """Take bytes of the connection, cut anywhere; none at all mean that it has ended.
+        """Read bytes of the connection, cut anywhere; no bytes mean that it has ended.
 
         Returns:
             The content of all chunks among them, joined; `error` says whether something malformed follows it.
@@ -169,7 +169,7 @@ class Chunked:
             position = start + size
             if size == 0:
                 self._trailing = True
-                position = start - 2  # an empty line ends the headers that may follow, this line's end included
+                position = start - 2  # the end of this line may be the empty line that ends the trailers
             elif position >= end:
                 pieces.append(data[start:])
                 self._left = position - end
@@ -188,7 +188,7 @@ class Chunked:
         return b"".join(pieces)
 
     def _trail(self, data: bytes, position: int) -> None:
-        """Skip the headers after the last chunk."""
+        """Skip the trailers (the headers after the last chunk)."""
         found = _BLANK.search(data, position)
         if found is not None:
             if found.start() > position:
@@ -201,14 +201,14 @@ class Chunked:
             self._held = data[position:]
 
     def _hold(self, data: bytes, position: int) -> None:
-        """Keep the beginning of a chunk's first line, if it can still become one."""
+        """Keep the beginning of a chunk's first line, if it can be one."""
         self._held = held = data[position:]
         if not b"\r\n".startswith(held[:2]) or held.count(b"\n") > 1 or len(held) > _LINE_LIMIT:
             raise httpx.RemoteProtocolError(f"illegal chunk header of {len(held)} bytes")
 
 
 def _check_trailers(block: bytes) -> None:
-    """Refuse headers after the last chunk that h11 refuses: what they are is not sure, so neither is where they end."""
+    """Refuse trailers that h11 refuses, because it is not certain where they end."""
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_LIMIT)
     connection.send(h11.Request(method="GET", target="/", headers=[("host", "x")]))
     connection.send(_END)
@@ -226,7 +226,7 @@ def write_request(request: httpx.Request) -> tuple[HeadReader, bytes]:
         request: The request; its body is known as a whole.
 
     Returns:
-        What will read the answer's head, and the bytes to send.
+        The reader of the answer's head, and the bytes to send.
 
     Raises:
         httpx.LocalProtocolError: It cannot be written, for example for a line break in a header.
@@ -241,7 +241,7 @@ def write_request(request: httpx.Request) -> tuple[HeadReader, bytes]:
 
 
 def _plain_request(request: httpx.Request) -> bytes | None:
-    """Write a request's head; None if h11 has to say whether and how it can be written."""
+    """Return a request's head as bytes; None if h11 has to check and write it."""
     headers = request.headers.raw
     words = [name.lower() for name, _ in headers]
     framing = [pair for pair in zip(words, (value for _, value in headers), strict=True) if pair[0] in _FRAMING]
@@ -251,7 +251,7 @@ def _plain_request(request: httpx.Request) -> bytes | None:
         return None
     lines = b"".join([b"%b: %b\r\n" % pair for pair in headers])
     head = b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method.encode(), request.url.raw_path, lines)
-    # A line break within a header would pass for the end of one, so the lines are counted.
+    # A line break within a header would look like the end of the header, so the lines are counted.
     is_plain = head.count(b"\n") == len(headers) + 2 and _PLAIN_REQUEST.fullmatch(head)
     return head if is_plain else None
 
@@ -291,7 +291,7 @@ class HeadReader:
         """Read a head.
 
         Args:
-            data: The next bytes; none at all mean that the connection has ended.
+            data: The next bytes; no bytes mean that the connection has ended.
 
         Returns:
             The head, or None if it is not complete.
@@ -321,7 +321,7 @@ class HeadReader:
 
 
 def _plain_head(data: bytes, method: str) -> Head | None:
-    """Read a head that came whole and leaves nothing to interpret; None if it is h11's to judge."""
+    """Return a complete head with one possible meaning; None if h11 has to read it."""
     found = _PLAIN_HEAD.match(data)
     if found is None or found.end() > _HEAD_LIMIT:
         return None

@@ -1,23 +1,19 @@
-"""Who may use which connection of a pool. Neither threads nor event loops here.
+"""Decide who may use which connection of a pool. This module has no threads and no event loops.
 
-Idle connections of a server lie on a stack: the one used last, which is the least likely to have been closed, is on
-top, the one to expire first at the bottom.
+Idle connections of a server are on a stack: the one that was used last is on top, because the server has probably not
+closed it yet; the one that expires first is at the bottom.
 
-Rule 1. A `PooledConnection` ("slot") is the right to one connection, together with that connection once it is open. How
-many slots exist is not counted up and down: it is the number of `PooledConnection` objects that the pool knows. An
-exception that a signal handler raises between any two steps can lose a slot, but the object is then collected, and the
-pool notices.
-
-Rule 2. Whoever has done with a slot calls `give`, which appends to a queue and takes no lock. A finalizer may run in a
-thread that holds the pool's lock; it must not wait for it. `settle` empties the queue: the next user of the pool calls
-it, and everybody who waits in line.
-
-Rule 3. A connection is looked at whenever it changes hands: the server may have closed it behind its last answer, or
-sent bytes that nobody asked for, which would be taken for the next caller's answer.
-
-Rule 4. Such bytes may also come a moment later, when the next request is on its way, and then nothing tells them from
-its answer. So the first connections of a server that are used again are watched for a moment. A server that was caught
-has each of its connections closed after one answer for a minute, and is watched again after that.
+Rule 1. A `PooledConnection` ("slot") is the right to one connection, with that connection once it is open. The number
+of slots is not counted up and down: it is the number of `PooledConnection` objects that the pool knows. An exception
+that a signal handler raises between any two steps can lose a slot, but then the object is collected, and the pool
+notices that.
+Rule 2. A slot is given back with `give`, which appends to a queue and takes no lock, because a finalizer may run in a
+thread that holds the pool's lock. `settle` empties the queue; the next user of the pool and all waiters call it.
+Rule 3. A connection is checked whenever another caller gets it: the server may have closed it after its last answer, or
+sent bytes that nobody asked for, which would be read as the next caller's answer.
+Rule 4. Such bytes may also come a moment later, when the next request has been sent, and then they cannot be told from
+its answer. So the first connections of a server that are used again are watched for a moment. After a server has sent
+such bytes, each of its connections is closed after one answer for a minute, and then it is watched again.
 """
 
 from __future__ import annotations
@@ -36,9 +32,9 @@ __all__ = ["ConnectionPool", "Origin", "PooledConnection", "Waiter"]
 
 Origin = tuple[str, str, int]
 
-_WATCH = 0.02  # seconds without a byte after an answer, until a connection of a server that is not proven is used again
-_PROVEN = 3  # so many connections have to stay quiet
-_AT_ONCE = 1.0  # seconds: what comes sooner after an answer has to do with that answer, not with an idle connection
+_WATCH = 0.02  # seconds without a byte after an answer, until a connection of a new server is used again
+_PROVEN = 3  # the number of connections that have to stay quiet
+_AT_ONCE = 1.0  # seconds; a connection that is closed sooner after an answer was not closed because it was idle
 _DISTRUST = 60.0  # seconds
 
 
@@ -61,7 +57,7 @@ class PooledConnection(Generic[_C]):
     __slots__ = ("__weakref__", "cell", "is_doubtful", "origin", "since")
 
     def __init__(self, origin: Origin) -> None:
-        self.is_doubtful = False  # whoever takes it has to look at the connection once more
+        self.is_doubtful = False  # whoever takes it has to check the connection again
         self.origin = origin
         self.cell: list[_C] = []  # the connection, if it is open; the pool keeps this list, too
         self.since = 0.0  # when it was given back
@@ -72,11 +68,11 @@ class PooledConnection(Generic[_C]):
 
 
 class Waiter(Generic[_C]):
-    """A place in the line.
+    """A place in the queue of waiters.
 
     Args:
         origin: The server it is for.
-        call: Called with the slot that is given; or with None, to call `settle` again.
+        call: Called with the slot that it gets, or with None, to call `settle` again.
     """
 
     __slots__ = ("__weakref__", "call", "origin")
@@ -87,10 +83,10 @@ class Waiter(Generic[_C]):
 
 
 class ConnectionPool(Generic[_C]):
-    """The slots of a pool. `give` may be called from anywhere, everything else by one thread at a time.
+    """The slots of a pool. Any thread may call `give` at any time; only one at a time may call the other methods.
 
     Args:
-        limits: How many there may be, how many of them idle, and for how long.
+        limits: The maximum number, the maximum number of idle ones, and how long they stay idle.
         clock: Seconds of a clock that never goes back.
     """
 
@@ -100,14 +96,12 @@ class ConnectionPool(Generic[_C]):
         self._expiry = limits.keepalive_expiry
         self._clock = clock
         self._known: dict[ref[PooledConnection[_C]], list[_C]] = {}  # every slot that exists, with its cell
-        self._lost: deque[ref[PooledConnection[_C]]] = (
-            deque()
-        )  # slots that were collected without having been given back
+        self._lost: deque[ref[PooledConnection[_C]]] = deque()  # collected without having been given back
         self._returned: deque[PooledConnection[_C]] = deque()
         self._idle: OrderedDict[Origin, deque[PooledConnection[_C]]] = OrderedDict()  # by last return
         self._line: deque[ref[Waiter[_C]]] = deque()
-        self._quiet: dict[Origin, int] = {}  # how many connections have stayed quiet
-        self._shunned: dict[Origin, float] = {}  # servers that were caught, and until when
+        self._quiet: dict[Origin, int] = {}  # how many of its connections have stayed quiet
+        self._shunned: dict[Origin, float] = {}  # servers that are not trusted, and until when
         self._idle_then = 0  # how many were idle when `settle` was done; `give` may not count while others move them
 
     @property
@@ -123,7 +117,7 @@ class ConnectionPool(Generic[_C]):
         return len(self._known)
 
     def take(self, origin: Origin) -> PooledConnection[_C] | None:
-        """Take a slot: with an idle connection, or with the right to open one; None if the caller has to line up."""
+        """Return a slot, with an idle connection or the right to open one; None if the caller has to wait."""
         self.settle()
         slot = self._find(origin)
         if slot is not None:
@@ -132,12 +126,12 @@ class ConnectionPool(Generic[_C]):
         return slot
 
     def line_up(self, waiter: Waiter[_C]) -> None:
-        """Put a waiter in the line; it is forgotten if its owner is."""
+        """Add a waiter to the queue; it is dropped if its owner is collected."""
         self._line.append(ref(waiter))
-        self.settle()  # what was given back before the waiter stood in the line has called nobody
+        self.settle()  # a slot that was given back just before has called no waiter
 
     def leave(self, waiter: Waiter[_C]) -> None:
-        """Leave the line, whether a slot was given or not."""
+        """Remove a waiter from the queue, with or without a slot."""
         mine = ref(waiter)
         if mine in self._line:
             self._line.remove(mine)
@@ -152,7 +146,7 @@ class ConnectionPool(Generic[_C]):
         if slot.cell:
             crowded = self._most_idle is not None and self._idle_then + len(self._returned) >= self._most_idle
             if (crowded and not self._line) or now < self._shunned.get(slot.origin, now):
-                slot.close()  # here, because nobody may come and empty the queue for a long time
+                slot.close()  # here, because nobody may empty the queue for a long time
         self._returned.append(slot)
         first = self._first_in_line()
         if first is not None:
@@ -165,7 +159,7 @@ class ConnectionPool(Generic[_C]):
         return max(0.0, _WATCH - (self._clock() - slot.since))
 
     def judge(self, slot: PooledConnection[_C], *, stale: bool) -> None:
-        """Note what was seen of a connection just before it is used again; a stale one is closed."""
+        """Note the result of a check just before a connection is used again, and close a stale one."""
         if not stale:
             if self.watch(slot) == 0:
                 self._quiet[slot.origin] = self._quiet.get(slot.origin, 0) + 1
@@ -175,16 +169,16 @@ class ConnectionPool(Generic[_C]):
         slot.close()
 
     def distrust(self, origin: Origin) -> None:
-        """Note that a server closes its connections behind an answer, or says more than it was asked."""
+        """Note that a server closes its connections after an answer, or sends bytes that nobody asked for."""
         self._quiet.pop(origin, None)
         self._shunned[origin] = self._clock() + _DISTRUST
 
     def settle(self) -> None:
-        """Take back what was given back or lost, close what has expired, and serve the line."""
+        """Process returned and lost slots, close expired connections, and give slots to waiters."""
         while self._lost:
             _close(self._known.get(self._lost[0], []))
             self._known.pop(self._lost[0], None)
-            self._lost.popleft()  # comes last: each step may be the last one that is done, and is done again then
+            self._lost.popleft()  # last: if an exception ends this after any step, all of them are done again
         while self._returned:
             self._place(self._returned.popleft())
         while (oldest := self._oldest()) and self._has_expired(oldest[0]):
@@ -195,7 +189,7 @@ class ConnectionPool(Generic[_C]):
                 slot = self._find(waiter.origin)
                 if slot is None:
                     break
-                slot.is_doubtful = True  # time will pass until it is taken
+                slot.is_doubtful = True  # time will pass until the waiter takes it
                 waiter.call(slot)
                 del slot
             self._line.popleft()
@@ -230,7 +224,7 @@ class ConnectionPool(Generic[_C]):
         return slot
 
     def _place(self, slot: PooledConnection[_C]) -> None:
-        """Put a slot that was given back where it belongs."""
+        """Put a slot that was given back on its stack."""
         if not slot.cell:
             self._retire(slot)
             return
@@ -242,7 +236,7 @@ class ConnectionPool(Generic[_C]):
         self._known.pop(ref(slot), None)
 
     def _oldest(self) -> deque[PooledConnection[_C]] | None:
-        """Find the stack of the server that was used least recently; empty stacks are swept away here."""
+        """Return the stack of the server that was used least recently, and remove empty stacks."""
         while self._idle:
             origin, stack = next(iter(self._idle.items()))
             if stack:
@@ -257,7 +251,7 @@ class ConnectionPool(Generic[_C]):
         return self._expiry is not None and self._clock() - slot.since > self._expiry
 
     def _first_in_line(self) -> Waiter[_C] | None:
-        """Find the first in line; while the line moves, whoever moves it calls `settle` for the others."""
+        """Return the first waiter. If another thread is changing the queue, that thread calls `settle`."""
         place = 0
         while place < len(self._line):
             try:

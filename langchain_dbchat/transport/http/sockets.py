@@ -1,13 +1,13 @@
-"""The network, twice: a blocking socket for threads, and a protocol of asyncio for event loops.
+"""Connect, read and write, twice: with a blocking socket for threads, and with a protocol of asyncio for event loops.
 
-Both give `read`, `write`, `close` and `is_stale`, and raise httpx's exceptions as httpx's own transport would. The
-async one stands straight on asyncio because that costs a third of a stream on anyio: a read is a future and a timer.
-It pauses the transport while nobody reads.
+Both have `read`, `write`, `close` and `is_stale`, and raise the exceptions of httpx's own transport. The async one uses
+asyncio directly, because anyio takes a third of the time of a stream: here a read is a future and a timer. It pauses
+the transport while nobody reads.
 
-Rule 1. A timeout for connecting or writing is a deadline for the whole of it, however many addresses are tried and
-however slowly the server takes the bytes.
-
-Rule 2. A forked child closes its copy of a socket and nothing more: an event loop's selector is its parent's, too.
+Rule 1. A timeout for connecting or writing is a deadline for the whole of it, for any number of addresses and however
+slowly the server takes the bytes.
+Rule 2. A forked child closes its copy of a socket and nothing else, because it shares an event loop's selector with its
+parent.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ class Socket:
         self._socket.close()
 
     def __del__(self) -> None:
-        """Close a socket that was lost, in silence."""
-        connected: socket.socket | None = self.__dict__.get("_socket")  # an exception may have come before it was set
+        """Close a socket that was lost, without a warning."""
+        connected: socket.socket | None = self.__dict__.get("_socket")  # not set if an exception was raised before
         if connected is not None:
             connected.close()
 
@@ -114,7 +114,7 @@ class AsyncSocket(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._pieces: list[bytes] = []
         self._size = 0
-        # uvloop drops what it holds of a paused TLS connection when the server closes it: there, all is taken.
+        # uvloop drops the bytes of a paused TLS connection when the server closes it, so there it is never paused.
         self._most = _HIGH_WATER if isinstance(self._loop, asyncio.BaseEventLoop) else math.inf
         self._reading_paused = False
         self._over = False  # no more bytes will come
@@ -123,14 +123,14 @@ class AsyncSocket(asyncio.Protocol):
         self._writer: asyncio.Future[bool] | None = None
         self._full = False  # the transport's buffer for writing
         self._due: float | None = None  # when the wait for the network is over
-        self._alarm: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Store the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Keep bytes, and wake the reader."""
+        """Store bytes, and wake the reader."""
         self._pieces.append(data)
         self._size += len(data)
         if self._reader is not None:
@@ -148,20 +148,20 @@ class AsyncSocket(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end, and what broke the connection."""
         if self._transport is not None:
-            self._transport.abort()  # on Python 3.10, a TLS transport that nobody has closed warns when it is forgotten
+            self._transport.abort()  # on Python 3.10, a TLS transport that was not closed warns when it is collected
         self._over, self._broken, self._transport = True, exc, None
         _wake(self._reader)
         _wake(self._writer)
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def pause_writing(self) -> None:
         """Let `write` wait."""
         self._full = True
 
     def resume_writing(self) -> None:
-        """Let `write` go on."""
+        """Let `write` continue."""
         self._full = False
         _wake(self._writer)
 
@@ -180,7 +180,7 @@ class AsyncSocket(asyncio.Protocol):
         """
         if not self._pieces and not self._over:
             reader = self._reader = self._loop.create_future()
-            self._set_alarm(timeout)
+            self._start_timer(timeout)
             try:
                 in_time = await reader
             finally:
@@ -215,7 +215,7 @@ class AsyncSocket(asyncio.Protocol):
         self._transport.write(data)
         if self._full:
             writer = self._writer = self._loop.create_future()
-            self._set_alarm(timeout)
+            self._start_timer(timeout)
             try:
                 in_time = await writer
             finally:
@@ -225,33 +225,33 @@ class AsyncSocket(asyncio.Protocol):
             if self._broken is not None:
                 raise httpx.WriteError(str(self._broken)) from self._broken
 
-    def _set_alarm(self, seconds: float | None) -> None:
-        """Wake who waits after so many seconds.
+    def _start_timer(self, seconds: float | None) -> None:
+        """Wake the waiting reader or writer after so many seconds.
 
-        A stream waits for each of its events, so the alarm of an earlier wait is left to ring, and looks then whether
-        it is time: one timer for many reads.
+        A stream waits for each of its events. The timer of an earlier wait is not cancelled: when it fires, it checks
+        the time, and starts again if it is too early. So many reads need one timer.
         """
         if seconds is None:
             return
         self._due = due = self._loop.time() + seconds
-        if self._alarm is not None:
-            if self._alarm.when() <= due:
+        if self._timer is not None:
+            if self._timer.when() <= due:
                 return
-            self._alarm.cancel()
-        self._alarm = self._loop.call_at(due, self._ring)
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._on_timer)
 
-    def _ring(self) -> None:
-        self._alarm = None
+    def _on_timer(self) -> None:
+        self._timer = None
         if self._due is None:
             return
         if self._loop.time() < self._due:
-            self._alarm = self._loop.call_at(self._due, self._ring)
+            self._timer = self._loop.call_at(self._due, self._on_timer)
             return
         _wake(self._reader, in_time=False)
         _wake(self._writer, in_time=False)
 
     def close(self) -> None:
-        """Close at once; what was not sent is lost."""
+        """Close at once; bytes that were not sent are lost."""
         if self._transport is not None and not self._loop.is_closed() and self._pid == os.getpid():
             self._transport.abort()
 
@@ -260,15 +260,15 @@ class AsyncSocket(asyncio.Protocol):
         transport = self._transport
         if transport is None or self._over or self._pieces or transport.is_closing():
             return True
-        # The loop may not have looked since: a program that blocks it and comes back is told the truth, too.
+        # The loop may not have polled since, for example after code that blocked it.
         return _is_readable(transport.get_extra_info("socket"))
 
 
 class _PlainSocket(AsyncSocket, asyncio.BufferedProtocol):
-    """A connection without TLS, which lends the loop a place for what arrives.
+    """A connection without TLS, which gives the loop a buffer to read into.
 
-    The loop's own place would be 256 KiB of fresh memory for each read. Not with TLS: there, asyncio gives a protocol
-    with a buffer only one buffer's worth of what had come when the server closed the connection, and drops the rest.
+    Without it, the loop allocates 256 KiB for each read. It is not used with TLS: when a server closes the connection,
+    asyncio fills the buffer of such a protocol once, and drops the other bytes that had arrived.
     """
 
     def __init__(self) -> None:
@@ -276,12 +276,12 @@ class _PlainSocket(AsyncSocket, asyncio.BufferedProtocol):
         self._buffer = memoryview(bytearray(_BUFFER))
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Lend the buffer."""
+        """Return the buffer."""
         del sizehint
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take what is in it."""
+        """Store a copy of what was read into it."""
         self.data_received(bytes(self._buffer[:nbytes]))
 
 
@@ -302,7 +302,7 @@ def connect(
 
     Raises:
         httpx.ConnectTimeout: It took too long.
-        httpx.ConnectError: There is none.
+        httpx.ConnectError: There is no connection.
     """
     until = None if timeout is None else time.monotonic() + timeout
     try:
@@ -317,7 +317,7 @@ def connect(
             raise
     except TimeoutError as error:
         raise httpx.ConnectTimeout(str(error)) from error
-    except (OSError, UnicodeError) as error:  # UnicodeError: a name that DNS cannot hold
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that is not valid in DNS
         raise httpx.ConnectError(str(error)) from error
     return Socket(made)
 
@@ -329,7 +329,7 @@ async def aconnect(
     timeout: float | None,
     name: str | None = None,
 ) -> AsyncSocket:
-    """Connect; as `connect`."""
+    """Connect, as `connect`, in an event loop."""
     making = asyncio.get_running_loop().create_task(_make(host, port, context, name))
     try:
         done, _ = await asyncio.wait({making}, timeout=timeout)
@@ -343,7 +343,7 @@ async def aconnect(
         return making.result()[1]
     except TimeoutError as error:
         raise httpx.ConnectTimeout(str(error)) from error
-    except (OSError, UnicodeError) as error:  # UnicodeError: a name that DNS cannot hold
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that is not valid in DNS
         raise httpx.ConnectError(str(error)) from error
 
 
@@ -358,7 +358,7 @@ async def _make(
 
 
 def _abandon(making: asyncio.Task[tuple[asyncio.Transport, AsyncSocket]]) -> None:
-    """Give a connection up that may be made in this very moment."""
+    """Cancel the making of a connection, and close it if it has been made at the same moment."""
 
     def discard(made: asyncio.Task[tuple[asyncio.Transport, AsyncSocket]]) -> None:
         if not made.cancelled() and made.exception() is None:
@@ -374,7 +374,7 @@ def _wake(waiter: asyncio.Future[bool] | None, *, in_time: bool = True) -> None:
 
 
 def _is_readable(connection: socket.socket, wait: float = 0.0) -> bool:
-    """Return whether a read would not wait, which on an idle connection means that it has ended."""
+    """Return whether a read would not wait, which means that an idle connection is over or has unexpected bytes."""
     number = connection.fileno()
     if number < 0:
         return True
