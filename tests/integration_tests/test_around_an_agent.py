@@ -24,16 +24,6 @@ if TYPE_CHECKING:
     from langchain_dbchat.local import LocalWorkspace
 
 
-class _Middleware:
-    """LangChain's middleware; a test of one that the installed version does not have is skipped."""
-
-    def __getattr__(self, name: str) -> Any:
-        if not hasattr(installed, name):
-            pytest.skip(f"this version of langchain has no {name}")
-        return getattr(installed, name)
-
-
-middleware = _Middleware()
 MODELS = ["databricks-claude-sonnet-4-6", "databricks-gpt-5-2"]
 models = pytest.mark.parametrize("model", MODELS)
 QUESTION = "What is the weather in Oslo?"
@@ -49,6 +39,12 @@ def get_weather(city: str) -> str:
 def read_weather(city: str) -> str:
     """Get the current weather in a city."""
     raise RuntimeError(f"no sensor in {city}")
+
+
+def _built(name: str) -> Any:
+    """Return a middleware of LangChain's; a test of one that the installed version does not have is skipped."""
+    found = getattr(installed, name, None)
+    return found if found is not None else pytest.skip(f"this version of langchain has no {name}")
 
 
 def _llm(workspace: LocalWorkspace, model: str, **settings: Any) -> ChatDatabricksCompat:
@@ -72,26 +68,26 @@ def _results(messages: list[Any]) -> list[str]:
 @models
 def test_limits_of_calls(workspace: LocalWorkspace, model: str) -> None:
     llm = _llm(workspace, model)
-    messages = _ask(_agent(llm, middleware.ModelCallLimitMiddleware(run_limit=1)))
+    messages = _ask(_agent(llm, _built("ModelCallLimitMiddleware")(run_limit=1)))
     assert sum(bool(isinstance(message, AIMessage) and message.tool_calls) for message in messages) == 1
-    messages = _ask(_agent(llm, middleware.ToolCallLimitMiddleware(run_limit=1, exit_behavior="end")))
+    messages = _ask(_agent(llm, _built("ToolCallLimitMiddleware")(run_limit=1, exit_behavior="end")))
     assert isinstance(messages[-1], AIMessage)
 
 
 @models
 def test_a_fallback_and_a_retry_after_an_error(workspace: LocalWorkspace, model: str) -> None:
     broken_llm = _llm(workspace, "no-such-endpoint", max_retries=0)
-    messages = _ask(_agent(broken_llm, middleware.ModelFallbackMiddleware(_llm(workspace, model))))
+    messages = _ask(_agent(broken_llm, _built("ModelFallbackMiddleware")(_llm(workspace, model))))
     assert _results(messages) == ["It rains in Oslo."]
     llm = _llm(workspace, model, max_retries=0)
     workspace.fail_next(status=503)
-    retry = middleware.ModelRetryMiddleware(max_retries=1, initial_delay=0.01, jitter=False, on_failure="error")
+    retry = _built("ModelRetryMiddleware")(max_retries=1, initial_delay=0.01, jitter=False, on_failure="error")
     assert _results(_ask(_agent(llm, retry))) == ["It rains in Oslo."]
 
 
 @models
 def test_personal_data_do_not_reach_the_endpoint(workspace: LocalWorkspace, model: str) -> None:
-    _ask(_agent(_llm(workspace, model), middleware.PIIMiddleware("email")), f"I am ann@example.com. {QUESTION}")
+    _ask(_agent(_llm(workspace, model), _built("PIIMiddleware")("email")), f"I am ann@example.com. {QUESTION}")
     assert "ann@example.com" not in str(workspace.requests[-1].json)
     assert "REDACTED" in str(workspace.requests[-1].json)
 
@@ -101,7 +97,7 @@ def test_personal_data_do_not_reach_the_endpoint(workspace: LocalWorkspace, mode
 def test_a_summary_of_a_long_conversation(workspace: LocalWorkspace, model: str, trigger: Any) -> None:
     """A fraction of the context window needs the model's profile."""
     llm = _llm(workspace, model)
-    agent = _agent(llm, middleware.SummarizationMiddleware(llm, trigger=trigger, keep=("messages", 1)))
+    agent = _agent(llm, _built("SummarizationMiddleware")(llm, trigger=trigger, keep=("messages", 1)))
     history = [
         HumanMessage("My name is Ann."),
         AIMessage("Hello, Ann!"),
@@ -116,24 +112,24 @@ def test_a_summary_of_a_long_conversation(workspace: LocalWorkspace, model: str,
 @models
 def test_a_list_of_things_to_do_and_a_choice_of_tools(workspace: LocalWorkspace, model: str) -> None:
     llm = _llm(workspace, model)
-    assert _ask(_agent(llm, middleware.TodoListMiddleware()))[-1].text
+    assert _ask(_agent(llm, _built("TodoListMiddleware")()))[-1].text
     names = [entry["function"]["name"] for entry in workspace.requests[-1].json["tools"]]
     assert {"write_todos", "get_weather"} == set(names)
-    selector = middleware.LLMToolSelectorMiddleware(max_tools=1, always_include=["get_weather"])
+    selector = _built("LLMToolSelectorMiddleware")(max_tools=1, always_include=["get_weather"])
     assert "It rains in Oslo." in _results(_ask(_agent(llm, selector, tools=(get_weather, read_weather))))
 
 
 @models
 def test_a_tool_that_a_model_plays(workspace: LocalWorkspace, model: str) -> None:
     llm = _llm(workspace, model)
-    (result,) = _results(_ask(_agent(llm, middleware.LLMToolEmulator(model=llm), tools=(read_weather,))))
+    (result,) = _results(_ask(_agent(llm, _built("LLMToolEmulator")(model=llm), tools=(read_weather,))))
     assert result
     assert "no sensor" not in result
 
 
 @models
 def test_errors_of_a_tool_are_results(workspace: LocalWorkspace, model: str) -> None:
-    retry = middleware.ToolRetryMiddleware(max_retries=1, initial_delay=0.01, jitter=False)
+    retry = _built("ToolRetryMiddleware")(max_retries=1, initial_delay=0.01, jitter=False)
     messages = _ask(_agent(_llm(workspace, model), retry, tools=(read_weather,)))
     assert "no sensor in Oslo" in _results(messages)[0]
     assert isinstance(messages[-1], AIMessage)
@@ -141,7 +137,7 @@ def test_errors_of_a_tool_are_results(workspace: LocalWorkspace, model: str) -> 
 
 @models
 def test_a_person_approves_a_call(workspace: LocalWorkspace, model: str) -> None:
-    approve = middleware.HumanInTheLoopMiddleware({"get_weather": True})
+    approve = _built("HumanInTheLoopMiddleware")({"get_weather": True})
     agent = _agent(_llm(workspace, model), approve, checkpointer=InMemorySaver())
     config: Any = {"configurable": {"thread_id": "1"}}
     state = agent.invoke({"messages": [("human", QUESTION)]}, config)
@@ -153,12 +149,12 @@ def test_a_person_approves_a_call(workspace: LocalWorkspace, model: str) -> None
 
 @models
 def test_old_results_are_cleared_and_files_are_searched(workspace: LocalWorkspace, model: str, tmp_path: Path) -> None:
-    edit = middleware.ClearToolUsesEdit(trigger=1, keep=0)
-    messages = _ask(_agent(_llm(workspace, model), middleware.ContextEditingMiddleware(edits=[edit])))
+    edit = _built("ClearToolUsesEdit")(trigger=1, keep=0)
+    messages = _ask(_agent(_llm(workspace, model), _built("ContextEditingMiddleware")(edits=[edit])))
     assert isinstance(messages[-1], AIMessage)
     assert "It rains in Oslo." not in str(workspace.requests[-1].json)
     (tmp_path / "a.py").write_text("x = 1")
-    search = middleware.FilesystemFileSearchMiddleware(root_path=str(tmp_path), use_ripgrep=False)
+    search = _built("FilesystemFileSearchMiddleware")(root_path=str(tmp_path), use_ripgrep=False)
     messages = _ask(
         _agent(_llm(workspace, model), search, tools=()), "Find all files with glob_search and the pattern *.py"
     )
@@ -173,7 +169,7 @@ def test_a_refusal_is_raised() -> None:
     with ScriptedServer(refuse) as server:
         llm = ChatDatabricksCompat(model="databricks-gpt-5-2", host=server.url, token="dapi0")
         with pytest.raises(ModelRefusalError):
-            _ask(_agent(llm, middleware.ModelRefusalMiddleware()))
+            _ask(_agent(llm, _built("ModelRefusalMiddleware")()))
 
 
 @pytest.mark.parametrize("model", ["databricks-claude-sonnet-4-6", "databricks-gemini-3-flash", "databricks-gpt-5-2"])
