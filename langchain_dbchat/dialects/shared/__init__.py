@@ -27,6 +27,7 @@ __all__ = [
     "refusals",
     "schemas",
     "sent",
+    "server_tools",
     "spellings",
     "stand_ins",
     "steps",

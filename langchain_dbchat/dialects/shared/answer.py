@@ -187,6 +187,8 @@ class GrowingAnswer:
         elif not part.text:
             return None
         last = self._segments[-1] if self._segments else None
+        if part.opens and last is not None and last.kind == "text":
+            self._blocks = True
         if last is None or last.kind != "text" or self._ends_text(last, part):
             last = self._open("text", "lc_txt_")
         last.texts.append(part.text)
@@ -198,6 +200,8 @@ class GrowingAnswer:
 
     def _ends_text(self, last: _Segment, part: Text) -> bool:
         """Return whether a text begins a new block: with any extras in a whole answer, with other extras in deltas."""
+        if part.opens:
+            return True
         if self._whole or not part.extras:
             return self._whole and bool(last.extras or part.extras)
         return last.has_ended or any(

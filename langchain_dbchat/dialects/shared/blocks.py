@@ -17,6 +17,7 @@ from langchain_core.messages.block_translators import register_translator
 
 from langchain_dbchat.dialects.shared.citations import flat, read_citation
 from langchain_dbchat.dialects.shared.reasoning import CALL_EXTRAS, PROVIDER
+from langchain_dbchat.dialects.shared.server_tools import standard_step
 from langchain_dbchat.dialects.shared.steps import without_handed_over
 
 _KNOWS_REFUSALS = hasattr(exceptions, "ModelRefusalError")
@@ -90,6 +91,8 @@ def _translate(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {**_image(block), **index}
     elif kind in types.KNOWN_BLOCK_TYPES:
         yield dict(block)
+    elif (step := standard_step(block)) is not None:
+        yield {**step, **index}
     else:
         yield {"type": "non_standard", "value": {key: value for key, value in block.items() if key != "index"}, **index}
 

@@ -49,7 +49,7 @@ _OWN_NAMES = frozenset(
     }
 )
 
-_CUT = frozenset({"length", "max_tokens", "content_filter"})
+_CUT = frozenset({"length", "max_tokens", "content_filter", "refusal"})
 """Finish reasons of an answer that the model did not end itself."""
 
 

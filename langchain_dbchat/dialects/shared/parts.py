@@ -9,10 +9,14 @@ from langchain_dbchat.dialects.shared.beside import Audio, Cited, Other, Unknown
 
 
 class Text(NamedTuple):
-    """Text of the answer; its other fields (citations, a signature) are in ``extras``."""
+    """Text of the answer; its other fields (citations, a signature) are in ``extras``; ``opens`` if it is a new block.
+
+    Most wire formats have one text, in pieces. In Anthropic's, each block of text has its own citations.
+    """
 
     text: str
     extras: dict[str, Any] | None = None
+    opens: bool = False
 
 
 class Reasoning(NamedTuple):
@@ -58,7 +62,9 @@ def join_parts(left: Part, right: Part) -> Part | None:
         The joined part, or None if they cannot be joined.
     """
     if type(left) is Text and type(right) is Text:
-        return Text(left.text + right.text) if left.extras is None and right.extras is None else None
+        if left.extras is None and right.extras is None and not right.opens:
+            return Text(left.text + right.text, None, left.opens)
+        return None
     if type(left) is Reasoning and type(right) is Reasoning:
         if left.signature is None and left.data is None and right.data is None and right.opens:
             return Reasoning(left.text + right.text, right.signature, None, left.opens)

@@ -26,6 +26,12 @@ NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 """The parameters of a tool without arguments: left out they are a 400 on Llama, and ``{}`` is one on Claude."""
 
 
+TOOL_EXTRAS = ("defer_loading", "input_examples", "allowed_callers", "eager_input_streaming")
+"""Fields of a tool besides its function that only Anthropic's Messages has."""
+
+_SCHEMA_TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
+
+
 def convert_tool(tool: Mapping[str, Any] | type | Callable[..., Any] | BaseTool, strict: bool | None) -> dict[str, Any]:
     """Turn anything that LangChain calls a tool into OpenAI's shape.
 
@@ -34,10 +40,13 @@ def convert_tool(tool: Mapping[str, Any] | type | Callable[..., Any] | BaseTool,
         strict: Whether to ask for arguments that follow the schema exactly; None says nothing.
 
     Returns:
-        The tool, with `cache_control` kept where the caller set it.
+        The tool, with `cache_control` and Anthropic's further fields kept where the caller set them. A tool of a
+        provider's own is returned unchanged.
     """
     from langchain_dbchat.dialects.shared.schemas.recursive import recursive_function  # noqa: PLC0415  # only with tools
 
+    if isinstance(tool, Mapping) and _is_providers(tool):
+        return dict(tool)
     # Strict schemas are closed for the family that is called, not here: elsewhere the open schema is sent.
     own = recursive_function(tool)
     plain = dict(tool) if isinstance(tool, Mapping) else tool  # langchain-core looks for a dict
@@ -45,12 +54,19 @@ def convert_tool(tool: Mapping[str, Any] | type | Callable[..., Any] | BaseTool,
     function = converted.get("function")
     if isinstance(function, Mapping):
         converted = {**converted, "function": _completed(function, tool, strict)}
-    if isinstance(tool, Mapping) and "cache_control" in tool:
-        converted = {**converted, "cache_control": tool["cache_control"]}
-    extras = getattr(tool, "extras", None)
-    if isinstance(extras, Mapping) and "cache_control" in extras:
-        converted = {**converted, "cache_control": extras["cache_control"]}
+    extras = tool if isinstance(tool, Mapping) else getattr(tool, "extras", None)
+    if isinstance(extras, Mapping):
+        kept = {key: extras[key] for key in ("cache_control", *TOOL_EXTRAS) if key in extras}
+        converted = {**converted, **kept} if kept else converted
     return converted
+
+
+def _is_providers(tool: Mapping[str, Any]) -> bool:
+    """Return whether a tool is a provider's own, such as Anthropic's ``{"type": "web_search_20250305", ...}``."""
+    kind = tool.get("type")
+    if not isinstance(kind, str) or kind == "function" or kind in _SCHEMA_TYPES:
+        return False
+    return not {"input_schema", "inputSchema", "parameters", "function", "properties"} & tool.keys()
 
 
 def _completed(function: Mapping[str, Any], tool: Any, strict: bool | None) -> dict[str, Any]:
@@ -67,6 +83,8 @@ def _completed(function: Mapping[str, Any], tool: Any, strict: bool | None) -> d
         parameters = recursive_parameters(tool, whole.get("parameters"))
         if parameters is not None:
             whole["parameters"] = parameters
+    if isinstance(tool, Mapping) and isinstance(tool.get("strict"), bool):
+        whole.setdefault("strict", tool["strict"])
     if strict is not None:  # what the caller asks of all tools goes before one's own
         whole["strict"] = strict
     return whole

@@ -20,9 +20,9 @@ def decode_usage(usage: Mapping[str, Any]) -> UsageMetadata | None:
     Returns:
         LangChain's usage with its details, or None if the object has no counts yet.
     """
-    prompt = _count(usage.get("prompt_tokens"))
-    completion = _count(usage.get("completion_tokens"))
-    total = _count(usage.get("total_tokens"))
+    prompt = read_count(usage.get("prompt_tokens"))
+    completion = read_count(usage.get("completion_tokens"))
+    total = read_count(usage.get("total_tokens"))
     if prompt is None and completion is None:
         return None
     prompt_details = _mapping(usage.get("prompt_tokens_details"))
@@ -35,11 +35,11 @@ def decode_usage(usage: Mapping[str, Any]) -> UsageMetadata | None:
         input_details["cache_read"] = read
     if created is not None:
         input_details["cache_creation"] = created
-    if prompt_details and (audio := _count(prompt_details.get("audio_tokens"))) is not None:
+    if prompt_details and (audio := read_count(prompt_details.get("audio_tokens"))) is not None:
         input_details["audio"] = audio
     if (reasoning := _larger(completion_details.get("reasoning_tokens"), usage.get("reasoning_tokens"))) is not None:
         output_details["reasoning"] = reasoning
-    if completion_details and (audio := _count(completion_details.get("audio_tokens"))) is not None:
+    if completion_details and (audio := read_count(completion_details.get("audio_tokens"))) is not None:
         output_details["audio"] = audio
     input_tokens = prompt or 0
     cached = (read or 0) + (created or 0)
@@ -82,17 +82,25 @@ def add_usage(left: Mapping[str, Any] | None, right: Mapping[str, Any] | None) -
 _LARGEST = 2**63  # the limit of MessagePack and databases
 
 
-def _count(value: Any) -> int | None:
+def read_count(value: Any) -> int | None:
+    """Read a count.
+
+    Args:
+        value: The value that the server sent.
+
+    Returns:
+        The count; None if it is not a number, or if a checkpoint cannot store it.
+    """
     if type(value) is not int and type(value) is not float:  # most are None
         return None
-    # Not isfinite, because an integer may be too large for a float. A count that a checkpoint cannot store is ignored.
+    # Not isfinite, because an integer may be too large for a float.
     return int(value) if abs(value) < _LARGEST else None
 
 
 def _larger(value: Any, other: Any) -> int | None:
     if value is None and other is None:
         return None
-    return max((count for count in (_count(value), _count(other)) if count is not None), default=None)
+    return max((count for count in (read_count(value), read_count(other)) if count is not None), default=None)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

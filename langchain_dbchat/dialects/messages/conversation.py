@@ -1,0 +1,225 @@
+"""Encode a conversation as ``system`` and ``messages`` of a Messages request.
+
+Rule 1. User and assistant alternate, and the user begins: neighbours of one role are one message, and tool results are
+blocks of a user message, before its other blocks ("tool_result blocks must come first",
+docs.claude.com/en/docs/agents-and-tools/tool-use/implement-tool-use).
+Rule 2. System messages become ``system``, because ``messages`` has no such role; text that is marked for caching stays
+a block of its own.
+Rule 3. No text is empty or blank: ``messages: text content blocks must be non-empty``. What an endpoint does not take
+in an earlier answer or in a result becomes text that names it.
+Rule 4. Reasoning and the blocks of Anthropic's own tools go back unchanged to who signs alike, at their places; tool
+calls follow them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+
+from langchain_core.messages import AIMessage
+
+from langchain_dbchat.dialects.messages.content import (
+    MessageBlock,
+    write_block,
+    write_cited,
+    write_own,
+    write_reasoning,
+    write_tool_use,
+)
+from langchain_dbchat.dialects.messages.quirks import quirks_of
+from langchain_dbchat.dialects.shared.content_blocks import NeutralBlock, ProviderBlock, ReasoningBlock, TextBlock
+from langchain_dbchat.dialects.shared.names import fit_past_names
+from langchain_dbchat.dialects.shared.stand_ins import write_or_name
+from langchain_dbchat.dialects.shared.turns import NO_OUTPUT, OPENING, is_taken, write_conversation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from langchain_core.messages import BaseMessage
+
+    from langchain_dbchat.dialects.dialect import Target
+    from langchain_dbchat.dialects.messages.quirks import MessagesQuirks
+    from langchain_dbchat.dialects.shared.turns import ConversationTurn
+    from langchain_dbchat.models.families import Family
+
+__all__ = ["EncodedConversation", "encode_conversation"]
+
+_PLAIN_TEXT = {"type", "text"}
+
+
+class EncodedConversation(NamedTuple):
+    """The part of a request that is the conversation."""
+
+    system: str | list[MessageBlock] | None
+    messages: list[dict[str, Any]]
+    calls_without_reasoning: bool
+    """Whether the answer whose tools are being used begins with something else than reasoning."""
+
+
+class _Writer(NamedTuple):
+    """What turns are written with."""
+
+    family: Family
+    quirks: MessagesQuirks
+    replaced: set[str]
+    names: Mapping[str, str]
+
+    def named(self, block: NeutralBlock, where: str, *, edge: str = "") -> MessageBlock:
+        """Write a block that may not stop the conversation."""
+        return write_or_name(
+            block, lambda one: write_block(one, self.family, self.quirks, where), self.replaced, edge=edge
+        )
+
+
+def encode_conversation(
+    messages: Sequence[BaseMessage], target: Target, bound: Mapping[str, str]
+) -> tuple[EncodedConversation, list[str]]:
+    """Encode a conversation.
+
+    Args:
+        messages: The conversation, in LangChain's types.
+        target: The called model, with the facts of this wire format.
+        bound: The sent name of each bound tool.
+
+    Returns:
+        The conversation, and warnings for the user.
+
+    Raises:
+        UnsupportedContentError: If a message or a block cannot be represented, or if nothing is left to answer.
+    """
+    family = target.family
+
+    def write(turns: list[ConversationTurn], replaced: set[str]) -> EncodedConversation:
+        past = fit_past_names((call.name for turn in turns for call in turn.calls), bound, family)
+        writer = _Writer(family, quirks_of(target), replaced, past)
+        system = [block for turn in turns if turn.role == "system" for block in _write_said(turn, writer)]
+        said = [
+            ("assistant" if turn.role == "assistant" else "user", _write_turn(turn, writer))
+            for turn in turns
+            if turn.role != "system"
+        ]
+        written = _alternating(said, family)
+        return EncodedConversation(_system(system), written, _has_calls_without_reasoning(written))
+
+    return write_conversation(messages, target, write, keeps=_is_own)
+
+
+def _is_own(block: ProviderBlock) -> bool:
+    return bool(block.kind) or block.wrapped
+
+
+def _write_turn(turn: ConversationTurn, writer: _Writer) -> list[MessageBlock]:
+    if turn.role == "tool":
+        return [_write_result(turn, writer)]
+    if turn.role == "assistant" and isinstance(turn.message, AIMessage):
+        return _write_answer(turn, writer)
+    return _write_said(turn, writer)
+
+
+def _write_said(turn: ConversationTurn, writer: _Writer) -> list[MessageBlock]:
+    return [
+        write_block(block, writer.family, writer.quirks, f"{turn.where}, block {number}")
+        for number, block in turn.blocks()
+    ]
+
+
+def _write_answer(turn: ConversationTurn, writer: _Writer) -> list[MessageBlock]:
+    written: list[MessageBlock] = []
+    for _, block in turn.blocks():
+        if isinstance(block, ReasoningBlock):
+            reasoning = write_reasoning(block)
+            if reasoning is not None:
+                written.append(reasoning)
+        elif isinstance(block, ProviderBlock) and turn.replays and not block.fault:
+            written.append(write_own(block))
+        elif isinstance(block, TextBlock) and turn.replays and block.citations:
+            written.append(write_cited(block))
+        elif _follows_plain_text(block, written):
+            written[-1] = {"type": "text", "text": written[-1]["text"] + block.text}
+        else:
+            written.append(writer.named(block, turn.where, edge="\n"))
+    written = [block for block in written if block["type"] != "text" or is_taken(block["text"], writer.family)]
+    for call in turn.calls:
+        name = writer.names.get(call.name, call.name)
+        written.append(write_tool_use(call, name, turn.where, replays=turn.replays))
+    return written
+
+
+def _follows_plain_text(block: NeutralBlock, written: list[MessageBlock]) -> TypeGuard[TextBlock]:
+    """Return whether a text continues the text before it, because an answer's text is one text."""
+    return (
+        isinstance(block, TextBlock) and not block.cache_control and bool(written) and written[-1].keys() == _PLAIN_TEXT
+    )
+
+
+def _write_result(turn: ConversationTurn, writer: _Writer) -> MessageBlock:
+    content: str | list[MessageBlock]
+    mark = turn.cache_control
+    if isinstance(turn.content, str):
+        content = turn.content
+    else:
+        content = [writer.named(block, turn.where) for _, block in turn.content]
+        for block in content:  # a mark within a result means the result
+            mark = block.pop("cache_control", None) or mark
+        if len(content) == 1 and content[0].keys() == _PLAIN_TEXT:
+            content = content[0]["text"]
+    if not content or (isinstance(content, str) and not is_taken(content, writer.family)):
+        content = NO_OUTPUT
+    written: MessageBlock = {"type": "tool_result", "tool_use_id": turn.call_id, "content": content}
+    if turn.failed:
+        written["is_error"] = True
+    if mark and writer.family.cache_control:
+        written["cache_control"] = mark
+    return written
+
+
+def _system(blocks: list[MessageBlock]) -> str | list[MessageBlock] | None:
+    if not blocks:
+        return None
+    if all(block.keys() == _PLAIN_TEXT for block in blocks):
+        return "\n\n".join(block["text"] for block in blocks)
+    return blocks
+
+
+def _alternating(said: list[tuple[str, list[MessageBlock]]], family: Family) -> list[dict[str, Any]]:
+    """Join neighbours of one role, put results first, and let the user begin."""
+    messages: list[dict[str, Any]] = []
+    for role, blocks in said:
+        if not blocks:
+            continue
+        if messages and messages[-1]["role"] == role:
+            messages[-1]["content"].extend(blocks)
+        else:
+            messages.append({"role": role, "content": list(blocks)})
+    if messages and messages[0]["role"] == "assistant":
+        messages.insert(0, {"role": "user", "content": [{"type": "text", "text": OPENING}]})
+    last = messages[-1] if messages else None
+    if last is not None and last["role"] == "assistant" and not family.final_space:
+        _strip_end(last["content"])
+    for message in messages:
+        message["content"] = _collapsed(message["content"], message["role"])
+    return messages
+
+
+def _strip_end(blocks: list[MessageBlock]) -> None:
+    """Take the white space from the end of an answer that the model continues."""
+    if blocks[-1]["type"] == "text":
+        blocks[-1] = {**blocks[-1], "text": blocks[-1]["text"].rstrip()}
+
+
+def _collapsed(blocks: list[MessageBlock], role: str) -> str | list[MessageBlock]:
+    if len(blocks) == 1 and blocks[0].keys() == _PLAIN_TEXT:
+        text: str = blocks[0]["text"]
+        return text
+    if role == "user":
+        blocks.sort(key=lambda block: block["type"] != "tool_result")
+    return blocks
+
+
+def _has_calls_without_reasoning(messages: list[dict[str, Any]]) -> bool:
+    """Return whether the last answer called tools, which are being used, and does not begin with reasoning."""
+    if len(messages) < 2 or messages[-1]["role"] != "user":  # noqa: PLR2004  # an answer and the results
+        return False
+    content, results = messages[-2]["content"], messages[-1]["content"]
+    if isinstance(content, str) or isinstance(results, str) or results[0]["type"] != "tool_result":
+        return False
+    return content[0]["type"] not in {"thinking", "redacted_thinking"}

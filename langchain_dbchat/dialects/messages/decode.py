@@ -1,0 +1,214 @@
+"""Decode a Messages answer, streamed or whole; `shared.stream` has the rules that all wire formats share.
+
+Rule 1. A stream is ``message_start``, blocks of ``content_block_start``, ``content_block_delta`` and
+``content_block_stop`` with an index each, ``message_delta`` and ``message_stop``; ``ping`` and ``error`` come at any
+place (docs.claude.com/en/docs/build-with-claude/streaming). An event out of this order is an error, because the answer
+cannot be put together from it; an event of an unknown type is kept in ``response_metadata``.
+Rule 2. A stream is complete if ``message_stop`` has arrived.
+Rule 3. An answer that is a refusal, or that was cut off, has what had arrived; its tool calls are never executed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from pydantic_core import from_json
+
+from langchain_dbchat.dialects.messages.blocks import OpenBlock, read_content_block
+from langchain_dbchat.dialects.messages.facts import MessagesFacts
+from langchain_dbchat.dialects.shared.answer import GrowingAnswer
+from langchain_dbchat.dialects.shared.chunks import answer_message
+from langchain_dbchat.dialects.shared.errors_within import may_be_blocked, raise_blocked, raise_error_within
+from langchain_dbchat.dialects.shared.events import MESSAGE_KEYS, is_last, parse_event, text_of_event
+from langchain_dbchat.dialects.shared.facts import KEEP_ALIVE
+from langchain_dbchat.dialects.shared.fields import storable
+from langchain_dbchat.dialects.shared.parts import Refusal, Text
+from langchain_dbchat.dialects.shared.stream import AnswerStreamDecoder
+from langchain_dbchat.errors import MalformedResponseError, StreamInterruptedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_dbchat.dialects.dialect import Target
+    from langchain_dbchat.dialects.shared.sent import SentTools
+
+__all__ = ["MessagesStreamDecoder", "decode_message", "ends_stream"]
+
+
+def ends_stream(event: bytes) -> bool:
+    """Decide whether an event ends the stream: ``message_stop``, or ``[DONE]``, which some proxies send after it.
+
+    Args:
+        event: The event's payload.
+
+    Returns:
+        True if nothing follows it.
+    """
+    if b"message_stop" not in event[:200]:
+        return is_last(event)
+    try:
+        payload = from_json(event)
+    except ValueError:
+        return False
+    return isinstance(payload, dict) and payload.get("type") == "message_stop"
+
+
+def decode_message(body: bytes, target: Target, request_id: str | None, sent: SentTools | None = None) -> ChatResult:
+    """Decode a whole answer.
+
+    Args:
+        body: The response body.
+        target: The called model.
+        request_id: The response's ``x-request-id``.
+        sent: The changes of the request's tools, which are reverted; None for none.
+
+    Returns:
+        One generation.
+
+    Raises:
+        DatabricksError: If the body is an error in spite of its status.
+        MalformedResponseError: If the body is not a message.
+    """
+    payload = parse_event(body)
+    raise_error_within(payload, "content", request_id=request_id)
+    content = payload.get("content")
+    if not isinstance(content, list):
+        raise _not_a_message(payload, target, request_id)
+    facts = MessagesFacts(target, request_id)
+    facts.note(payload)
+    answer = GrowingAnswer(whole=True, sent=sent)
+    for index, block in enumerate(content):
+        if not isinstance(block, dict):
+            raise MalformedResponseError(f"A block of the answer is a {type(block).__name__}, not an object.")
+        for part in read_content_block(block, index):
+            answer.add(part)
+    _add_refusal(payload, answer)
+    message = answer_message(answer, facts, cut=facts.cut)
+    if may_be_blocked(payload):
+        raise_blocked(payload, lambda: message, request_id=request_id)
+    info = {"finish_reason": facts.finish_reason} if facts.finish_reason else None
+    usage = storable(dict(facts.usage)) if facts.usage else {}
+    return ChatResult(
+        generations=[ChatGeneration(message=message, generation_info=info)],
+        llm_output={"token_usage": usage, "model_name": target.model},
+    )
+
+
+def _add_refusal(fields: Mapping[str, Any], answer: GrowingAnswer) -> None:
+    """Add the reason of a refusal, if the server tells it."""
+    details = fields.get("stop_details")
+    if isinstance(details, dict) and isinstance(details.get("explanation"), str) and details["explanation"]:
+        answer.add(Refusal(details["explanation"]))
+
+
+def _not_a_message(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
+    return MalformedResponseError(
+        f"The endpoint {target.model!r} answered with {sorted(payload)} instead of a message with 'content': it does "
+        "not speak Anthropic's Messages. Leave api= out, or choose another one."
+        + (f" It said: {text_of_event(payload)}" if MESSAGE_KEYS & payload.keys() else ""),
+        request_id=request_id,
+    )
+
+
+class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
+    """Decoder of a streamed message."""
+
+    __slots__ = ("_begun", "_ended", "_next", "_open")
+
+    def _begin(self, target: Target, request_id: str | None) -> MessagesFacts:
+        self._begun = False  # message_start has arrived
+        self._ended = False  # message_stop has arrived
+        self._open: dict[int, OpenBlock] = {}  # the blocks that have begun and not ended, by their index
+        self._next = 0  # the smallest index that no block has had
+        return MessagesFacts(target, request_id)
+
+    def _check_complete(self) -> None:
+        if not self._ended:
+            raise StreamInterruptedError(
+                "The stream ended before the answer did: there was no 'message_stop'. What had arrived is in the "
+                "error's `partial`."
+            )
+
+    def _read(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
+        kind = payload.get("type")
+        if kind == "content_block_delta":
+            self._read_delta(payload, chunks)
+            return
+        if kind == "error" or "error" in payload or "error_code" in payload:
+            raise_error_within(payload, "content", request_id=self._facts.request_id)
+        if kind == "content_block_start":
+            self._start_block(payload, chunks)
+        elif kind == "content_block_stop":
+            self._stop_block(payload, chunks)
+        elif kind == "message_start":
+            self._start_message(payload, chunks)
+        elif kind == "message_delta":
+            self._change_message(payload)
+        elif kind == "message_stop":
+            self._stop_message(payload)
+        elif kind in KEEP_ALIVE:
+            pass
+        elif isinstance(kind, str) and self._begun:
+            self._facts.kept.add({kind: {key: value for key, value in payload.items() if key != "type"}})
+        else:
+            raise_error_within(payload, "content", request_id=self._facts.request_id)
+            raise _not_a_message(payload, self._facts.target, self._facts.request_id)
+
+    def _start_message(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
+        message = payload.get("message")
+        if self._begun or not isinstance(message, dict):
+            raise MalformedResponseError("The stream contains a second 'message_start', or one without a message.")
+        self._begun = True
+        self._facts.note(message)
+        for index, block in enumerate(message.get("content") or []):
+            self._start_block({"index": index, "content_block": block}, chunks)
+            self._stop_block({"index": index}, chunks)
+
+    def _start_block(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
+        index, block = payload.get("index"), payload.get("content_block")
+        if not self._begun or self._ended:
+            raise MalformedResponseError("The stream contains a block outside of 'message_start' and 'message_stop'.")
+        if not isinstance(index, int) or index < self._next or not isinstance(block, dict):
+            raise MalformedResponseError(f"The stream contains a block with the index {index!r}, which is not new.")
+        self._next = index + 1
+        opened = self._open[index] = OpenBlock(block, index)
+        for part in opened.begin():
+            self._add(part, chunks)
+
+    def _block_of(self, payload: dict[str, Any]) -> OpenBlock:
+        index = payload.get("index")
+        opened = self._open.get(index) if isinstance(index, int) else None
+        if opened is None:
+            raise MalformedResponseError(f"The stream contains an event of the block {index!r}, which is not open.")
+        return opened
+
+    def _read_delta(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
+        delta = payload.get("delta")
+        if not isinstance(delta, dict):
+            raise MalformedResponseError(f"A delta of the stream is a {type(delta).__name__}, not an object.")
+        for part in self._block_of(payload).add(delta):
+            if type(part) is Text and self._pending is None and not part.opens:
+                self._texts.append(part.text)
+            else:
+                self._add(part, chunks)
+
+    def _stop_block(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
+        opened = self._block_of(payload)
+        del self._open[payload["index"]]
+        for part in opened.end():
+            self._add(part, chunks)
+
+    def _change_message(self, payload: dict[str, Any]) -> None:
+        delta = payload.get("delta")
+        if not self._begun or self._ended or not isinstance(delta, dict):
+            raise MalformedResponseError("The stream contains a 'message_delta' at the wrong place, or an empty one.")
+        rest = {key: value for key, value in payload.items() if key not in {"type", "delta"}}
+        self._facts.note({**delta, **rest})
+        _add_refusal(delta, self._answer)
+
+    def _stop_message(self, payload: dict[str, Any]) -> None:
+        if not self._begun or self._ended or self._open:
+            raise MalformedResponseError("The stream contains a 'message_stop' at the wrong place.")
+        self._ended = True
+        self._facts.note({key: value for key, value in payload.items() if key != "type"})

@@ -1,0 +1,58 @@
+"""Write a response format as the ``format`` of ``output_config``.
+
+Rule 1. Anthropic documents ``{"type": "json_schema", "schema": ...}`` in ``output_config`` for Claude from 4.5 on
+(docs.claude.com/en/docs/build-with-claude/structured-outputs); ``output_format`` is its older name. There is no mode
+for any JSON.
+Rule 2. Every object of the schema is closed: ``For 'object' type, 'additionalProperties' must be explicitly set to
+false``. Limits of numbers, lengths and counts are told in the description, because the API refuses their keywords.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from langchain_dbchat.dialects.shared.formats import encode_format, fit_named_schema
+from langchain_dbchat.dialects.shared.schemas import without_limits
+
+if TYPE_CHECKING:
+    from langchain_dbchat.dialects.dialect import Target
+
+__all__ = ["write_output_format"]
+
+
+def write_output_format(given: Any, target: Target, *, drops_nulls: bool) -> dict[str, Any] | None:
+    """Write a response format.
+
+    Args:
+        given: A ``response_format``, Anthropic's own format, or a schema in any spelling.
+        target: The called model.
+        drops_nulls: Whether the parser of the answer drops the nulls that only a closed schema allows.
+
+    Returns:
+        The value of ``output_config.format``; None for plain text.
+
+    Raises:
+        ValueError: If the API has no such format, or the schema cannot be closed.
+    """
+    encoded = encode_format(_as_openai(given))
+    kind = encoded.get("type")
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        raise ValueError(
+            f"{target.model!r} has no JSON mode (response_format json_object). Give a schema: "
+            "with_structured_output(schema), or response_format of type 'json_schema'."
+        )
+    named = encoded["json_schema"]
+    named["strict"] = True
+    fit_named_schema(encoded, None, target, drops_nulls=drops_nulls)
+    return {"type": "json_schema", "schema": without_limits(named["schema"])}
+
+
+def _as_openai(given: Any) -> Any:
+    """Return Anthropic's own format in OpenAI's spelling."""
+    if isinstance(given, Mapping) and given.get("type") == "json_schema" and isinstance(given.get("schema"), Mapping):
+        name = given.get("name") or given["schema"].get("title") or "answer"
+        return {"type": "json_schema", "json_schema": {"name": name, "schema": given["schema"]}}
+    return given
