@@ -87,6 +87,20 @@ class EndpointRegistry:
         """Return all endpoints as the control plane lists them."""
         return [entry for entry in (self.entry(name) for name in sorted(self.endpoints)) if entry]
 
+    def anthropic_models(self) -> dict[str, Any]:
+        """Return the Claude models as the gateway's Anthropic API lists them (docs/wire.md, 1.1, row K)."""
+        names = sorted(
+            served.name
+            for served in self.endpoints.values()
+            if isinstance(served, ServedModel) and served.family.name == "claude"
+        )
+        data = [
+            {"type": "model", "id": f"system.ai.{name}", "display_name": name.replace("-", " ").title()}
+            for name in dict.fromkeys(names)
+        ]
+        first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+        return {"data": data, "has_more": False, "first_id": first, "last_id": last}
+
 
 def _endpoint_name(served: Served) -> str:
     """Return an endpoint's name: Databricks' own are called ``databricks-<model>``, external ones have any name."""

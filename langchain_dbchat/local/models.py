@@ -54,6 +54,8 @@ class ServedModel:
     """Whether tools on chat completions need ``reasoning_effort: none`` (docs/wire.md, 2.3)."""
     responses_only: bool = False
     """Whether it is served on the Responses API alone (docs/wire.md, 8.1)."""
+    messages_only: bool = False
+    """Whether it is served on Anthropic's Messages alone (docs/wire.md, 8.1)."""
     signs_history: bool = False
     """Whether its signature of reasoning is valid only after the same messages (docs/wire.md, 5.1)."""
     prefill: bool = True
@@ -99,8 +101,8 @@ def claude(name: str, context: int, output: int, *, cache_min: int, style: str) 
 
 
 def unforced(model: ServedModel) -> ServedModel:
-    """Return one of the newest Claudes: it always reasons, and no tool can be forced."""
-    return replace(model, always_reasons=True, forced_tool=False, signs_history=True)
+    """Return one of the newest Claudes: it always reasons, no tool can be forced, and it speaks Messages alone."""
+    return replace(model, always_reasons=True, forced_tool=False, messages_only=True, signs_history=True)
 
 
 def gpt(name: str, context: int, efforts: str) -> ServedModel:

@@ -73,7 +73,11 @@ def _control_plane(services: Services) -> list[Route]:
     async def show_caller(_request: Request) -> Response:
         return json_response({"id": "1", "userName": "local@example.com", "active": True, "displayName": "Local"})
 
+    async def list_claude(_request: Request) -> Response:
+        return json_response(services.registry.anthropic_models())
+
     return [
+        Route("/ai-gateway/anthropic/v1/models", list_claude),
         Route("/api/2.0/serving-endpoints", list_all),
         Route("/api/2.0/serving-endpoints:foundation-models", list_all),
         Route("/api/2.0/serving-endpoints/{name}", show_one),

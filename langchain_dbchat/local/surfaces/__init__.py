@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from langchain_dbchat.local.surfaces import chat_completions, embeddings, responses
+from langchain_dbchat.local.surfaces import chat_completions, embeddings, messages, responses
 
 __all__ = ["SURFACES", "surface"]
 
-SURFACES = (chat_completions.SURFACE, embeddings.SURFACE, responses.SURFACE)
+SURFACES = (chat_completions.SURFACE, embeddings.SURFACE, messages.SURFACE, responses.SURFACE)

@@ -106,7 +106,9 @@ def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | Non
     return Response(content, status, headers, media_type=kind)
 
 
-def event_stream(events: AsyncIterator[Any], pace: float, headers: Mapping[str, str], end: bytes = DONE) -> Response:
+def event_stream(
+    events: AsyncIterator[Any], pace: float, headers: Mapping[str, str], end: bytes = DONE, *, named: bool = False
+) -> Response:
     """Return a response of server-sent events.
 
     Args:
@@ -114,11 +116,13 @@ def event_stream(events: AsyncIterator[Any], pace: float, headers: Mapping[str, 
         pace: Seconds after each event.
         headers: Extra headers.
         end: What ends the stream.
+        named: Whether each event is named by its ``type``.
     """
 
     async def lines() -> AsyncIterator[bytes]:
         async for event in events:
-            yield b"data: " + to_json(event) + b"\n\n"
+            name = f"event: {event['type']}\n".encode() if named else b""
+            yield name + b"data: " + to_json(event) + b"\n\n"
             await asyncio.sleep(pace)
         yield end
 
