@@ -6,6 +6,8 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
+from langchain_dbchat.models.families import is_own_name
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -40,7 +42,8 @@ def choose_dialect(
 
     Returns:
         The row of the user's choice, else of what was told, else the first one of the model's wire formats that the
-        endpoint speaks and that can express the settings.
+        endpoint speaks and that can express the settings. An endpoint with a name of the user's own answers chat
+        completions, whatever its model is; if it does not, its refusal tells the wire format.
 
     Raises:
         ValueError: If ``api`` is not the name of a wire format.
@@ -50,7 +53,7 @@ def choose_dialect(
     told = told if api == AUTO else api
     if told in _FOLDERS:
         return dialect_named(told)
-    wires = target.family.wires
+    wires: tuple[WireName, ...] = target.family.wires if spoken or is_own_name(target.model) else ("chat",)
     if spoken:
         wires = tuple(wire for wire in wires if wire in spoken) or cast("tuple[WireName, ...]", tuple(spoken))
     wires = tuple(wire for wire in wires if wire in _FOLDERS) or ("chat",)

@@ -408,6 +408,18 @@ _BY_NAME: tuple[tuple[str, str], ...] = (
 _OWN_NAME = re.compile(r"^(?:databricks-|system\.ai\.)")
 
 
+def is_own_name(model: str) -> bool:
+    """Return whether Databricks gave an endpoint its name; any other name is free text.
+
+    Args:
+        model: Name of the serving endpoint or model service.
+
+    Returns:
+        True for ``databricks-*`` and ``system.ai.*``.
+    """
+    return _OWN_NAME.match(model) is not None
+
+
 def family_of(model: str, override: str | None = None) -> Family:
     """Return the row for an endpoint.
 
@@ -429,7 +441,7 @@ def family_of(model: str, override: str | None = None) -> Family:
         if row is None:
             raise ValueError(f"Unknown family {override!r}. Known families: {', '.join(sorted(FAMILIES))}.")
         return row
-    if _OWN_NAME.match(model):
+    if is_own_name(model):
         for pattern, name in _BY_NAME:
             if re.search(pattern, model):
                 return FAMILIES[name]
