@@ -49,7 +49,7 @@ BY_FAMILY = [
     ("databricks-claude-sonnet-4-6", {}, "tools"),
     ("databricks-claude-sonnet-4-6", {"reasoning_effort": "low"}, "response_format"),
     ("databricks-claude-opus-5", {}, "tools"),
-    ("databricks-claude-opus-5-5", {}, "response_format"),
+    ("databricks-claude-opus-5-5", {}, "output_config"),
     ("databricks-claude-fable-5", {}, "tools"),
     ("databricks-gpt-5-2", {}, "response_format"),
     ("databricks-gpt-5-6-sol", {}, "response_format"),
@@ -71,7 +71,7 @@ def test_the_method_suits_the_family(workspace: LocalWorkspace, model: str, sett
     assert isinstance(asyncio.run(structured.ainvoke(ASK)), Joke)
     assert isinstance(list(structured.stream(ASK))[-1], Joke)
     for request in workspace.requests:
-        assert {"tools", "response_format"} & set(request.json) == {way}
+        assert {"tools", "response_format", "output_config"} & set(request.json) == {way}
 
 
 @pytest.mark.parametrize(("model", "settings", "way"), BY_FAMILY)

@@ -119,9 +119,9 @@ def _response_format(
     is_object = isinstance(wanted, Mapping) and wanted.get("type") == "json_object"
     quirks = quirks_of(target)
     if is_object and not (quirks.json_object and (quirks.format_with_tools or not settings.get("tools"))):
-        encoded.warnings.append(
-            "it has no JSON mode, or none beside tools, so the prompt alone asks for JSON; a schema is more reliable"
-        )
+        from langchain_dbchat.dialects.shared.formats import NO_JSON_MODE  # noqa: PLC0415  # only with a format
+
+        encoded.warnings.append(NO_JSON_MODE)
         return None
     return fit_format(wanted, target, drops_nulls=request.is_structured)
 

@@ -78,7 +78,7 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     body["messages"] = conversation.messages
     _add_choice(settings, encoded, body, target)
     encoded.body = body = {**encoded.body, **body}
-    _add_format(settings, request, body, target)
+    _add_format(settings, request, encoded, target)
     _add_stop(settings, encoded)
     if settings.get("user") is not None:
         body.setdefault("metadata", {"user_id": str(settings["user"])})
@@ -158,14 +158,17 @@ def _add_choice(settings: Mapping[str, Any], encoded: EncodedRequest, body: Mapp
             encoded.body["tool_choice"] = written
 
 
-def _add_format(settings: Mapping[str, Any], request: ChatRequest, body: dict[str, Any], target: Target) -> None:
+def _add_format(settings: Mapping[str, Any], request: ChatRequest, encoded: EncodedRequest, target: Target) -> None:
     if "response_format" not in settings:
         return
     from langchain_dbchat.dialects.messages.formats import write_output_format  # noqa: PLC0415  # only with a format
+    from langchain_dbchat.dialects.shared.formats import NO_JSON_MODE  # noqa: PLC0415  # only with a format
 
     written = write_output_format(settings["response_format"], target, drops_nulls=request.is_structured)
     if written is not None:
-        body["output_config"] = {**body.get("output_config", {}), "format": written}
+        encoded.body["output_config"] = {**encoded.body.get("output_config", {}), "format": written}
+    elif settings["response_format"] == {"type": "json_object"}:
+        encoded.warnings.append(NO_JSON_MODE)
 
 
 def _add_stop(settings: Mapping[str, Any], encoded: EncodedRequest) -> None:

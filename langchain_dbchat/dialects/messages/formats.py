@@ -2,7 +2,7 @@
 
 Rule 1. Anthropic documents ``{"type": "json_schema", "schema": ...}`` in ``output_config`` for Claude from 4.5 on
 (docs.claude.com/en/docs/build-with-claude/structured-outputs); ``output_format`` is its older name. There is no mode
-for any JSON.
+for any JSON, so the prompt alone asks for it.
 Rule 2. Every object of the schema is closed: ``For 'object' type, 'additionalProperties' must be explicitly set to
 false``. Limits of numbers, lengths and counts are told in the description, because the API refuses their keywords.
 """
@@ -30,20 +30,14 @@ def write_output_format(given: Any, target: Target, *, drops_nulls: bool) -> dic
         drops_nulls: Whether the parser of the answer drops the nulls that only a closed schema allows.
 
     Returns:
-        The value of ``output_config.format``; None for plain text.
+        The value of ``output_config.format``; None for plain text and for any JSON.
 
     Raises:
-        ValueError: If the API has no such format, or the schema cannot be closed.
+        ValueError: If the schema cannot be closed.
     """
     encoded = encode_format(_as_openai(given))
-    kind = encoded.get("type")
-    if kind == "text":
+    if encoded.get("type") in {"text", "json_object"}:
         return None
-    if kind == "json_object":
-        raise ValueError(
-            f"{target.model!r} has no JSON mode (response_format json_object). Give a schema: "
-            "with_structured_output(schema), or response_format of type 'json_schema'."
-        )
     named = encoded["json_schema"]
     named["strict"] = True
     fit_named_schema(encoded, None, target, drops_nulls=drops_nulls)

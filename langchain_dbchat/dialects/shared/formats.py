@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from langchain_dbchat.dialects.dialect import Target
 
 
+NO_JSON_MODE = "it has no JSON mode, or none beside tools, so the prompt alone asks for JSON; a schema is more reliable"
+"""The warning about a response format for any JSON, where it is not sent."""
+
+
 def encode_format(response_format: Any) -> dict[str, Any]:
     """Turn a response format or a schema into the ``response_format`` of a request.
 

@@ -68,6 +68,9 @@ NO_OUTPUT = "(no output)"
 CONTINUE = "(continue)"
 """The text of a last user message, where the conversation ends with the assistant and the model refuses that."""
 
+PAUSED = "pause_turn"
+"""The finish reason of an answer that its provider goes on with if it is sent back."""
+
 OPENING = "(start of the conversation)"
 """The text of a first user message, where the wire or the model requires one and the conversation has none."""
 
@@ -187,9 +190,20 @@ def read_turns(
             turns.extend(_read_other(message, target.family, where))
     if has_calls:
         turns = _placed(turns, target.family)
-    if turns and turns[-1].role == "assistant" and not turns[-1].calls and not target.family.prefill:
+    if turns and _needs_continuing(turns[-1]) and not target.family.prefill:
         turns.append(turns[-1]._replace(role="user", content=CONTINUE, replays=False))
     return turns
+
+
+def _needs_continuing(turn: ConversationTurn) -> bool:
+    """Return whether a conversation ends with an answer; one that waits for its provider's own tools is not at its end.
+
+    Anthropic continues such an answer if it comes back as it is (`pause_turn`).
+    """
+    if turn.role != "assistant" or turn.calls:
+        return False
+    is_paused = turn.message.response_metadata.get("finish_reason") == PAUSED
+    return not (is_paused and any(isinstance(block, ProviderBlock) for _, block in turn.blocks()))
 
 
 def is_taken(text: str, family: Family) -> bool:

@@ -54,14 +54,8 @@ TABLE: dict[str, Row] = {
         },
         "Thinking may not be enabled when tool_choice forces tool use",
     ),
-    "forced tool on opus 5.5": Row(
-        "claude-opus-5-5", {"tools": [tool()], "tool_choice": "required"}, "forcing tool use"
-    ),
-    "named tool on fable 5.1": Row(
-        "claude-fable-5-1",
-        {"tools": [tool()], "tool_choice": {"type": "function", "function": {"name": "look"}}},
-        "forcing tool use",
-    ),
+    "opus 5.5 answers elsewhere": Row("claude-opus-5-5", {}, "Use the Messages API"),
+    "fable 5.1 answers elsewhere": Row("claude-fable-5-1", {}, "Use the Messages API"),
     "forced tool on fable 5": Row("claude-fable-5", {"tools": [tool()], "tool_choice": "required"}),
     "effort none on gpt 5": Row("gpt-5", {"reasoning_effort": "none"}, "does not support 'none'"),
     "effort minimal on gpt 5.2": Row(GPT, {"reasoning_effort": "minimal"}, "does not support 'minimal'"),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.local.models import ServedModel
     from langchain_dbchat.local.rule_model.reasoning_signer import ReasoningSigner
 
-Block = dict[str, Any]
+MessageBlockBody = dict[str, Any]
 
 _CHOICES = {"any": "required", "none": "none"}
 
@@ -116,21 +116,21 @@ class MessagesRequestBody:
 _SAID = frozenset({"text", "image", "document", "search_result"})
 
 
-def blocks_of(message: dict[str, Any]) -> list[Block]:
+def blocks_of(message: dict[str, Any]) -> list[MessageBlockBody]:
     """Return the content of a message as blocks; a string is one text."""
     content = message["content"]
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-def _bare(block: Block) -> Block:
+def _bare(block: MessageBlockBody) -> MessageBlockBody:
     return {key: value for key, value in block.items() if key != "cache_control"}
 
 
-def _marked(block: Block, part: dict[str, Any]) -> dict[str, Any]:
+def _marked(block: MessageBlockBody, part: dict[str, Any]) -> dict[str, Any]:
     return {**part, "cache_control": block["cache_control"]} if "cache_control" in block else part
 
 
-def _chat_part(block: Block) -> dict[str, Any]:
+def _chat_part(block: MessageBlockBody) -> dict[str, Any]:
     if block["type"] == "image":
         return _marked(block, {"type": "image_url", "image_url": {"url": "data:"}})
     if block["type"] in {"document", "search_result"}:
@@ -138,7 +138,7 @@ def _chat_part(block: Block) -> dict[str, Any]:
     return _marked(block, {"type": "text", "text": block["text"]})
 
 
-def text_of_document(block: Block) -> str:
+def text_of_document(block: MessageBlockBody) -> str:
     """Return the text of a document or of a search result; of a PDF only the title."""
     source = block.get("source")
     inner = block.get("content", source.get("content") if isinstance(source, dict) else None)
@@ -149,13 +149,13 @@ def text_of_document(block: Block) -> str:
     return str(inner or block.get("title") or "")
 
 
-def _chat_result(block: Block) -> dict[str, Any]:
+def _chat_result(block: MessageBlockBody) -> dict[str, Any]:
     content = block.get("content") or ""
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else [*map(_chat_part, content)]
     return _marked(block, {"role": "tool", "tool_call_id": block["tool_use_id"], "content": parts})
 
 
-def _chat_call(block: Block) -> dict[str, Any]:
+def _chat_call(block: MessageBlockBody) -> dict[str, Any]:
     arguments = to_json(block["input"]).decode()
     return {"id": block["id"], "type": "function", "function": {"name": block["name"], "arguments": arguments}}
 
