@@ -7,13 +7,13 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from langchain_dbchat.dialects.chat_completions import DIALECT
+from langchain_dbchat.dialects import dialect_named
 from langchain_dbchat.dialects.chat_completions.content import write_parts
 from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
 from langchain_dbchat.dialects.dialect import ChatRequest, EncodedRequest, Target
 from langchain_dbchat.dialects.shared.schemas import fit_answer
 from langchain_dbchat.dialects.shared.turns import read_turns
-from langchain_dbchat.models.families import Family
+from langchain_dbchat.models.families import Family, WireName
 
 
 def encode_request(  # each is a fact of its own
@@ -24,6 +24,7 @@ def encode_request(  # each is a fact of its own
     stream: bool,
     usage: bool = True,
     drops_nulls: bool = False,
+    api: WireName = "chat",
 ) -> EncodedRequest:
     """Write the body of a request.
 
@@ -34,11 +35,12 @@ def encode_request(  # each is a fact of its own
         stream: Whether the answer is to be streamed.
         usage: Whether a stream should end with its token usage.
         drops_nulls: Whether whoever reads a structured answer drops the nulls that only a closed schema allows.
+        api: The wire format.
 
     Returns:
         The body, and what was left out.
     """
-    return DIALECT.encode(
+    return dialect_named(api).encode(
         ChatRequest(messages, settings, target, stream=stream, stream_usage=usage, is_structured=drops_nulls)
     )
 

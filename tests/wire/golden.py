@@ -3,7 +3,8 @@
 `case.json` says what is called and where its facts come from; `request.json` is the body expected on the wire,
 `response.json` the whole answer and `stream.sse` the same answer streamed; `expected.json` is the message. A case
 without `stream.sse` is answered whole, whatever was asked; a case without `expected.json` is about its request alone.
-A message of the type `answer` stands for what another case's answer was read into.
+A message of the type `answer` stands for what another case's answer was read into. Cases of chat completions stand
+here; those of another wire format in the folder with the name of its dialect, and their names begin with it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ from langchain_core.outputs import ChatGeneration
 from pydantic_core import from_json
 
 from langchain_dbchat.chat_models import ChatDatabricksCompat
-from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder as StreamDecoder
-from langchain_dbchat.dialects.chat_completions.decode import decode_answer
+from langchain_dbchat.dialects import dialect_named
 from langchain_dbchat.dialects.dialect import Target
-from langchain_dbchat.dialects.shared.events import DONE, is_last
-from langchain_dbchat.models.families import FAMILIES, OPENAI_COMPATIBLE, family_of
+from langchain_dbchat.dialects.shared.sent import SentTools
+from langchain_dbchat.models.families import FAMILIES, OPENAI_COMPATIBLE, WireName, family_of
 from langchain_dbchat.transport.sse import EventStreamDecoder
 
 if TYPE_CHECKING:
@@ -31,7 +31,12 @@ if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk
     from langchain_core.runnables import Runnable
 
+    from langchain_dbchat.dialects.dialect import Dialect, StreamDecoder
+
 ROOT = Path(__file__).parent
+
+_APIS: dict[str, WireName] = {"": "chat", "responses": "responses", "messages": "messages", "agents": "agent"}
+"""The wire format of the cases in each folder."""
 
 _GENERATED = re.compile(r"call_[0-9a-f]{32}")
 
@@ -46,6 +51,21 @@ class Case:
     response: bytes | None
     stream: bytes | None
     expected: dict[str, Any] | None
+
+    @property
+    def api(self) -> WireName:
+        """The name of the wire format."""
+        return _APIS[self.name.rpartition("/")[0]]
+
+    @property
+    def dialect(self) -> Dialect:
+        """The row of the wire format."""
+        return dialect_named(self.api)
+
+    def decoder(self, **options: Any) -> StreamDecoder:
+        """A new decoder of the stream."""
+        every: dict[str, Any] = {"coalesce": True, "usage": True, "sent": None, "mask": None, **options}
+        return self.dialect.decoder(self.target, "req-1", **every)
 
     @property
     def target(self) -> Target:
@@ -85,6 +105,7 @@ class Case:
             token="dapi-invented",
             default_headers={"x-case": self.name},
             family=self.case.get("family"),
+            api=self.api,
             **address,
             **self.case.get("settings", {}),
             **more,
@@ -119,18 +140,19 @@ def load(name: str) -> Case:
 
 def names() -> list[str]:
     """The cases, by name."""
-    return sorted(path.parent.name for path in ROOT.glob("*/case.json"))
+    return sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.rglob("case.json"))
 
 
 def read_whole(case: Case) -> AIMessage:
     """Read a case's whole answer without a network."""
     assert case.response is not None
-    return generation_message(decode_answer(case.response, case.target, None).generations[0])
+    result = case.dialect.decode(case.response, case.target, "req-1", SentTools())
+    return generation_message(result.generations[0])
 
 
 def read_groups(case: Case, groups: Iterable[Sequence[bytes]], *, coalesce: bool = True) -> AIMessage:
     """Read events that arrived in those groups, and add up the chunks as LangChain does."""
-    decoder = StreamDecoder(case.target, coalesce=coalesce)
+    decoder = case.decoder(coalesce=coalesce)
     chunks: list[ChatGenerationChunk] = []
     for group in groups:
         chunks.extend(decoder.feed(group))
@@ -138,9 +160,9 @@ def read_groups(case: Case, groups: Iterable[Sequence[bytes]], *, coalesce: bool
     return generation_message(chunks[0] if len(chunks) == 1 else chunks[0] + chunks[1:])
 
 
-def groups_of(pieces: Iterable[bytes]) -> list[list[bytes]]:
-    """Cut pieces of an event stream into the events that arrive with each."""
-    decoder = EventStreamDecoder(is_last=is_last)
+def groups_of(case: Case, pieces: Iterable[bytes]) -> list[list[bytes]]:
+    """Cut pieces of a case's event stream into the events that arrive with each."""
+    decoder = EventStreamDecoder(is_last=case.dialect.is_last)
     groups = [group for group in map(decoder.feed, pieces) if group]
     rest = decoder.close()
     return [*groups, rest] if rest else groups
@@ -165,7 +187,6 @@ def plain(value: Any) -> Any:
 
 
 __all__ = [
-    "DONE",
     "Case",
     "groups_of",
     "load",

@@ -52,7 +52,8 @@ def read_content_block(block: Mapping[str, Any], index: int) -> Iterator[Part]:
         yield Reasoning("", None, text_in(block, "data"))
     elif kind == "tool_use":
         given = block.get("input")
-        arguments = given if isinstance(given, str) else json.dumps(given or {}, ensure_ascii=False)
+        # A call that a limit cut off has an empty input, as one without arguments has.
+        arguments = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False) if given else ""
         yield _call(block, index, arguments)
     else:
         yield Other(storable(dict(block)))

@@ -23,7 +23,7 @@ from langchain_dbchat.dialects.shared.errors_within import may_be_blocked, raise
 from langchain_dbchat.dialects.shared.events import MESSAGE_KEYS, is_last, parse_event, text_of_event
 from langchain_dbchat.dialects.shared.facts import KEEP_ALIVE
 from langchain_dbchat.dialects.shared.fields import storable
-from langchain_dbchat.dialects.shared.parts import Refusal, Text
+from langchain_dbchat.dialects.shared.parts import Text
 from langchain_dbchat.dialects.shared.stream import AnswerStreamDecoder
 from langchain_dbchat.errors import MalformedResponseError, StreamInterruptedError
 
@@ -83,7 +83,6 @@ def decode_message(body: bytes, target: Target, request_id: str | None, sent: Se
             raise MalformedResponseError(f"A block of the answer is a {type(block).__name__}, not an object.")
         for part in read_content_block(block, index):
             answer.add(part)
-    _add_refusal(payload, answer)
     message = answer_message(answer, facts, cut=facts.cut)
     if may_be_blocked(payload):
         raise_blocked(payload, lambda: message, request_id=request_id)
@@ -93,13 +92,6 @@ def decode_message(body: bytes, target: Target, request_id: str | None, sent: Se
         generations=[ChatGeneration(message=message, generation_info=info)],
         llm_output={"token_usage": usage, "model_name": target.model},
     )
-
-
-def _add_refusal(fields: Mapping[str, Any], answer: GrowingAnswer) -> None:
-    """Add the reason of a refusal, if the server tells it."""
-    details = fields.get("stop_details")
-    if isinstance(details, dict) and isinstance(details.get("explanation"), str) and details["explanation"]:
-        answer.add(Refusal(details["explanation"]))
 
 
 def _not_a_message(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
@@ -205,7 +197,6 @@ class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
             raise MalformedResponseError("The stream contains a 'message_delta' at the wrong place, or an empty one.")
         rest = {key: value for key, value in payload.items() if key not in {"type", "delta"}}
         self._facts.note({**delta, **rest})
-        _add_refusal(delta, self._answer)
 
     def _stop_message(self, payload: dict[str, Any]) -> None:
         if not self._begun or self._ended or self._open:
