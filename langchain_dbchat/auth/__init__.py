@@ -1,3 +1,3 @@
 """Find out who calls: the credentials, and the search for them."""
 
-__all__ = ["oauth_only", "resolver", "settings"]
+__all__ = ["endpoint_tokens", "oauth_only", "resolver", "settings"]

@@ -81,7 +81,7 @@ class TokenRequest:
 
     Args:
         url: The endpoint.
-        authorization: The whole `Authorization` header.
+        authorization: The whole `Authorization` header; None if the form says who asks.
         form: The fields of the form; may hold secrets.
         purpose: What errors call it, such as "OAuth M2M token request".
         step: The way of signing in, as `Credentials.name`.
@@ -90,7 +90,7 @@ class TokenRequest:
     """
 
     url: str
-    authorization: SecretStr
+    authorization: SecretStr | None
     form: Mapping[str, str] = field(repr=False)
     purpose: str
     step: str
@@ -166,28 +166,40 @@ def jwt_expiry(token: str) -> float | None:
     return _seconds(claims.get("exp")) if isinstance(claims, dict) else None
 
 
-def _prepare(request: TokenRequest) -> tuple[Channel, Request]:
-    """Write the request, and make the channel for it."""
+def sign_in_channel(step: str, clients: UserClients | None) -> Channel:
+    """Return the channel for requests that are part of signing in, and carry their own `Authorization`.
+
+    Args:
+        step: The way of signing in, as `Credentials.name`.
+        clients: The clients that the user gave; None for the shared ones.
+
+    Returns:
+        A channel that nobody signs, with the timeouts and the retries of rule 2.
+    """
     from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx: first request only
-    from langchain_dbchat.transport.exchange import Purpose, Request, RetryPolicy  # noqa: PLC0415  # the same
+    from langchain_dbchat.transport.exchange import RetryPolicy  # noqa: PLC0415  # the same
     from langchain_dbchat.transport.user_clients import UserClients  # noqa: PLC0415  # the same
 
-    clients = request.clients or UserClients()
-    channel = Channel(
-        Anonymous(request.step),
+    clients = clients or UserClients()
+    return Channel(
+        Anonymous(step),
         timeouts=Timeouts(CONNECT_TIMEOUT, CONNECT_TIMEOUT, CONNECT_TIMEOUT, first_event=TIMEOUT, idle=TIMEOUT),
         policy=RetryPolicy(RETRIES, min(RETRY_DEADLINE, TIMEOUT), FIRST_PAUSE, retry_sent=True),
         max_response_bytes=LARGEST,
         http_client=clients.for_sync,
         http_async_client=clients.for_async,
     )
-    headers = {
-        "Authorization": request.authorization.get_secret_value(),
-        "Content-Type": "application/x-www-form-urlencoded",
-        "Accept-Encoding": "identity",
-    }
+
+
+def _prepare(request: TokenRequest) -> tuple[Channel, Request]:
+    """Write the request, and make the channel for it."""
+    from langchain_dbchat.transport.exchange import Purpose, Request  # noqa: PLC0415  # loads with the transport
+
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept-Encoding": "identity"}
+    if request.authorization is not None:
+        headers["Authorization"] = request.authorization.get_secret_value()
     name = f"{request.purpose} to {request.url}"
-    return channel, Request(
+    return sign_in_channel(request.step, request.clients), Request(
         url=request.url,
         headers=headers,
         body=urlencode(request.form, errors="surrogateescape").encode(),

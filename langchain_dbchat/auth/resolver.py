@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_dbchat.auth.chain import ChainedCredentials, Skipped
-from langchain_dbchat.auth.credentials import Anonymous, ForWorkspace
+from langchain_dbchat.auth.credentials import Anonymous, CallableToken, ForWorkspace, StaticToken
 from langchain_dbchat.auth.destinations import ADVICE, withheld
 from langchain_dbchat.auth.oauth_only import OAuthOnly
 from langchain_dbchat.auth.search import Search
@@ -89,14 +89,40 @@ def resolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) ->
     chosen, credentials = found[0]
     if is_open:
         credentials = ChainedCredentials([candidate for _, candidate in found], skipped)
-    if search.workspace_id:
-        credentials = ForWorkspace(credentials, search.workspace_id)
-    if workspace.kind == "app":
-        credentials = OAuthOnly(credentials, f"The app at {workspace.host}")
+    credentials = _for_host(credentials, search, is_given=_is_given(*found[0]))
     logger.debug("Calls to %s (%s) are signed by %s", workspace.host, search.host.source, credentials.name)
     return ResolvedAuth(
         workspace, credentials, chosen.name, search.host.source, tuple(skipped), tuple(search.variables)
     )
+
+
+def _for_host(credentials: Credentials, search: Search, *, is_given: bool) -> Credentials:
+    """Return credentials that do what the host asks for besides a signature."""
+    workspace = search.workspace
+    login = search.login.workspace if workspace.kind == "optimized" and search.login else None
+    workspace_id = search.workspace_id or (login.workspace_id if login else None)
+    if workspace_id:
+        credentials = ForWorkspace(credentials, workspace_id)
+    if workspace.kind == "app":
+        return OAuthOnly(credentials, f"The app at {workspace.host}")
+    if workspace.kind != "optimized":
+        return credentials
+    if login is None and not is_given:
+        raise ConfigurationError(
+            f"{workspace.host} is the host of a route-optimized endpoint, whose tokens come from its workspace, and no "
+            "workspace is known. Set DATABRICKS_HOST to its address, or name a profile of it with profile=....",
+            host=workspace.host,
+            auth=credentials.name,
+        )
+    from langchain_dbchat.auth.endpoint_tokens import EndpointCredentials  # noqa: PLC0415  # for such endpoints only
+
+    signer = OAuthOnly(credentials, f"The route-optimized endpoint at {workspace.host}")
+    return EndpointCredentials(signer, workspace, login, is_given=is_given, clients=search.settings.clients)
+
+
+def _is_given(step: Step, credentials: Credentials) -> bool:
+    """Return whether the user gave the token that is sent, so that it may be a token of the endpoint."""
+    return step.name == "credentials argument" or isinstance(credentials, (StaticToken, CallableToken))
 
 
 def _withheld(search: Search) -> bool:

@@ -132,8 +132,9 @@ class WaitForFetch:
 
 
 _serials = itertools.count(1)
-# The cell whose token this context was given last, and the token's serial number.
-_given: ContextVar[tuple[int, int]] = ContextVar("langchain_dbchat_given", default=(0, 0))
+# The cells whose tokens this context was given last, each with the token's serial number; the latest first. There are
+# two, because one token may be exchanged for another (`endpoint_tokens`).
+_given: ContextVar[tuple[tuple[int, int], ...]] = ContextVar("langchain_dbchat_given", default=())
 
 
 class TokenCell:
@@ -153,6 +154,11 @@ class TokenCell:
         self._in_flight: _InFlight | None = None
         self._lock = threading.Lock()
         _locked.add(self)
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether no token was ever fetched."""
+        return self._cached is None
 
     def after_fork(self) -> None:
         """Drop what only the parent process can finish; keep the token."""
@@ -276,12 +282,13 @@ class TokenCell:
 
     def _replaced(self, cached: _CachedToken) -> bool:
         """Return whether another caller has replaced the refused token of this context already."""
-        cell, serial = _given.get()
-        return cached.forced and cell == self._number and serial < cached.serial
+        return cached.forced and any(cell == self._number and serial < cached.serial for cell, serial in _given.get())
 
     def _hand_out(self, cached: _CachedToken) -> SecretStr:
         """Return the token, and note which one this context was given."""
-        _given.set((self._number, cached.serial))
+        given, others = (self._number, cached.serial), _given.get()
+        if others[:1] != (given,):
+            _given.set((given, *[other for other in others if other[0] != self._number][:1]))
         return cached.grant.token
 
 
@@ -316,6 +323,19 @@ class TokenCells:
                 cell = self._cells[key] = TokenCell(self._clock)
                 while len(self._cells) > self._limit:
                     self._cells.popitem(last=False)
+            self._cells.move_to_end(key)
+            return cell
+
+    def filled(self, key: Hashable) -> TokenCell | None:
+        """Return the cell of one identity if a token was fetched for it.
+
+        Args:
+            key: What tells it from all others.
+        """
+        with self._lock:
+            cell = self._cells.get(key)
+            if cell is None or cell.is_empty:
+                return None
             self._cells.move_to_end(key)
             return cell
 

@@ -149,14 +149,17 @@ def _signature(signed: ResolvedAuth) -> str:
 
 def _list(signed: ResolvedAuth, timeout: float, names: dict[str, str]) -> str:
     """List the endpoints, or the models of another server, and add their names and tasks to ``names``."""
+    from langchain_dbchat.auth.endpoint_tokens import EndpointCredentials  # noqa: PLC0415  # `--help` does not need it
     from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx
     from langchain_dbchat.transport.exchange import Request, RetryPolicy  # noqa: PLC0415  # the same
 
-    workspace = signed.workspace
+    workspace, credentials = signed.workspace, signed.credentials
+    if isinstance(credentials, EndpointCredentials):  # the host of a route-optimized endpoint lists nothing
+        workspace, credentials = credentials.home()
     is_openai = workspace.kind == "openai"
     url = f"{workspace.base_url}/models" if is_openai else f"{workspace.origin}/api/2.0/serving-endpoints"
     request = Request(url, {}, b"", url.rpartition("/")[2], workspace.host, method="GET")
-    channel = Channel(signed.credentials, timeouts=Timeouts.of(timeout), policy=RetryPolicy(max_retries=1))
+    channel = Channel(credentials, timeouts=Timeouts.of(timeout), policy=RetryPolicy(max_retries=1))
     body = channel.post(request).body or b""
     names.update(_names(body, "data" if is_openai else "endpoints", "id" if is_openai else "name"))
     embedders = sum(task == _EMBEDDINGS for task in names.values())

@@ -180,7 +180,7 @@ def _look_up(session: Session, endpoint: str, own: _Lookup) -> Steps:
     record = endpoint_of(*key)
     try:
         if record.family is None:  # otherwise another lookup has ended since the caller checked
-            reply: Reply = yield _lookup_request(session.workspace, endpoint)
+            reply: Reply = yield _lookup_request(session.home.workspace, endpoint)
             found = _read(reply.body or b"{}", session, endpoint)
             record.wires, record.family = found.wires, found.family
         end = _End()
@@ -198,14 +198,14 @@ def _look_up(session: Session, endpoint: str, own: _Lookup) -> Steps:
 
 def _post(session: Session, request: Request) -> Reply | DatabricksError:
     try:
-        return session.channel.post(request)
+        return session.home.channel.post(request)
     except DatabricksError as error:
         return error
 
 
 async def _apost(session: Session, request: Request) -> Reply | DatabricksError:
     try:
-        return await session.channel.apost(request)
+        return await session.home.channel.apost(request)
     except DatabricksError as error:
         return error
 

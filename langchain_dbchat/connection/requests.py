@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.routing.routes import Gateway, Paths, Route
     from langchain_dbchat.transport.exchange import Request
 
-_SIZE_LIMITED = frozenset({"workspace", "gateway"})
+_SIZE_LIMITED = frozenset({"workspace", "gateway", "optimized"})
 """The kinds of addresses with a documented maximum size of a request."""
 
 _NO_URL = frozenset({404, 405, 501})

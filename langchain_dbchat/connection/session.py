@@ -32,6 +32,24 @@ class Session(NamedTuple):
             workspace.base_url if workspace.workspace_id is None else f"{workspace.base_url}?o={workspace.workspace_id}"
         )
 
+    @property
+    def home(self) -> Session:
+        """Return the connection to the workspace that describes the endpoint, with the same caller.
+
+        It is this one, unless the endpoint is route-optimized: the host of such an endpoint serves nothing else.
+
+        Raises:
+            ConfigurationError: If the workspace of a route-optimized endpoint is not known.
+        """
+        if self.workspace.kind != "optimized":
+            return self
+        from langchain_dbchat.auth.endpoint_tokens import EndpointCredentials  # noqa: PLC0415  # for such endpoints only
+
+        if not isinstance(self.credentials, EndpointCredentials):
+            raise TypeError  # not reached: `auth.resolver` makes the credentials of such an address
+        workspace, credentials = self.credentials.home()
+        return self._replace(workspace=workspace, channel=self.channel.signed_by(credentials), credentials=credentials)
+
 
 class SessionCache:
     """Cache of one model's session, valid as long as its fields do not change. Copies and pickles of it are empty."""

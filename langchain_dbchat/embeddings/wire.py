@@ -37,6 +37,7 @@ __all__ = [
 
 PATHS = {
     "workspace": ("{model}/invocations",),
+    "optimized": ("{model}/invocations",),
     "service": ("/ai-gateway/mlflow/v1/embeddings",),
     "gateway": ("embeddings",),
     "app": ("embeddings",),

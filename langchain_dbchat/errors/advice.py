@@ -236,6 +236,19 @@ _TABLE: tuple[_Advice, ...] = (
         "Check the name of the app; `databricks apps list` shows those that exist.",
         _MISSING,
     ),
+    _row(
+        r"authorization[_ ]details",
+        "The token was not issued for {endpoint}. Set DATABRICKS_HOST to the workspace of this route-optimized "
+        "endpoint, so that a token of the endpoint can be requested there, and check that the caller has CAN QUERY on "
+        "it; credentials came from: {auth}.",
+        _DENIED, _BAD,
+    ),
+    _row(
+        r"route[- ]optimi[sz]",
+        "{endpoint} is route-optimized and answers at its own URL only. Give that URL as host=...: the endpoint's page "
+        "shows it, and its description in the REST API has it as endpoint_url.",
+        _BAD, _MISSING, _DENIED, _BROKEN,
+    ),
     _row(r"credit balance|insufficient (?:quota|credits?|funds|balance)|billing|payment required", QUOTA),
     _row(
         r"deprecat|retired|end[- ]of[- ]life|no longer (?:available|supported|served)|decommission|has been "

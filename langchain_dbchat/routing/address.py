@@ -12,11 +12,14 @@ Rule 3. A model server on a cluster's driver (`/driver-proxy-api/o/<id>/<cluster
 server, and its path is kept.
 Rule 4. Paths of other wire formats (`/serving-endpoints/anthropic`, `/ai-gateway/codex`) mean the workspace or the
 gateway that they belong to.
+Rule 5. A route-optimized endpoint has a host of its own (docs/wire.md, 1.1, row O), where only that endpoint answers:
+an address there names it.
 
 Kinds:
     workspace: a Databricks workspace; requests go to `{base_url}/{endpoint}/invocations` and its siblings.
     gateway: the AI gateway's unified path, `/ai-gateway/mlflow/v1`.
     app: a Databricks app (`*.databricksapps.com`).
+    optimized: a route-optimized endpoint; requests go to `{base_url}/{endpoint}/invocations` and nowhere else.
     openai: any other OpenAI-compatible server, `{base_url}/chat/completions`; Databricks' ways of signing in are not
         tried.
 """
@@ -35,7 +38,7 @@ from langchain_dbchat.errors import ConfigurationError
 if TYPE_CHECKING:
     from typing import NoReturn
 
-AddressKind = Literal["workspace", "gateway", "app", "openai"]
+AddressKind = Literal["workspace", "gateway", "app", "optimized", "openai"]
 
 _HINT = "Give the workspace's address, such as 'https://adb-1234567890123456.7.azuredatabricks.net'."
 
@@ -45,11 +48,8 @@ _DATABRICKS = re.compile(
     r"(?:^|\.)(?:databricks\.(?:com|us|mil)|azuredatabricks\.net|databricks\.azure\.(?:us|cn)|databricksapps\.com)$"
 )
 _APP = re.compile(r"(?:^|\.)databricksapps\.com$")
-# Hosts of Databricks that accept a workspace's tokens but do not issue tokens: apps, route-optimized endpoints, the
-# older gateway host.
-_WITHOUT_TOKENS = re.compile(
-    r"(?:\.databricksapps\.com|\.serving\.[^/]*databricks\.\w+|\.ai-gateway\.[^/]*databricks\.\w+)$"
-)
+# Route-optimized endpoints: `<id>.serving.cloud.databricks.com`, `<id>.<shard>.serving.azuredatabricks.net`.
+_OPTIMIZED_HOST = re.compile(r"\.serving\.(?:[\w-]+\.)*(?:azure)?databricks\.")
 _GATEWAY_HOST = re.compile(r"\.ai-gateway\.")
 
 _OPERATION = r"(?:/(?:chat/completions|completions|embeddings|responses|open-responses|messages))?"
@@ -136,8 +136,9 @@ class Workspace:
 
     @property
     def issues_tokens(self) -> bool:
-        """Return whether this origin has `/oidc/v1/token`; apps and route-optimized hosts do not have it."""
-        return self.kind != "openai" and _WITHOUT_TOKENS.search(self.hostname) is None
+        """Return whether this origin has `/oidc/v1/token`: apps, route-optimized and gateway hosts do not have it."""
+        is_gateway_host = self.is_databricks and _GATEWAY_HOST.search(self.hostname) is not None
+        return self.kind not in {"app", "openai", "optimized"} and not is_gateway_host
 
 
 def parse_workspace(text: str, *, allow_http: bool = False, plain: bool = False) -> Workspace:
@@ -166,6 +167,13 @@ def parse_workspace(text: str, *, allow_http: bool = False, plain: bool = False)
         netloc = f"{netloc}:{port}"
     path, query, workspace_id = _page(parts)
     kind, base_path, endpoint = _classify(host, path, plain=plain, is_page=workspace_id is not None)
+    if _is_optimized(host):
+        if kind != "workspace" or not endpoint:
+            raise ConfigurationError(
+                f"{host} is the host of a route-optimized endpoint, and the address does not name it. Give the whole "
+                f"URL from the endpoint's page: https://{host}/<workspace id>/serving-endpoints/<name>/invocations."
+            )
+        kind = "optimized"
     if query and kind == "openai":
         raise ConfigurationError(
             f"The address of {host} has a query ({', '.join(sorted(query))}). Leave it out, and pass "
@@ -264,6 +272,10 @@ def _wire_of(kind: AddressKind, path: str) -> Literal["chat", "responses", "mess
     if re.search(r"/(?:open-)?responses$", path):
         return "responses"
     return "messages" if re.search(r"/messages$|/(?:serving-endpoints|ai-gateway)/anthropic(?:/|$)", path) else None
+
+
+def _is_optimized(host: str) -> bool:
+    return _OPTIMIZED_HOST.search(host) is not None and _DATABRICKS.search(host) is not None
 
 
 def _classify(host: str, path: str, *, plain: bool, is_page: bool) -> tuple[AddressKind, str, str | None]:

@@ -6,6 +6,7 @@ Rule 2. Model services of Unity Catalog (``<catalog>.<schema>.<name>``) answer a
 ``system.ai`` are also serving endpoints with the prefix ``databricks-``; where a workspace has no gateway, they answer
 there (omnigent #3307; litellm #31213).
 Rule 3. The gateway is used if the name is that of a service, or if the user asks for it.
+Rule 4. The host of a route-optimized endpoint serves that endpoint alone, at ``/invocations``.
 """
 
 from __future__ import annotations
@@ -56,8 +57,14 @@ def routes(workspace: Workspace, paths: Paths, model: str, gateway: Gateway = ""
         The routes, in the order in which they are tried.
 
     Raises:
-        ConfigurationError: If the operation has no path at this kind of address.
+        ConfigurationError: If the operation has no path at this kind of address, or if another endpoint than ``model``
+            answers there.
     """
+    if workspace.kind == "optimized" and model != workspace.endpoint:
+        raise ConfigurationError(
+            f"{workspace.host} is the host of the route-optimized endpoint {workspace.endpoint!r}, and {model!r} is "
+            "not served there. Leave out model=..., or give the address of the other endpoint."
+        )
     is_workspace = workspace.kind == "workspace"
     if is_workspace and (gateway or model.count(".") >= _SERVICE_DOTS):
         found = _routes(workspace, paths.get(gateway or "service", paths.get("service", ())), model)

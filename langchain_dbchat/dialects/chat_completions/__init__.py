@@ -18,6 +18,7 @@ __all__ = ["DIALECT"]
 
 _PATHS: WirePaths = {
     "workspace": ("{model}/invocations",),
+    "optimized": ("{model}/invocations",),
     "service": ("/ai-gateway/mlflow/v1/chat/completions",),
     "native": ("/ai-gateway/openai/v1/chat/completions",),
     "gateway": ("chat/completions",),

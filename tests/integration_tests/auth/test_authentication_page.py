@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from kit.route_optimized import OptimizedWorkspace, route
 from kit.sign_in import Mirror, on_connect, write_cli, write_workbench
-from langchain_dbchat.auth import posit
+from kit.tls import contexts
+from langchain_dbchat.auth import endpoint_tokens, posit
 from langchain_dbchat.auth.steps import STEPS
 from langchain_dbchat.local import LocalWorkspace
 
@@ -30,8 +32,17 @@ class Vault:
 @pytest.fixture
 def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     posit.CELLS.clear()
+    endpoint_tokens.forget()
     with Mirror() as server:
         monkeypatch.setenv("DATABRICKS_HOST", server.url)
+        yield server
+
+
+@pytest.fixture
+def optimized(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[OptimizedWorkspace]:
+    route(monkeypatch)
+    of_server, _ = contexts(tmp_path)
+    with OptimizedWorkspace(of_server) as server:
         yield server
 
 
@@ -43,14 +54,20 @@ def test_every_example_runs(
     title: str,
     mirror: Mirror,
     workspace: LocalWorkspace,
+    optimized: OptimizedWorkspace,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     names: dict[str, Any] = {"my_token": "mine", "vault": Vault(), "my_host": mirror.url}
     names |= {"my_client_id": workspace.client_id, "my_client_secret": workspace.client_secret}
+    names["my_endpoint_url"] = optimized.endpoint()
     environment: dict[str, dict[str, str]] = {
         "A service principal": {"DATABRICKS_HOST": workspace.host},
+        "Route-optimized endpoints": {
+            "DATABRICKS_HOST": optimized.url,
+            "SSL_CERT_FILE": str(tmp_path / "both.pem"),
+        },
         "Databricks SDK": {"DATABRICKS_TOKEN": "of-the-sdk"},
         "The Databricks CLI": {"DATABRICKS_CLI_PATH": str(write_cli(tmp_path / "bin").with_name("databricks"))},
         "Posit Workbench": {"DATABRICKS_CONFIG_FILE": str(write_workbench(tmp_path, mirror.url, "of-workbench"))},
@@ -81,6 +98,7 @@ def test_every_example_runs(
             "Posit Connect": ["for-ada-1"],
             "On behalf of a user": ["of-ada"] * 3,
             "Unified hosts": ["mine"],
+            "Route-optimized endpoints": [f"for-e-id-of-{workspace.client_id}-0-1"],
             "What is kept safe": ["of-the-environment"],
         }[title]
     )

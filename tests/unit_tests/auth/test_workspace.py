@@ -46,7 +46,29 @@ GATEWAY = "/ai-gateway/mlflow/v1"
         ),
         (
             "https://x.serving.cloud.databricks.com/99/serving-endpoints/e/invocations",
-            Workspace("https://x.serving.cloud.databricks.com", "workspace", "/99/serving-endpoints", endpoint="e"),
+            Workspace("https://x.serving.cloud.databricks.com", "optimized", "/99/serving-endpoints", endpoint="e"),
+        ),
+        (
+            "x.serving.cloud.databricks.com/99/serving-endpoints/my%2De",
+            Workspace("https://x.serving.cloud.databricks.com", "optimized", "/99/serving-endpoints", endpoint="my-e"),
+        ),
+        (
+            "https://x.3.serving.azuredatabricks.net/99/Serving-Endpoints/e/Invocations/?o=99",
+            Workspace(
+                "https://x.3.serving.azuredatabricks.net", "optimized", "/99/serving-endpoints", "99", endpoint="e"
+            ),
+        ),
+        (
+            "https://x.serving.gcp.databricks.com/9/serving-endpoints/e/invocations",
+            Workspace("https://x.serving.gcp.databricks.com", "optimized", "/9/serving-endpoints", endpoint="e"),
+        ),
+        (
+            "https://x.serving.databricks.azure.us/9/serving-endpoints/e/invocations",
+            Workspace("https://x.serving.databricks.azure.us", "optimized", "/9/serving-endpoints", endpoint="e"),
+        ),
+        (
+            "https://x.serving.databricks.example.com/9/serving-endpoints/e/invocations",
+            Workspace("https://x.serving.databricks.example.com", base_path="/9/serving-endpoints", endpoint="e"),
         ),
         ("http://localhost:8000", Workspace("http://localhost:8000")),
         ("http://127.0.0.1:80/serving-endpoints", Workspace("http://127.0.0.1")),
@@ -131,9 +153,31 @@ def test_http_is_allowed_where_the_user_says_so() -> None:
         ("http://127.0.0.1:1", True),
         ("https://a.databricksapps.com", False),
         ("https://x.serving.cloud.databricks.com/1/serving-endpoints/e/invocations", False),
+        ("https://x.3.serving.azuredatabricks.net/1/serving-endpoints/e/invocations", False),
+        ("https://x.serving.cloud.databricks.us/1/serving-endpoints/e/invocations", False),
+        ("https://x.serving.databricks.azure.cn/1/serving-endpoints/e/invocations", False),
         ("https://1.ai-gateway.cloud.databricks.com", False),
         ("https://llm.example.com/v1", False),
     ],
 )
 def test_which_hosts_issue_tokens(text: str, issues: bool) -> None:
     assert parse_workspace(text).issues_tokens is issues
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/",
+        "/9",
+        "/9/serving-endpoints",
+        "/9/serving-endpoints/anthropic/v1/messages",
+        "/v1",
+        "/?o=9",
+        "/ai-gateway",
+    ],
+)
+@pytest.mark.parametrize("plain", [False, True])
+def test_the_host_of_a_route_optimized_endpoint_needs_its_name(path: str, plain: bool) -> None:
+    with pytest.raises(ConfigurationError, match=r"does not name it.*/serving-endpoints/<name>/invocations"):
+        parse_workspace(f"https://x.serving.cloud.databricks.com{path}", plain=plain)
