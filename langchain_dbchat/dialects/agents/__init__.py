@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["DIALECT"]
 
-_PATHS: WirePaths = {"workspace": ("{model}/invocations",), "app": ("invocations",), "openai": ("invocations",)}
+_PATHS: WirePaths = {
+    "workspace": ("{model}/invocations",),
+    "optimized": ("{model}/invocations",),
+    "app": ("invocations",),
+    "openai": ("invocations",),
+}
 
 
 def _paths(_target: Target) -> WirePaths:

@@ -17,18 +17,23 @@ import httpx
 import pytest
 
 from kit.route_optimized import DESCRIPTIONS, FORBIDDEN, MISSING, SUFFIX, TOKENS, OptimizedWorkspace, route
-from kit.scripted import Scripted
+from kit.scripted import Scripted, sse
 from kit.sign_in import PAT, write_cli, write_workbench
-from kit.ways import Way, four_ways, invoke
+from kit.ways import Way, astream, four_ways, invoke, stream
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
 from langchain_dbchat.auth import cli, endpoint_tokens, m2m
 from langchain_dbchat.cli.main import main
+from langchain_dbchat.dialects import _FOLDERS, dialect_named
+from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksAPIError,
     DatabricksAuthenticationError,
     DatabricksError,
 )
+from langchain_dbchat.models.families import family_of
+from langchain_dbchat.routing.address import parse_workspace
+from langchain_dbchat.routing.routes import routes
 
 SCOPED = "eyJhbGciOiJub25lIn0.e30.of-the-endpoints-page"
 ALICE, BOB = "eyJhbGciOiJub25lIn0.e30.alice", "eyJhbGciOiJub25lIn0.e30.bob"
@@ -489,6 +494,28 @@ def test_another_endpoint_is_not_served_there(call: Way, server: OptimizedWorksp
         with pytest.raises(ConfigurationError, match=r"of the route-optimized endpoint 'e', and 'other' is not served"):
             call(model, "Hello!")
     assert server.questions == []
+
+
+@four_ways
+def test_an_agent_is_called_at_the_same_path(call: Way, server: OptimizedWorkspace) -> None:
+    said = {"role": "assistant", "content": "Hi", "id": "m1"}
+    body: Any = sse({"id": "1", "delta": said}) if call in {stream, astream} else {"id": "1", "messages": [said]}
+    server.refusals.append(("/99/", Scripted(body)))
+    assert call(principal(server, api="agent"), "Hello!").text == "Hi"
+    (question,) = server.questions
+    assert question.path == "/99/serving-endpoints/e/invocations"
+    assert "model" not in question.json
+
+
+@pytest.mark.parametrize("name", sorted(_FOLDERS))
+def test_each_wire_format_is_served_at_invocations_or_not_at_all(name: Any, server: OptimizedWorkspace) -> None:
+    paths = dialect_named(name).paths(Target("e", family_of("e")))
+    address = parse_workspace(server.endpoint(), allow_http=True)
+    if name == "messages":
+        with pytest.raises(ConfigurationError, match="does not serve this API"):
+            routes(address, paths, "e")
+    else:
+        assert routes(address, paths, "e") == ((server.endpoint(), None),)
 
 
 @four_ways

@@ -155,9 +155,10 @@ def test_a_token_is_never_sent_to_a_host_that_is_not_its_own(cfg: Path) -> None:
     cfg.write_text(f"[DEFAULT]\nhost = {HOST}\ntoken = {PAT}\n[right]\nhost = https://other.x\ntoken = t\n")
     with pytest.raises(ConfigurationError, match=r"is for https://dbc-1.*not for other\.x; profile 'right' is"):
         resolve(AuthSettings(host="https://other.x"))
-    # But the app and the endpoints of a workspace take its tokens.
+    # But the apps of a workspace take its OAuth tokens.
+    cfg.write_text(f"[DEFAULT]\nhost = {HOST}\ntoken = oauth\n")
     app = resolve(AuthSettings(host="https://my.databricksapps.com"))
-    assert app.credentials.headers() == {"Authorization": f"Bearer {PAT}"}
+    assert app.credentials.headers() == {"Authorization": "Bearer oauth"}
 
 
 def test_a_service_principal_of_a_profile_signs_in_natively(cfg: Path, server: TokenServer) -> None:
