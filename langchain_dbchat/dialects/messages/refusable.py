@@ -12,5 +12,9 @@ from langchain_dbchat.dialects.dialect import RefusableFields
 REFUSABLE = RefusableFields(
     optional=frozenset({"temperature", "top_p", "top_k", "metadata", "service_tier", "inference_geo"}),
     nested={"strict": ("tools",), "cache_control": ("messages", "system", "tools")},
-    replaced={"output_config": "response_format", "tool_choice": "tool_choice"},
+    replaced={
+        "output_config.format": "response_format",
+        "output_config": "response_format",
+        "tool_choice": "tool_choice",
+    },
 )

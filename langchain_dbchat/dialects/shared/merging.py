@@ -50,8 +50,9 @@ def without_nested(body: Mapping[str, Any], key: str) -> dict[str, Any]:
         return cleaned
     if "tools" in body:
         cleaned["tools"] = _drop_everywhere(body["tools"], key)
-    if key == "cache_control" and "messages" in body:
-        cleaned["messages"] = _drop_everywhere(body["messages"], key)
+    for holder in ("messages", "system") if key == "cache_control" else ():
+        if holder in body:
+            cleaned[holder] = _drop_everywhere(body[holder], key)
     return cleaned
 
 

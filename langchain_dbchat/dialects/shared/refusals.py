@@ -160,7 +160,7 @@ def refused_field(text: str, body: Mapping[str, Any], fields: RefusableFields) -
         named |= {
             setting: text.rfind(key)
             for key, setting in fields.replaced.items()
-            if key in body and _has_name(text, key, quoted)
+            if key.partition(".")[0] in body and _has_name(text, key, quoted)
         }
     # Of several fields the last one: "`temperature` and `top_p` cannot both be specified".
     return max(named, key=lambda field: named[field], default=None)

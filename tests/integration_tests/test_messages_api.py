@@ -1,0 +1,326 @@
+"""Anthropic's Messages over a socket: errors, the order of events, lessons, and conversations that change the wire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.tools import tool
+from pydantic import BaseModel
+
+from kit.scripted import Received, Scripted, ScriptedServer
+from kit.ways import Way, astream, four_ways, stream
+from langchain_dbchat import ChatDatabricksCompat
+from langchain_dbchat.errors import (
+    ConfigurationError,
+    DatabricksAPIError,
+    DatabricksError,
+    DatabricksInvalidRequestError,
+    DatabricksRateLimitError,
+    MalformedResponseError,
+    StreamInterruptedError,
+)
+from langchain_dbchat.local import LocalWorkspace
+
+CLAUDE = "databricks-claude-sonnet-4-6"
+START: dict[str, Any] = {"type": "message_start", "message": {"id": "m", "content": [], "usage": {"input_tokens": 3}}}
+TEXT: list[dict[str, Any]] = [
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hello"}},
+]
+END: list[dict[str, Any]] = [
+    {"type": "content_block_stop", "index": 0},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
+    {"type": "message_stop"},
+]
+WHOLE: dict[str, Any] = {
+    "type": "message", "role": "assistant", "content": [{"type": "text", "text": "Hello"}], "stop_reason": "end_turn",
+    "usage": {"input_tokens": 3, "output_tokens": 2},
+}  # fmt: skip
+_names = count()
+
+
+def events(*listed: dict[str, Any]) -> Scripted:
+    text = "".join(f"event: {event.get('type')}\ndata: {json.dumps(event)}\n\n" for event in listed)
+    return Scripted(text, headers={"content-type": "text/event-stream"})
+
+
+def answer(received: Received) -> Scripted:
+    return events(START, *TEXT, *END) if received.json.get("stream") else Scripted(WHOLE)
+
+
+def llm(server: ScriptedServer, **settings: Any) -> ChatDatabricksCompat:
+    """A model of an endpoint that nothing is known of yet."""
+    name = settings.pop("model", f"bot-{next(_names)}")
+    given = {"host": server.url, "token": "t", "api": "messages", "max_retries": 0, "family": "claude", **settings}
+    return ChatDatabricksCompat(model=name, **given)
+
+
+@pytest.fixture
+def workspace() -> Iterator[LocalWorkspace]:
+    with LocalWorkspace() as running:
+        yield running
+
+
+def on(workspace: LocalWorkspace, model: str = CLAUDE, **settings: Any) -> ChatDatabricksCompat:
+    return ChatDatabricksCompat(model=model, host=workspace.host, token=workspace.token, **settings)
+
+
+@tool
+def get_weather(city: str) -> str:
+    """Get the current weather in a city."""
+    return f"It is raining in {city}."
+
+
+class Person(BaseModel):
+    """A person."""
+
+    name: str
+
+
+# -- errors
+
+
+@four_ways
+@pytest.mark.parametrize(
+    ("status", "kind", "expected"),
+    [
+        (400, "invalid_request_error", DatabricksInvalidRequestError),
+        (429, "rate_limit_error", DatabricksRateLimitError),
+        (529, "overloaded_error", DatabricksAPIError),
+    ],
+)
+def test_errors_in_anthropics_form(call: Way, status: int, kind: str, expected: type[DatabricksError]) -> None:
+    body = {"type": "error", "error": {"type": kind, "message": "No, because of X"}}
+    with ScriptedServer(lambda _: Scripted(body, status=status)) as server:
+        with pytest.raises(expected, match="No, because of X"):
+            call(llm(server), "Hi")
+
+
+@pytest.mark.parametrize("call", [stream, astream])
+def test_an_error_within_a_stream_carries_what_had_arrived(call: Way) -> None:
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    with ScriptedServer(lambda _: events(START, *TEXT, error)) as server:
+        with pytest.raises(DatabricksAPIError, match="Overloaded") as caught:
+            call(llm(server), "Hi")
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "Hello"
+
+
+@pytest.mark.parametrize("call", [stream, astream])
+@pytest.mark.parametrize("arrived", [1, 2, 3, 4, 5], ids=str)
+def test_a_stream_without_its_last_event_was_interrupted(call: Way, arrived: int) -> None:
+    listed = [START, *TEXT, *END][:arrived]
+    with ScriptedServer(lambda _: events(*listed)) as server:
+        with pytest.raises(StreamInterruptedError) as caught:
+            call(llm(server), "Hi")
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == ("Hello" if arrived > 2 else "")
+
+
+DISORDER: dict[str, list[dict[str, Any]]] = {
+    "a block before the message": TEXT,
+    "a delta of a block that is not open": [START, {**TEXT[1], "index": 4}],
+    "a delta after the end of its block": [START, *TEXT, END[0], TEXT[1]],
+    "a block that has begun already": [START, TEXT[0], TEXT[0]],
+    "a smaller index": [START, {**TEXT[0], "index": 2}, {**END[0], "index": 2}, TEXT[0]],
+    "an end of a block that is not open": [START, END[0]],
+    "an end with an open block": [START, *TEXT, END[2]],
+    "a second message": [START, START],
+    "a change before the message": [END[1]],
+    "thinking in a text": [START, TEXT[0], {**TEXT[1], "delta": {"type": "thinking_delta", "thinking": "x"}}],
+    "a delta that is text": [START, TEXT[0], {**TEXT[1], "delta": "x"}],
+    "another wire": [{"choices": [{"index": 0, "delta": {"content": "x"}}]}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("call", [stream, astream])
+@pytest.mark.parametrize("name", DISORDER)
+def test_events_out_of_order_are_malformed(call: Way, name: str) -> None:
+    with ScriptedServer(lambda _: events(*DISORDER[name], *END)) as server:
+        with pytest.raises(MalformedResponseError):
+            call(llm(server), "Hi")
+
+
+@four_ways
+def test_an_answer_of_another_wire_is_named(call: Way) -> None:
+    body = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}]}
+    listed = events({"choices": [{"index": 0, "delta": {"content": "x"}}]})
+    with ScriptedServer(lambda received: listed if received.json.get("stream") else Scripted(body)) as server:
+        with pytest.raises(MalformedResponseError, match="does not speak Anthropic's Messages"):
+            call(llm(server), "Hi")
+
+
+class _Signed:
+    """Credentials that an app accepts."""
+
+    name = "test"
+
+    def headers(self, *, refresh: bool = False) -> dict[str, str]:
+        return {"authorization": f"Bearer eyJ-{refresh}"}
+
+    async def aheaders(self, *, refresh: bool = False) -> dict[str, str]:
+        return self.headers(refresh=refresh)
+
+
+def test_an_app_has_no_messages() -> None:
+    model = ChatDatabricksCompat(
+        model="x", host="https://x-1.aws.databricksapps.com", api="messages", credentials=_Signed()
+    )
+    with pytest.raises(ConfigurationError, match="does not serve this API"):
+        model.invoke("Hi")
+
+
+# -- what is sent
+
+
+@four_ways
+def test_headers_and_what_is_left_out(call: Way) -> None:
+    with ScriptedServer(answer) as server:
+        model = llm(server, family="claude-opus-5", temperature=0.2, seed=1, n=1, max_tokens=9)
+        bound = model.bind(anthropic_beta="a-1", betas=["b-2"], extra_body={"metadata": {"user_id": "u"}})
+        with pytest.warns(UserWarning, match="left out") as caught:
+            message = call(bound, "Hi")
+        received = server.requests[-1]
+    assert message.text == "Hello"
+    assert received.headers["anthropic-version"] == "2023-06-01"
+    assert received.headers["anthropic-beta"] == "a-1,b-2"
+    assert {key: received.json.get(key) for key in ("max_tokens", "metadata", "temperature", "seed", "n")} == {
+        "max_tokens": 9, "metadata": {"user_id": "u"}, "temperature": None, "seed": None, "n": None,
+    }  # fmt: skip
+    told = " ".join(str(warning.message) for warning in caught)
+    assert "temperature" in told
+    assert "seed" in told
+
+
+@four_ways
+def test_a_mark_for_the_whole_request_stands_on_its_last_block(call: Way) -> None:
+    with ScriptedServer(answer) as server:
+        call(
+            llm(server).bind(cache_control={"type": "ephemeral", "ttl": "1h"}), [SystemMessage("S"), HumanMessage("Q")]
+        )
+        sent = server.requests[-1].json
+    marked = {"type": "text", "text": "Q", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    assert sent["messages"] == [{"role": "user", "content": [marked]}]
+    assert "cache_control" not in sent
+
+
+@pytest.mark.parametrize("refused", ["output_config.format", "output_config"])
+def test_a_refused_format_is_asked_for_as_a_tool(refused: str) -> None:
+    def refuse(received: Received) -> Scripted:
+        if "output_config" in received.json:
+            text = f"{refused}: Extra inputs are not permitted"
+            return Scripted({"type": "error", "error": {"type": "invalid_request_error", "message": text}}, status=400)
+        block = {"type": "tool_use", "id": "toolu_1", "name": "Person", "input": {"name": "Ada"}}
+        if received.json.get("stream"):
+            return events(START, {**TEXT[0], "content_block": block}, END[0], *END[1:])
+        return Scripted({**WHOLE, "content": [block], "stop_reason": "tool_use"})
+
+    with ScriptedServer(refuse) as server:
+        structured = llm(server).with_structured_output(Person, method="json_schema", include_raw=True)
+        with pytest.warns(UserWarning, match="refused 'response_format'"):
+            result: Any = structured.invoke("Ada")
+        assert result["parsed"] == Person(name="Ada")
+        assert [("output_config" in sent.json, "tools" in sent.json) for sent in server.requests] == [
+            (True, False),
+            (False, True),
+        ]
+
+
+@four_ways
+def test_a_refused_mark_is_left_out(call: Way) -> None:
+    def refuse(received: Received) -> Scripted:
+        if "cache_control" in json.dumps(received.json):
+            text = "system.0.cache_control: Extra inputs are not permitted"
+            return Scripted({"type": "error", "error": {"type": "invalid_request_error", "message": text}}, status=400)
+        return answer(received)
+
+    system = SystemMessage([{"type": "text", "text": "S", "cache_control": {"type": "ephemeral"}}])
+    with ScriptedServer(refuse) as server:
+        with pytest.warns(UserWarning, match="cache_control"):
+            assert call(llm(server), [system, HumanMessage("Q")]).text == "Hello"
+
+
+# -- on the local workspace, which is as strict as the facts
+
+
+@four_ways
+@pytest.mark.parametrize("model", ["databricks-claude-opus-5-5", "databricks-claude-fable-5-1"])
+def test_the_newest_models_answer_without_a_setting(call: Way, model: str, workspace: LocalWorkspace) -> None:
+    assert call(on(workspace, model), "Say: hello").text
+    assert workspace.requests[-1].path == "/serving-endpoints/anthropic/v1/messages"
+
+
+@four_ways
+def test_a_model_of_an_own_name_learns_its_wire(call: Way) -> None:
+    with LocalWorkspace(endpoints={"my-claude": "claude-opus-5-5"}) as workspace:
+        model = on(workspace, "my-claude")
+        assert call(model, "Say: hello").text
+        assert call(model, "Say: hello").text
+        paths = [request.path for request in workspace.requests if request.method == "POST"]
+    assert paths == ["/serving-endpoints/my-claude/invocations", *["/serving-endpoints/anthropic/v1/messages"] * 2]
+
+
+@four_ways
+def test_the_gateway_serves_messages(call: Way, workspace: LocalWorkspace) -> None:
+    assert call(on(workspace, "system.ai.claude-sonnet-4-6", api="messages"), "Say: hello").text
+    assert workspace.requests[-1].path == "/ai-gateway/anthropic/v1/messages"
+
+
+@four_ways
+@pytest.mark.parametrize(("first", "second"), [("chat", "messages"), ("messages", "chat")])
+def test_a_conversation_changes_the_wire_in_the_middle(
+    call: Way, first: Any, second: Any, workspace: LocalWorkspace
+) -> None:
+    settings: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 2048}}
+    before = on(workspace, api=first, **settings).bind_tools([get_weather])
+    after = on(workspace, api=second, **settings).bind_tools([get_weather])
+    messages: list[Any] = [HumanMessage("What is the weather in Oslo?")]
+    said = call(before, messages)
+    assert said.tool_calls
+    messages += [said, *(get_weather.invoke(one) for one in said.tool_calls)]
+    final = call(after, messages)
+    assert "raining in Oslo" in final.text
+    sent = json.dumps(workspace.requests[-1].json)
+    assert "signature" in sent  # the reasoning went along, and the workspace has checked it
+    assert call(before, [*messages, final, HumanMessage("Thank you")]).text
+
+
+@four_ways
+def test_calls_of_another_model_are_answered_although_it_thinks(call: Way, workspace: LocalWorkspace) -> None:
+    calls = [{"name": "get_weather", "args": {"city": "Oslo"}, "id": "call.1"}]
+    foreign = AIMessage("", tool_calls=calls, response_metadata={"model_provider": "openai"})
+    messages = [HumanMessage("Weather in Oslo?"), foreign, ToolMessage("Rain", tool_call_id="call.1")]
+    model = on(workspace, api="messages", thinking={"type": "enabled", "budget_tokens": 2048})
+    with pytest.warns(UserWarning, match="thinking was left out"):
+        assert "Rain" in call(model.bind_tools([get_weather]), messages).text
+
+
+@four_ways
+def test_prompt_caching_is_counted(call: Way, workspace: LocalWorkspace) -> None:
+    long = "A long text about many things. " * 400
+    mark = {"type": "ephemeral", "ttl": "1h"}
+    messages = [SystemMessage([{"type": "text", "text": long, "cache_control": mark}]), HumanMessage("Say: hello")]
+    model = on(workspace, api="messages")
+    first, second = call(model, messages).usage_metadata, call(model, messages).usage_metadata
+    assert first is not None
+    assert second is not None
+    written: Any = first["input_token_details"]
+    assert written["ephemeral_1h_input_tokens"] > 1024
+    assert second["input_token_details"]["cache_read"] == written["ephemeral_1h_input_tokens"]
+    assert first["input_tokens"] == second["input_tokens"] > written["ephemeral_1h_input_tokens"]
+    assert first["total_tokens"] == first["input_tokens"] + first["output_tokens"]
+
+
+@four_ways
+def test_a_cut_off_call_is_never_executed(call: Way, workspace: LocalWorkspace) -> None:
+    model = on(workspace, api="messages", max_tokens=14).bind_tools([get_weather], tool_choice="any")
+    message = call(model, "What is the weather in Oslo and in Bergen?")
+    assert message.response_metadata["finish_reason"] == "length"
+    assert message.response_metadata["stop_reason"] == "max_tokens"
+    assert not message.tool_calls or not message.invalid_tool_calls
+    assert all(one["args"].get("city") for one in message.tool_calls)
