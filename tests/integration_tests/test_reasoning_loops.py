@@ -40,7 +40,11 @@ FAMILIES: list[tuple[str, dict[str, Any]]] = [
     ("databricks-claude-opus-5", {"reasoning_effort": "high"}),
     ("databricks-claude-opus-5", {"thinking": {"type": "adaptive", "display": "omitted"}}),
     ("databricks-claude-opus-5-5", {}),
+    ("databricks-claude-fable-5-1", {"reasoning_effort": "low"}),
     ("databricks-claude-fable-5", {}),
+    ("databricks-claude-sonnet-4-5", {"api": "messages", "reasoning_effort": "low"}),
+    ("databricks-claude-opus-5", {"api": "messages", "thinking": {"type": "adaptive", "display": "omitted"}}),
+    ("databricks-claude-fable-5", {"api": "messages"}),
     ("databricks-gpt-5-2", {"reasoning_effort": "low"}),
     ("databricks-gpt-5-6-sol", {}),
     ("databricks-gemini-3-5-flash", {"reasoning_effort": "low"}),
@@ -54,7 +58,11 @@ FAMILIES: list[tuple[str, dict[str, Any]]] = [
     ("databricks-grok-4-6", {"reasoning_effort": "low"}),
     ("databricks-qwen35-122b-a10b", {}),
 ]
-CLAUDE = ("databricks-claude-sonnet-4-6", {"thinking": {"type": "enabled", "budget_tokens": 2048}})
+CLAUDE: tuple[str, dict[str, Any]] = (
+    "databricks-claude-sonnet-4-6",
+    {"thinking": {"type": "enabled", "budget_tokens": 2048}},
+)
+MESSAGES = ("databricks-claude-sonnet-4-6", {**CLAUDE[1], "api": "messages"})
 GEMINI = ("databricks-gemini-3-5-flash", {"reasoning_effort": "low"})
 
 
@@ -114,7 +122,7 @@ def _pydantic_json(messages: list[Any]) -> list[Any]:
 
 @four_ways
 @pytest.mark.parametrize("kept", [_serde, _langchain_json, _pydantic_json])
-@pytest.mark.parametrize(("model", "settings"), [CLAUDE, GEMINI], ids=str)
+@pytest.mark.parametrize(("model", "settings"), [CLAUDE, MESSAGES, GEMINI], ids=str)
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 def test_reasoning_survives_what_keeps_the_messages(  # a table of five dimensions
     workspace: LocalWorkspace, model: str, settings: dict[str, Any], kept: Any, call: Way
@@ -127,7 +135,7 @@ def test_reasoning_survives_what_keeps_the_messages(  # a table of five dimensio
 
 @four_ways
 @pytest.mark.parametrize("output_version", ["v0", "v1"])
-@pytest.mark.parametrize(("model", "settings"), [CLAUDE, GEMINI, ("databricks-gpt-oss-120b", {})], ids=str)
+@pytest.mark.parametrize(("model", "settings"), [CLAUDE, MESSAGES, GEMINI, ("databricks-gpt-oss-120b", {})], ids=str)
 def test_both_shapes_of_content_go_back(
     workspace: LocalWorkspace, model: str, settings: dict[str, Any], output_version: str, call: Way
 ) -> None:

@@ -142,6 +142,38 @@ class TestClaudeThatThinks(TestClaude):
         return "databricks-claude-opus-4-5"
 
 
+class TestClaudeOnMessages(TestClaude):
+    """The same through Anthropic's Messages, whose tool results hold images."""
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"model": self.endpoint, "api": "messages"}
+
+    @property
+    def supports_image_tool_message(self) -> bool:
+        return True
+
+    @property
+    def model_override_value(self) -> str:
+        return "databricks-claude-opus-4-5"
+
+    def _ask_about_a_long_text(self, text: str, *, stream: bool) -> AIMessage:
+        model = ChatDatabricksCompat(model=self.endpoint, api="messages")
+        content = [{"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}]
+        messages = [{"role": "system", "content": content}, {"role": "user", "content": "What is this?"}]
+        return _ask(model, messages, stream=stream)
+
+
+@pytest.mark.filterwarnings("ignore:.*was changed to 'auto'.*:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*thinking was left out of the request.*:UserWarning")
+class TestClaudeThatThinksOnMessages(TestClaudeThatThinks):
+    """The same while it thinks."""
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {**super().chat_model_params, "api": "messages"}
+
+
 @pytest.mark.filterwarnings("ignore:(stop|cache_control) was left out.*:UserWarning")
 class TestGPT(OnWorkspace):
     """GPT-5.4: it refuses sampling parameters and `stop`."""
