@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from langchain_dbchat import _core  # noqa: F401  # langchain-core first
 from langchain_dbchat._version import __version__
-from langchain_dbchat.chat_models import ChatDatabricksCompat
+from langchain_dbchat.chat_models import ChatDatabricks, ChatDatabricksCompat
 
 if TYPE_CHECKING:
     from langchain_dbchat.embeddings import DatabricksEmbeddings
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.transport.timeouts import Timeouts
 
 __all__ = [
+    "ChatDatabricks",
     "ChatDatabricksCompat",
     "ConfigurationError",
     "Credentials",

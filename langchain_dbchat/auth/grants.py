@@ -188,6 +188,7 @@ def sign_in_channel(step: str, clients: UserClients | None) -> Channel:
         max_response_bytes=LARGEST,
         http_client=clients.for_sync,
         http_async_client=clients.for_async,
+        proxy=clients.proxy,
     )
 
 

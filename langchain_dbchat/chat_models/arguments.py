@@ -35,6 +35,7 @@ class ChatArguments(ConnectionArguments, total=False):
     presence_penalty: float | None
     logprobs: bool | None
     top_logprobs: int | None
+    logit_bias: Mapping[str, float] | None
     reasoning_effort: str | None
     thinking: Mapping[str, Any] | None
     verbosity: str | None
@@ -43,11 +44,13 @@ class ChatArguments(ConnectionArguments, total=False):
     databricks_options: Mapping[str, Any] | None
     usage_context: Mapping[str, str] | None
     stream_usage: bool | None
+    include_response_headers: bool | None
     streaming: bool | None
     coalesce: bool | None
     extra_body: Mapping[str, Any] | None
     extra_params: Mapping[str, Any] | None
     api_args: Mapping[str, Any] | None
+    model_kwargs: Mapping[str, Any] | None
     family: str | None
     strict_params: bool | None
     cache: BaseCache | bool | None
@@ -61,3 +64,22 @@ class ChatArguments(ConnectionArguments, total=False):
     rate_limiter: BaseRateLimiter | None
     tags: list[str] | None
     verbose: bool
+    use_responses_api: bool | None
+    drop_params: bool | None
+    reasoning: Mapping[str, Any] | None
+    tiktoken_model_name: str | None
+    use_previous_response_id: bool | None
+    audio: Any
+    context_management: Any
+    include: Any
+    modalities: Any
+    prediction: Any
+    prompt_cache_key: Any
+    prompt_cache_options: Any
+    prompt_cache_retention: Any
+    safety_identifier: Any
+    service_tier: Any
+    store: Any
+    truncation: Any
+    user: Any
+    web_search_options: Any

@@ -69,6 +69,7 @@ class PreparedCall:
         may_switch: Whether another wire format is used if the endpoint asks for it.
         structured: The two ways to request a structured answer; None if the call does not request one.
         route: The place of the URL that is used.
+        shows_headers: Whether the answer contains the headers of the response.
     """
 
     channel: Channel
@@ -85,6 +86,7 @@ class PreparedCall:
     may_switch: bool
     structured: Structured | None
     route: int
+    shows_headers: bool
     _earlier: list[dict[str, Any]] = field(default_factory=list)
 
     def read(self, reply: Reply) -> ChatResult:
@@ -101,7 +103,12 @@ class PreparedCall:
         """
         request_id = reply.headers.get(REQUEST_ID)
         sent = self.encoded.sent
-        return reply.understood(lambda body: self.dialect.decode(body, self.chat_request.target, request_id, sent))
+        result = reply.understood(lambda body: self.dialect.decode(body, self.chat_request.target, request_id, sent))
+        if self.shows_headers:
+            from langchain_dbchat.chat_models.response_headers import add_headers, visible_headers  # noqa: PLC0415  # few calls ask for them
+
+            return add_headers(result, visible_headers(reply.headers, reply.hide))
+        return result
 
     def decoder(self, headers: Mapping[str, str], mask: Callable[[str], str]) -> StreamDecoder:
         """Make the decoder of the stream that answers this call.
@@ -113,7 +120,7 @@ class PreparedCall:
         Returns:
             A new decoder.
         """
-        return self.dialect.decoder(
+        decoder = self.dialect.decoder(
             self.chat_request.target,
             headers.get(REQUEST_ID),
             coalesce=self.coalesce,
@@ -121,6 +128,11 @@ class PreparedCall:
             sent=self.encoded.sent,
             mask=mask,
         )
+        if self.shows_headers:
+            from langchain_dbchat.chat_models.response_headers import HeadersDecoder, visible_headers  # noqa: PLC0415  # the same
+
+            return HeadersDecoder(decoder, visible_headers(headers, mask))
+        return decoder
 
     def revise(self, error: DatabricksError) -> Request | None:
         """Return another request after a refusal, and remember why.
@@ -272,6 +284,7 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
     structured: Structured | None = settings.pop("structured", None)
     limiter = _limiter(session, name) if settings.pop("adaptive_limit", model.adaptive_limit) == "always" else None
     coalesce = settings.pop("coalesce", model.coalesce)
+    shows_headers = bool(settings.pop("include_response_headers", model.include_response_headers))
     if stream and (settings.get("n") or 1) > 1:
         raise ValueError(f"n={settings['n']} answers cannot be streamed. Call invoke, or leave n out.")
     tags = settings.pop("request_tags", None)
@@ -325,6 +338,7 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
         may_switch=api == AUTO,
         structured=structured,
         route=route,
+        shows_headers=shows_headers,
     )
 
 

@@ -313,7 +313,7 @@ class ChatDatabricksCompat(
         marks = marks_of(type(self))
         return super().bind(
             **{
-                key: hidden(value) if field_named(marks, key, value, call=True) in marks.secret else value
+                key: hidden(value) if field_named(marks, key, value) in marks.secret else value
                 for key, value in kwargs.items()
             }
         )

@@ -58,6 +58,9 @@ class ChatSettings(DatabricksConnection):
     top_logprobs: Annotated[int | None, Mark((), "wire", per_call=True)] = None
     """Number of alternatives for each log probability."""
 
+    logit_bias: Annotated[Mapping[str, float] | None, Mark((), "wire", per_call=True)] = None
+    """Changes of the likelihood of tokens, by their numbers in the model's vocabulary, -100 to 100 each."""
+
     reasoning_effort: Annotated[str | None, Mark((), "wire", per_call=True)] = None
     """Amount of reasoning: none, minimal, low, medium, high, xhigh or max; mapped to the spelling of the family."""
 
@@ -83,16 +86,20 @@ class ChatSettings(DatabricksConnection):
     stream_usage: Annotated[bool, Mark(per_call=True)] = True
     """Whether the last chunk of a streamed answer contains the token usage."""
 
+    include_response_headers: Annotated[bool, Mark(per_call=True)] = False
+    """Whether the headers of the HTTP response are in ``response_metadata["headers"]``, without cookies and secrets."""
+
     streaming: bool = False
     """Whether `invoke` requests a stream and joins its chunks."""
 
     coalesce: Annotated[bool, Mark(per_call=True)] = True
     """Whether deltas that arrived together become one chunk; it never waits for more. False: one chunk per event."""
 
-    extra_body: Annotated[Mapping[str, Any] | None, Mark(("extra_params", "api_args"), per_call=True, shapes=True)] = (
-        None
-    )
-    """Further request fields, deep-merged last (aliases ``extra_params``, ``api_args``); None deletes a field."""
+    extra_body: Annotated[
+        Mapping[str, Any] | None, Mark(("extra_params", "api_args", "model_kwargs"), per_call=True, shapes=True)
+    ] = None
+    """Further request fields, deep-merged last (aliases ``extra_params``, ``api_args``, ``model_kwargs``); None deletes
+    a field."""
 
     family: Annotated[str | None, Mark(per_call=True, shapes=True)] = None
     """The model family behind a custom endpoint, such as ``"claude"``, ``"gpt-5"`` or ``"gemini-3"``; ``"discover"``

@@ -19,13 +19,16 @@ class ConnectionArguments(TypedDict, total=False):
 
     model: str | None
     endpoint: str | None
+    model_name: str | None
     host: str | None
     workspace: str | None
     workspace_url: str | None
     token: str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None
     api_key: str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None
+    openai_api_key: str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None
     base_url: str | None
     api_base: str | None
+    openai_api_base: str | None
     client_id: str | None
     client_secret: str | SecretStr | None
     config_profile: str | None
@@ -41,7 +44,9 @@ class ConnectionArguments(TypedDict, total=False):
     workspace_id: str | None
     allow_http: bool | None
     timeout: Any
+    request_timeout: Any
     max_retries: int | None
+    num_retries: int | None
     retry_deadline: float | None
     resend_after_loss: bool | None
     adaptive_limit: bool | Literal["always"] | None
@@ -49,7 +54,13 @@ class ConnectionArguments(TypedDict, total=False):
     max_response_bytes: int | None
     default_headers: Mapping[str, str] | None
     api_headers: Mapping[str, str] | None
+    extra_headers: Mapping[str, str] | None
+    headers: Mapping[str, str] | None
     default_query: Mapping[str, str] | None
     user_agent: str | None
+    proxy: str | SecretStr | None
+    openai_proxy: str | SecretStr | None
     http_client: Any
     http_async_client: Any
+    target_uri: str | None
+    custom_llm_provider: str | None

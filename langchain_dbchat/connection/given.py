@@ -15,16 +15,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Secret, SecretStr
 
 from langchain_dbchat.connection.marks import COMPLETION_LIMIT, QUERY, Marks, field_named, marks_of
-from langchain_dbchat.connection.misspelled import is_secret_name, refuse_misspelled
+from langchain_dbchat.connection.misspelled import is_secret_name, refuse_misspelled, unknown_field
+from langchain_dbchat.connection.other_clients import REQUEST_FIELDS, translate
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
+    from collections.abc import Iterable
 
-ELSEWHERE: dict[str, tuple[frozenset[Any], str]] = {
-    "use_responses_api": (frozenset({None, False}), "This class calls chat completions only."),
-    "target_uri": (frozenset({None, "", "databricks"}), "Give profile=..., or workspace_client=..., instead."),
-}
-"""Settings of databricks-langchain that have no field here: the values that have no effect, and what to do instead."""
+    from pydantic import BaseModel
 
 
 def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,11 +44,12 @@ def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, 
     settings: dict[str, Any] = {}
     fixed: list[str] = []
     for key, value in called.items():
-        name = field_named(marks, key, value, call=True)
-        if name in ELSEWHERE:
-            refuse_elsewhere(name, value)
-            continue
+        name = field_named(marks, key, value)
         if name not in marks.fields:
+            meant = translate(name, value, marks.fields)
+            if meant is not None:
+                settings.update(call_settings(cls, meant))
+                continue
             refuse_misspelled(cls, name)
         elif name not in marks.per_call:
             fixed.append(key if name in {key, "config_profile"} else f"{key} (another name of {name})")
@@ -97,7 +95,7 @@ def split_extra(marks: Marks, extra: Mapping[str, Any]) -> tuple[dict[str, Any],
     body: dict[str, Any] = {}
     found: dict[str, Any] = {}
     for key, value in extra.items():
-        name = field_named(marks, key, value, call=True)
+        name = field_named(marks, key, value)
         if name == "extra_body":
             inner, also = split_extra(marks, value or {})
             body.update(inner)
@@ -127,7 +125,7 @@ def check_params(marks: Marks, place: str, params: Mapping[str, Any]) -> None:
         ValueError: If they contain one.
     """
     for key, value in params.items():
-        name = field_named(marks, key, value, call=True)
+        name = field_named(marks, key, value)
         if _is_of_connection(marks, name):
             raise _misplaced(marks, place, key, name)
 
@@ -164,16 +162,76 @@ def hidden(value: Any) -> Any:
     return Secret(dict(value)) if isinstance(value, Mapping) else value
 
 
-def refuse_elsewhere(name: str, value: Any) -> None:
-    """Raise for a setting of databricks-langchain, unless its value has no effect there.
+def constructor_settings(cls: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a constructor by the names of their fields.
 
     Args:
-        name: The setting.
-        value: Its value.
+        cls: The class of the model.
+        values: The settings under any of their names, also those of other clients.
+
+    Returns:
+        A new dict, without the settings that are None where a field does not allow None.
 
     Raises:
-        ValueError: If the value has an effect there.
+        ValueError: If a field is given twice, does not exist, or belongs elsewhere.
     """
-    harmless, instead = ELSEWHERE[name]
-    if not isinstance(value, (str, bool, type(None))) or value not in harmless:
-        raise ValueError(f"{name}={value!r} is a setting of databricks-langchain that has no meaning here. {instead}")
+    marks = marks_of(cls)
+    named: dict[str, Any] = {}
+    bodies: list[tuple[str, Any]] = []
+    if COMPLETION_LIMIT in values and "max_tokens_name" in marks.fields:
+        named["max_tokens_name"] = values.get("max_tokens_name") or COMPLETION_LIMIT
+    for key, value in values.items():
+        for name, meant in _meant(cls, marks, key, value):
+            if name == "extra_body":
+                bodies.append((key, meant))
+            elif name in named and not (name == "max_tokens_name" and key == name):
+                raise ValueError(f"{name!r} is given twice: as {key!r} and under another name.")
+            else:
+                named.setdefault(name, meant)
+    if bodies:
+        named["extra_body"] = _joined(bodies)
+        _take_from_extra(marks, named)
+    for place in ("query_params", "documents_params"):
+        if isinstance(named.get(place), Mapping):
+            check_params(marks, place, named[place])
+    return {name: value for name, value in named.items() if value is not None or name not in marks.no_none}
+
+
+def _meant(cls: type[BaseModel], marks: Marks, key: str, value: Any) -> Iterable[tuple[str, Any]]:
+    """Return the fields, with their values, that one argument of a constructor means."""
+    name = field_named(marks, key, value)
+    if name in marks.fields:
+        return ((name, value),)
+    meant = translate(name, value, marks.fields)
+    if meant is not None:
+        return meant.items()
+    if name in REQUEST_FIELDS and "extra_body" in marks.fields:
+        return () if value is None else (("extra_body", {name: value}),)
+    raise unknown_field(cls, key)
+
+
+def _joined(bodies: list[tuple[str, Any]]) -> Any:
+    """Join the request fields that were given under several names, such as ``extra_body`` and ``model_kwargs``."""
+    given = [(key, body) for key, body in bodies if body is not None]
+    if len(given) < 2:  # noqa: PLR2004  # nothing to join
+        return given[0][1] if given else None
+    joined: dict[str, Any] = {}
+    for key, body in given:
+        if not isinstance(body, Mapping):
+            raise ValueError(f"{key} is {type(body).__name__}; it has to be a mapping of request fields.")  # noqa: TRY004  # pydantic reports a ValueError
+        twice = sorted(joined.keys() & body.keys())
+        if twice:
+            raise ValueError(f"{', '.join(twice)} is given twice: in {key!r} and under another name of it.")
+        joined.update(body)
+    return joined
+
+
+def _take_from_extra(marks: Marks, named: dict[str, Any]) -> None:
+    """Move the settings out of ``extra_body``; the constructor's own settings override them."""
+    if not isinstance(named.get("extra_body"), Mapping):
+        return
+    named["extra_body"], found = split_extra(marks, named["extra_body"])
+    for name, inside in (("default_headers", "default_headers"), ("default_query", QUERY)):
+        if inside in found:
+            named[name] = {**found.pop(inside), **(named.get(name) or {})}
+    named.update({name: value for name, value in found.items() if named.get(name) is None})

@@ -20,9 +20,6 @@ SettingKind = Literal["wire", "who", "where", "how", "http", ""]
 """The kind of a setting: a field of the request's body, who calls, where requests go, how they are sent, what is sent
 in addition to the body (headers, query parameters), or none of these."""
 
-NAMED = {"extra_headers": "default_headers"}
-"""Other names of fields that are accepted in a call only."""
-
 COMPLETION_LIMIT = "max_completion_tokens"
 """The other name of `max_tokens`. The name that a user gave is kept, because some endpoints accept only one of them."""
 
@@ -58,8 +55,7 @@ class Marks:
     """The lists that are derived from the marks of a class.
 
     Attributes:
-        aliases: Other names of fields, for the constructor.
-        called: Other names of fields, for a call.
+        aliases: Other names of fields.
         wire: Fields of the request.
         who: Fields that say who calls.
         where: Fields that say where requests go.
@@ -77,7 +73,6 @@ class Marks:
     """
 
     aliases: Mapping[str, str]
-    called: Mapping[str, str]
     wire: tuple[str, ...]
     who: tuple[str, ...]
     where: tuple[str, ...]
@@ -109,14 +104,12 @@ def marks_of(cls: type[BaseModel]) -> Marks:
     for name, field in cls.model_fields.items():
         marks[name] = next((item for item in field.metadata if isinstance(item, Mark)), Mark())
     aliases = {other: name for name, mark in marks.items() for other in mark.names}
-    named = {other: name for other, name in NAMED.items() if name in marks}
 
     def having(*kinds: SettingKind) -> tuple[str, ...]:
         return tuple(name for name, mark in marks.items() if mark.kind in kinds)
 
     return Marks(
         aliases=aliases,
-        called={**aliases, **named},
         wire=having("wire"),
         who=having("who"),
         where=having("where"),
@@ -139,7 +132,7 @@ def _refuses_none(annotation: Any) -> bool:
     return annotation is not Any and annotation is not None and type(None) not in get_args(annotation)
 
 
-def field_named(marks: Marks, name: str, value: Any, *, call: bool) -> str:
+def field_named(marks: Marks, name: str, value: Any) -> str:
     """Return the field that a name means.
 
     Args:
@@ -147,11 +140,10 @@ def field_named(marks: Marks, name: str, value: Any, *, call: bool) -> str:
         name: The name, as the user gave it.
         value: Its value: LangChain's own ``profile`` is a dict of a model's capabilities; a string is the name of a
             profile in the configuration file.
-        call: Whether it was given for a call.
 
     Returns:
         The field's name, or the given name if no field has it.
     """
     if name == "profile" and isinstance(value, str):
         return "config_profile"
-    return (marks.called if call else marks.aliases).get(name, name)
+    return marks.aliases.get(name, name)

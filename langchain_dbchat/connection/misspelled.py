@@ -102,7 +102,7 @@ def closest(cls: type[BaseModel], name: str, cutoff: float) -> str | None:
         One of the setting's names, or None.
     """
     marks = marks_of(cls)
-    names = {_normalized(other): other for other in (*marks.fields, *marks.called, "profile")}
+    names = {_normalized(other): other for other in (*marks.fields, *marks.aliases, "profile")}
     plain = _normalized(name)
     for spelled in dict.fromkeys((plain, plain.removeprefix("databricks"))):  # DATABRICKS_HOST is `host`
         found = difflib.get_close_matches(spelled, names, n=1, cutoff=cutoff)
@@ -117,7 +117,7 @@ def _misspelled(cls: type[BaseModel], name: str) -> str | None:
     if similar is None:
         return None
     marks = marks_of(cls)
-    if marks.called.get(similar, similar) in marks.connection:
+    if marks.aliases.get(similar, similar) in marks.connection:
         return similar
     return closest(cls, name, _SIMILAR)
 

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from langchain_dbchat.connection.given import ELSEWHERE, call_settings, check_params, refuse_elsewhere, split_extra
-from langchain_dbchat.connection.marks import COMPLETION_LIMIT, QUERY, Mark, field_named, marks_of
-from langchain_dbchat.connection.misspelled import unknown_field
+from langchain_dbchat.connection.given import call_settings, constructor_settings
+from langchain_dbchat.connection.marks import Mark, field_named, marks_of
 from langchain_dbchat.connection.session import Session, SessionCache, call_overrides, endpoint_name
 from langchain_dbchat.errors.user_warnings import warn
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from langchain_dbchat.auth.settings import AuthSettings
-    from langchain_dbchat.connection.marks import Marks
     from langchain_dbchat.routing.address import Workspace
 
 DEFAULT_MODEL = "databricks-claude-sonnet-4-6"
@@ -41,20 +39,23 @@ class DatabricksConnection(BaseModel):
 
     model_config = ConfigDict(defer_build=True)  # only subclasses have instances
 
-    model: Annotated[str, Mark(("endpoint",), per_call=True)] = Field(default="")
-    """Name of the serving endpoint (alias ``endpoint``), or of a model service (``system.ai.<model>``)."""
+    model: Annotated[str, Mark(("endpoint", "model_name"), per_call=True)] = Field(default="")
+    """Name of the serving endpoint (aliases ``endpoint``, ``model_name``), or of a model service
+    (``system.ai.<model>``)."""
 
     host: Annotated[str | None, Mark(("workspace", "workspace_url"), "where", shapes=True)] = None
     """The workspace (aliases ``workspace``, ``workspace_url``); by default ``DATABRICKS_HOST`` or a profile's host."""
 
     token: Annotated[
-        Token | None, Mark(("api_key",), "who", per_call=True, secret=True, variable="DATABRICKS_TOKEN")
+        Token | None,
+        Mark(("api_key", "openai_api_key"), "who", per_call=True, secret=True, variable="DATABRICKS_TOKEN"),
     ] = None
-    """A token (alias ``api_key``), or a callable, sync or async, that returns one for each request; by default the
-    credentials are found in the environment."""
+    """A token (aliases ``api_key``, ``openai_api_key``), or a callable, sync or async, that returns one for each
+    request; by default the credentials are found in the environment."""
 
-    base_url: Annotated[str | None, Mark(("api_base",), "where", shapes=True)] = None
-    """Base URL of any OpenAI-compatible server, instead of a workspace (alias ``api_base``)."""
+    base_url: Annotated[str | None, Mark(("api_base", "openai_api_base"), "where", shapes=True)] = None
+    """Base URL of any OpenAI-compatible server, instead of a workspace (aliases ``api_base``,
+    ``openai_api_base``)."""
 
     client_id: Annotated[str | None, Mark((), "who")] = None
     """A service principal's application id, for OAuth machine-to-machine."""
@@ -102,12 +103,12 @@ class DatabricksConnection(BaseModel):
     allow_http: Annotated[bool, Mark((), "where")] = False
     """Whether a token may be sent unencrypted (``http://``) to a host that is not this machine."""
 
-    timeout: Annotated[Any, Mark((), "how", per_call=True)] = None
-    """Seconds, an ``httpx.Timeout``, or `langchain_dbchat.transport.channel.Timeouts`; by default 10 s to connect,
-    300 s to the first event and 120 s between events."""
+    timeout: Annotated[Any, Mark(("request_timeout",), "how", per_call=True)] = None
+    """Seconds, a pair (to connect, to read), an ``httpx.Timeout``, or `langchain_dbchat.transport.channel.Timeouts`
+    (alias ``request_timeout``); by default 10 s to connect, 300 s to the first event and 120 s between events."""
 
-    max_retries: Annotated[int, Mark((), "how", per_call=True)] = Field(default=5, ge=0)
-    """How often a request is retried after a transient failure."""
+    max_retries: Annotated[int, Mark(("num_retries",), "how", per_call=True)] = Field(default=5, ge=0)
+    """How often a request is retried after a transient failure (alias ``num_retries``)."""
 
     retry_deadline: Annotated[float, Mark((), "how", per_call=True)] = Field(default=120.0, gt=0)
     """Seconds after which a request is not retried any more."""
@@ -127,10 +128,11 @@ class DatabricksConnection(BaseModel):
     max_response_bytes: Annotated[int | None, Mark((), "how", per_call=True)] = Field(default=128 * 1024 * 1024, gt=0)
     """Maximum size of an answer, streamed or not, in bytes after decompression. None for no limit."""
 
-    default_headers: Annotated[Mapping[str, str] | None, Mark(("api_headers",), "http", per_call=True, secret=True)] = (
-        Field(default=None, exclude=True, repr=False)
-    )
-    """Headers for every request (alias ``api_headers``)."""
+    default_headers: Annotated[
+        Mapping[str, str] | None,
+        Mark(("api_headers", "extra_headers", "headers"), "http", per_call=True, secret=True),
+    ] = Field(default=None, exclude=True, repr=False)
+    """Headers for every request (aliases ``api_headers``, ``extra_headers``, ``headers``)."""
 
     default_query: Annotated[Mapping[str, str] | None, Mark((), "http", secret=True)] = Field(
         default=None, exclude=True, repr=False
@@ -139,6 +141,12 @@ class DatabricksConnection(BaseModel):
 
     user_agent: str | None = None
     """The prefix of the header ``User-Agent``, such as ``"acme-rag/2.1"``; by default ``DATABRICKS_USER_AGENT``."""
+
+    proxy: Annotated[SecretStr | None, Mark(("openai_proxy",), "how", secret=True)] = Field(
+        default=None, exclude=True, repr=False
+    )
+    """URL of the proxy for all requests (alias ``openai_proxy``); by default that of the environment (``HTTPS_PROXY``
+    ...). Requests to this machine are sent without it."""
 
     http_client: Annotated[Any, Mark((), "how", secret=True)] = Field(default=None, exclude=True, repr=False)
     """An ``httpx.Client`` to use for sync calls."""
@@ -158,27 +166,15 @@ class DatabricksConnection(BaseModel):
     @classmethod
     def _accept_aliases(cls, values: Any) -> Any:
         """Rename the aliases of fields; raise for a field that is given twice or does not exist."""
-        if not isinstance(values, dict):
-            return values
-        marks = marks_of(cls)
-        named: dict[str, Any] = {}
-        if COMPLETION_LIMIT in values and "max_tokens_name" in marks.fields:
-            values = {"max_tokens_name": COMPLETION_LIMIT, **values}
-        for key, value in values.items():
-            name = field_named(marks, key, value, call=False)
-            if name in named:
-                raise ValueError(f"{name!r} is given twice: as {key!r} and under another name.")
-            if name in marks.fields:
-                named[name] = value
-            elif name in ELSEWHERE:
-                refuse_elsewhere(name, value)
-            else:
-                raise unknown_field(cls, key)
-        _take_from_extra(marks, named)
-        for place in ("query_params", "documents_params"):
-            if isinstance(named.get(place), Mapping):
-                check_params(marks, place, named[place])
-        return {name: value for name, value in named.items() if value is not None or name not in marks.no_none}
+        return constructor_settings(cls, values) if isinstance(values, dict) else values
+
+    @model_validator(mode="after")
+    def _check_gateway(self) -> Self:
+        if self.use_ai_gateway and self.use_ai_gateway_native_api:
+            raise ValueError(
+                "use_ai_gateway and use_ai_gateway_native_api are two APIs of the gateway. Set one of them."
+            )
+        return self
 
     @model_validator(mode="after")
     def _set_model(self) -> Self:
@@ -192,6 +188,11 @@ class DatabricksConnection(BaseModel):
 
             Timeouts.of(self.timeout)
         return self
+
+    @property
+    def endpoint(self) -> str:
+        """Return the model's name, as databricks-langchain's classes call it."""
+        return self.model
 
     def _endpoint_of_address(self) -> str | None:
         address = self.base_url or self.host
@@ -243,7 +244,7 @@ class DatabricksConnection(BaseModel):
             SecretStr('**********')
         """
         marks = marks_of(type(self))
-        given = {field_named(marks, key, value, call=False): value for key, value in identity.items()}
+        given = {field_named(marks, key, value): value for key, value in identity.items()}
         settings = self._auth_settings().with_identity(
             **{_SIGN_IN.get(key, key): value for key, value in given.items()}
         )
@@ -305,7 +306,8 @@ class DatabricksConnection(BaseModel):
         from langchain_dbchat.transport.exchange import RetryPolicy  # noqa: PLC0415  # the same
         from langchain_dbchat.transport.user_clients import UserClients  # noqa: PLC0415  # the same
 
-        clients = UserClients(self.http_client, self.http_async_client)
+        proxy = self.proxy.get_secret_value() if self.proxy is not None else None
+        clients = UserClients(self.http_client, self.http_async_client, proxy)
         signed = resolve(replace(self._auth_settings(), clients=clients))
         channel = Channel(
             signed.credentials,
@@ -316,8 +318,9 @@ class DatabricksConnection(BaseModel):
                 retry_sent=self._repeatable or self.resend_after_loss,
             ),
             max_response_bytes=self.max_response_bytes,
-            http_client=self.http_client,
-            http_async_client=self.http_async_client,
+            http_client=clients.for_sync,
+            http_async_client=clients.for_async,
+            proxy=clients.proxy,
         )
         return Session(signed.workspace, channel, signed.credentials, signed.variables)
 
@@ -325,14 +328,3 @@ class DatabricksConnection(BaseModel):
         from langchain_dbchat.routing.address import parse_workspace  # noqa: PLC0415  # loads when a model is made
 
         return parse_workspace(address, allow_http=self.allow_http, plain=self.base_url is not None)
-
-
-def _take_from_extra(marks: Marks, named: dict[str, Any]) -> None:
-    """Move the settings out of ``extra_body``; the constructor's own settings override them."""
-    if not isinstance(named.get("extra_body"), Mapping):
-        return
-    named["extra_body"], found = split_extra(marks, named["extra_body"])
-    for name, inside in (("default_headers", "default_headers"), ("default_query", QUERY)):
-        if inside in found:
-            named[name] = {**found.pop(inside), **(named.get(name) or {})}
-    named.update({name: value for name, value in found.items() if named.get(name) is None})

@@ -24,11 +24,26 @@ class EmbeddingArguments(ConnectionArguments, total=False):
     instruction: str | None
     query_instruction: str | None
     document_instruction: str | None
+    extra_body: Mapping[str, Any] | None
+    model_kwargs: Mapping[str, Any] | None
+    extra_params: Mapping[str, Any] | None
+    api_args: Mapping[str, Any] | None
     query_params: Mapping[str, Any] | None
     documents_params: Mapping[str, Any] | None
     dimensions: int | None
     normalize: bool | None
     too_long: Literal["raise", "cut"] | None
     window: int | None
+    embedding_ctx_length: int | None
     show_progress: bool | None
+    show_progress_bar: bool | None
     rate_limiter: BaseRateLimiter | None
+    chunk_size: int | None
+    skip_empty: bool | None
+    check_embedding_ctx_length: bool | None
+    tiktoken_enabled: bool | None
+    tiktoken_model_name: str | None
+    allowed_special: Any
+    disallowed_special: Any
+    encoding_format: str | None
+    user: str | None

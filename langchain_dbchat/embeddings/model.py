@@ -94,12 +94,17 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
         """Return what this instance has used in this process: requests, texts and tokens."""
         return self._meter.usage
 
-    def embed_documents(self, texts: Iterable[str]) -> list[list[float]]:
+    def embed_documents(
+        self, texts: Iterable[str], chunk_size: int | None = None, **settings: Any
+    ) -> list[list[float]]:
         """Embed texts that will be searched.
 
         Args:
             texts: The texts, in any iterable (a list, a generator, a pandas or polars Series, a numpy or arrow array),
                 by position. Texts that are empty or have only whitespace all get the embedding of a single space.
+            chunk_size: The `batch_size` of this call, under OpenAI's name.
+            **settings: Settings of this call, under any of their names, such as ``dimensions`` or ``timeout``; any
+                other name is a field of the request.
 
         Returns:
             One row of floats for each text, in their order.
@@ -108,17 +113,19 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
             EmbeddingsIncompleteError: If some texts have no embedding; it names them and holds the other rows.
             DatabricksError: If nothing could be embedded.
         """
-        found: list[list[float]] = self._embed(list_texts(texts), RowList)
+        model = self._for_call(settings, chunk_size)
+        found: list[list[float]] = model._embed(list_texts(texts), RowList)  # noqa: SLF001  # an instance of this class
         return found
 
     def embed_documents_or_none(
-        self, texts: Iterable[str], failures: dict[int, Exception] | None = None
+        self, texts: Iterable[str], failures: dict[int, Exception] | None = None, **settings: Any
     ) -> list[list[float] | None]:
         """Embed texts that will be searched; a text that cannot be embedded gets None.
 
         Args:
             texts: The texts.
             failures: A dict that is filled with the errors of such texts, by index.
+            **settings: Settings of this call, as for `embed_documents`.
 
         Returns:
             One row of floats or None for each text, in their order.
@@ -126,16 +133,21 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
         Raises:
             DatabricksError: If the cause is not in the texts: no permission, no such endpoint, an outage.
         """
-        found: list[list[float] | None] = self._embed(list_texts(texts), RowList, {} if failures is None else failures)
+        failures = {} if failures is None else failures
+        model = self._for_call(settings)
+        found: list[list[float] | None] = model._embed(list_texts(texts), RowList, failures)  # noqa: SLF001  # the same
         return found
 
-    def embed_array(self, texts: Iterable[str], failures: dict[int, Exception] | None = None) -> NDArray[np.float32]:
+    def embed_array(
+        self, texts: Iterable[str], failures: dict[int, Exception] | None = None, **settings: Any
+    ) -> NDArray[np.float32]:
         """Embed texts that will be searched, into one numpy array (extra ``numpy``).
 
         Args:
             texts: The texts.
             failures: A dict that is filled with the errors of texts that cannot be embedded, by index; their rows are
                 NaN. None to raise.
+            **settings: Settings of this call, as for `embed_documents`.
 
         Returns:
             An array of 32-bit floats, of shape (texts, dimensions).
@@ -144,14 +156,16 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
             EmbeddingsIncompleteError: If some texts have no embedding and `failures` is None.
             DatabricksError: If nothing could be embedded.
         """
-        rows: NDArray[np.float32] = self._embed(list_texts(texts), RowArray, failures)
+        model = self._for_call(settings)
+        rows: NDArray[np.float32] = model._embed(list_texts(texts), RowArray, failures)  # noqa: SLF001  # the same
         return rows
 
-    def embed_query(self, text: str) -> list[float]:
+    def embed_query(self, text: str, **settings: Any) -> list[float]:
         """Embed a text that searches.
 
         Args:
             text: The text.
+            **settings: Settings of this call, as for `embed_documents`.
 
         Returns:
             Its row of floats.
@@ -159,32 +173,39 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
         Raises:
             DatabricksError: If the endpoint cannot be reached or refuses.
         """
-        row: list[float] = self._embed(list_texts([text]), RowList, is_query=True)[0]
+        model = self._for_call(settings)
+        row: list[float] = model._embed(list_texts([text]), RowList, is_query=True)[0]  # noqa: SLF001  # the same
         return row
 
-    async def aembed_documents(self, texts: Iterable[str]) -> list[list[float]]:
+    async def aembed_documents(
+        self, texts: Iterable[str], chunk_size: int | None = None, **settings: Any
+    ) -> list[list[float]]:
         """Do the same as `embed_documents` without blocking the event loop."""
-        found: list[list[float]] = await self._aembed(list_texts(texts), RowList)
+        model = self._for_call(settings, chunk_size)
+        found: list[list[float]] = await model._aembed(list_texts(texts), RowList)  # noqa: SLF001  # the same
         return found
 
     async def aembed_documents_or_none(
-        self, texts: Iterable[str], failures: dict[int, Exception] | None = None
+        self, texts: Iterable[str], failures: dict[int, Exception] | None = None, **settings: Any
     ) -> list[list[float] | None]:
         """Do the same as `embed_documents_or_none` without blocking the event loop."""
         failures = {} if failures is None else failures
-        found: list[list[float] | None] = await self._aembed(list_texts(texts), RowList, failures)
+        model = self._for_call(settings)
+        found: list[list[float] | None] = await model._aembed(list_texts(texts), RowList, failures)  # noqa: SLF001  # the same
         return found
 
     async def aembed_array(
-        self, texts: Iterable[str], failures: dict[int, Exception] | None = None
+        self, texts: Iterable[str], failures: dict[int, Exception] | None = None, **settings: Any
     ) -> NDArray[np.float32]:
         """Do the same as `embed_array` without blocking the event loop."""
-        rows: NDArray[np.float32] = await self._aembed(list_texts(texts), RowArray, failures)
+        model = self._for_call(settings)
+        rows: NDArray[np.float32] = await model._aembed(list_texts(texts), RowArray, failures)  # noqa: SLF001  # the same
         return rows
 
-    async def aembed_query(self, text: str) -> list[float]:
+    async def aembed_query(self, text: str, **settings: Any) -> list[float]:
         """Do the same as `embed_query` without blocking the event loop."""
-        row: list[float] = (await self._aembed(list_texts([text]), RowList, is_query=True))[0]
+        model = self._for_call(settings)
+        row: list[float] = (await model._aembed(list_texts([text]), RowList, is_query=True))[0]  # noqa: SLF001  # the same
         return row
 
     def __copy__(self) -> Self:
@@ -192,6 +213,20 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
         copy = super().__copy__()
         copy._meter = Meter()  # noqa: SLF001  # the copy is one of us
         return copy
+
+    def _for_call(self, settings: dict[str, Any], chunk_size: int | None = None) -> Self:
+        """Return an instance with the settings of one call; it counts its usage here."""
+        if chunk_size is not None:
+            settings = {**settings, "chunk_size": chunk_size}
+        if not settings:
+            return self
+        from langchain_dbchat.embeddings.for_call import settings_for_call  # noqa: PLC0415  # few calls have settings
+
+        model, has_same_connection = settings_for_call(self, settings)
+        model._meter = self._meter  # noqa: SLF001  # an instance of this class
+        if has_same_connection:
+            model._session_cache = self._session_cache  # noqa: SLF001  # the same
+        return model
 
     def _default_model(self) -> str:
         name = os.environ.get("DATABRICKS_EMBEDDING_MODEL")

@@ -169,7 +169,10 @@ class EmbeddingRun:
         own = settings.instruction if own is None else own
         default = spec.model.query_instruction if is_query else ""
         params = {"instruction": default if own is None else own, "dimensions": spec.dimensions}
-        given = settings.query_params if is_query else settings.documents_params
+        given = {
+            **(settings.extra_body or {}),
+            **(settings.query_params if is_query else settings.documents_params),
+        }
         self._settings = settings
         self._session = session
         self._meter = meter

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from langchain_core.rate_limiters import BaseRateLimiter
 from pydantic import Field, model_validator
 
+from langchain_dbchat.connection.marks import Mark
 from langchain_dbchat.connection.requests import is_plain_server
 from langchain_dbchat.connection.settings import DatabricksConnection
 from langchain_dbchat.embeddings.rows import Shape
-from langchain_dbchat.embeddings.wire import MAX_INPUTS
 from langchain_dbchat.errors import ConfigurationError
-from langchain_dbchat.models.embedding_models import UNKNOWN, EmbeddingModel, embedding_model_of
+from langchain_dbchat.models.embedding_models import MAX_INPUTS, UNKNOWN, EmbeddingModel, embedding_model_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -40,52 +40,58 @@ class EmbeddingSpec:
 
 
 class EmbeddingSettings(DatabricksConnection):
-    """The fields of `DatabricksEmbeddings` besides those of the connection."""
+    """The fields of `DatabricksEmbeddings` besides those of the connection; each may also be given for one call."""
 
-    batch_size: int = Field(default=100, ge=1, le=MAX_INPUTS)
-    """Most texts in one request; Databricks refuses more than 150."""
+    batch_size: Annotated[int, Mark(per_call=True)] = Field(default=100, ge=1, le=MAX_INPUTS)
+    """Most texts in one request; Databricks refuses more than 150 (OpenAI's name ``chunk_size`` may be larger)."""
 
-    max_batch_bytes: int = Field(default=4_000_000, gt=1024)
+    max_batch_bytes: Annotated[int, Mark(per_call=True)] = Field(default=4_000_000, gt=1024)
     """Most bytes in one request; model serving takes 4 MB."""
 
-    max_batch_tokens: int | None = Field(default=None, ge=1)
+    max_batch_tokens: Annotated[int | None, Mark(per_call=True)] = Field(default=None, ge=1)
     """Most tokens in one request, by an estimate that is rather too high than too low; unset, no limit."""
 
-    max_concurrency: int = Field(default=8, ge=1)
+    max_concurrency: Annotated[int, Mark(per_call=True)] = Field(default=8, ge=1)
     """Most requests at the same time."""
 
-    instruction: str | None = None
+    instruction: Annotated[str | None, Mark(per_call=True)] = None
     """What the server puts before queries and documents (LiteLLM's name); the two fields below take precedence."""
 
-    query_instruction: str | None = None
+    query_instruction: Annotated[str | None, Mark(per_call=True)] = None
     """What the server puts before a query; unset, what is documented for the model; ``""`` for nothing."""
 
-    document_instruction: str | None = None
+    document_instruction: Annotated[str | None, Mark(per_call=True)] = None
     """What the server puts before a document; unset, nothing, as documented for all models."""
 
-    query_params: Mapping[str, Any] = Field(default_factory=dict)
+    extra_body: Annotated[
+        Mapping[str, Any] | None, Mark(("model_kwargs", "extra_params", "api_args"), per_call=True)
+    ] = None
+    """Further request fields for queries and documents (aliases ``model_kwargs``, ``extra_params``, ``api_args``); the
+    two fields below take precedence."""
+
+    query_params: Annotated[Mapping[str, Any], Mark(per_call=True)] = Field(default_factory=dict)
     """Further request fields for queries; they take precedence over the fields above."""
 
-    documents_params: Mapping[str, Any] = Field(default_factory=dict)
+    documents_params: Annotated[Mapping[str, Any], Mark(per_call=True)] = Field(default_factory=dict)
     """Further request fields for documents; they take precedence over the fields above."""
 
-    dimensions: int | None = Field(default=None, ge=1)
+    dimensions: Annotated[int | None, Mark(per_call=True)] = Field(default=None, ge=1)
     """Length of a row, where the model offers a choice."""
 
-    normalize: bool = False
+    normalize: Annotated[bool, Mark(per_call=True)] = False
     """Whether this client scales rows to length 1 if the server does not."""
 
-    too_long: Literal["raise", "cut"] = "raise"
+    too_long: Annotated[Literal["raise", "cut"], Mark(per_call=True)] = "raise"
     """What to do with a text that is longer than the model reads."""
 
-    window: int | None = Field(default=None, ge=1)
-    """Tokens of one text that the model reads; unset, what is known of the model. If that is not known either, the
-    length of texts is not checked."""
+    window: Annotated[int | None, Mark(("embedding_ctx_length",), per_call=True)] = Field(default=None, ge=1)
+    """Tokens of one text that the model reads (alias ``embedding_ctx_length``); unset, what is known of the model. If
+    that is not known either, the length of texts is not checked."""
 
-    show_progress: bool = False
-    """Whether to show a progress bar, in a terminal or a notebook."""
+    show_progress: Annotated[bool, Mark(("show_progress_bar",), per_call=True)] = False
+    """Whether to show a progress bar, in a terminal or a notebook (alias ``show_progress_bar``)."""
 
-    rate_limiter: BaseRateLimiter | None = Field(default=None, exclude=True, repr=False)
+    rate_limiter: Annotated[BaseRateLimiter | None, Mark(per_call=True)] = Field(default=None, exclude=True, repr=False)
     """LangChain's rate limiter; asked before each request, not before each text."""
 
     @model_validator(mode="after")

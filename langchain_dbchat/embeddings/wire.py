@@ -26,7 +26,6 @@ from langchain_dbchat.errors import MalformedResponseError
 
 __all__ = [
     "BLANK",
-    "MAX_INPUTS",
     "PATHS",
     "BatchResult",
     "Vector",
@@ -44,9 +43,6 @@ PATHS = {
     "openai": ("embeddings",),
 }
 """Where embeddings are served; see `langchain_dbchat.routing.routes`."""
-
-MAX_INPUTS = 150
-"""Most inputs of one request: Databricks answers 400, "exceeding 150 limit", to more."""
 
 BLANK = " "
 """What is sent for an empty text or one of whitespace alone: servers refuse an empty input, every text needs a row, and

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["UNKNOWN", "EmbeddingModel", "embedding_model_of"]
+__all__ = ["MAX_INPUTS", "UNKNOWN", "EmbeddingModel", "embedding_model_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,9 @@ class EmbeddingModel:
     normalized: bool | None = None
     query_instruction: str = ""
 
+
+MAX_INPUTS = 150
+"""Most inputs of one request: Databricks answers 400, "exceeding 150 limit", to more."""
 
 UNKNOWN = EmbeddingModel("unknown")
 """The model behind an endpoint whose name contains none of the names."""

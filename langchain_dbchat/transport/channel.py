@@ -85,6 +85,7 @@ class Channel:
         max_response_bytes: The maximum size of an answer, decompressed; None for no limit.
         http_client: A client of the user's for sync calls; used as it is, and never closed. None for the shared one.
         http_async_client: The same for async calls.
+        proxy: The URL of the shared clients' proxy; None for the environment's.
         clock: Seconds of a clock that never goes back.
         dice: A random number from 0 up to 1.
         sleep: How sync calls pause.
@@ -100,6 +101,7 @@ class Channel:
         max_response_bytes: int | None = MAX_RESPONSE_BYTES,
         http_client: httpx.Client | None = None,
         http_async_client: httpx.AsyncClient | None = None,
+        proxy: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         dice: Callable[[], float] = random.random,
         sleep: Callable[[float], None] = time.sleep,
@@ -111,6 +113,7 @@ class Channel:
         self._max_response_bytes = max_response_bytes
         self._http_client = http_client
         self._http_async_client = http_async_client
+        self._proxy = proxy
         self._clock = clock
         self._dice = dice
         self._sleep = sleep
@@ -273,7 +276,7 @@ class Channel:
         if send.is_vain(signature):
             return Unsent()
         attempt = self._attempt(send, signature)
-        client = self._http_client or sync_client()
+        client = self._http_client or sync_client(self._proxy)
         request = attempt.build(client, ours=client is not self._http_client)
         try:
             response = client.send(request, stream=True, auth=_auth_of(send.request), follow_redirects=False)
@@ -296,7 +299,7 @@ class Channel:
         if send.is_vain(signature):
             return Unsent()
         attempt = self._attempt(send, signature)
-        client = self._http_async_client or await async_client()
+        client = self._http_async_client or await async_client(self._proxy)
         request = attempt.build(client, ours=client is not self._http_async_client)
         try:
             response = await attempt.in_time(

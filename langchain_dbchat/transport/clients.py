@@ -16,7 +16,7 @@ exist in the child.
 Rule 4. No cookies are kept, because a cookie of one user's login must not be sent with another user's token.
 Rule 5. Token requests use the same clients: they carry their own `Authorization`, and a loop's connections end with it.
 Rule 6. The connections are in a pool of our own (see `http`), and what httpx's client does around a pool is left out:
-redirects, cookies, authentication. Where a proxy is in the environment, it is httpx's own client with its own pool (see
+redirects, cookies, authentication. Where a proxy is set, it is httpx's own client with its own pool (see
 `proxy_clients`); a request to this machine does not go through the proxy, because ``http://`` is allowed there and the
 proxy would see its token.
 """
@@ -119,34 +119,40 @@ class _Kept:
 _states = [_ProcessClients()]  # the last one is this process's; those before were inherited
 
 
-def sync_client() -> httpx.Client:
+def sync_client(proxy: str | None = None) -> httpx.Client:
     """Get the process's client for sync calls; any thread may use it.
+
+    Args:
+        proxy: The URL of a proxy; None for the environment's.
 
     Returns:
         The client, which the caller does not close.
     """
-    state, key = _state(), _key()
+    state, key = _state(), _key(proxy)
     client = state.clients.get(key)
     if client is None:
         with state.lock:
             client = state.clients.get(key)
             if client is None:
-                client = state.clients[key] = _new_client(_tls(state, key))
+                client = state.clients[key] = _new_client(_tls(state, key), proxy)
     return client
 
 
-async def async_client() -> httpx.AsyncClient:
+async def async_client(proxy: str | None = None) -> httpx.AsyncClient:
     """Get the running event loop's client for async calls.
+
+    Args:
+        proxy: The URL of a proxy; None for the environment's.
 
     Returns:
         The client, which the caller does not close.
     """
-    state, key, loop = _state(), _key(), asyncio.get_running_loop()
+    state, key, loop = _state(), _key(proxy), asyncio.get_running_loop()
     kept = state.async_clients.get(loop, {}).get(key)
     if kept is not None:
         return kept.client
     context = _tls(state, key)
-    if has_proxy():
+    if proxy or has_proxy():
         await asyncio.to_thread(context)
     with state.lock:
         for other in [other for other in state.async_clients if other.is_closed()]:
@@ -155,26 +161,26 @@ async def async_client() -> httpx.AsyncClient:
         kept = ours.get(key)
         if kept is not None:  # another task of this loop was faster
             return kept.client
-        client = _new_async_client(context)
+        client = _new_async_client(context, proxy)
         kept = ours[key] = _Kept(client, _keep(client, state, loop))
     await anext(kept.keeper)  # only a generator that has begun is known to the loop
     return kept.client
 
 
-def _new_client(context: Callable[[], ssl.SSLContext]) -> httpx.Client:
-    if not has_proxy():
+def _new_client(context: Callable[[], ssl.SSLContext], proxy: str | None = None) -> httpx.Client:
+    if not proxy and not has_proxy():
         return _Client(context)
     from langchain_dbchat.transport.proxy_clients import proxied_client  # noqa: PLC0415  # where there is a proxy
 
-    return proxied_client(_Client(context), context(), _PROXY_LIMITS, _no_cookies())
+    return proxied_client(_Client(context), context(), _PROXY_LIMITS, _no_cookies(), proxy)
 
 
-def _new_async_client(context: Callable[[], ssl.SSLContext]) -> httpx.AsyncClient:
-    if not has_proxy():
+def _new_async_client(context: Callable[[], ssl.SSLContext], proxy: str | None = None) -> httpx.AsyncClient:
+    if not proxy and not has_proxy():
         return _AsyncClient(context)
     from langchain_dbchat.transport.proxy_clients import proxied_async_client  # noqa: PLC0415  # where there is a proxy
 
-    return proxied_async_client(_AsyncClient(context), context(), _PROXY_LIMITS, _no_cookies())
+    return proxied_async_client(_AsyncClient(context), context(), _PROXY_LIMITS, _no_cookies(), proxy)
 
 
 async def _keep(
@@ -196,8 +202,8 @@ def _state() -> _ProcessClients:
     return state
 
 
-def _key() -> _ClientKey:
-    return tuple(map(os.environ.get, _VARIABLES))
+def _key(proxy: str | None = None) -> _ClientKey:
+    return (*map(os.environ.get, _VARIABLES), proxy)
 
 
 def _tls(state: _ProcessClients, key: _ClientKey) -> Callable[[], ssl.SSLContext]:

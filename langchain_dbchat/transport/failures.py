@@ -25,7 +25,7 @@ from langchain_dbchat.errors.apps import STOPPED_APP, is_app
 from langchain_dbchat.errors.meanings import compose
 from langchain_dbchat.errors.sent_secrets import hide_causes
 from langchain_dbchat.transport.exchange import Failure, Request
-from langchain_dbchat.transport.proxy_clients import proxy_failure, proxy_of
+from langchain_dbchat.transport.proxy_clients import proxy_failure, proxy_of, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -172,7 +172,7 @@ def failure_of(  # noqa: PLR0913  # what was sent, how, and by whom
     elif row.setting:
         what = f"{what} (timeout: {row.setting})"
     proxy = None if issubclass(row.error, ConfigurationError) else proxy_of(client, request.url)
-    fault = proxy_failure(error, proxy, request.host) if proxy else None
+    fault = proxy_failure(error, proxy, request.host, source_of(client, proxy)) if proxy else None
     if fault is not None:
         named = fault.what if request.purpose is None else f"{request.purpose.name}: {fault.what}"
         what, advice, hopeless = named, fault.advice, None if fault.passes else fault.advice

@@ -1,7 +1,8 @@
-"""What the environment says about proxies: which one is meant for a host, by which variable, and how it is shown.
+"""Which proxy is meant for a host, by which setting or variable, and how it is shown.
 
-Rule 1. The variables are those that httpx reads: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, in lower case first,
-or the settings of macOS and Windows where there are none (`urllib.request.getproxies`).
+Rule 1. A proxy that the user has given is for all hosts. Otherwise the variables are those that httpx reads
+(HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, in lower case first), or the settings of macOS and Windows where there
+are none (`urllib.request.getproxies`).
 
 Rule 2. A proxy is shown as ``host:port`` with its variable. Its user name and password are never shown.
 
@@ -21,10 +22,12 @@ from langchain_dbchat.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ProxySetting", "has_proxy", "proxy_error", "proxy_patterns", "show_address", "variable_of"]
+__all__ = ["GIVEN", "ProxySetting", "has_proxy", "proxy_error", "proxy_patterns", "show_address", "variable_of"]
 
 _SCHEMES = ("http", "https", "all")
 _SYSTEM = "the proxy settings of this system"
+GIVEN = "proxy=..."
+"""The source of a proxy that is a setting of a model."""
 
 
 class ProxySetting(NamedTuple):
@@ -47,12 +50,18 @@ def has_proxy() -> bool:
     return not getproxies().keys().isdisjoint(_SCHEMES)
 
 
-def proxy_patterns() -> Iterator[tuple[str, ProxySetting | None]]:
+def proxy_patterns(given: str | None = None) -> Iterator[tuple[str, ProxySetting | None]]:
     """Give the patterns of URLs and their proxies, as httpx's `mounts` take them; None is "without a proxy".
+
+    Args:
+        given: The proxy that the user has given for all URLs; None for the environment's.
 
     Yields:
         A pattern such as ``https://`` or ``all://*example.com``, and its proxy.
     """
+    if given:
+        yield "all://", ProxySetting(_with_scheme(given), GIVEN)
+        return
     found = getproxies()
     exempt = [host.strip() for host in found.get("no", "").split(",")]
     if "*" in exempt:
@@ -110,7 +119,11 @@ def show_address(address: str) -> str:
 def _setting(scheme: str, address: str) -> ProxySetting:
     names = (f"{scheme}_proxy", f"{scheme}_proxy".upper())
     source = next((name for name in names if os.environ.get(name)), _SYSTEM)
-    return ProxySetting(address if "://" in address else f"http://{address}", source)
+    return ProxySetting(_with_scheme(address), source)
+
+
+def _with_scheme(address: str) -> str:
+    return address if "://" in address else f"http://{address}"
 
 
 def _exempt_pattern(host: str) -> str:

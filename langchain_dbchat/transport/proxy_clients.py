@@ -1,4 +1,4 @@
-"""Clients that go through the proxies of the environment, and what their failures say about the proxy.
+"""Clients that go through a given proxy or those of the environment, and what their failures say about the proxy.
 
 Rule 1. A proxy that cannot be used raises when a request would go through it, with its name, its variable and what to
 do. A host that NO_PROXY names is called as if it did not exist.
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import httpx
 
 from langchain_dbchat._loopback import is_loopback
-from langchain_dbchat.transport.proxies import proxy_error, proxy_patterns, show_address, variable_of
+from langchain_dbchat.transport.proxies import GIVEN, proxy_error, proxy_patterns, show_address, variable_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.errors import ConfigurationError
 
-__all__ = ["ProxyFailure", "proxied_async_client", "proxied_client", "proxy_failure", "proxy_of"]
+__all__ = ["ProxyFailure", "proxied_async_client", "proxied_client", "proxy_failure", "proxy_of", "source_of"]
 
 _Transport = TypeVar("_Transport")
 _PORTS = {b"http": 80, b"https": 443, b"socks5": 1080, b"socks5h": 1080}
@@ -85,9 +85,10 @@ class _Unusable(httpx.BaseTransport, httpx.AsyncBaseTransport):
 class _Proxied(httpx.Client):
     """A client that goes through the proxies of the environment, except to this machine."""
 
-    def __init__(self, direct: httpx.Client, **options: Any) -> None:
+    def __init__(self, direct: httpx.Client, given: str | None, **options: Any) -> None:
         super().__init__(trust_env=False, **options)
         self._direct = direct
+        self.is_given = given is not None
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request through the proxy, or to this machine without it; options as in httpx."""
@@ -102,9 +103,10 @@ class _Proxied(httpx.Client):
 class _AsyncProxied(httpx.AsyncClient):
     """The same for an event loop."""
 
-    def __init__(self, direct: httpx.AsyncClient, **options: Any) -> None:
+    def __init__(self, direct: httpx.AsyncClient, given: str | None, **options: Any) -> None:
         super().__init__(trust_env=False, **options)
         self._direct = direct
+        self.is_given = given is not None
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request; as in `_Proxied`."""
@@ -119,7 +121,7 @@ class _AsyncProxied(httpx.AsyncClient):
 
 
 def proxied_client(
-    direct: httpx.Client, context: ssl.SSLContext, limits: httpx.Limits, cookies: CookieJar
+    direct: httpx.Client, context: ssl.SSLContext, limits: httpx.Limits, cookies: CookieJar, given: str | None = None
 ) -> httpx.Client:
     """Make a client that goes through the proxies of the environment.
 
@@ -128,13 +130,18 @@ def proxied_client(
         context: The TLS context.
         limits: The limits of each pool.
         cookies: The jar.
+        given: The proxy that the user has given; None for the environment's.
     """
-    mounts = _mounts(lambda proxy: httpx.HTTPTransport(verify=context, limits=limits, proxy=proxy), _Unusable)
-    return _Proxied(direct, verify=context, limits=limits, cookies=cookies, mounts=mounts)
+    mounts = _mounts(given, lambda proxy: httpx.HTTPTransport(verify=context, limits=limits, proxy=proxy), _Unusable)
+    return _Proxied(direct, given, verify=context, limits=limits, cookies=cookies, mounts=mounts)
 
 
 def proxied_async_client(
-    direct: httpx.AsyncClient, context: ssl.SSLContext, limits: httpx.Limits, cookies: CookieJar
+    direct: httpx.AsyncClient,
+    context: ssl.SSLContext,
+    limits: httpx.Limits,
+    cookies: CookieJar,
+    given: str | None = None,
 ) -> httpx.AsyncClient:
     """Make the same for an event loop.
 
@@ -143,16 +150,21 @@ def proxied_async_client(
         context: The TLS context.
         limits: The limits of each pool.
         cookies: The jar.
+        given: The proxy that the user has given; None for the environment's.
     """
-    mounts = _mounts(lambda proxy: httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=proxy), _Unusable)
-    return _AsyncProxied(direct, verify=context, limits=limits, cookies=cookies, mounts=mounts)
+    mounts = _mounts(
+        given, lambda proxy: httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=proxy), _Unusable
+    )
+    return _AsyncProxied(direct, given, verify=context, limits=limits, cookies=cookies, mounts=mounts)
 
 
 def _mounts(
-    make: Callable[[str], _Transport], refuse: Callable[[ConfigurationError], _Transport]
+    given: str | None,
+    make: Callable[[str], _Transport],
+    refuse: Callable[[ConfigurationError], _Transport],
 ) -> dict[str, _Transport | None]:
     mounts: dict[str, _Transport | None] = {}
-    for pattern, setting in proxy_patterns():
+    for pattern, setting in proxy_patterns(given):
         if setting is None:
             mounts[pattern] = None
             continue
@@ -187,18 +199,30 @@ def proxy_of(client: httpx.Client | httpx.AsyncClient | None, url: str) -> str |
     return show_address(f"{place.scheme.decode()}://{f'[{host}]' if ':' in host else host}:{port}")
 
 
-def proxy_failure(error: Exception, proxy: str, host: str) -> ProxyFailure | None:
+def source_of(client: httpx.Client | httpx.AsyncClient | None, proxy: str) -> str:
+    """Return what says that a client uses a proxy: the setting, a variable, or the user's own client.
+
+    Args:
+        client: The client.
+        proxy: The proxy, ``host:port``.
+    """
+    if isinstance(client, (_Proxied, _AsyncProxied)) and client.is_given:
+        return GIVEN
+    return variable_of(proxy) or "http_client"
+
+
+def proxy_failure(error: Exception, proxy: str, host: str, source: str) -> ProxyFailure | None:
     """Find what a failure says about the proxy.
 
     Args:
         error: The exception of httpx.
         proxy: The proxy, ``host:port``.
         host: The host that was called.
+        source: What says that the proxy is used.
 
     Returns:
         What happened; None if it is not the proxy that failed.
     """
-    source = variable_of(proxy) or "http_client"
     name, text = f"{proxy} ({source})", str(error) or type(error).__name__
     causes = list(_causes(error))
     if isinstance(error, httpx.ProxyError):

@@ -9,12 +9,16 @@ Rule 2. Each is a deadline: comments that keep a connection alive are not events
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = ["Timeouts"]
 
+_OPTIONAL = ((2, "write"), (3, "pool"))  # of httpx's tuple
 _NAMES = ("connect", "write", "pool", "first_event", "idle")
 
 
@@ -55,8 +59,9 @@ class Timeouts:
         """Read a user's timeout.
 
         Args:
-            value: None for the defaults; a number of seconds, which bounds each wait; an ``httpx.Timeout``, whose
-                ``read`` becomes both `first_event` and `idle`; or `Timeouts`.
+            value: None for the defaults; a number of seconds, which bounds each wait; a pair (to connect, to read), as
+                OpenAI's client takes it, or an ``httpx.Timeout``, of which the seconds to read become both
+                `first_event` and `idle`; or `Timeouts`.
 
         Returns:
             The timeouts.
@@ -70,6 +75,23 @@ class Timeouts:
             return value
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return cls(min(10.0, value), min(60.0, value), min(60.0, value), first_event=value, idle=value)
+        if isinstance(value, (tuple, list)):
+            return cls._of_pair(value)
         if all(hasattr(value, name) for name in ("connect", "read", "write", "pool")):  # httpx.Timeout, of any version
             return cls(value.connect, value.write, value.pool, first_event=value.read, idle=value.read)
-        raise ConfigurationError(f"timeout: {value!r} is neither a number of seconds nor httpx.Timeout nor Timeouts.")
+        raise ConfigurationError(
+            f"timeout: {value!r} is neither a number of seconds nor a pair (to connect, to read) nor httpx.Timeout nor "
+            "Timeouts."
+        )
+
+    @classmethod
+    def _of_pair(cls, value: Sequence[Any]) -> Timeouts:
+        """Read a tuple as httpx does: to connect, to read, to write, for a free connection; the last two are optional.
+
+        A list is the same tuple after a way through JSON.
+        """
+        if not 2 <= len(value) <= 4:  # noqa: PLR2004  # the forms of httpx
+            raise ConfigurationError(f"timeout: {value!r} has {len(value)} values. A pair is (to connect, to read).")
+        default = cls()
+        write, pool = (value[at] if at < len(value) else getattr(default, name) for at, name in _OPTIONAL)
+        return cls(value[0], write, pool, first_event=value[1], idle=value[1])

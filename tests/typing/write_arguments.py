@@ -18,6 +18,7 @@ import langchain_dbchat
 from langchain_dbchat.chat_models.model import ChatDatabricksCompat
 from langchain_dbchat.chat_models.settings import ChatSettings
 from langchain_dbchat.connection.marks import marks_of
+from langchain_dbchat.connection.other_clients import REQUEST_FIELDS
 from langchain_dbchat.connection.settings import DatabricksConnection
 from langchain_dbchat.embeddings.model import DatabricksEmbeddings
 from langchain_dbchat.embeddings.settings import EmbeddingSettings
@@ -63,6 +64,31 @@ LANGCHAIN = {
 """The fields of langchain-core's chat model. ``profile`` may also be the name of a profile in the configuration."""
 
 
+FOREIGN = {
+    "ConnectionArguments": {"target_uri": "str | None", "custom_llm_provider": "str | None"},
+    "ChatArguments": {
+        "use_responses_api": "bool | None",
+        "drop_params": "bool | None",
+        "reasoning": "Mapping[str, Any] | None",
+        "tiktoken_model_name": "str | None",
+        "use_previous_response_id": "bool | None",
+        **dict.fromkeys(sorted(REQUEST_FIELDS - {"encoding_format"}), "Any"),
+    },
+    "EmbeddingArguments": {
+        "chunk_size": "int | None",
+        "skip_empty": "bool | None",
+        "check_embedding_ctx_length": "bool | None",
+        "tiktoken_enabled": "bool | None",
+        "tiktoken_model_name": "str | None",
+        "allowed_special": "Any",
+        "disallowed_special": "Any",
+        "encoding_format": "str | None",
+        "user": "str | None",
+    },
+}
+"""The settings of other clients that are accepted (`langchain_dbchat.connection.other_clients`)."""
+
+
 @dataclass(frozen=True)
 class Written:
     """One file.
@@ -90,6 +116,7 @@ class Written:
         given = dict(arguments(self.cls, self.owner))
         if self.cls is ChatSettings:
             given |= {name: written for name, written in LANGCHAIN.items() if name not in given}
+        given |= FOREIGN[self.name]
         lines = "".join(f"    {name}: {written}\n" for name, written in given.items())
         head = HEAD.format(
             what=self.what,

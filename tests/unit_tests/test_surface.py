@@ -62,6 +62,7 @@ FOR_OTHERS = {
 
 def test_public_names() -> None:
     assert langchain_dbchat.__all__ == [
+        "ChatDatabricks",
         "ChatDatabricksCompat",
         "ConfigurationError",
         "Credentials",
@@ -96,7 +97,7 @@ def test_public_names() -> None:
 @pytest.mark.parametrize(
     ("package", "names"),
     [
-        (chat_models, {"ChatDatabricksCompat"}),
+        (chat_models, {"ChatDatabricks", "ChatDatabricksCompat"}),
         (embeddings, {"DatabricksEmbeddings"}),
         (
             errors,
@@ -113,7 +114,7 @@ def test_public_names_of_the_packages(package: ModuleType, names: set[str]) -> N
 @pytest.mark.parametrize(
     ("kind", "core", "own"),
     [
-        (langchain_dbchat.ChatDatabricksCompat, BaseChatModel, {"model_name", "with_credentials"}),
+        (langchain_dbchat.ChatDatabricksCompat, BaseChatModel, {"endpoint", "model_name", "with_credentials"}),
         (
             langchain_dbchat.DatabricksEmbeddings,
             Embeddings,
@@ -122,6 +123,7 @@ def test_public_names_of_the_packages(package: ModuleType, names: set[str]) -> N
                 "aembed_documents_or_none",
                 "embed_array",
                 "embed_documents_or_none",
+                "endpoint",
                 "usage",
                 "with_credentials",
             },

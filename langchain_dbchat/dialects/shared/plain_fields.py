@@ -2,7 +2,8 @@
 
 Rule 1. What the family refuses is left out with a warning, because its meaning is only a hint (sampling, penalties,
 ``seed``).
-Rule 2. A setting with the API's default value is left out without a warning.
+Rule 2. A setting with the API's default value is left out without a warning. One answer (``n=1``) is never asked for,
+because agents and other wire formats do not know the field, and databricks-langchain does not send it either.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ _SAMPLING_WITHOUT_REASONING = frozenset({"temperature", "top_p"})
 
 _DEFAULTS = {"n": 1, "logprobs": False, "frequency_penalty": 0, "presence_penalty": 0, "top_p": 1}
 """Default values (OpenAI's API reference): leaving them out has no effect, so there is no warning."""
+
+_ONE_ANSWER = ("n", 1)
 
 
 def plain_fields(  # noqa: PLR0913, PLR0917  # the settings, the model, and the fields of one wire format
@@ -60,7 +63,12 @@ def plain_fields(  # noqa: PLR0913, PLR0917  # the settings, the model, and the 
     is_off = bool(conditional) and is_switched_off(settings) and fields.get("reasoning_effort") == "none"
     without_sampling = not family.sampling_with_thinking and is_thinking({**settings, **fields}, family)
     for key, value in settings.items():
-        if key in handled or value in ([], {}) or (key in target.lessons and key in optional):
+        if (
+            key in handled
+            or value in ([], {})
+            or (key, value) == _ONE_ANSWER
+            or (key in target.lessons and key in optional)
+        ):
             continue
         if key in refuses and not (key in conditional and is_off):
             if value != _DEFAULTS.get(key):

@@ -235,7 +235,7 @@ def test_interrupts_at_any_moment_lose_no_slot(streaming: bool, monkeypatch: pyt
     """A handler raises at some point of each call: between any two steps of it."""
     pool = PooledTransport(ssl.create_default_context, LIMITS)
     client = _Client(pool)
-    monkeypatch.setattr("langchain_dbchat.transport.channel.sync_client", lambda: client)
+    monkeypatch.setattr("langchain_dbchat.transport.channel.sync_client", lambda _: client)
     channel = Channel(Rotating())
     armed = False
 

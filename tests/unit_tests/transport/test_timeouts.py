@@ -33,13 +33,18 @@ REQUEST = Request("https://h/x", {}, b"", "ep", "https://h")
         (httpx.Timeout(7), Timeouts(7, 7, 7, 7, 7)),
         (httpx.Timeout(7, connect=1, read=None), Timeouts(1, 7, 7, None, None)),
         (Timeouts(idle=1), Timeouts(10, 60, 60, 300, 1)),
+        ((3, 60), Timeouts(3, 60, 60, 60, 60)),
+        ([3, 60], Timeouts(3, 60, 60, 60, 60)),
+        ((3, None), Timeouts(3, 60, 60, None, None)),
+        ((3, 70, 5), Timeouts(3, 5, 60, 70, 70)),
+        ((3, 70, 5, None), Timeouts(3, 5, None, 70, 70)),
     ],
 )
 def test_timeouts_of(value: Any, timeouts: Timeouts) -> None:
     assert Timeouts.of(value) == timeouts
 
 
-@pytest.mark.parametrize("value", [0, -1, float("nan"), "10", True, object(), (1, 2)])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), "10", True, object(), (1,), (1, 2, 3, 4, 5), (0, 2), ()])
 def test_what_is_no_timeout(value: Any) -> None:
     with pytest.raises(ConfigurationError, match="timeout: "):
         Timeouts.of(value)
