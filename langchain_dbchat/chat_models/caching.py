@@ -17,7 +17,7 @@ from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import BaseChatModel
 from langchain_core.utils.utils import ensure_id
 
-from langchain_dbchat.chat_models.call import shown_settings
+from langchain_dbchat.chat_models.tracing import shown_settings
 from langchain_dbchat.connection.callers import caller_of
 from langchain_dbchat.connection.settings import DatabricksConnection
 from langchain_dbchat.errors import ConfigurationError

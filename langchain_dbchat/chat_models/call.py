@@ -201,21 +201,6 @@ class PreparedCall:
         return self._addressed()
 
 
-def shown_settings(model: ChatSettings, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a call that a trace and a cache's key may contain: no secrets, only what shapes answers.
-
-    Args:
-        model: The model.
-        kwargs: The settings of the call, under any of their names.
-
-    Returns:
-        The settings by the names of their fields.
-    """
-    marks = marks_of(type(model))
-    hidden = marks.hidden | {QUERY}
-    return {key: value for key, value in call_settings(type(model), kwargs).items() if key not in hidden}
-
-
 def merge_settings(model: ChatSettings, stop: list[str] | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Merge the settings of a call over those of the constructor.
 

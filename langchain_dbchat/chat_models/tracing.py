@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import LangSmithParams
 
-from langchain_dbchat.chat_models.call import shown_settings
 from langchain_dbchat.connection.given import call_settings
-from langchain_dbchat.connection.marks import marks_of
+from langchain_dbchat.connection.marks import QUERY, marks_of
 from langchain_dbchat.dialects.shared.reasoning import PROVIDER
 from langchain_dbchat.dialects.shared.usage import add_usage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from langchain_core.language_models import BaseChatModel
 
     from langchain_dbchat.chat_models.settings import ChatSettings
@@ -22,7 +23,22 @@ if TYPE_CHECKING:
 else:
     _Traced = object  # a mixin is not a model, so pydantic builds no schema for it
 
-__all__ = ["ShowsSettings"]
+__all__ = ["ShowsSettings", "shown_settings"]
+
+
+def shown_settings(model: ChatSettings, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a call that a trace and a cache's key may contain: no secrets, only what shapes answers.
+
+    Args:
+        model: The model.
+        kwargs: The settings of the call, under any of their names.
+
+    Returns:
+        The settings by the names of their fields.
+    """
+    marks = marks_of(type(model))
+    hidden = marks.hidden | {QUERY}
+    return {key: value for key, value in call_settings(type(model), kwargs).items() if key not in hidden}
 
 
 class ShowsSettings(_Traced):
