@@ -16,6 +16,7 @@ from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
 from langchain_dbchat.connection.endpoints import forget
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
+from langchain_dbchat.dialects.messages.refusable import REFUSABLE as MESSAGES
 from langchain_dbchat.errors import DatabricksError, DatabricksInvalidRequestError
 
 ANSWER = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}]}
@@ -336,4 +337,5 @@ def _parsed(call: Way, chain: Any) -> Any:
 def test_the_page_lists_the_fields_that_may_be_left_out() -> None:
     text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
     section = text[text.index("## What a 400 teaches") :]
-    assert [name for name in (*REFUSABLE.optional, *REFUSABLE.nested) if f"`{name}`" not in section] == []
+    names = {name for row in (REFUSABLE, MESSAGES) for name in (*row.optional, *row.nested)}
+    assert [name for name in sorted(names) if f"`{name}`" not in section] == []

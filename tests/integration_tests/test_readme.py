@@ -47,6 +47,14 @@ def test_the_page_on_messages_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "hello" in capsys.readouterr().out
 
 
+def test_the_page_on_anthropics_messages_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(ROOT / "docs" / "messages-api.md") == 2
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:2] == ["hello", "/serving-endpoints/anthropic/v1/messages"]
+    assert "'ephemeral_1h_input_tokens'" in printed[2]
+    assert "'cache_read': 0" not in printed[3]
+
+
 def test_the_page_on_settings_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(ROOT / "docs" / "settings.md") == 2
     assert "'max_completion_tokens'" in capsys.readouterr().out
