@@ -13,6 +13,7 @@ from langchain_dbchat._version import __version__
 from langchain_dbchat.chat_models import ChatDatabricks, ChatDatabricksCompat
 
 if TYPE_CHECKING:
+    from langchain_dbchat.connection.listing import alist_endpoints, list_endpoints
     from langchain_dbchat.embeddings import DatabricksEmbeddings
     from langchain_dbchat.errors import (
         ConfigurationError,
@@ -61,6 +62,8 @@ __all__ = [
     "Timeouts",
     "UnsupportedContentError",
     "__version__",
+    "alist_endpoints",
+    "list_endpoints",
     "register",
 ]
 
@@ -68,6 +71,8 @@ _PLACES = {
     "Credentials": "transport.signing",
     "DatabricksEmbeddings": "embeddings",
     "Timeouts": "transport.timeouts",
+    "alist_endpoints": "connection.listing",
+    "list_endpoints": "connection.listing",
     "register": "integrations.registration",
 }
 """Where a public name is defined, if not in `errors`. It is loaded when somebody asks for it, so that a first chat does

@@ -7,6 +7,7 @@ __all__ = [
     "discovery",
     "endpoints",
     "given",
+    "listing",
     "marks",
     "requests",
     "session",

@@ -62,9 +62,19 @@ def read_description(entry: Mapping[str, Any]) -> EndpointDescription:
     task = entry.get("task")
     task = task if isinstance(task, str) else ""
     entities = list(_entities(entry))
-    family = next(filter(None, (_family(name) for entity in entities for name in _names(entity))), GENERIC.name)
+    family = next(filter(None, map(_family, names_of(entry))), GENERIC.name)
     wires = (_TASKS[task],) if task in _TASKS else tuple(dict.fromkeys(wire for it in entities for wire in _wires(it)))
     return EndpointDescription(str(entry.get("name") or ""), task, family, wires)
+
+
+def names_of(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names of the models behind an endpoint.
+
+    Args:
+        entry: Its description, as the workspace sends it.
+    """
+    for entity in _entities(entry):
+        yield from _names(entity)
 
 
 def _entities(entry: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

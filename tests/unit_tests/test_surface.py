@@ -85,6 +85,8 @@ def test_public_names() -> None:
         "Timeouts",
         "UnsupportedContentError",
         "__version__",
+        "alist_endpoints",
+        "list_endpoints",
         "register",
     ]
     assert all(getattr(langchain_dbchat, name) is not None for name in langchain_dbchat.__all__)

@@ -1,0 +1,177 @@
+"""List what a user can query: the serving endpoints of a workspace, or the models of an OpenAI-compatible server.
+
+Rule 1. One ``GET /api/2.0/serving-endpoints`` answers all that is listed
+(https://docs.databricks.com/api/workspace/servingendpoints/list). If an answer has a ``next_page_token``, the next page
+is requested. A gateway's models are listed by its workspace; another server has ``GET /models`` (OpenAI's API).
+Rule 2. If the workspace does not report the wire formats of a chat endpoint, those of its model's family are listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from pydantic import PrivateAttr
+from pydantic_core import from_json
+
+from langchain_dbchat.connection.descriptions import names_of, read_description
+from langchain_dbchat.connection.session import SessionCache
+from langchain_dbchat.connection.settings import DatabricksConnection
+from langchain_dbchat.errors import ConfigurationError, MalformedResponseError
+from langchain_dbchat.models.embedding_models import embedding_model_of
+from langchain_dbchat.models.families import FAMILIES, OPENAI_COMPATIBLE
+from langchain_dbchat.models.profiles import profile_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from langchain_core.language_models import ModelProfile
+
+    from langchain_dbchat.connection.session import Session
+    from langchain_dbchat.models.families import WireName
+    from langchain_dbchat.transport.exchange import Reply, Request
+
+__all__ = ["ListedEndpoint", "alist_endpoints", "list_endpoints"]
+
+_CHAT = frozenset({"", "llm/v1/chat"})
+_EMBEDDINGS = "llm/v1/embeddings"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedEndpoint:
+    """An endpoint that can be queried.
+
+    Attributes:
+        name: Its name, for ``model=...``.
+        task: Its task, such as ``"llm/v1/chat"`` or ``"llm/v1/embeddings"``; empty if the server does not say.
+        family: The family of its model, for ``family=...``; for embeddings the model's name.
+        wires: The values of ``api=...`` that it serves, best first; empty for embeddings and for unknown tasks.
+        profile: What the model can do; None if that is not known.
+        is_ready: Whether it answers now; None if the server does not say.
+    """
+
+    name: str
+    task: str
+    family: str
+    wires: tuple[WireName, ...]
+    profile: ModelProfile | None
+    is_ready: bool | None
+
+
+class _EndpointList(DatabricksConnection):
+    """The connection of a listing."""
+
+    _session_cache: SessionCache = PrivateAttr(default_factory=SessionCache)
+
+    def _default_model(self) -> str:
+        return ""
+
+    def session(self) -> Session:
+        """Return the resolved connection."""
+        return self._session()
+
+    async def asession(self) -> Session:
+        """Do the same as `session` without blocking the event loop."""
+        return await self._asession()
+
+
+def list_endpoints(**connection: Any) -> list[ListedEndpoint]:
+    """List the endpoints that the caller can query.
+
+    Args:
+        **connection: Where and who, under the names that the models have: ``host``, ``token``, ``profile``,
+            ``base_url``, ``timeout``, ...; missing values are read from the environment.
+
+    Returns:
+        The endpoints, in the order of the server.
+
+    Raises:
+        ConfigurationError: If there is no host or no way to sign in, or if the address lists nothing.
+        DatabricksError: If the server refuses or cannot be reached.
+    """
+    settings = _EndpointList(**connection)
+    session = settings.session()
+    steps = _pages(settings, session)
+    try:
+        request = next(steps)
+        while True:
+            request = steps.send(session.channel.post(request))
+    except StopIteration as end:
+        found: list[ListedEndpoint] = end.value
+        return found
+
+
+async def alist_endpoints(**connection: Any) -> list[ListedEndpoint]:
+    """Do the same as `list_endpoints` without blocking the event loop."""
+    settings = _EndpointList(**connection)
+    session = await settings.asession()
+    steps = _pages(settings, session)
+    try:
+        request = next(steps)
+        while True:
+            request = steps.send(await session.channel.apost(request))
+    except StopIteration as end:
+        found: list[ListedEndpoint] = end.value
+        return found
+
+
+def _pages(settings: DatabricksConnection, session: Session) -> Generator[Request, Reply, list[ListedEndpoint]]:
+    """Yield the request of each page, and return the endpoints of all."""
+    workspace = session.workspace
+    if workspace.kind == "app":
+        raise ConfigurationError(f"{workspace.host} is an app, which has one agent. Give the address of a workspace.")
+    is_plain = workspace.kind == "openai"
+    url = f"{workspace.base_url}/models" if is_plain else f"{workspace.origin}/api/2.0/serving-endpoints"
+    found: list[ListedEndpoint] = []
+    token: object = ""
+    seen: set[object] = set()
+    while token not in seen:
+        seen.add(token)
+        reply = yield _request(settings, session, f"{url}?page_token={quote(str(token), safe='')}" if token else url)
+        answer = reply.understood(lambda body: _read(body, session))
+        entries = answer.get("data" if is_plain else "endpoints") or []
+        if not isinstance(entries, list):
+            raise MalformedResponseError("The list of endpoints is not a list.", host=workspace.host)
+        found += [_plain_entry(entry) if is_plain else _entry(entry) for entry in entries if isinstance(entry, Mapping)]
+        token = answer.get("next_page_token") or ""
+    return found
+
+
+def _request(settings: DatabricksConnection, session: Session, url: str) -> Request:
+    from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
+
+    headers = dict(settings.default_headers or {})
+    return Request(url=url, headers=headers, body=b"", endpoint="", host=session.workspace.host, method="GET")
+
+
+def _read(body: bytes, session: Session) -> Mapping[str, Any]:
+    try:
+        answer = from_json(body or b"{}")
+    except ValueError:
+        answer = None
+    if not isinstance(answer, Mapping):
+        raise MalformedResponseError("The list of endpoints is not a JSON object.", host=session.workspace.host)
+    return answer
+
+
+def _entry(entry: Mapping[str, Any]) -> ListedEndpoint:
+    described = read_description(entry)
+    names = (described.name, *names_of(entry))
+    profile = next(filter(None, map(profile_of, names)), None)
+    family, wires = described.family, described.wires
+    if described.task == _EMBEDDINGS:
+        models = (embedding_model_of(name) for name in names)
+        family, wires = next((model.name for model in models if model.pattern is not None), "unknown"), ()
+    elif not wires and described.task in _CHAT:
+        wires = FAMILIES[family].wires
+    state = entry.get("state")
+    ready = state.get("ready") if isinstance(state, Mapping) else None
+    return ListedEndpoint(
+        described.name, described.task, family, wires, profile, None if ready is None else ready == "READY"
+    )
+
+
+def _plain_entry(entry: Mapping[str, Any]) -> ListedEndpoint:
+    return ListedEndpoint(str(entry.get("id") or ""), "", OPENAI_COMPATIBLE.name, OPENAI_COMPATIBLE.wires, None, None)
