@@ -28,6 +28,13 @@ class _WaitingFault:
     """Requests that met it."""
 
 
+@dataclass(slots=True)
+class PlannedOutcome:
+    """What goes wrong with one request: decided before it is routed, or by the answer that a script has for it."""
+
+    fault: Fault | None = None
+
+
 class FaultPlan:
     """Faults in order.
 
@@ -44,6 +51,11 @@ class FaultPlan:
         """Put a fault at the end of those that wait."""
         with self._lock:
             self.waiting.append(_WaitingFault(fault))
+
+    def clear(self) -> None:
+        """Forget the faults that wait."""
+        with self._lock:
+            self.waiting.clear()
 
     def take(self, path: str, body: bytes) -> Fault | None:
         """Return the fault that a request meets; None if it passes."""

@@ -1,14 +1,15 @@
-"""What decides the answers: the rule-based model, or another server in its place."""
+"""What decides the answers: a script, the rule-based model, or another server in its place."""
 
 __all__ = [
     "answer",
+    "answer_source",
     "backend",
-    "model",
     "prompt_cache",
     "reasoning_signer",
     "request",
     "schema_filler",
     "schemas",
+    "script",
     "tokens",
     "vectors",
 ]

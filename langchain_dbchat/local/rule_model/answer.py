@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from langchain_dbchat.local.rule_model.tokens import DELTA, TOKEN, count_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,11 @@ class TextPiece:
     """Some text of the answer."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalPiece(TextPiece):
+    """Some text of the model's own refusal; an API that has no place for it sends it as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class FinishPiece:
 
 
 Piece = ReasoningPiece | TextPiece | ToolCallPiece | FinishPiece
+REFUSAL = "refusal"
+"""The finish reason of an answer whose text is the model's own refusal."""
 
 
 @dataclass(slots=True)
@@ -96,13 +103,22 @@ def pieces(answer: ModelAnswer) -> Iterator[Piece]:
     """Yield the pieces of an answer: word by word, and for each call an empty first piece and then small ones."""
     for word in DELTA.findall(answer.reasoning):
         yield ReasoningPiece(word)
+    kind = RefusalPiece if answer.finish == REFUSAL else TextPiece
     for word in DELTA.findall(answer.text):
-        yield TextPiece(word)
+        yield kind(word)
     for index, call in enumerate(answer.calls):
         yield ToolCallPiece(index, "", call.id, call.name)
         for start in range(0, len(call.arguments), 7):
             yield ToolCallPiece(index, call.arguments[start : start + 7])
     yield FinishPiece(answer.finish)
+
+
+async def collect(source: AsyncIterator[Piece]) -> ModelAnswer:
+    """Return the whole answer that has these pieces."""
+    collected = ModelAnswer()
+    async for piece in source:
+        collected.add(piece)
+    return collected
 
 
 def stop_at(answer: ModelAnswer, stops: list[str]) -> None:

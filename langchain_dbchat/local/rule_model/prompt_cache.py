@@ -38,6 +38,10 @@ class PromptCache:
         self._prefixes: OrderedDict[str, None] = OrderedDict()
         self._most = most
 
+    def clear(self) -> None:
+        """Forget all prefixes."""
+        self._prefixes.clear()
+
     def count_prompt(self, request: ModelRequest) -> PromptTokens:
         """Count a request's tokens; those before a cache breakpoint are read when seen before, else written."""
         pieces = _pieces(request)

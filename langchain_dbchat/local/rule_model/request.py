@@ -33,6 +33,12 @@ class ModelRequest:
     sampling: dict[str, Any] = field(default_factory=dict)
     """Parameters that only a backend uses, such as ``temperature``."""
 
+    @property
+    def prompt(self) -> str:
+        """Return the text of the last message of the user."""
+        users = [message for message in self.messages if message.get("role") == "user"]
+        return text_of(users[-1]) if users else ""
+
 
 def parts_of(message: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the content of a message as a list of parts; a string is one text part."""

@@ -18,8 +18,10 @@ from pydantic_core import from_json
 from starlette.responses import Response
 
 from langchain_dbchat.local.faults.body_changer import COMMENT, COMMENT_SECONDS, NOT_HTTP, BodyChanger
+from langchain_dbchat.local.faults.fault import Fault
+from langchain_dbchat.local.faults.plan import PlannedOutcome
 from langchain_dbchat.local.refusals import Refused, plain
-from langchain_dbchat.local.server.routes import FAULT
+from langchain_dbchat.local.server.routes import OUTCOME
 from langchain_dbchat.local.surfaces.surface import json_response
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from langchain_dbchat.local.faults.fault import Fault
     from langchain_dbchat.local.faults.plan import FaultPlan
     from langchain_dbchat.local.server.identity import Identity
 
@@ -79,11 +80,9 @@ class Middleware:
         if self.latency or fault is not None:
             await asyncio.sleep(self.latency + (fault.latency if fault is not None else 0))
         app = self._answerer(scope, headers.get("authorization"), size, fault)
-        if fault is None:
-            await app(scope, _replay(body, receive), _WithHeaders(send))
-            return
+        outcome = PlannedOutcome(fault)
         try:
-            await app({**scope, FAULT: fault}, _replay(body, receive), _WithFault(send, fault))
+            await app({**scope, OUTCOME: outcome}, _replay(body, receive), _WithFault(send, outcome))
         except _Ended:
             while (await receive())["type"] != "http.disconnect":  # uvicorn would answer 500 for an app that returns
                 continue
@@ -134,19 +133,26 @@ class _WithHeaders:
 
 
 class _WithFault(_WithHeaders):
-    """Sends a response as a fault says.
+    """Sends a response as its fault says; which fault that is, is known when the response begins.
 
     ASGI has no way to close a connection, so this uses the transport of uvicorn's request cycle, whose bound method
     ``send`` is.
     """
 
-    def __init__(self, send: Send, fault: Fault) -> None:
+    def __init__(self, send: Send, outcome: PlannedOutcome) -> None:
         super().__init__(send)
-        self._fault = fault
-        self._changer = BodyChanger(fault)
+        self._outcome = outcome
+        self._fault = Fault()
+        self._changer = BodyChanger(self._fault)
         self._transport: asyncio.Transport = send.__self__.transport  # type: ignore[attr-defined]  # see above
 
     async def __call__(self, message: Message) -> None:
+        if self._outcome.fault is None:
+            await super().__call__(message)
+            return
+        if message["type"] == "http.response.start":
+            self._fault = self._outcome.fault
+            self._changer = BodyChanger(self._fault)
         fault = self._fault
         if message["type"] == "http.response.start":
             if fault.not_http:

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
+from langchain_dbchat.local.faults.plan import PlannedOutcome
 from langchain_dbchat.local.refusals import Refused, plain
 from langchain_dbchat.local.surfaces import SURFACES
 from langchain_dbchat.local.surfaces.surface import InferenceRequest, json_response
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Request], Awaitable[Response]]
 
-FAULT = "dbchat.fault"
-"""The key of an ASGI scope under which the middleware leaves the planned fault."""
+OUTCOME = "dbchat.outcome"
+"""The key of an ASGI scope under which the middleware leaves what goes wrong with the request."""
 logger = logging.getLogger(__name__)
 
 
@@ -50,7 +51,8 @@ def _inference(services: Services, entry: EntryPoint, surfaces: Sequence[Surface
 
     async def handle(request: Request) -> Response:
         name = request.path_params.get("name")
-        incoming = InferenceRequest(services, entry, await request.body(), name, request.scope.get(FAULT))
+        outcome = request.scope.get(OUTCOME) or PlannedOutcome()
+        incoming = InferenceRequest(services, entry, await request.body(), name, outcome)
         if len(surfaces) == 1:
             return await surfaces[0].answer(incoming)
         _, served, _ = incoming.resolved

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import socket
 import threading
 import time
@@ -13,7 +14,9 @@ import uvicorn
 from langchain_dbchat.local.endpoints import EndpointRegistry
 from langchain_dbchat.local.faults.fault import Fault
 from langchain_dbchat.local.faults.plan import FaultPlan
+from langchain_dbchat.local.models import ServedEmbedder
 from langchain_dbchat.local.rule_model.backend import Backend
+from langchain_dbchat.local.rule_model.script import ANY, AnswerScript
 from langchain_dbchat.local.server.identity import Identity
 from langchain_dbchat.local.server.middleware import Middleware, RecordedRequest
 from langchain_dbchat.local.server.routes import create_app
@@ -63,6 +66,7 @@ class LocalWorkspace:
         self._registry = EndpointRegistry(endpoints, retired=retired)
         self._faults = FaultPlan()
         services = Services(self._registry, Backend(backend) if backend else None, pace)
+        self._scripts, self._cache = services.scripts, services.cache
         app = create_app(services, self._identity)
         self._app = Middleware(app, self._identity, self._faults, self.requests, latency)
         self._port = port
@@ -95,6 +99,43 @@ class LocalWorkspace:
     def endpoints(self) -> list[str]:
         """Return the names of all endpoints."""
         return sorted(self._registry.endpoints)
+
+    def script(self, endpoint: str = ANY) -> AnswerScript:
+        """Return the script of an endpoint, to which answers are added in the order in which they are given.
+
+        Args:
+            endpoint: The endpoint; empty for every endpoint without a script of its own.
+
+        Raises:
+            ValueError: The workspace has no such endpoint.
+        """
+        if endpoint == ANY:
+            return self._scripts.of(ANY, None)
+        served = self._registry.find(endpoint, on_gateway=True)
+        if served is None:
+            raise ValueError(f"The local workspace has no endpoint {endpoint!r}.{self._near(endpoint)}")
+        return self._scripts.of(endpoint, "embeddings" if isinstance(served, ServedEmbedder) else "chat")
+
+    def assert_scripts_used(self) -> None:
+        """Check that requests have taken every answer of every script.
+
+        Raises:
+            AssertionError: Answers are left; the text says how many, and of which endpoints.
+        """
+        left = [f"{count} of {endpoint or 'any endpoint'}" for endpoint, count in self._scripts.unused()]
+        if left:
+            raise AssertionError(f"Scripted answers that no request has taken: {', '.join(left)}.")
+
+    def reset(self) -> None:
+        """Forget the requests, scripts and faults so far, and what is in the prompt cache."""
+        self.requests.clear()
+        self._scripts.clear()
+        self._faults.clear()
+        self._cache.clear()
+
+    def _near(self, endpoint: str) -> str:
+        near = difflib.get_close_matches(endpoint, self.endpoints, 3, 0.5)
+        return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
     def inject(self, *faults: Fault) -> None:
         """Let requests meet these faults, each as its ``times``, ``every``, ``path`` and ``model`` say.

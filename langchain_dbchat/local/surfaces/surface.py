@@ -15,16 +15,21 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic_core import from_json, to_json
 from starlette.responses import Response, StreamingResponse
 
+from langchain_dbchat.local.faults.plan import PlannedOutcome
 from langchain_dbchat.local.refusals import endpoint_not_found, plain
+from langchain_dbchat.local.rule_model.answer_source import AnswerSource
 from langchain_dbchat.local.rule_model.prompt_cache import PromptCache
 from langchain_dbchat.local.rule_model.reasoning_signer import ReasoningSigner
+from langchain_dbchat.local.rule_model.script import Scripts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from langchain_dbchat.local.endpoints import EndpointRegistry, Served
     from langchain_dbchat.local.faults.fault import Fault
+    from langchain_dbchat.local.rule_model.answer import Piece
     from langchain_dbchat.local.rule_model.backend import Backend
+    from langchain_dbchat.local.rule_model.request import ModelRequest
 
 EntryPoint = Literal["path", "openai", "gateway"]
 """How a request came in: ``/serving-endpoints/{name}/invocations``, the OpenAI-shaped paths, the AI gateway."""
@@ -41,6 +46,12 @@ class Services:
     """Seconds between the events of a stream."""
     signer: ReasoningSigner = field(default_factory=ReasoningSigner)
     cache: PromptCache = field(default_factory=PromptCache)
+    scripts: Scripts = field(default_factory=Scripts)
+
+    @property
+    def source(self) -> AnswerSource:
+        """Return what makes the answers."""
+        return AnswerSource(self.scripts, self.backend)
 
 
 @dataclass(frozen=True)
@@ -52,8 +63,13 @@ class InferenceRequest:
     content: bytes
     name: str | None = None
     """The endpoint, where the path names it."""
-    fault: Fault | None = None
-    """The planned fault that this request meets."""
+    outcome: PlannedOutcome = field(default_factory=PlannedOutcome)
+    """What goes wrong with this request."""
+
+    @property
+    def fault(self) -> Fault | None:
+        """Return the planned fault that this request meets."""
+        return self.outcome.fault
 
     @cached_property
     def resolved(self) -> tuple[str, Served, dict[str, Any]]:
@@ -70,6 +86,20 @@ class InferenceRequest:
         if served is None:
             raise endpoint_not_found()
         return name, served, body
+
+    async def choices(self, request: ModelRequest, count: int = 1) -> list[AsyncIterator[Piece]]:
+        """Return the pieces of each choice of the model's answer; what refuses does so before the first piece.
+
+        Args:
+            request: The request in the model's words, after the checks.
+            count: How many choices.
+
+        Raises:
+            Refused: The request is refused by a script or by a backend.
+            SchemaTooLargeError: The rules cannot fill the schema.
+        """
+        streaming = self.resolved[2].get("stream") is True
+        return await self.services.source.choices(request, count, self.outcome, streaming=streaming)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ FACTS = {"endpoints", "families", "models", "refusals"}
 MAY_IMPORT = {
     "server": {"surfaces", "rule_model", "faults", *FACTS},
     "surfaces": {"rule_model", "faults", *FACTS},
-    "rule_model": FACTS,
+    "rule_model": {"faults", *FACTS},
     "faults": set(),
     **dict.fromkeys(FACTS, FACTS),
 }

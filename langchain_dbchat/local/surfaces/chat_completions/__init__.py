@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from langchain_dbchat.local.models import ServedModel
 from langchain_dbchat.local.refusals import plain
+from langchain_dbchat.local.rule_model.answer import collect
 from langchain_dbchat.local.rule_model.schema_filler import SchemaTooLargeError
 from langchain_dbchat.local.surfaces.chat_completions import checks
 from langchain_dbchat.local.surfaces.chat_completions.answers import whole_answer
@@ -14,7 +15,6 @@ from langchain_dbchat.local.surfaces.chat_completions.refusals import invalid
 from langchain_dbchat.local.surfaces.chat_completions.request import ChatRequestBody
 from langchain_dbchat.local.surfaces.chat_completions.scripted import scripted_answer, scripted_events
 from langchain_dbchat.local.surfaces.chat_completions.streaming import Stream
-from langchain_dbchat.local.surfaces.pieces import collect, primed_pieces
 from langchain_dbchat.local.surfaces.surface import InferenceRequest, Surface, event_stream, json_response
 
 if TYPE_CHECKING:
@@ -41,9 +41,8 @@ async def answer(incoming: InferenceRequest) -> Response:
         if request.streaming:
             return event_stream(scripted_events(*script), services.pace, headers)
         return json_response(scripted_answer(*script), headers=headers)
-    asked = request.for_model()
     try:
-        choices = [await primed_pieces(services, asked, choice) for choice in range(body.get("n") or 1)]
+        choices = await incoming.choices(request.for_model(), body.get("n") or 1)
     except SchemaTooLargeError as error:
         raise invalid(request, f"JSON schema is too large: {error}") from None
     if request.streaming:

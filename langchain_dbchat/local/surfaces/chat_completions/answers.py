@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.local.rule_model.answer import REFUSAL
 from langchain_dbchat.local.rule_model.tokens import TOKEN
 from langchain_dbchat.local.surfaces.chat_completions.signatures import (
     covered_by_call,
@@ -35,7 +36,7 @@ def whole_answer(
         choice: dict[str, Any] = {
             "message": _message(request, answer),
             "index": index,
-            "finish_reason": answer.finish,
+            "finish_reason": finish_reason(request, answer.finish),
         }
         if request.body.get("logprobs"):
             choice["logprobs"] = _logprobs(answer.text, request.body.get("top_logprobs") or 0)
@@ -45,6 +46,13 @@ def whole_answer(
         "choices": choices,
         "usage": report(request, prompt, tokens, reasoning),
     }
+
+
+def finish_reason(request: ChatRequestBody, finish: str) -> str:
+    """Return the finish reason as the family sends it: OpenAI's models have a field of their own for a refusal."""
+    if finish != REFUSAL:
+        return finish
+    return "stop" if request.family.error_style == "gpt" else "content_filter"
 
 
 def frame(request: ChatRequestBody, serial: str, kind: str) -> dict[str, Any]:
@@ -64,7 +72,9 @@ def _message(request: ChatRequestBody, answer: ModelAnswer) -> dict[str, Any]:
     if family.reasoning == "sibling" and answer.reasoning:
         message["reasoning_content"] = answer.reasoning
     if family.error_style == "gpt":
-        message |= {"refusal": None, "annotations": []}
+        refused = answer.finish == REFUSAL
+        message |= {"refusal": answer.text if refused else None, "annotations": []}
+        message |= {"content": None} if refused else {}
     if answer.calls or (answer.finish == "tool_calls"):
         message["tool_calls"] = [tool_call(request, call) for call in answer.calls]
     return message

@@ -8,6 +8,7 @@ from langchain_dbchat.local.rule_model.answer import (
     FinishPiece,
     ModelAnswer,
     ReasoningPiece,
+    RefusalPiece,
     TextPiece,
     ToolCall,
     ToolCallPiece,
@@ -16,6 +17,7 @@ from langchain_dbchat.local.rule_model.answer import (
 from langchain_dbchat.local.rule_model.tokens import count_tokens
 from langchain_dbchat.local.surfaces.chat_completions.answers import (
     GENERATED_IMAGE,
+    finish_reason,
     frame,
     is_redacted,
     reasoning_parts,
@@ -88,7 +90,7 @@ class Stream:
                     for delta in self._closing(answer):
                         yield self._event(delta, index)
                     silent = self.request.entry in self.request.family.ends_silently and piece.finish != "length"
-                    finish = None if silent else piece.finish
+                    finish = None if silent else finish_reason(self.request, piece.finish)
                     yield self._event(
                         {"role": "assistant", "content": ""}, index, finish, last=index == len(choices) - 1
                     )
@@ -104,6 +106,8 @@ class Stream:
         if answer.reasoning and not answer.text and not answer.calls:
             deltas += self._signature(answer.reasoning)
         if isinstance(piece, TextPiece):
+            if isinstance(piece, RefusalPiece) and self.request.family.error_style == "gpt":
+                return [*deltas, {"role": "assistant", "content": None, "refusal": piece.text}]
             content: Any = piece.text
             if self.request.family.content == "list":
                 content = [{"type": "text", "text": piece.text}]

@@ -17,7 +17,7 @@ __all__ = ["SURFACE", "answer"]
 
 
 async def answer(request: InferenceRequest) -> Response:
-    """Answer a request with vectors, those of the backend if there is one."""
+    """Answer a request with vectors, those of a script or of the backend if there are some."""
     name, served, body = request.resolved
     if not isinstance(served, ServedEmbedder):
         raise plain(400, "BAD_REQUEST", f"Bad request: {name} does not serve embeddings")
@@ -25,9 +25,8 @@ async def answer(request: InferenceRequest) -> Response:
     instruction = body.get("instruction") or ""
     texts = [f"{instruction} {text}" if instruction else text for text in inputs]
     counts = count_inputs(served, texts)
-    if request.services.backend is not None:
-        rows = await request.services.backend.embed(texts)
-    else:
+    rows = await request.services.source.vectors(name, texts)
+    if rows is None:
         size = body.get("dimensions") or vectors.DIMENSIONS
         rows = [vectors.embed(text, norm=served.norm, dimensions=size, window=served.window) for text in texts]
     data = [{"object": "embedding", "index": place, "embedding": row} for place, row in enumerate(rows)]

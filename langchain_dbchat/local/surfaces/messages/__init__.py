@@ -6,12 +6,12 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.local.models import ServedModel
+from langchain_dbchat.local.rule_model.answer import collect
 from langchain_dbchat.local.rule_model.schema_filler import SchemaTooLargeError
 from langchain_dbchat.local.surfaces.messages import checks
 from langchain_dbchat.local.surfaces.messages.answers import MessageEvents, scripted_events, whole_message
 from langchain_dbchat.local.surfaces.messages.refusals import invalid
 from langchain_dbchat.local.surfaces.messages.request import MessagesRequestBody
-from langchain_dbchat.local.surfaces.pieces import collect, primed_pieces
 from langchain_dbchat.local.surfaces.surface import InferenceRequest, Surface, event_stream, json_response
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ async def answer(incoming: InferenceRequest) -> Response:
     if fault is not None and fault.chunks is not None:
         return event_stream(_each(fault.chunks), services.pace, headers, b"", named=True)
     try:
-        pieces = await primed_pieces(services, asked)
+        (pieces,) = await incoming.choices(asked)
     except SchemaTooLargeError as error:
         raise invalid(f"output_config.format.schema: JSON schema is too large: {error}") from None
     if streams and fault is None:
