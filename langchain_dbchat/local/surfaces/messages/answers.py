@@ -27,7 +27,7 @@ Event = dict[str, Any]
 REDACTED = "ANTHROPIC_MAGIC_STRING_TRIGGER_REDACTED_THINKING"
 """Anthropic's own test string: a prompt that contains it gets redacted reasoning."""
 
-_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
+_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "refusal": "refusal"}
 _SMALL = 7  # characters of a piece of a tool's input
 
 
