@@ -21,10 +21,11 @@ from langchain_dbchat.dialects.chat_completions.content import (
 )
 from langchain_dbchat.dialects.chat_completions.history import EncodedMessage, Wire, order
 from langchain_dbchat.dialects.chat_completions.quirks import quirks_of
-from langchain_dbchat.dialects.chat_completions.tool_results import Context, encode_result, see_next, write_part
+from langchain_dbchat.dialects.chat_completions.tool_results import Context, encode_result, write_part
 from langchain_dbchat.dialects.shared.content_blocks import NeutralBlock, ReasoningBlock, ToolUseBlock
 from langchain_dbchat.dialects.shared.json_text import write_json
 from langchain_dbchat.dialects.shared.reasoning import signed_extras
+from langchain_dbchat.dialects.shared.stand_ins import see_next
 from langchain_dbchat.dialects.shared.turns import is_taken, write_conversation
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_dbchat.dialects.chat_completions.content import WirePart, collapse, encode_text, write_block
 from langchain_dbchat.dialects.chat_completions.history import EncodedMessage
-from langchain_dbchat.dialects.shared.stand_ins import write_or_name
+from langchain_dbchat.dialects.shared.stand_ins import see_next, write_or_name
 from langchain_dbchat.dialects.shared.turns import NO_OUTPUT, is_taken
 
 if TYPE_CHECKING:
@@ -80,15 +80,3 @@ def write_part(block: NeutralBlock, context: Context, where: str, *, edge: str =
         The part.
     """
     return write_or_name(block, lambda one: write_block(one, context.family, where), context.replaced, edge=edge)
-
-
-def see_next(count: int) -> str:
-    """Write the text of a message whose media follow in a user message.
-
-    Args:
-        count: How many media follow.
-
-    Returns:
-        The text.
-    """
-    return f"(see the {count} attachment(s) in the next message)"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from langchain_dbchat.dialects.shared.beside import Other, text_in
+from langchain_dbchat.dialects.shared.citations import flat
 from langchain_dbchat.dialects.shared.fields import says_something, storable
 from langchain_dbchat.dialects.shared.parts import Reasoning, Text, ToolCallPart
 from langchain_dbchat.errors import MalformedResponseError
@@ -79,13 +80,14 @@ class OpenBlock:
         index: Its place in the answer.
     """
 
-    __slots__ = ("_block", "_index", "_json", "_opens", "kind")
+    __slots__ = ("_block", "_citations", "_index", "_json", "_opens", "kind")
 
     def __init__(self, block: dict[str, Any], index: int) -> None:
         self.kind = text_in(block, "type")
         self._block = block
         self._index = index
         self._opens = True  # no text of it has been passed on
+        self._citations: list[Any] = []
         self._json: list[str] = []  # the input of a call of Anthropic's own tools, in pieces
 
     def begin(self) -> Iterator[Part]:
@@ -111,7 +113,7 @@ class OpenBlock:
         Raises:
             MalformedResponseError: If it does not belong to a block of this type.
         """
-        kind = delta.get("type")
+        kind = text_in(delta, "type")
         if kind in _OWNERS and self.kind in _KNOWN and self.kind not in _OWNERS[kind]:
             raise MalformedResponseError(f"The stream contains a {kind!r} of a block of type {self.kind!r}.")
         if kind == "text_delta":
@@ -119,8 +121,7 @@ class OpenBlock:
         elif kind in {"thinking_delta", "signature_delta"}:
             yield from self._reasoning(delta)
         elif kind == "citations_delta":
-            self._block.setdefault("citations", [])
-            self._block["citations"] = [*(self._block["citations"] or []), delta.get("citation")]
+            self._citations.append(delta.get("citation"))
         elif kind == "input_json_delta":
             text = text_in(delta, "partial_json") or ""
             if self.kind == "tool_use":
@@ -153,6 +154,8 @@ class OpenBlock:
         """
         block = self._block
         if self.kind == "text":
+            if self._citations:
+                block["citations"] = [*flat(block.get("citations")), *self._citations]
             extras = _extras(block)
             if extras:
                 yield Text("", extras, self._opens)
@@ -168,7 +171,7 @@ class OpenBlock:
             raise MalformedResponseError(f"The input of a {self.kind!r} block is not JSON: {error}") from error
 
 
-_OWNERS: dict[Any, frozenset[str]] = {
+_OWNERS: dict[str | None, frozenset[str]] = {
     "text_delta": frozenset({"text"}),
     "citations_delta": frozenset({"text"}),
     "thinking_delta": frozenset({"thinking"}),

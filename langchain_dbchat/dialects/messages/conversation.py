@@ -7,7 +7,9 @@ Rule 2. System messages become ``system``, because ``messages`` has no such role
 a block of its own.
 Rule 3. No text is empty or blank: ``messages: text content blocks must be non-empty``. What an endpoint does not take
 in an earlier answer or in a result becomes text that names it.
-Rule 4. Reasoning and the blocks of Anthropic's own tools go back unchanged to who signs alike, at their places; tool
+Rule 4. Images and documents of an earlier answer, which another model made, follow in a user message, because an answer
+cannot have them here.
+Rule 5. Reasoning and the blocks of Anthropic's own tools go back unchanged to who signs alike, at their places; tool
 calls follow them.
 """
 
@@ -28,11 +30,11 @@ from langchain_dbchat.dialects.messages.content import (
 from langchain_dbchat.dialects.messages.quirks import quirks_of
 from langchain_dbchat.dialects.shared.content_blocks import NeutralBlock, ProviderBlock, ReasoningBlock, TextBlock
 from langchain_dbchat.dialects.shared.names import fit_past_names
-from langchain_dbchat.dialects.shared.stand_ins import write_or_name
+from langchain_dbchat.dialects.shared.stand_ins import see_next, write_or_name
 from langchain_dbchat.dialects.shared.turns import NO_OUTPUT, OPENING, is_taken, write_conversation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from langchain_core.messages import BaseMessage
 
@@ -44,6 +46,9 @@ if TYPE_CHECKING:
 __all__ = ["EncodedConversation", "encode_conversation"]
 
 _PLAIN_TEXT = {"type", "text"}
+
+_USERS_ALONE = frozenset({"image", "document", "search_result"})
+"""Blocks that only users and results may have."""
 
 
 class EncodedConversation(NamedTuple):
@@ -92,12 +97,7 @@ def encode_conversation(
         past = fit_past_names((call.name for turn in turns for call in turn.calls), bound, family)
         writer = _Writer(family, quirks_of(target), replaced, past)
         system = [block for turn in turns if turn.role == "system" for block in _write_said(turn, writer)]
-        said = [
-            ("assistant" if turn.role == "assistant" else "user", _write_turn(turn, writer))
-            for turn in turns
-            if turn.role != "system"
-        ]
-        written = _alternating(said, family)
+        written = _alternating(_written_turns(turns, writer), family)
         return EncodedConversation(_system(system), written, _has_calls_without_reasoning(written))
 
     return write_conversation(messages, target, write, keeps=_is_own)
@@ -107,12 +107,26 @@ def _is_own(block: ProviderBlock) -> bool:
     return bool(block.kind) or block.wrapped
 
 
-def _write_turn(turn: ConversationTurn, writer: _Writer) -> list[MessageBlock]:
-    if turn.role == "tool":
-        return [_write_result(turn, writer)]
-    if turn.role == "assistant" and isinstance(turn.message, AIMessage):
-        return _write_answer(turn, writer)
-    return _write_said(turn, writer)
+def _written_turns(turns: list[ConversationTurn], writer: _Writer) -> Iterator[tuple[str, list[MessageBlock]]]:
+    """Write the turns; media of an answer follow in a user message, behind the results of the answer's calls."""
+    media: list[MessageBlock] = []
+    for turn in turns:
+        if turn.role == "tool":
+            yield "user", [_write_result(turn, writer)]
+            continue
+        if media:
+            yield "user", media
+            media = []
+        if turn.role == "assistant" and isinstance(turn.message, AIMessage):
+            said = _write_answer(turn, writer)
+            media = [block for block in said if block["type"] in _USERS_ALONE]
+            said = [block for block in said if block["type"] not in _USERS_ALONE]
+            named = [{"type": "text", "text": see_next(len(media))}] if media else []
+            yield "assistant", said or named
+        elif turn.role != "system":
+            yield turn.role, _write_said(turn, writer)
+    if media:
+        yield "user", media
 
 
 def _write_said(turn: ConversationTurn, writer: _Writer) -> list[MessageBlock]:
@@ -180,7 +194,7 @@ def _system(blocks: list[MessageBlock]) -> str | list[MessageBlock] | None:
     return blocks
 
 
-def _alternating(said: list[tuple[str, list[MessageBlock]]], family: Family) -> list[dict[str, Any]]:
+def _alternating(said: Iterable[tuple[str, list[MessageBlock]]], family: Family) -> list[dict[str, Any]]:
     """Join neighbours of one role, put results first, and let the user begin."""
     messages: list[dict[str, Any]] = []
     for role, blocks in said:

@@ -153,7 +153,10 @@ class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
             raise MalformedResponseError("The stream contains a second 'message_start', or one without a message.")
         self._begun = True
         self._facts.note(message)
-        for index, block in enumerate(message.get("content") or []):
+        content = message.get("content") or []
+        if not isinstance(content, list):
+            raise MalformedResponseError(f"The content of 'message_start' is a {type(content).__name__}, not a list.")
+        for index, block in enumerate(content):
             self._start_block({"index": index, "content_block": block}, chunks)
             self._stop_block({"index": index}, chunks)
 

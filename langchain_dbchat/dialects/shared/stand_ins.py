@@ -64,6 +64,18 @@ def write_or_name(
         return write(TextBlock(clean_text(f"{edge}{stand_in(block)}{edge}")))
 
 
+def see_next(count: int) -> str:
+    """Write the text of a message whose media follow in a user message.
+
+    Args:
+        count: How many media follow.
+
+    Returns:
+        The text.
+    """
+    return f"(see the {count} attachment(s) in the next message)"
+
+
 def kind_of_content(block: Named) -> str:
     """Return the kind of a block in plain words.
 

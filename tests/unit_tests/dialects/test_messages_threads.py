@@ -22,6 +22,8 @@ from langchain_dbchat.local.refusals import Refused
 from langchain_dbchat.local.rule_model.reasoning_signer import ReasoningSigner
 from langchain_dbchat.local.surfaces.chat_completions import checks
 from langchain_dbchat.local.surfaces.chat_completions.request import ChatRequestBody
+from langchain_dbchat.local.surfaces.messages import checks as messages_checks
+from langchain_dbchat.local.surfaces.messages.request import MessagesRequestBody
 from langchain_dbchat.models.families import GENERIC, family_of
 
 SEAL = ReasoningSigner()
@@ -145,4 +147,10 @@ def test_every_model_takes_the_next_turn(thread: list[AnyMessage]) -> None:
             checks.check(ChatRequestBody(model, endpoint, "path", body, SEAL))
         except Refused as refused:
             pytest.fail(f"{endpoint}: {refused.body}\n{body}")
+        if model.family.name == "claude":
+            body = encode_request(thread, {}, to, stream=False, api="messages").body
+            try:
+                messages_checks.check(MessagesRequestBody(model, endpoint, body, SEAL))
+            except Refused as refused:
+                pytest.fail(f"{endpoint}: {refused.body}\n{body}")
     assert repr(thread) == repr(before)

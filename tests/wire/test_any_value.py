@@ -1,0 +1,75 @@
+"""Any value in any field of an answer is read, or is a malformed answer; nothing else is raised."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from golden import Case, groups_of, load, names
+from pydantic_core import from_json, to_json
+
+from langchain_dbchat.dialects.shared.sent import SentTools
+from langchain_dbchat.errors import DatabricksError
+
+VALUES: list[Any] = [None, -1, 3.5, True, "", "x", [], {}, [1], {"a": 1}, 10**30]
+CASES = [name for name in names() if name.startswith("messages/") and load(name).response is not None]
+Place = tuple[Any, ...]
+
+
+def places(value: Any, above: Place = ()) -> Iterator[Place]:
+    """Every place within a JSON value, itself included."""
+    yield above
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, below in inner:
+        yield from places(below, (*above, key))
+
+
+def changed(value: Any, place: Place, new: Any) -> Any:
+    """A copy with another value at one place."""
+    if not place:
+        return new
+    copied = copy.deepcopy(value)
+    holder = copied
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = new
+    return copied
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_in_a_whole_answer(name: str) -> None:
+    case = load(name)
+    whole = from_json(case.response or b"")
+    for place in places(whole):
+        for value in VALUES:
+            with suppress(DatabricksError):
+                case.dialect.decode(to_json(changed(whole, place, value)), case.target, "r", SentTools())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_in_an_event(name: str) -> None:
+    case = load(name)
+    events = [from_json(event) for group in groups_of(case, [case.stream or b""]) for event in group]
+    seen: set[Any] = set()
+    for number, event in enumerate(events):
+        for place in places(event):
+            kind = (event["type"], *(key for key in place if isinstance(key, str)))
+            if kind not in seen:
+                seen.add(kind)
+                for value in VALUES:
+                    read(case, [*events[:number], changed(event, place, value), *events[number + 1 :]])
+    assert len(seen) > 20
+
+
+def read(case: Case, events: list[Any]) -> None:
+    decoder = case.decoder()
+    try:
+        chunks = [*decoder.feed([to_json(event) for event in events]), *decoder.close()]
+    except DatabricksError:
+        decoder.partial()
+        return
+    total = chunks[0] if len(chunks) == 1 else chunks[0] + chunks[1:]
+    total.message.content_blocks  # noqa: B018  # it must not raise
