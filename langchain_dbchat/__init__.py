@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         StreamInterruptedError,
         UnsupportedContentError,
     )
+    from langchain_dbchat.integrations.litellm_config import from_litellm_config
     from langchain_dbchat.integrations.registration import register
     from langchain_dbchat.transport.signing import Credentials
     from langchain_dbchat.transport.timeouts import Timeouts
@@ -63,6 +64,7 @@ __all__ = [
     "UnsupportedContentError",
     "__version__",
     "alist_endpoints",
+    "from_litellm_config",
     "list_endpoints",
     "register",
 ]
@@ -72,6 +74,7 @@ _PLACES = {
     "DatabricksEmbeddings": "embeddings",
     "Timeouts": "transport.timeouts",
     "alist_endpoints": "connection.listing",
+    "from_litellm_config": "integrations.litellm_config",
     "list_endpoints": "connection.listing",
     "register": "integrations.registration",
 }

@@ -16,7 +16,7 @@ from pydantic import Secret, SecretStr
 
 from langchain_dbchat.connection.marks import COMPLETION_LIMIT, QUERY, Marks, field_named, marks_of
 from langchain_dbchat.connection.misspelled import is_secret_name, refuse_misspelled, unknown_field
-from langchain_dbchat.connection.other_clients import REQUEST_FIELDS, translate
+from langchain_dbchat.connection.other_clients import REQUEST_FIELDS, foreign_names, translate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -160,6 +160,17 @@ def hidden(value: Any) -> Any:
     if isinstance(value, str):
         return SecretStr(value)
     return Secret(dict(value)) if isinstance(value, Mapping) else value
+
+
+def is_setting(cls: type[BaseModel], name: str) -> bool:
+    """Return whether a constructor accepts a name, or says what to do instead of it.
+
+    Args:
+        cls: The class of the model.
+        name: The name.
+    """
+    marks = marks_of(cls)
+    return field_named(marks, name, "") in marks.fields or name in foreign_names() or is_secret_name(name)
 
 
 def constructor_settings(cls: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:

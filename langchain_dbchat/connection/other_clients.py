@@ -135,7 +135,7 @@ _INSTEAD = {
     "retry_max_seconds": "Pauses follow the server's Retry-After; bound all of them with retry_deadline=<seconds>.",
     "query_input_type": "Give query_params={'input_type': ...}.",
     "document_input_type": "Give documents_params={'input_type': ...}.",
-    "model_list": "Read a LiteLLM configuration with langchain_dbchat.integrations.from_litellm_config(...).",
+    "model_list": "Read a LiteLLM configuration with langchain_dbchat.from_litellm_config(...).",
     "system_prompt": "It is the first message of a conversation here: llm.invoke([('system', ...), ('human', ...)]), "
     "or create_agent(llm, tools, system_prompt=...).",
     "params": "Each of its entries is a setting of its own: temperature=..., top_p=..., max_tokens=..., seed=..., "

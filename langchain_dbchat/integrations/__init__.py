@@ -1,3 +1,3 @@
 """Connect the models to other tools and frameworks."""
 
-__all__ = ["prompt_caching", "registration"]
+__all__ = ["litellm_config", "prompt_caching", "registration"]

@@ -65,7 +65,10 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
         {"pydantic_core"},
     ),
     "spark": ({"embeddings", "errors"}, {"langchain_core", "pandas", "pydantic_core", "pyspark"}),
-    "integrations": ({"chat_models", "errors", "models"}, {"langchain", "langchain_core"}),
+    "integrations": (
+        {"chat_models", "connection", "embeddings", "errors", "models", "transport"},
+        {"langchain", "langchain_core", "yaml"},
+    ),
     "chat_models": (
         {"_version", "connection", "dialects", "errors", "models", "transport"},
         {"langchain_core", "pydantic"},

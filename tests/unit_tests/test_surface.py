@@ -86,6 +86,7 @@ def test_public_names() -> None:
         "UnsupportedContentError",
         "__version__",
         "alist_endpoints",
+        "from_litellm_config",
         "list_endpoints",
         "register",
     ]
@@ -168,6 +169,10 @@ def _names(package: str) -> set[str]:
 
 def test_runtime_dependencies_are_four() -> None:
     assert _names("langchain-dbchat") == {"langchain-core", "httpx", "pydantic", "databricks-sdk"}
+
+
+def test_the_parser_of_litellms_files_comes_with_langchain_core() -> None:
+    assert "pyyaml" in _names("langchain-core")
 
 
 def test_what_the_transport_imports_besides_comes_with_httpx() -> None:
