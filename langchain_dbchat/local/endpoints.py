@@ -75,12 +75,13 @@ class EndpointRegistry:
     @staticmethod
     def _foundation(served: Served) -> dict[str, Any]:
         kind = "chat/completions" if isinstance(served, ServedModel) else "embeddings"
+        alone = isinstance(served, ServedModel) and served.messages_only
         native = API_TYPES.get(served.family.name) if isinstance(served, ServedModel) else None
         return {
             "name": f"system.ai.{served.name}",
             "display_name": served.name.replace("-", " ").title(),
             "ai_gateway_v2_supported": True,
-            "api_types": [f"mlflow/v1/{kind}", *([native] if native else [])],
+            "api_types": [*([] if alone else [f"mlflow/v1/{kind}"]), *([native] if native else [])],
         }
 
     def entries(self) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from langchain_dbchat.errors import (
     DatabricksRateLimitError,
     MalformedResponseError,
     StreamInterruptedError,
+    UnsupportedContentError,
 )
 from langchain_dbchat.local import LocalWorkspace
 
@@ -173,6 +174,69 @@ def test_an_app_has_no_messages() -> None:
     )
     with pytest.raises(ConfigurationError, match="does not serve this API"):
         model.invoke("Hi")
+
+
+UNSENDABLE: list[tuple[list[Any], str]] = [
+    ([{"type": "image", "url": "https://example.com/a.png"}], "the model refuses image URLs"),
+    ([{"type": "file", "url": "https://example.com/a.pdf"}], "cannot be sent as a URL"),
+    ([{"type": "image", "file_id": "file-1"}], "stores no files"),
+    ([{"type": "file", "base64": "UEs=", "mime_type": "application/zip"}], "takes PDF and text documents"),
+    ([{"type": "file", "base64": "/w==", "mime_type": "text/plain"}], "not Base64 of UTF-8 text"),
+    ([{"type": "audio", "base64": "UEs=", "mime_type": "audio/wav"}], "takes no audio content"),
+    ([{"type": "unheard_of", "x": 1}], "a content block of type 'unheard_of' cannot be sent"),
+    ([{"type": "document", "source": {"type": "text"}}], "needs its 'text'"),
+]
+
+
+@four_ways
+@pytest.mark.parametrize(("content", "words"), UNSENDABLE, ids=lambda value: value if isinstance(value, str) else "")
+def test_content_that_cannot_be_sent_is_named_before_anything_is_sent(
+    call: Way, content: list[Any], words: str
+) -> None:
+    with ScriptedServer(answer) as server:
+        with pytest.raises(UnsupportedContentError, match=words):
+            call(llm(server), [HumanMessage(content)])
+        assert not server.requests
+
+
+@four_ways
+def test_another_server_takes_urls_and_files(call: Way) -> None:
+    content: list[Any] = [
+        {"type": "image", "url": "https://example.com/a.png"},
+        {"type": "file", "url": "https://example.com/a.pdf"},
+        {"type": "file", "file_id": "file-1"},
+        {"type": "file", "base64": "aGk=", "mime_type": "text/plain", "filename": "a.txt"},
+    ]
+    with ScriptedServer(answer) as server:
+        model = ChatDatabricksCompat(model="claude", base_url=f"{server.url}/v1", token="t", api="messages")
+        call(model, [HumanMessage(content)])
+        assert server.requests[-1].path == "/v1/messages"
+        (sent,) = server.requests[-1].json["messages"]
+    assert [block["source"] for block in sent["content"]] == [
+        {"type": "url", "url": "https://example.com/a.png"},
+        {"type": "url", "url": "https://example.com/a.pdf"},
+        {"type": "file", "file_id": "file-1"},
+        {"type": "text", "media_type": "text/plain", "data": "hi"},
+    ]
+    assert sent["content"][3]["title"] == "a.txt"
+
+
+@four_ways
+def test_an_open_schema_says_what_to_do(call: Way) -> None:
+    schema = {"title": "Counts", "type": "object", "additionalProperties": {"type": "integer"}}
+    with ScriptedServer(answer) as server:
+        with pytest.raises(ValueError, match="method='function_calling'"):
+            call(llm(server).bind(response_format=schema), "Count")
+
+
+@four_ways
+def test_media_of_another_models_answer_follow_as_the_users(call: Way, workspace: LocalWorkspace) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    made = AIMessage([image], response_metadata={"model_provider": "databricks", "model_name": "x"})
+    assert call(on(workspace, api="messages"), [HumanMessage("Draw"), made, HumanMessage("Say: nice")]).text
+    _, said, following = workspace.requests[-1].json["messages"]
+    assert said["content"] == "(see the 1 attachment(s) in the next message)"
+    assert [block["type"] for block in following["content"]] == ["image", "text"]
 
 
 # -- what is sent

@@ -91,8 +91,9 @@ def write_block(block: NeutralBlock, family: Family, quirks: MessagesQuirks, whe
     elif isinstance(block, ProviderBlock) and block.kind in _USERS:
         return dict(block.value)
     else:
-        fault = block.fault if isinstance(block, ProviderBlock) else _not_taken(getattr(block, "written", {}))
-        raise UnsupportedContentError(f"{where}: {fault}")
+        written_as = block.value if isinstance(block, ProviderBlock) else getattr(block, "written", {})
+        fault = block.fault if isinstance(block, ProviderBlock) else ""
+        raise UnsupportedContentError(f"{where}: {fault or _not_taken(written_as)}")
     if block.cache_control and family.cache_control:
         written["cache_control"] = block.cache_control
     return written

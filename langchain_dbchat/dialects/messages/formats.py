@@ -40,7 +40,13 @@ def write_output_format(given: Any, target: Target, *, drops_nulls: bool) -> dic
         return None
     named = encoded["json_schema"]
     named["strict"] = True
-    fit_named_schema(encoded, None, target, drops_nulls=drops_nulls)
+    try:
+        fit_named_schema(encoded, None, target, drops_nulls=drops_nulls)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} {target.model!r} takes closed schemas alone as a response format; a tool takes any: "
+            "with_structured_output(schema, method='function_calling')."
+        ) from None
     return {"type": "json_schema", "schema": without_limits(named["schema"])}
 
 
