@@ -193,7 +193,7 @@ GENERIC = Family(
 )
 """The row of an endpoint with an unknown name: the user's request is sent unchanged."""
 
-OPENAI_COMPATIBLE = replace(GENERIC, name="openai-compatible", call_ids="", signs="")
+OPENAI_COMPATIBLE = replace(GENERIC, name="openai-compatible", call_ids="")
 """The row of a server behind ``base_url=`` that is not a Databricks workspace (a proxy, vLLM, llama.cpp)."""
 
 _CLAUDE = Family(

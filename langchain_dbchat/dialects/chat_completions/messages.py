@@ -81,14 +81,17 @@ def _message(turn: ConversationTurn, content: str | list[Wire] | None, context: 
 def _encode_answer(turn: ConversationTurn, context: Context) -> EncodedMessage:
     family = context.family
     media: list[Wire] = []
+    thinking: Wire = {}
     content: str | list[Wire]
     if isinstance(turn.content, str):
         content = turn.content
     else:
         parts, media = _fit_answer(_joined(_write_answer(turn.content, turn, context)), context)
+        if context.quirks.thinking_blocks:
+            parts, thinking = _beside(parts)
         content = collapse(parts)
     if not turn.calls:
-        return EncodedMessage(_message(turn, content, context), media)
+        return EncodedMessage({**_message(turn, content, context), **thinking}, media)
     calls = [_write_call(use, turn.where) for use in turn.calls]
     if turn.replays:
         for use, call in zip(turn.calls, calls, strict=True):
@@ -96,7 +99,7 @@ def _encode_answer(turn: ConversationTurn, context: Context) -> EncodedMessage:
     if family.unsigned_call:
         for call in calls:
             call.setdefault("thoughtSignature", family.unsigned_call)
-    return EncodedMessage({**_message(turn, content or None, context), "tool_calls": calls}, media)
+    return EncodedMessage({**_message(turn, content or None, context), **thinking, "tool_calls": calls}, media)
 
 
 def _write_answer(blocks: Sequence[NumberedBlock], turn: ConversationTurn, context: Context) -> list[Wire]:
@@ -112,6 +115,19 @@ def _write_answer(blocks: Sequence[NumberedBlock], turn: ConversationTurn, conte
             signature = getattr(block, "signature", None) if signs else None
             parts.append({**part, "thoughtSignature": signature} if signature else part)
     return parts
+
+
+def _beside(parts: list[Wire]) -> tuple[list[Wire], Wire]:
+    """Return the parts without reasoning, and the reasoning as the field ``thinking_blocks`` if there is any."""
+    blocks = [
+        {"type": "redacted_thinking", "data": entry["data"]}
+        if "data" in entry
+        else {"type": "thinking", "thinking": entry["text"], "signature": entry["signature"]}
+        for part in parts
+        if part["type"] == "reasoning"
+        for entry in part["summary"]
+    ]
+    return [part for part in parts if part["type"] != "reasoning"], {"thinking_blocks": blocks} if blocks else {}
 
 
 def _is_reasoning(block: NeutralBlock) -> bool:

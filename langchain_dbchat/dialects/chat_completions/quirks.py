@@ -34,6 +34,10 @@ class ChatQuirks:
     message_names: bool = False
     """Whether a message may have `name`; Databricks' own models refuse it."""
 
+    thinking_blocks: bool = False
+    """Whether signed reasoning goes back beside the content, in Anthropic's shape: a LiteLLM proxy sends and accepts it
+    as the message's ``thinking_blocks`` (docs.litellm.ai/docs/reasoning_content)."""
+
     system: Literal["first", "anywhere"] = "anywhere"
     """Which positions system messages may have. Databricks documents one `system` message, as the first; Gemini refuses
     a second one."""
@@ -115,7 +119,7 @@ _THINKING_WEIGHTS = replace(_OPEN_WEIGHTS, refuses=_OPENAI_ONLY | {"thinking"}, 
 
 QUIRKS: dict[str, ChatQuirks] = {
     "generic": _GENERIC,
-    "openai-compatible": replace(_GENERIC, message_names=True),
+    "openai-compatible": replace(_GENERIC, message_names=True, thinking_blocks=True),
     "claude": _CLAUDE,
     "claude-4-6": _CLAUDE,
     "claude-adaptive": _CLAUDE_ADAPTIVE,
