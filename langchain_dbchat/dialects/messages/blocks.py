@@ -78,15 +78,16 @@ class OpenBlock:
     Args:
         block: The block of the first event.
         index: Its place in the answer.
+        follows_text: Whether the answer has a text before it, from which a text is kept apart.
     """
 
-    __slots__ = ("_block", "_citations", "_index", "_json", "_opens", "kind")
+    __slots__ = ("_block", "_citations", "_index", "_json", "kind", "opens")
 
-    def __init__(self, block: dict[str, Any], index: int) -> None:
+    def __init__(self, block: dict[str, Any], index: int, *, follows_text: bool) -> None:
         self.kind = text_in(block, "type")
         self._block = block
         self._index = index
-        self._opens = True  # no text of it has been passed on
+        self.opens = follows_text  # the next text begins a block
         self._citations: list[Any] = []
         self._json: list[str] = []  # the input of a call of Anthropic's own tools, in pieces
 
@@ -137,7 +138,7 @@ class OpenBlock:
 
     def _texts(self, text: str) -> Iterator[Text]:
         if text:
-            opens, self._opens = self._opens, False
+            opens, self.opens = self.opens, False
             yield Text(text, None, opens)
 
     @staticmethod
@@ -158,7 +159,7 @@ class OpenBlock:
                 block["citations"] = [*flat(block.get("citations")), *self._citations]
             extras = _extras(block)
             if extras:
-                yield Text("", extras, self._opens)
+                yield Text("", extras, self.opens)
         elif self.kind not in {"thinking", "tool_use"}:
             if self._json and "".join(self._json).strip():
                 block["input"] = self._input()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from langchain_dbchat.dialects.dialect import Target
+    from langchain_dbchat.dialects.shared.parts import Part
     from langchain_dbchat.dialects.shared.sent import SentTools
 
 __all__ = ["MessagesStreamDecoder", "decode_message", "ends_stream"]
@@ -106,12 +107,13 @@ def _not_a_message(payload: Mapping[str, Any], target: Target, request_id: str |
 class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
     """Decoder of a streamed message."""
 
-    __slots__ = ("_begun", "_ended", "_next", "_open")
+    __slots__ = ("_begun", "_ended", "_has_text", "_next", "_open")
 
     def _begin(self, target: Target, request_id: str | None) -> MessagesFacts:
         self._begun = False  # message_start has arrived
         self._ended = False  # message_stop has arrived
         self._open: dict[int, OpenBlock] = {}  # the blocks that have begun and not ended, by their index
+        self._has_text = False  # a text block has begun
         self._next = 0  # the smallest index that no block has had
         return MessagesFacts(target, request_id)
 
@@ -167,9 +169,10 @@ class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
         if not isinstance(index, int) or index < self._next or not isinstance(block, dict):
             raise MalformedResponseError(f"The stream contains a block with the index {index!r}, which is not new.")
         self._next = index + 1
-        opened = self._open[index] = OpenBlock(block, index)
+        opened = self._open[index] = OpenBlock(block, index, follows_text=self._has_text)
+        self._has_text = self._has_text or opened.kind == "text"
         for part in opened.begin():
-            self._add(part, chunks)
+            self._add_text_or(part, chunks)
 
     def _block_of(self, payload: dict[str, Any]) -> OpenBlock:
         index = payload.get("index")
@@ -182,11 +185,22 @@ class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
         delta = payload.get("delta")
         if not isinstance(delta, dict):
             raise MalformedResponseError(f"A delta of the stream is a {type(delta).__name__}, not an object.")
-        for part in self._block_of(payload).add(delta):
-            if type(part) is Text and self._pending is None and not part.opens:
-                self._texts.append(part.text)
-            else:
-                self._add(part, chunks)
+        opened = self._block_of(payload)
+        text = delta.get("text")
+        if opened.kind == "text" and type(text) is str and delta.get("type") == "text_delta" and not opened.opens:
+            self._add_text_or(Text(text), chunks)
+            return
+        for part in opened.add(delta):
+            self._add_text_or(part, chunks)
+
+    def _add_text_or(self, part: Part, chunks: list[ChatGenerationChunk]) -> None:
+        """Add a part; texts that arrived together are joined at once, because joining them one by one is slow."""
+        if type(part) is not Text or part.extras is not None or part.opens or self._pending is not None:
+            self._add(part, chunks)
+            if type(part) is Text and part.opens:
+                self._flush(chunks)
+        elif part.text:
+            self._texts.append(part.text)
 
     def _stop_block(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         opened = self._block_of(payload)

@@ -250,13 +250,11 @@ def _numbered(content: Sequence[Any]) -> list[NumberedBlock]:
 
 
 def _said(blocks: Iterable[NumberedBlock], family: Family) -> list[NumberedBlock]:
-    """Return what somebody other than a model says, without what a model left in it."""
-    return _without_refused_text((one for one in blocks if is_content(one.block, in_answer=False)), family)
-
-
-def _without_refused_text(blocks: Iterable[NumberedBlock], family: Family) -> list[NumberedBlock]:
+    """Return what somebody other than a model says, without what a model left in it, and without refused text."""
     kept: list[NumberedBlock] = []
     for number, block in blocks:
+        if not is_content(block, in_answer=False):
+            continue
         if not isinstance(block, TextBlock) or is_taken(block.text, family):
             kept.append(NumberedBlock(number, block))
         elif kept and block.cache_control:
@@ -315,18 +313,14 @@ def _read_tool_message(message: ToolMessage, family: Family, where: str) -> Conv
 
 
 def _read_result(blocks: Iterable[NeutralBlock], family: Family, where: str) -> list[NumberedBlock]:
-    plain = enumerate(_plain_data_written(block, where) for block in blocks)
-    said = (NumberedBlock(number, _clean(block)) for number, block in plain)
+    said = (NumberedBlock(number, _clean(block, where)) for number, block in enumerate(blocks))
     return _said(said, family)
 
 
-def _plain_data_written(block: NeutralBlock, where: str) -> NeutralBlock:
-    if isinstance(block, ProviderBlock) and block.kind is None:
-        return TextBlock(write_json(block.value, f"{where}: a content block"))
-    return block
-
-
-def _clean(block: NeutralBlock) -> NeutralBlock:
+def _clean(block: NeutralBlock, data_in: str = "") -> NeutralBlock:
+    """Return a block with text that JSON can contain; plain data in a result, which that names, become text."""
+    if data_in and isinstance(block, ProviderBlock) and block.kind is None:
+        return TextBlock(write_json(block.value, f"{data_in}: a content block"))
     if not isinstance(block, TextBlock):
         return block
     text = clean_text(block.text)
@@ -391,10 +385,8 @@ def _placed(turns: list[ConversationTurn], family: Family) -> list[ConversationT
     for placed in place_results([*map(_step_of, turns)], family):
         turn = turns[placed.place]
         if placed.made_up:
-            made = ConversationTurn(
-                "tool", turn.where, turn.message, placed.made_up, call_id=placed.answers, failed=True, is_made_up=True
-            )
-            ordered.append(made)
+            made = ConversationTurn("tool", turn.where, turn.message, placed.made_up, call_id=placed.answers)
+            ordered.append(made._replace(failed=True, is_made_up=True))
         elif placed.calls:
             pairs = zip(turn.calls, placed.calls, strict=True)
             calls = [call if call.id == new else replace(call, id=new) for call, new in pairs]
