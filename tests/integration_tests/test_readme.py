@@ -102,3 +102,10 @@ def test_the_page_on_schemas_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(ROOT / "docs" / "schemas.md") == 1
     printed = capsys.readouterr().out.splitlines()
     assert [line.partition(" ")[2] for line in printed] == ["Tree True", "Tree False", "Tree False"]
+
+
+def test_the_page_on_moving_over_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(ROOT / "docs" / "migrating.md") == 4
+    printed = capsys.readouterr().out.splitlines()
+    assert printed.count("You said: Hello!") == 3
+    assert "2" in printed
