@@ -202,8 +202,8 @@ def _needs_continuing(turn: ConversationTurn) -> bool:
     """
     if turn.role != "assistant" or turn.calls:
         return False
-    is_paused = turn.message.response_metadata.get("finish_reason") == PAUSED
-    return not (is_paused and any(isinstance(block, ProviderBlock) for _, block in turn.blocks()))
+    waits = turn.message.response_metadata.get("finish_reason") == PAUSED
+    return not (waits and any(isinstance(block, ProviderBlock) for _, block in turn.blocks()))
 
 
 def is_taken(text: str, family: Family) -> bool:
@@ -216,9 +216,7 @@ def is_taken(text: str, family: Family) -> bool:
     Returns:
         False if it is empty or blank, and the family refuses that.
     """
-    if not text:
-        return family.empty_text
-    return family.blank_text or not text.isspace()
+    return (family.blank_text or not text.isspace()) if text else family.empty_text
 
 
 def _read_other(message: BaseMessage, family: Family, where: str) -> list[ConversationTurn]:
@@ -252,9 +250,7 @@ def _numbered(content: Sequence[Any]) -> list[NumberedBlock]:
 def _said(blocks: Iterable[NumberedBlock], family: Family) -> list[NumberedBlock]:
     """Return what somebody other than a model says, without what a model left in it, and without refused text."""
     kept: list[NumberedBlock] = []
-    for number, block in blocks:
-        if not is_content(block, in_answer=False):
-            continue
+    for number, block in (one for one in blocks if is_content(one.block, in_answer=False)):
         if not isinstance(block, TextBlock) or is_taken(block.text, family):
             kept.append(NumberedBlock(number, block))
         elif kept and block.cache_control:
@@ -308,8 +304,8 @@ def _read_tool_message(message: ToolMessage, family: Family, where: str) -> Conv
     content: Any = message.content
     is_text = isinstance(content, str)
     said = clean_text(content) if is_text else _read_result(read_result_content(content), family, where)
-    failed = message.status == "error"
-    return ConversationTurn("tool", where, message, said, call_id=message.tool_call_id or "", failed=failed)
+    call_id, failed = message.tool_call_id or "", message.status == "error"
+    return ConversationTurn("tool", where, message, said, call_id=call_id, failed=failed)
 
 
 def _read_result(blocks: Iterable[NeutralBlock], family: Family, where: str) -> list[NumberedBlock]:
