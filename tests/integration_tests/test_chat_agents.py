@@ -114,7 +114,9 @@ def test_text_that_was_streamed_before_a_call_stays_text() -> None:
         "server_tool_result",
         "text",
     ]
-    assert answer.content_blocks[-1]["text"] == "It is 12 °C in Oslo."
+    last = answer.content_blocks[-1]
+    assert last["type"] == "text"
+    assert last["text"] == "It is 12 °C in Oslo."
 
 
 @four_ways
@@ -296,7 +298,10 @@ def test_a_thread_goes_back_as_the_messages_that_it_was(call: Way) -> None:
 
 def test_a_thread_of_streamed_text_goes_back_alike() -> None:
     other = {**CALL, "id": "call_2"}
-    pieces = [{**ASKS, "content": "Let me look.", "tool_calls": None}, {**ASKS, "tool_calls": [CALL, other]}]
+    pieces: list[dict[str, Any]] = [
+        {**ASKS, "content": "Let me look.", "tool_calls": None},
+        {**ASKS, "tool_calls": [CALL, other]},
+    ]
     with agent(*pieces, RESULT, {**RESULT, "tool_call_id": "call_2", "id": "t2"}, SAYS) as server:
         answer = stream(model(server), "What is the weather?")
         invoke(model(server), [HumanMessage("Hi"), answer, HumanMessage("And tomorrow?")])

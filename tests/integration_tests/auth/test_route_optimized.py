@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from kit.route_optimized import DESCRIPTIONS, FORBIDDEN, MISSING, SUFFIX, TOKENS, OptimizedWorkspace, route
+from kit.route_optimized import DESCRIPTIONS, FORBIDDEN, SUFFIX, TOKENS, OptimizedWorkspace, route
 from kit.scripted import Scripted, sse
 from kit.sign_in import PAT, write_cli, write_workbench
 from kit.ways import Way, astream, four_ways, invoke, stream
@@ -109,7 +109,7 @@ def test_embeddings_are_signed_in_the_same_way(is_async: bool, server: Optimized
 @four_ways
 @pytest.mark.parametrize("given", ["base_url", "host"])
 def test_the_url_may_be_given_under_either_name(call: Way, given: str, server: OptimizedWorkspace) -> None:
-    settings = {"host": None, given: server.endpoint()}
+    settings: dict[str, Any] = {"host": None, given: server.endpoint()}
     assert call(principal(server, **settings), "Hello!").text.startswith("for-e-id")
 
 
@@ -124,13 +124,14 @@ def test_a_personal_access_token_is_refused_before_anything_is_sent(
         def authenticate(self) -> dict[str, str]:
             return {"Authorization": f"Bearer {PAT}"}
 
-    settings: dict[str, Any] = {
+    given: dict[str, dict[str, Any]] = {
         "token": {"token": PAT},
         "bearer": {"token": f"Bearer {PAT}"},
         "callable": {"token": lambda: PAT},
         "config": {"workspace_client": Config()},
         "profile": {"config_profile": "mine", "config_file": str(tmp_path / "cfg")},
-    }.get(where, {})
+    }
+    settings = given.get(where, {})
     if where == "variable":
         monkeypatch.setenv("DATABRICKS_TOKEN", PAT)
     (tmp_path / "cfg").write_text(f"[mine]\nhost = {server.url}\ntoken = {PAT}\n")
@@ -158,11 +159,12 @@ def test_a_given_token_of_the_endpoint_is_sent_as_it_is(
 
     monkeypatch.delenv("DATABRICKS_HOST")  # no workspace is needed
     server.given.add(SCOPED)
-    settings: dict[str, Any] = {
+    given: dict[str, dict[str, Any]] = {
         "token": {"token": SCOPED},
         "callable": {"token": lambda: SCOPED},
         "credentials": {"credentials": Ours()},
-    }.get(where, {})
+    }
+    settings = given.get(where, {})
     if where == "variable":
         monkeypatch.setenv("DATABRICKS_TOKEN", SCOPED)
     assert call(chat(server, **settings), "Hello!").text == SCOPED
@@ -176,7 +178,8 @@ def test_a_given_token_of_the_workspace_is_exchanged_after_the_endpoint_has_refu
     call: Way, where: str, server: OptimizedWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.callers.add(ALICE)
-    settings: dict[str, Any] = {"token": {"token": ALICE}, "callable": {"token": lambda: ALICE}}.get(where, {})
+    given: dict[str, dict[str, Any]] = {"token": {"token": ALICE}, "callable": {"token": lambda: ALICE}}
+    settings = given.get(where, {})
     if where == "variable":
         monkeypatch.setenv("DATABRICKS_TOKEN", ALICE)
     model = chat(server, **settings)
@@ -272,7 +275,6 @@ def test_a_token_is_renewed_before_it_expires(call: Way, server: OptimizedWorksp
     call(model, "Hello!")
     time.sleep(0.6)
     assert call(model, "Hello!").text == "for-e-id-of-sp-0-2"
-    assert MISSING not in server.signers
     assert server.signers == ["for-e-id-of-sp-0-1", "for-e-id-of-sp-0-2"]
 
 
