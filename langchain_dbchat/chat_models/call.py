@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.chat_models.learning_decoder import LearningDecoder
 from langchain_dbchat.connection.discovery import DISCOVER
 from langchain_dbchat.connection.endpoints import endpoint_of
 from langchain_dbchat.connection.given import call_settings
@@ -23,7 +24,9 @@ from langchain_dbchat.connection.session import endpoint_name
 from langchain_dbchat.dialects import AUTO, choose_dialect, dialect_named
 from langchain_dbchat.dialects.dialect import PREFILL, ROLES, ChatRequest, Target
 from langchain_dbchat.dialects.shared.merging import merge_deep
+from langchain_dbchat.dialects.shared.wires import OtherWireError
 from langchain_dbchat.errors.user_warnings import warn
+from langchain_dbchat.models.families import GENERIC, OPENAI_COMPATIBLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,6 +48,9 @@ REQUEST_ID = "x-request-id"
 
 _REASONING = ("reasoning_effort", "thinking")
 """Two spellings of one setting: if a call gives either of them, it replaces both."""
+
+_UNKNOWN = frozenset({GENERIC.name, OPENAI_COMPATIBLE.name})
+"""Families whose endpoints may speak another wire format than is asked for."""
 
 _CHANGES = {ROLES: "made to alternate", PREFILL: "followed by a user's message"}
 """What a warning says about a lesson that is not a field."""
@@ -102,13 +108,29 @@ class PreparedCall:
             DatabricksError: If the answer is an error, or does not have the format of this wire.
         """
         request_id = reply.headers.get(REQUEST_ID)
-        sent = self.encoded.sent
-        result = reply.understood(lambda body: self.dialect.decode(body, self.chat_request.target, request_id, sent))
+
+        def decode(body: bytes) -> ChatResult:
+            try:
+                return self.dialect.decode(body, self.chat_request.target, request_id, self.encoded.sent)
+            except OtherWireError as error:
+                if not self._learns(error):
+                    raise
+            return self.dialect.decode(body, self.chat_request.target, request_id, self.encoded.sent)
+
+        result = reply.understood(decode)
         if self.shows_headers:
             from langchain_dbchat.chat_models.response_headers import add_headers, visible_headers  # noqa: PLC0415  # few calls ask for them
 
             return add_headers(result, visible_headers(reply.headers, reply.hide))
         return result
+
+    def _learns(self, error: OtherWireError) -> bool:
+        """Use the wire format of an answer that came in another one, unless the user chose the wire format."""
+        if self.may_switch:
+            self.dialect, self.may_switch = dialect_named(error.wire), False
+            self.endpoint.learn_wire(error.wire)
+            return True
+        return False
 
     def decoder(self, headers: Mapping[str, str], mask: Callable[[str], str]) -> StreamDecoder:
         """Make the decoder of the stream that answers this call.
@@ -120,14 +142,19 @@ class PreparedCall:
         Returns:
             A new decoder.
         """
-        decoder = self.dialect.decoder(
-            self.chat_request.target,
-            headers.get(REQUEST_ID),
-            coalesce=self.coalesce,
-            usage=self.chat_request.stream_usage,
-            sent=self.encoded.sent,
-            mask=mask,
-        )
+
+        def make() -> StreamDecoder:
+            return self.dialect.decoder(
+                self.chat_request.target,
+                headers.get(REQUEST_ID),
+                coalesce=self.coalesce,
+                usage=self.chat_request.stream_usage,
+                sent=self.encoded.sent,
+                mask=mask,
+            )
+
+        is_unknown = self.may_switch and self.chat_request.target.family.name in _UNKNOWN
+        decoder = LearningDecoder(make, self._learns) if is_unknown else make()
         if self.shows_headers:
             from langchain_dbchat.chat_models.response_headers import HeadersDecoder, visible_headers  # noqa: PLC0415  # the same
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from kit.scripted import Received, Scripted, ScriptedServer, sse
-from kit.ways import Way, add_up, four_ways, invoke, stream
+from kit.ways import Way, add_up, astream, four_ways, invoke, stream
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.errors import (
     DatabricksError,
@@ -18,6 +19,8 @@ from langchain_dbchat.errors import (
     StreamInterruptedError,
     UnsupportedContentError,
 )
+
+_names = itertools.count()
 
 FUNCTION = {"name": "get_weather", "arguments": '{"city": "Oslo"}'}
 CALL = {"id": "call_1", "type": "function", "function": FUNCTION}
@@ -450,3 +453,45 @@ def test_parts_of_text_and_a_missing_id_are_understood(call: Way) -> None:
         answer = call(model(server), "Hello!")
     assert answer.text == "It is 12."
     assert [one["id"] for one in answer.tool_calls] == ["call_0"]
+
+
+@four_ways
+@pytest.mark.parametrize("address", ["host", "base_url"])
+def test_a_chat_agent_is_recognized_by_its_answer_and_asked_once(call: Way, address: str) -> None:
+    with agent(ASKS, RESULT, SAYS) as server:
+        url = {"host": server.url} if address == "host" else {"base_url": f"{server.url}/v1"}
+        llm = ChatDatabricksCompat(model=f"agent-{next(_names)}", token="dapi0", max_retries=0, **url)
+        for number in (1, 2):
+            answer = call(llm, "What is the weather?")
+            assert answer.text == "It is 12 °C in Oslo."
+            assert answer.tool_calls == []
+            assert [block["type"] for block in answer.content_blocks[:2]] == ["server_tool_call", "server_tool_result"]
+            assert len(server.requests) == number
+        assert server.requests[1].json.keys() <= {"messages", "stream", "model"}
+
+
+@four_ways
+def test_a_wire_format_that_the_user_chose_is_not_changed(call: Way) -> None:
+    with agent(ASKS, RESULT, SAYS) as server:
+        llm = ChatDatabricksCompat(model=f"agent-{next(_names)}", host=server.url, token="dapi0", api="chat")
+        with pytest.raises(MalformedResponseError, match="api='agent'"):
+            call(llm, "Hello!")
+
+
+@pytest.mark.parametrize("way", [stream, astream])
+def test_events_before_the_first_message_do_not_matter(way: Way) -> None:
+    pieces = [sse({"type": "ping"}, done=False), sse({"trace_id": "tr-1"}, done=False), sse({"delta": SAYS})]
+    with ScriptedServer(Scripted(pieces, delay=0.01)) as server:
+        llm = ChatDatabricksCompat(model=f"agent-{next(_names)}", host=server.url, token="dapi0")
+        answer = way(llm, "Hello!")
+    assert answer.text == "It is 12 °C in Oslo."
+    assert answer.response_metadata["trace_id"] == "tr-1"
+
+
+def test_what_breaks_after_the_format_is_known_keeps_what_had_arrived() -> None:
+    with ScriptedServer(Scripted(sse({"delta": ASKS}, {"error": "the agent crashed"}))) as server:
+        llm = ChatDatabricksCompat(model=f"agent-{next(_names)}", host=server.url, token="dapi0")
+        with pytest.raises(DatabricksError, match="the agent crashed") as caught:
+            stream(llm, "Hello!")
+    assert caught.value.partial is not None
+    assert [block["type"] for block in caught.value.partial.content_blocks] == ["server_tool_call"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 
 from kit.ways import Way, ainvoke, astream, four_ways, invoke, stream
 from langchain_dbchat import ChatDatabricksCompat
@@ -18,7 +19,6 @@ from langchain_dbchat.errors import (
     DatabricksAPIError,
     DatabricksError,
     DatabricksInvalidRequestError,
-    MalformedResponseError,
     StreamInterruptedError,
 )
 
@@ -95,11 +95,13 @@ def test_a_chat_model_that_crashes_is_a_refusal_that_is_not_retried(call: Way, h
 
 
 @four_ways
-def test_a_chat_agent_speaks_another_dialect_and_the_error_says_so(call: Way, host: str) -> None:
-    with pytest.raises(MalformedResponseError) as caught:
-        call(_llm(host, "chat-agent"), "Hello!")
-    assert "does not speak chat completions" in str(caught.value)
-    assert "chat-agent" in str(caught.value)
+@pytest.mark.parametrize("api", ["agent", "auto"])
+def test_a_chat_agent_answers_told_or_found_by_its_answer(call: Way, api: str, host: str) -> None:
+    llm = _llm(host, "chat-agent", api=api, custom_inputs={"a": 1}, context={"user_id": "u"})
+    first = call(llm, "Hello!")
+    assert first.text == "You said: Hello!"
+    second = call(llm, [HumanMessage("Hello!"), first, HumanMessage("Again!")])
+    assert second.text == "You said: Again!"
 
 
 @four_ways

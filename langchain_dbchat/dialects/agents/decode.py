@@ -20,13 +20,15 @@ from langchain_dbchat.dialects.shared.events import parse_event, text_of_event
 from langchain_dbchat.dialects.shared.facts import KEEP_ALIVE, AnswerFacts
 from langchain_dbchat.dialects.shared.fields import storable
 from langchain_dbchat.dialects.shared.stream import AnswerStreamDecoder
-from langchain_dbchat.errors import MalformedResponseError, StreamInterruptedError
+from langchain_dbchat.dialects.shared.wires import in_other_format
+from langchain_dbchat.errors import StreamInterruptedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from langchain_dbchat.dialects.dialect import Target
     from langchain_dbchat.dialects.shared.sent import SentTools
+    from langchain_dbchat.errors import MalformedResponseError
 
 __all__ = ["AgentStreamDecoder", "decode_answer"]
 
@@ -96,10 +98,11 @@ def decode_answer(body: bytes, target: Target, request_id: str | None, sent: Sen
 
 
 def _no_messages(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
-    return MalformedResponseError(
+    return in_other_format(
         f"The endpoint {target.model!r} answered with {sorted(payload)} instead of 'messages': it is not a ChatAgent. "
         f"Leave api='agent' out, or choose the API of the endpoint's task. It said: {text_of_event(payload)}",
-        request_id=request_id,
+        payload,
+        request_id,
     )
 
 

@@ -20,6 +20,7 @@ from langchain_dbchat.dialects.shared.events import MESSAGE_KEYS, parse_event, t
 from langchain_dbchat.dialects.shared.fields import storable
 from langchain_dbchat.dialects.shared.parts import Text
 from langchain_dbchat.dialects.shared.stream import AnswerStreamDecoder
+from langchain_dbchat.dialects.shared.wires import in_other_format, wire_of
 from langchain_dbchat.errors import MalformedResponseError, StreamInterruptedError
 
 if TYPE_CHECKING:
@@ -95,11 +96,12 @@ def _reason_of(choice: Mapping[str, Any]) -> str | None:
 
 
 def _no_choices(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
-    return MalformedResponseError(
+    said = f" It said: {text_of_event(payload)}" if MESSAGE_KEYS & payload.keys() else ""
+    return in_other_format(
         f"The endpoint {target.model!r} answered with {sorted(payload)} instead of 'choices': it does not speak "
-        "chat completions. Agent and custom model endpoints have other formats; check the endpoint's task."
-        + (f" It said: {text_of_event(payload)}" if MESSAGE_KEYS & payload.keys() else ""),
-        request_id=request_id,
+        f"chat completions. Agent and custom model endpoints have other formats; check the endpoint's task.{said}",
+        payload,
+        request_id,
     )
 
 
@@ -129,6 +131,12 @@ class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
                 f"had arrived is in the error's `partial`.{text}"
             )
 
+    def _note_unknown(self, payload: dict[str, Any]) -> None:
+        """Note an event without choices; raise if the stream is in another wire format."""
+        if not self._answered and wire_of(payload) is not None:
+            raise _no_choices(payload, self._facts.target, self._facts.request_id)
+        self._without_choices = payload
+
     def _read(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         facts = self._facts
         shape = list(payload)
@@ -145,7 +153,7 @@ class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
         if not choices:  # an event without choices, such as the usage, or a blocked answer
             raise_error_within(payload, "choices", request_id=facts.request_id)
             if choices is None:
-                self._without_choices = payload
+                self._note_unknown(payload)
                 return
         if not isinstance(choices, list):
             raise MalformedResponseError(f"The 'choices' of an event are a {type(choices).__name__}, not a list.")

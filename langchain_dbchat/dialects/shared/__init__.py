@@ -36,4 +36,5 @@ __all__ = [
     "tools",
     "turns",
     "usage",
+    "wires",
 ]

@@ -1,0 +1,80 @@
+"""Decode a stream whose wire format is not known before its first event."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from langchain_dbchat.dialects.shared.wires import OtherWireError
+from langchain_dbchat.errors import DatabricksError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from langchain_core.messages import AIMessage
+    from langchain_core.outputs import ChatGenerationChunk
+
+    from langchain_dbchat.dialects.dialect import StreamDecoder
+
+__all__ = ["LearningDecoder"]
+
+
+class LearningDecoder:
+    """A decoder that is replaced if the first events are in another wire format.
+
+    Args:
+        make: Makes a decoder of the current wire format.
+        learns: Changes the current wire format to that of the error; returns False if it must not change.
+    """
+
+    __slots__ = ("_decoder", "_earlier", "_learns", "_make")
+
+    def __init__(self, make: Callable[[], StreamDecoder], learns: Callable[[OtherWireError], bool]) -> None:
+        self._make = make
+        self._learns = learns
+        self._decoder = make()
+        self._earlier: list[bytes] | None = []  # all events so far; None as soon as the format is known
+
+    def feed(self, events: Sequence[bytes], /) -> Iterator[ChatGenerationChunk]:
+        """Decode events that arrived together.
+
+        Args:
+            events: The events' payloads.
+
+        Returns:
+            Their chunks.
+        """
+        return self._decoder.feed(events) if self._earlier is None else self._feed_first(self._earlier, events)
+
+    def _feed_first(self, earlier: list[bytes], events: Sequence[bytes]) -> Iterator[ChatGenerationChunk]:
+        earlier.extend(events)
+        try:
+            for chunk in self._decoder.feed(events):
+                self._earlier = None
+                yield chunk
+        except OtherWireError as error:
+            if self._earlier is None or not self._learns(error):
+                raise
+            self._decoder, self._earlier = self._make(), None
+            yield from self._decoder.feed(earlier)
+
+    def close(self) -> Sequence[ChatGenerationChunk]:
+        """End the stream.
+
+        Returns:
+            The remaining chunks.
+        """
+        return self._decoder.close()
+
+    @contextmanager
+    def keeping_partial(self) -> Iterator[None]:
+        """Add the partial message to an error that ends the stream."""
+        try:
+            yield
+        except DatabricksError:
+            with self._decoder.keeping_partial():
+                raise
+
+    def partial(self) -> AIMessage:
+        """Return the partial message."""
+        return self._decoder.partial()
