@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["AUTO", "choose_dialect", "dialect", "dialect_named", "shared"]
 
-_FOLDERS: dict[WireName, str] = {"chat": "chat_completions", "messages": "messages", "agent": "agents"}
+_FOLDERS: dict[WireName, str] = {
+    "chat": "chat_completions",
+    "responses": "responses",
+    "messages": "messages",
+    "agent": "agents",
+}
 """The folder of each dialect. It is imported when the dialect is first used."""
 
 AUTO = "auto"

@@ -156,7 +156,7 @@ class Family:
     OpenAI: supported by GPT-5.1 and later with effort none only (developers.openai.com/api/docs/guides/latest-model).
     It is not documented for Kimi; the client learns from a 400."""
 
-    signs: Literal["anthropic", "google", "own", ""] = ""
+    signs: Literal["anthropic", "google", "openai", "own", ""] = ""
     """The kind of signature of its reasoning: a vendor's, which all models of that vendor accept; the endpoint's own,
     which only that endpoint accepts; or none. Reasoning is sent back only to a family with the same kind; unsigned
     reasoning is never sent back."""
@@ -231,6 +231,7 @@ _GPT = Family(
     media=frozenset({"image_url", "file"}),
     reasoning="effort",
     efforts=("minimal", "low", "medium", "high"),
+    signs="openai",
 )
 _RESPONSES: tuple[WireName, ...] = ("responses",)
 _RESPONSES_FIRST: tuple[WireName, ...] = ("responses", "chat")

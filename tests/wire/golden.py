@@ -22,6 +22,7 @@ from langchain_dbchat.chat_models import ChatDatabricksCompat
 from langchain_dbchat.dialects import dialect_named
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared.sent import SentTools
+from langchain_dbchat.dialects.shared.sent import SentTools
 from langchain_dbchat.models.families import FAMILIES, OPENAI_COMPATIBLE, WireName, family_of
 from langchain_dbchat.transport.sse import EventStreamDecoder
 
@@ -64,8 +65,14 @@ class Case:
 
     def decoder(self, **options: Any) -> StreamDecoder:
         """A new decoder of the stream."""
-        every: dict[str, Any] = {"coalesce": True, "usage": True, "sent": None, "mask": None, **options}
+        every: dict[str, Any] = {"coalesce": True, "usage": True, "sent": self.sent, "mask": None, **options}
         return self.dialect.decoder(self.target, "req-1", **every)
+
+    @property
+    def sent(self) -> SentTools:
+        """What the request says of its tools."""
+        tools = [tool.get("function", tool).get("name") for tool in self.case.get("tools", [])]
+        return SentTools(bound=frozenset(filter(None, tools)))
 
     @property
     def target(self) -> Target:
@@ -146,7 +153,7 @@ def names() -> list[str]:
 def read_whole(case: Case) -> AIMessage:
     """Read a case's whole answer without a network."""
     assert case.response is not None
-    result = case.dialect.decode(case.response, case.target, "req-1", SentTools())
+    result = case.dialect.decode(case.response, case.target, "req-1", case.sent)
     return generation_message(result.generations[0])
 
 

@@ -71,14 +71,19 @@ class _Segment:
 class _ReasoningEntry:
     """One entry of a reasoning block."""
 
+    verbatim: bool = False
     texts: list[str] = field(default_factory=list)
     signature: str | None = None
     data: str | None = None
 
+    @property
+    def kind(self) -> str:
+        return "reasoning_text" if self.verbatim else "summary_text"
+
     def whole(self) -> dict[str, Any]:
         if self.data is not None:
             return {"type": "summary_encrypted_text", "data": self.data}
-        entry: dict[str, Any] = {"type": "summary_text", "text": "".join(self.texts)}
+        entry: dict[str, Any] = {"type": self.kind, "text": "".join(self.texts)}
         return entry if self.signature is None else {**entry, "signature": self.signature}
 
 
@@ -209,17 +214,20 @@ class GrowingAnswer:
         )
 
     def _add_reasoning(self, part: Reasoning) -> Delta | None:
+        if part.item is not None:
+            return self._end_reasoning(part.item)
         if not (part.text or part.signature or part.data):
             return None
         self._blocks = True
         last = self._segments[-1] if self._segments else None
         entry = last.entries[-1] if last is not None and last.entries else None
         closed = entry is None or entry.signature is not None or entry.data is not None
-        if last is None or last.kind != "reasoning" or (part.opens and (closed or self._whole)):
+        is_new = last is None or last.kind != "reasoning" or last.has_ended
+        if last is None or is_new or (part.opens and (closed or self._whole)):
             last = self._open("reasoning", "lc_rs_")
             entry = None
         if entry is None or not part.opens or closed:
-            entry = _ReasoningEntry()
+            entry = _ReasoningEntry(part.verbatim)
             last.entries.append(entry)
         added: dict[str, Any] = {"index": len(last.entries) - 1}
         if part.data is not None:
@@ -227,10 +235,20 @@ class GrowingAnswer:
             added = {"type": "summary_encrypted_text", "data": part.data, **added}
         else:
             entry.texts.append(part.text)
-            added = {"type": "summary_text", "text": part.text, **added}
+            added = {"type": entry.kind, "text": part.text, **added}
             if part.signature is not None:
                 entry.signature = added["signature"] = part.signature
         return Delta([{"type": "reasoning", "summary": [added], "index": last.index}])
+
+    def _end_reasoning(self, item: dict[str, Any]) -> Delta | None:
+        last = self._segments[-1] if self._segments else None
+        if last is None or last.kind != "reasoning" or last.has_ended:
+            if not item:
+                return None
+            last = self._open("reasoning", "lc_rs_")
+        self._blocks = True
+        last.extras, last.has_ended = item, True
+        return Delta([{"type": "reasoning", "summary": [], "index": last.index, **item}]) if item else None
 
     def _add_call(self, part: ToolCallPart) -> Delta | None:
         chunk, extras = self._calls.add(part)
@@ -329,7 +347,8 @@ class GrowingAnswer:
             if segment.kind == "text":
                 blocks.append({"type": "text", "text": "".join(segment.texts), **segment.extras})
             elif segment.kind == "reasoning":
-                blocks.append({"type": "reasoning", "summary": [entry.whole() for entry in segment.entries]})
+                entries = [entry.whole() for entry in segment.entries]
+                blocks.append({"type": "reasoning", "summary": entries, **segment.extras})
             else:
                 blocks.append(dict(segment.extras))
         return blocks

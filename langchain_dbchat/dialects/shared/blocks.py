@@ -85,7 +85,7 @@ def _translate(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if kind == "text":
         yield _text(block)
     elif kind == "reasoning" and isinstance(block.get("summary"), list):
-        for number, entry in enumerate(block["summary"]):
+        for number, entry in enumerate(block["summary"] or [{}]):
             yield _reasoning(entry, block, number)
     elif kind == "image_url":
         yield {**_image(block), **index}
@@ -117,9 +117,16 @@ def _reasoning(entry: Any, block: dict[str, Any], number: int) -> dict[str, Any]
     for key in ("signature", "data"):
         if fields.get(key):
             extras[key] = fields[key]
+    if fields.get("type") == "reasoning_text":
+        extras["verbatim"] = True
     position = fields.get("index", number)
     if position:
         extras["continues"] = True
+    else:
+        item = {key: value for key, value in block.items() if key not in {"type", "summary", "index"}}
+        if "id" in item:
+            reasoning["id"] = item.pop("id")
+        extras.update(item)
     if extras:
         reasoning["extras"] = extras
     if "index" in block:

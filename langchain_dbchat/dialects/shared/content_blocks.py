@@ -133,6 +133,7 @@ class ReasoningBlock:
         continues: Whether it belongs to the same part as the entry before it.
         extras: What else the entry carried. What belongs to the whole part (OpenAI's ``encrypted_content``) is with its
             first entry.
+        verbatim: Whether it is the reasoning itself (Responses' ``reasoning_text``), and not a summary of it.
     """
 
     text: str = ""
@@ -141,6 +142,7 @@ class ReasoningBlock:
     id: str | None = None
     continues: bool = False
     extras: Mapping[str, Any] = field(default_factory=dict)
+    verbatim: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,18 @@ class Text(NamedTuple):
 
 
 class Reasoning(NamedTuple):
-    """One entry of reasoning: its text and its signature, or encrypted data; ``opens`` if it begins a new part."""
+    """One entry of reasoning: its text and its signature, or encrypted data; ``opens`` if it begins a new part.
+
+    Reasoning itself, and not a summary of it, is ``verbatim``. What the provider sent with the whole part, such as its
+    id, is ``item``, which ends the part.
+    """
 
     text: str
     signature: str | None = None
     data: str | None = None
     opens: bool = True
+    verbatim: bool = False
+    item: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -66,8 +72,9 @@ def join_parts(left: Part, right: Part) -> Part | None:
             return Text(left.text + right.text, None, left.opens)
         return None
     if type(left) is Reasoning and type(right) is Reasoning:
-        if left.signature is None and left.data is None and right.data is None and right.opens:
-            return Reasoning(left.text + right.text, right.signature, None, left.opens)
+        is_open = left.signature is None and left.data is None and left.item is None
+        if is_open and right.data is None and right.opens and right.item is None and left.verbatim == right.verbatim:
+            return Reasoning(left.text + right.text, right.signature, None, left.opens, left.verbatim)
         return None
     if type(left) is ToolCallPart and type(right) is ToolCallPart:
         same = left.index is not None and left.index == right.index

@@ -30,7 +30,19 @@ REASONING_BLOCKS = frozenset({"reasoning", "thinking", "redacted_thinking", "rea
 _FOREIGN_REASONING = REASONING_BLOCKS - {"reasoning"}
 
 _READ = frozenset(
-    {"reasoning", "thinking", "reasoning_content", "summary", "content", "text", "signature", "data", "id", "continues"}
+    {
+        "reasoning",
+        "thinking",
+        "reasoning_content",
+        "summary",
+        "content",
+        "text",
+        "signature",
+        "data",
+        "id",
+        "continues",
+        "verbatim",
+    }
 )
 """The fields of a block or an entry that a record has its own fields for."""
 
@@ -122,7 +134,8 @@ def read_reasoning(block: Mapping[str, Any]) -> Iterator[ReasoningBlock]:
         else:
             text, signature, data = fields.get("reasoning") or "", fields.get("signature"), fields.get("data")
             continues = bool(fields.get("continues"))
-            yield ReasoningBlock(text, signature, data, own_id(fields), continues, remaining(fields, _READ))
+            rest, verbatim = remaining(fields, _READ), bool(fields.get("verbatim"))
+            yield ReasoningBlock(text, signature, data, own_id(fields), continues, rest, verbatim)
 
 
 def _read_entries(fields: Mapping[str, Any], entries: list[Any]) -> Iterator[ReasoningBlock]:
@@ -136,7 +149,15 @@ def _read_entries(fields: Mapping[str, Any], entries: list[Any]) -> Iterator[Rea
         extras = {**rest, "summary": left} if left else rest
         text = said.get("text") or ""
         continues = number > 0 or bool(fields.get("continues"))
-        yield ReasoningBlock(text, said.get("signature"), said.get("data"), own_id(fields), continues, extras)
+        yield ReasoningBlock(
+            text,
+            said.get("signature"),
+            said.get("data"),
+            own_id(fields),
+            continues,
+            extras,
+            said.get("type") == "reasoning_text",
+        )
         rest = {}
 
 

@@ -18,8 +18,10 @@ class SentTools:
         closed: The caller's parameters of strict tools, by the caller's name. Calls of these tools may contain nulls
             that the parameters do not allow, so their arguments are buffered until they are complete.
         answer: The name of the tool that stands for a response format, as it was sent; see `answer_tools`.
+        bound: The sent names of the tools, where an agent that has tools of its own may answer.
     """
 
     names: dict[str, str] = field(default_factory=dict)
     closed: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     answer: str = ""
+    bound: frozenset[str] = frozenset()

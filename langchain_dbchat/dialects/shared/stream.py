@@ -51,7 +51,18 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
         mask: Masks the secrets of the request in a text of the server, for errors.
     """
 
-    __slots__ = ("_answer", "_coalesce", "_done", "_facts", "_logprobs", "_mask", "_pending", "_texts", "_usage")
+    __slots__ = (
+        "_answer",
+        "_coalesce",
+        "_done",
+        "_facts",
+        "_logprobs",
+        "_mask",
+        "_pending",
+        "_sent",
+        "_texts",
+        "_usage",
+    )
 
     def __init__(  # noqa: PLR0913  # the options of decoding, all but two by keyword
         self,
@@ -65,6 +76,7 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
     ) -> None:
         self._usage = usage
         self._mask = mask
+        self._sent = sent
         self._answer = GrowingAnswer(blocks=target.family.signed_text, sent=sent)
         self._coalesce = coalesce
         self._done = False  # `[DONE]` has arrived

@@ -315,7 +315,7 @@ def test_what_an_entry_of_reasoning_carries_is_kept_with_it() -> None:
 def test_reasoning_that_has_a_summary_and_the_whole_keeps_both() -> None:
     whole = [{"type": "reasoning_text", "text": "all of it"}]
     summary = [{"type": "summary_text", "text": "a"}]
-    assert read({"type": "reasoning", "content": whole}) == [ReasoningBlock("all of it")]
+    assert read({"type": "reasoning", "content": whole}) == [ReasoningBlock("all of it", verbatim=True)]
     assert read({"type": "reasoning", "summary": summary, "content": whole}) == [
         ReasoningBlock("a", extras={"content": whole})
     ]

@@ -1,0 +1,55 @@
+"""The dialect of OpenAI's Responses, which GPT models and MLflow's ResponsesAgent speak."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from langchain_dbchat.dialects.dialect import Dialect
+from langchain_dbchat.dialects.responses.decode import ResponsesStreamDecoder, decode_response
+from langchain_dbchat.dialects.responses.encode import choose_method, encode_request
+from langchain_dbchat.dialects.responses.refusable import REFUSABLE
+from langchain_dbchat.dialects.shared.events import is_last
+
+if TYPE_CHECKING:
+    from langchain_dbchat.dialects.dialect import Target, WirePaths
+
+__all__ = ["DIALECT"]
+
+_OPENAI = "/ai-gateway/openai/v1/responses"
+_PATHS: WirePaths = {
+    "workspace": ("responses",),
+    "optimized": ("{model}/invocations",),
+    "service": (_OPENAI,),
+    "native": (_OPENAI,),
+    "gateway": (_OPENAI,),
+    "app": ("responses",),
+    "openai": ("responses",),
+}
+_CODEX = "/ai-gateway/codex/v1/responses"
+_OPEN_PATHS: WirePaths = {
+    **_PATHS,
+    "workspace": ("open-responses",),
+    "service": (_CODEX,),
+    "native": (_CODEX,),
+    "gateway": (_CODEX,),
+}
+"""Open Responses serves the models of other makers."""
+
+
+def _paths(target: Target) -> WirePaths:
+    family = target.family
+    return (
+        _PATHS if "responses" in family.wires or (family.signs in {"own", ""} and family.media is None) else _OPEN_PATHS
+    )
+
+
+DIALECT = Dialect(
+    name="responses",
+    paths=_paths,
+    encode=encode_request,
+    decode=decode_response,
+    decoder=ResponsesStreamDecoder,
+    is_last=is_last,
+    refusable=REFUSABLE,
+    choose_method=choose_method,
+)

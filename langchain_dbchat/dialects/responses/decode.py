@@ -1,0 +1,216 @@
+"""Decode a Responses answer, streamed or whole; `shared.stream` has the rules that all wire formats share.
+
+Rule 1. A whole answer has ``output``, a list of items; a stream has events with a ``type``
+(platform.openai.com/docs/api-reference/responses-streaming). An agent's stream may have several responses, bare results
+of tools, and events without a type that name its trace.
+Rule 2. A stream is complete at ``response.completed`` or ``response.incomplete``, or at ``[DONE]`` after an item.
+Rule 3. ``response.failed`` and ``error`` raise; the error has what had arrived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+from langchain_dbchat.dialects.responses.facts import ResponsesFacts
+from langchain_dbchat.dialects.responses.reader import ItemReader
+from langchain_dbchat.dialects.shared.agent_inputs import TRACE_FIELDS
+from langchain_dbchat.dialects.shared.answer import GrowingAnswer
+from langchain_dbchat.dialects.shared.chunks import answer_message
+from langchain_dbchat.dialects.shared.errors_within import may_be_blocked, raise_blocked, raise_error_within
+from langchain_dbchat.dialects.shared.events import parse_event, text_of_event
+from langchain_dbchat.dialects.shared.facts import KEEP_ALIVE
+from langchain_dbchat.dialects.shared.fields import storable
+from langchain_dbchat.dialects.shared.parts import Text
+from langchain_dbchat.dialects.shared.stream import AnswerStreamDecoder
+from langchain_dbchat.errors import MalformedResponseError, StreamInterruptedError
+
+if TYPE_CHECKING:
+    from langchain_dbchat.dialects.dialect import Target
+    from langchain_dbchat.dialects.shared.parts import Part
+    from langchain_dbchat.dialects.shared.sent import SentTools
+
+__all__ = ["ResponsesStreamDecoder", "decode_response"]
+
+_ENDS = frozenset({"completed", "incomplete", "done"})
+_BEGINS = frozenset({"created", "in_progress", "queued"})
+
+
+def decode_response(body: bytes, target: Target, request_id: str | None, sent: SentTools | None = None) -> ChatResult:
+    """Decode a whole answer.
+
+    Args:
+        body: The response body.
+        target: The called model or agent.
+        request_id: The response's ``x-request-id``.
+        sent: The changes of the request's tools, which are reverted; None for none.
+
+    Returns:
+        One generation.
+
+    Raises:
+        DatabricksError: If the body is an error in spite of its status.
+        MalformedResponseError: If the body is not a response.
+    """
+    payload = parse_event(body)
+    _raise_failure(payload, request_id)
+    items = payload.get("output")
+    if not isinstance(items, list):
+        raise _no_output(payload, target, request_id)
+    facts, reader = ResponsesFacts(target, request_id), ItemReader(None if sent is None else sent.bound)
+    answer = GrowingAnswer(sent=sent)  # as a stream of one event, so that both give the same message
+    facts.note(payload)
+    reader.expect(items)
+    parts: list[Part] = [part for place, item in enumerate(items) for part in reader.end_item(item, place)]
+    facts.end(calls=reader.has_calls)
+    for part in (*parts, *reader.rest()):
+        answer.add(part)
+    message = answer_message(answer, facts, cut=facts.cut)
+    if may_be_blocked(payload):
+        raise_blocked(payload, lambda: message, request_id=request_id)
+    usage = storable(dict(facts.usage)) if facts.usage else {}
+    return ChatResult(
+        generations=[ChatGeneration(message=message, generation_info={"finish_reason": facts.finish_reason})],
+        llm_output={"token_usage": usage, "model_name": target.model},
+    )
+
+
+def _raise_failure(response: Mapping[str, Any], request_id: str | None) -> None:
+    """Raise if a response has failed, or if it is an error."""
+    error = response.get("error")
+    if error or "error_code" in response or response.get("output") is None:
+        raise_error_within({**response, "error": error} if error else response, "output", request_id=request_id)
+    if response.get("status") == "failed":
+        failure = {"error": {"message": "the response failed, without a reason", "code": "server_error"}}
+        raise_error_within(failure, "output", request_id=request_id)
+
+
+def _no_output(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
+    return MalformedResponseError(
+        f"The endpoint {target.model!r} answered with {sorted(payload)} instead of 'output': it does not speak "
+        f"Responses. Leave api= out, or choose another one. It said: {text_of_event(payload)}",
+        request_id=request_id,
+    )
+
+
+class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
+    """Decoder of a stream of Responses."""
+
+    __slots__ = ("_complete", "_reader", "_unknown")
+
+    def _begin(self, target: Target, request_id: str | None) -> ResponsesFacts:
+        self._reader = ItemReader(None if self._sent is None else self._sent.bound)
+        self._complete = False  # the last response has ended
+        self._unknown: dict[str, Any] | None = None  # the last event that says nothing
+        return ResponsesFacts(target, request_id)
+
+    def close(self) -> list[ChatGenerationChunk]:
+        """End the stream.
+
+        Returns:
+            The remaining chunks: the calls that are the caller's to execute, and the metadata.
+
+        Raises:
+            MalformedResponseError: If the stream has another format.
+            StreamInterruptedError: If the answer did not say that it had ended.
+        """
+        self._check_complete()
+        self._facts.end(calls=self._reader.has_calls)
+        chunks: list[ChatGenerationChunk] = []
+        for part in self._reader.rest():
+            self._add(part, chunks)
+        self._flush(chunks)
+        return [*chunks, *super().close()]
+
+    def _check_complete(self) -> None:
+        facts, has_items = self._facts, self._reader.has_items
+        if self._complete or (self._done and has_items):
+            return
+        if not has_items and self._unknown is not None:
+            raise _no_output(self._unknown, facts.target, facts.request_id)
+        raise StreamInterruptedError(
+            "The stream ended before the answer did: there was no 'response.completed'. What had arrived is in the "
+            "error's `partial`."
+        )
+
+    def _read(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
+        kind = payload.get("type")
+        if kind == "response.output_text.delta":
+            for part in self._reader.read_delta("output_text.delta", payload):
+                if type(part) is Text and self._pending is None and not part.opens:
+                    self._texts.append(part.text)
+                else:
+                    self._add(part, chunks)
+            return
+        if kind == "error" or payload.get("error") or "error_code" in payload:
+            failure = payload if payload.get("error") else {"error": _error_of(payload)}
+            raise_error_within(failure, "output", request_id=self._facts.request_id)
+        for part in self._parts(kind, payload):
+            self._add(part, chunks)
+
+    def _parts(self, kind: Any, payload: dict[str, Any]) -> list[Part]:
+        if not isinstance(kind, str):
+            return self._untyped(payload)
+        head, _, name = kind.partition(".")
+        if head in ("response", "responses"):
+            is_state = name in _BEGINS or name in _ENDS or name == "failed"
+            return self._response(name, payload) if is_state else self._item_parts(name, payload)
+        if kind.endswith("_output") and "call_id" in payload:
+            return [self._reader.result(payload)]
+        if kind not in KEEP_ALIVE:
+            self._facts.kept.add({kind: {key: value for key, value in payload.items() if key != "type"}})
+        return []
+
+    def _item_parts(self, name: str, payload: dict[str, Any]) -> list[Part]:
+        reader = self._reader
+        if name == "output_item.added":
+            return [*reader.begin_item(payload)]
+        if name != "output_item.done":
+            return [*reader.read_delta(name, payload)]
+        self._complete = False
+        index, item = payload.get("output_index"), payload.get("item")
+        known = item.get("id") if isinstance(item, Mapping) else None
+        return [*reader.end_item(item, index if isinstance(index, int) else known or object())]
+
+    def _untyped(self, payload: dict[str, Any]) -> list[Part]:
+        """Read an event without a type: the id of a trace, or a whole answer of a server that does not stream."""
+        if isinstance(payload.get("output"), list):
+            return self._response("completed", {"response": payload})
+        raise_error_within(payload, "output", request_id=self._facts.request_id)
+        if not TRACE_FIELDS.isdisjoint(payload) or "custom_outputs" in payload:
+            self._facts.kept.add(payload)
+        else:
+            self._unknown = payload
+        return []
+
+    def _response(self, name: str, payload: Mapping[str, Any]) -> list[Part]:
+        response = payload.get("response")
+        response = response if isinstance(response, Mapping) else {}
+        if name in _BEGINS:
+            if name == "created" or self._complete:
+                self._reader.begin_response()
+            self._complete = False
+            return []
+        if name == "failed":
+            failure = {**response, "error": response.get("error") or _error_of(payload)}
+            raise_error_within(failure, "output", request_id=self._facts.request_id)
+        self._facts.note(response)
+        if name == "incomplete" and self._facts.finish_reason is None:
+            self._facts.finish_reason = "length"
+        items = response.get("output")
+        parts: list[Part] = []
+        if isinstance(items, list) and not self._reader.has_items:  # nothing was told of it before
+            self._reader.expect(items)
+            parts = [part for place, item in enumerate(items) for part in self._reader.end_item(item, place)]
+        self._complete = True
+        if may_be_blocked(response):
+            raise_blocked(response, self.partial, request_id=self._facts.request_id)
+        return parts
+
+
+def _error_of(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the error of an event whose fields are the error's."""
+    said = {key: value for key, value in event.items() if key not in {"type", "sequence_number"} and value is not None}
+    return said or {"message": "the response failed, without a reason", "code": "server_error"}

@@ -1,0 +1,295 @@
+"""Read the items and the events of Responses as parts, in the order in which they happen.
+
+Rule 1. An item is passed on once, whichever events contain it: servers repeat texts and arguments in the ``done`` events, some
+send nothing but those, and a final response repeats all items
+(platform.openai.com/docs/api-reference/responses-streaming).
+Rule 2. Ids are not the same across the events of an agent, so items are distinguished by their ``output_index`` in their
+response (databricks-ai-bridge, ``test_responses_agent_stream``).
+Rule 3. A call of a tool that the caller has bound is the caller's. Any other call is a step of an agent, until the
+answer has ended without its result (`shared.steps`). A result may come as an item or as a bare event.
+Rule 4. What reasoning needs to be sent back (its id, the encrypted content) is with its part; a call knows the
+reasoning that it followed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from langchain_dbchat.dialects.responses.items import CUSTOM_INPUT, FOLLOWS, ITEM_ID, ITEM_TYPE
+from langchain_dbchat.dialects.shared.beside import Other, text_in
+from langchain_dbchat.dialects.shared.fields import says_something, storable
+from langchain_dbchat.dialects.shared.parts import Part, Reasoning, Refusal, Text, ToolCallPart
+from langchain_dbchat.dialects.shared.steps import AgentSteps
+from langchain_dbchat.dialects.shared.tools import UNNAMED
+from langchain_dbchat.errors import MalformedResponseError
+
+__all__ = ["ItemReader"]
+
+_MESSAGE_KEYS = frozenset({"type", "id", "role", "status", "content"})
+_REASONING_KEYS = frozenset({"type", "status", "summary", "content"})
+_CALL_KEYS = frozenset({"type", "id", "status", "call_id", "name", "arguments", "input"})
+_RESULT_KEYS = frozenset({"type", "status", "call_id", "output"})
+_RESULTS = frozenset({"function_call_output", "custom_tool_call_output"})
+_CALLS = frozenset({"function_call", "custom_tool_call"})
+
+
+class ItemReader:
+    """The items of one answer, while they arrive.
+
+    Args:
+        bound: The names of the tools that the caller has bound, as they were sent; None if that is not known.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_arguments",
+        "_begun",
+        "_calls",
+        "_ended",
+        "_last_reasoning",
+        "_steps",
+        "_texts",
+        "bound",
+    )
+
+    def __init__(self, bound: frozenset[str] | None) -> None:
+        self.bound = bound
+        self._steps = AgentSteps()
+        self._answered: frozenset[str] = frozenset()  # the calls whose results a whole answer has
+        self._calls = 0  # of the caller's tools
+        self._last_reasoning: str | None = None
+        self.begin_response()
+
+    def begin_response(self) -> None:
+        """Begin a response; an agent's stream may have several, whose items are counted from 0."""
+        self._texts: dict[tuple[Any, ...], int] = {}  # how much of each text was passed on
+        self._begun: dict[Any, ToolCallPart] = {}  # the caller's calls that were passed on in part, by their item
+        self._arguments: dict[Any, int] = {}
+        self._ended: set[Any] = set()  # the items that were passed on whole
+
+    @property
+    def has_items(self) -> bool:
+        """Return whether an item of this response was passed on, or a part of one."""
+        return bool(self._texts or self._begun or self._ended)
+
+    @property
+    def has_calls(self) -> bool:
+        """Return whether the caller has to execute calls; to be asked at the end of the answer."""
+        return bool(self._calls or self._steps.unanswered())
+
+    def expect(self, items: list[Any]) -> None:
+        """Note which calls of a whole answer have a result.
+
+        Args:
+            items: All items of the answer.
+        """
+        self._answered = frozenset(
+            str(item.get("call_id")) for item in items if isinstance(item, Mapping) and item.get("type") in _RESULTS
+        )
+
+    def rest(self) -> Iterator[Part]:
+        """Yield the calls without a result, which are the caller's to execute; at the end of the answer."""
+        yield from self._steps.unanswered()
+
+    def read_delta(self, kind: str, event: Mapping[str, Any]) -> Iterator[Part]:
+        """Read an event that adds to an item, or that repeats a part of one.
+
+        Args:
+            kind: The event's type without ``response.``.
+            event: The event.
+
+        Yields:
+            The parts that it adds.
+        """
+        item = _place(event)
+        what, _, stage = kind.rpartition(".")
+        if what in _TEXTS:
+            whole = stage == "done"
+            text = text_in(event, _WHOLE.get(what, "text") if whole else "delta") or ""
+            index = event.get("summary_index" if what == "reasoning_summary_text" else "content_index") or 0
+            yield from self._text(what, (item, what, index), text, whole=whole)
+        elif what == "function_call_arguments":
+            yield from self._call_arguments(item, text_in(event, "arguments" if stage == "done" else "delta") or "",
+                                            whole=stage == "done")  # fmt: skip
+        elif kind == "content_part.done":
+            part = event.get("part")
+            if isinstance(part, Mapping):
+                yield from self._content_part(item, event.get("content_index") or 0, part)
+
+    def begin_item(self, event: Mapping[str, Any]) -> Iterator[Part]:
+        """Read the beginning of an item: a call of the caller's tool is passed on at once.
+
+        Args:
+            event: The event, with the item.
+
+        Yields:
+            The beginning of the call.
+        """
+        item = _checked(event.get("item"))
+        if item.get("type") == "function_call" and self._is_callers(item):
+            yield self._begin_call(_place(event), item)
+
+    def end_item(self, item: Any, place: Any) -> Iterator[Part]:
+        """Read a complete item.
+
+        Args:
+            item: The item.
+            place: Its place in the response, or its id.
+
+        Yields:
+            What was not told of it yet.
+
+        Raises:
+            MalformedResponseError: If it has another format.
+        """
+        item = _checked(item)
+        if place in self._ended:
+            return
+        self._ended.add(place)
+        kind = item.get("type")
+        if kind == "message":
+            yield from self._end_message(item, place)
+        elif kind == "reasoning":
+            yield from self._end_reasoning(item, place)
+        elif kind in _CALLS:
+            yield from self._end_call(item, place)
+        elif kind in _RESULTS:
+            yield self.result(item)
+        elif kind is not None:
+            kept = {key: value for key, value in item.items() if key != "status" and value is not None}
+            yield Other(storable(kept))
+
+    def result(self, item: Mapping[str, Any]) -> Part:
+        """Read the result of a call that an agent made.
+
+        Args:
+            item: The item, or a bare event.
+
+        Returns:
+            The step.
+        """
+        beside = {key: value for key, value in item.items() if key not in _RESULT_KEYS}
+        return self._steps.result(str(item.get("call_id") or ""), item.get("output"), extras=beside)
+
+    def _text(self, what: str, key: tuple[Any, ...], text: str, *, whole: bool = False) -> Iterator[Part]:
+        told = self._texts.get(key, 0)
+        new = text[told:] if whole else text
+        if key not in self._texts or new:
+            opens = key not in self._texts
+            self._texts[key] = told + len(new)
+            if what == "output_text":
+                if new:
+                    yield Text(new, None, opens and len(self._texts) > 1)
+            elif what == "refusal":
+                yield Refusal(new)
+            elif new:
+                is_next = opens and any(other[:2] == key[:2] for other in self._texts if other != key)
+                yield Reasoning(new, None, None, not is_next, what == "reasoning_text")
+
+    def _content_part(self, item: Any, index: Any, part: Mapping[str, Any]) -> Iterator[Part]:
+        kind = part.get("type")
+        if kind in ("output_text", "text"):
+            yield from self._text("output_text", (item, "output_text", index), text_in(part, "text") or "", whole=True)
+        elif kind == "refusal":
+            yield from self._text("refusal", (item, "refusal", index), text_in(part, "refusal") or "", whole=True)
+        elif kind == "reasoning_text":
+            key = (item, "reasoning_text", index)
+            yield from self._text("reasoning_text", key, text_in(part, "text") or "", whole=True)
+
+    def _end_message(self, item: Mapping[str, Any], place: Any) -> Iterator[Part]:
+        content = item.get("content")
+        parts = [{"type": "output_text", "text": content}] if isinstance(content, str) else content or []
+        if not isinstance(parts, list):
+            raise MalformedResponseError(f"The content of a message is a {type(parts).__name__}, not a list.")
+        extras: dict[str, Any] = {}
+        for index, part in enumerate(parts):
+            part = _checked(part)  # noqa: PLW2901  # the same part
+            yield from self._content_part(place, index, part)
+            if part.get("annotations"):
+                extras.setdefault("annotations", []).extend(part["annotations"])
+            if part.get("type") not in {"output_text", "text", "refusal", "reasoning_text"}:
+                yield Other(storable(dict(part)))
+        extras.update({key: value for key, value in item.items() if key not in _MESSAGE_KEYS and says_something(value)})
+        if extras or self._last_reasoning is not None:  # the answer is blocks anyway
+            if str(item.get("id") or "").startswith("msg_"):
+                extras["id"] = item["id"]
+            if extras and any(key[0] == place and key[1] == "output_text" for key in self._texts):
+                yield Text("", storable(extras))
+
+    def _end_reasoning(self, item: Mapping[str, Any], place: Any) -> Iterator[Part]:
+        for what, field in (("reasoning_summary_text", "summary"), ("reasoning_text", "content")):
+            entries = item.get(field) or []
+            for index, entry in enumerate(entries if isinstance(entries, list) else []):
+                text = entry if isinstance(entry, str) else text_in(_checked(entry), "text") or ""
+                yield from self._text(what, (place, what, index), text, whole=True)
+        kept = {key: value for key, value in item.items() if key not in _REASONING_KEYS and says_something(value)}
+        self._last_reasoning = str(item.get("id") or "")
+        yield Reasoning("", item=storable(kept))
+
+    def _is_callers(self, item: Mapping[str, Any]) -> bool:
+        if str(item.get("call_id")) in self._answered:
+            return False
+        return self.bound is None or item.get("name") in self.bound
+
+    def _begin_call(self, place: Any, item: Mapping[str, Any]) -> ToolCallPart:
+        extras: dict[str, Any] = {ITEM_ID: item["id"]} if isinstance(item.get("id"), str) else {}
+        if self._last_reasoning:
+            extras[FOLLOWS] = self._last_reasoning
+        if item.get("type") != "function_call":
+            extras[ITEM_TYPE] = item["type"]
+        extras.update({key: value for key, value in item.items() if key not in _CALL_KEYS and says_something(value)})
+        call_id = text_in(item, "call_id") or text_in(item, "id")
+        part = ToolCallPart(self._calls, call_id, text_in(item, "name"), "", storable(extras) or None)
+        self._calls += 1
+        self._begun[place] = part
+        return part
+
+    def _call_arguments(self, place: Any, text: str, *, whole: bool) -> Iterator[Part]:
+        begun = self._begun.get(place)
+        if begun is None:  # an agent's own call, which is passed on when it is whole
+            return
+        told = self._arguments.get(place, 0)
+        new = text[told:] if whole else text
+        if new:
+            self._arguments[place] = told + len(new)
+            yield ToolCallPart(begun.index, None, None, new)
+
+    def _end_call(self, item: Mapping[str, Any], place: Any) -> Iterator[Part]:
+        if item["type"] == "custom_tool_call":
+            arguments = json.dumps({CUSTOM_INPUT: text_in(item, "input") or ""}, ensure_ascii=False)
+        else:
+            arguments = text_in(item, "arguments") or ""
+        if place not in self._begun and not self._is_callers(item):
+            beside = {key: value for key, value in item.items() if key not in _CALL_KEYS}
+            call_id, name = str(item.get("call_id") or item.get("id") or ""), text_in(item, "name") or UNNAMED
+            step = self._steps.call(call_id, name, arguments, beside)
+            if step is not None:
+                yield step
+            return
+        if place not in self._begun:
+            yield self._begin_call(place, item)
+        yield from self._call_arguments(place, arguments, whole=True)
+
+
+_TEXTS = frozenset({"output_text", "refusal", "reasoning_summary_text", "reasoning_text"})
+"""Kinds of events with ``delta`` and ``done`` that carry text."""
+
+_WHOLE = {"refusal": "refusal"}
+"""The field of a ``done`` event that holds the whole text, if it is not ``text``."""
+
+
+def _place(event: Mapping[str, Any]) -> Any:
+    """Return what distinguishes an item from the others of its response."""
+    index = event.get("output_index")
+    if isinstance(index, int):
+        return index
+    item = event.get("item")
+    return event.get("item_id") or (item.get("id") if isinstance(item, Mapping) else None)
+
+
+def _checked(item: Any) -> Mapping[str, Any]:
+    if not isinstance(item, Mapping):
+        raise MalformedResponseError(f"An item of the answer is a {type(item).__name__}, not an object.")
+    return item
