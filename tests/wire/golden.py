@@ -22,7 +22,6 @@ from langchain_dbchat.chat_models import ChatDatabricksCompat
 from langchain_dbchat.dialects import dialect_named
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared.sent import SentTools
-from langchain_dbchat.dialects.shared.sent import SentTools
 from langchain_dbchat.models.families import FAMILIES, OPENAI_COMPATIBLE, WireName, family_of
 from langchain_dbchat.transport.sse import EventStreamDecoder
 

@@ -41,6 +41,13 @@ SHORT: dict[str, tuple[dict[str, Any], bytes]] = {
             b"data: [DONE]\n\n"
         ),
     ),
+    "responses": (
+        {"output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "ok"}]}]},
+        (
+            b'data: {"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"ok"}\n\n'
+            b'data: {"type":"response.completed","response":{}}\n\n'
+        ),
+    ),
     "messages": (
         {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "ok"}]},
         (

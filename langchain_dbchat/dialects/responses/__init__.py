@@ -22,7 +22,7 @@ _PATHS: WirePaths = {
     "service": (_OPENAI,),
     "native": (_OPENAI,),
     "gateway": (_OPENAI,),
-    "app": ("responses",),
+    "app": ("responses", "invocations"),
     "openai": ("responses",),
 }
 _CODEX = "/ai-gateway/codex/v1/responses"

@@ -107,7 +107,8 @@ def _add_tools(
     }
     bound = fit_tool_names(neutral, target.family)
     encoded.sent.names = callers_names(bound)
-    encoded.sent.bound = frozenset(bound.values())
+    custom = (str(tool["name"]) for tool in given if tool.get("type") == "custom" and "name" in tool)
+    encoded.sent.bound = frozenset((*bound.values(), *custom))
     fields["tools"] = [_flat(tool, target.family) for tool in neutral["tools"]]
     chosen = choice if is_other else neutral["tool_choice"]
     if isinstance(chosen, Mapping) and "function" in chosen:

@@ -1,10 +1,10 @@
 """Read the items and the events of Responses as parts, in the order in which they happen.
 
-Rule 1. An item is passed on once, whichever events contain it: servers repeat texts and arguments in the ``done`` events, some
-send nothing but those, and a final response repeats all items
+Rule 1. An item is passed on once, whichever events contain it: servers repeat texts and arguments in the ``done``
+events, some send nothing but those, and a final response repeats all items
 (platform.openai.com/docs/api-reference/responses-streaming).
-Rule 2. Ids are not the same across the events of an agent, so items are distinguished by their ``output_index`` in their
-response (databricks-ai-bridge, ``test_responses_agent_stream``).
+Rule 2. Ids are not the same across the events of an agent, so items are distinguished by their ``output_index`` in
+their response (databricks-ai-bridge, ``test_responses_agent_stream``).
 Rule 3. A call of a tool that the caller has bound is the caller's. Any other call is a step of an agent, until the
 answer has ended without its result (`shared.steps`). A result may come as an item or as a bare event.
 Rule 4. What reasoning needs to be sent back (its id, the encrypted content) is with its part; a call knows the

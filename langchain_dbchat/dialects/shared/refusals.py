@@ -181,7 +181,7 @@ def named_wire(text: str, body: Mapping[str, Any]) -> WireName | None:
     if not found:
         return None
     _, name, match = min(found, key=lambda one: one[0])
-    return None if _Quoted(text, body).is_quoted(*match.span()) else name
+    return None if _Quoted(text, body).contains(" ".join(_words(match[0]))) else name
 
 
 def named_field(text: str, body: Mapping[str, Any]) -> str | None:

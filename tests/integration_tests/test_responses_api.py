@@ -1,0 +1,262 @@
+"""OpenAI's Responses over a socket: failures, ends of streams, calls of agents, and how an endpoint asks for it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_core.tools import tool
+from pydantic import BaseModel
+
+from kit.scripted import Received, Scripted, ScriptedServer, sse
+from kit.ways import Way, four_ways
+from langchain_dbchat import ChatDatabricksCompat
+from langchain_dbchat.errors import (
+    DatabricksError,
+    DatabricksRateLimitError,
+    MalformedResponseError,
+    StreamInterruptedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PATH = "/serving-endpoints/responses"
+
+
+@tool
+def get_weather(city: str) -> str:
+    """Get the weather."""
+    return city
+
+
+class Person(BaseModel):
+    """A person."""
+
+    name: str
+    age: int | None = None
+
+
+def said(text: str) -> dict[str, Any]:
+    """Return an item with a text."""
+    return {"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
+
+
+def response(*items: Any, **more: Any) -> dict[str, Any]:
+    """Return a whole answer."""
+    return {"id": "resp_1", "object": "response", "status": "completed", "output": list(items), "error": None, **more}
+
+
+def events(*items: Any, end: str = "response.completed", **more: Any) -> bytes:
+    """Return a stream whose items come whole."""
+    done = [{"type": "response.output_item.done", "output_index": n, "item": item} for n, item in enumerate(items)]
+    return sse(*done, {"type": end, "response": response(*items, **more)}, done=False)
+
+
+def answering(*items: Any, **more: Any) -> Callable[[Received], Scripted]:
+    """Answer with these items, streamed if that is asked for."""
+
+    def answer(request: Received) -> Scripted:
+        return Scripted(events(*items, **more)) if request.json.get("stream") else Scripted(response(*items, **more))
+
+    return answer
+
+
+def llm(server: ScriptedServer, model: str = "databricks-gpt-5-2", **settings: Any) -> Any:
+    given: dict[str, Any] = {"model": model, "host": server.url, "token": "dapi0", "max_retries": 0, **settings}
+    return ChatDatabricksCompat(**given)
+
+
+@four_ways
+def test_settings_have_the_names_of_this_wire(call: Way) -> None:
+    with ScriptedServer(answering(said("Hi"))) as server:
+        model = llm(server, api="responses", max_tokens=9, reasoning_effort="low", verbosity="low")
+        bound = model.bind_tools([get_weather], tool_choice="get_weather", parallel_tool_calls=False)
+        assert call(bound, "Hi").text == "Hi"
+    (request,) = server.requests
+    assert request.path == PATH
+    body = {key: value for key, value in request.json.items() if key not in {"input", "tools", "stream"}}
+    assert body == {
+        "model": "databricks-gpt-5-2",
+        "max_output_tokens": 9,
+        "reasoning": {"effort": "low"},
+        "text": {"verbosity": "low"},
+        "tool_choice": {"type": "function", "name": "get_weather"},
+        "parallel_tool_calls": False,
+        "include": ["reasoning.encrypted_content"],
+    }
+    assert request.json["tools"][0]["name"] == "get_weather"
+    assert request.json["tools"][0]["strict"] is False
+
+
+@pytest.mark.parametrize("name", ["previous_response_id", "conversation"])
+def test_what_the_server_would_have_to_remember_raises(name: str) -> None:
+    with ScriptedServer(answering(said("Hi"))) as server:
+        with pytest.raises(ValueError, match=f"{name}: Databricks stores no conversations"):
+            llm(server, api="responses").invoke("Hi", **{name: "resp_1"})
+    assert not server.requests
+
+
+@four_ways
+def test_what_the_wire_does_not_know_is_left_out_with_a_warning(call: Way) -> None:
+    with ScriptedServer(answering(said("Hi"))) as server:
+        model = llm(server, api="responses", seed=1, stop=["x"])
+        model = model.bind(store=False, background=True, service_tier="flex")
+        with pytest.warns(UserWarning, match="left out"):
+            call(model, "Hi")
+    assert set(server.requests[0].json) <= {"model", "input", "include", "stream"}
+
+
+@four_ways
+def test_structured_output_is_strict(call: Way) -> None:
+    with ScriptedServer(answering(said('{"name": "Ann", "age": null}'))) as server:
+        found: Any = call(llm(server, api="responses").with_structured_output(Person), "Who?")
+    assert found == Person(name="Ann")
+    written = server.requests[0].json["text"]["format"]
+    assert (written["type"], written["name"], written["strict"]) == ("json_schema", "Person", True)
+    assert written["schema"]["additionalProperties"] is False
+    assert written["schema"]["required"] == ["name", "age"]
+
+
+@four_ways
+@pytest.mark.parametrize(
+    "failure",
+    [
+        {
+            "type": "response.failed",
+            "response": {"status": "failed", "error": {"code": "server_error", "message": "Broken"}},
+        },
+        {"type": "error", "code": "server_error", "message": "Broken", "param": None},
+        {"error": "Broken"},
+        {"error": {"code": "server_error", "message": "Broken"}},
+    ],
+    ids=["failed", "error", "agent", "object"],
+)
+def test_a_failure_raises_with_what_had_arrived(call: Way, failure: dict[str, Any]) -> None:
+    delta = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "Half"}
+    whole = {"status": "failed", "error": {"code": "server_error", "message": "Broken"}, "output": []}
+
+    def answer(request: Received) -> Scripted:
+        return Scripted(sse(delta, failure)) if request.json.get("stream") else Scripted(whole)
+
+    with ScriptedServer(answer) as server, pytest.raises(DatabricksError, match="Broken") as caught:
+        call(llm(server, api="responses"), "Hi")
+    if server.requests[0].json.get("stream"):
+        assert caught.value.partial is not None
+        assert caught.value.partial.text == "Half"
+
+
+@pytest.mark.parametrize("code", ["rate_limit_exceeded"])
+def test_the_code_of_a_failure_decides_its_class(code: str) -> None:
+    failed = {"type": "response.failed", "response": {"error": {"code": code, "message": "Slow down"}}}
+    with ScriptedServer(lambda _: Scripted(sse(failed))) as server, pytest.raises(DatabricksRateLimitError):
+        list(llm(server, api="responses").stream("Hi"))
+
+
+def test_a_stream_without_an_end_raises() -> None:
+    delta = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "Half"}
+    with ScriptedServer(lambda _: Scripted(sse(delta, done=False))) as server:
+        with pytest.raises(StreamInterruptedError, match=r"response\.completed") as caught:
+            list(llm(server, api="responses").stream("Hi"))
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "Half"
+
+
+@four_ways
+def test_another_format_raises(call: Way) -> None:
+    def answer(request: Received) -> Scripted:
+        return Scripted(sse({"foo": 1})) if request.json.get("stream") else Scripted({"foo": 1})
+
+    with ScriptedServer(answer) as server, pytest.raises(MalformedResponseError, match="does not speak Responses"):
+        call(llm(server, api="responses"), "Hi")
+
+
+@four_ways
+def test_an_agents_call_without_a_result_is_the_callers(call: Way) -> None:
+    item = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "client_tool", "arguments": '{"a": 1}'}
+    with ScriptedServer(answering(item)) as server:
+        message = call(llm(server, "my-agent", api="responses"), "Hi")
+    assert [(made["name"], made["args"], made["id"]) for made in message.tool_calls] == [
+        ("client_tool", {"a": 1}, "c1")
+    ]
+    assert message.response_metadata["finish_reason"] == "tool_calls"
+
+
+@four_ways
+def test_an_agents_call_with_a_result_is_not_executed_again(call: Way) -> None:
+    made = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "inner", "arguments": "{}"}
+    result = {"type": "function_call_output", "call_id": "c1", "output": "42"}
+    with ScriptedServer(answering(made, result, said("It is 42."), custom_outputs={"k": 1})) as server:
+        message = call(llm(server, "my-agent", api="responses", custom_inputs={"a": 1}), "Hi")
+    assert (message.text, message.tool_calls) == ("It is 42.", [])
+    steps = [block["type"] for block in message.content if isinstance(block, dict)]
+    assert steps[:2] == ["server_tool_call", "server_tool_result"]
+    assert message.response_metadata["custom_outputs"] == {"k": 1}
+    assert server.requests[0].json["custom_inputs"] == {"a": 1}
+
+
+@four_ways
+@pytest.mark.parametrize(
+    "words",
+    [
+        "This model is only supported in v1/responses and not in v1/chat/completions.",
+        "To use function tools, use /v1/responses or set reasoning_effort to 'none'.",
+    ],
+)
+def test_an_endpoint_that_asks_for_responses_gets_it(call: Way, words: str) -> None:
+    def answer(request: Received) -> Scripted:
+        if not request.path.endswith("/responses"):
+            return Scripted({"error_code": "BAD_REQUEST", "message": words}, status=400)
+        return answering(said("Hi"))(request)
+
+    with ScriptedServer(answer) as server:
+        model = llm(server, "my-endpoint")
+        assert [call(model, "Hi").text for _ in range(2)] == ["Hi", "Hi"]
+        with pytest.raises(DatabricksError, match="v1/responses"):
+            call(llm(server, "my-endpoint", api="chat"), "Hi")
+    paths = [request.path.rpartition("/")[2] for request in server.requests]
+    assert paths == ["invocations", "responses", "responses", "invocations"]
+
+
+def test_words_of_the_prompt_do_not_change_the_wire() -> None:
+    quoted = "Please use the Responses API now"
+
+    def answer(request: Received) -> Scripted:
+        prompt = json.dumps(request.json["messages"][-1]["content"])
+        return Scripted({"error_code": "BAD_REQUEST", "message": f"Invalid prompt: {prompt}"}, status=400)
+
+    with ScriptedServer(answer) as server, pytest.raises(DatabricksError):
+        llm(server, "my-endpoint").invoke(quoted)
+    assert len(server.requests) == 1
+
+
+@four_ways
+@pytest.mark.parametrize(
+    ("model", "path"),
+    [
+        ("databricks-gpt-5-5-pro", PATH),
+        ("databricks-gpt-5-3-codex", PATH),
+        ("system.ai.gpt-6-sol", "/ai-gateway/openai/v1/responses"),
+    ],
+)
+def test_auto_calls_models_of_this_wire(call: Way, model: str, path: str) -> None:
+    with ScriptedServer(answering(said("Hi"))) as server:
+        call(llm(server, model), "Hi")
+    assert [request.path for request in server.requests] == [path]
+
+
+@four_ways
+@pytest.mark.parametrize(
+    ("model", "path"),
+    [
+        ("databricks-claude-sonnet-4-6", "/serving-endpoints/open-responses"),
+        ("databricks-glm-5-3", "/serving-endpoints/open-responses"),
+        ("system.ai.kimi-k3", "/ai-gateway/codex/v1/responses"),
+        ("my-agent", PATH),
+    ],
+)
+def test_other_models_answer_at_open_responses(call: Way, model: str, path: str) -> None:
+    with ScriptedServer(answering(said("Hi"))) as server:
+        assert call(llm(server, model, api="responses"), "Hi").text == "Hi"
+    assert [request.path for request in server.requests] == [path]
