@@ -459,7 +459,7 @@ def test_parts_of_text_and_a_missing_id_are_understood(call: Way) -> None:
 @pytest.mark.parametrize("address", ["host", "base_url"])
 def test_a_chat_agent_is_recognized_by_its_answer_and_asked_once(call: Way, address: str) -> None:
     with agent(ASKS, RESULT, SAYS) as server:
-        url = {"host": server.url} if address == "host" else {"base_url": f"{server.url}/v1"}
+        url: dict[str, Any] = {"host": server.url} if address == "host" else {"base_url": f"{server.url}/v1"}
         llm = ChatDatabricksCompat(model=f"agent-{next(_names)}", token="dapi0", max_retries=0, **url)
         for number in (1, 2):
             answer = call(llm, "What is the weather?")

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CUSTOM_INPUT", "FOLLOWS", "ITEM_ID", "ITEM_TYPE", "encode_items"]
 
-Item = dict[str, Any]
+InputItem = dict[str, Any]
 
 ITEM_ID = "item_id"
 ITEM_TYPE = "item_type"
@@ -58,7 +58,7 @@ _STEPS = frozenset({"server_tool_call", "server_tool_result", AGENT_MESSAGE})
 
 def encode_items(
     messages: Sequence[BaseMessage], target: Target, bound: Mapping[str, str]
-) -> tuple[list[Item], list[str]]:
+) -> tuple[list[InputItem], list[str]]:
     """Write a conversation.
 
     Args:
@@ -73,14 +73,14 @@ def encode_items(
         UnsupportedContentError: If a message cannot be represented, or if nothing is left to answer.
     """
 
-    def write(turns: list[ConversationTurn], replaced: set[str]) -> list[Item]:
+    def write(turns: list[ConversationTurn], replaced: set[str]) -> list[InputItem]:
         names = fit_past_names((call.name for turn in turns for call in turn.calls), bound, target.family)
-        return _Thread(target, replaced, names).write(turns)
+        return _InputItems(target, replaced, names).write(turns)
 
     return write_conversation(messages, target, write, lambda block: bool(block.kind))
 
 
-class _Thread:
+class _InputItems:
     """The items of one request, while they are written.
 
     Args:
@@ -93,11 +93,11 @@ class _Thread:
         self._family = target.family
         self._replaced = replaced
         self._names = names
-        self._items: list[Item] = []
+        self._items: list[InputItem] = []
         self._custom: set[str] = set()  # the ids of calls of custom tools
-        self._media: list[Item] = []  # of an answer, which follow in a user message
+        self._media: list[InputItem] = []  # of an answer, which follow in a user message
 
-    def write(self, turns: Iterable[ConversationTurn]) -> list[Item]:
+    def write(self, turns: Iterable[ConversationTurn]) -> list[InputItem]:
         """Write the turns of a conversation."""
         for turn in turns:
             if turn.role != "tool":
@@ -123,7 +123,7 @@ class _Thread:
         if isinstance(turn.content, str):
             self._items.append({"type": "message", "role": turn.role, "content": turn.content})
             return
-        parts: list[Item] = []
+        parts: list[InputItem] = []
         for number, block in turn.content:
             if isinstance(block, ProviderBlock) and block.kind == _APPROVAL:
                 self._items.append(_item(block.value))
@@ -141,7 +141,7 @@ class _Thread:
         kind = "custom_tool_call_output" if turn.call_id in self._custom else "function_call_output"
         self._items.append({"type": kind, "call_id": turn.call_id, "output": output})
 
-    def _named(self, block: NeutralBlock, where: str, edge: str = "") -> Item:
+    def _named(self, block: NeutralBlock, where: str, edge: str = "") -> InputItem:
         return write_or_name(block, lambda one: write_part(one, self._family, where), self._replaced, edge=edge)
 
     def _add_answer(self, turn: ConversationTurn) -> None:
@@ -193,10 +193,10 @@ class _Thread:
         if not is_taken(text, self._family) or not text:
             return
         extras = block.extras if turn.replays else {}
-        item: Item = {"type": "message", "role": "assistant", "content": text}
+        item: InputItem = {"type": "message", "role": "assistant", "content": text}
         item_id = _bounded(extras.get("id"), "msg_")
         if item_id is not None:
-            said: Item = {"type": "output_text", "text": text, "annotations": []}
+            said: InputItem = {"type": "output_text", "text": text, "annotations": []}
             item.update(id=item_id, content=[{"type": "refusal", "refusal": text} if block.refusal else said])
         if isinstance(extras.get("phase"), str):
             item["phase"] = extras["phase"]
@@ -217,7 +217,7 @@ class _Thread:
     def _add_call(self, call: ToolUseBlock, turn: ConversationTurn) -> None:
         extras = call.extras if turn.replays else {}
         name = self._names.get(call.name, call.name)
-        item: Item = {"type": "function_call", "call_id": call.id or "", "name": name}
+        item: InputItem = {"type": "function_call", "call_id": call.id or "", "name": name}
         if call.extras.get(ITEM_TYPE) == "custom_tool_call" and isinstance(call.arguments, Mapping):
             self._custom.add(call.id or "")
             item.update(type="custom_tool_call", input=str(call.arguments.get(CUSTOM_INPUT, "")))
@@ -245,11 +245,11 @@ def _arguments(call: ToolUseBlock, where: str) -> str:
     return write_json(call.arguments, f"{where}: the arguments of the call {call.id!r} of {call.name!r}")
 
 
-def _begins_with_error(parts: list[Item]) -> bool:
+def _begins_with_error(parts: list[InputItem]) -> bool:
     return bool(parts) and str(parts[0].get("text", "")).lower().startswith("error")
 
 
-def _collapsed(parts: list[Item]) -> str | list[Item]:
+def _collapsed(parts: list[InputItem]) -> str | list[InputItem]:
     """Write plain text as a string, which every endpoint takes."""
     if all(part["type"] == "input_text" for part in parts):
         return "\n".join(part["text"] for part in parts)
@@ -260,7 +260,7 @@ def _bounded(value: Any, prefix: str) -> str | None:
     return value[:_LONGEST_ID] if isinstance(value, str) and value.startswith(prefix) else None
 
 
-def _item(value: Mapping[str, Any]) -> Item:
+def _item(value: Mapping[str, Any]) -> InputItem:
     """Return an item as it came, without what the server adds and refuses."""
     item = {key: below for key, below in value.items() if key not in {"status", "index"} and below is not None}
     if isinstance(item.get("id"), str):
@@ -268,7 +268,7 @@ def _item(value: Mapping[str, Any]) -> Item:
     return item
 
 
-def _reasoning(entries: list[ReasoningBlock]) -> Iterator[Item]:
+def _reasoning(entries: list[ReasoningBlock]) -> Iterator[InputItem]:
     """Write the entries of one reasoning item; nothing if nobody could read it."""
     first = entries[0]
     encrypted = first.extras.get("encrypted_content")
@@ -276,7 +276,7 @@ def _reasoning(entries: list[ReasoningBlock]) -> Iterator[Item]:
     if not encrypted and not verbatim:
         return
     summary = [{"type": "summary_text", "text": entry.text} for entry in entries if not entry.verbatim and entry.text]
-    item: Item = {"type": "reasoning", "summary": summary}
+    item: InputItem = {"type": "reasoning", "summary": summary}
     if first.id:
         item["id"] = first.id[:_LONGEST_ID]
     if verbatim:
