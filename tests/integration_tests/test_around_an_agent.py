@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from langchain.agents import create_agent
 from langchain.agents import middleware as installed
-from langchain_core.exceptions import ModelRefusalError
+from langchain_core import exceptions
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -167,9 +167,10 @@ def test_a_refusal_is_raised() -> None:
         return Scripted({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
 
     with ScriptedServer(refuse) as server:
+        middleware = _built("ModelRefusalMiddleware")()
         llm = ChatDatabricksCompat(model="databricks-gpt-5-2", host=server.url, token="dapi0")
-        with pytest.raises(ModelRefusalError):
-            _ask(_agent(llm, _built("ModelRefusalMiddleware")()))
+        with pytest.raises(exceptions.ModelRefusalError):  # as old as the middleware
+            _ask(_agent(llm, middleware))
 
 
 @pytest.mark.parametrize("model", ["databricks-claude-sonnet-4-6", "databricks-gemini-3-flash", "databricks-gpt-5-2"])
