@@ -54,8 +54,8 @@ class RecordedRequest:
     """The parsed body; None if it is not JSON."""
 
 
-class _Ended(Exception):  # noqa: N818  # a planned fault, not an error
-    """The connection has been closed by a fault."""
+class _Ended(BaseException):
+    """The connection has been closed by a fault: no error, and no handler of errors gets it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,26 @@ def test_the_model_refuses(scripted: LocalWorkspace, model: str, reason: str, fi
     assert answer.text == ("" if field else "No.")
 
 
+@pytest.mark.parametrize(
+    ("finish", "on_chat", "on_messages"),
+    [
+        ("length", "length", "max_tokens"),
+        ("content_filter", "content_filter", "refusal"),
+        ("function_call", "function_call", "tool_use"),
+        ("pause_turn", "pause_turn", "pause_turn"),
+    ],
+)
+@four_ways
+def test_an_answer_may_end_for_any_reason(
+    scripted: LocalWorkspace, finish: str, on_chat: str, on_messages: str, call: Way
+) -> None:
+    for api, reason in (("chat", on_chat), ("messages", on_messages)):
+        scripted.script(CLAUDE).answer("Some text.", finish=finish)
+        answer = call(chat(scripted, api=api), "Hi")
+        assert answer.text == "Some text."
+        assert answer.response_metadata["stop_reason" if api == "messages" else "finish_reason"] == reason
+
+
 @four_ways
 def test_an_error_in_the_middle_of_a_script(scripted: LocalWorkspace, call: Way) -> None:
     scripted.script(GPT).fail("rate_limit", headers={"retry-after": "0"}, times=2).answer("At last.")
@@ -147,13 +167,16 @@ def test_an_error_in_the_middle_of_a_script(scripted: LocalWorkspace, call: Way)
 
 
 @four_ways
-def test_an_answer_is_cut_off(scripted: LocalWorkspace, call: Way) -> None:
-    scripted.script(CLAUDE).answer("One two three four five six.").cut_off(after=3)
+def test_an_answer_is_cut_off(scripted: LocalWorkspace, call: Way, caplog: pytest.LogCaptureFixture) -> None:
+    """It is not logged as an error of the workspace."""
+    scripted.script(CLAUDE).answer("One two three four five six.").cut_off(after=3).answer("Hello.")
     with pytest.raises((StreamInterruptedError, DatabricksConnectionError)) as caught:
         call(chat(scripted, max_retries=0), "Count.")
     if isinstance(caught.value, StreamInterruptedError):
         assert caught.value.partial is not None
         assert caught.value.partial.text == "One two three"
+    assert call(chat(scripted), "Hi").text == "Hello."  # the server has finished the first answer
+    assert "The local workspace failed" not in caplog.text
 
 
 def test_a_slow_answer_takes_its_time(scripted: LocalWorkspace) -> None:

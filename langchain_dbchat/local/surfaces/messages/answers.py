@@ -27,7 +27,14 @@ Event = dict[str, Any]
 REDACTED = "ANTHROPIC_MAGIC_STRING_TRIGGER_REDACTED_THINKING"
 """Anthropic's own test string: a prompt that contains it gets redacted reasoning."""
 
-_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "refusal": "refusal"}
+_REASONS = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "refusal",
+}
+"""The API's names of the finish reasons; any other reason of a script or a backend is sent as it is."""
 _SMALL = 7  # characters of a piece of a tool's input
 
 
@@ -36,7 +43,7 @@ def whole_message(request: MessagesRequestBody, answer: ModelAnswer, prompt: Pro
     return {
         **_frame(request, serial),
         "content": [*_thinking(request, answer.reasoning), *_said(answer)],
-        "stop_reason": _REASONS[answer.finish],
+        "stop_reason": _REASONS.get(answer.finish, answer.finish),
         "stop_sequence": None,
         "usage": usage_of(request, prompt, answer.tokens, answer.reasoning_tokens),
     }
@@ -128,7 +135,7 @@ class MessageEvents:
             answer.add(piece)
         for event in self._end_block(answer):
             yield event
-        delta = {"stop_reason": _REASONS[answer.finish], "stop_sequence": None}
+        delta = {"stop_reason": _REASONS.get(answer.finish, answer.finish), "stop_sequence": None}
         yield {"type": "message_delta", "delta": delta, "usage": self._usage(answer)}
         yield {"type": "message_stop"}
 
