@@ -146,3 +146,17 @@ def test_a_responses_agent_refuses_what_it_does_not_understand() -> None:
             with pytest.raises(DatabricksInvalidRequestError, match="ResponsesAgent") as caught:
                 call(_llm(url, "agent"), "Hello!")
             assert caught.value.status_code == 400
+
+
+def test_a_responses_agent_answers_with_its_steps() -> None:
+    with _serving("ResponsesAgent") as url:
+        for call in (invoke, ainvoke, stream, astream):
+            llm = _llm(url, "agent", api="responses", custom_inputs={"a": 1})
+            first = call(llm, "Hello!")
+            assert (first.text, first.tool_calls) == ("You said: Hello!", [])
+            steps = [block["type"] for block in first.content_blocks]
+            assert steps == ["server_tool_call", "server_tool_result", "text"]
+            second = call(llm, [HumanMessage("Hello!"), first, HumanMessage("Again!")])
+            assert second.text == "You said: Again!"
+            if call in (invoke, ainvoke):
+                assert first.response_metadata["custom_outputs"] == {"a": 1}

@@ -62,9 +62,26 @@ def _said(request: Any) -> str:
     return str((body.get("messages") or body["input"])[-1]["content"])
 
 
+def _is_responses_agent() -> bool:
+    return "ResponsesAgent" in sys.argv[1:]
+
+
+def _items(said: str) -> list[dict[str, Any]]:
+    """Return the items of a ResponsesAgent, which calls a tool of its own first."""
+    content = [{"type": "output_text", "text": f"You said: {said}", "annotations": []}]
+    return [
+        {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "look_up", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "found"},
+        {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content},
+    ]
+
+
 @invoke()  # type: ignore[untyped-decorator]  # the same
 def answer(request: Any) -> Any:
     said = _said(request)
+    if _is_responses_agent():
+        inputs = request.model_dump().get("custom_inputs")
+        return {"object": "response", "output": _items(said), "custom_outputs": inputs}
     if said == "fail":
         raise RuntimeError("the agent crashed")
     message = {"role": "assistant", "content": f"You said: {said}"}
@@ -74,6 +91,13 @@ def answer(request: Any) -> Any:
 @stream()  # type: ignore[untyped-decorator]  # the same
 def answers(request: Any) -> Iterator[Any]:
     said = _said(request)
+    if _is_responses_agent():
+        for item in _items(said)[:2]:
+            yield {"type": "response.output_item.done", "item": item}
+        for piece in ("You said: ", said):
+            yield {"type": "response.output_text.delta", "item_id": "msg_1", "delta": piece}
+        yield {"type": "response.output_item.done", "item": _items(said)[2]}
+        return
     parts: list[Any] = ["You", " said: ", said]
     if said == "list":
         entry = {"type": "summary_text", "text": "Hm.", "signature": "S"}
@@ -92,10 +116,12 @@ def main() -> None:
     """Serve until standard input ends."""
     mlflow.tracing.disable()
     with tempfile.TemporaryDirectory() as folder:
-        mounts = [Mount("/serving-endpoints/agent", AgentServer(sys.argv[1] if len(sys.argv) > 1 else None).app)]
+        agent = AgentServer(sys.argv[1] if len(sys.argv) > 1 else None).app
+        mounts = [Mount("/serving-endpoints/agent", agent)]
         for name, model in (("chat-model", Chat()), ("chat-agent", Agent())):
             save_model(f"{folder}/{name}", python_model=model, pip_requirements=[])
             mounts.append(Mount(f"/serving-endpoints/{name}", scoring_server.init(load_model(f"{folder}/{name}"))))
+        mounts.append(Mount("/serving-endpoints", agent))  # as Databricks serves /serving-endpoints/responses
         config = uvicorn.Config(Starlette(routes=mounts), host="127.0.0.1", port=0, log_level="critical")
         server = uvicorn.Server(config)
         threading.Thread(target=_stop, args=(server,), daemon=True).start()
