@@ -6,11 +6,4 @@ from langchain_dbchat.local.surfaces import chat_completions, embeddings, messag
 
 __all__ = ["SURFACES", "surface"]
 
-SURFACES = (
-    chat_completions.SURFACE,
-    embeddings.SURFACE,
-    messages.SURFACE,
-    responses.SURFACE,
-    responses.OPEN_SURFACE,
-    responses.SUPERVISOR,
-)
+SURFACES = (chat_completions.SURFACE, embeddings.SURFACE, messages.SURFACE, *responses.SURFACES)

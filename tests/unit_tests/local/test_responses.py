@@ -1,149 +1,193 @@
-"""The Responses API of the workspace: what it refuses, and its answers (docs/wire.md, 9)."""
+"""OpenAI's Responses on the local workspace: what it refuses, and what it answers."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
+import httpx
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage
-from langchain_core.tools import tool
-from pydantic import BaseModel
+from pydantic_core import from_json
 
-from kit.ways import Way, four_ways
-from langchain_dbchat import ChatDatabricksCompat
+Body = dict[str, Any]
+Post = Callable[..., httpx.Response]
 
-if TYPE_CHECKING:
-    import httpx
-
-    from langchain_dbchat.local import LocalWorkspace
-
-GPT = "databricks-gpt-5-2"
-PATH = "/serving-endpoints/responses"
-USER = {"type": "message", "role": "user", "content": "Hi"}
-CALL = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
-
-
-class Person(BaseModel):
-    """A person."""
-
-    name: str
-    age: int
+NATIVE = "/serving-endpoints/responses"
+OPEN = "/serving-endpoints/open-responses"
+OPENAI = "/ai-gateway/openai/v1/responses"
+CODEX = "/ai-gateway/codex/v1/responses"
+GPT = "databricks-gpt-5"
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TOOL = {"type": "function", "name": "get_weather", "description": "Get the weather.", "parameters": SCHEMA}
+HI: Body = {"role": "user", "content": "Say: hello"}
+CALL: Body = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{}"}
+RESULT: Body = {"type": "function_call_output", "call_id": "call_1", "output": "x"}
+SAID: Body = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "a"}]}
+THOUGHT: Body = {"type": "reasoning", "id": "rs_1", "summary": []}
 
 
-@tool
-def get_weather(city: str) -> str:
-    """Get the current weather in a city."""
-    return f"It rains in {city}."
+@pytest.fixture(scope="module")
+def post(client: httpx.Client) -> Post:
+    def send(given: Any, path: str = NATIVE, model: str = GPT, **fields: Any) -> httpx.Response:
+        return client.post(path, json={"model": model, "input": given, **fields})
+
+    return send
 
 
-def post(client: httpx.Client, path: str = PATH, model: str = GPT, **body: Any) -> httpx.Response:
-    return client.post(path, json={"model": model, "input": "Hi", **body})
+def told(response: httpx.Response) -> list[Body]:
+    """Return the events; each has its name, its type and its number."""
+    assert response.status_code == 200, response.text
+    events = []
+    for block in response.text.strip().split("\n\n"):
+        name, data = block.split("\n")
+        event: Body = from_json(data.removeprefix("data: "))
+        assert name == f"event: {event['type']}"
+        events.append(event)
+    assert [event["sequence_number"] for event in events] == [*range(len(events))]
+    return events
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("items", "fields", "said"),
     [
-        ({"store": False}, "'store' is not supported"),
-        ({"previous_response_id": "resp_1"}, "'previous_response_id' is not supported"),
-        ({"n": 1}, "Unknown parameter: 'n'"),
-        ({"max_tokens": 5}, "Unknown parameter: 'max_tokens'"),
-        ({"temperature": 0}, "'temperature' is not supported with this model"),
-        ({"reasoning": {"effort": "minimal"}}, "'reasoning.effort' does not support 'minimal'"),
-        ({"input": []}, "'input'"),
-        ({"input": [{**USER, "status": "completed"}]}, "Unknown parameter: 'input[0].status'"),
-        ({"input": [{**USER, "id": None}]}, "Unknown parameter: 'input[0].id'"),
-        ({"input": [{**USER, "content": None}]}, "Unknown parameter: 'input[0].content'"),
-        ({"input": [{**USER, "id": "msg_" + "x" * 61}]}, "string too long"),
-        ({"input": [{**USER, "id": "abc"}]}, "begins with 'msg'"),
-        ({"input": [USER, {**CALL, "id": "call_1"}]}, "begins with 'fc'"),
-        ({"input": [USER, CALL]}, "No tool output found for function call c1"),
-        ({"input": [USER, {"type": "function_call_output", "call_id": "c1", "output": "x"}]}, "No tool call found"),
-        ({"input": [{**USER, "content": [{"type": "text", "text": "Hi"}]}]}, "Invalid value: 'text'"),
-        ({"input": [{**USER, "role": "assistant", "content": [{"type": "input_text", "text": "Hi"}]}]}, "input_text"),
-        ({"input": [USER, {"type": "reasoning", "summary": [], "encrypted_content": "x"}, USER]}, "not be verified"),
-        ({"tools": [{"type": "function"}]}, "'tools[0].name'"),
+        ([HI], {"foo": 1}, "Unknown parameter: 'foo'"),
+        *(([HI], {key: 1}, f"Unknown parameter: '{key}'") for key in ("n", "stop", "max_tokens", "seed", "top_k")),
+        *(([HI], {key: 1}, f"Unknown parameter: '{key}'") for key in ("presence_penalty", "frequency_penalty")),
+        *(
+            ([HI], {key: "x"}, f"'{key}' is not supported on Databricks")
+            for key in ("background", "store", "conversation", "previous_response_id", "service_tier")
+        ),
+        ([HI], {"temperature": 1}, "'temperature' is not supported with this model"),
+        ([HI], {"max_output_tokens": 0}, "expected a positive integer"),
+        ([HI], {"max_output_tokens": 10**6}, "max_output_tokens is too large"),
+        ([HI], {"reasoning": {"effort": "max"}}, "'reasoning.effort' does not support 'max'"),
+        ([HI], {"tools": [{"type": "function", "function": {"name": "f"}}]}, "Unknown parameter: 'tools[0].function'"),
+        ([HI], {"tools": [{"type": "function"}]}, "Missing required parameter: 'tools[0].name'"),
+        ([HI], {"tools": [{"type": ["function"]}]}, "for 'tools[0].type'"),
+        ([HI], {"tool_choice": "required"}, "must be specified with 'tools'"),
+        ([HI], {"tools": [TOOL], "tool_choice": {"type": "function", "name": "g"}}, "'g' not found in 'tools'"),
+        ([HI], {"text": {"format": {"type": "json_schema", "json_schema": {}}}}, "'text.format.json_schema'"),
+        ([HI], {"text": {"format": {"type": "json_schema", "schema": {}}}}, "'text.format.name'"),
+        ([], {}, "a string or a list of items that is not empty"),
+        ([HI, {**SAID, "id": "msg_" + "a" * 61}], {}, "maximum length 64, but got a string with length 65"),
+        ([HI, {**SAID, "id": "run-1"}], {}, "Expected an ID that begins with 'msg_'"),
+        ([HI, {**CALL, "id": "call_1"}, RESULT], {}, "Expected an ID that begins with 'fc_'"),
+        ([HI, {**THOUGHT, "id": "x"}, SAID], {}, "Expected an ID that begins with 'rs_'"),
+        ([HI, {**SAID, "status": "completed"}], {}, "Unknown parameter: 'input[1].status'"),
+        ([HI, {**SAID, "phase": None}], {}, "'input[1].phase': expected a value, but got null"),
+        ([HI, {**SAID, "content": None}], {}, "'input[1].content': expected a value, but got null"),
+        ([{"role": "user", "content": [{"type": "text", "text": "a"}]}], {}, "'text' for 'input[0].content[0].type'"),
+        ([{"role": "tool", "content": "a"}], {}, "Invalid value: 'tool' for a role"),
+        ([HI, RESULT], {}, "No tool call found for function call output with call_id call_1"),
+        ([HI, CALL], {}, "No tool output found for function call call_1"),
+        ([HI, THOUGHT, SAID], {}, "Item with id 'rs_1' not found"),
+        ([HI, {**THOUGHT, "encrypted_content": "abc"}, SAID], {}, "encrypted content could not be verified"),
     ],
 )
-def test_what_is_refused(client: httpx.Client, body: dict[str, Any], says: str) -> None:
-    response = post(client, **body)
-    assert response.status_code == 400
-    assert says in response.json()["message"]
+def test_what_is_refused(post: Post, items: Any, fields: Body, said: str) -> None:
+    response = post(items, **fields)
+    assert response.status_code == 400, response.text
+    assert said in response.json()["message"]
 
 
-def test_who_answers_where(client: httpx.Client) -> None:
-    claude = "databricks-claude-sonnet-4-6"
-    assert "passthrough is not supported" in post(client, model=claude).text
-    assert post(client, "/serving-endpoints/open-responses", claude).status_code == 200
-    assert post(client, "/ai-gateway/openai/v1/responses", "system.ai.gpt-5-5-pro").status_code == 200
-    assert post(client, "/ai-gateway/codex/v1/responses", "system.ai.glm-5-3").status_code == 200
+@pytest.mark.parametrize(
+    ("path", "model", "status"),
+    [
+        (NATIVE, GPT, 200),
+        (NATIVE, "databricks-gpt-5-5-pro", 200),
+        (NATIVE, "databricks-glm-5-2", 400),
+        (NATIVE, "databricks-bge-large-en", 400),
+        (OPEN, "databricks-glm-5-2", 200),
+        (OPEN, "databricks-claude-sonnet-4-6", 200),
+        (OPEN, "databricks-gemini-3-5-flash", 200),
+        (OPENAI, "system.ai.gpt-5", 200),
+        (OPENAI, "system.ai.kimi-k3", 400),
+        (CODEX, "system.ai.kimi-k3", 200),
+        (CODEX, "system.ai.gemini-3-5-flash", 400),
+    ],
+)
+def test_which_models_a_path_serves(post: Post, path: str, model: str, status: int) -> None:
+    response = post("Say: hello", path, model)
+    assert response.status_code == status, response.text
+    if status == 200:
+        assert response.json()["output"][-1]["content"][0]["text"] == "hello"
+    else:
+        assert response.json()["message"] == "Responses API passthrough is not supported"
 
 
-def test_a_stream_has_the_events_in_their_order(client: httpx.Client) -> None:
-    text = post(client, stream=True, reasoning={"effort": "low", "summary": "auto"}).text
-    events = [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
-    kinds = list(dict.fromkeys(event["type"].removeprefix("response.") for event in events))
-    assert kinds == [
-        "created",
-        "in_progress",
-        "output_item.added",
-        "reasoning_summary_part.added",
-        "reasoning_summary_text.delta",
-        "reasoning_summary_text.done",
-        "reasoning_summary_part.done",
-        "output_item.done",
-        "content_part.added",
-        "output_text.delta",
-        "output_text.done",
-        "content_part.done",
-        "completed",
-    ]
-    assert [event["sequence_number"] for event in events] == list(range(len(events)))
-    assert text.startswith("event: response.created\n")
+def test_encrypted_reasoning_goes_back_only_unchanged(post: Post) -> None:
+    reasoning, message = post([HI], include=["reasoning.encrypted_content"]).json()["output"]
+    assert len(message["id"]) > 64  # docs/wire.md, 9.2
+    sent = {**reasoning, "id": reasoning["id"][:64]}
+    again = [HI, sent, SAID, {"role": "user", "content": "Say: bye"}]
+    assert post(again).json()["output"][-1]["content"][0]["text"] == "bye"
+    again[1] = {**sent, "encrypted_content": "A" + reasoning["encrypted_content"][1:]}
+    assert post(again).status_code == 400
+    assert "encrypted_content" not in post([HI]).json()["output"][0]
 
 
-def llm(workspace: LocalWorkspace, model: str = GPT, **settings: Any) -> Any:
-    given: dict[str, Any] = {"model": model, "host": workspace.host, "token": workspace.token, "api": "responses"}
-    return ChatDatabricksCompat(**given, **settings)
+def test_a_call_and_its_result(post: Post) -> None:
+    asked = {"role": "user", "content": "What is the weather in Oslo?"}
+    call = post([asked], tools=[TOOL], tool_choice="required").json()["output"][-1]
+    assert (call["type"], call["name"], from_json(call["arguments"])) == (
+        "function_call",
+        "get_weather",
+        {"city": "Oslo"},
+    )
+    sent = {key: call[key] for key in ("type", "call_id", "name", "arguments")}
+    result = {"type": "function_call_output", "call_id": call["call_id"], "output": "Sunny, 21 degrees"}
+    answer = post([asked, sent, result], tools=[TOOL]).json()["output"][-1]
+    assert "21" in answer["content"][0]["text"]
 
 
-@four_ways
-@pytest.mark.parametrize("effort", ["none", "high"])
-def test_reasoning_goes_back_over_two_turns_of_tools(workspace: LocalWorkspace, call: Way, effort: str) -> None:
-    model = llm(workspace, reasoning_effort=effort).bind_tools([get_weather])
-    history: list[Any] = [HumanMessage("What is the weather in Oslo?")]
-    for question in ("What is the weather in Rome?", None):
-        asked = call(model, history)
-        assert asked.tool_calls
-        history += [asked, *(get_weather.invoke(made) for made in asked.tool_calls)]
-        said = call(model, history)
-        assert "rains in" in said.text
-        history.append(said)
-        if question:
-            history.append(HumanMessage(question))
-    items = [item["type"] for item in workspace.requests[-1].json["input"]]
-    assert items.count("reasoning") == (0 if effort == "none" else 3)
-    assert all(isinstance(one, (AIMessage, HumanMessage)) or one.type == "tool" for one in history)
+def test_a_schema_is_filled(post: Post) -> None:
+    form = {"type": "json_schema", "name": "place", "schema": {**SCHEMA, "additionalProperties": False}, "strict": True}
+    message = post("I live in Oslo.", text={"format": form}).json()["output"][-1]
+    assert [*from_json(message["content"][0]["text"])] == ["city"]
 
 
-@four_ways
-def test_a_structured_answer_and_a_limit(workspace: LocalWorkspace, call: Way) -> None:
-    found: Any = call(llm(workspace).with_structured_output(Person), "Ann is 30 years old.")
-    assert isinstance(found, Person)
-    cut = call(llm(workspace, max_tokens=2), "Tell me a long story about a bear.")
-    assert cut.response_metadata["finish_reason"] == "length"
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_limit_makes_the_answer_incomplete(post: Post, streamed: bool) -> None:
+    fields = {"max_output_tokens": 2, "stream": streamed}
+    response = post("Say: one two three four five", OPEN, "databricks-meta-llama-3-3-70b-instruct", **fields)
+    if streamed:
+        assert told(response)[-1]["type"] == "response.incomplete"
+    whole = told(response)[-1]["response"] if streamed else response.json()
+    assert whole["status"] == whole["output"][-1]["status"] == "incomplete"
+    assert whole["incomplete_details"] == {"reason": "max_output_tokens"}
 
 
-@four_ways
-@pytest.mark.parametrize("model", ["databricks-gpt-5-5", "databricks-gpt-6-astra", "databricks-gpt-5-5-pro"])
-def test_models_of_this_wire_answer_without_being_told(workspace: LocalWorkspace, call: Way, model: str) -> None:
-    assert call(llm(workspace, model).model_copy(update={"api": "auto"}), "Hi").text
-    assert workspace.requests[-1].path == PATH
+def test_the_events_of_a_text(post: Post) -> None:
+    events = told(post("Say: hello", stream=True))
+    assert [event["type"].removeprefix("response.") for event in events] == [
+        "created", "in_progress", "output_item.added", "output_item.done", "output_item.added", "content_part.added",
+        "output_text.delta", "output_text.done", "content_part.done", "output_item.done", "completed",
+    ]  # fmt: skip
+    last = events[-1]["response"]
+    assert [event["item"] for event in events if event["type"].endswith("item.done")] == last["output"]
+    assert last["usage"]["output_tokens_details"]["reasoning_tokens"] > 0
+    assert last["usage"]["input_tokens_details"] == {"cached_tokens": 0}
+    whole = post("Say: hello").json()
+    assert [item["type"] for item in whole["output"]] == [item["type"] for item in last["output"]]
+    assert whole["usage"] == last["usage"]
 
 
-@four_ways
-def test_a_scripted_answer(workspace: LocalWorkspace, call: Way) -> None:
-    workspace.script("databricks-gpt-5-1").answer("Scripted.").call(get_weather, city="Oslo").then_rules()
-    model = llm(workspace, "databricks-gpt-5-1").bind_tools([get_weather])
-    assert call(model, "Hi").text == "Scripted."
-    assert call(model, "Hi").tool_calls[0]["args"] == {"city": "Oslo"}
+def test_the_events_of_a_call(post: Post) -> None:
+    fields = {"tools": [TOOL], "tool_choice": "required", "stream": True}
+    events = told(post("What is the weather in Oslo?", **fields))
+    kind = "response.function_call_arguments"
+    written = "".join(event["delta"] for event in events if event["type"] == f"{kind}.delta")
+    (done,) = [event for event in events if event["type"] == f"{kind}.done"]
+    call = events[-1]["response"]["output"][-1]
+    assert done["arguments"] == written == call["arguments"]
+    assert done["item_id"] == call["id"]
+
+
+def test_the_reasoning_of_an_open_model_is_readable(post: Post) -> None:
+    events = told(post("Say: hello", OPEN, "databricks-glm-5-2", stream=True))
+    text = "".join(event["delta"] for event in events if event["type"] == "response.reasoning_text.delta")
+    assert text
+    assert events[-1]["response"]["output"][0]["content"] == [{"type": "reasoning_text", "text": text}]
+    summed = told(post("Say: hello", reasoning={"effort": "low", "summary": "auto"}, stream=True))
+    (part,) = summed[-1]["response"]["output"][0]["summary"]
+    assert part["text"] == next(e["text"] for e in summed if e["type"] == "response.reasoning_summary_text.done")

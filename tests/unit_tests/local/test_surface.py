@@ -62,7 +62,7 @@ def test_an_endpoint_of_an_unknown_model() -> None:
         LocalWorkspace(endpoints={"mine": "gpt-9"})
 
 
-def test_the_responses_api_is_refused(client: httpx.Client) -> None:
+def test_the_responses_api_refuses_claude_and_the_supervisor(client: httpx.Client) -> None:
     # docs/wire.md, 1.2, 6.2
     body = {"model": "databricks-claude-sonnet-4-6", "input": "Hi"}
     response = client.post("/serving-endpoints/responses", json=body)
