@@ -154,6 +154,18 @@ def test_an_answer_may_end_for_any_reason(
         assert answer.response_metadata["stop_reason" if api == "messages" else "finish_reason"] == reason
 
 
+@pytest.mark.parametrize(
+    ("finish", "reason"),
+    [("length", "length"), ("content_filter", "content_filter"), ("function_call", "stop"), ("pause_turn", "stop")],
+)
+@four_ways
+def test_responses_names_what_an_answer_lacks(scripted: LocalWorkspace, finish: str, reason: str, call: Way) -> None:
+    scripted.script(GPT).answer("Some text.", finish=finish)
+    answer = call(chat(scripted, GPT, api="responses"), "Hi")
+    assert answer.text == "Some text."
+    assert answer.response_metadata["finish_reason"] == reason
+
+
 @four_ways
 def test_an_error_in_the_middle_of_a_script(scripted: LocalWorkspace, call: Way) -> None:
     scripted.script(GPT).fail("rate_limit", headers={"retry-after": "0"}, times=2).answer("At last.")

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 EventBody = dict[str, Any]
 
+_INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""The API's names of the finish reasons that leave an answer incomplete; it has no name for the others."""
+
 
 class ResponseEvents:
     """One answer as events; the last event holds the whole answer.
@@ -115,7 +118,7 @@ class ResponseEvents:
         """End the item that is open."""
         if not self._kind:
             return
-        status = "incomplete" if self._answer.finish == "length" else "completed"
+        status = "incomplete" if self._answer.finish in _INCOMPLETE else "completed"
         if self._kind == "reasoning":
             yield from self._close_reasoning()
         elif self._kind in {"output_text", "refusal"}:
@@ -148,7 +151,7 @@ class ResponseEvents:
 
     def _finish(self) -> Iterator[EventBody]:
         yield from self._close()
-        status = "incomplete" if self._answer.finish == "length" else "completed"
+        status = "incomplete" if self._answer.finish in _INCOMPLETE else "completed"
         yield {"type": f"response.{status}", "response": self._response(status)}
 
     def _part(self) -> EventBody:
@@ -172,7 +175,7 @@ class ResponseEvents:
             "created_at": self._created,
             "status": status,
             "error": None,
-            "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
+            "incomplete_details": {"reason": _INCOMPLETE[self._answer.finish]} if status == "incomplete" else None,
             "model": self._request.model.upstream,
             "output": list(self._output),
             "usage": usage,
