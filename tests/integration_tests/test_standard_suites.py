@@ -209,6 +209,25 @@ class TestGPT(OnWorkspace):
         return _ask(model, [{"role": "user", "content": "Why is the sky blue?"}], stream=stream)
 
 
+@pytest.mark.filterwarnings("ignore:(stop|cache_control) was left out.*:UserWarning")
+class TestGPTOnResponses(TestGPT):
+    """The same through OpenAI's Responses, on a model that answers nowhere else."""
+
+    endpoint = "databricks-gpt-5-3-codex"
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"model": self.endpoint, "api": "responses"}
+
+    @property
+    def supports_image_tool_message(self) -> bool:
+        return True
+
+    @property
+    def model_override_value(self) -> str:
+        return "databricks-gpt-5-5-pro"
+
+
 @pytest.mark.filterwarnings("ignore:cache_control was left out.*:UserWarning")
 class TestGemini(OnWorkspace):
     """Gemini 3.5: reads everything, and signs its tool calls."""
