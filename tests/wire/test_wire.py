@@ -48,6 +48,10 @@ SHORT: dict[str, tuple[dict[str, Any], bytes]] = {
             b'data: {"type":"response.completed","response":{}}\n\n'
         ),
     ),
+    "agent": (
+        {"messages": [{"role": "assistant", "content": "ok", "id": "msg_1"}]},
+        b'data: {"delta":{"role":"assistant","content":"ok","id":"msg_1"}}\n\ndata: [DONE]\n\n',
+    ),
     "messages": (
         {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "ok"}]},
         (
