@@ -260,3 +260,21 @@ def test_other_models_answer_at_open_responses(call: Way, model: str, path: str)
     with ScriptedServer(answering(said("Hi"))) as server:
         assert call(llm(server, model, api="responses"), "Hi").text == "Hi"
     assert [request.path for request in server.requests] == [path]
+
+
+@four_ways
+def test_each_call_goes_back_behind_its_own_reasoning(call: Way) -> None:
+    items = []
+    for number in (1, 2):
+        items += [
+            {"type": "reasoning", "id": f"rs_{number}", "summary": [], "encrypted_content": f"secret {number}"},
+            {"type": "function_call", "id": f"fc_{number}", "call_id": f"c{number}", "name": "get_weather",
+             "arguments": '{"city": "Oslo"}'},
+        ]  # fmt: skip
+    with ScriptedServer(answering(*items)) as server:
+        model = llm(server, api="responses").bind_tools([get_weather])
+        first = call(model, "Hi")
+        call(model, [("human", "Hi"), first, *(get_weather.invoke(made) for made in first.tool_calls)])
+    back = server.requests[1].json["input"][1:]
+    assert back[:4] == items
+    assert [item["type"] for item in back[4:]] == ["function_call_output"] * 2
