@@ -16,7 +16,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 NOT_OURS = frozenset(
     {
-        "Args", "ChatDatabricksCompat", "DataFrames", "LangChain", "OpenAI", "Raises", "Returns", "agent", "base",
+        "Args", "ChatAgent", "ChatDatabricksCompat", "DataFrames", "LangChain", "OpenAI", "Raises", "Returns", "agent", "base",
         "common", "except ...: pass", "handler", "helpers", "if", "pip", "responses", "messages", "utils",
     }
 )  # fmt: skip
