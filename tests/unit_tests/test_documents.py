@@ -16,8 +16,8 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 NOT_OURS = frozenset(
     {
-        "Args", "ChatAgent", "ChatDatabricksCompat", "DataFrames", "LangChain", "OpenAI", "Raises", "Returns", "agent", "base",
-        "common", "except ...: pass", "handler", "helpers", "if", "pip", "responses", "messages", "utils",
+        "Args", "ChatAgent", "ChatDatabricksCompat", "DataFrames", "LangChain", "OpenAI", "Raises", "Returns", "agent",
+        "base", "common", "except ...: pass", "handler", "helpers", "if", "pip", "responses", "messages", "utils",
     }
 )  # fmt: skip
 """What these pages write like a name of ours without one being there."""
