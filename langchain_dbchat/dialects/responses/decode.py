@@ -172,7 +172,7 @@ class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
         self._complete = False
         index, item = payload.get("output_index"), payload.get("item")
         known = item.get("id") if isinstance(item, Mapping) else None
-        return [*reader.end_item(item, index if isinstance(index, int) else known or object())]
+        return [*reader.end_item(item, index if isinstance(index, int) else str(known or id(payload)))]
 
     def _untyped(self, payload: dict[str, Any]) -> list[Part]:
         """Read an event without a type: the id of a trace, or a whole answer of a server that does not stream."""

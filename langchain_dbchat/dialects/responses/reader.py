@@ -86,7 +86,9 @@ class ItemReader:
             items: All items of the answer.
         """
         self._answered = frozenset(
-            str(item.get("call_id")) for item in items if isinstance(item, Mapping) and item.get("type") in _RESULTS
+            str(item.get("call_id"))
+            for item in items
+            if isinstance(item, Mapping) and item.get("type") in tuple(_RESULTS)
         )
 
     def rest(self) -> Iterator[Part]:
@@ -108,7 +110,7 @@ class ItemReader:
         if what in _TEXTS:
             whole = stage == "done"
             text = text_in(event, _WHOLE.get(what, "text") if whole else "delta") or ""
-            index = event.get("summary_index" if what == "reasoning_summary_text" else "content_index") or 0
+            index = str(event.get("summary_index" if what == "reasoning_summary_text" else "content_index") or 0)
             yield from self._text(what, (item, what, index), text, whole=whole)
         elif what == "function_call_arguments":
             yield from self._call_arguments(item, text_in(event, "arguments" if stage == "done" else "delta") or "",
@@ -116,7 +118,7 @@ class ItemReader:
         elif kind == "content_part.done":
             part = event.get("part")
             if isinstance(part, Mapping):
-                yield from self._content_part(item, event.get("content_index") or 0, part)
+                yield from self._content_part(item, str(event.get("content_index") or 0), part)
 
     def begin_item(self, event: Mapping[str, Any]) -> Iterator[Part]:
         """Read the beginning of an item: a call of the caller's tool is passed on at once.
@@ -148,7 +150,7 @@ class ItemReader:
         if place in self._ended:
             return
         self._ended.add(place)
-        kind = item.get("type")
+        kind = text_in(item, "type")
         if kind == "message":
             yield from self._end_message(item, place)
         elif kind == "reasoning":
@@ -206,10 +208,10 @@ class ItemReader:
         extras: dict[str, Any] = {}
         for index, part in enumerate(parts):
             part = _checked(part)  # noqa: PLW2901  # the same part
-            yield from self._content_part(place, index, part)
-            if part.get("annotations"):
+            yield from self._content_part(place, str(index), part)
+            if isinstance(part.get("annotations"), list) and part["annotations"]:
                 extras.setdefault("annotations", []).extend(part["annotations"])
-            if part.get("type") not in {"output_text", "text", "refusal", "reasoning_text"}:
+            if text_in(part, "type") not in {"output_text", "text", "refusal", "reasoning_text"}:
                 yield Other(storable(dict(part)))
         extras.update({key: value for key, value in item.items() if key not in _MESSAGE_KEYS and says_something(value)})
         if extras or self._last_reasoning is not None:  # the answer is blocks anyway
@@ -223,7 +225,7 @@ class ItemReader:
             entries = item.get(field) or []
             for index, entry in enumerate(entries if isinstance(entries, list) else []):
                 text = entry if isinstance(entry, str) else text_in(_checked(entry), "text") or ""
-                yield from self._text(what, (place, what, index), text, whole=True)
+                yield from self._text(what, (place, what, str(index)), text, whole=True)
         kept = {key: value for key, value in item.items() if key not in _REASONING_KEYS and says_something(value)}
         self._last_reasoning = str(item.get("id") or "")
         yield Reasoning("", item=storable(kept))
@@ -231,7 +233,7 @@ class ItemReader:
     def _is_callers(self, item: Mapping[str, Any]) -> bool:
         if str(item.get("call_id")) in self._answered:
             return False
-        return self.bound is None or item.get("name") in self.bound
+        return self.bound is None or (text_in(item, "name") or "") in self.bound
 
     def _begin_call(self, place: Any, item: Mapping[str, Any]) -> ToolCallPart:
         extras: dict[str, Any] = {ITEM_ID: item["id"]} if isinstance(item.get("id"), str) else {}
@@ -286,7 +288,8 @@ def _place(event: Mapping[str, Any]) -> Any:
     if isinstance(index, int):
         return index
     item = event.get("item")
-    return event.get("item_id") or (item.get("id") if isinstance(item, Mapping) else None)
+    found = event.get("item_id") or (item.get("id") if isinstance(item, Mapping) else None)
+    return None if found is None else str(found)
 
 
 def _checked(item: Any) -> Mapping[str, Any]:

@@ -37,7 +37,7 @@ def wire_of(payload: Mapping[str, Any]) -> WireName | None:
     messages, kind = payload.get("messages"), payload.get("type")
     if isinstance(payload.get("choices"), list) and payload["choices"]:
         return "chat"
-    if kind in {"message", "message_start"} and payload.get("role", "assistant") == "assistant":
+    if kind in ("message", "message_start") and payload.get("role", "assistant") == "assistant":
         return "messages"
     if isinstance(messages, list) and messages and all(_is_message(message) for message in messages):
         return "agent"
