@@ -1,4 +1,4 @@
-"""Read how the workspace describes a serving endpoint: its task, the model behind it, and the APIs that serve it.
+"""Read how the workspace describes what it serves: the task, the model behind it, and the APIs that serve it.
 
 Rule 1. The task of an agent says its wire format: MLflow's ResponsesAgent, ChatAgent and ChatModel
 (mlflow.org/docs/latest/genai/serving/responses-agent; databricks-ai-bridge, ``chat_models.py``).
@@ -6,6 +6,8 @@ Rule 2. The APIs of a foundation model are in ``api_types`` of its served entity
 (databricks/ucode).
 Rule 3. The name of the served entity says the model: ``system.ai.claude-sonnet-4-5``, ``claude-3.7``, ``gpt-5.2``. An
 endpoint's own name is free text.
+Rule 4. A model service of the AI gateway has ``supported_api_types``, and its name is ``model-services/<its name>``
+(``GET /api/2.1/unity-catalog/model-services``; databricks/ucode, omnigent).
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ _API_TYPES: tuple[tuple[str, WireName], ...] = (
     ("messages", "messages"),
 )
 """The ends of the names of APIs, such as ``openai/v1/responses``."""
+_EMBEDDINGS = "embeddings"
+_SERVICE = "model-services/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,22 @@ def read_description(entry: Mapping[str, Any]) -> EndpointDescription:
     return EndpointDescription(str(entry.get("name") or ""), task, family, wires)
 
 
+def read_service(entry: Mapping[str, Any]) -> EndpointDescription:
+    """Read the description of a model service of the AI gateway.
+
+    Args:
+        entry: One entry of the list of services.
+
+    Returns:
+        The description. A service whose only API makes embeddings has their task, and any other one that of a chat.
+    """
+    name = str(entry.get("name") or "").removeprefix(_SERVICE)
+    types = [api for api in _list(entry.get("supported_api_types")) if isinstance(api, str)]
+    embeds = bool(types) and all(api.endswith(_EMBEDDINGS) for api in types)
+    task = f"llm/v1/{_EMBEDDINGS}" if embeds else "llm/v1/chat"
+    return EndpointDescription(name, task, _family(name) or GENERIC.name, tuple(dict.fromkeys(_wires_of(types))))
+
+
 def names_of(entry: Mapping[str, Any]) -> Iterator[str]:
     """Yield the names of the models behind an endpoint.
 
@@ -80,7 +100,7 @@ def names_of(entry: Mapping[str, Any]) -> Iterator[str]:
 def _entities(entry: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     config = entry.get("config")
     entities = config.get("served_entities") if isinstance(config, Mapping) else None
-    for entity in entities if isinstance(entities, list) else []:
+    for entity in _list(entities):
         if isinstance(entity, Mapping):
             yield entity
 
@@ -95,9 +115,17 @@ def _names(entity: Mapping[str, Any]) -> Iterator[str]:
 
 def _wires(entity: Mapping[str, Any]) -> Iterator[WireName]:
     model = entity.get("foundation_model")
-    types = model.get("api_types") if isinstance(model, Mapping) else None
-    for api in types if isinstance(types, list) else []:
+    yield from _wires_of(_list(model.get("api_types")) if isinstance(model, Mapping) else [])
+
+
+def _wires_of(types: list[Any]) -> Iterator[WireName]:
+    for api in types:
         yield from (wire for end, wire in _API_TYPES if isinstance(api, str) and api.endswith(end))
+
+
+def _list(value: Any) -> list[Any]:
+    """Return a value that should be a list; an empty list if it is not one."""
+    return value if isinstance(value, list) else []
 
 
 def _family(name: str) -> str | None:

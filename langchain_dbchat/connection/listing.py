@@ -1,25 +1,29 @@
-"""List what a user can query: the serving endpoints of a workspace, or the models of an OpenAI-compatible server.
+"""List what a user can query: a workspace's endpoints and model services, or an OpenAI-compatible server's models.
 
 Rule 1. One ``GET /api/2.0/serving-endpoints`` answers all that is listed
 (https://docs.databricks.com/api/workspace/servingendpoints/list). If an answer has a ``next_page_token``, the next page
 is requested. A gateway's models are listed by its workspace; another server has ``GET /models`` (OpenAI's API).
-Rule 2. If the workspace does not report the wire formats of a chat endpoint, those of its model's family are listed.
+Rule 2. The model services of ``system.ai`` (https://docs.databricks.com/aws/en/ai-gateway/) are in another list,
+``GET /api/2.1/unity-catalog/model-services``, which is requested only if the caller asks for it. Where it is missing,
+the workspace has no gateway, and no services are listed.
+Rule 3. If the workspace does not report the wire formats of a chat endpoint, those of its model's family are listed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from pydantic import PrivateAttr
 from pydantic_core import from_json
 
-from langchain_dbchat.connection.descriptions import names_of, read_description
+from langchain_dbchat.connection.descriptions import EndpointDescription, names_of, read_description, read_service
 from langchain_dbchat.connection.session import SessionCache
 from langchain_dbchat.connection.settings import DatabricksConnection
-from langchain_dbchat.errors import ConfigurationError, MalformedResponseError
+from langchain_dbchat.errors import ConfigurationError, DatabricksError, MalformedResponseError
 from langchain_dbchat.models.embedding_models import embedding_model_of
 from langchain_dbchat.models.families import FAMILIES, OPENAI_COMPATIBLE
 from langchain_dbchat.models.profiles import profile_of
@@ -33,8 +37,13 @@ if TYPE_CHECKING:
     from langchain_dbchat.models.families import WireName
     from langchain_dbchat.transport.exchange import Reply, Request
 
+    Steps = Generator[Request, Reply, None]
+
 __all__ = ["ListedEndpoint", "alist_endpoints", "list_endpoints"]
 
+_SERVICES = "/api/2.1/unity-catalog/model-services?parent=schemas/system.ai&page_size=100"
+_MISSING = frozenset({404, 405, 501})
+"""The statuses of a workspace without the list of services."""
 _CHAT = frozenset({"", "llm/v1/chat"})
 _EMBEDDINGS = "llm/v1/embeddings"
 
@@ -60,6 +69,20 @@ class ListedEndpoint:
     is_ready: bool | None
 
 
+class _List(NamedTuple):
+    """A list of a server.
+
+    Attributes:
+        url: Its URL.
+        key: The field of the answer that has the entries.
+        read: Reads an entry.
+    """
+
+    url: str
+    key: str
+    read: Callable[[Mapping[str, Any]], ListedEndpoint]
+
+
 class _EndpointList(DatabricksConnection):
     """The connection of a listing."""
 
@@ -77,10 +100,12 @@ class _EndpointList(DatabricksConnection):
         return await self._asession()
 
 
-def list_endpoints(**connection: Any) -> list[ListedEndpoint]:
+def list_endpoints(*, model_services: bool = False, **connection: Any) -> list[ListedEndpoint]:
     """List the endpoints that the caller can query.
 
     Args:
+        model_services: Whether the AI gateway's model services (``system.ai.<model>``) are listed after the endpoints,
+            with one more request; none are listed where the workspace has no gateway.
         **connection: Where and who, under the names that the models have: ``host``, ``token``, ``profile``,
             ``base_url``, ``timeout``, ...; missing values are read from the environment.
 
@@ -93,50 +118,78 @@ def list_endpoints(**connection: Any) -> list[ListedEndpoint]:
     """
     settings = _EndpointList(**connection)
     session = settings.session()
-    steps = _pages(settings, session)
-    try:
-        request = next(steps)
-        while True:
-            request = steps.send(session.channel.post(request))
-    except StopIteration as end:
-        found: list[ListedEndpoint] = end.value
-        return found
+    found: list[ListedEndpoint] = []
+    with closing(_lists(settings, session, found, model_services=model_services)) as steps:
+        request = next(steps, None)
+        while request is not None:
+            try:
+                outcome: Reply | DatabricksError = session.channel.post(request)
+            except DatabricksError as error:
+                outcome = error
+            request = _next(steps, outcome)
+    return found
 
 
-async def alist_endpoints(**connection: Any) -> list[ListedEndpoint]:
+async def alist_endpoints(*, model_services: bool = False, **connection: Any) -> list[ListedEndpoint]:
     """Do the same as `list_endpoints` without blocking the event loop."""
     settings = _EndpointList(**connection)
     session = await settings.asession()
-    steps = _pages(settings, session)
+    found: list[ListedEndpoint] = []
+    with closing(_lists(settings, session, found, model_services=model_services)) as steps:
+        request = next(steps, None)
+        while request is not None:
+            try:
+                outcome: Reply | DatabricksError = await session.channel.apost(request)
+            except DatabricksError as error:
+                outcome = error
+            request = _next(steps, outcome)
+    return found
+
+
+def _next(steps: Steps, outcome: Reply | DatabricksError) -> Request | None:
+    """Send the plan the outcome of its last request, and return the next one; None at its end."""
     try:
-        request = next(steps)
-        while True:
-            request = steps.send(await session.channel.apost(request))
-    except StopIteration as end:
-        found: list[ListedEndpoint] = end.value
-        return found
+        return steps.throw(outcome) if isinstance(outcome, DatabricksError) else steps.send(outcome)
+    except StopIteration:
+        return None
 
 
-def _pages(settings: DatabricksConnection, session: Session) -> Generator[Request, Reply, list[ListedEndpoint]]:
-    """Yield the request of each page, and return the endpoints of all."""
+def _lists(
+    settings: DatabricksConnection, session: Session, found: list[ListedEndpoint], *, model_services: bool
+) -> Steps:
+    """Yield the requests of all lists, and add what they list."""
     workspace = session.workspace
     if workspace.kind == "app":
         raise ConfigurationError(f"{workspace.host} is an app, which has one agent. Give the address of a workspace.")
-    is_plain = workspace.kind == "openai"
-    url = f"{workspace.base_url}/models" if is_plain else f"{workspace.origin}/api/2.0/serving-endpoints"
-    found: list[ListedEndpoint] = []
+    if workspace.kind == "openai":
+        models = _List(f"{workspace.base_url}/models", "data", _plain_entry)
+        yield from _pages(settings, session, models, found)
+        return
+    endpoints = _List(f"{workspace.origin}/api/2.0/serving-endpoints", "endpoints", _entry)
+    yield from _pages(settings, session, endpoints, found)
+    if not model_services:
+        return
+    try:
+        yield from _pages(settings, session, _List(workspace.origin + _SERVICES, "model_services", _service), found)
+    except DatabricksError as error:
+        if error.status_code not in _MISSING:
+            raise
+
+
+def _pages(settings: DatabricksConnection, session: Session, wanted: _List, found: list[ListedEndpoint]) -> Steps:
+    """Yield the request of each page of a list, and add its entries."""
     token: object = ""
     seen: set[object] = set()
     while token not in seen:
         seen.add(token)
-        reply = yield _request(settings, session, f"{url}?page_token={quote(str(token), safe='')}" if token else url)
+        page = f"{'&' if '?' in wanted.url else '?'}page_token={quote(str(token), safe='')}" if token else ""
+        reply = yield _request(settings, session, f"{wanted.url}{page}")
         answer = reply.understood(lambda body: _read(body, session))
-        entries = answer.get("data" if is_plain else "endpoints") or []
+        entries = answer.get(wanted.key) or []
         if not isinstance(entries, list):
-            raise MalformedResponseError("The list of endpoints is not a list.", host=workspace.host)
-        found += [_plain_entry(entry) if is_plain else _entry(entry) for entry in entries if isinstance(entry, Mapping)]
+            raise MalformedResponseError("The list of endpoints is not a list.", host=session.workspace.host)
+        found += [wanted.read(entry) for entry in entries if isinstance(entry, Mapping)]
         token = answer.get("next_page_token") or ""
-    return found
 
 
 def _request(settings: DatabricksConnection, session: Session, url: str) -> Request:
@@ -158,7 +211,17 @@ def _read(body: bytes, session: Session) -> Mapping[str, Any]:
 
 def _entry(entry: Mapping[str, Any]) -> ListedEndpoint:
     described = read_description(entry)
-    names = (described.name, *names_of(entry))
+    state = entry.get("state")
+    ready = state.get("ready") if isinstance(state, Mapping) else None
+    return _listed(described, (described.name, *names_of(entry)), None if ready is None else ready == "READY")
+
+
+def _service(entry: Mapping[str, Any]) -> ListedEndpoint:
+    described = read_service(entry)
+    return _listed(described, (described.name,), None)
+
+
+def _listed(described: EndpointDescription, names: tuple[str, ...], is_ready: bool | None) -> ListedEndpoint:
     profile = next(filter(None, map(profile_of, names)), None)
     family, wires = described.family, described.wires
     if described.task == _EMBEDDINGS:
@@ -166,11 +229,7 @@ def _entry(entry: Mapping[str, Any]) -> ListedEndpoint:
         family, wires = next((model.name for model in models if model.pattern is not None), "unknown"), ()
     elif not wires and described.task in _CHAT:
         wires = FAMILIES[family].wires
-    state = entry.get("state")
-    ready = state.get("ready") if isinstance(state, Mapping) else None
-    return ListedEndpoint(
-        described.name, described.task, family, wires, profile, None if ready is None else ready == "READY"
-    )
+    return ListedEndpoint(described.name, described.task, family, wires, profile, is_ready)
 
 
 def _plain_entry(entry: Mapping[str, Any]) -> ListedEndpoint:

@@ -21,12 +21,14 @@ class EndpointRegistry:
     Args:
         extra: More endpoints: name to model name, e.g. ``{"support": "claude-sonnet-4-6"}``.
         retired: Whether models that Databricks has retired are served too.
+        gateway: Whether the workspace has the AI gateway.
 
     Raises:
         ValueError: If ``extra`` names an unknown model.
     """
 
-    def __init__(self, extra: Mapping[str, str] | None = None, *, retired: bool = False) -> None:
+    def __init__(self, extra: Mapping[str, str] | None = None, *, retired: bool = False, gateway: bool = True) -> None:
+        self.gateway = gateway
         known: dict[str, Served] = {model.name: model for model in CHAT}
         known |= {model.name: model for model in EMBEDDING}
         self.endpoints: dict[str, Served] = {
@@ -55,7 +57,7 @@ class EndpointRegistry:
             return None
         chat = isinstance(served, ServedModel)
         entity: dict[str, Any] = {"name": served.name, "type": "FOUNDATION_MODEL"}
-        if isinstance(served, ServedModel) and served.family.name == "external":
+        if _is_external(served):
             entity = {
                 "name": served.name,
                 "type": "EXTERNAL_MODEL",
@@ -72,21 +74,25 @@ class EndpointRegistry:
             "config": {"served_entities": [entity]},
         }
 
-    @staticmethod
-    def _foundation(served: Served) -> dict[str, Any]:
-        kind = "chat/completions" if isinstance(served, ServedModel) else "embeddings"
-        alone = isinstance(served, ServedModel) and served.messages_only
-        native = API_TYPES.get(served.family.name) if isinstance(served, ServedModel) else None
+    def _foundation(self, served: Served) -> dict[str, Any]:
         return {
             "name": f"system.ai.{served.name}",
             "display_name": served.name.replace("-", " ").title(),
-            "ai_gateway_v2_supported": True,
-            "api_types": [*([] if alone else [f"mlflow/v1/{kind}"]), *([native] if native else [])],
+            "ai_gateway_v2_supported": self.gateway,
+            "api_types": _api_types(served),
         }
 
     def entries(self) -> list[dict[str, Any]]:
         """Return all endpoints as the control plane lists them."""
         return [entry for entry in (self.entry(name) for name in sorted(self.endpoints)) if entry]
+
+    def services(self) -> list[dict[str, Any]]:
+        """Return the gateway's model services as Unity Catalog lists them (docs/wire.md, 1.4)."""
+        models = {served.name: served for served in self.endpoints.values() if not _is_external(served)}
+        return [
+            {"name": f"model-services/system.ai.{name}", "supported_api_types": _api_types(models[name])}
+            for name in sorted(models)
+        ]
 
     def anthropic_models(self) -> dict[str, Any]:
         """Return the Claude models as the gateway's Anthropic API lists them (docs/wire.md, 1.1, row K)."""
@@ -103,7 +109,19 @@ class EndpointRegistry:
         return {"data": data, "has_more": False, "first_id": first, "last_id": last}
 
 
+def _api_types(served: Served) -> list[str]:
+    """Return the APIs that serve a model, by the names that the control plane has for them."""
+    if isinstance(served, ServedEmbedder):
+        return ["mlflow/v1/embeddings"]
+    native = API_TYPES.get(served.family.name)
+    alone = served.messages_only or served.responses_only
+    return [*([] if alone else ["mlflow/v1/chat/completions"]), *([native] if native else [])]
+
+
+def _is_external(served: Served) -> bool:
+    return isinstance(served, ServedModel) and served.family.name == "external"
+
+
 def _endpoint_name(served: Served) -> str:
     """Return an endpoint's name: Databricks' own are called ``databricks-<model>``, external ones have any name."""
-    external = isinstance(served, ServedModel) and served.family.name == "external"
-    return served.name if external else f"databricks-{served.name}"
+    return served.name if _is_external(served) else f"databricks-{served.name}"

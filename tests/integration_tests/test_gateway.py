@@ -17,6 +17,7 @@ from langchain_dbchat.errors import (
     DatabricksInvalidRequestError,
     DatabricksNotFoundError,
 )
+from langchain_dbchat.local import LocalWorkspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,3 +170,17 @@ def test_embeddings_fall_back_too(is_async: bool) -> None:
         assert embed(model) == embed(model) == [1.0, 0.0]
     endpoint = "/serving-endpoints/databricks-bge-large-en/invocations"
     assert [request.path for request in server.requests] == ["/ai-gateway/mlflow/v1/embeddings", endpoint, endpoint]
+
+
+@four_ways
+def test_a_local_workspace_without_the_gateway(call: Way) -> None:
+    with LocalWorkspace(gateway=False) as own:
+        connection: dict[str, Any] = {"host": own.host, "token": own.token, "max_retries": 0}
+        for model, settings in (("system.ai.glm-5-2", {}), ("databricks-gpt-5-2", {"use_ai_gateway": True})):
+            llm = ChatDatabricksCompat(model=model, **settings, **connection)
+            with pytest.warns(UserWarning, match="no AI gateway"):
+                assert call(llm, "Say: hello").text == "hello"
+            assert [request.path.split("/")[1] for request in own.requests] == ["ai-gateway", "serving-endpoints"]
+            own.reset()
+        with pytest.raises(DatabricksNotFoundError):
+            call(ChatDatabricksCompat(model="main.models.mine", **connection), "Hi")

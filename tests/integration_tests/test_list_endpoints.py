@@ -124,3 +124,76 @@ def test_refusals_and_nonsense_are_errors_with_words(is_async: bool) -> None:
         _list(is_async, host="https://a-1.aws.databricksapps.com", token="t")
     with pytest.raises(ConfigurationError):
         _list(is_async, token="t")
+
+
+SERVICES = [
+    {"name": "model-services/system.ai.claude-sonnet-4-6", "supported_api_types": ["anthropic/v1/messages"]},
+    {"name": "model-services/system.ai.qwen3-embedding-0-6b", "supported_api_types": ["mlflow/v1/embeddings"]},
+    {"name": "model-services/system.ai.gpt-5-2"},
+    {"name": "model-services/system.ai.of-a-new-maker", "supported_api_types": "nonsense"},
+]
+
+
+@both_ways
+def test_the_gateways_model_services_are_listed_if_the_caller_asks_for_them(is_async: bool) -> None:
+    def answer(request: Received) -> Scripted:
+        if request.path == "/api/2.0/serving-endpoints":
+            return Scripted({"endpoints": [{"name": "mine"}]})
+        assert request.query["parent"] == ["schemas/system.ai"]
+        is_first = "page_token" not in request.query
+        page = (
+            {"model_services": SERVICES[:2], "next_page_token": "2&"} if is_first else {"model_services": SERVICES[2:]}
+        )
+        return Scripted(page)
+
+    with ScriptedServer(answer) as server:
+        found = _list(is_async, host=server.url, token="t", model_services=True)
+        services = [request for request in server.requests if request.path.endswith("/model-services")]
+        assert [request.query.get("page_token") for request in services] == [None, ["2&"]]
+        assert len(_list(is_async, host=server.url, token="t")) == 1
+    mine, claude, qwen, gpt, other = found
+    assert mine.name == "mine"
+    assert (claude.name, claude.task, claude.wires) == ("system.ai.claude-sonnet-4-6", "llm/v1/chat", ("messages",))
+    assert claude.profile is not None
+    assert (qwen.task, qwen.family, qwen.wires) == ("llm/v1/embeddings", "qwen3-embedding-0-6b", ())
+    assert gpt.wires[0] == "chat"
+    assert (other.family, other.wires) == ("generic", ("chat",))
+
+
+@both_ways
+@pytest.mark.parametrize("status", [404, 501])
+def test_a_workspace_without_the_gateway_lists_its_endpoints(is_async: bool, status: int) -> None:
+    def answer(request: Received) -> Scripted:
+        is_endpoints = request.path == "/api/2.0/serving-endpoints"
+        return Scripted({"endpoints": [{"name": "mine"}]}) if is_endpoints else Scripted({"error_code": "X"}, status)
+
+    with ScriptedServer(answer) as server:
+        found = _list(is_async, host=server.url, token="t", model_services=True, max_retries=0)
+    assert [each.name for each in found] == ["mine"]
+
+
+@both_ways
+def test_a_refusal_of_the_list_of_services_is_an_error(is_async: bool) -> None:
+    def answer(request: Received) -> Scripted:
+        is_endpoints = request.path == "/api/2.0/serving-endpoints"
+        refusal = Scripted({"error_code": "PERMISSION_DENIED", "message": "User does not have USE SCHEMA."}, 403)
+        return Scripted({"endpoints": []}) if is_endpoints else refusal
+
+    with ScriptedServer(answer) as server:
+        with pytest.raises(DatabricksPermissionDeniedError, match="USE SCHEMA"):
+            _list(is_async, host=server.url, token="t", model_services=True)
+
+
+@both_ways
+@pytest.mark.parametrize("gateway", [True, False])
+def test_the_services_of_the_local_workspace(is_async: bool, gateway: bool) -> None:
+    with LocalWorkspace(gateway=gateway) as own:
+        found = {
+            each.name: each
+            for each in _list(is_async, host=own.host, token=own.token, model_services=True)
+            if each.name.startswith("system.ai.")
+        }
+    assert len(found) > 50 if gateway else not found
+    if gateway:
+        assert found["system.ai.claude-opus-5-5"].wires == ("messages",)
+        assert found["system.ai.gpt-5-5-pro"].wires == ("responses",)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 OUTCOME = "dbchat.outcome"
 """The key of an ASGI scope under which the middleware leaves what goes wrong with the request."""
+GATEWAY_PATHS = ("/ai-gateway/", "/api/2.1/unity-catalog/model-services")
+"""The paths that a workspace without the AI gateway does not have (docs/wire.md, 1.2)."""
+LONGEST_PAGE = 100
 logger = logging.getLogger(__name__)
 
 
@@ -40,8 +43,11 @@ def create_app(services: Services, identity: Identity, surfaces: Sequence[Surfac
     inference.append(
         Route("/serving-endpoints/{name}/invocations", _inference(services, "path", surfaces), methods=["POST"])
     )
+    routes = [*inference, *_control_plane(services), *_sign_in(identity)]
+    if not services.registry.gateway:
+        routes = [route for route in routes if not route.path.startswith(GATEWAY_PATHS)]
     return Starlette(
-        routes=[*inference, *_control_plane(services), *_sign_in(identity)],
+        routes=routes,
         exception_handlers={Refused: _refused, HTTPException: _no_such_api, Exception: _failed},
     )
 
@@ -75,11 +81,19 @@ def _control_plane(services: Services) -> list[Route]:
     async def show_caller(_request: Request) -> Response:
         return json_response({"id": "1", "userName": "local@example.com", "active": True, "displayName": "Local"})
 
+    async def list_services(request: Request) -> Response:
+        start, size = (_number(request, key) for key in ("page_token", "page_size"))
+        found = services.registry.services() if request.query_params.get("parent") == "schemas/system.ai" else []
+        end = start + (min(size, LONGEST_PAGE) or LONGEST_PAGE)
+        rest = {"next_page_token": str(end)} if end < len(found) else {}
+        return json_response({"model_services": found[start:end], **rest})
+
     async def list_claude(_request: Request) -> Response:
         return json_response(services.registry.anthropic_models())
 
     return [
         Route("/ai-gateway/anthropic/v1/models", list_claude),
+        Route("/api/2.1/unity-catalog/model-services", list_services),
         Route("/api/2.0/serving-endpoints", list_all),
         Route("/api/2.0/serving-endpoints:foundation-models", list_all),
         Route("/api/2.0/serving-endpoints/{name}", show_one),
@@ -102,6 +116,13 @@ def _sign_in(identity: Identity) -> list[Route]:
         Route("/oidc/.well-known/oauth-authorization-server", show_oidc),
         Route("/oidc/v1/token", issue_token, methods=["POST"]),
     ]
+
+
+def _number(request: Request, key: str) -> int:
+    given = request.query_params.get(key) or "0"
+    if not given.isdecimal():
+        raise plain(400, "INVALID_PARAMETER_VALUE", f"{key}={given!r} is not valid.")
+    return int(given)
 
 
 def _host(request: Request) -> str:

@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="wait before each answer")
     parser.add_argument("--pace", type=float, default=0.0, metavar="SECONDS", help="wait between events of a stream")
     parser.add_argument("--backend", metavar="URL", help="OpenAI-compatible server that makes the answers")
+    parser.add_argument("--no-gateway", action="store_true", help="serve a workspace that has no AI gateway")
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -32,6 +33,7 @@ def serve(options: argparse.Namespace) -> int:
         latency=options.latency,
         pace=options.pace,
         backend=options.backend,
+        gateway=not options.no_gateway,
     )
     try:
         workspace.start()

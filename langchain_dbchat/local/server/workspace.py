@@ -44,6 +44,7 @@ class LocalWorkspace:
         backend: Base URL of an OpenAI-compatible server that makes the answers; None for the rule-based model.
         endpoints: More endpoints, name to model, e.g. ``{"support-bot": "claude-sonnet-4-6"}``.
         retired: Whether models that Databricks has retired are served too.
+        gateway: Whether the workspace has the AI gateway; without it, ``/ai-gateway/`` and ``system.ai`` are not found.
 
     Raises:
         ValueError: If ``endpoints`` names an unknown model.
@@ -60,10 +61,11 @@ class LocalWorkspace:
         backend: str | None = None,
         endpoints: Mapping[str, str] | None = None,
         retired: bool = False,
+        gateway: bool = True,
     ) -> None:
         self.requests: deque[RecordedRequest] = deque(maxlen=KEPT_REQUESTS)
         self._identity = Identity(token, token_lifetime)
-        self._registry = EndpointRegistry(endpoints, retired=retired)
+        self._registry = EndpointRegistry(endpoints, retired=retired, gateway=gateway)
         self._faults = FaultPlan()
         services = Services(self._registry, Backend(backend) if backend else None, pace)
         self._scripts, self._cache = services.scripts, services.cache
