@@ -22,7 +22,7 @@ from langchain_dbchat.connection.marks import COMPLETION_LIMIT, QUERY, marks_of
 from langchain_dbchat.connection.requests import address_request, family_for, next_route
 from langchain_dbchat.connection.session import endpoint_name
 from langchain_dbchat.dialects import AUTO, choose_dialect, dialect_named
-from langchain_dbchat.dialects.dialect import PREFILL, ROLES, ChatRequest, Target
+from langchain_dbchat.dialects.dialect import PREFILL, ROLES, SIGNATURES, ChatRequest, Target
 from langchain_dbchat.dialects.shared.merging import merge_deep
 from langchain_dbchat.dialects.shared.wires import OtherWireError
 from langchain_dbchat.errors.user_warnings import warn
@@ -218,14 +218,26 @@ class PreparedCall:
         self._earlier.append(self.encoded.body)
         if encoded.body in self._earlier:
             return None
-        if refused not in target.lessons and refused not in self.endpoint.lessons() and refused not in fields.renamed:
+        if refused == SIGNATURES:
+            self._warn_of_signatures()
+        else:
+            self._learn_field(refused, error)
+        self.chat_request, self.encoded = chat_request, encoded
+        return self._addressed()
+
+    def _warn_of_signatures(self) -> None:
+        text = f"{self.chat_request.target.model!r} does not accept the earlier reasoning of this conversation"
+        if self.endpoint.is_new_warning(text):
+            warn(f"{text}, so it was called without it. Some models want all messages before it unchanged.")
+
+    def _learn_field(self, refused: str, error: DatabricksError) -> None:
+        fields, target, lessons = self.dialect.refusable, self.chat_request.target, self.endpoint.lessons()
+        if refused not in target.lessons and refused not in lessons and refused not in fields.renamed:
             change = _CHANGES.get(
                 refused, "asked for in another way" if refused in fields.replaced.values() else "left out"
             )
             warn(f"{target.model!r} refused {refused!r}, so it is {change} from now on: {error.detail}")
-        self.endpoint.learn(fields.learned(self.endpoint.lessons(), refused))
-        self.chat_request, self.encoded = chat_request, encoded
-        return self._addressed()
+        self.endpoint.learn(fields.learned(lessons, refused))
 
 
 def merge_settings(model: ChatSettings, stop: list[str] | None, kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,10 @@ ROLES = "roles"
 PREFILL = "prefill"
 """The lesson that a conversation must end with a user's message. It is not the name of a field either."""
 
+SIGNATURES = "signatures"
+"""The lesson that the signatures of earlier answers are not valid in this conversation, for example because messages
+before them were removed. It counts for one call; the endpoint accepts reasoning in other conversations."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

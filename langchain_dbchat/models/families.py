@@ -302,7 +302,12 @@ FAMILIES: dict[str, Family] = {
             forced_choice_with_thinking=True,
         ),
         replace(
-            _CLAUDE_ADAPTIVE, name="claude-opus-5-5", wires=("messages",), thinks_always=True, forced_tool_choice=False
+            _CLAUDE_ADAPTIVE,
+            name="claude-opus-5-5",
+            wires=("messages",),
+            thinks_always=True,
+            forced_tool_choice=False,
+            signs="own",  # its signatures are valid only after the same messages
         ),
         _GPT,
         _GPT_1,

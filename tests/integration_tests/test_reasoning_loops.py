@@ -167,7 +167,8 @@ def test_what_went_back_is_what_came(workspace: LocalWorkspace, *, coalesce: boo
 
 def test_an_altered_signature_would_have_been_refused(workspace: LocalWorkspace) -> None:
     """The workspace really checks: what makes the tests above mean something."""
-    llm = _llm(workspace, *CLAUDE).bind_tools([get_weather])
+    model, settings = CLAUDE
+    llm = _llm(workspace, model, {**settings, "strict_params": True}).bind_tools([get_weather])
     answer = llm.invoke("What is the weather in Oslo?")
     assert isinstance(answer.content, list)
     assert isinstance(answer.content[0], dict)

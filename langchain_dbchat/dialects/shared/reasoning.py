@@ -6,7 +6,8 @@ Rule 1. In a message of ours, reasoning is a block in Databricks' shape, ``{"typ
 ``reasoning_text``).
 Rule 2. Claude wants the turn that called a tool back with this block unmodified, or without it. Reasoning that is not
 signed, and reasoning that another model signed, is a 400, so it is never sent (Databricks, "Query reasoning models").
-Rule 3. Whoever signs alike may read it: the same endpoint, or a family of the same maker.
+Rule 3. Whoever signs alike may read it: the same endpoint, or a family of the same maker. If an endpoint says that a
+signature is not valid, no reasoning is sent back in this call.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.dialects.dialect import SIGNATURES
 from langchain_dbchat.dialects.shared.block_fields import flattened, mapping_of, own_id, remaining, unwrapped
 from langchain_dbchat.dialects.shared.content_blocks import ReasoningBlock
 from langchain_dbchat.models.families import FAMILIES, family_of
@@ -71,7 +73,7 @@ def may_replay(message: AIMessage, target: Target) -> bool:
     signs = target.family.signs
     metadata = message.response_metadata
     provider = metadata.get("model_provider")
-    if not signs:
+    if not signs or SIGNATURES in target.lessons:
         return False
     if provider == PROVIDER:
         name = str(metadata.get("model_name", ""))

@@ -11,6 +11,8 @@ Rule 3. Text about a field's value ("must be between 0 and 1") does not count, b
 the user's mistake.
 Rule 4. A text that names another API ("use /v1/responses") says which wire format the endpoint speaks.
 Rule 5. "Roles must alternate" means that the endpoint serves a model with Llama's rule (aider #1920).
+Rule 6. "Invalid signature" means that reasoning of earlier answers cannot be sent back in this conversation: Opus 5.5
+binds signatures to the messages before them (docs/wire.md, 5.1).
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.dialects.dialect import PREFILL, ROLES
+from langchain_dbchat.dialects.dialect import PREFILL, ROLES, SIGNATURES
 from langchain_dbchat.dialects.shared.merging import without_nested
 
 if TYPE_CHECKING:
@@ -45,6 +47,14 @@ _PREFILL = re.compile(r"assistant message prefill|must end with a user message",
 
 _ALTERNATION = re.compile(r"roles must alternate", re.IGNORECASE)
 """The text of the lesson `ROLES`, in errors of Databricks and of the chat templates of open models."""
+
+_SIGNATURE = re.compile(
+    r"invalid [`'\"]?(?:signature|data)[`'\"]? in [`'\"]?(?:redacted_)?thinking"
+    r"|thought[ _]signature[`'\"]? is (?:not valid|invalid|corrupted)|corrupted thought signature"
+    r"|encrypted content [^.\n]{0,80}could not be (?:verified|decrypted)",
+    re.IGNORECASE,
+)
+"""The text of the lesson `SIGNATURES`, in errors of Anthropic, Google and OpenAI."""
 
 _ADVICE = (
     r"(?:(?<!not )(?<!n't )\b"
@@ -135,15 +145,17 @@ def refused_field(text: str, body: Mapping[str, Any], fields: RefusableFields) -
         fields: The refusable fields of the dialect.
 
     Returns:
-        A field of the body that can be left out, the setting of one that can be replaced, `ROLES`, `PREFILL`, or None.
+        A field of the body that can be left out, the setting of one that can be replaced, `ROLES`, `PREFILL`,
+        `SIGNATURES`, or None.
     """
     text = text[:_LONGEST]
     quoted = _Quoted(text, body)
     if _ALTERNATION.search(text):
         return ROLES if "messages" in body and not quoted.contains(_ALTERNATION.pattern) else None
-    prefill = _PREFILL.search(text)
-    if prefill:
-        return None if quoted.contains(prefill[0].lower()) else PREFILL
+    for lesson, pattern in ((PREFILL, _PREFILL), (SIGNATURES, _SIGNATURE)):
+        found = pattern.search(text)
+        if found:
+            return None if quoted.contains(" ".join(_words(found[0]))) else lesson
     if _RANGE.search(text):
         return None
     if _REFUSAL.search(text):
