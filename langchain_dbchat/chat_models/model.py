@@ -86,17 +86,17 @@ class ChatDatabricksCompat(
         ... )
 
     Invoke:
-        >>> llm.invoke([("system", "You are terse."), ("human", "Hello!")]).text
-        'You said: Hello!'
+        >>> llm.invoke([("system", "You are terse."), ("human", "What is the capital of Norway?")]).text
+        'The capital of Norway is Oslo. (I am the deterministic stand-in ...'
 
     Stream:
-        >>> "".join(chunk.text for chunk in llm.stream("Hello!"))
-        'You said: Hello!'
+        >>> "".join(chunk.text for chunk in llm.stream("Count to 5."))
+        '1, 2, 3, 4, 5 (I am the deterministic stand-in ...'
 
     Async:
         >>> import asyncio
-        >>> asyncio.run(llm.ainvoke("Hello!")).text
-        'You said: Hello!'
+        >>> asyncio.run(llm.ainvoke("What is 17 * 23?")).text
+        '17 * 23 = 391. (I am the deterministic stand-in ...'
 
     Tool calling:
         >>> def get_weather(city: str) -> str:

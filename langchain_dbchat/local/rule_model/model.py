@@ -14,6 +14,7 @@ from pydantic_core import from_json, to_json
 
 from langchain_dbchat.local.rule_model import replies
 from langchain_dbchat.local.rule_model.answer import ModelAnswer, ToolCall, cut, stop_at
+from langchain_dbchat.local.rule_model.conversation import NOTICE, Talk, answer_in_text
 from langchain_dbchat.local.rule_model.extracted_values import ExtractedValues
 from langchain_dbchat.local.rule_model.request import text_of
 from langchain_dbchat.local.rule_model.schema_filler import SchemaFiller, is_place
@@ -33,8 +34,9 @@ class CurrentTurn:
         while first - 1 in users:
             first -= 1
         self.prompt = "\n".join(text_of(message) for message in messages[max(first, 0) : last + 1])
-        self.earlier = [text_of(messages[place]) for place in users if place < first]
+        self.earlier = tuple(text_of(messages[place]) for place in users if place < first)
         self.system = "\n".join(text_of(message) for message in messages if message.get("role") == "system")
+        self.introduced = any(NOTICE in text_of(one) for one in messages if one.get("role") == "assistant")
         self.calls: list[tuple[str, str]] = []
         self.results: list[tuple[str, str]] = []
         names: dict[str, str] = {}
@@ -50,6 +52,11 @@ class CurrentTurn:
     def context(self) -> str:
         """Return the context to answer from."""
         return replies.context_in(self.prompt) or replies.context_in(self.system)
+
+    @property
+    def talk(self) -> Talk:
+        """Return what an answer in text depends on."""
+        return Talk(self.prompt, self.system, self.context, self.earlier, self.introduced)
 
 
 def answer_request(request: ModelRequest, choice: int = 0) -> ModelAnswer:
@@ -90,7 +97,7 @@ def choose_answer(request: ModelRequest, turn: CurrentTurn) -> ModelAnswer:
         return ModelAnswer(text=_dumps(SchemaFiller(text, schema).fill(schema)))
     if turn.results:
         return ModelAnswer(text=replies.answer_from_results(turn.prompt, turn.results))
-    return ModelAnswer(text=replies.answer_in_text(turn.prompt, turn.context, turn.earlier))
+    return ModelAnswer(text=answer_in_text(turn.talk))
 
 
 def choose_calls(request: ModelRequest, turn: CurrentTurn) -> list[ToolCall]:

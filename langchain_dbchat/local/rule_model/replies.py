@@ -1,4 +1,4 @@
-"""Text answers of the rule-based model: from the context, from tool results, or else an echo."""
+"""Answers of the rule-based model that are taken from what it was given: from a context, and from tool results."""
 
 from __future__ import annotations
 
@@ -27,15 +27,9 @@ INTRODUCED = re.compile(
 INSTRUCTED = re.compile(
     r"\A(?=[^\n]*\b(?:context|documents|passages|sources|excerpts)\b)[^\n]*\n+(.{40,})", re.IGNORECASE | re.DOTALL
 )
-SUMMARY = re.compile(r"\b(?:summari[sz]e|summary|tl;dr)\b[^\n:]*[:\n]\s*(.{80,})", re.IGNORECASE | re.DOTALL)
 SENTENCE = re.compile(r"(?<=[.!?。])\s+|\n+")
 WRAPPED = re.compile(r"(?<=[^\s.!?:。])[ \t]*\n[ \t]*(?=[^\s\-*#>|\d])")
 """A line break within a sentence of wrapped prose, as in Markdown."""
-REPEAT = re.compile(
-    r"^(?:please\s+)?(?:say|repeat|reply with|respond with|answer with|echo|output)"
-    r"(?: (?:only|exactly|just|the words?|this|after me|back))*\s*:?\s+(.+?)\s*$",
-    re.IGNORECASE | re.DOTALL,
-)
 
 
 def context_in(text: str) -> str:
@@ -94,22 +88,3 @@ def answer_from_results(question: str, results: list[tuple[str, str]]) -> str:
             shown = " ".join(best_sentences(question, shown)) or shown[:400]
         lines.append(f"According to {name}: {shown}" if name else shown)
     return "\n".join(lines)
-
-
-def answer_in_text(prompt: str, context: str, earlier: list[str]) -> str:
-    """Return a plain answer."""
-    if context:
-        found = best_sentences(question_in(prompt), context)
-        return " ".join(found) if found else "I don't know: the context I was given does not say."
-    repeat = REPEAT.match(prompt.strip())
-    if repeat:
-        return repeat.group(1).strip("\"'“”")
-    summary = SUMMARY.search(prompt)
-    if summary:
-        return " ".join(SENTENCE.split(summary.group(1).strip())[:2])
-    remembered = best_sentences(prompt, "\n".join(earlier), most=1) if prompt.rstrip().endswith("?") else []
-    if remembered:
-        return f"You told me: {remembered[0]}"
-    if not prompt.strip():
-        return "I received your message."
-    return f"You said: {prompt.strip()}"

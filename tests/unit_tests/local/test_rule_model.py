@@ -280,23 +280,12 @@ def test_the_context_may_stand_in_the_system_message(say: Say) -> None:
 @pytest.mark.parametrize(
     ("model", "prompt", "answer"),
     [
-        (CLAUDE, "Hello", "You said: Hello"),
         (CLAUDE, "Say hello", "hello"),
         (CLAUDE, "Reply with the word 'pong'", "pong"),
-        (FREE, "   ", "I received your message."),
     ],
 )
 def test_it_echoes(say: Say, model: str, prompt: str, answer: str) -> None:
     assert say(model, prompt)["content"] == answer
-
-
-def test_it_remembers_what_it_was_told(say: Say) -> None:
-    messages = [
-        {"role": "user", "content": "Hi, my name is Bob."},
-        {"role": "assistant", "content": "Hello."},
-        {"role": "user", "content": "What is my name?"},
-    ]
-    assert say(CLAUDE, messages)["content"] == "You told me: Hi, my name is Bob."
 
 
 def test_the_same_request_gets_the_same_answer(say: Say) -> None:

@@ -137,14 +137,14 @@ def test_claude_without_thinking_is_a_string(ask: Callable[..., httpx.Response])
 
 
 def test_opus_5_is_a_list_even_so(say: Say) -> None:
-    assert say("claude-opus-5", "Hi")["content"] == [{"type": "text", "text": "You said: Hi"}]
+    assert say("claude-opus-5", "Say hi")["content"] == [{"type": "text", "text": "hi"}]
 
 
 def test_gemini_is_a_list_with_a_thought_signature(say: Say, stream: Stream) -> None:
-    (part,) = say("gemini-3-flash", "Hi")["content"]
-    assert part["text"] == "You said: Hi"
+    (part,) = say("gemini-3-flash", "Say hi")["content"]
+    assert part["text"] == "hi"
     assert part["thoughtSignature"]
-    last = [delta["content"] for delta in deltas(stream("gemini-3-flash", "Hi")) if delta["content"]][-1]
+    last = [delta["content"] for delta in deltas(stream("gemini-3-flash", "Say hi")) if delta["content"]][-1]
     assert last == [{"type": "text", "text": "", "thoughtSignature": part["thoughtSignature"]}]
 
 
