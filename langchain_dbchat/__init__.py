@@ -1,6 +1,8 @@
 """LangChain chat models and embeddings for Databricks model serving.
 
-Importing the package loads neither httpx nor databricks.sdk: they are loaded by the first call that needs them.
+Rule 1. Importing the package loads nothing: pytest imports it for its plugin, and the command line for its version. A
+public name is loaded when somebody asks for it.
+Rule 2. Neither the names nor their objects load httpx or databricks.sdk: the first call that needs them does.
 """
 
 from __future__ import annotations
@@ -8,11 +10,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from langchain_dbchat import _core  # noqa: F401  # langchain-core first
 from langchain_dbchat._version import __version__
-from langchain_dbchat.chat_models import ChatDatabricks, ChatDatabricksCompat
 
 if TYPE_CHECKING:
+    from langchain_dbchat.chat_models import ChatDatabricks, ChatDatabricksCompat
     from langchain_dbchat.connection.listing import alist_endpoints, list_endpoints
     from langchain_dbchat.embeddings import DatabricksEmbeddings
     from langchain_dbchat.errors import (
@@ -70,6 +71,8 @@ __all__ = [
 ]
 
 _PLACES = {
+    "ChatDatabricks": "chat_models",
+    "ChatDatabricksCompat": "chat_models",
     "Credentials": "transport.signing",
     "DatabricksEmbeddings": "embeddings",
     "Timeouts": "transport.timeouts",
@@ -78,13 +81,16 @@ _PLACES = {
     "list_endpoints": "connection.listing",
     "register": "integrations.registration",
 }
-"""Where a public name is defined, if not in `errors`. It is loaded when somebody asks for it, so that a first chat does
-not wait for it."""
+"""Where a public name is defined, if not in `errors`."""
+_PACKAGES = frozenset({"chat_models", "embeddings", "errors"})
+"""The packages that are attributes without having been imported."""
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    if name not in _PACKAGES and name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _PACKAGES:
+        return import_module(f"{__name__}.{name}")
     return getattr(import_module(f"{__name__}.{_PLACES.get(name, 'errors')}"), name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from langchain_dbchat import _core  # noqa: F401  # langchain-core first
 from langchain_dbchat.chat_models.model import ChatDatabricksCompat
 
 __all__ = ["ChatDatabricks", "ChatDatabricksCompat"]

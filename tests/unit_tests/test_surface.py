@@ -145,6 +145,22 @@ def test_import_and_construction_load_nothing_heavy_beyond_langchain_core() -> N
     assert loaded.isdisjoint({"httpx", "httpcore", "databricks", "numpy", "requests", "starlette", "uvicorn", "openai"})
 
 
+def test_importing_the_package_loads_nothing_of_others() -> None:
+    code = "import json, sys, langchain_dbchat; print(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ours = {"langchain_dbchat", "langchain_dbchat._version"}
+    loaded = set(json.loads(done.stdout))
+    assert {name for name in loaded if name.startswith("langchain_dbchat")} == ours
+    assert loaded.isdisjoint({"langchain_core", "pydantic", "httpx", "starlette"})
+
+
+@pytest.mark.parametrize("name", ["chat_models", "embeddings", "errors"])
+def test_its_packages_are_attributes_of_it(name: str) -> None:
+    code = f"import langchain_dbchat; print(langchain_dbchat.{name}.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"langchain_dbchat.{name}"
+
+
 def test_transport_is_loaded_by_the_first_call_only() -> None:
     done = subprocess.run([sys.executable, "-c", LOADS_NOTHING_HEAVY], capture_output=True, text=True, check=True)
     assert not [name for name in json.loads(done.stdout) if name.startswith("langchain_dbchat.transport")]
