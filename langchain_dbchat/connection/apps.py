@@ -6,7 +6,8 @@ Rule 1. ``apps/<name>`` is a name of clients, not of the server (databricks-open
 Rule 2. Apps accept OAuth tokens only, so a personal access token is refused before the lookup.
 Rule 3. The workspace's tokens are sent only to an https address of Databricks' apps, or, if the workspace is on this
     machine, to this machine.
-Rule 4. An app that the workspace reports as stopped is not called: its host name does not exist in DNS.
+Rule 4. Apps with agents speak Responses, unless the URL says something else (mlflow/genai/agent_server).
+Rule 5. An app that the workspace reports as stopped is not called: its host name does not exist in DNS.
 """
 
 from __future__ import annotations
@@ -146,4 +147,5 @@ def _address_of(url: str) -> Workspace:
 
 
 def _at(session: Session, url: str) -> Session:
-    return session._replace(workspace=replace(_address_of(url), kind="app"))
+    address = _address_of(url)
+    return session._replace(workspace=replace(address, kind="app", wire=address.wire or "responses"))

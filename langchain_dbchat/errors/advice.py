@@ -85,17 +85,15 @@ _TABLE: tuple[_Advice, ...] = (
     _row(
         r"responses api passthrough is not supported|(?:does not|doesn't|not) support(?:ed)? (?:by )?(?:the "
         r")?responses",
-        "{endpoint} does not offer the Responses API. Call it with ChatDatabricksCompat, which asks for chat "
-        "completions.",
+        "{endpoint} does not offer the Responses API. Leave api= out, or set api='chat'.",
         _BAD, _MISSING,
     ),
     _row(
         r"(?:use|only supported in|only available (?:in|through|via)|call|try) (?:the )?[`'\"]?(?:openai )?(?:/?v1/"
         r"|/serving-endpoints/)?responses\b|responses api(?: only| is required| instead)|only supports? (?:the "
         r")?responses|in v1/responses and not in",
-        "The model of {endpoint} answers the Responses API only, and ChatDatabricksCompat asks for chat "
-        "completions. Use another model; where only tools with reasoning are refused, reasoning_effort='none' lets "
-        "chat completions through.",
+        "The model of {endpoint} answers this on the Responses API only. Leave api= out, or set api='responses'; "
+        "where only tools with reasoning are refused, reasoning_effort='none' lets chat completions through.",
         _BAD, _MISSING,
     ),
     _row(
@@ -122,9 +120,9 @@ _TABLE: tuple[_Advice, ...] = (
     _row(
         r"agent/v\d/|dataframe_(?:split|records)|signature_?enforcement|model signature|schema enforcement|failed "
         r"to enforce schema|one of .{0,40}'?(?:inputs|instances)'?|responsesagent",
-        "{endpoint} serves an agent or a model of your own with another request format. ChatDatabricksCompat speaks "
-        "chat completions: check the endpoint's task with list_endpoints(), and its example request on the Serving "
-        "page.",
+        "{endpoint} serves an agent or a model of your own with another request format. Leave api= out, or set "
+        "api='responses' for a ResponsesAgent and api='agent' for a ChatAgent: list_endpoints() shows the endpoint's "
+        "task, and the Serving page its example request.",
     ),
     # The conversation (deepagents #1585; instructor #691, litellm #6257).
     _row(

@@ -13,7 +13,7 @@ no code with the client, so that the two can disagree.
 * ``surfaces/``: one folder for each API, with its checks and the shapes of its answers.
 * ``rule_model/``: what decides the answers, or an OpenAI-compatible server in its place.
 * ``faults/``: what can go wrong on purpose, and a proxy that makes it happen.
-* ``families``, ``models``, ``endpoints``: what is true of each model, and which endpoint serves it.
+* ``families``, ``models``, ``agents``, ``endpoints``: what is true of each model, and which endpoint serves it.
 
 A `FaultProxy` in front of it, or of any other host, makes faults happen by plan.
 """
@@ -23,12 +23,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from langchain_dbchat.local.agents import AgentCall, AgentRequest, ApprovalRequest, LocalAgent
     from langchain_dbchat.local.faults.fault import Fault
     from langchain_dbchat.local.faults.fault import Fault as Mishap
     from langchain_dbchat.local.faults.proxy import FaultProxy
     from langchain_dbchat.local.server.workspace import LocalWorkspace
 
-__all__ = ["Fault", "FaultProxy", "LocalWorkspace", "Mishap"]
+__all__ = [
+    "AgentCall",
+    "AgentRequest",
+    "ApprovalRequest",
+    "Fault",
+    "FaultProxy",
+    "LocalAgent",
+    "LocalWorkspace",
+    "Mishap",
+]
+
+_AGENTS = frozenset({"AgentCall", "AgentRequest", "ApprovalRequest", "LocalAgent"})
 
 
 def __getattr__(name: str) -> Any:
@@ -41,6 +53,10 @@ def __getattr__(name: str) -> Any:
         from langchain_dbchat.local.faults.fault import Fault  # noqa: PLC0415  # see the docstring
 
         return Fault
+    if name in _AGENTS:
+        from langchain_dbchat.local import agents  # noqa: PLC0415  # see the docstring
+
+        return getattr(agents, name)
     if name != "LocalWorkspace":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

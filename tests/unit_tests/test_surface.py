@@ -106,7 +106,19 @@ def test_public_names() -> None:
             errors,
             {name for name in langchain_dbchat.__all__ if "Error" in name} | {"ErrorResponse", "MalformedRowsError"},
         ),
-        (local, {"Fault", "FaultProxy", "LocalWorkspace", "Mishap"}),  # Mishap is the old name of Fault
+        (
+            local,
+            {
+                "AgentCall",
+                "AgentRequest",
+                "ApprovalRequest",
+                "Fault",
+                "FaultProxy",
+                "LocalAgent",
+                "LocalWorkspace",
+                "Mishap",  # the old name of Fault
+            },
+        ),
     ],
 )
 def test_public_names_of_the_packages(package: ModuleType, names: set[str]) -> None:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["ResponsesStreamDecoder", "decode_response"]
 
 _ENDS = frozenset({"completed", "incomplete", "done"})
+_BESIDE = TRACE_FIELDS | {"custom_outputs"}
+"""What agents report beside the answer: in a response, at an event of any type (MLflow's `ResponsesAgentStreamEvent`),
+or in an event without a type."""
 _BEGINS = frozenset({"created", "in_progress", "queued"})
 
 
@@ -143,12 +146,19 @@ class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
                     self._texts.append(part.text)
                 else:
                     self._add(part, chunks)
+            if "custom_outputs" in payload:
+                self._note_report(payload)
             return
         if kind == "error" or payload.get("error") or "error_code" in payload:
             failure = payload if payload.get("error") else {"error": _error_of(payload)}
             raise_error_within(failure, "output", request_id=self._facts.request_id)
+        if kind is not None and not _BESIDE.isdisjoint(payload):
+            self._note_report(payload)
         for part in self._parts(kind, payload):
             self._add(part, chunks)
+
+    def _note_report(self, event: Mapping[str, Any]) -> None:
+        self._facts.kept.add({key: event[key] for key in _BESIDE if key in event})
 
     def _parts(self, kind: Any, payload: dict[str, Any]) -> list[Part]:
         if not isinstance(kind, str):
@@ -179,7 +189,7 @@ class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
         if isinstance(payload.get("output"), list):
             return self._response("completed", {"response": payload})
         raise_error_within(payload, "output", request_id=self._facts.request_id)
-        if not TRACE_FIELDS.isdisjoint(payload) or "custom_outputs" in payload:
+        if not _BESIDE.isdisjoint(payload):
             self._facts.kept.add(payload)
         else:
             self._unknown = payload

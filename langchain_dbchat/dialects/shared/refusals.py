@@ -67,6 +67,10 @@ _WIRES: tuple[tuple[WireName, re.Pattern[str]], ...] = (
     ("responses", re.compile(rf"{_ADVICE}(?:/?v1/responses|/responses\b|\bresponses api)", re.IGNORECASE)),
     ("messages", re.compile(rf"{_ADVICE}(?:/?v1/messages|/messages\b|\bmessages api)", re.IGNORECASE)),
     ("chat", re.compile(rf"{_ADVICE}(?:/?v1/chat/completions|/chat/completions\b|\bchat completions)", re.IGNORECASE)),
+    # Model is missing inputs ['input']. Note that there were extra inputs: ['messages'].
+    # Invalid data for ResponsesAgentRequest: 1 validation error (MLflow's schema of a ResponsesAgent, and its server)
+    ("responses", re.compile(r"missing inputs \['input'\].{0,40}extra inputs[^\n]{0,400}'messages'")),
+    ("responses", re.compile(r"\bResponsesAgentRequest\b")),
     # Responses API passthrough is not supported
     ("chat", re.compile(r"responses api (?:passthrough )?is not supported", re.IGNORECASE)),
 )
@@ -188,7 +192,8 @@ def named_wire(text: str, body: Mapping[str, Any]) -> WireName | None:
     Returns:
         The name of the wire format, or None. Text that is quoted from the request does not count.
     """
-    text = text[:_LONGEST]
+    if len(text) > _LONGEST:  # MLflow writes the request and the schema before the reason
+        text = f"{text[:_LONGEST]}\n{text[-_LONGEST // 2 :]}"
     found = [(match.start(), name, match) for name, pattern in _WIRES if (match := pattern.search(text))]
     if not found:
         return None

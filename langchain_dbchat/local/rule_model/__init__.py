@@ -4,6 +4,7 @@ __all__ = [
     "answer",
     "answer_source",
     "backend",
+    "own_agents",
     "prompt_cache",
     "reasoning_signer",
     "request",

@@ -29,8 +29,12 @@ class Identity:
         self.lifetime = lifetime
         self._issued: dict[str, float] = {}
 
-    def authenticate(self, authorization: str | None) -> None:
+    def authenticate(self, authorization: str | None, *, oauth_only: bool = False) -> None:
         """Accept a request that is signed by a known token.
+
+        Args:
+            authorization: The header.
+            oauth_only: Whether the personal access token is refused, as apps do.
 
         Raises:
             Refused: 401 for a wrong or absent token, 403 for an OAuth token that has expired.
@@ -42,7 +46,7 @@ class Identity:
                 raise credential_refused()
         elif scheme.lower() != "bearer":
             raise credential_refused()
-        if secrets.compare_digest(value.strip().encode(), self.token.encode()):
+        if not oauth_only and secrets.compare_digest(value.strip().encode(), self.token.encode()):
             return
         expires = self._issued.get(value.strip())
         if expires is None:

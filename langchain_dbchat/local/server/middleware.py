@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 from starlette.responses import Response
 
+from langchain_dbchat.local.endpoints import APPS
 from langchain_dbchat.local.faults.body_changer import COMMENT, COMMENT_SECONDS, NOT_HTTP, BodyChanger
 from langchain_dbchat.local.faults.fault import Fault
 from langchain_dbchat.local.faults.plan import PlannedOutcome
@@ -94,7 +95,7 @@ class Middleware:
             return Response(content, fault.status, headers)
         try:
             if not scope["path"].startswith(OPEN_PATHS):
-                self.identity.authenticate(authorization)
+                self.identity.authenticate(authorization, oauth_only=scope["path"].startswith(APPS))
             if size > BODY_LIMIT:
                 raise plain(400, "BAD_REQUEST", f"Request size cannot exceed {BODY_LIMIT} bytes.")
         except Refused as refused:

@@ -30,19 +30,18 @@ OUTCOME = "dbchat.outcome"
 GATEWAY_PATHS = ("/ai-gateway/", "/api/2.1/unity-catalog/model-services")
 """The paths that a workspace without the AI gateway does not have (docs/wire.md, 1.2)."""
 LONGEST_PAGE = 100
+TRACE_HEADER = "x-mlflow-return-trace-id"
 logger = logging.getLogger(__name__)
 
 
 def create_app(services: Services, identity: Identity, surfaces: Sequence[Surface] = SURFACES) -> Starlette:
     """Return all routes, as an ASGI app."""
-    inference = [
-        Route(path, _inference(services, entry, [surface]), methods=["POST"])
-        for surface in surfaces
-        for path, entry in surface.paths.items()
-    ]
-    inference.append(
-        Route("/serving-endpoints/{name}/invocations", _inference(services, "path", surfaces), methods=["POST"])
-    )
+    rows: dict[str, tuple[EntryPoint, list[Surface]]] = {}
+    for surface in surfaces:
+        for path, entry in surface.paths.items():
+            rows.setdefault(path, (entry, []))[1].append(surface)
+    rows["/serving-endpoints/{name}/invocations"] = ("path", [one for one in surfaces if one.serves is not None])
+    inference = [Route(path, _inference(services, *row), methods=["POST"]) for path, row in rows.items()]
     routes = [*inference, *_control_plane(services), *_sign_in(identity)]
     if not services.registry.gateway:
         routes = [route for route in routes if not route.path.startswith(GATEWAY_PATHS)]
@@ -58,11 +57,12 @@ def _inference(services: Services, entry: EntryPoint, surfaces: Sequence[Surface
     async def handle(request: Request) -> Response:
         name = request.path_params.get("name")
         outcome = request.scope.get(OUTCOME) or PlannedOutcome()
-        incoming = InferenceRequest(services, entry, await request.body(), name, outcome)
+        traced = request.headers.get(TRACE_HEADER, "").lower() == "true"
+        incoming = InferenceRequest(services, entry, await request.body(), name, outcome, traced)
         if len(surfaces) == 1:
             return await surfaces[0].answer(incoming)
         _, served, _ = incoming.resolved
-        return await next(one for one in surfaces if one.invocations is type(served)).answer(incoming)
+        return await next((one for one in surfaces if one.serves is type(served)), surfaces[0]).answer(incoming)
 
     return handle
 
@@ -77,6 +77,17 @@ def _control_plane(services: Services) -> list[Route]:
         if entry is None:
             raise plain(404, "RESOURCE_DOES_NOT_EXIST", f"Endpoint with name '{name}' does not exist.")
         return json_response(entry)
+
+    async def show_app(request: Request) -> Response:
+        name = request.path_params["name"]
+        entry = services.registry.app_entry(name, _host(request))
+        if entry is None:
+            raise plain(404, "NOT_FOUND", f"App with name {name} does not exist or is deleted.")
+        return json_response(entry)
+
+    async def list_apps(request: Request) -> Response:
+        found = (services.registry.app_entry(name, _host(request)) for name in services.registry.endpoints)
+        return json_response({"apps": [entry for entry in found if entry is not None]})
 
     async def show_caller(_request: Request) -> Response:
         return json_response({"id": "1", "userName": "local@example.com", "active": True, "displayName": "Local"})
@@ -97,6 +108,8 @@ def _control_plane(services: Services) -> list[Route]:
         Route("/api/2.0/serving-endpoints", list_all),
         Route("/api/2.0/serving-endpoints:foundation-models", list_all),
         Route("/api/2.0/serving-endpoints/{name}", show_one),
+        Route("/api/2.0/apps", list_apps),
+        Route("/api/2.0/apps/{name}", show_app),
         Route("/api/2.0/preview/scim/v2/Me", show_caller),
     ]
 

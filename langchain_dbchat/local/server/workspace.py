@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from langchain_dbchat.local.agents import LocalAgent
 from langchain_dbchat.local.endpoints import EndpointRegistry
 from langchain_dbchat.local.faults.fault import Fault
 from langchain_dbchat.local.faults.plan import FaultPlan
 from langchain_dbchat.local.models import ServedEmbedder
 from langchain_dbchat.local.rule_model.backend import Backend
+from langchain_dbchat.local.rule_model.own_agents import OWN_AGENTS
 from langchain_dbchat.local.rule_model.script import ANY, AnswerScript
 from langchain_dbchat.local.server.identity import Identity
 from langchain_dbchat.local.server.middleware import Middleware, RecordedRequest
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
+
+    from langchain_dbchat.local.agents import AgentFunction
 
 START_SECONDS = 15.0
 KEPT_REQUESTS = 1000
@@ -43,11 +47,14 @@ class LocalWorkspace:
         token_lifetime: Lifetime of an OAuth token, in seconds.
         backend: Base URL of an OpenAI-compatible server that makes the answers; None for the rule-based model.
         endpoints: More endpoints, name to model, e.g. ``{"support-bot": "claude-sonnet-4-6"}``.
+        agents: Agents of your own, name to `LocalAgent`, or to the function that answers as a ResponsesAgent. They are
+            added to the workspace's own.
         retired: Whether models that Databricks has retired are served too.
         gateway: Whether the workspace has the AI gateway; without it, ``/ai-gateway/`` and ``system.ai`` are not found.
 
     Raises:
         ValueError: If ``endpoints`` names an unknown model.
+        TypeError: If an agent is not a function.
     """
 
     def __init__(  # noqa: PLR0913  # options of a server, all by name
@@ -60,12 +67,15 @@ class LocalWorkspace:
         token_lifetime: float = 3600.0,
         backend: str | None = None,
         endpoints: Mapping[str, str] | None = None,
+        agents: Mapping[str, LocalAgent | AgentFunction] | None = None,
         retired: bool = False,
         gateway: bool = True,
     ) -> None:
         self.requests: deque[RecordedRequest] = deque(maxlen=KEPT_REQUESTS)
         self._identity = Identity(token, token_lifetime)
-        self._registry = EndpointRegistry(endpoints, retired=retired, gateway=gateway)
+        self._registry = EndpointRegistry(
+            endpoints, {**OWN_AGENTS, **_served(agents or {})}, retired=retired, gateway=gateway
+        )
         self._faults = FaultPlan()
         services = Services(self._registry, Backend(backend) if backend else None, pace)
         self._scripts, self._cache = services.scripts, services.cache
@@ -255,3 +265,7 @@ class LocalWorkspace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _served(agents: Mapping[str, LocalAgent | AgentFunction]) -> dict[str, LocalAgent]:
+    return {name: agent if isinstance(agent, LocalAgent) else LocalAgent(agent) for name, agent in agents.items()}

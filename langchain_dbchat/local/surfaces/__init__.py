@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from langchain_dbchat.local.surfaces import chat_completions, embeddings, messages, responses
+from langchain_dbchat.local.surfaces import agents, chat_completions, embeddings, messages, responses
 
 __all__ = ["SURFACES", "surface"]
 
-SURFACES = (chat_completions.SURFACE, embeddings.SURFACE, messages.SURFACE, *responses.SURFACES)
+SURFACES = (
+    chat_completions.SURFACE,
+    embeddings.SURFACE,
+    messages.SURFACE,
+    *responses.SURFACES,
+    agents.SURFACE,
+    agents.APP,
+)

@@ -1,8 +1,8 @@
 """The seam between the HTTP server and the APIs: a surface is a row, and a new API is a folder with one more row.
 
 Rule 1. A surface names its paths and has one coroutine that answers; everything else it needs comes in `Services`.
-Rule 2. ``/serving-endpoints/{name}/invocations`` belongs to no surface: the request goes to the surface that serves the
-kind of model behind the endpoint (docs/wire.md, 1.1).
+Rule 2. Several surfaces may have the same path, and ``/serving-endpoints/{name}/invocations`` belongs to all: the
+request goes to the surface that serves the kind of model behind the endpoint (docs/wire.md, 1.1), else to the first.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from langchain_dbchat.local.rule_model.backend import Backend
     from langchain_dbchat.local.rule_model.request import ModelRequest
 
-EntryPoint = Literal["path", "openai", "gateway"]
-"""How a request came in: ``/serving-endpoints/{name}/invocations``, the OpenAI-shaped paths, the AI gateway."""
+EntryPoint = Literal["path", "openai", "gateway", "app"]
+"""How a request came in: ``/serving-endpoints/{name}/invocations``, the OpenAI-shaped paths, the AI gateway, an app."""
 DONE = b"data: [DONE]\n\n"
 
 
@@ -65,6 +65,8 @@ class InferenceRequest:
     """The endpoint, where the path names it."""
     outcome: PlannedOutcome = field(default_factory=PlannedOutcome)
     """What goes wrong with this request."""
+    wants_trace: bool = False
+    """Whether a header asks for the id of the trace (docs/wire.md, 1.3)."""
 
     @property
     def fault(self) -> Fault | None:
@@ -79,7 +81,7 @@ class InferenceRequest:
             Refused: 400 if the body is not a JSON object or names no endpoint, 404 if there is no such endpoint.
         """
         body = parse(self.content)
-        name = self.name if self.entry == "path" else body.get("model")
+        name = self.name if self.name is not None else body.get("model")
         if not isinstance(name, str):
             raise plain(400, "BAD_REQUEST", "Bad request: model is required")
         served = self.services.registry.find(name, on_gateway=self.entry == "gateway")
@@ -108,8 +110,8 @@ class Surface:
 
     paths: Mapping[str, EntryPoint]
     answer: Callable[[InferenceRequest], Awaitable[Response]]
-    invocations: type | None = None
-    """The kind of model that this surface serves at ``/invocations``; None if it is not served there."""
+    serves: type | None = None
+    """The kind of model that it serves, also at ``/invocations``; None if it is not served there."""
 
 
 def parse(content: bytes) -> dict[str, Any]:

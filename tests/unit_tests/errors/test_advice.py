@@ -136,7 +136,7 @@ ADVICE = [
      "agent or a model of your own"),
     (400, ("Invalid input. The input must be a JSON dictionary with one of the input fields {'dataframe_split', "
           "'inputs'}"), "agent or a model of your own"),
-    (400, "Responses API passthrough is not supported", "asks for chat completions"),
+    (400, "Responses API passthrough is not supported", "set api='chat'"),
     (400, "Use the Responses API for this model", "Responses API only"),
     (404, "This model is only supported in v1/responses and not in v1/chat/completions.", "Responses API only"),
     (400, ("Function tools with reasoning_effort are not supported for gpt-5.4 in /v1/chat/completions. Please use "

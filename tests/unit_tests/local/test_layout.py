@@ -23,7 +23,7 @@ from langchain_dbchat.local.surfaces.surface import InferenceRequest, Services, 
 
 ROOT = Path(local.__file__).parent
 PREFIX = "langchain_dbchat.local."
-FACTS = {"endpoints", "families", "models", "refusals"}
+FACTS = {"agents", "endpoints", "families", "models", "refusals"}
 MAY_IMPORT = {
     "server": {"surfaces", "rule_model", "faults", *FACTS},
     "surfaces": {"rule_model", "faults", *FACTS},

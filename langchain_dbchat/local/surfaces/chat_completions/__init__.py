@@ -54,5 +54,5 @@ async def answer(incoming: InferenceRequest) -> Response:
 SURFACE = Surface(
     paths={"/serving-endpoints/chat/completions": "openai", "/ai-gateway/mlflow/v1/chat/completions": "gateway"},
     answer=answer,
-    invocations=ServedModel,
+    serves=ServedModel,
 )

@@ -37,5 +37,5 @@ async def answer(request: InferenceRequest) -> Response:
 SURFACE = Surface(
     paths={"/serving-endpoints/embeddings": "openai", "/ai-gateway/mlflow/v1/embeddings": "gateway"},
     answer=answer,
-    invocations=ServedEmbedder,
+    serves=ServedEmbedder,
 )
