@@ -49,6 +49,7 @@ class ItemReader:
         "_calls",
         "_ended",
         "_last_reasoning",
+        "_spoken",
         "_steps",
         "_texts",
         "bound",
@@ -65,6 +66,7 @@ class ItemReader:
     def begin_response(self) -> None:
         """Begin a response; an agent's stream may have several, whose items are counted from 0."""
         self._texts: dict[tuple[Any, ...], int] = {}  # how much of each text was passed on
+        self._spoken: set[tuple[Any, ...]] = set()  # the items with a text, and the kind of text
         self._begun: dict[Any, ToolCallPart] = {}  # the caller's calls that were passed on in part, by their item
         self._arguments: dict[Any, int] = {}
         self._ended: set[Any] = set()  # the items that were passed on whole
@@ -187,8 +189,8 @@ class ItemReader:
             elif what == "refusal":
                 yield Refusal(new)
             elif new:
-                is_next = opens and any(other[:2] == key[:2] for other in self._texts if other != key)
-                yield Reasoning(new, None, None, not is_next, what == "reasoning_text")
+                yield Reasoning(new, None, None, not (opens and key[:2] in self._spoken), what == "reasoning_text")
+            self._spoken.add(key[:2])
 
     def _content_part(self, item: Any, index: Any, part: Mapping[str, Any]) -> Iterator[Part]:
         kind = part.get("type")
@@ -217,7 +219,7 @@ class ItemReader:
         if extras or self._last_reasoning is not None:  # the answer is blocks anyway
             if str(item.get("id") or "").startswith("msg_"):
                 extras["id"] = item["id"]
-            if extras and any(key[0] == place and key[1] == "output_text" for key in self._texts):
+            if extras and (place, "output_text") in self._spoken:
                 yield Text("", storable(extras))
 
     def _end_reasoning(self, item: Mapping[str, Any], place: Any) -> Iterator[Part]:
