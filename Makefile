@@ -1,4 +1,4 @@
-# make demo          run the three demonstrations on an embedded workspace (LIVE=1: on the workspace in the environment)
+# make demo          run the four demonstrations on an embedded workspace (LIVE=1: on the workspace in the environment)
 # make test          run the tests that need no optional extra (ALL=1: all of them; LOWEST=1: on the oldest dependencies;
 #                    UNMERGED=1: with burst merging off; FAST=1: in event loops of uvloop; PY=3.12: on that Python, in
 #                    an environment of its own)

@@ -1,4 +1,4 @@
-"""Three demonstrations in one minute: an LCEL chain, an agent with two tools, retrieval over this repository.
+"""Four demonstrations in one minute: a chain, an agent with two tools, retrieval, an agent that the workspace serves.
 
 Run it with ``make demo``. It talks HTTP to an embedded workspace that it starts on this machine; ``--live`` (``make
 demo LIVE=1``) runs the same code against the workspace that DATABRICKS_HOST and the usual ways of signing in name.
@@ -33,6 +33,7 @@ except ImportError as missing:
     sys.exit(MISSING.format(missing.name or missing))
 
 CHAT_MODEL = os.environ.get("DATABRICKS_MODEL", "databricks-claude-sonnet-4-6")
+AGENT = os.environ.get("DATABRICKS_AGENT", "")
 EMBEDDING_MODEL = os.environ.get("DATABRICKS_EMBEDDING_MODEL", "databricks-gte-large-en")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -111,6 +112,26 @@ def run_retrieval() -> None:
         print(f"  - {passage.metadata['source']}: {' '.join(passage.page_content.split())[:90]}...")
 
 
+def run_agent_endpoint(endpoint: str) -> None:
+    """Stream the answer of an agent that the workspace serves, which calls tools of its own."""
+    heading("4. An agent endpoint: its steps and its answer")
+    if not endpoint:
+        print("Set DATABRICKS_AGENT to the name of an agent endpoint, or to apps/<name of an app>.")
+        return
+    agent = ChatDatabricksCompat(model=endpoint)
+    question = "What does a ChatAgent return?"
+    print(f"{endpoint} is asked:\n> {question}")
+    for chunk in agent.stream(question):
+        for block in chunk.content_blocks:
+            if block["type"] == "server_tool_call":
+                print(f"\n  it calls {block['name']} {block['args']}")
+            elif block["type"] == "server_tool_result":
+                print(f"  [{block['status']}] {block['output']}")
+            elif block["type"] == "text":
+                print(block["text"], end="", flush=True)
+    print()
+
+
 def main() -> int:
     """Run the demonstrations.
 
@@ -132,10 +153,11 @@ def main() -> int:
             run_chain()
             run_agent()
             run_retrieval()
+            run_agent_endpoint(AGENT or ("" if live else "agent-research"))
         except DatabricksError as error:
             print(f"\n{error}", file=sys.stderr)
             return 1
-    print(f"\nAll three ran in {time.monotonic() - started:.1f} s.")
+    print(f"\nAll four ran in {time.monotonic() - started:.1f} s.")
     return 0
 
 

@@ -21,7 +21,7 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
-def test_all_three_run() -> None:
+def test_all_four_run() -> None:
     done = _run()
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -31,6 +31,10 @@ def test_all_three_run() -> None:
     retrieval = done.stdout.partition("3. Retrieval")[2]
     assert "langchain-core" in retrieval.partition("Passages used:")[0]
     assert "README.md" in retrieval.partition("Passages used:")[2]
+    endpoint = done.stdout.partition("4. An agent endpoint")[2]
+    steps, _, answer = endpoint.partition("[success] A ChatAgent returns the messages of all its steps.")
+    assert "it calls search_handbook {'query': 'What does a ChatAgent return?'}" in steps
+    assert "The handbook says: A ChatAgent returns" in answer
 
 
 def test_live_without_a_workspace_says_what_to_do() -> None:

@@ -63,8 +63,9 @@ def test_the_page_on_settings_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_page_on_the_local_workspace_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run(ROOT / "docs" / "local-workspace.md") == 5
+    assert _run(ROOT / "docs" / "local-workspace.md") == 6
     printed = capsys.readouterr().out
+    assert "['server_tool_call', 'server_tool_result', 'text'] Order 8 was sent on Monday." in printed
     assert "blocked: input ('violent-crimes',)" in printed
     assert "after 4 requests" in printed
     assert "language model.) after 5 requests" in printed
