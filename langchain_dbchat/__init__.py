@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         StreamInterruptedError,
         UnsupportedContentError,
     )
+    from langchain_dbchat.integrations.costs import cost_of, track_costs
     from langchain_dbchat.integrations.litellm_config import from_litellm_config
     from langchain_dbchat.integrations.registration import register
     from langchain_dbchat.transport.signing import Credentials
@@ -65,9 +66,11 @@ __all__ = [
     "UnsupportedContentError",
     "__version__",
     "alist_endpoints",
+    "cost_of",
     "from_litellm_config",
     "list_endpoints",
     "register",
+    "track_costs",
 ]
 
 _PLACES = {
@@ -77,9 +80,11 @@ _PLACES = {
     "DatabricksEmbeddings": "embeddings",
     "Timeouts": "transport.timeouts",
     "alist_endpoints": "connection.listing",
+    "cost_of": "integrations.costs",
     "from_litellm_config": "integrations.litellm_config",
     "list_endpoints": "connection.listing",
     "register": "integrations.registration",
+    "track_costs": "integrations.costs",
 }
 """Where a public name is defined, if not in `errors`."""
 _PACKAGES = frozenset({"chat_models", "embeddings", "errors"})

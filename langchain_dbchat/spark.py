@@ -28,6 +28,7 @@ from langchain_core.runnables import RunnableLambda
 from pydantic_core import to_json
 
 from langchain_dbchat.errors import ConfigurationError, EmbeddingsIncompleteError
+from langchain_dbchat.integrations.costs import CostTracker
 
 try:
     import pandas as pd
@@ -42,9 +43,10 @@ except ImportError as missing:
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from langchain_core.runnables import Runnable
+    from langchain_core.runnables import Runnable, RunnableConfig
 
     from langchain_dbchat.embeddings import DatabricksEmbeddings
+    from langchain_dbchat.integrations.costs import PriceList
 
 __all__ = ["chat_udf", "embed_udf"]
 
@@ -62,6 +64,7 @@ _ANSWER = StructType(
         StructField("total_tokens", LongType()),
     ]
 )
+_ANSWER_AND_COSTS = StructType([*_ANSWER, StructField("costs", StringType())])
 _CONCURRENCY = 8
 
 
@@ -107,10 +110,12 @@ def embed_udf(
     return pandas_udf(embed, _VECTOR)
 
 
-def chat_udf(
+def chat_udf(  # noqa: PLR0913  # independent options
     runnable: Runnable[Any, Any],
     *,
     max_concurrency: int = _CONCURRENCY,
+    with_costs: bool = False,
+    prices: PriceList | None = None,
     fail_fast: bool = False,
     requests_per_second: float | None = None,
     parallel_tasks: int | None = None,
@@ -121,14 +126,18 @@ def chat_udf(
         runnable: The chat model, or any chain that takes a string (a prompt with one variable does) and ends in a chat
             model or a parser. A result that is not a message or a string becomes JSON text.
         max_concurrency: Most calls of one task at the same time.
+        with_costs: Whether the result has a field ``costs``: the tokens and the cost of all calls for the row, as the
+            JSON of `CostTotals`. ``CostTotals.sum(row.costs for row in ...)`` adds them.
+        prices: The prices for it. Default: the published ones.
         fail_fast: Whether the first row that fails ends the job.
         requests_per_second: Most calls per second of the whole job; a call of a chain counts once. Needs
             ``parallel_tasks``.
         parallel_tasks: Number of tasks that run at the same time: the executors' cores divided by ``spark.task.cpus``.
 
     Returns:
-        A UDF from string to struct<text, error, finish_reason, input_tokens, output_tokens, total_tokens>. The counts
-        are null where the chain does not end in a message; null gives a struct of nulls.
+        A UDF from string to struct<text, error, finish_reason, input_tokens, output_tokens, total_tokens>, and
+        ``costs`` if asked for. The counts are null where the chain does not end in a message; null gives a struct of
+        nulls.
 
     Raises:
         ConfigurationError: If the chain cannot be sent to executors, or the rate cannot be divided.
@@ -138,9 +147,10 @@ def chat_udf(
 
     def chat(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
         for texts in batches:
-            yield _chat(payload, share, texts, max_concurrency, fail_fast=fail_fast)
+            trackers = [CostTracker(prices) for _ in texts] if with_costs else None
+            yield _chat(payload, share, texts, max_concurrency, trackers, fail_fast=fail_fast)
 
-    return pandas_udf(chat, _ANSWER)
+    return pandas_udf(chat, _ANSWER_AND_COSTS if with_costs else _ANSWER)
 
 
 def _pack(model: Any) -> bytes:
@@ -229,27 +239,42 @@ def _missing(rows: Any) -> list[int]:
     return [number for number, row in enumerate(rows) if not len(row) or row[0] != row[0]]  # NaN
 
 
-def _chat(
-    payload: bytes, share: float | None, texts: pd.Series, max_concurrency: int, *, fail_fast: bool
+def _chat(  # noqa: PLR0913  # what one task knows
+    payload: bytes,
+    share: float | None,
+    texts: pd.Series,
+    max_concurrency: int,
+    trackers: list[CostTracker] | None,
+    *,
+    fail_fast: bool,
 ) -> pd.DataFrame:
     """Answer one Arrow batch."""
     chain = _chain(payload, share)
     wanted = [(place, text) for place, text in enumerate(texts) if isinstance(text, str)]
     answers = chain.batch(
         [text for _, text in wanted],
-        {"max_concurrency": max_concurrency},
+        [_config(max_concurrency, trackers[place] if trackers else None) for place, _ in wanted],
         return_exceptions=not fail_fast,
     )
     table: list[dict[str, Any]] = [{} for _ in range(len(texts))]
     for (place, _), answer in zip(wanted, answers, strict=True):
         table[place] = _line(answer)
-    columns = _ANSWER.fieldNames()
+        if trackers is not None:
+            table[place]["costs"] = trackers[place].totals.to_json()
+    columns = (_ANSWER if trackers is None else _ANSWER_AND_COSTS).fieldNames()
     return pd.DataFrame(
         {
             name: pd.Series([line.get(name) for line in table], dtype="Int64" if name.endswith("_tokens") else object)
             for name in columns
         }
     )
+
+
+def _config(max_concurrency: int, tracker: CostTracker | None) -> RunnableConfig:
+    config: RunnableConfig = {"max_concurrency": max_concurrency}
+    if tracker is not None:
+        config["callbacks"] = [tracker]
+    return config
 
 
 def _line(answer: Any) -> dict[str, Any]:

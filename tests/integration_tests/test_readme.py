@@ -22,6 +22,12 @@ def _run(document: Path) -> int:
     return len(examples)
 
 
+def _printed(document: Path) -> str:
+    """What a page says that its blocks print."""
+    blocks = re.findall(r"^It prints:\n\n```text\n(.*?)^```", document.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    return "".join(blocks)
+
+
 def test_the_readme_runs(
     workspace: LocalWorkspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,6 +79,12 @@ def test_the_page_on_the_local_workspace_runs(capsys: pytest.CaptureFixture[str]
     assert "'messages': [{'content': 'Hello!', 'role': 'user'}]" in printed.replace(
         "'role': 'user', 'content': 'Hello!'", "'content': 'Hello!', 'role': 'user'"
     )
+
+
+def test_the_page_on_costs_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    page = ROOT / "docs" / "costs.md"
+    assert _run(page) == 4
+    assert capsys.readouterr().out == _printed(page)
 
 
 def test_the_page_on_http_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,7 +64,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
         {"_version", "auth", "chat_models", "embeddings", "errors", "local", "routing", "transport"},
         {"pydantic_core"},
     ),
-    "spark": ({"embeddings", "errors"}, {"langchain_core", "pandas", "pydantic_core", "pyspark"}),
+    "spark": ({"embeddings", "errors", "integrations"}, {"langchain_core", "pandas", "pydantic_core", "pyspark"}),
     "integrations": (
         {"chat_models", "connection", "embeddings", "errors", "models", "transport"},
         {"langchain", "langchain_core", "yaml"},

@@ -86,9 +86,11 @@ def test_public_names() -> None:
         "UnsupportedContentError",
         "__version__",
         "alist_endpoints",
+        "cost_of",
         "from_litellm_config",
         "list_endpoints",
         "register",
+        "track_costs",
     ]
     assert all(getattr(langchain_dbchat, name) is not None for name in langchain_dbchat.__all__)
     assert set(langchain_dbchat.__all__) <= set(dir(langchain_dbchat))

@@ -222,6 +222,26 @@ def test_a_chain_answers_each_row_or_says_why_not(spark: Any) -> None:
         assert row["answer"]["text"].startswith('{"length":')
 
 
+def test_the_costs_of_a_job_are_the_sum_of_its_rows(spark: Any) -> None:
+    from langchain_dbchat.integrations.costs import CostTotals, published_prices
+    from langchain_dbchat.spark import chat_udf
+
+    with LocalWorkspace() as workspace:
+        claude = ChatDatabricksCompat(model=CLAUDE, host=workspace.host, token=workspace.token)
+        chain = claude | StrOutputParser() | claude
+        prices = published_prices().changed(dollars_per_dbu=0.14)
+        answered = spark.createDataFrame([("Hi",), (None,), ("Ho",)], ["text"]).select(
+            chat_udf(chain, with_costs=True, prices=prices)("text").alias("answer")
+        )
+        rows = [row.answer for row in answered.collect()]
+    totals = CostTotals.sum(row.costs for row in rows)
+    assert [row.costs and CostTotals.from_json(row.costs).total.calls for row in rows] == [2, None, 2]
+    assert totals.by_model[CLAUDE].output_tokens > 0
+    assert totals.dollars == pytest.approx(
+        0.14 * (totals.total.input_tokens * 42.857 + totals.total.output_tokens * 214.286) / 1e6
+    )
+
+
 def test_credentials_are_found_on_the_executor(spark: Any) -> None:
     from langchain_dbchat.spark import embed_udf
 
