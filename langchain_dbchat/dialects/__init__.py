@@ -6,7 +6,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
-from langchain_dbchat.models.families import is_own_name
+from langchain_dbchat.models.names import is_own_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

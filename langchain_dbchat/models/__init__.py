@@ -1,3 +1,3 @@
-"""Tables of what each model family accepts (`families`) and of what each model can do (`profiles`)."""
+"""Tables: which model a name stands for (`names`), what its family accepts (`families`), what it does (`profiles`)."""
 
-__all__ = ["embedding_models", "families", "profiles"]
+__all__ = ["embedding_models", "families", "names", "profiles"]

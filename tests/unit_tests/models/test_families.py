@@ -12,7 +12,7 @@ import pytest
 import langchain_dbchat
 from langchain_dbchat.dialects.chat_completions import quirks
 from langchain_dbchat.dialects.chat_completions.quirks import ChatQuirks
-from langchain_dbchat.models import families
+from langchain_dbchat.models import families, names
 from langchain_dbchat.models.families import FAMILIES, GENERIC, Family, family_of
 
 PACKAGE = Path(langchain_dbchat.__file__).parent
@@ -115,7 +115,7 @@ def test_every_column_is_documented(table: type) -> None:
 @each_table
 def test_every_column_is_read(table: type) -> None:
     """A column that nobody reads is a promise that nobody keeps."""
-    module, names = TABLES[table]
+    module, rows = TABLES[table]
     own = Path(str(module.__file__)).relative_to(PACKAGE).as_posix()
     read = {
         node.attr
@@ -123,7 +123,7 @@ def test_every_column_is_read(table: type) -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute)
         and isinstance(node.ctx, ast.Load)
-        and (ast.unparse(node.value) in names or ast.unparse(node.value).rpartition(".")[2] in names)
+        and (ast.unparse(node.value) in rows or ast.unparse(node.value).rpartition(".")[2] in rows)
     }
     assert [column for column in columns(table) if column not in read] == []
 
@@ -155,6 +155,10 @@ def test_nobody_else_decides_by_a_model_name() -> None:
 )
 def test_the_search_finds_names(code: str) -> None:
     assert [text for _, text in decided_by(ast.parse(code)) if MODEL_NAME.search(text)]
+
+
+def test_each_name_stands_for_a_row() -> None:
+    assert {row for _, row in names._BY_NAME} <= FAMILIES.keys()
 
 
 @pytest.mark.parametrize("prefix", ["databricks-", "system.ai."])
