@@ -11,6 +11,7 @@ __all__ = [
     "schema_filler",
     "schemas",
     "script",
+    "script_step",
     "tokens",
     "vectors",
 ]

@@ -143,9 +143,21 @@ def call_of(tool: Any, arguments: Mapping[str, Any] | str | None, named: Mapping
     Raises:
         TypeError: The tool has no name, or an argument is not a JSON value.
     """
+    if isinstance(arguments, str):
+        return tool_name(tool), arguments
+    return tool_name(tool), to_json(as_json({**(arguments or {}), **named})).decode()
+
+
+def tool_name(tool: Any) -> str:
+    """Return the name of a tool.
+
+    Args:
+        tool: The tool, its function, its schema class, or its name.
+
+    Raises:
+        TypeError: It has no name.
+    """
     name = tool if isinstance(tool, str) else getattr(tool, "name", None) or getattr(tool, "__name__", None)
     if not isinstance(name, str) or not name:
         raise TypeError(f"{tool!r} is neither a tool, nor a function, nor the name of a tool.")
-    if isinstance(arguments, str):
-        return name, arguments
-    return name, to_json(as_json({**(arguments or {}), **named})).decode()
+    return name

@@ -12,9 +12,8 @@ import socket
 import struct
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic_core import from_json
 from starlette.responses import Response
 
 from langchain_dbchat.local.endpoints import APPS
@@ -22,37 +21,23 @@ from langchain_dbchat.local.faults.body_changer import COMMENT, COMMENT_SECONDS,
 from langchain_dbchat.local.faults.fault import Fault
 from langchain_dbchat.local.faults.plan import PlannedOutcome
 from langchain_dbchat.local.refusals import Refused, plain
+from langchain_dbchat.local.server.request_log import RecordedRequest, keep_headers
 from langchain_dbchat.local.server.routes import OUTCOME
 from langchain_dbchat.local.surfaces.surface import json_response
 
 if TYPE_CHECKING:
-    from collections import deque
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from langchain_dbchat.local.faults.plan import FaultPlan
     from langchain_dbchat.local.server.identity import Identity
+    from langchain_dbchat.local.server.request_log import RequestLog
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of a request (docs/wire.md, 6.3)."""
 OPEN_PATHS = ("/.well-known/", "/oidc/")
 """Paths that need no token of the workspace."""
-SECRET_HEADERS = frozenset({"authorization", "cookie", "x-databricks-ai-gateway-token", "proxy-authorization"})
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedRequest:
-    """One request as it came in."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    """Lower-case names; without those that carry secrets."""
-    body: bytes
-    json: Any
-    """The parsed body; None if it is not JSON."""
 
 
 class _Ended(BaseException):
@@ -66,7 +51,7 @@ class Middleware:
     app: ASGIApp
     identity: Identity
     faults: FaultPlan
-    requests: deque[RecordedRequest]
+    requests: RequestLog
     latency: float
     """Seconds before each answer."""
 
@@ -103,13 +88,8 @@ class Middleware:
         return self.app
 
     def _record(self, scope: Scope, headers: dict[str, str], body: bytes) -> None:
-        try:
-            parsed: Any = from_json(body) if body else None
-        except ValueError:
-            parsed = None
-        shown = {name: value for name, value in headers.items() if name not in SECRET_HEADERS}
         query = scope["query_string"].decode("latin-1")
-        self.requests.append(RecordedRequest(scope["method"], scope["path"], query, shown, body, parsed))
+        self.requests.append(RecordedRequest(scope["method"], scope["path"], query, keep_headers(headers), body))
 
 
 class _WithHeaders:

@@ -6,7 +6,6 @@ import difflib
 import socket
 import threading
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -20,7 +19,8 @@ from langchain_dbchat.local.rule_model.backend import Backend
 from langchain_dbchat.local.rule_model.own_agents import OWN_AGENTS
 from langchain_dbchat.local.rule_model.script import ANY, AnswerScript
 from langchain_dbchat.local.server.identity import Identity
-from langchain_dbchat.local.server.middleware import Middleware, RecordedRequest
+from langchain_dbchat.local.server.middleware import Middleware
+from langchain_dbchat.local.server.request_log import CallAssertions, RequestLog
 from langchain_dbchat.local.server.routes import create_app
 from langchain_dbchat.local.surfaces.surface import Services
 
@@ -33,10 +33,9 @@ if TYPE_CHECKING:
     from langchain_dbchat.local.agents import AgentFunction
 
 START_SECONDS = 15.0
-KEPT_REQUESTS = 1000
 
 
-class LocalWorkspace:
+class LocalWorkspace(CallAssertions):
     """A Databricks-shaped workspace on 127.0.0.1.
 
     Args:
@@ -71,7 +70,7 @@ class LocalWorkspace:
         retired: bool = False,
         gateway: bool = True,
     ) -> None:
-        self.requests: deque[RecordedRequest] = deque(maxlen=KEPT_REQUESTS)
+        self.requests = RequestLog()
         self._identity = Identity(token, token_lifetime)
         self._registry = EndpointRegistry(
             endpoints, {**OWN_AGENTS, **_served(agents or {})}, retired=retired, gateway=gateway

@@ -124,10 +124,6 @@ def test_requests_are_recorded_without_secrets(workspace: LocalWorkspace) -> Non
     assert workspace.token not in repr(last)
 
 
-def test_the_record_is_bounded(workspace: LocalWorkspace) -> None:
-    assert workspace.requests.maxlen == 1000
-
-
 def test_faults_are_met_once_each_and_in_order(workspace: LocalWorkspace) -> None:
     workspace.fail_next(429, headers={"retry-after": "7"})
     workspace.fail_next(500, body={"error": "boom"}, times=2)

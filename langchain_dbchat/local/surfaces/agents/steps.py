@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from langchain_dbchat.local.agents import AgentRequest, AgentStep, LocalAgent
-    from langchain_dbchat.local.rule_model.script import ScriptStep
+    from langchain_dbchat.local.rule_model.script_step import ScriptStep
 
 _END = object()
 
