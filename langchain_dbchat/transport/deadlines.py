@@ -186,10 +186,14 @@ async def in_time(awaited: Awaitable[_T], deadline: StreamDeadline) -> _T:
     Raises:
         httpx.ReadTimeout: The time is up.
     """
+    waiting = asyncio.ensure_future(awaited)
     try:
-        return await asyncio.wait_for(awaited, deadline.left())
+        return await asyncio.wait_for(waiting, deadline.left())
     except asyncio.TimeoutError as error:
         raise httpx.ReadTimeout("") from error
+    finally:
+        if not waiting.done() and not waiting.get_loop().is_closed():
+            waiting.cancel()  # this coroutine is being closed, and `wait_for` leaves the task to itself
 
 
 def asks_deadline(response: httpx.Response) -> bool:

@@ -24,7 +24,7 @@ from langchain_dbchat.errors import (
 from langchain_dbchat.transport.channel import Channel, Timeouts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Coroutine, Generator
 
     from langchain_dbchat.transport.exchange import Request
 
@@ -415,6 +415,35 @@ async def channel_of_the_users(**timeouts: float) -> AsyncIterator[Channel]:
     with httpx.Client(trust_env=False) as sync:
         async with httpx.AsyncClient(trust_env=False) as asynchronous:
             yield Channel(Rotating(), timeouts=Timeouts(**timeouts), http_client=sync, http_async_client=asynchronous)
+
+
+class Closed:
+    """An awaitable that closes a coroutine at its n-th step, as its collection does, and then waits for a moment."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], step: int) -> None:
+        self._coroutine = coroutine
+        self._step = step
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        inner = self._coroutine.__await__()
+        with contextlib.suppress(StopIteration):
+            for _ in range(self._step):
+                yield inner.send(None)
+            inner.send(None)
+        yield from asyncio.sleep(0.02).__await__()
+        self._coroutine.close()
+        yield from asyncio.sleep(0.1).__await__()
+
+
+@pytest.mark.parametrize("users", [False, True])
+@pytest.mark.parametrize("step", range(5))
+async def test_a_coroutine_that_is_closed_while_it_opens_a_stream_closes_its_connection(users: bool, step: int) -> None:
+    with ScriptedServer(Scripted([b"data: 1\n\n"], wait=0.05, stall=True)) as server:
+        async with channel_of_the_users() as own:
+            opened = (own if users else channel()).astream(request_to(server, streaming=True))
+            await Closed(opened.__aenter__(), step)
+            await opened.__aexit__(None, None, None)  # for a step at which it was open
+            assert await server.await_open(0) == 0
 
 
 @pytest.mark.parametrize("noise", [b"", b": keep-alive\n\n", b"data: half"])
