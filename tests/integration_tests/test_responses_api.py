@@ -278,3 +278,44 @@ def test_each_call_goes_back_behind_its_own_reasoning(call: Way) -> None:
     back = server.requests[1].json["input"][1:]
     assert back[:4] == items
     assert [item["type"] for item in back[4:]] == ["function_call_output"] * 2
+
+
+@four_ways
+def test_messages_of_several_responses_stay_apart(call: Way) -> None:
+    """A stream of an agent has a response for each turn; the whole answer has all messages in one."""
+
+    def answer(request: Received) -> Scripted:
+        if not request.json.get("stream"):
+            return Scripted(response(said("First."), said("Second.")))
+        return Scripted(events(said("First.")) + events(said("Second.")) + b"data: [DONE]\n\n")
+
+    with ScriptedServer(answer) as server:
+        found = call(llm(server, "my-agent", api="responses"), "Hi")
+    texts = [block["text"] for block in found.content_blocks if block["type"] == "text"]
+    assert texts == ["First.", "Second."]
+    assert found.text == "First.Second."
+
+
+REPORT = {"custom_outputs": {"score": 1}, "databricks_output": {"trace": {"info": {"trace_id": "tr-1"}}}}
+
+
+@four_ways
+@pytest.mark.parametrize("place", ["delta", "item", "end", "untyped"])
+def test_an_agent_reports_at_any_event(call: Way, place: str) -> None:
+    """Each event of MLflow's `ResponsesAgentStreamEvent` may have ``custom_outputs``."""
+    delta = {"type": "response.output_text.delta", "output_index": 0, "delta": "Hi"}
+    item = {"type": "response.output_item.done", "output_index": 0, "item": said("Hi")}
+    end = {"type": "response.completed", "response": response(said("Hi"))}
+    rows: dict[str, dict[str, Any]] = {"delta": delta, "item": item, "end": end, "untyped": {}}
+    rows[place] = {**rows[place], **(REPORT if place != "delta" else {"custom_outputs": {"score": 1}})}
+
+    def answer(request: Received) -> Scripted:
+        whole = response(said("Hi"), **REPORT)
+        return Scripted(sse(*filter(None, rows.values()), done=False) if request.json.get("stream") else whole)
+
+    with ScriptedServer(answer) as server:
+        found = call(llm(server, "my-agent", api="responses"), "Hi")
+    assert found.text == "Hi"
+    assert found.response_metadata["custom_outputs"] == {"score": 1}
+    if place != "delta":
+        assert found.response_metadata["trace_id"] == "tr-1"

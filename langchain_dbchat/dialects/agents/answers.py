@@ -1,13 +1,14 @@
 """Read the messages of a ChatAgent's answer as parts: the steps, and the last answer.
 
-Rule 1. The answer is the last message of the role ``assistant`` that calls no tool. All other messages, and what tools
-    returned, are steps (`shared.steps`), in their order.
+Rule 1. The answer is the last message, if the assistant says it and calls no tool. All other messages, and what tools
+    returned, are steps (`shared.steps`), in their order. A message that says nothing is not a message.
 Rule 2. Tool calls come whole, without an index, and results have the role ``tool`` (mlflow/types/agent.py;
     databricks-ai-bridge, ``chat-agent-fixtures.ts``).
-Rule 3. The text of a message that calls tools is a step, whether it is streamed or not, if it comes together with the
-    calls; it is also the answer's text if the answer ends there. Text without calls is streamed at once as text of the
-    answer, because only the next message shows that it was not the last one. Between the two texts then stands an
-    ``agent_message`` without text, which has the fields of the earlier message.
+Rule 3. Most agents stream whole messages. The first piece of a message is kept until the next event, which shows
+    whether it was the whole of a message that is not the last one. A message that comes in more pieces is passed on at
+    once as text of the answer, because the caller wants to see it grow; if it was not the last one, an
+    ``agent_message`` without text follows it, which has its fields. This is the only difference between a streamed
+    and a whole answer.
 Rule 4. A message's id, the agent's name and attachments stay with the step. Those of the last answer are in
     ``response_metadata["id"]`` and in ``additional_kwargs``.
 """
@@ -34,12 +35,13 @@ _TEXT_TYPES = frozenset({"text", "output_text"})
 class AgentMessages:
     """The messages of one answer, while they arrive."""
 
-    __slots__ = ("_calling", "_fields", "_has_text", "_steps", "id")
+    __slots__ = ("_calling", "_fields", "_has_text", "_held", "_steps", "id")
 
     def __init__(self) -> None:
         self._steps = AgentSteps()
         self._fields: dict[str, Any] = {}  # of the last message of the assistant, unless it is a step
         self._has_text = False  # text of that message was passed on, and nothing since
+        self._held: Mapping[str, Any] | None = None  # the first piece of a message, which may be a step
         self._calling: tuple[str, dict[str, Any]] = ("", {})  # text and fields of the message whose calls are open
         self.id: str | None = None
         """The id of the last message of the assistant."""
@@ -56,13 +58,8 @@ class AgentMessages:
         Raises:
             MalformedResponseError: If a message has another format.
         """
-        checked = [_checked(message) for message in messages]
-        last = max((place for place, message in enumerate(checked) if _is_said(message)), default=-1)
-        for place, message in enumerate(checked):
-            if place == last:
-                yield from self._read_text(message)
-            else:
-                yield from self._read_step(message)
+        for message in [_checked(message) for message in messages]:
+            yield from self._next(message, is_same=False)
 
     def read_delta(self, delta: Any) -> Iterator[Part]:
         """Read a message of a stream, or a piece of one.
@@ -78,23 +75,27 @@ class AgentMessages:
         """
         message = _checked(delta)
         message_id = text_in(message, "id")
-        if self._has_text and message_id is not None and message_id != self.id:
-            yield from self._end_text()
-        if _is_said(message):
-            yield from self._read_text(message)
-        elif self._has_text and _role(message) == "assistant":
-            yield from _text_parts(message)
-            yield from self._read_step({**message, "content": None})
-        else:
-            yield from self._read_step(message)
+        known = self.id if self._held is None else text_in(self._held, "id")
+        yield from self._next(message, is_same=message_id is None or known is None or message_id == known)
+
+    def held(self) -> Iterator[Part]:
+        """Read the piece that was kept, because no more events come.
+
+        Yields:
+            Its text.
+        """
+        held, self._held = self._held, None
+        if held is not None:
+            yield from self._read_text(held)
 
     def rest(self) -> Iterator[Part]:
         """Read what is known at the end of the answer only.
 
         Yields:
-            The calls without a result, which are the caller's to execute, with the text of their message; and the
-            fields of the last message.
+            The text of a last message that was kept; the calls without a result, which are the caller's to execute,
+            with the text of their message; and the fields of the last message.
         """
+        yield from self.held()
         text, fields = self._calling
         if text:
             yield Text(text)
@@ -102,6 +103,50 @@ class AgentMessages:
         fields = {key: value for key, value in (fields or self._fields).items() if key != "id"}
         if fields:
             yield UnknownFields(fields)
+
+    def _next(self, message: Mapping[str, Any], *, is_same: bool) -> Iterator[Part]:
+        """Read the next message, or the next piece of the same one."""
+        is_said = _is_said(message)
+        if is_said and not _says_something(message):
+            if self._held is not None or self._has_text:
+                return
+            self.id = text_in(message, "id") or self.id
+            return
+        held, self._held = self._held, None
+        if held is not None:
+            yield from self._after_held(held, message, is_same=is_same)
+        elif is_said and self._has_text and is_same:
+            yield from self._read_text(message)
+        elif is_said:
+            yield from self._end_text()
+            self._held = message
+        else:
+            yield from self._next_step(message, is_same=is_same)
+
+    def _after_held(self, held: Mapping[str, Any], message: Mapping[str, Any], *, is_same: bool) -> Iterator[Part]:
+        """Read what was kept as what the next message shows it to be."""
+        is_said = _is_said(message)
+        if is_same and is_said:
+            yield from self._read_text(held)
+            yield from self._read_text(message)
+        elif is_same and _role(message) == "assistant":
+            text = "".join(part.text for one in (held, message) for part in _text_parts(one))
+            yield from self._read_step({**held, **message, "content": text})
+        else:
+            yield from self._read_step(held)
+            if is_said:
+                self._held = message
+            else:
+                yield from self._read_step(message)
+
+    def _next_step(self, message: Mapping[str, Any], *, is_same: bool) -> Iterator[Part]:
+        if not is_same:
+            yield from self._end_text()
+        if self._has_text and _role(message) == "assistant":
+            yield from _text_parts(message)
+            yield from self._read_step({**message, "content": None})
+        else:
+            yield from self._read_step(message)
 
     def _read_text(self, message: Mapping[str, Any]) -> Iterator[Part]:
         """Read a message that may be the last one."""
@@ -113,9 +158,10 @@ class AgentMessages:
         yield from parts
 
     def _end_text(self) -> Iterator[Part]:
-        """End the text of a message that was not the last one."""
-        yield self._steps.message("", {**self._fields, "id": self.id})
-        self._fields, self._has_text = {}, False
+        """End the text of a message that was not the last one, if one was passed on."""
+        if self._has_text:
+            yield self._steps.message("", {**self._fields, "id": self.id})
+            self._fields, self._has_text = {}, False
 
     def _read_step(self, message: Mapping[str, Any]) -> Iterator[Part]:
         role, beside, calls = _role(message), _beside(message), message.get("tool_calls") or []
@@ -153,6 +199,10 @@ class AgentMessages:
 def _is_said(message: Mapping[str, Any]) -> bool:
     """Return whether a message is something that the agent says without calling a tool."""
     return _role(message) == "assistant" and not message.get("tool_calls")
+
+
+def _says_something(message: Mapping[str, Any]) -> bool:
+    return any(_text_parts(message)) or not _beside(message).keys() <= {"id", "name"}
 
 
 def _checked(message: Any) -> Mapping[str, Any]:

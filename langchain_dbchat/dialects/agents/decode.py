@@ -26,6 +26,8 @@ from langchain_dbchat.errors import StreamInterruptedError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from langchain_core.messages import AIMessage
+
     from langchain_dbchat.dialects.dialect import Target
     from langchain_dbchat.dialects.shared.sent import SentTools
     from langchain_dbchat.errors import MalformedResponseError
@@ -128,12 +130,18 @@ class AgentStreamDecoder(AnswerStreamDecoder[AgentFacts]):
             StreamInterruptedError: If the answer did not say that it had ended.
         """
         self._check_complete()
-        self._facts.id = self._reader.id
         chunks: list[ChatGenerationChunk] = []
         for part in self._reader.rest():
             self._add(part, chunks)
+        self._facts.id = self._reader.id
         self._flush(chunks)
         return [*chunks, *super().close()]
+
+    def partial(self) -> AIMessage:
+        """Return the partial message, with the piece that the reader kept."""
+        for part in self._reader.held():
+            self._answer.add(part)
+        return super().partial()
 
     def _check_complete(self) -> None:
         facts, unknown = self._facts, self._unknown
@@ -150,6 +158,8 @@ class AgentStreamDecoder(AnswerStreamDecoder[AgentFacts]):
         facts = self._facts
         delta, messages = payload.get("delta"), payload.get("messages")
         if "error" in payload or "error_code" in payload or delta is None:
+            for part in self._reader.held() if payload.get("error") or "error_code" in payload else ():
+                self._add(part, chunks)
             raise_error_within(payload, "delta" if messages is None else "messages", request_id=facts.request_id)
         facts.note(payload)
         if isinstance(messages, list) and messages:

@@ -141,6 +141,8 @@ class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
     def _read(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         kind = payload.get("type")
         if kind == "response.output_text.delta":
+            if self._complete:
+                self._begin_next()
             for part in self._reader.read_delta("output_text.delta", payload):
                 if type(part) is Text and self._pending is None and not part.opens:
                     self._texts.append(part.text)
@@ -174,15 +176,21 @@ class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
         return []
 
     def _item_parts(self, name: str, payload: dict[str, Any]) -> list[Part]:
+        if self._complete and (name.startswith("output_item.") or name.endswith(".delta")):
+            self._begin_next()
         reader = self._reader
         if name == "output_item.added":
             return [*reader.begin_item(payload)]
         if name != "output_item.done":
             return [*reader.read_delta(name, payload)]
-        self._complete = False
         index, item = payload.get("output_index"), payload.get("item")
         known = item.get("id") if isinstance(item, Mapping) else None
         return [*reader.end_item(item, index if isinstance(index, int) else str(known or id(payload)))]
+
+    def _begin_next(self) -> None:
+        """Begin the next response of an agent that does not say so: its items are counted from 0 again."""
+        self._reader.begin_response()
+        self._complete = False
 
     def _untyped(self, payload: dict[str, Any]) -> list[Part]:
         """Read an event without a type: the id of a trace, or a whole answer of a server that does not stream."""

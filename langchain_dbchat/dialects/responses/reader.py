@@ -48,6 +48,7 @@ class ItemReader:
         "_begun",
         "_calls",
         "_ended",
+        "_has_spoken",
         "_last_reasoning",
         "_spoken",
         "_steps",
@@ -61,6 +62,7 @@ class ItemReader:
         self._answered: frozenset[str] = frozenset()  # the calls whose results a whole answer has
         self._calls = 0  # of the caller's tools
         self._last_reasoning: str | None = None
+        self._has_spoken = False  # a text was passed on
         self.begin_response()
 
     def begin_response(self) -> None:
@@ -185,7 +187,8 @@ class ItemReader:
             self._texts[key] = told + len(new)
             if what == "output_text":
                 if new:
-                    yield Text(new, None, opens and len(self._texts) > 1)
+                    yield Text(new, None, opens and self._has_spoken)
+                    self._has_spoken = True
             elif what == "refusal":
                 yield Refusal(new)
             elif new:
