@@ -3,7 +3,7 @@
 Spark gives a task its rows in Arrow batches; the rows of a batch are embedded or answered with several requests at the
 same time.
 
-Rule 1. A model reaches the executors as plain data. The UDF holds its pickle and opens it once for each executor
+Rule 1. A model reaches the executors as plain data. The UDF contains its pickle and opens it once for each executor
 process, not once for each batch. So all tasks of a process share the sockets, the token that was fetched, the rate, and
 what is known of an endpoint.
 Rule 2. Credentials are found on the executor, from what the model was given or from the executor's own environment. A

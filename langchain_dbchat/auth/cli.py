@@ -98,7 +98,7 @@ class CommandLine(ExpiringToken):
                 f"`{shlex.join(command)}` did not end within {TIMEOUT:.0f} s. Run it in a terminal to see what it "
                 "waits for.",
                 auth=self.name,
-            ) from None  # the cause holds the output, and with it perhaps a token
+            ) from None  # the cause contains the output, and with it perhaps a token
         except OSError as error:
             raise DatabricksAuthenticationError(
                 f"The Databricks CLI at {self.executable} cannot be run: {error.strerror}. Set DATABRICKS_CLI_PATH to "
@@ -136,7 +136,7 @@ def parse_expiry(text: str) -> float | None:
         text: RFC 3339 as Go prints it: up to nine digits of a second, "Z" or an offset; UTC if it names none.
 
     Returns:
-        Seconds since the epoch, or None if it is no time.
+        Seconds since the epoch, or None if it is not a time.
     """
     match = _EXPIRY.match(text.strip())
     if match is None:

@@ -30,7 +30,7 @@ _ASYNC_CALLABLE_PATIENCE = 60.0
 
 
 def bearer(token: str | SecretStr, source: str) -> dict[str, str]:
-    """Return the header that carries a bearer token.
+    """Return the header that has a bearer token.
 
     Args:
         token: The token; white space around it and a leading "Bearer " are forgiven.
@@ -40,7 +40,7 @@ def bearer(token: str | SecretStr, source: str) -> dict[str, str]:
         A new dict with the one header `Authorization`.
 
     Raises:
-        ConfigurationError: The token is empty or cannot stand in a header.
+        ConfigurationError: The token is empty or is not allowed in a header.
     """
     text = (token.get_secret_value() if isinstance(token, SecretStr) else token).strip()
     if text.lower().startswith(("bearer ", "bearer\t")) or text.lower() == "bearer":
@@ -49,7 +49,7 @@ def bearer(token: str | SecretStr, source: str) -> dict[str, str]:
         raise ConfigurationError(f"The token from {source} is empty. Check where it comes from.")
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ConfigurationError(
-            f"The token from {source} holds a character that cannot stand in a header (a space, a line break or a "
+            f"The token from {source} contains a character that is not allowed in a header (a space, a line break or a "
             "letter outside ASCII). It was probably cut or pasted with something else; check it."
         )
     return {"Authorization": f"Bearer {text}"}
@@ -227,7 +227,7 @@ def signed(answer: object, source: str) -> dict[str, str]:
         return dict(answer)
     raise ConfigurationError(
         f"The {source} returned {type(answer).__name__}; it must return a token (str or SecretStr) or the headers "
-        "that sign the request. In a web application, check that the request really carries the user's token."
+        "that sign the request. In a web application, check that the request really has the user's token."
     )
 
 

@@ -4,7 +4,7 @@ An argument can name the host and leave the secret to the environment. Then the 
 whatever host the argument names (RFC 6750, 5.3: a bearer token must not reach a party that it was not issued for,
 https://www.rfc-editor.org/rfc/rfc6750#section-5.3). What the user passed as an argument is not judged here.
 
-Rule 1. What a profile or Posit Workbench's file holds belongs to the `host` that it names. Everything else that was
+Rule 1. What a profile or Posit Workbench's file contains belongs to the `host` that it names. Everything else that was
 found belongs to the hosts that the environment names: DATABRICKS_API_BASE and DATABRICKS_HOST or, where neither is set,
 the host that is used if no argument names one.
 Rule 2. A secret is sent to the hosts that it belongs to (same scheme, name and port).

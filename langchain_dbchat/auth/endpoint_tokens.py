@@ -60,7 +60,7 @@ _details: dict[tuple[str, str], str] = {}
 """The `authorization_details` of each endpoint, by the workspace's origin and the endpoint's address."""
 
 _sent: ContextVar[str] = ContextVar("langchain_dbchat_sent", default="")
-"""The digest of the given token that this context was last told to send as it is."""
+"""The digest of the given token that this context last decided to send unchanged."""
 
 
 class _AskAgain:

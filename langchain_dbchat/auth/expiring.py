@@ -24,7 +24,7 @@ class ExpiringToken(ABC):
 
     @abstractmethod
     def _cell(self) -> TokenCell:
-        """Return the cell that holds this identity's token."""
+        """Return the cell that contains this identity's token."""
 
     @abstractmethod
     def _fetch(self, *, refresh: bool) -> Grant:

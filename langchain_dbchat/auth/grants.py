@@ -1,6 +1,6 @@
 """Get a token from a token endpoint: write the request, send it as every request is sent, read the answer.
 
-Rule 1. The request goes over a `Channel` that nobody signs: it carries its own `Authorization`. So retries, timeouts,
+Rule 1. The request goes over a `Channel` that nobody signs: it has its own `Authorization`. So retries, timeouts,
 TLS, proxies, bounds and the masking of secrets are those of every other request, and the user's own `http_client` sends
 it if there is one.
 Rule 2. It is sent again where that may help, also when it is not known whether it arrived: another token does no harm.
@@ -82,7 +82,7 @@ class TokenRequest:
     Args:
         url: The endpoint.
         authorization: The whole `Authorization` header; None if the form says who asks.
-        form: The fields of the form; may hold secrets.
+        form: The fields of the form; may contain secrets.
         purpose: What errors call it, such as "OAuth M2M token request".
         step: The way of signing in, as `Credentials.name`.
         advice: By status, what the user can do about it; 0 for any other refusal (400, 401, 403).
@@ -146,7 +146,7 @@ def basic(user: str, password: str) -> SecretStr:
         return SecretStr("Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
     except UnicodeEncodeError:
         raise ConfigurationError(
-            "The client id or the client secret holds a character that is not Unicode. Check where it comes from."
+            "The client id or the client secret contains a character that is not Unicode. Check where it comes from."
         ) from None
 
 
@@ -167,7 +167,7 @@ def jwt_expiry(token: str) -> float | None:
 
 
 def sign_in_channel(step: str, clients: UserClients | None) -> Channel:
-    """Return the channel for requests that are part of signing in, and carry their own `Authorization`.
+    """Return the channel for requests that are part of signing in, and have their own `Authorization`.
 
     Args:
         step: The way of signing in, as `Credentials.name`.
@@ -230,7 +230,7 @@ def _grant_in(reply: Reply) -> Grant:
 
 
 def _error_in(request: TokenRequest, reply: Reply) -> DatabricksError | None:
-    """Return the error that an answer is; None if it holds a token."""
+    """Return the error that an answer is; None if it contains a token."""
     token = _payload(reply.body or b"").get("access_token")
     if reply.status == _OK and isinstance(token, str) and token.strip():
         return None

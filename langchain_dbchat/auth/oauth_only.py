@@ -3,7 +3,7 @@
 Rule 1. Databricks Apps accept OAuth tokens only; a personal access token gets a redirect to the login page, or 401
     (docs.databricks.com/aws/en/dev-tools/databricks-apps/connect-local).
 Rule 2. Only what is known to be no OAuth token is refused: personal access tokens begin with ``dapi``, and a user name
-    with a password (Basic) is no token. Any other token is sent, and the server decides.
+    with a password (Basic) is not a token. Any other token is sent, and the server decides.
 """
 
 from __future__ import annotations

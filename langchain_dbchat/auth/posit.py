@@ -82,8 +82,8 @@ class ConnectServer:
         for name, text in (("CONNECT_API_KEY", key), ("The session token", subject)):
             if not text.isascii() or not text.isprintable():
                 raise ConfigurationError(
-                    f"{name} holds a character that no token has (a line break or a letter outside ASCII). Check where "
-                    "it comes from."
+                    f"{name} contains a character that no token has (a line break or a letter outside ASCII). Check "
+                    "where it comes from."
                 )
         form = {"grant_type": _GRANT_TYPE, "subject_token_type": kind, "subject_token": subject}
         if self.audience:
@@ -99,7 +99,7 @@ class ConnectServer:
         )
 
     def key(self, subject: str, kind: str) -> tuple[str, ...]:
-        """Return what tells one session from all others, without its token in clear.
+        """Return a key that identifies one session, without its token in clear.
 
         Args:
             subject: The session token.
@@ -232,13 +232,13 @@ class FileToken:
     name: str
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Return the header with the token that the file holds now.
+        """Return the header with the token that the file contains now.
 
         Args:
             refresh: The last token was refused: parse the file even if it looks unchanged, and do not fall back.
 
         Raises:
-            ConfigurationError: The file holds no token.
+            ConfigurationError: The file contains no token.
         """
         key = (self.path, self.section)
         with _last_good_lock:
@@ -262,7 +262,7 @@ class FileToken:
         return await asyncio.to_thread(self.headers, refresh=refresh)
 
     def cache_identity(self) -> str | None:
-        """Name the caller for a cache of answers: a digest of the token that the file holds now."""
+        """Name the caller for a cache of answers: a digest of the token that the file contains now."""
         return f"token {hashlib.sha256(self.headers()['Authorization'].encode()).hexdigest()}"
 
     def _read(self, *, again: bool) -> SecretStr:

@@ -90,7 +90,7 @@ def read_profiles(path: Path, *, again: bool = False) -> ConfigFile:
         Its contents.
 
     Raises:
-        ConfigurationError: It cannot be read or is no ini file.
+        ConfigurationError: It cannot be read or is not an ini file.
     """
     try:
         status = path.stat()
@@ -99,7 +99,7 @@ def read_profiles(path: Path, *, again: bool = False) -> ConfigFile:
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError:
-        raise ConfigurationError(f"{str(path)!r} is not the path of a file: it holds a NUL character.") from None
+        raise ConfigurationError(f"{str(path)!r} is not the path of a file: it contains a NUL character.") from None
     stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
     with _parsed_lock:
         known = _parsed.get(path)
@@ -130,7 +130,7 @@ def _parse(path: Path) -> Mapping[str, Mapping[str, str]]:
         lines = ", ".join(str(number) for number, _ in error.errors)
         raise ConfigurationError(f"{path}, line {lines}: expected `option = value`.") from None
     except configparser.Error as error:
-        raise ConfigurationError(f"{path} is no ini file ({type(error).__name__}).") from None
+        raise ConfigurationError(f"{path} is not an ini file ({type(error).__name__}).") from None
     return MappingProxyType(
         {
             name: MappingProxyType({option: value or "" for option, value in parser.items(name)})

@@ -126,7 +126,7 @@ def _is_given(step: Step, credentials: Credentials) -> bool:
 
 
 def _withheld(search: Search) -> bool:
-    """Return whether the environment holds a token that is not sent to a foreign server."""
+    """Return whether the environment contains a token that is not sent to a foreign server."""
     return bool(search.env("DATABRICKS_TOKEN") or search.env("DATABRICKS_API_KEY"))
 
 

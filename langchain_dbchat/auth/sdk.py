@@ -127,7 +127,7 @@ class SdkSignIn:
 
     Args:
         name: How errors name it.
-        host: The workspace's origin; None if only the SDK can tell.
+        host: The workspace's origin; None if only the SDK knows it.
         auth_type: The SDK's name for the way; None for its whole chain.
         profile: A profile of the configuration file.
         config_file: The configuration file, if it is not the usual one.
@@ -193,7 +193,7 @@ def forget() -> None:
 
 def _after_fork() -> None:
     """Drop the lock, which another thread of the parent may hold."""
-    global _making  # noqa: PLW0603  # a forked child has no other way to mend a module's lock
+    global _making  # noqa: PLW0603  # a forked child has no other way to replace a module's lock
     _making = threading.Lock()
 
 
@@ -265,6 +265,6 @@ def _successor(config: Any) -> Any:
 
 
 def _fingerprint() -> str:
-    """Return what tells this environment from another, without its secrets in clear."""
+    """Return a key that identifies this environment, without its secrets in clear."""
     relevant = sorted(item for item in os.environ.items() if item[0].startswith(_PREFIXES))
     return hashlib.sha256(repr(relevant).encode()).hexdigest()

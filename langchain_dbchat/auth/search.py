@@ -119,7 +119,7 @@ class Search:
         """Return where requests go.
 
         Raises:
-            ConfigurationError: Nothing names a host, or what names it is no address.
+            ConfigurationError: Nothing names a host, or what names it is not an address.
         """
         for found in self._hosts():
             return found

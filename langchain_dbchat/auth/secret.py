@@ -39,10 +39,10 @@ class Secret:
         """Return the secret itself, looked up again if a pickle left it behind.
 
         Args:
-            again: It was refused: see whether the environment holds another one by now.
+            again: It was refused: see whether the environment contains another one by now.
 
         Raises:
-            ConfigurationError: The place it came from does not hold it in this process.
+            ConfigurationError: The place it came from does not contain it in this process.
         """
         replaced = again and self.variable is not None and os.environ.get(self.variable, "").strip()
         if self.value is not None and not replaced:
@@ -52,7 +52,7 @@ class Secret:
             if not found:
                 raise ConfigurationError(
                     f"{self.variable} is not set in this process. The credentials were found in it where the model "
-                    "was made, and secrets of the environment do not travel in a pickle: set it here too."
+                    "was made, and secrets of the environment are not stored in a pickle: set it here too."
                 )
             object.__setattr__(self, "value", SecretStr(found))
             return found
@@ -64,7 +64,7 @@ class Secret:
             if not stored:
                 raise ConfigurationError(
                     f"Profile {section!r} in {path} has no {option} in this process. The credentials were found there "
-                    "where the model was made, and secrets of a file do not travel in a pickle: provide the file "
+                    "where the model was made, and secrets of a file are not stored in a pickle: provide the file "
                     "here too."
                 )
             object.__setattr__(self, "value", SecretStr(stored))
@@ -77,7 +77,7 @@ class Secret:
         return self.value is not None
 
     def digest(self) -> str:
-        """Return a key for caches that does not hold the secret.
+        """Return a key for caches that does not contain the secret.
 
         Returns:
             The SHA-256 of the secret, in hex.

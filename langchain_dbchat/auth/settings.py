@@ -116,8 +116,8 @@ class AuthSettings:
         """Return a copy in which somebody else calls.
 
         Every other argument that says who calls is dropped, except those that may be needed to find the host
-        (`profile`, `config_file`, `config`, `workspace_client`) when a token or a session token is given, for these go
-        before them.
+        (`profile`, `config_file`, `config`, `workspace_client`) when a token or a session token is given, because
+        these go before them.
 
         Args:
             **identity: The arguments that say who calls now, such as `token=...`.

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 CredentialsOrReason = Credentials | str
 
 _CONNECT_PRODUCTS = frozenset({"CONNECT", "CONNECT_CLOUD"})
-FOREIGN = "the address is no Databricks workspace, so Databricks credentials are not sent there"
+FOREIGN = "the address is not a Databricks workspace, so Databricks credentials are not sent there"
 _SERVING_FOLDER = "/var/credentials-secret"
 # What the rest of the SDK's chain needs at least one of.
 SDK_HINTS = (
@@ -70,8 +70,8 @@ class Step(NamedTuple):
         auth_types: The names by which `auth_type` jumps here.
         is_argument: It looks at arguments, so that nothing is sent anywhere that the user did not ask for.
         is_object: It is an object of the user's own, in which `auth_type` has no say.
-        is_for_any_host: It looks itself whether its secret may go to a host that is no Databricks workspace.
-        is_tentative: Only the first request tells whether it works.
+        is_for_any_host: It looks itself whether its secret may go to a host that is not a Databricks workspace.
+        is_tentative: Only the first request shows whether it works.
         is_given: The user passed the secret itself, so it is sent to the host that the user names.
         owner: Gives the host that the source of the secret names; None where the environment is the source.
     """

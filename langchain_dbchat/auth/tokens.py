@@ -330,7 +330,7 @@ class TokenCells:
         """Return the cell of one identity if a token was fetched for it.
 
         Args:
-            key: What tells it from all others.
+            key: What identifies it.
         """
         with self._lock:
             cell = self._cells.get(key)

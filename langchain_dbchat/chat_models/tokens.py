@@ -1,4 +1,4 @@
-"""Estimate the number of tokens of texts and conversations, because a serving endpoint does not tell its tokenizer."""
+"""Estimate the number of tokens of texts and conversations, because a serving endpoint does not name its tokenizer."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def shown_settings(model: ChatSettings, kwargs: Mapping[str, Any]) -> dict[str, 
 
 
 class ShowsSettings(_Traced):
-    """Mixin that tells LangChain's traces and caches which settings a call has; a base class before `BaseChatModel`."""
+    """Mixin that shows LangChain's traces and caches the settings of a call; a base class before `BaseChatModel`."""
 
     @property
     def _llm_type(self) -> str:

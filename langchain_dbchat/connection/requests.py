@@ -90,7 +90,7 @@ def address_request(  # noqa: PLR0913  # the parts of one request, the last thre
         query: Query parameters of this call; they override those of the constructor.
         tags: Labels of this call for the gateway's usage table; None for those of the constructor.
         streaming: Whether the answer is read as a stream.
-        is_last: Tells whether an event is the last one of a stream.
+        is_last: Returns whether an event is the last one of a stream.
 
     Returns:
         The request, unsigned.

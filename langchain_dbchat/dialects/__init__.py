@@ -46,9 +46,9 @@ def choose_dialect(
         spoken: The wire formats that the workspace reports for the endpoint; empty if it reports none.
 
     Returns:
-        The row of the user's choice, else of what was told, else the first one of the model's wire formats that the
+        The row of the user's choice, else what `told` names, else the first one of the model's wire formats that the
         endpoint speaks and that can express the settings. An endpoint with a name of the user's own answers chat
-        completions, whatever its model is; if it does not, its refusal tells the wire format.
+        completions, whatever its model is; if it does not, its refusal names the wire format.
 
     Raises:
         ValueError: If ``api`` is not the name of a wire format.

@@ -110,7 +110,7 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
             One row of floats for each text, in their order.
 
         Raises:
-            EmbeddingsIncompleteError: If some texts have no embedding; it names them and holds the other rows.
+            EmbeddingsIncompleteError: If some texts have no embedding; it names them and contains the other rows.
             DatabricksError: If nothing could be embedded.
         """
         model = self._for_call(settings, chunk_size)

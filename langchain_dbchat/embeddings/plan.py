@@ -4,7 +4,7 @@ The two loops of `model`, one sync and one async, take batches from `next`, send
 outcome to `take`, in any order. `finish` raises what went wrong.
 
 Rule 1. A batch is as large as the caller, the byte and token limits and the known limit of the endpoint allow, in the
-order of the texts. Batches are made one by one, when one can be sent, so a run holds only those in flight.
+order of the texts. Batches are made one by one, when one can be sent, so a run contains only those in flight.
 Rule 2. A refusal of the request's size splits the batch and is remembered for the endpoint, for all its users.
 Rule 3. A refusal of something within is narrowed down by halves until one text is left, which fails; the others do not.
 If nothing at all has succeeded by the third such text, the cause is in the call, and the run stops.
@@ -241,7 +241,7 @@ class Plan:
         try:
             size = len(to_json(text)) + 1
         except PydanticSerializationError:
-            self._fail(index, UnsupportedContentError(f"Text {index} holds a character that is not Unicode."))
+            self._fail(index, UnsupportedContentError(f"Text {index} contains a character that is not Unicode."))
             return None
         # Every token has at least one byte, so most texts need no closer look.
         most, window = size + 2 * len(rules.instruction), rules.window

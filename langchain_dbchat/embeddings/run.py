@@ -113,7 +113,7 @@ class PreparedBatch:
 
 
 def list_texts(texts: Iterable[str]) -> list[str]:
-    """List texts by position, whatever holds them.
+    """List texts by position, whatever contains them.
 
     A pandas Series is indexed by labels, and a column of pyarrow gives scalars of its own type; both have a method that
     makes a list.

@@ -261,4 +261,4 @@ class ConfigurationError(DatabricksError, ValueError):
 
 
 class UnsupportedContentError(DatabricksError, ValueError):
-    """A message holds content that cannot be represented in a request."""
+    """A message contains content that cannot be represented in a request."""

@@ -6,7 +6,7 @@ advice of the status stays.
 Rule 2. The caller's words that a server quotes do not choose a row: quoted sentences are cut out first
 (`without_quotes`).
 Rule 3. The advice about an unknown field counts only if the server names the field.
-Rule 4. An error of an external model's provider is mostly the business of the endpoint's owner (`PROVIDER_ADVICE`).
+Rule 4. An error of an external model's provider is mostly for the endpoint's owner to fix (`PROVIDER_ADVICE`).
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ _TABLE: tuple[_Advice, ...] = (
     _row(
         r"(?:tools?|functions?|name).{0,100}(?:match|pattern|regex).{0,40}\^?\[a-z|invalid (?:tool|function) name"
         r"|name.{0,40}string does not match pattern",
-        "A tool's name may hold letters, digits, underscores and hyphens only, at most 64 of them. Rename the tool.",
+        "A tool's name may contain letters, digits, underscores and hyphens only, at most 64 of them. Rename the tool.",
     ),
     _row(
         r"(?:invalid|unsupported|bad).{0,20}(?:json )?schema|schema.{0,80}(?:invalid|not supported|not permitted"
@@ -330,7 +330,7 @@ PROVIDER_ADVICE: Mapping[type[DatabricksError], str] = {
         "This is a failure of the provider {provider}, not of the workspace. Try again later, or use another endpoint."
     ),
     DatabricksTimeoutError: "The provider {provider} took too long. Stream the answer, or ask for a shorter one.",
-    MalformedResponseError: "The provider {provider} did not answer as its API does. Tell the endpoint's owner.",
+    MalformedResponseError: "The provider {provider} did not answer as its API does. Ask the endpoint's owner.",
 }
 """The advice for errors of an external model's provider, by class."""
 

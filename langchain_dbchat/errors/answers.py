@@ -215,5 +215,5 @@ def _error(  # noqa: PLR0913  # what happened and where
 def _keep(status: int, headers: Mapping[str, str], body: bytes) -> ErrorResponse:
     kept = {name: scrub(value) for name, value in headers.items() if not _SECRET_HEADER.search(name)}
     if "location" in kept:
-        kept["location"] = kept["location"].partition("?")[0]  # a login redirect carries one-time codes in its query
+        kept["location"] = kept["location"].partition("?")[0]  # a login redirect has one-time codes in its query
     return ErrorResponse(status, kept, scrub(body.decode("utf-8", "replace"))[:_TEXT_LIMIT])

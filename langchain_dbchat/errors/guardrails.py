@@ -97,7 +97,7 @@ def read_guardrail(value: Mapping[str, Any]) -> Guardrail | None:
     """Read a guardrail's verdict from an error body or an answer.
 
     Args:
-        value: The object that may hold it.
+        value: The object that may contain it.
 
     Returns:
         The verdict; None if there is none.

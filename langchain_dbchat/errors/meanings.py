@@ -58,7 +58,7 @@ class Meaning:
 
 
 _LIST = "`databricks serving-endpoints list` and the Serving page of the workspace show the names that exist"
-_SERVER = "This is a failure of the server. Try again later; if it stays, report the request id to Databricks."
+_SERVER = "This is a failure of the server. Try again later; if it persists, report the request id to Databricks."
 _BY_STATUS: dict[int, Meaning] = {
     400: Meaning(
         DatabricksInvalidRequestError,
@@ -174,7 +174,7 @@ _BY_CODE: dict[str, int] = {
 }
 _REFUSAL = Meaning(
     DatabricksRefusalError,
-    "Sending the same again will not help: change the messages, or ask whoever configures the guardrail of {endpoint}.",
+    "Sending the same again will not help: change the messages, or ask the owner of the guardrail of {endpoint}.",
 )
 _FILTER = Meaning(
     DatabricksRefusalError,
@@ -182,8 +182,7 @@ _FILTER = Meaning(
 )
 _NO_VERDICT = Meaning(
     DatabricksRefusalError,
-    "The guardrail itself failed, and it blocks what it cannot judge. Tell whoever configures the guardrail of "
-    "{endpoint}.",
+    "The guardrail itself failed, and it blocks what it cannot judge. Ask the owner of the guardrail of {endpoint}.",
 )
 _FAILED_GUARDRAIL = re.compile(r"failed to evaluate", re.IGNORECASE)
 _QUOTA_CODES = frozenset(

@@ -61,7 +61,7 @@ _WORD = (
 )
 _PLACEHOLDER = r"(?i)your[_-]|<[a-z]|\$\{?[a-z]|\*+$"
 _SENTENCE = r"\s+[(\"'`<\[]?[a-z]{2,}\b|\s+[(\"'`<\[]?[A-Z]{2,}\b|\s+[A-Z][a-z]+\b"
-_LONGEST_WORD = 24  # letters; what is longer without a digit is rather a key
+_LONGEST_WORD = 24  # letters; a longer value without a digit is probably a key
 _JUDGEMENTS = (
     r"(?i)(?:invalid|missing|required|expired|incorrect|wrong|unknown|empty|none|null|nil|true|false|undefined|unset"
     r"|malformed|revoked|rejected|denied|disabled|unauthori[sz]ed|forbidden|unsupported|mismatch|bad|absent|deprecated"

@@ -65,7 +65,7 @@ def _create(cls: Any, **settings: Any) -> Any:
 
 
 def _forget_created() -> None:
-    """Clear LangChain's cache of constructors, which may hold another package's for the same provider."""
+    """Clear LangChain's cache of constructors, which may contain another package's for the same provider."""
     cached = getattr(import_module("langchain.chat_models.base"), "_get_chat_model_creator", None)
     clear = getattr(cached, "cache_clear", None)
     if clear is not None:

@@ -44,7 +44,7 @@ class ServedFamily:
     strict_tools: bool = False
     """Whether ``tools[].function.strict`` is accepted (docs/wire.md, 2.2)."""
     message_name: Literal["no", "tool", "yes"] = "no"
-    """Whether messages may carry ``name`` (docs/wire.md, 1.2; Kimi needs one on tool messages, 2.5)."""
+    """Whether messages may have ``name`` (docs/wire.md, 1.2; Kimi needs one on tool messages, 2.5)."""
     http_images: bool = True
     """Whether images may be http links. Claude refuses them (docs/wire.md, 2.2)."""
     empty_text: bool = True
@@ -77,7 +77,7 @@ class ServedFamily:
     prefill: bool = True
     """Whether the last message may be the assistant's (docs/wire.md, 2.5)."""
     thought_signatures: bool = False
-    """Whether texts and calls carry ``thoughtSignature``, and streamed calls come whole (Gemini, docs/wire.md, 3.4)."""
+    """Whether texts and calls have ``thoughtSignature``, and streamed calls come whole (Gemini, docs/wire.md, 3.4)."""
     thinking_budgets: bool = False
     """Whether ``thinking`` has Google's budgets (docs/wire.md, 2.3)."""
     needs_tool_name: bool = False

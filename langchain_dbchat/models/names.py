@@ -1,4 +1,4 @@
-"""Which model is behind an endpoint, as far as its name tells: the name of a row of `families`.
+"""The name of the row of `families` for an endpoint, if the endpoint's name identifies its model.
 
 Rule 1. Only names that Databricks itself gives (``databricks-*``, ``system.ai.*``) identify a model
 (docs.databricks.com/aws/en/machine-learning/foundation-model-apis/supported-models). Any other name is free text.

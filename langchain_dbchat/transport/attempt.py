@@ -153,7 +153,7 @@ class Attempt:
 
             raise failure_of(error, self._request, self._auth, self._timeouts).error from None
         except UnicodeEncodeError:
-            raise ConfigurationError("A header holds a letter outside ASCII. Look at default_headers.") from None
+            raise ConfigurationError("A header contains a letter outside ASCII. Look at default_headers.") from None
         self._built = built
         return built
 

@@ -1,4 +1,4 @@
-"""The connections: shared by every model of the process, because they carry no identity.
+"""The connections: shared by every model of the process, because they have no identity.
 
 Who calls is written into a header of each attempt, so one client serves all tokens and hosts, and a model can be made,
 copied and dropped at no cost.
@@ -14,7 +14,7 @@ Rule 3. A forked child must not write to its parent's sockets: the process id is
 with an empty one. It keeps what it inherited, untouched, because a lock in there may be held by a thread that does not
 exist in the child.
 Rule 4. No cookies are kept, because a cookie of one user's login must not be sent with another user's token.
-Rule 5. Token requests use the same clients: they carry their own `Authorization`, and a loop's connections end with it.
+Rule 5. Token requests use the same clients: they have their own `Authorization`, and a loop's connections end with it.
 Rule 6. The connections are in a pool of our own (see `http`), and what httpx's client does around a pool is left out:
 redirects, cookies, authentication. Where a proxy is set, it is httpx's own client with its own pool (see
 `proxy_clients`); a request to this machine does not go through the proxy, because ``http://`` is allowed there and the

@@ -58,7 +58,7 @@ class _Layer:
                     yield piece
                 bite = self._zip.unused_data or self._zip.unconsumed_tail
         while not self._zip.eof and (piece := self._zip.decompress(b"", _PIECE)):
-            yield piece  # what it still holds, because a piece was full
+            yield piece  # what it still contains, because a piece was full
 
 
 class Decompressor:

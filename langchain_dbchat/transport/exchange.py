@@ -123,7 +123,7 @@ class Reply:
     hide: Callable[[str], str] | None = field(default=None, repr=False)
 
     def understood(self, read: Callable[[bytes], _Read]) -> _Read:
-        """Read the body; an error about it holds no secret that was sent.
+        """Read the body; an error about it contains no secret that was sent.
 
         Args:
             read: Reads a body, or raises.

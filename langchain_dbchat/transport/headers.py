@@ -76,7 +76,7 @@ def user_agent(partner: str | None = None) -> str:
         ``[partner ][spark ]langchain-dbchat/<version> python/<version>``.
 
     Raises:
-        ConfigurationError: A prefix cannot stand in a header.
+        ConfigurationError: A prefix is not allowed in a header.
     """
     partner, source = (partner, "user_agent") if partner else (os.environ.get(_PARTNER), _PARTNER)
     words = []
@@ -84,7 +84,7 @@ def user_agent(partner: str | None = None) -> str:
         text = (word or "").strip()
         if not (text.isascii() and text.isprintable()):
             raise ConfigurationError(
-                f"{name} holds a character that cannot stand in a header. Use something like 'acme-rag/2.1'."
+                f"{name} contains a character that is not allowed in a header. Use something like 'acme-rag/2.1'."
             )
         if text and text not in words:
             words.append(text)
@@ -123,8 +123,8 @@ def merge_headers(request: Request, signature: Any, auth: str) -> dict[str, str]
         if not (isinstance(name, str) and isinstance(value, str)):
             kind = type(name if isinstance(value, str) else value).__name__
             raise ConfigurationError(
-                f"The header {name!r} holds {kind}; names and values of headers are strings. Look at default_headers "
-                "and extra_headers."
+                f"The header {name!r} contains {kind}; names and values of headers are strings. Look at "
+                "default_headers and extra_headers."
             )
         _refuse_framing(name)
         headers[name.lower()] = value
@@ -137,8 +137,8 @@ def merge_headers(request: Request, signature: Any, auth: str) -> dict[str, str]
         _refuse_framing(name)
         if not (value.isascii() and value.isprintable()):  # before a library quotes it in an exception
             raise ConfigurationError(
-                f"{name} (credentials from: {auth}) holds a character that cannot stand in a header, such as a line "
-                "break. It was probably pasted with something else."
+                f"{name} (credentials from: {auth}) contains a character that is not allowed in a header, such as a "
+                "line break. It was probably pasted with something else."
             )
         headers[name.lower()] = value
     if request.authorization is not None:

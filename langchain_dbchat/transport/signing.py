@@ -6,7 +6,7 @@ Rule 2. ``refresh=True`` follows a 401 and means "what you gave me was refused".
 Rule 3. A sync call asks `headers`, an async call `aheaders`; the latter never blocks the event loop. Each returns a new
 dict, because callers add to it.
 Rule 4. Credentials that know before they sign whom they stand for have a method ``cache_identity``, which names the
-caller for a cache of answers. It returns None, or is missing, where only a signed request tells.
+caller for a cache of answers. It returns None, or is missing, where only a signed request shows it.
 """
 
 from __future__ import annotations

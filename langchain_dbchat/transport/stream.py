@@ -117,7 +117,7 @@ class StreamReader:
         self._guard: ReadGuard | None = None
         self.direct = not (response.is_closed or response.is_stream_consumed)
         # Streams are requested without compression, but proxies compress them. httpx would decompress, but its iterator
-        # yields nothing for bytes that hold no text yet, so that no deadline could be checked.
+        # yields nothing for bytes that contain no text yet, so that no deadline could be checked.
         self._unpacker: Decompressor | None = None
         self.is_packed = self.direct and "content-encoding" in headers
 

@@ -42,7 +42,7 @@ class Timeouts:
     idle: float | None = 120.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no duration.
+        """Refuse what is not a duration.
 
         Raises:
             ConfigurationError: A timeout is not a positive number.

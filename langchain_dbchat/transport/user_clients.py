@@ -18,7 +18,7 @@ __all__ = ["UserClients"]
 class UserClients:
     """A client for each way of calling, and a proxy.
 
-    A pickle and a deep copy hold no client, because a client holds sockets: whoever opens one uses the shared clients.
+    A pickle and a deep copy contain no client, because a client has sockets: a loaded model uses the shared clients.
 
     Attributes:
         for_sync: The client for sync calls; None for the one that the process shares.

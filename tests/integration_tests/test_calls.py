@@ -272,7 +272,7 @@ def test_a_user_who_is_nobody_is_not_signed_in_as_somebody() -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"response_format": "json_object"}, "is no dict"),
+        ({"response_format": "json_object"}, "is not a dict"),
         ({"response_format": {"type": "json_schema"}}, "needs"),
         ({"tools": [Person]}, "bind_tools"),
     ],

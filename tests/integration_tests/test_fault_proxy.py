@@ -326,7 +326,7 @@ def test_a_plan_that_means_nothing_is_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_what_is_no_proxy_is_refused() -> None:
-    with pytest.raises(ValueError, match="is no address"):
+    with pytest.raises(ValueError, match="is not an address"):
         FaultProxy("workspace.example")
     with pytest.raises(ValueError, match="401 or 403"):
         Fault.invalid_token(status=404)

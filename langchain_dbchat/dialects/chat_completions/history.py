@@ -134,7 +134,7 @@ def _turns_of(wire: list[Wire]) -> Iterator[tuple[Wire, list[Wire]]]:
 
 def _split(turn: Wire, results: list[Wire]) -> Iterator[Wire]:
     calls = turn.get("tool_calls") or []
-    if len(calls) < 2:  # noqa: PLR2004  # one call is no group
+    if len(calls) < 2:  # noqa: PLR2004  # one call is not a group
         yield turn
         yield from results
         return

@@ -3,7 +3,7 @@
 Rule 1. ``stop_reason`` is kept as the server sent it, and ``finish_reason`` is its name on chat completions, as
 Databricks documents it (docs.databricks.com/aws/en/machine-learning/model-serving/score-foundation-models).
 Rule 2. Anthropic does not count cached tokens in ``input_tokens``; LangChain does. Of the created ones, those whose
-lifetime the server tells are counted under that lifetime alone, as ChatAnthropic does, so that no token is counted
+lifetime the server reports are counted under that lifetime alone, as ChatAnthropic does, so that no token is counted
 twice.
 Rule 3. A stream has several usages; the last value of each count is the whole one
 (docs.claude.com/en/docs/build-with-claude/streaming: "The token counts shown in the usage field are cumulative").

@@ -4,7 +4,7 @@ Rule 1. Anthropic documents ``{"type": "json_schema", "schema": ...}`` in ``outp
 (docs.claude.com/en/docs/build-with-claude/structured-outputs); ``output_format`` is its older name. There is no mode
 for any JSON, so the prompt alone asks for it.
 Rule 2. Every object of the schema is closed: ``For 'object' type, 'additionalProperties' must be explicitly set to
-false``. Limits of numbers, lengths and counts are told in the description, because the API refuses their keywords.
+false``. Limits of numbers, lengths and counts are written into the description, because the API refuses their keywords.
 """
 
 from __future__ import annotations

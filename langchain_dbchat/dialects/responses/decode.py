@@ -219,7 +219,7 @@ class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
             self._facts.finish_reason = "length"
         items = response.get("output")
         parts: list[Part] = []
-        if isinstance(items, list) and not self._reader.has_items:  # nothing was told of it before
+        if isinstance(items, list) and not self._reader.has_items:  # no event described it before
             self._reader.expect(items)
             parts = [part for place, item in enumerate(items) for part in self._reader.end_item(item, place)]
         self._complete = True

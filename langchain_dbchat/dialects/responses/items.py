@@ -49,7 +49,7 @@ FOLLOWS = "follows"
 """What is kept of a call besides its function: the id and the type of its item, and the reasoning before it."""
 
 CUSTOM_INPUT = "__arg1"
-"""The argument that holds the plain text of a call of a custom tool, as ChatOpenAI names it."""
+"""The argument that contains the plain text of a call of a custom tool, as ChatOpenAI names it."""
 
 _LONGEST_ID = 64
 _APPROVAL = "mcp_approval_response"

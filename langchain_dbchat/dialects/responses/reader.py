@@ -145,7 +145,7 @@ class ItemReader:
             place: Its place in the response, or its id.
 
         Yields:
-            What was not told of it yet.
+            What no event has described yet.
 
         Raises:
             MalformedResponseError: If it has another format.
@@ -281,10 +281,10 @@ class ItemReader:
 
 
 _TEXTS = frozenset({"output_text", "refusal", "reasoning_summary_text", "reasoning_text"})
-"""Kinds of events with ``delta`` and ``done`` that carry text."""
+"""Kinds of events with ``delta`` and ``done`` that have text."""
 
 _WHOLE = {"refusal": "refusal"}
-"""The field of a ``done`` event that holds the whole text, if it is not ``text``."""
+"""The field of a ``done`` event that contains the whole text, if it is not ``text``."""
 
 
 def _place(event: Mapping[str, Any]) -> Any:

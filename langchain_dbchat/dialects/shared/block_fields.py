@@ -1,7 +1,7 @@
 """Fields of content blocks, wherever a spelling puts them.
 
 Rule 1. What LangChain puts into a block's ``extras`` is read as if it stood in the block; the block's own fields win.
-Rule 2. ``index`` and an ``id`` that begins with ``lc_`` are LangChain's: they only tell blocks apart while they stream
+Rule 2. ``index`` and an ``id`` that begins with ``lc_`` are LangChain's: they only identify blocks while they stream
 (docs.langchain.com/oss/python/langchain/messages#standard-content-blocks).
 """
 
@@ -58,7 +58,7 @@ def flattened(block: Block) -> Block:
 
 
 def first_text(fields: Block, keys: Iterable[str]) -> str | None:
-    """Find the first of several keys that holds a string.
+    """Find the first of several keys that contains a string.
 
     Args:
         fields: The fields.

@@ -132,6 +132,6 @@ def _check_orphan(step: HistoryStep, family: Family) -> None:
     if not family.orphan_results:
         raise UnsupportedContentError(
             f"{step.where}: no open tool call has the id {step.answers!r}, so this result answers nothing, and the "
-            "model refuses that. Keep the AIMessage whose tool_calls hold this id, or leave the result out too: "
+            "model refuses that. Keep the AIMessage whose tool_calls contain this id, or leave the result out too: "
             "trim_messages(..., start_on='human') does that."
         )

@@ -171,7 +171,7 @@ class ToolResultBlock:
 
     Attributes:
         call_id: The id of the call that it answers; empty if it names none.
-        content: What it holds; a result within it is not nested, but what that one holds.
+        content: What it contains; a result within it is not nested, but what that one contains.
         failed: Whether the tool failed.
         cache_control: Anthropic's mark for prompt caching.
         extras: What else the block carried.

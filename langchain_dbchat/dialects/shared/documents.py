@@ -29,7 +29,7 @@ def document_text(block: DocumentBlock, where: str) -> str:
     texts = [part.text for part in block.parts if isinstance(part, TextBlock)]
     if len(texts) < len(block.parts):
         raise UnsupportedContentError(
-            f"{where}: a document that holds images cannot be sent; send its text and its images as blocks."
+            f"{where}: a document that contains images cannot be sent; send its text and its images as blocks."
         )
     head = [line for line in (block.title, block.source) if line]
     return "\n".join([*head, *texts]) if block.search_result else "\n\n".join([*head, "\n".join(texts)])

@@ -30,7 +30,7 @@ def encode_format(response_format: Any) -> dict[str, Any]:
         ValueError: If its schema is missing.
     """
     if isinstance(response_format, str):
-        raise TypeError(f"response_format={response_format!r} is no dict: {{'type': 'json_object'}}, or a schema.")
+        raise TypeError(f"response_format={response_format!r} is not a dict: {{'type': 'json_object'}}, or a schema.")
     if isinstance(response_format, Mapping):
         if response_format.get("type") in ("text", "json_object"):
             return dict(response_format)

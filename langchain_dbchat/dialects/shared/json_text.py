@@ -44,7 +44,7 @@ def write_json(value: Any, what: str) -> str:
 
 
 def clean_text(text: str) -> str:
-    """Replace halves of surrogate pairs, which are not text, and which no JSON body can hold.
+    """Replace halves of surrogate pairs, which are not text, and which no JSON body can contain.
 
     Args:
         text: Any string.

@@ -100,7 +100,7 @@ def signed_extras(extras: Any) -> dict[str, Any]:
         extras: What the call carried.
 
     Returns:
-        The fields that are or hold a signature.
+        The fields that are or contain a signature.
     """
     if not isinstance(extras, Mapping):
         return {}

@@ -59,7 +59,7 @@ def read_tool_use(block: Mapping[str, Any]) -> ToolUseBlock:
 
 
 def _read_arguments(given: Any) -> tuple[Any, bool]:
-    """Read the arguments of a call, and tell whether they are malformed."""
+    """Read the arguments of a call, and return whether they are malformed too."""
     if not given:
         return {}, False
     if isinstance(given, str):
@@ -74,7 +74,7 @@ def read_calls(message: AIMessage, in_content: Iterable[ToolUseBlock]) -> list[T
 
     Args:
         message: The answer.
-        in_content: The calls and fragments that its content holds.
+        in_content: The calls and fragments that its content contains.
 
     Returns:
         The calls.

@@ -70,7 +70,7 @@ def _is_providers(tool: Mapping[str, Any]) -> bool:
 
 
 def _completed(function: Mapping[str, Any], tool: Any, strict: bool | None) -> dict[str, Any]:
-    """Add what langchain-core loses: schemas that hold themselves, and a JSON schema's root without properties."""
+    """Add what langchain-core loses: schemas that contain themselves, and a JSON schema's root without properties."""
     from langchain_dbchat.dialects.shared.schemas.parts import ANNOTATIONS  # noqa: PLC0415  # as above
     from langchain_dbchat.dialects.shared.schemas.recursive import recursive_parameters  # noqa: PLC0415  # as above
 
@@ -165,7 +165,7 @@ def encode_tools(
     Args:
         tools: Tools in OpenAI's shape.
         family: The row of the model that is called.
-        sent: Where the parameters of closed tools are added whose calls may now hold nulls.
+        sent: Where the parameters of closed tools are added whose calls may now contain nulls.
         model: The endpoint's name, for errors.
 
     Returns:
@@ -207,8 +207,8 @@ _LAYERS = 4  # two were seen: a server that encodes what the model has encoded a
 def parse_arguments(text: str) -> tuple[dict[str, Any], str | None]:
     """Read the arguments of a tool call.
 
-    Nothing, ``null`` and how Python and JavaScript write it mean no arguments (langchain #34123). A string that holds
-    one JSON object is that object: vLLM's Hermes parser encodes what Granite has encoded already (vllm #54964). A
+    Nothing, ``null`` and how Python and JavaScript write it mean no arguments (langchain #34123). A string with one
+    JSON object is that object: vLLM's Hermes parser encodes what Granite has encoded already (vllm #54964). A
     Markdown fence around one object is left out. Raw control characters inside strings, which models write, are
     accepted, as langchain-core accepts them. Everything else is not a call, and the model has to be told so: a list, a
     number, an object that more text follows, single quotes, half of a surrogate pair (nothing could store it).
@@ -243,7 +243,7 @@ def _decode(text: str) -> Any:
         value = json.loads(text, strict=False)
         text_of = json.dumps(value, ensure_ascii=False)
         if clean_text(text_of) != text_of:
-            raise ValueError("it holds half of a surrogate pair, which is not a character") from None
+            raise ValueError("it contains half of a surrogate pair, which is not a character") from None
         return value
 
 

@@ -144,13 +144,13 @@ def write_conversation(
         raise UnsupportedContentError(f"This conversation cannot be sent to {target.model!r}. {error}") from None
     if all(turn.role == "system" for turn in turns):
         raise UnsupportedContentError(
-            f"{target.model!r}: there is nothing to answer: the conversation holds nothing besides system messages. "
+            f"{target.model!r}: there is nothing to answer: the conversation contains nothing besides system messages. "
             "Add a human message."
         )
     if not replaced:
         return written, []
     kinds = ", ".join(sorted(replaced))
-    what = f"tool results or earlier answers hold content that the endpoint does not take ({kinds})"
+    what = f"tool results or earlier answers contain content that the endpoint does not take ({kinds})"
     return written, [f"{what}, so text that names it was sent in its place"]
 
 

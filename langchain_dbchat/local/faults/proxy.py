@@ -93,7 +93,7 @@ class FaultProxy:
     def __init__(self, target: str, plan: Iterable[Fault | None] = (), *, path: str = "") -> None:
         address = urlsplit(target)
         if address.scheme not in {"http", "https"} or not address.hostname:
-            raise ValueError(f"{target!r} is no address: it has to begin with http:// or https://.")
+            raise ValueError(f"{target!r} is not an address: it has to begin with http:// or https://.")
         self.requests = 0
         self.open_connections = 0
         self._name = address.netloc

@@ -1,7 +1,7 @@
 """Which JSON schemas are valid, and small enough to be filled in a moment.
 
 Rule 1. A keyword has the type of value that its draft gives it (https://json-schema.org/draft/2020-12).
-Rule 2. Counts (`minLength`, `minItems`, `minProperties`) are at most what an answer could hold.
+Rule 2. Counts (`minLength`, `minItems`, `minProperties`) are at most what an answer could contain.
 Rule 3. Numbers are finite.
 Rule 4. Schemas, properties, enum values, names and patterns are limited in number and length. The servers have their
 own limits (https://platform.openai.com/docs/guides/structured-outputs#supported-schemas); these are meant to be wider.

@@ -1,6 +1,6 @@
 """What every request passes before the routes: the record, planned faults, sign-in, the size limit; and common headers.
 
-Rule 1. Every request is recorded, refused ones too; headers that carry secrets are not.
+Rule 1. Every request is recorded, refused ones too; headers with secrets are not.
 Rule 2. A fault comes before the sign-in, as a gateway in front of the workspace would answer.
 Rule 3. A body over 4 MiB is read and then refused (docs/wire.md, 6.3), so that the client reads the refusal.
 """

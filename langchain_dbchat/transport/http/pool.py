@@ -11,7 +11,7 @@ Rule 2. A slot is given back with `give`, which appends to a queue and takes no 
 thread that holds the pool's lock. `settle` empties the queue; the next user of the pool and all waiters call it.
 Rule 3. A connection is checked whenever another caller gets it: the server may have closed it after its last answer, or
 sent bytes that nobody asked for, which would be read as the next caller's answer.
-Rule 4. Such bytes may also come a moment later, when the next request has been sent, and then they cannot be told from
+Rule 4. Such bytes may also come a moment later, when the next request has been sent, and then they look like
 its answer. So the first connections of a server that are used again are watched for a moment. After a server has sent
 such bytes, each of its connections is closed after one answer for a minute, and then it is watched again.
 """

@@ -119,7 +119,7 @@ def test_a_document_of_texts_is_sent_as_text() -> None:
     block = {"type": "document", "title": "T", "source": {"type": "content", "content": texts_within}}
     assert encode(HumanMessage([block]))[0]["content"] == "T\n\na\nb"
     block["source"] = {"type": "content", "content": [{"type": "image", "base64": PNG, "mime_type": "image/png"}]}
-    with pytest.raises(UnsupportedContentError, match="a document that holds images"):
+    with pytest.raises(UnsupportedContentError, match="a document that contains images"):
         encode(HumanMessage([block]))
 
 

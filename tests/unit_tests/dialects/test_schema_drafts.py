@@ -113,7 +113,7 @@ def test_todays_schema_is_shared_and_not_copied() -> None:
         ({"type": "object", "required": "a"}, "it", "'required' has to be a list of names"),
         ({"enum": "a"}, "it", "'enum' has to be a list of values"),
         ({"anyOf": []}, "it", "'anyOf' has to name at least one schema"),
-        ({"$ref": "#/$defs/Nowhere"}, "", "'#/\\$defs/Nowhere', which it does not hold"),
+        ({"$ref": "#/$defs/Nowhere"}, "", "'#/\\$defs/Nowhere', which it does not contain"),
         ({"$ref": "https://example.com/a.json"}, "", "outside of itself"),
     ],
 )

@@ -124,7 +124,7 @@ def test_an_enum_of_objects(family: str) -> None:
         ({"not": {"type": "string"}}, "only says what is not allowed"),
         ({"anyOf": [{"type": "string"}, {"type": "array"}]}, "string"),
         ({"$ref": "#"}, "itself"),
-        ({"$ref": "#/$defs/B", "$defs": {"A": A}}, "'#/\\$defs/B', which it does not hold"),
+        ({"$ref": "#/$defs/B", "$defs": {"A": A}}, "'#/\\$defs/B', which it does not contain"),
     ],
 )
 def test_what_is_not_an_object_is_an_error_that_names_the_tool(family: str, root: dict[str, Any], why: str) -> None:

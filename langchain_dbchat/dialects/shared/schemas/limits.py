@@ -1,6 +1,6 @@
 """Schemas for a server that refuses keywords of limits, as Anthropic's structured outputs do.
 
-Rule 1  Limits of numbers, texts and counts are told in the description instead ("For 'integer' type, properties
+Rule 1  Limits of numbers, texts and counts are written into the description instead ("For 'integer' type, properties
         maximum, minimum are not supported"; docs.claude.com/en/docs/build-with-claude/structured-outputs).
         ``minItems`` of 0 and 1 is known.
 """
@@ -21,7 +21,7 @@ _LIMITS: Final = frozenset(
 
 
 def without_limits(schema: Schema) -> Schema:
-    """Tell the limits of a schema in its descriptions.
+    """Write the limits of a schema into its descriptions.
 
     Args:
         schema: A schema of draft 2020-12. It is not changed.

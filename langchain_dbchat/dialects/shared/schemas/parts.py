@@ -242,7 +242,7 @@ class Document:
         if pointer is not None:
             return self._point(pointer)
         if reference.startswith("#"):
-            raise UnfitSchema(f"it refers to {reference!r}, which it does not hold")
+            raise UnfitSchema(f"it refers to {reference!r}, which it does not contain")
         raise UnfitSchema(f"it refers to {reference!r}, outside of itself, which this server cannot follow")
 
     def pointer(self, reference: str) -> str | None:
@@ -302,5 +302,5 @@ class Document:
             elif isinstance(node, Mapping) and name in node:
                 node = node[name]
             else:
-                raise UnfitSchema(f"it refers to {reference!r}, which it does not hold")
+                raise UnfitSchema(f"it refers to {reference!r}, which it does not contain")
         return node

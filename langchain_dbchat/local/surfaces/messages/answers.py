@@ -85,7 +85,7 @@ def is_redacted(request: MessagesRequestBody) -> bool:
 
 
 def usage_of(request: MessagesRequestBody, prompt: PromptTokens, output: int, reasoning: int) -> Event:
-    """Return the usage: cached tokens are not among the input tokens, and written ones are told by lifetime."""
+    """Return the usage: cached tokens are not among the input tokens, and written ones are counted by lifetime."""
     long = any(mark.get("ttl") == "1h" for mark in _marks(request))
     return {
         "input_tokens": prompt.tokens - prompt.read - prompt.written,

@@ -32,7 +32,7 @@ _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"
 
 
 class ResponseEvents:
-    """One answer as events; the last event holds the whole answer.
+    """One answer as events; the last event contains the whole answer.
 
     Args:
         request: The request.
