@@ -14,6 +14,7 @@ from langchain_dbchat._version import __version__
 
 if TYPE_CHECKING:
     from langchain_dbchat.chat_models import ChatDatabricks, ChatDatabricksCompat
+    from langchain_dbchat.chat_models.approvals import approve, deny, pending_approvals
     from langchain_dbchat.connection.listing import alist_endpoints, list_endpoints
     from langchain_dbchat.embeddings import DatabricksEmbeddings
     from langchain_dbchat.errors import (
@@ -66,9 +67,12 @@ __all__ = [
     "UnsupportedContentError",
     "__version__",
     "alist_endpoints",
+    "approve",
     "cost_of",
+    "deny",
     "from_litellm_config",
     "list_endpoints",
+    "pending_approvals",
     "register",
     "track_costs",
 ]
@@ -80,9 +84,12 @@ _PLACES = {
     "DatabricksEmbeddings": "embeddings",
     "Timeouts": "transport.timeouts",
     "alist_endpoints": "connection.listing",
+    "approve": "chat_models.approvals",
     "cost_of": "integrations.costs",
+    "deny": "chat_models.approvals",
     "from_litellm_config": "integrations.litellm_config",
     "list_endpoints": "connection.listing",
+    "pending_approvals": "chat_models.approvals",
     "register": "integrations.registration",
     "track_costs": "integrations.costs",
 }

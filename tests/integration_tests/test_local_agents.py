@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from kit.ways import Way, four_ways, stream
-from langchain_dbchat import ChatDatabricksCompat, list_endpoints
+from langchain_dbchat import ChatDatabricksCompat, approve, deny, list_endpoints, pending_approvals
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksAPIError,
@@ -130,20 +130,43 @@ def test_an_app_that_does_not_exist(workspace: LocalWorkspace, call: Way, name: 
         call(model, QUESTION)
 
 
+BROKEN = "The printer is broken."
+
+
 @four_ways
-@pytest.mark.parametrize("approve", [True, False])
-def test_an_agent_that_asks_first(workspace: LocalWorkspace, call: Way, approve: bool) -> None:
-    model = llm(workspace, "agent-tickets", family="discover")
-    asked = call(model, "The printer is broken.")
-    (request,) = (block for block in asked.content if isinstance(block, dict))
-    assert (request["type"], request["name"], request["server_label"]) == (
-        "mcp_approval_request",
-        "open_ticket",
-        "tickets",
-    )
-    response = {"type": "mcp_approval_response", "approval_request_id": request["id"], "approve": approve}
-    answer = call(model, [HumanMessage("The printer is broken."), asked, HumanMessage([response])])
-    assert ("ticket 17 is open" in answer.text) is approve
+@pytest.mark.parametrize("version", ["v0", "v1"])
+@pytest.mark.parametrize(
+    ("reply", "opens"),
+    [
+        (approve, True),
+        (deny, False),
+        (lambda asked: deny(asked, "not today"), False),
+        (lambda asked: approve(asked, lambda call: call.args["title"] == BROKEN), True),
+        (lambda asked: approve(asked, lambda call: call.name != "open_ticket", reason="never"), False),
+    ],
+)
+def test_an_agent_that_asks_first(
+    workspace: LocalWorkspace, call: Way, reply: Any, opens: bool, version: Literal["v0", "v1"]
+) -> None:
+    model = llm(workspace, "agent-tickets", output_version=version)
+    asked = call(model, BROKEN)
+    before = asked.model_copy(deep=True)
+    (pending,) = pending_approvals(asked)
+    assert pending[1:] == ("open_ticket", {"title": BROKEN}, "tickets")
+    answer = call(model, [HumanMessage(BROKEN), asked, reply(asked)])
+    assert ("ticket 17 is open" in answer.text) is opens
+    assert asked == before
+    sent = workspace.requests[-1].json["input"][-1]
+    assert sent.pop("reason", None) in {None, "not today", "never"}
+    assert sent == {"type": "mcp_approval_response", "approval_request_id": pending.id, "approve": opens}
+
+
+def test_an_answer_without_a_request_cannot_be_approved(workspace: LocalWorkspace) -> None:
+    answer = llm(workspace, "agent-research").invoke(QUESTION)
+    assert pending_approvals(answer) == []
+    for reply in (approve, deny):
+        with pytest.raises(ValueError, match="asks for no approval"):
+            reply(answer)
 
 
 def support(request: AgentRequest) -> Iterator[str | AgentCall]:

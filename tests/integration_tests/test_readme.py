@@ -50,6 +50,17 @@ def test_the_page_on_reasoning_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "It rains in Oslo." in capsys.readouterr().out
 
 
+def test_the_page_on_agents_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(ROOT / "docs" / "agents.md") == 1
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == ["[('open_ticket', {'title': 'The printer is broken.'})]", "Done: ticket 17 is open."]
+
+
+def test_the_page_on_apis_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(ROOT / "docs" / "apis.md") == 2
+    assert "'/ai-gateway/" in capsys.readouterr().out
+
+
 def test_the_page_on_messages_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(ROOT / "docs" / "messages.md") == 2
     assert "Hello!" in capsys.readouterr().out

@@ -86,9 +86,12 @@ def test_public_names() -> None:
         "UnsupportedContentError",
         "__version__",
         "alist_endpoints",
+        "approve",
         "cost_of",
+        "deny",
         "from_litellm_config",
         "list_endpoints",
+        "pending_approvals",
         "register",
         "track_costs",
     ]
