@@ -18,7 +18,7 @@ from running import CORPUS, pieces, run, streams
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
 from langchain_dbchat.dialects.dialect import Target
-from langchain_dbchat.dialects.shared import blocks
+from langchain_dbchat.dialects.shared import translators
 from langchain_dbchat.dialects.shared.events import is_last
 from langchain_dbchat.errors import DatabricksError
 from langchain_dbchat.models.families import FAMILIES
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from langchain_core.outputs import ChatGenerationChunk
 
-blocks.register()
+translators.register()
 
 _FAMILIES = sorted(FAMILIES)
 _ANSWERS = [from_json(path.read_bytes()) for path in sorted(CORPUS.glob("*/response.json"))]

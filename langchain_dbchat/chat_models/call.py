@@ -11,12 +11,11 @@ is raised instead.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.chat_models.learning_decoder import LearningDecoder
-from langchain_dbchat.connection.discovery import DISCOVER
-from langchain_dbchat.connection.endpoints import endpoint_of
+from langchain_dbchat.connection.endpoints import DISCOVER, endpoint_of
 from langchain_dbchat.connection.given import call_settings
 from langchain_dbchat.connection.marks import COMPLETION_LIMIT, QUERY, marks_of
 from langchain_dbchat.connection.requests import address_request, family_for, next_route
@@ -213,7 +212,7 @@ class PreparedCall:
             return None
         target = self.chat_request.target
         lessons = fields.learned(target.lessons, refused)
-        chat_request = replace(self.chat_request, target=replace(target, lessons=lessons))
+        chat_request = self.chat_request._replace(target=target._replace(lessons=lessons))
         encoded = _encode(self.dialect, chat_request, self.structured)
         self._earlier.append(self.encoded.body)
         if encoded.body in self._earlier:
@@ -317,7 +316,7 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
     told = endpoint.wire() or session.workspace.wire
     dialect = choose_dialect(api, target, settings, told=told, spoken=endpoint.wires)
     if strict:  # a renamed value is not left out, so strict_params permits it
-        target = replace(target, lessons=target.lessons & dialect.refusable.renamed.keys())
+        target = target._replace(lessons=target.lessons & dialect.refusable.renamed.keys())
     chat_request = ChatRequest(
         messages,
         settings,

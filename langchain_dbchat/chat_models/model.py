@@ -20,14 +20,14 @@ from langchain_dbchat.chat_models.settings import ChatSettings
 from langchain_dbchat.chat_models.tokens import EstimatesTokens
 from langchain_dbchat.chat_models.tracing import ShowsSettings
 from langchain_dbchat.connection.apps import aapp_session, app_session, is_app
-from langchain_dbchat.connection.discovery import DISCOVER, adiscover, discover, discovered
+from langchain_dbchat.connection.endpoints import DISCOVER, endpoint_of
 from langchain_dbchat.connection.given import call_settings, hidden
 from langchain_dbchat.connection.marks import field_named, marks_of
 from langchain_dbchat.connection.requests import family_for
 from langchain_dbchat.connection.session import SessionCache, endpoint_name
 from langchain_dbchat.dialects import choose_dialect
 from langchain_dbchat.dialects.dialect import Target
-from langchain_dbchat.dialects.shared import blocks
+from langchain_dbchat.dialects.shared import translators
 from langchain_dbchat.dialects.shared.tools import convert_tool, convert_tool_choice
 from langchain_dbchat.errors.user_warnings import pointing_here
 from langchain_dbchat.models.profiles import profile_of
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.connection.session import Session
     from langchain_dbchat.dialects.dialect import StructuredMethod
 
-blocks.register()
+translators.register()
 
 _Answer = TypeVar("_Answer")
 
@@ -174,23 +174,25 @@ class ChatDatabricksCompat(
     def _session(self, call: Mapping[str, Any] | None = None) -> Session:
         """Resolve the connection; read an app's URL, and a family that is ``"discover"``, from the workspace, once."""
         session = super()._session(call)
-        name = self._name(call)
+        name, must_discover = self._lookup(session, call)
         if is_app(session, name):
             return app_session(session, name)
-        endpoint = self._undiscovered(session, call)
-        if endpoint is not None:
-            discover(session, endpoint)
+        if must_discover:
+            from langchain_dbchat.connection.discovery import discover  # noqa: PLC0415  # few models ask the workspace
+
+            discover(session, name)
         return session
 
     async def _asession(self, call: Mapping[str, Any] | None = None) -> Session:
         """Do the same as `_session` without blocking the event loop."""
         session = await super()._asession(call)
-        name = self._name(call)
+        name, must_discover = self._lookup(session, call)
         if is_app(session, name):
             return await aapp_session(session, name)
-        endpoint = self._undiscovered(session, call)
-        if endpoint is not None:
-            await adiscover(session, endpoint)
+        if must_discover:
+            from langchain_dbchat.connection.discovery import adiscover  # noqa: PLC0415  # the same
+
+            await adiscover(session, name)
         return session
 
     def _connect(self) -> Session:
@@ -200,18 +202,12 @@ class ChatDatabricksCompat(
         )  # async code connects in a thread, so that no event loop waits for this import
         return super()._connect()
 
-    def _undiscovered(self, session: Session, call: Mapping[str, Any] | None) -> str | None:
-        """Return the endpoint whose family has to be read from the workspace, if any."""
-        called = call_settings(type(self), call or {})
-        if called.get("family", self.family) != DISCOVER or session.workspace.kind == "app":
-            return None
-        endpoint = self._name(call)
-        return endpoint if discovered(session.address, endpoint) is None else None
-
-    def _name(self, call: Mapping[str, Any] | None) -> str:
-        """Return the endpoint's name that a call uses."""
+    def _lookup(self, session: Session, call: Mapping[str, Any] | None) -> tuple[str, bool]:
+        """Return the endpoint that a call uses, and whether its family has to be read from the workspace first."""
         called = call_settings(type(self), call) if call else {}
-        return endpoint_name(str(called.get("model") or self.model))
+        name = endpoint_name(str(called.get("model") or self.model))
+        asks = called.get("family", self.family) == DISCOVER and session.workspace.kind != "app"
+        return name, asks and endpoint_of(session.address, name).family is None
 
     async def ainvoke(
         self,

@@ -7,7 +7,7 @@ as text, and a model that has other tools may call one of those first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.chat_models.structured_answers import StructuredAnswerParser
@@ -62,7 +62,7 @@ class Structured:
         else:
             settings["tools"] = [self.tool]
             settings["tool_choice"] = {"type": "function", "function": {"name": self.tool["function"]["name"]}}
-        return replace(request, settings=settings, extra=extra)
+        return request._replace(settings=settings, extra=extra)
 
 
 def ask_for(

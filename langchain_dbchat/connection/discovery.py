@@ -52,9 +52,6 @@ if TYPE_CHECKING:
 
     Steps = Generator["Request | _WaitForLookup", Any, None]
 
-DISCOVER = "discover"
-"""The value of ``family=`` that reads the family from the workspace."""
-
 _EndpointKey = tuple[str, str]
 
 
@@ -85,19 +82,6 @@ _running: dict[_EndpointKey, _Lookup] = {}  # no lock: changed by `setdefault` a
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
     os.register_at_fork(after_in_child=_running.clear)  # the parent's lookups never end in the child
-
-
-def discovered(address: str, endpoint: str) -> str | None:
-    """Return the family that the workspace reported for an endpoint.
-
-    Args:
-        address: Where it is, as `Session.address` writes it.
-        endpoint: The endpoint's name.
-
-    Returns:
-        The row's name, or None before the lookup.
-    """
-    return endpoint_of(address, endpoint).family
 
 
 def discover(session: Session, endpoint: str) -> None:

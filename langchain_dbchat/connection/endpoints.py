@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+DISCOVER = "discover"
+"""The value of ``family=`` that reads the family from the workspace; see `discovery`."""
+
 LIFETIME = 3600.0
 """Seconds after which a lesson expires."""
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,8 +39,10 @@ SIGNATURES = "signatures"
 before them were removed. It counts for one call; the endpoint accepts reasoning in other conversations."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Target(NamedTuple):
     """The called model.
 
     Attributes:
@@ -53,8 +56,7 @@ class Target:
     lessons: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class RefusableFields:
+class RefusableFields(NamedTuple):
     """The request fields of a wire format that the client changes after a 400 that names them.
 
     Attributes:
@@ -66,9 +68,9 @@ class RefusableFields:
     """
 
     optional: frozenset[str] = frozenset()
-    nested: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    renamed: Mapping[str, str] = field(default_factory=dict)
-    replaced: Mapping[str, str] = field(default_factory=dict)
+    nested: Mapping[str, tuple[str, ...]] = _NOTHING
+    renamed: Mapping[str, str] = _NOTHING
+    replaced: Mapping[str, str] = _NOTHING
 
     @property
     def left_out(self) -> frozenset[str]:
@@ -91,8 +93,7 @@ class RefusableFields:
         return lessons - {self.renamed.get(refused, "")} | {refused}
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(NamedTuple):
     """The user's request, independent of the wire format.
 
     Attributes:
@@ -110,7 +111,7 @@ class ChatRequest:
     messages: Sequence[BaseMessage]
     settings: Mapping[str, Any]
     target: Target
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = _NOTHING
     stream: bool = False
     stream_usage: bool = True
     is_structured: bool = False
@@ -183,8 +184,7 @@ class MakeDecoder(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(NamedTuple):
     """One wire format.
 
     Attributes:

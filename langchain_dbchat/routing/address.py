@@ -54,7 +54,8 @@ _GATEWAY_HOST = re.compile(r"\.ai-gateway\.")
 
 _OPERATION = r"(?:/(?:chat/completions|completions|embeddings|responses|open-responses|messages))?"
 _OTHER_DIALECTS = r"(?:anthropic|codex|cursor|gemini)(?!/invocations)(?:/.*)?"
-# The first match wins. If a row has no base path, the group `base` is the base path.
+# The first match wins. If a row has no base path, the group `base` is the base path. Most addresses have no path, so
+# these patterns are compiled when they are used.
 _ROWS: tuple[tuple[str, AddressKind, str | None], ...] = (
     (r"/driver-proxy(?:-api)?/.+", "openai", None),
     # The REST API for managing endpoints.
@@ -78,15 +79,13 @@ _ROWS: tuple[tuple[str, AddressKind, str | None], ...] = (
         "/serving-endpoints",
     ),
 )
-_PATHS = tuple((re.compile(pattern, re.IGNORECASE), kind, base) for pattern, kind, base in _ROWS)
 # Paths of a workspace's pages, for hosts whose name does not show that they belong to Databricks.
-_PAGE = re.compile(
+_PAGE = (
     r"(?!.*/v\d+(?:/|$))/(?:browse|explore|sql|ml|mlflow|editor|jobs|workflows|compute|settings|dashboards?|dashboardsv3|genie|onboarding|"
     r"notebooks?|pipelines|marketplace|login(?:\.html)?|workspace|recents|getting-started|setting|"
-    r"machine-learning|ai-ml|query-history|queries|alerts)(?:/.*)?",
-    re.IGNORECASE,
+    r"machine-learning|ai-ml|query-history|queries|alerts)(?:/.*)?"
 )
-_PLAIN_PATH = re.compile(rf"(?P<base>.*?)(?:/invocations|{_OPERATION})")
+_PLAIN_PATH = rf"(?P<base>.*?)(?:/invocations|{_OPERATION})"
 
 
 @dataclass(frozen=True)
@@ -284,25 +283,25 @@ def _classify(host: str, path: str, *, plain: bool, is_page: bool) -> tuple[Addr
     if _APP.search(host):
         kind: AddressKind = "app"
     else:
-        for candidate in dict.fromkeys((path, unquote(path))):
-            for pattern, row_kind, row_base in _PATHS:
-                match = pattern.fullmatch(candidate)
+        for candidate in dict.fromkeys((path, unquote(path))) if path else ():
+            for pattern, row_kind, row_base in _ROWS:
+                match = re.fullmatch(pattern, candidate, re.IGNORECASE)
                 if match and not (row_kind == "openai" and not is_databricks):
                     return _from_row(match, row_kind, row_base)
         if _GATEWAY_HOST.search(host) and is_databricks:
             kind = "gateway"
-        elif is_databricks or (not plain and (not path or is_page or _PAGE.fullmatch(path))):
+        elif is_databricks or (not plain and (not path or is_page or re.fullmatch(_PAGE, path, re.IGNORECASE))):
             return "workspace", "/serving-endpoints", None
         else:
             kind = "openai"
-    match = _PLAIN_PATH.fullmatch(path)
+    match = re.fullmatch(_PLAIN_PATH, path)
     return kind, match["base"] if match else path, None
 
 
 def _from_row(match: re.Match[str], kind: AddressKind, base: str | None) -> tuple[AddressKind, str, str | None]:
     found = match.groupdict()
     if kind == "openai":
-        server = _PLAIN_PATH.fullmatch(match.string)
+        server = re.fullmatch(_PLAIN_PATH, match.string)
         return kind, server["base"] if server else match.string, None
     if base is None:
         base = re.sub(r"/serving-endpoints$", "/serving-endpoints", found["base"], flags=re.IGNORECASE)

@@ -20,8 +20,8 @@ from langchain_dbchat.dialects.shared.beside import (
 )
 from langchain_dbchat.dialects.shared.citations import flat
 from langchain_dbchat.dialects.shared.fields import says_something, storable
+from langchain_dbchat.dialects.shared.message_keys import FUNCTION_EXTRAS
 from langchain_dbchat.dialects.shared.parts import Part, Reasoning, Refusal, Text, ToolCallPart
-from langchain_dbchat.dialects.shared.reasoning import FUNCTION_EXTRAS
 from langchain_dbchat.errors import MalformedResponseError
 
 _TEXT_KEYS = frozenset({"type", "text", "index", "citation", "citations"})

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from langchain_dbchat.dialects.chat_completions.quirks import ChatQuirks
+    from langchain_dbchat.dialects.shared.turns import ConversationTurn
     from langchain_dbchat.models.families import Family
 
 Wire = dict[str, Any]
@@ -31,6 +32,23 @@ class EncodedMessage(NamedTuple):
     wire: Wire
     media: Sequence[Wire] = ()
     """Parts that have to follow in a user message."""
+
+
+def message_of(turn: ConversationTurn, content: str | list[Wire] | None, quirks: ChatQuirks) -> Wire:
+    """Write a message with the content of a turn.
+
+    Args:
+        turn: The turn.
+        content: Its content.
+        quirks: What the model accepts on this wire.
+
+    Returns:
+        The message, with its name where the wire takes one.
+    """
+    wire: Wire = {"role": turn.role, "content": content}
+    if quirks.message_names and turn.message.name:
+        wire["name"] = turn.message.name
+    return wire
 
 
 def order(entries: list[EncodedMessage], family: Family, quirks: ChatQuirks) -> list[Wire]:

@@ -2,31 +2,16 @@
 
 Rule 1. Serving endpoints validate strictly (``Extra inputs are not permitted``), so each wire message is written key by
 key and nothing of LangChain's leaks into it.
-Rule 2. What the endpoint does not take from an assistant is moved or named, because an earlier answer never stops a
-conversation (`shared.turns`).
+Rule 2. Turns that are text alone are written here. `block_messages` writes all others, and is loaded for them only.
 """
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import TYPE_CHECKING
 
-from langchain_core.messages import AIMessage
-
-from langchain_dbchat.dialects.chat_completions.content import (
-    collapse,
-    encode_text,
-    write_parts,
-    write_reasoning,
-)
-from langchain_dbchat.dialects.chat_completions.history import EncodedMessage, Wire, order
+from langchain_dbchat.dialects.chat_completions.history import EncodedMessage, Wire, message_of, order
 from langchain_dbchat.dialects.chat_completions.quirks import quirks_of
-from langchain_dbchat.dialects.chat_completions.tool_results import Context, encode_result, write_part
-from langchain_dbchat.dialects.shared.content_blocks import NeutralBlock, ReasoningBlock, ToolUseBlock
-from langchain_dbchat.dialects.shared.json_text import write_json
-from langchain_dbchat.dialects.shared.reasoning import signed_extras
-from langchain_dbchat.dialects.shared.stand_ins import see_next
-from langchain_dbchat.dialects.shared.turns import is_taken, write_conversation
+from langchain_dbchat.dialects.shared.conversation import write_conversation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +19,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from langchain_dbchat.dialects.dialect import Target
-    from langchain_dbchat.dialects.shared.turns import ConversationTurn, NumberedBlock
+    from langchain_dbchat.dialects.shared.turns import ConversationTurn
 
 __all__ = ["encode_conversation"]
 
@@ -55,116 +40,13 @@ def encode_conversation(messages: Sequence[BaseMessage], target: Target) -> tupl
     family, quirks = target.family, quirks_of(target)
 
     def write(turns: list[ConversationTurn], replaced: set[str]) -> list[Wire]:
-        context = Context(family, quirks, replaced)
-        return order([_encode_turn(turn, context) for turn in turns], family, quirks)
+        return order([encode(turn, replaced) for turn in turns], family, quirks)
+
+    def encode(turn: ConversationTurn, replaced: set[str]) -> EncodedMessage:
+        if isinstance(turn.content, str) and not turn.calls and turn.role != "tool":
+            return EncodedMessage(message_of(turn, turn.content, quirks))
+        from langchain_dbchat.dialects.chat_completions.block_messages import Context, encode_turn  # noqa: PLC0415  # many conversations are text
+
+        return encode_turn(turn, Context(family, quirks, replaced))
 
     return write_conversation(messages, target, write)
-
-
-def _encode_turn(turn: ConversationTurn, context: Context) -> EncodedMessage:
-    if turn.role == "tool":
-        return encode_result(turn, context)
-    if turn.role == "assistant" and isinstance(turn.message, AIMessage):
-        return _encode_answer(turn, context)
-    said = turn.content
-    written = said if isinstance(said, str) else collapse(write_parts(said, context.family, turn.where))
-    return EncodedMessage(_message(turn, written, context))
-
-
-def _message(turn: ConversationTurn, content: str | list[Wire] | None, context: Context) -> Wire:
-    wire: Wire = {"role": turn.role, "content": content}
-    if turn.message.name and context.quirks.message_names:
-        wire["name"] = turn.message.name
-    return wire
-
-
-def _encode_answer(turn: ConversationTurn, context: Context) -> EncodedMessage:
-    family = context.family
-    media: list[Wire] = []
-    thinking: Wire = {}
-    content: str | list[Wire]
-    if isinstance(turn.content, str):
-        content = turn.content
-    else:
-        parts, media = _fit_answer(_joined(_write_answer(turn.content, turn, context)), context)
-        if context.quirks.thinking_blocks:
-            parts, thinking = _beside(parts)
-        content = collapse(parts)
-    if not turn.calls:
-        return EncodedMessage({**_message(turn, content, context), **thinking}, media)
-    calls = [_write_call(use, turn.where) for use in turn.calls]
-    if turn.replays:
-        for use, call in zip(turn.calls, calls, strict=True):
-            call.update(signed_extras(use.extras))
-    if family.unsigned_call:
-        for call in calls:
-            call.setdefault("thoughtSignature", family.unsigned_call)
-    return EncodedMessage({**_message(turn, content or None, context), **thinking, "tool_calls": calls}, media)
-
-
-def _write_answer(blocks: Sequence[NumberedBlock], turn: ConversationTurn, context: Context) -> list[Wire]:
-    """Write what an answer said, with the reasoning and the signatures that may go back."""
-    parts: list[Wire] = []
-    signs = turn.replays and context.family.signed_text
-    for is_reasoning, group in groupby((block for _, block in blocks), key=_is_reasoning):
-        if is_reasoning:
-            parts.extend(write_reasoning(block for block in group if isinstance(block, ReasoningBlock)))
-            continue
-        for block in group:
-            part = write_part(block, context, turn.where, edge="\n")
-            signature = getattr(block, "signature", None) if signs else None
-            parts.append({**part, "thoughtSignature": signature} if signature else part)
-    return parts
-
-
-def _beside(parts: list[Wire]) -> tuple[list[Wire], Wire]:
-    """Return the parts without reasoning, and the reasoning as the field ``thinking_blocks`` if there is any."""
-    blocks = [
-        {"type": "redacted_thinking", "data": entry["data"]}
-        if "data" in entry
-        else {"type": "thinking", "thinking": entry["text"], "signature": entry["signature"]}
-        for part in parts
-        if part["type"] == "reasoning"
-        for entry in part["summary"]
-    ]
-    return [part for part in parts if part["type"] != "reasoning"], {"thinking_blocks": blocks} if blocks else {}
-
-
-def _is_reasoning(block: NeutralBlock) -> bool:
-    return isinstance(block, ReasoningBlock)
-
-
-def _write_call(call: ToolUseBlock, where: str) -> Wire:
-    arguments = call.arguments
-    if not isinstance(arguments, str):
-        arguments = write_json(arguments, f"{where}: the arguments of the call {call.id!r} of {call.name!r}")
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
-
-
-def _fit_answer(parts: list[Wire], context: Context) -> tuple[list[Wire], list[Wire]]:
-    """Leave out what says nothing, and part with media that only users may send.
-
-    Returns:
-        The parts, and the media that follow in a user message.
-    """
-    said = (part for part in parts if part != {"type": "text", "text": ""})
-    parts = [part for part in said if part["type"] != "text" or is_taken(part["text"], context.family)]
-    media: list[Wire] = []
-    if not context.quirks.answer_media:
-        media = [part for part in parts if part["type"] not in {"text", "reasoning"}]
-        parts = [part for part in parts if part["type"] in {"text", "reasoning"}]
-        if media and not any(part["type"] == "text" for part in parts):
-            parts.append(encode_text(see_next(len(media))))
-    return parts, media
-
-
-def _joined(parts: list[Wire]) -> list[Wire]:
-    """Join neighbouring plain texts: an answer's text is one text, and a signature after bare text belongs to it."""
-    joined: list[Wire] = []
-    for part in parts:
-        last = joined[-1] if joined else None
-        if last is not None and set(last) == {"type", "text"} and part["type"] == "text":
-            joined[-1] = {**part, "text": last["text"] + part["text"]}
-        else:
-            joined.append(part)
-    return joined

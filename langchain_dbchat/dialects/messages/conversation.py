@@ -29,9 +29,10 @@ from langchain_dbchat.dialects.messages.content import (
 )
 from langchain_dbchat.dialects.messages.quirks import quirks_of
 from langchain_dbchat.dialects.shared.content_blocks import NeutralBlock, ProviderBlock, ReasoningBlock, TextBlock
+from langchain_dbchat.dialects.shared.conversation import write_conversation
 from langchain_dbchat.dialects.shared.names import fit_past_names
 from langchain_dbchat.dialects.shared.stand_ins import see_next, write_or_name
-from langchain_dbchat.dialects.shared.turns import NO_OUTPUT, OPENING, is_taken, write_conversation
+from langchain_dbchat.dialects.shared.turns import NO_OUTPUT, OPENING, is_taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -93,7 +93,7 @@ def messages_target(target: Target) -> Target:
         A target with another row, or the same.
     """
     target = taught(target)
-    return target if target.family.name in _QUIRKS else replace(target, family=_of_wire(target.family))
+    return target if target.family.name in _QUIRKS else target._replace(family=_of_wire(target.family))
 
 
 def _of_wire(family: Family) -> Family:

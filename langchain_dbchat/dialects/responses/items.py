@@ -25,11 +25,12 @@ from langchain_dbchat.dialects.shared.content_blocks import (
     ToolResultBlock,
     ToolUseBlock,
 )
+from langchain_dbchat.dialects.shared.conversation import write_conversation
 from langchain_dbchat.dialects.shared.json_text import clean_text, write_json
 from langchain_dbchat.dialects.shared.names import fit_past_names
 from langchain_dbchat.dialects.shared.stand_ins import see_next, write_or_name
 from langchain_dbchat.dialects.shared.steps import AGENT_MESSAGE, read_step, without_handed_over
-from langchain_dbchat.dialects.shared.turns import NO_OUTPUT, is_taken, write_conversation
+from langchain_dbchat.dialects.shared.turns import NO_OUTPUT, is_taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -22,10 +22,9 @@ from langchain_dbchat.dialects.shared.beside import Audio, Cited, Other, Unknown
 from langchain_dbchat.dialects.shared.calls import Calls
 from langchain_dbchat.dialects.shared.citations import sources_of
 from langchain_dbchat.dialects.shared.fields import Fields
+from langchain_dbchat.dialects.shared.message_keys import CALL_EXTRAS
 from langchain_dbchat.dialects.shared.parts import Part, Reasoning, Refusal, Text, ToolCallPart
-from langchain_dbchat.dialects.shared.reasoning import CALL_EXTRAS
 from langchain_dbchat.dialects.shared.sent import SentTools
-from langchain_dbchat.dialects.shared.spoken import read_audio
 
 if TYPE_CHECKING:
     from langchain_core.messages import InvalidToolCall, ToolCall
@@ -289,6 +288,8 @@ class GrowingAnswer:
         if tail:
             deltas.append(Delta(tail))
         if self._audio:
+            from langchain_dbchat.dialects.shared.spoken import read_audio  # noqa: PLC0415  # few answers are spoken
+
             audio, left = read_audio(self._audio)
             self._audio = []
             self._beside.add(left)

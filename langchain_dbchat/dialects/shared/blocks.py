@@ -13,10 +13,9 @@ from typing import Any, cast
 from langchain_core import exceptions
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages import content as types
-from langchain_core.messages.block_translators import register_translator
 
 from langchain_dbchat.dialects.shared.citations import flat, read_citation
-from langchain_dbchat.dialects.shared.reasoning import CALL_EXTRAS, PROVIDER
+from langchain_dbchat.dialects.shared.message_keys import CALL_EXTRAS
 from langchain_dbchat.dialects.shared.server_tools import standard_step
 from langchain_dbchat.dialects.shared.steps import without_handed_over
 
@@ -47,11 +46,6 @@ def translate_content_chunk(message: AIMessageChunk) -> list[types.ContentBlock]
     """
     calls = _calls(message) if message.chunk_position == "last" else _call_chunks(message)
     return cast("list[types.ContentBlock]", [*_content(message, chunk=True), *calls])
-
-
-def register() -> None:
-    """Register the translators with langchain-core."""
-    register_translator(PROVIDER, translate_content, translate_content_chunk)
 
 
 def _content(message: AIMessage, *, chunk: bool) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.shared.agent_inputs import TRACE_FIELDS, trace_id_in
 from langchain_dbchat.dialects.shared.fields import Fields, storable
-from langchain_dbchat.dialects.shared.reasoning import PROVIDER
+from langchain_dbchat.dialects.shared.message_keys import PROVIDER
 from langchain_dbchat.dialects.shared.usage import decode_usage
 
 if TYPE_CHECKING:

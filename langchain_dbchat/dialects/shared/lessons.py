@@ -44,7 +44,7 @@ def taught(target: Target) -> Target:
     if not target.lessons:
         return target
     columns = {name: value for lesson in target.lessons for name, value in _LESSONS.get(lesson, {}).items()}
-    return replace(target, family=replace(target.family, **columns)) if columns else target
+    return target._replace(family=replace(target.family, **columns)) if columns else target
 
 
 def fit_extra(extra: Mapping[str, Any], lessons: frozenset[str], refusable: RefusableFields) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_dbchat.dialects.dialect import SIGNATURES
 from langchain_dbchat.dialects.shared.block_fields import flattened, mapping_of, own_id, remaining, unwrapped
 from langchain_dbchat.dialects.shared.content_blocks import ReasoningBlock
+from langchain_dbchat.dialects.shared.message_keys import FUNCTION_EXTRAS, PROVIDER
 from langchain_dbchat.models.families import FAMILIES, family_of
 
 if TYPE_CHECKING:
@@ -47,16 +48,6 @@ _READ = frozenset(
     }
 )
 """The fields of a block or an entry that a record has its own fields for."""
-
-PROVIDER = "databricks"
-"""Our ``model_provider`` in ``response_metadata``, the same as ``ls_provider``."""
-
-CALL_EXTRAS = "databricks_tool_call_extras"
-"""Where ``additional_kwargs`` keeps, by call id, what a tool call carried besides its function (Gemini's
-``thoughtSignature``)."""
-
-FUNCTION_EXTRAS = "function_extras"
-"""Where what a call's ``function`` carried besides its name and arguments is kept, among the call's extras."""
 
 
 def may_replay(message: AIMessage, target: Target) -> bool:

@@ -19,8 +19,8 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_dbchat.dialects.shared.answer import Delta, GrowingAnswer
 from langchain_dbchat.dialects.shared.chunks import answer_message, call_chunk
 from langchain_dbchat.dialects.shared.events import is_last, parse_event
+from langchain_dbchat.dialects.shared.message_keys import PROVIDER
 from langchain_dbchat.dialects.shared.parts import SILENT, Part, Text, join_parts
-from langchain_dbchat.dialects.shared.reasoning import PROVIDER
 from langchain_dbchat.errors import DatabricksError
 
 if TYPE_CHECKING:

@@ -1,66 +1,18 @@
-"""Read a conversation as turns of neutral blocks, which every wire format writes in its own way.
-
-Rule 1. What an earlier answer contains never stops a conversation: another model's reasoning and an answer that said
-nothing are left out. What a user says is sent as it is, or raises.
-Rule 2. The result of each call is placed right behind the turn that called, with an id that the family accepts; see
-`call_results`. Results that Anthropic's format puts into a user message are turns of their own.
-Rule 3. Reasoning at the end of an answer is left out unless a call follows: "The final block in an assistant message
-cannot be `thinking`" (forgecode #2107); OpenAI's Responses refuses a reasoning item "without its required following
-item".
-Rule 4. A conversation that ends with an answer is continued by a user message where the model refuses to continue the
-assistant's (deepagents #1585); agents that ask for a structured answer at their end send such a conversation.
-Rule 5. Text that the family refuses, empty or blank, is left out of what users and systems say (opencode #31259). Its
-cache mark moves to the block before it, because a mark caches all that stands before it.
-"""
+"""The turns of a conversation: neutral records, which every wire format writes in its own way."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
-
-from langchain_core.messages import (
-    AIMessage,
-    BaseMessage,
-    ChatMessage,
-    FunctionMessage,
-    HumanMessage,
-    SystemMessage,
-    ToolMessage,
-)
-
-from langchain_dbchat.dialects.shared.call_results import HistoryStep, place_results
-from langchain_dbchat.dialects.shared.content import is_content, read_block, read_result_content
-from langchain_dbchat.dialects.shared.content_blocks import (
-    DocumentBlock,
-    MediaBlock,
-    NeutralBlock,
-    ProviderBlock,
-    ReasoningBlock,
-    TextBlock,
-    ToolResultBlock,
-    ToolUseBlock,
-)
-from langchain_dbchat.dialects.shared.json_text import clean_text, write_json
-from langchain_dbchat.dialects.shared.reasoning import may_replay
-from langchain_dbchat.dialects.shared.tool_uses import read_calls
-from langchain_dbchat.errors import UnsupportedContentError
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Sequence
 
-    from langchain_dbchat.dialects.dialect import Target
+    from langchain_core.messages import BaseMessage
+
+    from langchain_dbchat.dialects.shared.content_blocks import NeutralBlock, ToolUseBlock
     from langchain_dbchat.models.families import Family
 
-__all__ = [
-    "CONTINUE",
-    "NO_OUTPUT",
-    "OPENING",
-    "ConversationTurn",
-    "NumberedBlock",
-    "is_taken",
-    "read_turns",
-    "write_conversation",
-]
+__all__ = ["CONTINUE", "NO_OUTPUT", "OPENING", "ConversationTurn", "NumberedBlock", "is_taken"]
 
 NO_OUTPUT = "(no output)"
 """The text of an empty tool result where empty text is refused: the model has to see that the call was answered."""
@@ -68,13 +20,8 @@ NO_OUTPUT = "(no output)"
 CONTINUE = "(continue)"
 """The text of a last user message, where the conversation ends with the assistant and the model refuses that."""
 
-PAUSED = "pause_turn"
-"""The finish reason of an answer that its provider goes on with if it is sent back."""
-
 OPENING = "(start of the conversation)"
 """The text of a first user message, where the wire or the model requires one and the conversation has none."""
-
-WireT = TypeVar("WireT")
 
 
 class NumberedBlock(NamedTuple):
@@ -110,100 +57,11 @@ class ConversationTurn(NamedTuple):
 
     def blocks(self) -> Sequence[NumberedBlock]:
         """Return the content as blocks; an empty text is none."""
-        if isinstance(self.content, str):
-            return [NumberedBlock(0, TextBlock(self.content))] if self.content else []
-        return self.content
+        if not isinstance(self.content, str):
+            return self.content
+        from langchain_dbchat.dialects.shared.content_blocks import TextBlock  # noqa: PLC0415  # many conversations are text
 
-
-def write_conversation(
-    messages: Sequence[BaseMessage],
-    target: Target,
-    write: Callable[[list[ConversationTurn], set[str]], WireT],
-    keeps: Callable[[ProviderBlock], bool] | None = None,
-) -> tuple[WireT, list[str]]:
-    """Read a conversation, write it, and say what was changed in it.
-
-    Args:
-        messages: The conversation, in LangChain's types.
-        target: The called model.
-        write: Writes the turns. It adds the kinds of content that it replaced by text to the set.
-        keeps: Returns whether a provider's own block goes back in an earlier answer, if its signed parts do; none
-            does by default.
-
-    Returns:
-        What was written, and warnings for the user.
-
-    Raises:
-        UnsupportedContentError: If a message or a block cannot be represented, or if nothing is left to answer.
-    """
-    replaced: set[str] = set()
-    try:
-        turns = read_turns(messages, target, keeps)
-        written = write(turns, replaced)
-    except UnsupportedContentError as error:  # they speak of "the model"
-        raise UnsupportedContentError(f"This conversation cannot be sent to {target.model!r}. {error}") from None
-    if all(turn.role == "system" for turn in turns):
-        raise UnsupportedContentError(
-            f"{target.model!r}: there is nothing to answer: the conversation contains nothing besides system messages. "
-            "Add a human message."
-        )
-    if not replaced:
-        return written, []
-    kinds = ", ".join(sorted(replaced))
-    what = f"tool results or earlier answers contain content that the endpoint does not take ({kinds})"
-    return written, [f"{what}, so text that names it was sent in its place"]
-
-
-def read_turns(
-    messages: Sequence[BaseMessage], target: Target, keeps: Callable[[ProviderBlock], bool] | None = None
-) -> list[ConversationTurn]:
-    """Read a conversation.
-
-    Args:
-        messages: The conversation, in LangChain's types. They are not changed.
-        target: The called model.
-        keeps: Returns whether a provider's own block goes back in an earlier answer; see `write_conversation`.
-
-    Returns:
-        The turns in the order in which to send them: each result right behind its call. Empty ones are left out.
-
-    Raises:
-        UnsupportedContentError: If a message cannot be sent to any model, or a result has no call.
-    """
-    turns: list[ConversationTurn] = []
-    has_calls = False
-    for number, message in enumerate(messages):
-        where = f"message {number} ({message.type})"
-        if isinstance(message, AIMessage):
-            turn = _read_answer(message, target, where, keeps)
-            if turn is not None:
-                turns.append(turn)
-                has_calls = has_calls or bool(turn.calls)
-        elif isinstance(message, ToolMessage):
-            turns.append(_read_tool_message(message, target.family, where))
-            has_calls = True
-        elif isinstance(message, HumanMessage):
-            read = _read_prompt(message, target.family, where)
-            turns.extend(read)
-            has_calls = has_calls or read[0].role == "tool"
-        else:
-            turns.extend(_read_other(message, target.family, where))
-    if has_calls:
-        turns = _placed(turns, target.family)
-    if turns and _needs_continuing(turns[-1]) and not target.family.prefill:
-        turns.append(turns[-1]._replace(role="user", content=CONTINUE, replays=False))
-    return turns
-
-
-def _needs_continuing(turn: ConversationTurn) -> bool:
-    """Return whether a conversation ends with an answer; one that waits for its provider's own tools is not at its end.
-
-    Anthropic continues such an answer if it comes back as it is (`pause_turn`).
-    """
-    if turn.role != "assistant" or turn.calls:
-        return False
-    waits = turn.message.response_metadata.get("finish_reason") == PAUSED
-    return not (waits and any(isinstance(block, ProviderBlock) for _, block in turn.blocks()))
+        return [NumberedBlock(0, TextBlock(self.content))] if self.content else []
 
 
 def is_taken(text: str, family: Family) -> bool:
@@ -217,183 +75,3 @@ def is_taken(text: str, family: Family) -> bool:
         False if it is empty or blank, and the family refuses that.
     """
     return (family.blank_text or not text.isspace()) if text else family.empty_text
-
-
-def _read_other(message: BaseMessage, family: Family, where: str) -> list[ConversationTurn]:
-    role: Any
-    if isinstance(message, SystemMessage):
-        role = "system"
-    elif isinstance(message, ChatMessage):
-        role = {"human": "user", "ai": "assistant", "developer": "system"}.get(message.role, message.role)
-        if role not in {"user", "assistant", "system"}:
-            raise UnsupportedContentError(
-                f"{where}: the role {message.role!r} is refused by serving endpoints. Use system, user or assistant, "
-                "and a ToolMessage for a tool's result."
-            )
-    elif isinstance(message, FunctionMessage):
-        raise UnsupportedContentError(
-            f"{where}: function messages are the obsolete form of tool results; send a ToolMessage with the call's id."
-        )
-    else:
-        raise UnsupportedContentError(f"{where}: messages of type {message.type!r} cannot be sent to a model.")
-    content: Any = message.content
-    if isinstance(content, str):
-        return [ConversationTurn(role, where, message, content)] if is_taken(content, family) else []
-    said = _said(_numbered(content), family)
-    return [ConversationTurn(role, where, message, said)] if said else []
-
-
-def _numbered(content: Sequence[Any]) -> list[NumberedBlock]:
-    return [NumberedBlock(number, block) for number, given in enumerate(content) for block in read_block(given)]
-
-
-def _said(blocks: Iterable[NumberedBlock], family: Family) -> list[NumberedBlock]:
-    """Return what somebody other than a model says, without what a model left in it, and without refused text."""
-    kept: list[NumberedBlock] = []
-    for number, block in (one for one in blocks if is_content(one.block, in_answer=False)):
-        if not isinstance(block, TextBlock) or is_taken(block.text, family):
-            kept.append(NumberedBlock(number, block))
-        elif kept and block.cache_control:
-            before = kept[-1].block
-            if isinstance(before, (TextBlock, MediaBlock, DocumentBlock)) and not before.cache_control:
-                kept[-1] = kept[-1]._replace(block=replace(before, cache_control=block.cache_control))
-    return kept
-
-
-def _read_prompt(message: HumanMessage, family: Family, where: str) -> list[ConversationTurn]:
-    """Read a human message; Anthropic's format puts tool results into it."""
-    content: Any = message.content
-    if isinstance(content, str):
-        if is_taken(content, family):
-            return [ConversationTurn("user", where, message, content)]
-        raise UnsupportedContentError(f"{where}: {_why_empty(content, [])}")
-    blocks = _numbered(content)
-    turns = [
-        ConversationTurn(
-            "tool",
-            where,
-            message,
-            _read_result(block.content, family, where),
-            call_id=block.call_id,
-            failed=block.failed,
-            cache_control=block.cache_control,
-        )
-        for _, block in blocks
-        if isinstance(block, ToolResultBlock)
-    ]
-    said = _said((one for one in blocks if not isinstance(one.block, ToolResultBlock)), family)
-    if said:
-        turns.append(ConversationTurn("user", where, message, said))
-    elif not turns:
-        raise UnsupportedContentError(f"{where}: {_why_empty(content, blocks)}")
-    return turns
-
-
-def _why_empty(content: Any, blocks: list[NumberedBlock]) -> str:
-    if not content:
-        return "the message is empty, and the model refuses empty text."
-    if not all(is_content(block, in_answer=False) for _, block in blocks):
-        return (
-            "nothing is left of the message: reasoning and tool calls of an answer are not a user's to send. "
-            "Send the answer's text: HumanMessage(answer.text)."
-        )
-    return "the message is empty but for white space, and the model refuses text without words."
-
-
-def _read_tool_message(message: ToolMessage, family: Family, where: str) -> ConversationTurn:
-    content: Any = message.content
-    is_text = isinstance(content, str)
-    said = clean_text(content) if is_text else _read_result(read_result_content(content), family, where)
-    call_id, failed = message.tool_call_id or "", message.status == "error"
-    return ConversationTurn("tool", where, message, said, call_id=call_id, failed=failed)
-
-
-def _read_result(blocks: Iterable[NeutralBlock], family: Family, where: str) -> list[NumberedBlock]:
-    said = (NumberedBlock(number, _clean(block, where)) for number, block in enumerate(blocks))
-    return _said(said, family)
-
-
-def _clean(block: NeutralBlock, data_in: str = "") -> NeutralBlock:
-    """Return a block with text that JSON can contain; plain data in a result, which that names, become text."""
-    if data_in and isinstance(block, ProviderBlock) and block.kind is None:
-        return TextBlock(write_json(block.value, f"{data_in}: a content block"))
-    if not isinstance(block, TextBlock):
-        return block
-    text = clean_text(block.text)
-    return block if text is block.text else replace(block, text=text)
-
-
-def _read_answer(
-    message: AIMessage, target: Target, where: str, keeps: Callable[[ProviderBlock], bool] | None
-) -> ConversationTurn | None:
-    content: Any = message.content
-    if message.additional_kwargs.get("function_call") and not message.tool_calls and not message.invalid_tool_calls:
-        raise UnsupportedContentError(f"{where}: 'function_call' is the obsolete form of a tool call; use tool_calls.")
-    if isinstance(content, str):
-        calls = read_calls(message, ())
-        text = clean_text(content)
-        said: str | list[NumberedBlock] = text if is_taken(text, target.family) else ""
-        replays = bool(calls) and any(call.extras for call in calls) and may_replay(message, target)
-    else:
-        blocks = _numbered(content)
-        calls = read_calls(message, (block for _, block in blocks if isinstance(block, ToolUseBlock)))
-        replays = may_replay(message, target)
-        said = [
-            NumberedBlock(number, _clean(block))
-            for number, block in blocks
-            if _goes_back(block, keeps if replays else None, replays=replays)
-        ]
-        said = said if calls else _without_last_reasoning(said, target.family)
-    if said or calls:
-        return ConversationTurn("assistant", where, message, said, calls, replays=replays)
-    refusal = message.additional_kwargs.get("refusal")
-    if not (refusal and isinstance(refusal, str) and is_taken(refusal, target.family)):
-        return None
-    return ConversationTurn("assistant", where, message, [NumberedBlock(0, TextBlock(refusal, refusal=True))])
-
-
-def _goes_back(block: NeutralBlock, keeps: Callable[[ProviderBlock], bool] | None, *, replays: bool) -> bool:
-    if isinstance(block, ReasoningBlock):
-        return replays
-    if is_content(block, in_answer=True):
-        return True
-    return isinstance(block, ProviderBlock) and keeps is not None and keeps(block)
-
-
-def _without_last_reasoning(blocks: list[NumberedBlock], family: Family) -> list[NumberedBlock]:
-    """Return an answer up to the last block that says something; nothing if none does."""
-    last = max((place for place, (_, block) in enumerate(blocks) if _says_something(block, family)), default=-1)
-    if last < 0:
-        return []
-    rest = (one for one in blocks[last + 1 :] if not isinstance(one.block, ReasoningBlock))
-    return [*blocks[: last + 1], *rest]
-
-
-def _says_something(block: NeutralBlock, family: Family) -> bool:
-    if isinstance(block, TextBlock):
-        return is_taken(block.text, family) and bool(block.text or block.signature or block.cache_control)
-    return not isinstance(block, ReasoningBlock)
-
-
-def _placed(turns: list[ConversationTurn], family: Family) -> list[ConversationTurn]:
-    """Put each result behind its call, fit their ids, and answer for calls that nobody answered."""
-    ordered: list[ConversationTurn] = []
-    for placed in place_results([*map(_step_of, turns)], family):
-        turn = turns[placed.place]
-        if placed.made_up:
-            made = ConversationTurn("tool", turn.where, turn.message, placed.made_up, call_id=placed.answers)
-            ordered.append(made._replace(failed=True, is_made_up=True))
-        elif placed.calls:
-            pairs = zip(turn.calls, placed.calls, strict=True)
-            calls = [call if call.id == new else replace(call, id=new) for call, new in pairs]
-            ordered.append(turn._replace(calls=calls))
-        else:
-            kept = placed.answers in ("", turn.call_id)
-            ordered.append(turn if kept else turn._replace(call_id=placed.answers))
-    return ordered
-
-
-def _step_of(turn: ConversationTurn) -> HistoryStep:
-    calls = [call.id or "" for call in turn.calls]
-    malformed = frozenset(number for number, call in enumerate(turn.calls) if call.state == "malformed")
-    return HistoryStep(turn.role, turn.where, calls, malformed, turn.call_id)

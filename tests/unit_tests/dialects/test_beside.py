@@ -9,11 +9,11 @@ from pydantic_core import to_json
 
 from kit.targets import event, summed, target
 from langchain_dbchat.dialects.chat_completions.decode import decode_answer
-from langchain_dbchat.dialects.shared import blocks
+from langchain_dbchat.dialects.shared import translators
 from langchain_dbchat.dialects.shared.citations import read_citation
 from langchain_dbchat.dialects.shared.fields import Fields
 
-blocks.register()
+translators.register()
 STOP = event({}, "stop")
 
 

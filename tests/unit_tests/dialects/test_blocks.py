@@ -8,10 +8,10 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.block_translators import get_translator
 
-from langchain_dbchat.dialects.shared import blocks
-from langchain_dbchat.dialects.shared.reasoning import CALL_EXTRAS, PROVIDER
+from langchain_dbchat.dialects.shared import blocks, translators
+from langchain_dbchat.dialects.shared.message_keys import CALL_EXTRAS, PROVIDER
 
-blocks.register()
+translators.register()
 OURS = {"model_provider": PROVIDER}
 
 
@@ -24,10 +24,15 @@ def of_chunk(content: Any, **more: Any) -> list[Any]:
 
 
 def test_our_translators_are_registered() -> None:
-    assert get_translator("databricks") == {
-        "translate_content": blocks.translate_content,
-        "translate_content_chunk": blocks.translate_content_chunk,
-    }
+    registered = get_translator("databricks")
+    message, chunk = AIMessage("a"), AIMessageChunk("a")
+    assert registered is not None
+    assert registered["translate_content"](message) == blocks.translate_content(message) == [TEXT]
+    assert registered["translate_content_chunk"](chunk) == blocks.translate_content_chunk(chunk)
+    assert blocks.translate_content_chunk(chunk) == [{**TEXT, "index": "lc_txt_0"}]
+
+
+TEXT = {"type": "text", "text": "a"}
 
 
 CITED = {"type": "web_search_result_location", "url": "u", "title": "t", "cited_text": "c", "encrypted_index": "e"}

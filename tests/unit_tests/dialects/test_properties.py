@@ -18,12 +18,12 @@ from pydantic_core import to_json
 from kit.encoding import encode_messages
 from kit.targets import call_delta, event, summed, target
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
-from langchain_dbchat.dialects.shared import blocks
+from langchain_dbchat.dialects.shared import translators
 from langchain_dbchat.dialects.shared.events import DONE
 from langchain_dbchat.dialects.shared.merging import merge_deep
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterruptedError
 
-blocks.register()
+translators.register()
 quick = settings(max_examples=100, deadline=None)
 
 words = st.text(st.characters(codec="utf-8"), max_size=12)

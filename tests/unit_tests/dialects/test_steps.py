@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 
-from langchain_dbchat.dialects.shared import blocks
+from langchain_dbchat.dialects.shared import translators
 from langchain_dbchat.dialects.shared.content import is_server_work, read_block
 from langchain_dbchat.dialects.shared.content_blocks import ProviderBlock, TextBlock, ToolResultBlock, ToolUseBlock
+from langchain_dbchat.dialects.shared.message_keys import PROVIDER
 from langchain_dbchat.dialects.shared.parts import ToolCallPart
-from langchain_dbchat.dialects.shared.reasoning import PROVIDER
 from langchain_dbchat.dialects.shared.steps import AgentSteps, read_step
 
-blocks.register()
+translators.register()
 
 CALL = {"type": "server_tool_call", "id": "c1", "name": "weather", "args": {"city": "Oslo"}}
 RESULT = {"type": "server_tool_result", "tool_call_id": "c1", "status": "success", "output": "12 °C"}
