@@ -7,9 +7,11 @@ Rule 2. They are tried in order when the first request needs headers. The first 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_dbchat.errors import ConfigurationError, DatabricksAuthenticationError, DatabricksError
+from langchain_dbchat.errors import ConfigurationError, DatabricksAuthenticationError
+from langchain_dbchat.transport.effects import Effect, aexecute, execute
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -60,16 +62,7 @@ class ChainedCredentials:
         Raises:
             DatabricksAuthenticationError: None works.
         """
-        plan = self._plan()
-        candidate = next(plan)
-        while True:
-            try:
-                headers = candidate.headers(refresh=refresh)
-            except (ConfigurationError, DatabricksAuthenticationError) as error:  # noqa: PERF203  # each attempt may fail on its own
-                candidate = plan.throw(error)
-            else:
-                self._winner = candidate
-                return headers
+        return execute(self._plan(refresh=refresh))
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
         """Return the headers of the first that works.
@@ -80,25 +73,21 @@ class ChainedCredentials:
         Raises:
             DatabricksAuthenticationError: None works.
         """
-        plan = self._plan()
-        candidate = next(plan)
-        while True:
-            try:
-                headers = await candidate.aheaders(refresh=refresh)
-            except (ConfigurationError, DatabricksAuthenticationError) as error:  # noqa: PERF203  # each attempt may fail on its own
-                candidate = plan.throw(error)
-            else:
-                self._winner = candidate
-                return headers
+        return await aexecute(self._plan(refresh=refresh))
 
-    def _plan(self) -> Generator[Credentials, None, None]:
-        """Yield whom to try next; each failure is sent back, and the last error reports them all."""
+    def _plan(self, *, refresh: bool) -> Generator[Effect, Any, Mapping[str, str]]:
+        """Try one after another; if none works, the error reports the failure of each."""
         failures: list[Skipped] = []
         for candidate in (self._winner,) if self._winner else self.candidates:
             try:
-                yield candidate
-            except DatabricksError as error:  # noqa: PERF203  # each attempt may fail on its own
+                headers: Mapping[str, str] = yield Effect(
+                    partial(candidate.headers, refresh=refresh), partial(candidate.aheaders, refresh=refresh)
+                )
+            except (ConfigurationError, DatabricksAuthenticationError) as error:  # noqa: PERF203  # each attempt may fail on its own
                 failures.append(Skipped(candidate.name, error.message))
+            else:
+                self._winner = candidate
+                return headers
         tried = "\n".join(map(str, failures))
         passed_over = "\n".join(map(str, self.skipped))
         raise DatabricksAuthenticationError(

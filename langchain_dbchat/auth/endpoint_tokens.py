@@ -24,25 +24,26 @@ import json
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import pydantic_core
 
 from langchain_dbchat.auth.credentials import bearer
 from langchain_dbchat.auth.grants import TokenRequest, afetch_grant, fetch_grant, sign_in_channel
-from langchain_dbchat.auth.tokens import Grant, TokenCell, TokenCells
+from langchain_dbchat.auth.tokens import TokenCell, TokenCells
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksAuthenticationError,
-    DatabricksError,
     DatabricksNotFoundError,
     DatabricksPermissionDeniedError,
 )
+from langchain_dbchat.transport.effects import Effect, aexecute, execute, post
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from langchain_dbchat.auth.tokens import Grant
     from langchain_dbchat.routing.address import Workspace
     from langchain_dbchat.transport.exchange import Reply, Request
     from langchain_dbchat.transport.signing import Credentials
@@ -61,13 +62,6 @@ _details: dict[tuple[str, str], str] = {}
 
 _sent: ContextVar[str] = ContextVar("langchain_dbchat_sent", default="")
 """The digest of the given token that this context last decided to send unchanged."""
-
-
-class _AskAgain:
-    """The effect "ask the caller for a new token"."""
-
-
-_ASK_AGAIN: Final = _AskAgain()
 
 
 @dataclass(frozen=True)
@@ -108,7 +102,7 @@ class EndpointCredentials:
         cell = self._cell(signed, refresh=refresh)
         if cell is None:
             return signed
-        return bearer(cell.get(lambda: self._fetch(signed), refresh=refresh), self.name)
+        return bearer(cell.get(lambda: execute(self._plan(signed)), refresh=refresh), self.name)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
         """Do the same as `headers` without blocking the event loop.
@@ -125,7 +119,7 @@ class EndpointCredentials:
         cell = self._cell(signed, refresh=refresh)
         if cell is None:
             return signed
-        return bearer(await cell.aget(lambda: self._afetch(signed), refresh=refresh), self.name)
+        return bearer(await cell.aget(lambda: aexecute(self._plan(signed)), refresh=refresh), self.name)
 
     def cache_identity(self) -> str | None:
         """Return the caller's identity for a cache of answers."""
@@ -166,74 +160,35 @@ class EndpointCredentials:
     def _address(self) -> str:
         return f"{self.endpoint.base_url}/{self.endpoint.endpoint}"
 
-    def _fetch(self, signed: Mapping[str, str]) -> Grant:
-        steps = self._steps(signed)
-        effect = next(steps)
-        try:
-            while True:
-                try:
-                    outcome = self._perform(effect)
-                except DatabricksError as error:  # noqa: PERF203  # the steps decide, and raise it again
-                    effect = steps.throw(error)
-                else:
-                    effect = steps.send(outcome)
-        except StopIteration as end:
-            return _grant_of(end)
-
-    async def _afetch(self, signed: Mapping[str, str]) -> Grant:
-        steps = self._steps(signed)
-        effect = next(steps)
-        try:
-            while True:
-                try:
-                    outcome = await self._aperform(effect)
-                except DatabricksError as error:  # noqa: PERF203  # the steps decide, and raise it again
-                    effect = steps.throw(error)
-                else:
-                    effect = steps.send(outcome)
-        except StopIteration as end:
-            return _grant_of(end)
-
-    def _perform(self, effect: _AskAgain | Request | TokenRequest) -> Any:
-        if isinstance(effect, _AskAgain):
-            return self.credentials.headers(refresh=True)
-        if isinstance(effect, TokenRequest):
-            return fetch_grant(effect)
-        return sign_in_channel(self.name, self.clients).post(effect)
-
-    async def _aperform(self, effect: _AskAgain | Request | TokenRequest) -> Any:
-        if isinstance(effect, _AskAgain):
-            return await self.credentials.aheaders(refresh=True)
-        if isinstance(effect, TokenRequest):
-            return await afetch_grant(effect)
-        return await sign_in_channel(self.name, self.clients).apost(effect)
-
-    def _steps(self, signed: Mapping[str, str]) -> Generator[_AskAgain | Request | TokenRequest, Any, Grant]:
+    def _plan(self, signed: Mapping[str, str]) -> Generator[Effect, Any, Grant]:
         """Decide what is sent to the workspace, in which order."""
         try:
             return (yield from self._exchange(signed))
         except DatabricksAuthenticationError as error:
             if error.error_code == _NOT_PERMITTED:
                 raise
-            renewed = yield _ASK_AGAIN
+            credentials = self.credentials
+            renewed = yield Effect(
+                lambda: credentials.headers(refresh=True), lambda: credentials.aheaders(refresh=True)
+            )
             if _token_in(renewed) in {None, _token_in(signed)}:
                 raise
         return (yield from self._exchange(renewed))
 
-    def _exchange(self, signed: Mapping[str, str]) -> Generator[Request | TokenRequest, Any, Grant]:
+    def _exchange(self, signed: Mapping[str, str]) -> Generator[Effect, Any, Grant]:
         workspace, _ = self.home()
         key = (workspace.origin, self._address)
         details = _details.get(key)
         if details is None:
             try:
-                details = self._details_in((yield self._lookup(signed)))
+                details = self._details_in((yield post(sign_in_channel(self.name, self.clients), self._lookup(signed))))
             except DatabricksPermissionDeniedError:
                 details = _details_of(self.endpoint.hostname.partition(".")[0])
             except DatabricksNotFoundError as error:
                 raise self._elsewhere(f"has no endpoint {self.endpoint.endpoint!r}") from error
             else:
                 _details[key] = details
-        grant: Grant = yield TokenRequest(
+        request = TokenRequest(
             url=f"{workspace.origin}/oidc/v1/token",
             authorization=None,
             form={
@@ -250,6 +205,7 @@ class EndpointCredentials:
             },
             clients=self.clients,
         )
+        grant: Grant = yield Effect(lambda: fetch_grant(request), lambda: afetch_grant(request))
         return grant
 
     def _lookup(self, signed: Mapping[str, str]) -> Request:
@@ -335,10 +291,3 @@ def _host_of(url: str) -> str:
         return urlsplit(url if "://" in url else f"https://{url}").hostname or ""
     except ValueError:
         return ""
-
-
-def _grant_of(end: StopIteration) -> Grant:
-    """Return what the steps returned."""
-    if not isinstance(end.value, Grant):
-        raise TypeError  # not reached: the steps return a grant
-    return end.value

@@ -20,10 +20,14 @@ from pydantic_core import from_json
 
 from langchain_dbchat.connection.endpoints import endpoint_of
 from langchain_dbchat.errors import ConfigurationError, DatabricksAPIError, MalformedResponseError
+from langchain_dbchat.transport.effects import aexecute, execute, post
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from langchain_dbchat.connection.session import Session
     from langchain_dbchat.routing.address import Workspace
+    from langchain_dbchat.transport.effects import Effect
     from langchain_dbchat.transport.exchange import Reply, Request
 
 __all__ = ["aapp_session", "app_session", "is_app"]
@@ -64,10 +68,7 @@ def app_session(session: Session, model: str) -> Session:
         DatabricksAPIError: If the app is stopped.
         DatabricksError: If the lookup fails.
     """
-    record, signed = endpoint_of(session.address, model), _with_oauth(session, model)
-    if record.app_url is None:
-        record.app_url = _url_in(signed.channel.post(_lookup_request(session.workspace, model)), session, model)
-    return _at(signed, record.app_url)
+    return execute(_plan(session, model))
 
 
 async def aapp_session(session: Session, model: str) -> Session:
@@ -80,9 +81,14 @@ async def aapp_session(session: Session, model: str) -> Session:
     Returns:
         A connection with the same caller.
     """
+    return await aexecute(_plan(session, model))
+
+
+def _plan(session: Session, model: str) -> Generator[Effect, Any, Session]:
     record, signed = endpoint_of(session.address, model), _with_oauth(session, model)
     if record.app_url is None:
-        record.app_url = _url_in(await signed.channel.apost(_lookup_request(session.workspace, model)), session, model)
+        reply: Reply = yield post(signed.channel, _lookup_request(session.workspace, model))
+        record.app_url = _url_in(reply, session, model)
     return _at(signed, record.app_url)
 
 

@@ -12,7 +12,6 @@ Rule 3. If the workspace does not report the wire formats of a chat endpoint, th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
@@ -27,6 +26,7 @@ from langchain_dbchat.errors import ConfigurationError, DatabricksError, Malform
 from langchain_dbchat.models.embedding_models import embedding_model_of
 from langchain_dbchat.models.families import FAMILIES, OPENAI_COMPATIBLE
 from langchain_dbchat.models.profiles import profile_of
+from langchain_dbchat.transport.effects import aexecute, execute, post
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -35,9 +35,10 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.connection.session import Session
     from langchain_dbchat.models.families import WireName
+    from langchain_dbchat.transport.effects import Effect
     from langchain_dbchat.transport.exchange import Reply, Request
 
-    Steps = Generator[Request, Reply, None]
+    Plan = Generator[Effect, Any, list["ListedEndpoint"]]
 
 __all__ = ["ListedEndpoint", "alist_endpoints", "list_endpoints"]
 
@@ -118,78 +119,53 @@ def list_endpoints(*, model_services: bool = False, **connection: Any) -> list[L
     """
     settings = _EndpointList(**connection)
     session = settings.session()
-    found: list[ListedEndpoint] = []
-    with closing(_lists(settings, session, found, model_services=model_services)) as steps:
-        request = next(steps, None)
-        while request is not None:
-            try:
-                outcome: Reply | DatabricksError = session.channel.post(request)
-            except DatabricksError as error:
-                outcome = error
-            request = _next(steps, outcome)
-    return found
+    return execute(_lists(settings, session, model_services=model_services))
 
 
 async def alist_endpoints(*, model_services: bool = False, **connection: Any) -> list[ListedEndpoint]:
     """Do the same as `list_endpoints` without blocking the event loop."""
     settings = _EndpointList(**connection)
     session = await settings.asession()
-    found: list[ListedEndpoint] = []
-    with closing(_lists(settings, session, found, model_services=model_services)) as steps:
-        request = next(steps, None)
-        while request is not None:
-            try:
-                outcome: Reply | DatabricksError = await session.channel.apost(request)
-            except DatabricksError as error:
-                outcome = error
-            request = _next(steps, outcome)
-    return found
+    return await aexecute(_lists(settings, session, model_services=model_services))
 
 
-def _next(steps: Steps, outcome: Reply | DatabricksError) -> Request | None:
-    """Send the plan the outcome of its last request, and return the next one; None at its end."""
-    try:
-        return steps.throw(outcome) if isinstance(outcome, DatabricksError) else steps.send(outcome)
-    except StopIteration:
-        return None
-
-
-def _lists(
-    settings: DatabricksConnection, session: Session, found: list[ListedEndpoint], *, model_services: bool
-) -> Steps:
-    """Yield the requests of all lists, and add what they list."""
+def _lists(settings: DatabricksConnection, session: Session, *, model_services: bool) -> Plan:
+    """Request all lists, and return what they list."""
     workspace = session.workspace
     if workspace.kind == "app":
         raise ConfigurationError(f"{workspace.host} is an app, which has one agent. Give the address of a workspace.")
     if workspace.kind == "openai":
         models = _List(f"{workspace.base_url}/models", "data", _plain_entry)
-        yield from _pages(settings, session, models, found)
-        return
+        return (yield from _pages(settings, session, models))
     endpoints = _List(f"{workspace.origin}/api/2.0/serving-endpoints", "endpoints", _entry)
-    yield from _pages(settings, session, endpoints, found)
+    found = yield from _pages(settings, session, endpoints)
     if not model_services:
-        return
+        return found
+    services = _List(workspace.origin + _SERVICES, "model_services", _service)
     try:
-        yield from _pages(settings, session, _List(workspace.origin + _SERVICES, "model_services", _service), found)
+        return found + (yield from _pages(settings, session, services))
     except DatabricksError as error:
         if error.status_code not in _MISSING:
             raise
+        return found
 
 
-def _pages(settings: DatabricksConnection, session: Session, wanted: _List, found: list[ListedEndpoint]) -> Steps:
-    """Yield the request of each page of a list, and add its entries."""
+def _pages(settings: DatabricksConnection, session: Session, wanted: _List) -> Plan:
+    """Request each page of a list, and return its entries."""
+    found: list[ListedEndpoint] = []
     token: object = ""
     seen: set[object] = set()
     while token not in seen:
         seen.add(token)
         page = f"{'&' if '?' in wanted.url else '?'}page_token={quote(str(token), safe='')}" if token else ""
-        reply = yield _request(settings, session, f"{wanted.url}{page}")
+        reply: Reply = yield post(session.channel, _request(settings, session, f"{wanted.url}{page}"))
         answer = reply.understood(lambda body: _read(body, session))
         entries = answer.get(wanted.key) or []
         if not isinstance(entries, list):
             raise MalformedResponseError("The list of endpoints is not a list.", host=session.workspace.host)
         found += [wanted.read(entry) for entry in entries if isinstance(entry, Mapping)]
         token = answer.get("next_page_token") or ""
+    return found
 
 
 def _request(settings: DatabricksConnection, session: Session, url: str) -> Request:
