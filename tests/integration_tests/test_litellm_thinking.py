@@ -71,3 +71,51 @@ def test_databricks_gets_its_own_shape(workspace: LocalWorkspace) -> None:
     first = llm.invoke("Hello!")
     llm.invoke(["Hello!", first, "And now?"])
     assert "thinking_blocks" not in workspace.requests[-1].json["messages"][1]
+
+
+REFUSALS: list[dict[str, Any]] = [
+    {"error": {"message": "Unknown parameter: 'messages[1].thinking_blocks'.", "type": "invalid_request_error"}},
+    {"error": {"message": "messages.1.thinking_blocks: Extra inputs are not permitted"}},
+    {"error_code": "BAD_REQUEST", "message": 'Bad request: json: unknown field "thinking_blocks"'},
+    {
+        "error": {
+            "message": "'messages.1' : for 'role:assistant' the following must be satisfied[('messages.1' : property "
+            "'thinking_blocks' is unsupported)]"
+        }
+    },
+    {
+        "detail": [
+            {
+                "type": "extra_forbidden",
+                "loc": ["body", "messages", 1, "assistant", "thinking_blocks"],
+                "msg": "Extra inputs are not permitted",
+            }
+        ]
+    },
+]
+
+
+@four_ways
+@pytest.mark.parametrize("refusal", REFUSALS, ids=["openai", "anthropic", "go", "groq", "fastapi"])
+def test_a_server_that_refuses_thinking_blocks_gets_the_conversation_without_them(
+    call: Way, refusal: dict[str, Any]
+) -> None:
+    def answer(request: Received) -> Scripted:
+        if any("thinking_blocks" in message for message in request.json["messages"]):
+            return Scripted(refusal, status=422 if "detail" in refusal else 400)
+        return _answer(request)
+
+    with ScriptedServer(answer) as server:
+        llm = ChatDatabricks(model="claude", base_url=server.url + "/v1", token="sk-1")
+        question = HumanMessage("Weather?")
+        first = call(llm, [question])
+        before = first.model_copy(deep=True)
+        thread = [question, first, ToolMessage("rain", tool_call_id="c1")]
+        with pytest.warns(UserWarning, match="thinking_blocks"):
+            assert call(llm, thread).text == "Rain."
+        assert call(llm, thread).text == "Rain."
+        assert first == before
+    sent = [request.json["messages"][1] for request in server.requests[1:]]
+    assert ["thinking_blocks" in message for message in sent] == [True, False, False]
+    assert sent[1]["tool_calls"] == sent[0]["tool_calls"]
+    assert "reasoning" not in str(sent[1]["content"])

@@ -4,7 +4,9 @@ Rule 1. Only fields for sampling, for reports besides the answer, and hints are 
 what the user wants, and is never left out.
 Rule 2. The limit of an answer's length has two names (``max_tokens``, and ``max_completion_tokens`` for OpenAI's
 reasoning models). If an endpoint refuses one, the value is sent under the other (pydantic-ai #1205, dify #24307).
-Rule 3. `with_structured_output` can request an answer with a tool or with a response format. If an endpoint refuses
+Rule 3. ``thinking_blocks``, in which a LiteLLM proxy gets its reasoning back, is unknown to other servers, which refuse
+it (OpenAI, Groq, vLLM). The reasoning of earlier answers is then not sent.
+Rule 4. `with_structured_output` can request an answer with a tool or with a response format. If an endpoint refuses
 one, the other is used.
 """
 
@@ -33,7 +35,12 @@ REFUSABLE = RefusableFields(
             "metadata",
         }
     ),
-    nested={"strict": ("tools",), "cache_control": ("messages", "tools"), "name": ("messages",)},
+    nested={
+        "strict": ("tools",),
+        "cache_control": ("messages", "tools"),
+        "name": ("messages",),
+        "thinking_blocks": ("messages",),
+    },
     renamed={"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"},
     replaced={"response_format": "response_format", "tool_choice": "tool_choice"},
 )

@@ -33,6 +33,10 @@ def merge_deep(base: Mapping[str, Any], over: Mapping[str, Any], *, keep_none: b
     return merged
 
 
+_MESSAGE_KEYS = frozenset({"name", "thinking_blocks"})
+"""Optional keys of a message itself."""
+
+
 def without_nested(body: Mapping[str, Any], key: str) -> dict[str, Any]:
     """Return the fields of a request without an optional key in its tools, parts or messages.
 
@@ -44,9 +48,9 @@ def without_nested(body: Mapping[str, Any], key: str) -> dict[str, Any]:
         New fields.
     """
     cleaned = dict(body)
-    if key == "name":
+    if key in _MESSAGE_KEYS:
         if "messages" in body:
-            cleaned["messages"] = [_drop(message, "name") for message in body["messages"]]
+            cleaned["messages"] = [_drop(message, key) for message in body["messages"]]
         return cleaned
     if "tools" in body:
         cleaned["tools"] = _drop_everywhere(body["tools"], key)

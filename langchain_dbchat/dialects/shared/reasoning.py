@@ -50,6 +50,10 @@ _READ = frozenset(
 """The fields of a block or an entry that a record has its own fields for."""
 
 
+_UNWANTED = frozenset({SIGNATURES, "thinking_blocks"})
+"""The lessons of an endpoint that takes no reasoning of earlier answers: its signatures, or the field that has it."""
+
+
 def may_replay(message: AIMessage, target: Target) -> bool:
     """Return whether signed parts of an earlier answer may be sent to a model.
 
@@ -64,7 +68,7 @@ def may_replay(message: AIMessage, target: Target) -> bool:
     signs = target.family.signs
     metadata = message.response_metadata
     provider = metadata.get("model_provider")
-    if not signs or SIGNATURES in target.lessons:
+    if not signs or not _UNWANTED.isdisjoint(target.lessons):
         return False
     if provider == PROVIDER:
         name = str(metadata.get("model_name", ""))

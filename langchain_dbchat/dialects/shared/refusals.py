@@ -38,9 +38,10 @@ _REFUSAL = re.compile(
 """Text that refuses a field."""
 
 _RANGE = re.compile(
-    r"must be|maximum|minimum|between|expected (?:a|an|one)|out of range|too (?:long|large)", re.IGNORECASE
+    r"must be(?! satisfied)|maximum|minimum|between|expected (?:a|an|one)|out of range|too (?:long|large)",
+    re.IGNORECASE,
 )
-"""Text that refuses a field's value."""
+"""Text that refuses a field's value; Groq says that conditions "must be satisfied" for any refusal."""
 
 _PREFILL = re.compile(r"assistant message prefill|must end with a user message", re.IGNORECASE)
 """The text of the lesson `PREFILL`, in errors of Anthropic and of Databricks."""
