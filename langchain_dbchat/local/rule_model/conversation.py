@@ -72,6 +72,11 @@ class Talk:
     """Whether an earlier answer has the notice."""
 
 
+def is_question(prompt: str) -> bool:
+    """Return whether a prompt asks for something that may have to be found out."""
+    return bool(knowledge.ASKED.search(prompt[-500:]) or knowledge.ASKED.search(prompt[:500]))
+
+
 def answer_in_text(talk: Talk) -> str:
     """Return a plain answer, with the notice where it belongs."""
     quoted = quotation(talk)
@@ -95,8 +100,8 @@ def quotation(talk: Talk) -> str | None:
     return repeat.group(1).strip("\"'“”") if repeat else None
 
 
-def composed_answer(talk: Talk) -> str | None:
-    """Return the answer of the first rule that has one; None if none has."""
+def own_answer(talk: Talk) -> str | None:
+    """Return an answer that needs no knowledge, so that no search would help; None if there is none."""
     prompt = talk.prompt.strip()
     return (
         _result(prompt)
@@ -104,11 +109,15 @@ def composed_answer(talk: Talk) -> str | None:
         or _summary(prompt)
         or knowledge.translation_of(prompt, talk.system)
         or _remembered(prompt, talk.earlier)
-        or knowledge.fact_about(prompt)
         or ", ".join(knowledge.list_in(prompt))
         or knowledge.text_about(prompt)
-        or _from_system(prompt, talk.system)
     )
+
+
+def composed_answer(talk: Talk) -> str | None:
+    """Return the answer of the first rule that has one; None if none has."""
+    prompt = talk.prompt.strip()
+    return own_answer(talk) or knowledge.fact_about(prompt) or _from_system(prompt, talk.system)
 
 
 def _result(prompt: str) -> str | None:

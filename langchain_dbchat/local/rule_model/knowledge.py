@@ -28,7 +28,8 @@ ASKING = frozenset(
 )
 """Words that ask about a subject and do not belong to it."""
 ASKED = re.compile(
-    r"\?\s*$|^\W*(?:please\s+|can you\s+|could you\s+)?(?:explain|describe|define|tell me|what|why|who|where|how)\b",
+    r"\?\s*$|^\W*(?:please\s+|can you\s+|could you\s+)?"
+    r"(?:explain|describe|define|tell me|find out|look up|what|why|who|where|how)\b",
     re.IGNORECASE,
 )
 CAPITAL = re.compile(r"\bcapital (?:city )?of (?:the )?([\w ]+)", re.IGNORECASE)

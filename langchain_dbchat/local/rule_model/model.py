@@ -14,12 +14,12 @@ from pydantic_core import from_json, to_json
 
 from langchain_dbchat.local.rule_model import replies
 from langchain_dbchat.local.rule_model.answer import ModelAnswer, ToolCall, cut, stop_at
-from langchain_dbchat.local.rule_model.conversation import NOTICE, Talk, answer_in_text
+from langchain_dbchat.local.rule_model.conversation import NOTICE, Talk, answer_in_text, is_question, own_answer
 from langchain_dbchat.local.rule_model.extracted_values import ExtractedValues
 from langchain_dbchat.local.rule_model.request import text_of
 from langchain_dbchat.local.rule_model.schema_filler import SchemaFiller, is_place
 from langchain_dbchat.local.rule_model.schemas import error_in, excess_in
-from langchain_dbchat.local.rule_model.tool_selection import best_tool, clause_about, select_tools
+from langchain_dbchat.local.rule_model.tool_selection import best_tool, clause_about, search_tools, select_tools
 
 if TYPE_CHECKING:
     from langchain_dbchat.local.rule_model.request import ModelRequest
@@ -116,11 +116,14 @@ def choose_calls(request: ModelRequest, turn: CurrentTurn) -> list[ToolCall]:
         chosen = select_tools(fresh, prompt) or [best_tool(fresh, prompt)]
     else:
         chosen = select_tools(tools, prompt)
-    calls = [call for tool in chosen for call in _calls_of(tool, turn, forced=choice != "auto")]
+        if not (chosen or turn.context) and is_question(prompt) and own_answer(turn.talk) is None:
+            chosen = search_tools(tools)
+    alone = len(chosen) == 1
+    calls = [call for tool in chosen for call in _calls_of(tool, turn, forced=choice != "auto", alone=alone)]
     return calls if request.model.family.grouped_calls else calls[:1]
 
 
-def _calls_of(tool: dict[str, Any], turn: CurrentTurn, *, forced: bool) -> list[ToolCall]:
+def _calls_of(tool: dict[str, Any], turn: CurrentTurn, *, forced: bool, alone: bool) -> list[ToolCall]:
     """Return the calls of one tool: one, or one for each of several places, without those that this turn has made."""
     schema = tool.get("parameters") or {}
     properties = schema.get("properties") or {}
@@ -135,7 +138,9 @@ def _calls_of(tool: dict[str, Any], turn: CurrentTurn, *, forced: bool) -> list[
         return []
     text = "\n".join([turn.prompt, *(result for _, result in turn.results)])
     clause = clause_about(tool, turn.prompt)
-    return [ToolCall("", tool["name"], _dumps(SchemaFiller(text, schema, clause).fill(schema)) if properties else "{}")]
+    subject = turn.prompt if alone or not clause else clause
+    filler = SchemaFiller(text, schema, clause, subject)
+    return [ToolCall("", tool["name"], _dumps(filler.fill(schema)) if properties else "{}")]
 
 
 def call_id(request: ModelRequest, place: int, choice: int) -> str:

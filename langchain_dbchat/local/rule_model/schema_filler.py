@@ -2,7 +2,7 @@
 
 Rule 1. The work is bounded: each step has a cost, and a schema that refers to itself or multiplies its parts ends in
 `SchemaTooLargeError`.
-Rule 2. A pattern is searched for only where the search is quick (`pattern_search`).
+Rule 2. A list of objects has one for each line, sentence or clause of the text that has all that an object needs.
 """
 
 from __future__ import annotations
@@ -12,8 +12,12 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from langchain_dbchat.local.rule_model import extracted_values as patterns
-from langchain_dbchat.local.rule_model.pattern_search import search
+from langchain_dbchat.local.rule_model.arithmetic import sums_in
+from langchain_dbchat.local.rule_model.classification import class_of
+from langchain_dbchat.local.rule_model.extracted_values import ExtractedValues
+from langchain_dbchat.local.rule_model.numbers_by_name import RESULTS, numbers_for
+from langchain_dbchat.local.rule_model.records import ways_to_split
+from langchain_dbchat.local.rule_model.string_values import WHERE, invented, listed_for, string_in
 from langchain_dbchat.local.rule_model.tokens import STOPWORDS, content_words
 
 DEEP, DEEP_REQUIRED = 3, 6
@@ -21,19 +25,9 @@ DEEP, DEEP_REQUIRED = 3, 6
 MISSING: Any = object()
 """No value: the text has nothing for an optional property."""
 
-WHERE = frozenset(
-    content_words("location locations city cities place town country region destination origin area where")
-)
-PEOPLE = frozenset(content_words("name person customer author user company who recipient employee patient player"))
-WHOLE = frozenset(content_words("query question search request prompt input instruction task"))
-PIECE = frozenset(content_words("text sentence message content phrase word string"))
-CODES = frozenset(content_words("currency currencies"))
-WAYS = {"origin": "from", "from": "from", "destination": "to", "to": "to"}
 LONGEST_NUMBER = 300  # digits
-SUMS = frozenset(content_words("expression formula equation calculation"))
-
-
 BUDGET = 20_000  # steps, or pieces of 64 characters
+MOST_RECORDS = 50  # objects of a list
 MOST_LEVELS = 60  # schemas within each other, by nesting or by reference
 
 
@@ -48,16 +42,20 @@ class SchemaFiller:
         text: The text with the values.
         root: The whole schema, for ``$ref``.
         focus: A part of the text whose numbers come first.
+        subject: What a search in the text's place is about; empty for the text.
     """
 
-    def __init__(self, text: str, root: dict[str, Any], focus: str = "") -> None:
-        self.found = patterns.ExtractedValues.of(text)
+    def __init__(self, text: str, root: dict[str, Any], focus: str = "", subject: str = "") -> None:
+        self.found = ExtractedValues.of(text)
+        self.found.subject = subject or text
         self.root = root
         self._left = BUDGET
         self._level = 0
+        self._inventions = 0
+        self._in_record = False
         keys = root.get("properties") or {}
         self.found.quoted = [quoted for quoted in self.found.quoted if quoted not in keys]
-        first = patterns.ExtractedValues.of(focus).numbers
+        first = ExtractedValues.of(focus).numbers
         self.found.numbers = [*first, *(number for number in self.found.numbers if number not in first)]
 
     def fill(self, schema: dict[str, Any], key: str = "", *, required: bool = True, depth: int = 0) -> Any:
@@ -145,17 +143,24 @@ class SchemaFiller:
     def _one_of(self, schema: dict[str, Any], key: str, *, required: bool) -> Any:
         values = schema["enum"]
         self._left -= len(values) // 16
-        words = {*content_words(self.found.text), self.found.text.lower()}
         said = self.found.after(key) if key else None
         for value in values:
             if said is not None and str(value).lower() == said.lower():
                 return value
         for value in values:
-            if value is not None and content_words(str(value)) and words.issuperset(content_words(str(value))):
+            if value is not None and self._says(str(value)):
                 return value
         if "default" in schema:
             return schema["default"]
+        fitting = class_of(self.found.text, key, values)
+        if fitting is not None:
+            return fitting
         return values[0] if required else MISSING
+
+    def _says(self, value: str) -> bool:
+        """Return whether the text has all words of a value."""
+        words = content_words(value)
+        return bool(words) and self.found.words.issuperset(words)
 
     def _any_of(self, schema: dict[str, Any], choices: list[Any], key: str, *, required: bool, depth: int) -> Any:
         rest = {name: value for name, value in schema.items() if name in {"description", "title"}}
@@ -201,7 +206,15 @@ class SchemaFiller:
         # Nested lists end, because a schema may be recursive.
         least = schema.get("minItems", 1 if required and depth < DEEP else 0)
         most = schema.get("maxItems", max(8, least))
+        records = self._records(items, schema.get("maxItems", MOST_RECORDS), depth)
+        if len(records) >= max(least, 2):
+            return records
         values: list[Any] = []
+        if _kind(self.resolve(items)) == "string":
+            values = list(dict.fromkeys(listed_for(self.found, key)))[:most]
+            if len(values) >= max(least, 1):
+                return values
+            values = []
         while len(values) < most and depth <= DEEP_REQUIRED and (least or depth < DEEP):
             value = self.fill(items, _singular(key), required=len(values) < least, depth=depth + 1)
             if value is MISSING or (value in values and len(values) >= least):
@@ -211,9 +224,48 @@ class SchemaFiller:
                 break
         return values if values or required else MISSING
 
-    def _number(self, schema: dict[str, Any], _key: str, *, required: bool) -> Any:
+    def _records(self, items: dict[str, Any], most: int, depth: int) -> list[dict[str, Any]]:
+        """Return an object for each part of the text that has all that it needs; of the ways to split, the best."""
+        items = self.resolve(items)
+        if self._in_record or _kind(items) != "object" or not items.get("properties") or depth > DEEP:
+            return []
+        whole, used = self.found, self.found.used
+        best: list[dict[str, Any]] = []
+        self._in_record = True
+        try:
+            for parts in ways_to_split(whole.head):
+                records: list[dict[str, Any]] = []
+                taken = set(whole.used)
+                for part in parts:
+                    if len(records) == most or self._left < BUDGET // 2:
+                        break
+                    self._spend(part)
+                    self.found = ExtractedValues.of(part)
+                    self.found.used = set(whole.used)
+                    record = self._record(items, depth)
+                    if record is not None and record not in records:
+                        records.append(record)
+                        taken |= self.found.used
+                if len(records) > len(best):
+                    best, used = records, taken
+        finally:
+            self.found, self._in_record = whole, False
+        if len(best) > 1:
+            whole.used |= used
+        return best
+
+    def _record(self, items: dict[str, Any], depth: int) -> dict[str, Any] | None:
+        """Return an object with the values of the present text; None if something that it needs is not in the text."""
+        before = self._inventions
+        record = self._object(items, "", required=False, depth=depth + 1)
+        return record if isinstance(record, dict) and self._inventions == before else None
+
+    def _number(self, schema: dict[str, Any], key: str, *, required: bool) -> Any:
         kind = _kind(schema)
-        for text in self.found.numbers:
+        results = (
+            [result for _, result in sums_in(self.found.text[:2_000])] if RESULTS & set(content_words(key)) else []
+        )
+        for text in [*results, *numbers_for(key, self.found.head), *self.found.numbers]:
             if len(text) > LONGEST_NUMBER:
                 continue
             number: float = float(text) if kind == "number" and "." in text else int(float(text))
@@ -225,6 +277,7 @@ class SchemaFiller:
             return schema["default"]
         if not required:
             return MISSING
+        self._inventions += 1
         return next((number for number in _bounds(schema) if _within(number, schema)), 1)
 
     def _boolean(self, schema: dict[str, Any], key: str, *, required: bool) -> Any:
@@ -232,77 +285,28 @@ class SchemaFiller:
         if said:
             return said.split(" ", maxsplit=1)[0] not in {"no", "not", "false", "off", "none"}
         words = content_words(key)
-        if words and set(words) <= set(content_words(self.found.text)):
+        if words and self.found.words.issuperset(words):
             return not re.search(rf"\b(?:no|not|without|never)\s+(?:\w+\s+)?{words[0]}", self.found.text, re.IGNORECASE)
         if "default" in schema:
             return schema["default"]
         return False if required else MISSING
 
     def _string(self, schema: dict[str, Any], key: str, *, required: bool) -> Any:
-        value = self._string_in_text(schema, key)
+        value = string_in(self.found, schema, key)
         if value is None and "default" in schema:
             return schema["default"]
-        mentioned = set(content_words(key)) & set(content_words(self.found.text))
+        mentioned = self.found.words.intersection(content_words(key))
         if value is None and not required and not mentioned:
             return MISSING
         if value is None:
             value = self.found.take([name for name in self.found.names if name not in self.found.used])
         if value is None:
-            value = f"{key.replace('_', ' ').capitalize() or 'Something'} about {self.found.topic}"
+            self._inventions += 1
+            value = invented(self.found, key)
         least, most = schema.get("minLength", 0), schema.get("maxLength", 10_000)
         value = value.ljust(least, ".")[:most]
         self._spend(value)
         return value
-
-    def _string_in_text(self, schema: dict[str, Any], key: str) -> str | None:
-        """Return the text's value for a string property; by its format, its name, its description."""
-        found, text = self.found, self.found.text
-        formats = {
-            "date": (patterns.DATE, "2026-01-01"),
-            "date-time": (patterns.TIME, "2026-01-01T00:00:00Z"),
-            "email": (patterns.EMAIL, "someone@example.com"),
-            "uri": (patterns.LINK, "https://example.com"),
-        }
-        described = re.search(
-            r'format: "([a-z-]+)"', str(schema.get("description", ""))
-        )  # the spelling in Google's schemas
-        name = schema.get("format") or (described and described[1])
-        if name in formats:
-            pattern, otherwise = formats[name]
-            return found.take(pattern.findall(text)) or otherwise
-        match = search(schema.get("pattern"), text)
-        if match:
-            return match.group()
-        said = found.after(key) if key else None
-        if said:
-            return said
-        return self._named(set(content_words(key)), key) or self._named(
-            set(content_words(f"{schema.get('title', '')} {schema.get('description', '')}")) & (WHERE | SUMS),
-            key,
-        )
-
-    def _named(self, words: set[str], key: str) -> str | None:
-        """Return the text's value for a property whose name has these words: the first kind that fits."""
-        found = self.found
-        if words & CODES:
-            return found.take(patterns.CODE.findall(found.text))
-        if words & SUMS:
-            return found.take([match.strip() for match in patterns.SUM.findall(found.text)])
-        if words & WHERE or key in {"to", "from"}:
-            way = WAYS.get(key.partition("_")[0])
-            fitting = [name for word, name in found.places if way is None or word == way]
-            return found.take([*fitting, *found.names])
-        if words & WHOLE:
-            return found.take(found.quoted) or found.text.strip()
-        if words & PIECE:
-            return found.take(found.quoted) or after_colon(found.text)
-        return found.take([*found.quoted, *found.names] if words & PEOPLE else found.quoted)
-
-
-def after_colon(text: str) -> str | None:
-    """Return the text after the colon of an instruction: ``Translate this: ...``."""
-    _, colon, rest = text.partition(": ")
-    return rest.strip() if colon and rest.strip() else None
 
 
 def is_place(key: str, schema: dict[str, Any]) -> bool:

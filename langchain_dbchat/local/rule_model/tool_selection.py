@@ -5,9 +5,28 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from langchain_dbchat.local.rule_model.arithmetic import with_operators
 from langchain_dbchat.local.rule_model.tokens import content_words
 
+SEARCHING = frozenset(
+    content_words(
+        "search searches retrieve retriever lookup wikipedia google tavily browse web knowledge documentation"
+    )
+)
+"""Words of a tool that finds things out."""
+WEATHER = frozenset(
+    content_words("rain rainy snow sunny sun forecast umbrella temperature hot cold warm windy degrees")
+)
+OPERATION = re.compile(r"\d\s*([*+/-])\s*[\d(]|\)\s*([*+/-])\s*[\d(]")
+OPERATIONS = {
+    "*": "multiply multiplication product times",
+    "+": "add addition sum plus",
+    "-": "subtract subtraction minus difference",
+    "/": "divide division quotient",
+}
+CALCULATORS = "calculator calculate math mathematical arithmetic evaluate compute"
 CLAUSE = re.compile(r"\band\b|\bthen\b|[,;?!]\s|\.\s|\n")
+LONGEST_PROMPT = 10_000  # characters that imply words
 GENERIC = frozenset(
     content_words(
         "tool tools function use used using get fetch run call make do return returns given value values input output "
@@ -42,7 +61,37 @@ def score_tool(tool: dict[str, Any], prompt: str) -> tuple[float, set[str]]:
 
 
 def select_tools(tools: list[dict[str, Any]], prompt: str) -> list[dict[str, Any]]:
-    """Return the tools that match a prompt, in the given order; each matches a word that no better one matches."""
+    """Return the tools that match a prompt, in the given order; each matches a word that no better one matches.
+
+    Args:
+        tools: The ``function`` part of each tool.
+        prompt: The user's words; if no tool matches them, words that they imply are added, such as ``multiply`` for
+            ``3 * 4``.
+    """
+    return _matching(tools, prompt) or _matching(tools, f"{prompt} {implied_words(prompt)}")
+
+
+def search_tools(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the first tool that finds things out, in a list; an empty list if there is none."""
+    for tool in tools:
+        description = str(tool.get("description", "")).split("\n\n", maxsplit=1)[0]
+        if SEARCHING.intersection(content_words(f"{tool.get('name', '')} {description}")):
+            return [tool]
+    return []
+
+
+def implied_words(text: str) -> str:
+    """Return the words for what a text says in other ways: its sums, and its weather."""
+    operators = {sign for groups in OPERATION.findall(with_operators(text[:LONGEST_PROMPT])) for sign in groups if sign}
+    words = [OPERATIONS[operator] for operator in sorted(operators)]
+    if operators:
+        words.append(CALCULATORS)
+    if WEATHER.intersection(content_words(text[:LONGEST_PROMPT])):
+        words.append("weather")
+    return " ".join(words)
+
+
+def _matching(tools: list[dict[str, Any]], prompt: str) -> list[dict[str, Any]]:
     judged = [(place, *score_tool(tool, prompt)) for place, tool in enumerate(tools)]
     taken: set[str] = set()
     chosen: list[int] = []
@@ -60,6 +109,12 @@ def best_tool(tools: list[dict[str, Any]], prompt: str) -> dict[str, Any]:
 
 def clause_about(tool: dict[str, Any], prompt: str) -> str:
     """Return the clause of a prompt that matches a tool best: ``add 5 to 7`` in ``multiply 3 by 4 and add 5 to 7``."""
-    clauses = CLAUSE.split(prompt)
-    best = max(clauses, key=lambda clause: score_tool(tool, clause)[0])
-    return best if score_tool(tool, best)[0] else ""
+    for widened in (False, True):
+        scores = [
+            (score_tool(tool, f"{clause} {implied_words(clause)}" if widened else clause)[0], -place, clause)
+            for place, clause in enumerate(CLAUSE.split(prompt))
+        ]
+        score, _, best = max(scores)
+        if score:
+            return best
+    return ""

@@ -77,7 +77,7 @@ def calls(message: Body) -> list[tuple[str, Body]]:
         (
             "Search the docs: how do retries work?",
             [SEARCH],
-            [("search_docs", {"query": "Search the docs: how do retries work?"})],
+            [("search_docs", {"query": "how do retries work"})],
         ),
     ],
 )
