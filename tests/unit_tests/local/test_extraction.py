@@ -268,8 +268,8 @@ def test_a_search_is_made_once(say: Say) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Anna (3), " * 20_000, "\n" * 200_000, "and " * 50_000, "1 a " * 50_000, "3 March " * 20_000, "a@" * 100_000,
-     "#1 " * 50_000, "http://" * 20_000, "+1 (" * 50_000],
+    ["Anna (3), " * 10_000, "\n" * 25_000, "and " * 25_000, "1 a " * 25_000, "3 March " * 10_000, "a@" * 25_000,
+     "#1 " * 25_000, "http://" * 10_000, "+1 (" * 25_000],
     ids=lambda text: text[:9],
 )  # fmt: skip
 def test_the_work_is_linear_in_the_text(text: str) -> None:
@@ -278,4 +278,4 @@ def test_the_work_is_linear_in_the_text(text: str) -> None:
     for model in models:
         schema = model.model_json_schema()
         SchemaFiller(text, schema).fill(schema)
-    assert time.thread_time() - started < 20  # seconds; work that grows with the square takes minutes
+    assert time.thread_time() - started < 15  # seconds; work that grows with the square takes minutes
