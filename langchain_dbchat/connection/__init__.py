@@ -12,4 +12,5 @@ __all__ = [
     "requests",
     "session",
     "settings",
+    "without_model",
 ]

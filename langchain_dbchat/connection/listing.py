@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from pydantic import PrivateAttr
 from pydantic_core import from_json
 
 from langchain_dbchat.connection.descriptions import EndpointDescription, names_of, read_description, read_service
-from langchain_dbchat.connection.session import SessionCache
-from langchain_dbchat.connection.settings import DatabricksConnection
+from langchain_dbchat.connection.without_model import WorkspaceConnection
 from langchain_dbchat.errors import ConfigurationError, DatabricksError, MalformedResponseError
 from langchain_dbchat.models.embedding_models import embedding_model_of
 from langchain_dbchat.models.families import FAMILIES, OPENAI_COMPATIBLE
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import ModelProfile
 
     from langchain_dbchat.connection.session import Session
+    from langchain_dbchat.connection.settings import DatabricksConnection
     from langchain_dbchat.models.families import WireName
     from langchain_dbchat.transport.effects import Effect
     from langchain_dbchat.transport.exchange import Reply, Request
@@ -84,23 +83,6 @@ class _List(NamedTuple):
     read: Callable[[Mapping[str, Any]], ListedEndpoint]
 
 
-class _EndpointList(DatabricksConnection):
-    """The connection of a listing."""
-
-    _session_cache: SessionCache = PrivateAttr(default_factory=SessionCache)
-
-    def _default_model(self) -> str:
-        return ""
-
-    def session(self) -> Session:
-        """Return the resolved connection."""
-        return self._session()
-
-    async def asession(self) -> Session:
-        """Do the same as `session` without blocking the event loop."""
-        return await self._asession()
-
-
 def list_endpoints(*, model_services: bool = False, **connection: Any) -> list[ListedEndpoint]:
     """List the endpoints that the caller can query.
 
@@ -117,14 +99,14 @@ def list_endpoints(*, model_services: bool = False, **connection: Any) -> list[L
         ConfigurationError: If there is no host or no way to sign in, or if the address lists nothing.
         DatabricksError: If the server refuses or cannot be reached.
     """
-    settings = _EndpointList(**connection)
+    settings = WorkspaceConnection(**connection)
     session = settings.session()
     return execute(_lists(settings, session, model_services=model_services))
 
 
 async def alist_endpoints(*, model_services: bool = False, **connection: Any) -> list[ListedEndpoint]:
     """Do the same as `list_endpoints` without blocking the event loop."""
-    settings = _EndpointList(**connection)
+    settings = WorkspaceConnection(**connection)
     session = await settings.asession()
     return await aexecute(_lists(settings, session, model_services=model_services))
 

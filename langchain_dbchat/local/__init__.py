@@ -59,13 +59,9 @@ def __getattr__(name: str) -> Any:
         return getattr(agents, name)
     if name != "LocalWorkspace":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
+    from langchain_dbchat.local.extra import named_extra  # noqa: PLC0415  # see the docstring
+
+    with named_extra():
         from langchain_dbchat.local.server.workspace import LocalWorkspace as Workspace  # noqa: PLC0415  # see the docstring
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in {"starlette", "uvicorn", "anyio", "h11"}:
-            raise
-        raise ImportError(
-            f"The local workspace needs the package {error.name!r}. Install it with: "
-            'pip install "langchain-dbchat[local]"'
-        ) from error
-    return Workspace
+
+        return Workspace

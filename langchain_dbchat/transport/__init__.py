@@ -11,12 +11,14 @@ The room and httpx are imported with the first call; `failures` with the first f
 
 __all__ = [
     "channel",
+    "clients",
     "effects",
     "exchange",
     "headers",
     "limiter",
     "request_size",
     "signing",
+    "stream",
     "timeouts",
     "user_clients",
 ]

@@ -86,6 +86,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
         {"databricks", "pydantic", "pydantic_core"},
     ),
     "dialects": ({"errors", "models"}, {"langchain_core", "pydantic", "pydantic_core"}),
+    "testing": ({"connection", "errors", "local", "transport"}, {"pydantic_core", "starlette"}),
     "transport": ({"_loopback", "_version", "errors"}, {"h11", "httpx", "pydantic_core"}),
     "routing": ({"_loopback", "errors"}, set()),
     "models": (set(), {"langchain_core"}),

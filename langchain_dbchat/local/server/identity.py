@@ -23,7 +23,7 @@ class Identity:
     """
 
     def __init__(self, token: str | None, lifetime: float) -> None:
-        self.token = token or f"dapi{secrets.token_hex(16)}"
+        self.token = token or new_token()
         self.client_id = "4b0f9c1e-local-workspace"
         self.client_secret = f"dose{secrets.token_hex(16)}"
         self.lifetime = lifetime
@@ -94,6 +94,11 @@ class Identity:
             "token_endpoint_auth_methods_supported": ["client_secret_basic"],
             "scopes_supported": ["all-apis"],
         }
+
+
+def new_token() -> str:
+    """Return a personal access token that is valid nowhere else."""
+    return f"dapi{secrets.token_hex(16)}"
 
 
 def _basic(value: str) -> tuple[str, str, str]:

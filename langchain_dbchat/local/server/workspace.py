@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import socket
-import threading
-import time
 from typing import TYPE_CHECKING, Any
-
-import uvicorn
 
 from langchain_dbchat.local.agents import LocalAgent
 from langchain_dbchat.local.endpoints import EndpointRegistry
@@ -22,6 +17,7 @@ from langchain_dbchat.local.server.identity import Identity
 from langchain_dbchat.local.server.middleware import Middleware
 from langchain_dbchat.local.server.request_log import CallAssertions, RequestLog
 from langchain_dbchat.local.server.routes import create_app
+from langchain_dbchat.local.server.server_thread import ServerThread
 from langchain_dbchat.local.surfaces.surface import Services
 
 if TYPE_CHECKING:
@@ -31,8 +27,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from langchain_dbchat.local.agents import AgentFunction
-
-START_SECONDS = 15.0
 
 
 class LocalWorkspace(CallAssertions):
@@ -78,18 +72,13 @@ class LocalWorkspace(CallAssertions):
         self._faults = FaultPlan()
         services = Services(self._registry, Backend(backend) if backend else None, pace)
         self._scripts, self._cache = services.scripts, services.cache
-        app = create_app(services, self._identity)
-        self._app = Middleware(app, self._identity, self._faults, self.requests, latency)
-        self._port = port
-        self._server: uvicorn.Server | None = None
-        self._thread: threading.Thread | None = None
+        app = Middleware(create_app(services, self._identity), self._identity, self._faults, self.requests, latency)
+        self._server = ServerThread(app, "local workspace", port)
 
     @property
     def host(self) -> str:
         """Return the value for ``DATABRICKS_HOST``."""
-        if self._server is None:
-            raise RuntimeError("The local workspace is not running: use `with LocalWorkspace() as workspace:`.")
-        return f"http://127.0.0.1:{self._port}"
+        return self._server.host
 
     @property
     def token(self) -> str:
@@ -222,40 +211,12 @@ class LocalWorkspace(CallAssertions):
             RuntimeError: If it is running already, or does not start.
             OSError: If the port is taken.
         """
-        if self._server is not None:
-            raise RuntimeError("The local workspace is running already.")
-        # asyncio switches Nagle's algorithm off, but only where the protocol is named; else each answer waits 40 ms.
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", self._port))
-        except OSError:
-            listener.close()
-            raise
-        self._port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            self._app, http="h11", loop="asyncio", ws="none", lifespan="off", log_config=None, log_level="critical",
-            access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=1, backlog=2048,
-        )  # fmt: skip
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [listener]}, name="dbchat-local", daemon=True
-        )
-        self._thread.start()
-        deadline = time.monotonic() + START_SECONDS
-        while not self._server.started:
-            if time.monotonic() > deadline or not self._thread.is_alive():
-                raise RuntimeError("The local workspace did not start within 15 seconds.")
-            time.sleep(0.005)
+        self._server.start()
         return self
 
     def stop(self) -> None:
         """Stop serving; open connections are closed."""
-        if self._server is None or self._thread is None:
-            return
-        self._server.should_exit = True
-        self._thread.join(timeout=10)
-        self._server = self._thread = None
+        self._server.stop()
 
     def __enter__(self) -> Self:
         return self.start()
