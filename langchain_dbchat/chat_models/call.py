@@ -11,6 +11,7 @@ is raised instead.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from langchain_dbchat.chat_models.learning_decoder import LearningDecoder
 from langchain_dbchat.connection.endpoints import DISCOVER, endpoint_of
 from langchain_dbchat.connection.given import call_settings
 from langchain_dbchat.connection.marks import COMPLETION_LIMIT, QUERY, marks_of
+from langchain_dbchat.connection.observing import observer
 from langchain_dbchat.connection.requests import address_request, family_for, next_route
 from langchain_dbchat.connection.session import endpoint_name
 from langchain_dbchat.dialects import AUTO, choose_dialect, dialect_named
@@ -29,6 +31,7 @@ from langchain_dbchat.models.families import GENERIC, OPENAI_COMPATIBLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from langchain_core.messages import BaseMessage
     from langchain_core.outputs import ChatResult
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.chat_models.settings import ChatSettings
     from langchain_dbchat.chat_models.structured import Structured
     from langchain_dbchat.connection.endpoints import Endpoint
+    from langchain_dbchat.connection.observing import ChatObservation
     from langchain_dbchat.connection.session import Session
     from langchain_dbchat.dialects.dialect import Dialect, EncodedRequest, StreamDecoder, StructuredMethod
     from langchain_dbchat.errors import DatabricksError
@@ -50,6 +54,8 @@ _REASONING = ("reasoning_effort", "thinking")
 
 _UNKNOWN = frozenset({GENERIC.name, OPENAI_COMPATIBLE.name})
 """Families whose endpoints may speak another wire format than is asked for."""
+
+_UNOBSERVED: AbstractContextManager[object] = nullcontext()
 
 _CHANGES = {ROLES: "made to alternate", PREFILL: "followed by a user's message"}
 """What a warning says about a lesson that is not a field."""
@@ -92,7 +98,19 @@ class PreparedCall:
     structured: Structured | None
     route: int
     shows_headers: bool
+    _observation: ChatObservation | None = None
     _earlier: list[dict[str, Any]] = field(default_factory=list)
+
+    def observed(self) -> AbstractContextManager[object]:
+        """Return a context manager around the call, in which a tracing package observes it."""
+        found = observer()
+        if found is None:
+            return _UNOBSERVED
+        asked = self.chat_request
+        self._observation = found.chat(
+            asked.target.model, asked.settings, asked.messages, self.request.url, stream=asked.stream
+        )
+        return self._observation
 
     def read(self, reply: Reply) -> ChatResult:
         """Read the whole answer to this call.
@@ -120,7 +138,10 @@ class PreparedCall:
         if self.shows_headers:
             from langchain_dbchat.chat_models.response_headers import add_headers, visible_headers  # noqa: PLC0415  # few calls ask for them
 
-            return add_headers(result, visible_headers(reply.headers, reply.hide))
+            add_headers(result, visible_headers(reply.headers, reply.hide))
+        if self._observation is not None:
+            for generation in result.generations:
+                self._observation.received(generation.message)
         return result
 
     def _learns(self, error: OtherWireError) -> bool:
@@ -153,11 +174,18 @@ class PreparedCall:
             )
 
         is_unknown = self.may_switch and self.chat_request.target.family.name in _UNKNOWN
-        decoder = LearningDecoder(make, self._learns) if is_unknown else make()
+        decoder: StreamDecoder = LearningDecoder(make, self._learns) if is_unknown else make()
         if self.shows_headers:
-            from langchain_dbchat.chat_models.response_headers import HeadersDecoder, visible_headers  # noqa: PLC0415  # the same
+            from langchain_dbchat.chat_models.response_headers import add_to_first, visible_headers  # noqa: PLC0415  # the same
+            from langchain_dbchat.chat_models.tapped_decoder import TappedDecoder  # noqa: PLC0415  # the same
 
-            return HeadersDecoder(decoder, visible_headers(headers, mask))
+            decoder = TappedDecoder(decoder, add_to_first(visible_headers(headers, mask)))
+        observation = self._observation
+        if observation is not None:
+            from langchain_dbchat.chat_models.tapped_decoder import TappedDecoder  # noqa: PLC0415  # the same
+
+            observation.opened()
+            decoder = TappedDecoder(decoder, lambda chunk: observation.received(chunk.message))
         return decoder
 
     def revise(self, error: DatabricksError) -> Request | None:

@@ -240,8 +240,8 @@ class ChatDatabricksCompat(
     ) -> ChatResult:
         del run_manager
         call = prepare_call(self, self._session(kwargs), messages, stop, kwargs, stream=False)
-        reply = call.channel.post(call.request, call.revise, call.limiter)
-        return call.read(reply)
+        with call.observed():
+            return call.read(call.channel.post(call.request, call.revise, call.limiter))
 
     async def _agenerate(
         self,
@@ -252,8 +252,8 @@ class ChatDatabricksCompat(
     ) -> ChatResult:
         del run_manager
         call = prepare_call(self, await self._asession(kwargs), messages, stop, kwargs, stream=False)
-        reply = await call.channel.apost(call.request, call.revise, call.limiter)
-        return call.read(reply)
+        with call.observed():
+            return call.read(await call.channel.apost(call.request, call.revise, call.limiter))
 
     def _stream(
         self,
@@ -263,7 +263,7 @@ class ChatDatabricksCompat(
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         call = prepare_call(self, self._session(kwargs), messages, stop, kwargs, stream=True)
-        with call.channel.stream(call.request, call.revise, call.limiter) as incoming:
+        with call.observed(), call.channel.stream(call.request, call.revise, call.limiter) as incoming:
             decoder = call.decoder(incoming.headers, incoming.hide)
             with decoder.keeping_partial():
                 for events in incoming:
@@ -284,18 +284,19 @@ class ChatDatabricksCompat(
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         call = prepare_call(self, await self._asession(kwargs), messages, stop, kwargs, stream=True)
-        async with call.channel.astream(call.request, call.revise, call.limiter) as incoming:
-            decoder = call.decoder(incoming.headers, incoming.hide)
-            with decoder.keeping_partial():
-                async for events in incoming:
-                    for chunk in decoder.feed(events):
+        with call.observed():
+            async with call.channel.astream(call.request, call.revise, call.limiter) as incoming:
+                decoder = call.decoder(incoming.headers, incoming.hide)
+                with decoder.keeping_partial():
+                    async for events in incoming:
+                        for chunk in decoder.feed(events):
+                            if run_manager:
+                                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                            yield chunk
+                    for chunk in decoder.close():
                         if run_manager:
                             await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                         yield chunk
-                for chunk in decoder.close():
-                    if run_manager:
-                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                    yield chunk
 
     def bind(self, **kwargs: Any) -> Any:  # langchain-core returns a class of its own since 1.7
         """Bind settings to all calls of the returned runnable; the values of secret settings are never shown.

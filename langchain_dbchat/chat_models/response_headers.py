@@ -12,15 +12,11 @@ from typing import TYPE_CHECKING
 from langchain_dbchat.errors.redaction import scrub
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Mapping
 
-    from langchain_core.messages import AIMessage
-    from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+    from langchain_core.outputs import ChatGeneration, ChatResult
 
-    from langchain_dbchat.dialects.dialect import StreamDecoder
-
-__all__ = ["HeadersDecoder", "add_headers", "visible_headers"]
+__all__ = ["add_headers", "add_to_first", "visible_headers"]
 
 _LEFT_OUT = frozenset(
     {
@@ -52,55 +48,33 @@ def visible_headers(headers: Mapping[str, str], hide: Callable[[str], str] | Non
     }
 
 
-def add_headers(result: ChatResult, headers: Mapping[str, str]) -> ChatResult:
+def add_headers(result: ChatResult, headers: Mapping[str, str]) -> None:
     """Add headers to each answer of a result.
 
     Args:
         result: The result, which is changed.
         headers: The headers.
-
-    Returns:
-        The result.
     """
     for generation in result.generations:
         _add(generation, headers)
-    return result
 
 
-class HeadersDecoder:
-    """Decoder that adds headers to the first chunk of another decoder.
+def add_to_first(headers: Mapping[str, str]) -> Callable[[ChatGeneration], None]:
+    """Return a function that adds headers to the first chunk that it is called with.
 
     Args:
-        inner: The decoder of the wire format.
         headers: The headers.
+
+    Returns:
+        The function, which changes the chunk.
     """
+    left = [headers]
 
-    def __init__(self, inner: StreamDecoder, headers: Mapping[str, str]) -> None:
-        self._inner = inner
-        self._headers: Mapping[str, str] | None = headers
+    def add(chunk: ChatGeneration) -> None:
+        if left:
+            _add(chunk, left.pop())
 
-    def feed(self, events: Sequence[bytes], /) -> Iterator[ChatGenerationChunk]:
-        """Decode events that arrived together."""
-        for chunk in self._inner.feed(events):
-            yield self._with_headers(chunk)
-
-    def close(self) -> Sequence[ChatGenerationChunk]:
-        """End the stream; raise if the answer is incomplete."""
-        return [self._with_headers(chunk) for chunk in self._inner.close()]
-
-    def keeping_partial(self) -> AbstractContextManager[None]:
-        """Add the partial message to an error that ends the stream."""
-        return self._inner.keeping_partial()
-
-    def partial(self) -> AIMessage:
-        """Return the partial message."""
-        return self._inner.partial()
-
-    def _with_headers(self, chunk: ChatGenerationChunk) -> ChatGenerationChunk:
-        if self._headers is not None:
-            _add(chunk, self._headers)
-            self._headers = None
-        return chunk
+    return add
 
 
 def _add(generation: ChatGeneration, headers: Mapping[str, str]) -> None:

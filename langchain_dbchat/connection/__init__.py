@@ -9,6 +9,7 @@ __all__ = [
     "given",
     "listing",
     "marks",
+    "observing",
     "requests",
     "session",
     "settings",

@@ -247,7 +247,11 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
     ) -> Any:
         rows = kind(len(texts), spec_of(self).shape)
         session = self._session()
-        with pointing_here(), closing(EmbeddingRun(self, session, texts, rows, self._meter, is_query=is_query)) as run:
+        with (
+            pointing_here(),
+            closing(EmbeddingRun(self, session, texts, rows, self._meter, is_query=is_query)) as run,
+            run.observed(),
+        ):
             self._send_all(run, session)
             run.plan.finish(failures)
         return rows.rows
@@ -262,7 +266,11 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
     ) -> Any:
         rows = kind(len(texts), spec_of(self).shape)
         session = await self._asession()
-        with pointing_here(), closing(EmbeddingRun(self, session, texts, rows, self._meter, is_query=is_query)) as run:
+        with (
+            pointing_here(),
+            closing(EmbeddingRun(self, session, texts, rows, self._meter, is_query=is_query)) as run,
+            run.observed(),
+        ):
             await self._asend_all(run, session)
             run.plan.finish(failures)
         return rows.rows

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
 from langchain_dbchat.connection.endpoints import endpoint_of
+from langchain_dbchat.connection.observing import observer
 from langchain_dbchat.connection.requests import address_request, next_route
 from langchain_dbchat.dialects.shared.refusals import named_field
 from langchain_dbchat.embeddings.plan import Plan, Rules
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from asyncio import Task
     from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Future
+    from contextlib import AbstractContextManager
 
+    from langchain_dbchat.connection.observing import EmbeddingObservation
     from langchain_dbchat.connection.session import Session
     from langchain_dbchat.embeddings.plan import Batch
     from langchain_dbchat.embeddings.rows import RowArray, RowList
@@ -190,7 +194,16 @@ class EmbeddingRun:
         self.ahead = self.width + _SPARE if self.width > 1 else 1
         shared = limiter_for(session.workspace.host, settings.model) if settings.adaptive_limit else None
         self.limiter = LocalLimiter(max(1, self.width), shared)
+        self._observation: EmbeddingObservation | None = None
         self._bar = _progress_bar(len(texts)) if settings.show_progress and len(texts) > 1 else None
+
+    def observed(self) -> AbstractContextManager[object]:
+        """Return a context manager around the run, in which a tracing package observes it."""
+        found = observer()
+        if found is None:
+            return nullcontext()
+        self._observation = found.embeddings(self._settings.model, self._session.workspace.origin)
+        return self._observation
 
     def prepare(self, batch: Batch) -> PreparedBatch:
         """Write the request for a batch.
@@ -260,6 +273,9 @@ class EmbeddingRun:
         if error is None:
             rows, usage = done.result()
             self._meter.add(len(rows), usage)
+            if self._observation is not None:
+                dimensions = next((len(row) for row in rows if not isinstance(row, Exception)), None)
+                self._observation.received(dimensions, token_count(usage.get("prompt_tokens")))
         self.plan.take(batch, error or done.result())
         if self._bar is not None:
             self._bar.update(self.plan.settled - self._bar.n)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
+if TYPE_CHECKING:
     from langchain_dbchat.local import LocalWorkspace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,6 +98,14 @@ def test_the_page_on_costs_prints_what_it_says(capsys: pytest.CaptureFixture[str
     page = ROOT / "docs" / "costs.md"
     assert _run(page) == 4
     assert capsys.readouterr().out == _printed(page)
+
+
+def test_the_page_on_observability_prints_what_it_says() -> None:
+    pytest.importorskip("opentelemetry.sdk", reason="needs OpenTelemetry's SDK: pip install opentelemetry-sdk")
+    page = ROOT / "docs" / "observability.md"
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == _printed(page)
 
 
 def test_the_page_on_http_runs(capsys: pytest.CaptureFixture[str]) -> None:
