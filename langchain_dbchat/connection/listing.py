@@ -100,14 +100,14 @@ def list_endpoints(*, model_services: bool = False, **connection: Any) -> list[L
         DatabricksError: If the server refuses or cannot be reached.
     """
     settings = WorkspaceConnection(**connection)
-    session = settings.session()
+    session = settings.session().home
     return execute(_lists(settings, session, model_services=model_services))
 
 
 async def alist_endpoints(*, model_services: bool = False, **connection: Any) -> list[ListedEndpoint]:
     """Do the same as `list_endpoints` without blocking the event loop."""
     settings = WorkspaceConnection(**connection)
-    session = await settings.asession()
+    session = (await settings.asession()).home
     return await aexecute(_lists(settings, session, model_services=model_services))
 
 

@@ -59,10 +59,11 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
         {"_version", "chat_models", "connection", "embeddings", "errors", "integrations", "transport"},
         set(),
     ),
+    "__main__": ({"cli"}, set()),
     "_core": (set(), {"langchain_core"}),
     "cli": (
-        {"_version", "auth", "chat_models", "embeddings", "errors", "local", "routing", "transport"},
-        {"pydantic_core"},
+        {"_version", "auth", "chat_models", "connection", "embeddings", "errors", "local"},
+        set(),
     ),
     "spark": ({"embeddings", "errors", "integrations"}, {"langchain_core", "pandas", "pydantic_core", "pyspark"}),
     "integrations": (

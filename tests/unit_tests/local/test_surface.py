@@ -302,6 +302,6 @@ def test_it_says_what_to_install() -> None:
     done = subprocess.run(  # our own script
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert 'pip install "langchain-dbchat[local]"' in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,0 +1,138 @@
+"""Text for a terminal: paragraphs that fit its width, and errors in the words of the command line.
+
+Rule 1. What is printed to a terminal is wrapped between words. What goes to a file or a pipe is one line, so that
+programs can search it.
+Rule 2. An error is one paragraph: what happened, what to do, and the server's id of the request. The library's messages
+name Python's arguments; here they are the options of the command.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import textwrap
+from typing import TYPE_CHECKING, NamedTuple
+
+from langchain_dbchat.errors.redaction import scrub
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from langchain_dbchat.errors import DatabricksError
+
+__all__ = ["Explanation", "error_line", "explain", "plain", "wrapped"]
+
+_WIDEST = 100  # columns; longer lines are hard to read
+_WHAT_TO_DO = "\n  What to do: "
+_PLACE = "\n  Where: "
+_SEARCH = re.compile(r" Looked at, in this order:(?:\n\s*- [^\n]*)+")
+_LAST_SENTENCE = re.compile(
+    r"(?<=[.!?]) ((?:Give|Set|Name|Leave|Make|Check|Call|Use|Run|Install)\b[^.]*(?:\.[^ .][^.]*)*\.)$"
+)
+_OPTIONS = (
+    (re.compile(r"(?:Pass|pass) host='https://<workspace>'"), "Give --host https://<workspace>"),
+    (re.compile(r"\bfrom host argument"), "from --host"),
+    (re.compile(r"\bfrom base_url argument"), "from --base-url"),
+    (re.compile(r"(?:Pass|pass) token=\.\.\."), "Give --token-env NAME"),
+    (re.compile(r"\btoken=\.\.\."), "--token-env NAME"),
+    (re.compile(r"\bprofile=\.\.\."), "--profile NAME"),
+    (re.compile(r"\bmodel=(?:\.\.\.)?(?=\W|$)"), "--model"),
+    (re.compile(r"\bhost=\.\.\."), "--host"),
+    (re.compile(r"\bbase_url=(?:\.\.\.)?(?=\W|$)"), "--base-url"),
+    (re.compile(r"\ballow_http=True"), "--allow-http"),
+    (re.compile(r"\bapi='"), "--api '"),
+    (re.compile(r"\btimeout=(?=\W|$)"), "--timeout"),
+    (re.compile(r"\blist_endpoints\(\)"), "`dbchat models`"),
+)
+"""The library's words for what to do, and the options of the command that do it."""
+
+
+class Explanation(NamedTuple):
+    """An error for a reader at a terminal.
+
+    Attributes:
+        what: What happened.
+        advice: What to do; empty if `what` says it.
+        request_id: The server's id of the request; empty if there is none.
+    """
+
+    what: str
+    advice: str
+    request_id: str
+
+    def __str__(self) -> str:
+        """Return all of it in one paragraph."""
+        what = self.what if self.what.endswith((".", "!", "?")) else f"{self.what}."
+        return " ".join(filter(None, (what, self.advice, self.request_id and f"(request id {self.request_id})")))
+
+
+def explain(error: DatabricksError) -> Explanation:
+    """Divide the message of an error into what happened and what to do.
+
+    Args:
+        error: The error.
+
+    Returns:
+        Both, without line breaks and secrets, and without the list of what was looked at.
+    """
+    what, _, advice = error.message.partition(_WHAT_TO_DO)
+    what = plain(_SEARCH.sub("", what.partition(_PLACE)[0]))
+    if not advice and (last := _LAST_SENTENCE.search(what)):
+        what, advice = what[: last.start()], last[1]
+    return Explanation(what, plain(advice), error.request_id or "")
+
+
+def wrapped(text: str, *, first: str = "", rest: str = "", stream: TextIO | None = None) -> str:
+    """Return a paragraph as it is printed.
+
+    Args:
+        text: The text.
+        first: What stands before its first line.
+        rest: What stands before the other lines.
+        stream: Where it is printed; None for the standard output.
+
+    Returns:
+        The lines, with a line break at the end; a single line if the stream is not a terminal.
+    """
+    stream = stream or sys.stdout
+    if not stream.isatty():
+        return f"{first}{text}".rstrip() + "\n"
+    columns = min(shutil.get_terminal_size().columns, _WIDEST)
+    lines = textwrap.wrap(
+        text,
+        columns - 1,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines or [first.rstrip()]) + "\n"
+
+
+def error_line(error: Exception | str) -> None:
+    """Print an error as one paragraph on the standard error.
+
+    Args:
+        error: The error, or its text.
+    """
+    from langchain_dbchat.errors import DatabricksError  # noqa: PLC0415  # the type, where something went wrong
+
+    text = str(explain(error)) if isinstance(error, DatabricksError) else plain(str(error))
+    sys.stdout.flush()
+    sys.stderr.write(wrapped(text, first="dbchat: ", rest="  ", stream=sys.stderr))
+
+
+def plain(text: str) -> str:
+    """Write a text of the library in one line, without secrets, in the words of the command line.
+
+    Args:
+        text: The text.
+
+    Returns:
+        The line.
+    """
+    text = " ".join(scrub(text).split())
+    for words, option in _OPTIONS:
+        text = words.sub(option, text)
+    return text
