@@ -10,15 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-
 from langchain_dbchat.dialects.agents.answers import AgentMessages
 from langchain_dbchat.dialects.shared.answer import GrowingAnswer
-from langchain_dbchat.dialects.shared.chunks import answer_message
+from langchain_dbchat.dialects.shared.chunks import whole_result
 from langchain_dbchat.dialects.shared.errors_within import may_be_blocked, raise_blocked, raise_error_within
 from langchain_dbchat.dialects.shared.events import parse_event, text_of_event
 from langchain_dbchat.dialects.shared.facts import KEEP_ALIVE, AnswerFacts
-from langchain_dbchat.dialects.shared.fields import storable
 from langchain_dbchat.dialects.shared.stream import AnswerStreamDecoder
 from langchain_dbchat.dialects.shared.wires import in_other_format
 from langchain_dbchat.errors import StreamInterruptedError
@@ -27,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from langchain_core.messages import AIMessage
+    from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
     from langchain_dbchat.dialects.dialect import Target
     from langchain_dbchat.dialects.shared.sent import SentTools
@@ -88,15 +86,7 @@ def decode_answer(body: bytes, target: Target, request_id: str | None, sent: Sen
     for part in (*reader.read_all(messages), *reader.rest()):
         answer.add(part)
     facts.id = reader.id
-    message = answer_message(answer, facts, cut=facts.cut)
-    if may_be_blocked(payload):
-        raise_blocked(payload, lambda: message, request_id=request_id)
-    info = {"finish_reason": facts.finish_reason} if facts.finish_reason else None
-    usage = storable(dict(facts.usage)) if facts.usage else {}
-    return ChatResult(
-        generations=[ChatGeneration(message=message, generation_info=info)],
-        llm_output={"token_usage": usage, "model_name": target.model},
-    )
+    return whole_result(payload, answer, facts)
 
 
 def _no_messages(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:

@@ -12,23 +12,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic_core import from_json
 
 from langchain_dbchat.dialects.messages.blocks import OpenBlock, read_content_block
 from langchain_dbchat.dialects.messages.facts import MessagesFacts
 from langchain_dbchat.dialects.shared.answer import GrowingAnswer
-from langchain_dbchat.dialects.shared.chunks import answer_message
-from langchain_dbchat.dialects.shared.errors_within import may_be_blocked, raise_blocked, raise_error_within
+from langchain_dbchat.dialects.shared.chunks import whole_result
+from langchain_dbchat.dialects.shared.errors_within import raise_error_within
 from langchain_dbchat.dialects.shared.events import MESSAGE_KEYS, is_last, parse_event, text_of_event
 from langchain_dbchat.dialects.shared.facts import KEEP_ALIVE
-from langchain_dbchat.dialects.shared.fields import storable
 from langchain_dbchat.dialects.shared.parts import Text
 from langchain_dbchat.dialects.shared.stream import AnswerStreamDecoder
 from langchain_dbchat.errors import MalformedResponseError, StreamInterruptedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
     from langchain_dbchat.dialects.dialect import Target
     from langchain_dbchat.dialects.shared.parts import Part
@@ -84,15 +84,7 @@ def decode_message(body: bytes, target: Target, request_id: str | None, sent: Se
             raise MalformedResponseError(f"A block of the answer is a {type(block).__name__}, not an object.")
         for part in read_content_block(block, index):
             answer.add(part)
-    message = answer_message(answer, facts, cut=facts.cut)
-    if may_be_blocked(payload):
-        raise_blocked(payload, lambda: message, request_id=request_id)
-    info = {"finish_reason": facts.finish_reason} if facts.finish_reason else None
-    usage = storable(dict(facts.usage)) if facts.usage else {}
-    return ChatResult(
-        generations=[ChatGeneration(message=message, generation_info=info)],
-        llm_output={"token_usage": usage, "model_name": target.model},
-    )
+    return whole_result(payload, answer, facts)
 
 
 def _not_a_message(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:

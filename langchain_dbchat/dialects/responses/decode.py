@@ -12,22 +12,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-
 from langchain_dbchat.dialects.responses.facts import ResponsesFacts
 from langchain_dbchat.dialects.responses.reader import ItemReader
 from langchain_dbchat.dialects.shared.agent_inputs import TRACE_FIELDS
 from langchain_dbchat.dialects.shared.answer import GrowingAnswer
-from langchain_dbchat.dialects.shared.chunks import answer_message
+from langchain_dbchat.dialects.shared.chunks import whole_result
 from langchain_dbchat.dialects.shared.errors_within import may_be_blocked, raise_blocked, raise_error_within
 from langchain_dbchat.dialects.shared.events import parse_event, text_of_event
 from langchain_dbchat.dialects.shared.facts import KEEP_ALIVE
-from langchain_dbchat.dialects.shared.fields import storable
 from langchain_dbchat.dialects.shared.parts import Text
 from langchain_dbchat.dialects.shared.stream import AnswerStreamDecoder
 from langchain_dbchat.errors import MalformedResponseError, StreamInterruptedError
 
 if TYPE_CHECKING:
+    from langchain_core.outputs import ChatGenerationChunk, ChatResult
+
     from langchain_dbchat.dialects.dialect import Target
     from langchain_dbchat.dialects.shared.parts import Part
     from langchain_dbchat.dialects.shared.sent import SentTools
@@ -70,14 +69,7 @@ def decode_response(body: bytes, target: Target, request_id: str | None, sent: S
     facts.end(calls=reader.has_calls)
     for part in (*parts, *reader.rest()):
         answer.add(part)
-    message = answer_message(answer, facts, cut=facts.cut)
-    if may_be_blocked(payload):
-        raise_blocked(payload, lambda: message, request_id=request_id)
-    usage = storable(dict(facts.usage)) if facts.usage else {}
-    return ChatResult(
-        generations=[ChatGeneration(message=message, generation_info={"finish_reason": facts.finish_reason})],
-        llm_output={"token_usage": usage, "model_name": target.model},
-    )
+    return whole_result(payload, answer, facts)
 
 
 def _raise_failure(response: Mapping[str, Any], request_id: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Make LangChain's messages and chunks of an answer.
+"""Make LangChain's messages, results and chunks of an answer.
 
 Rule 1. Whole and streamed answers use the same `GrowingAnswer`, so their messages are equal.
 """
@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.tool import invalid_tool_call, tool_call_chunk
+from langchain_core.outputs import ChatGeneration, ChatResult
+
+from langchain_dbchat.dialects.shared.errors_within import may_be_blocked, raise_blocked
+from langchain_dbchat.dialects.shared.fields import storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.dialects.shared.answer import GrowingAnswer
     from langchain_dbchat.dialects.shared.facts import AnswerFacts
 
-__all__ = ["answer_message", "call_chunk"]
+__all__ = ["answer_message", "call_chunk", "whole_result"]
 
 _JSON_SPACE = " \t\n\r"
 
@@ -42,6 +46,31 @@ def answer_message(answer: GrowingAnswer, facts: AnswerFacts, *, cut: bool) -> A
         additional_kwargs=answer.additional(),
         response_metadata=facts.metadata(),
         usage_metadata=facts.usage_metadata(),
+    )
+
+
+def whole_result(payload: Mapping[str, Any], answer: GrowingAnswer, facts: AnswerFacts) -> ChatResult:
+    """Return the result of a whole answer, of a wire format that has one answer for each request.
+
+    Args:
+        payload: The decoded answer.
+        answer: The answer, with all its parts.
+        facts: Its metadata.
+
+    Returns:
+        One generation.
+
+    Raises:
+        DatabricksRefusalError: If a guardrail ended the answer.
+    """
+    message = answer_message(answer, facts, cut=facts.cut)
+    if may_be_blocked(payload):
+        raise_blocked(payload, lambda: message, request_id=facts.request_id)
+    info = {"finish_reason": facts.finish_reason} if facts.finish_reason else None
+    usage = storable(dict(facts.usage)) if facts.usage else {}
+    return ChatResult(
+        generations=[ChatGeneration(message=message, generation_info=info)],
+        llm_output={"token_usage": usage, "model_name": facts.target.model},
     )
 
 
