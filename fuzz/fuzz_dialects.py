@@ -1,4 +1,4 @@
-"""Fuzz target: answers of real servers, damaged, through the event stream decoder and the dialect, and back again.
+"""Fuzz target: answers of each wire format, damaged, through the event stream decoder and the dialect, and back again.
 
 Whatever comes, the result is a message or one of our errors; a message that came out can be sent back, survives its
 trips, and calls no tool with arguments that are not an object.
@@ -15,11 +15,11 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from pydantic_core import from_json, to_json
 from running import CORPUS, pieces, run, streams
 
-from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
-from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
-from langchain_dbchat.dialects.dialect import Target
+from langchain_dbchat.dialects import dialect_named
+from langchain_dbchat.dialects.dialect import ChatRequest, Target
 from langchain_dbchat.dialects.shared import translators
 from langchain_dbchat.dialects.shared.events import is_last
+from langchain_dbchat.dialects.shared.sent import SentTools
 from langchain_dbchat.errors import DatabricksError
 from langchain_dbchat.models.families import FAMILIES
 from langchain_dbchat.transport.sse import EventStreamDecoder
@@ -29,14 +29,26 @@ if TYPE_CHECKING:
 
     from langchain_core.outputs import ChatGenerationChunk
 
+    from langchain_dbchat.dialects.dialect import Dialect
+    from langchain_dbchat.models.families import WireName
+
 translators.register()
 
 _FAMILIES = sorted(FAMILIES)
-_ANSWERS = [from_json(path.read_bytes()) for path in sorted(CORPUS.glob("*/response.json"))]
-_EVENTS = [
-    [from_json(payload) for payload in EventStreamDecoder(is_last=is_last).feed(stream) if not is_last(payload)]
-    for stream in streams()
-]
+_FOLDERS: dict[WireName, str] = {"chat": "*", "responses": "responses/*", "messages": "messages/*", "agent": "agents/*"}
+"""Where the samples of each wire format are, below the corpus."""
+WIRES = tuple(_FOLDERS)
+_ANSWERS = {
+    wire: [from_json(path.read_bytes()) for path in sorted(CORPUS.glob(f"{folder}/response.json"))]
+    for wire, folder in _FOLDERS.items()
+}
+_EVENTS = {
+    wire: [
+        [from_json(payload) for payload in EventStreamDecoder(is_last=is_last).feed(stream) if not is_last(payload)]
+        for stream in streams(folder)
+    ]
+    for wire, folder in _FOLDERS.items()
+}
 _ODD: tuple[Any, ...] = (
     None, True, 0, -1, 1.5, 10**400, "", "x", "{}", '{"a":', "null", "[DONE]", [], {}, [None], [[]], [{}], {"": None},
     {"type": None}, {"type": "reasoning"}, {"type": "text", "text": None}, {"type": "reasoning", "summary": None},
@@ -96,16 +108,21 @@ def _written(value: Any) -> bytes:
         return json.dumps(value).encode()
 
 
-def _streamed(dice: random.Random, target: Target) -> AIMessage:
+def _sent(dice: random.Random) -> SentTools:
+    return SentTools(bound=frozenset(dice.choice(((), ("get_weather",), ("get_weather", "f")))))
+
+
+def _streamed(dice: random.Random, dialect: Dialect, target: Target) -> AIMessage:
     """Read a damaged stream as the channel and the chat model do."""
-    events = [damaged(dice, event) if dice.random() < 0.3 else event for event in dice.choice(_EVENTS)]
+    events = [damaged(dice, event) if dice.random() < 0.3 else event for event in dice.choice(_EVENTS[dialect.name])]
     for _ in range(dice.choice((0, 0, 1, 3))):
         place = dice.randint(0, len(events))
         events = dice.choice((events[:place] + events[place + 1 :], events[: place + 1] + events[place:], events[::-1]))
     body = b"".join(b"data: " + _written(event) + b"\n\n" for event in events) + dice.choice((b"data: [DONE]\n\n", b""))
     if dice.random() < 0.2:
         body = body[: dice.randint(0, len(body))]
-    raw, reader = EventStreamDecoder(is_last=is_last), ChatStreamDecoder(target, "req", coalesce=dice.random() < 0.5)
+    raw = EventStreamDecoder(is_last=dialect.is_last)
+    reader = dialect.decoder(target, "req", coalesce=dice.random() < 0.5, usage=True, sent=_sent(dice), mask=None)
     chunks: list[ChatGenerationChunk] = []
     with reader.keeping_partial():
         for piece in pieces(dice, body):
@@ -123,7 +140,7 @@ def _streamed(dice: random.Random, target: Target) -> AIMessage:
     return whole
 
 
-def _check(message: AIMessage, target: Target) -> None:
+def _check(message: AIMessage, dialect: Dialect, target: Target) -> None:
     """Ask of a message what holds for every one."""
     for call in message.tool_calls:
         args: object = call["args"]
@@ -135,24 +152,25 @@ def _check(message: AIMessage, target: Target) -> None:
     before = copy.deepcopy(message)
     if pickle.loads(pickle.dumps(message)) != message:  # noqa: S301  # our own pickle
         raise AssertionError("a pickle changes the message")
-    _written(encode_conversation([HumanMessage("a"), message, HumanMessage("b")], target)[0])
+    _written(dialect.encode(ChatRequest([HumanMessage("a"), message, HumanMessage("b")], {}, target)).body)
     if message != before:
         raise AssertionError("encoding changed the message")
 
 
 def reading(dice: random.Random) -> None:
-    """Read one damaged answer, streamed or whole, and send it back."""
+    """Read one damaged answer, streamed or whole, and send it back, also over another wire format."""
+    dialect, other = (dialect_named(dice.choice(WIRES)) for _ in range(2))
     families = [Target("m", FAMILIES[dice.choice(_FAMILIES)]) for _ in range(2)]
     try:
         if dice.random() < 0.6:
-            message = _streamed(dice, families[0])
+            message = _streamed(dice, dialect, families[0])
         else:
-            body = _written(damaged(dice, dice.choice(_ANSWERS)))
-            said = decode_answer(body, families[0], None).generations[0].message
+            body = _written(damaged(dice, dice.choice(_ANSWERS[dialect.name])))
+            said = dialect.decode(body, families[0], None, _sent(dice)).generations[0].message
             if not isinstance(said, AIMessage):
                 raise TypeError(type(said))
             message = said
-        _check(message, dice.choice(families))
+        _check(message, dice.choice((dialect, other)), dice.choice(families))
     except DatabricksError as error:
         pickle.loads(pickle.dumps(error))  # noqa: S301  # our own pickle
         if error.partial is not None:

@@ -23,9 +23,9 @@ CORPUS = Path(__file__).resolve().parent.parent / "tests" / "wire"
 """The golden cases of the test suite: what servers really send."""
 
 
-def streams() -> list[bytes]:
-    """The event streams of the golden cases."""
-    return [path.read_bytes() for path in sorted(CORPUS.glob("*/stream.sse"))]
+def streams(folder: str = "**") -> list[bytes]:
+    """The event streams of the golden cases, of all wire formats or of those in a folder."""
+    return [path.read_bytes() for path in sorted(CORPUS.glob(f"{folder}/stream.sse"))]
 
 
 def pieces(dice: random.Random, data: bytes) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 FUZZ = Path(__file__).parents[2] / "fuzz"
-TARGETS = {"fuzz_sse": 50, "fuzz_dialects": 50, "fuzz_http11": 50, "fuzz_pool": 10, "fuzz_calls": 3}
+TARGETS = {"fuzz_sse": 50, "fuzz_dialects": 20, "fuzz_http11": 50, "fuzz_pool": 10, "fuzz_calls": 3}
 """The targets, and how many cases a bounded run has at least."""
 
 
@@ -48,10 +48,19 @@ def test_a_decoder_that_forgets_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
         _search(module.decoding)
 
 
-def test_a_dialect_that_stumbles_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("function", "careless"),
+    [
+        ("chat_completions.decode.read_parts", lambda says: iter(says["content"])),
+        ("responses.reader._checked", lambda item: item),
+        ("messages.blocks.text_in", lambda block, key: block[key]),
+        ("agents.answers._checked", lambda message: message),
+    ],
+)
+def test_a_dialect_that_stumbles_is_found(
+    function: str, careless: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     module = _load("fuzz_dialects", monkeypatch)
-    monkeypatch.setattr(
-        "langchain_dbchat.dialects.chat_completions.decode.read_parts", lambda says: iter(says["content"])
-    )
-    with pytest.raises((KeyError, TypeError)):
+    monkeypatch.setattr(f"langchain_dbchat.dialects.{function}", careless)
+    with pytest.raises((AttributeError, KeyError, TypeError)):
         _search(module.reading)

@@ -14,8 +14,13 @@ from pydantic_core import from_json, to_json
 from langchain_dbchat.dialects.shared.sent import SentTools
 from langchain_dbchat.errors import DatabricksError
 
-VALUES: list[Any] = [None, -1, 3.5, True, "", "x", [], {}, [1], {"a": 1}, 10**30]
-CASES = [name for name in names() if name.startswith(("messages/", "responses/")) and load(name).response is not None]
+MISSING = object()
+VALUES: list[Any] = [MISSING, None, -1, 3.5, True, "", "x", [], {}, [1], {"a": 1}, 10**30]
+CASES = [
+    name
+    for name in names()
+    if name.startswith(("agents/", "messages/", "responses/")) and load(name).response is not None
+]
 Place = tuple[Any, ...]
 
 
@@ -28,15 +33,43 @@ def places(value: Any, above: Place = ()) -> Iterator[Place]:
 
 
 def changed(value: Any, place: Place, new: Any) -> Any:
-    """A copy with another value at one place."""
+    """A copy with another value at one place, or without that place."""
     if not place:
-        return new
+        return None if new is MISSING else new
     copied = copy.deepcopy(value)
     holder = copied
     for key in place[:-1]:
         holder = holder[key]
-    holder[place[-1]] = new
+    if new is MISSING:
+        del holder[place[-1]]
+    else:
+        holder[place[-1]] = new
     return copied
+
+
+def test_a_field_that_a_content_block_has_itself() -> None:
+    """What an item of Responses has beside its text must not be merged with the text."""
+    item = {"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]}
+    events: list[dict[str, Any]] = [
+        {"type": "response.output_text.delta", "output_index": 0, "delta": "Hi"},
+        {"type": "response.output_item.done", "output_index": 0, "item": {**item, "text": ["a"], "index": "x"}},
+        {"type": "response.completed", "response": {"output": []}},
+    ]
+    decoder = load("responses/text").decoder()
+    first, *rest = [*decoder.feed([to_json(event) for event in events]), *decoder.close()]
+    message = (first + rest).message
+    assert message.text == "Hi"
+    (block,) = (block for block in message.content if isinstance(block, dict))
+    assert (block["server_text"], block["server_index"]) == (["a"], "x")
+
+
+def test_a_block_without_a_type_is_kept_and_is_not_text() -> None:
+    block = {"text": {"a": 1}, "id": "b"}
+    case = load("messages/text")
+    body = {"type": "message", "role": "assistant", "content": [block], "stop_reason": "end_turn", "usage": {}}
+    message = case.dialect.decode(to_json(body), case.target, "r", SentTools()).generations[0].message
+    assert message.content == [{"type": "non_standard", "value": block}]
+    assert message.text == ""
 
 
 @pytest.mark.parametrize("name", CASES)

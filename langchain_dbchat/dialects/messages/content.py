@@ -174,7 +174,7 @@ def _native_citation(citation: Any) -> dict[str, Any] | None:
         return None
     fields = {key: value for key, value in flattened(citation).items() if value is not None and key != "file_id"}
     kind = fields.get("type")
-    if kind not in _LOCATIONS:
+    if not isinstance(kind, str) or kind not in _LOCATIONS:
         kind = next((place for key, place in _PLACES.items() if key in fields), None)
         if kind is None:
             return None

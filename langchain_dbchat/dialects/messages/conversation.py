@@ -144,7 +144,7 @@ def _write_answer(turn: ConversationTurn, writer: _Writer) -> list[MessageBlock]
             reasoning = write_reasoning(block)
             if reasoning is not None:
                 written.append(reasoning)
-        elif isinstance(block, ProviderBlock) and turn.replays and not block.fault:
+        elif isinstance(block, ProviderBlock) and turn.replays and block.kind and not block.fault:
             written.append(write_own(block))
         elif isinstance(block, TextBlock) and turn.replays and block.citations:
             written.append(write_cited(block))

@@ -166,7 +166,7 @@ class _InputItems:
     def _add_block(self, block: NeutralBlock, turn: ConversationTurn) -> None:
         if isinstance(block, TextBlock):
             self._add_text(block, turn)
-        elif isinstance(block, ProviderBlock) and turn.replays and not block.fault:
+        elif isinstance(block, ProviderBlock) and turn.replays and block.kind and not block.fault:
             self._items.append(_item(block.value))
         elif isinstance(block, (ToolUseBlock, ToolResultBlock)):
             self._add_step(block, turn)

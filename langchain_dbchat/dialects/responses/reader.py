@@ -31,6 +31,7 @@ _MESSAGE_KEYS = frozenset({"type", "id", "role", "status", "content"})
 _REASONING_KEYS = frozenset({"type", "status", "summary", "content"})
 _CALL_KEYS = frozenset({"type", "id", "status", "call_id", "name", "arguments", "input"})
 _RESULT_KEYS = frozenset({"type", "status", "call_id", "output"})
+_BLOCK_KEYS = frozenset({"type", "text", "summary", "index"})
 _RESULTS = frozenset({"function_call_output", "custom_tool_call_output"})
 _CALLS = frozenset({"function_call", "custom_tool_call"})
 
@@ -218,7 +219,7 @@ class ItemReader:
                 extras.setdefault("annotations", []).extend(part["annotations"])
             if text_in(part, "type") not in {"output_text", "text", "refusal", "reasoning_text"}:
                 yield Other(storable(dict(part)))
-        extras.update({key: value for key, value in item.items() if key not in _MESSAGE_KEYS and says_something(value)})
+        extras.update(_beside(item, _MESSAGE_KEYS))
         if extras or self._last_reasoning is not None:  # the answer is blocks anyway
             if str(item.get("id") or "").startswith("msg_"):
                 extras["id"] = item["id"]
@@ -231,7 +232,7 @@ class ItemReader:
             for index, entry in enumerate(entries if isinstance(entries, list) else []):
                 text = entry if isinstance(entry, str) else text_in(_checked(entry), "text") or ""
                 yield from self._text(what, (place, what, str(index)), text, whole=True)
-        kept = {key: value for key, value in item.items() if key not in _REASONING_KEYS and says_something(value)}
+        kept = _beside(item, _REASONING_KEYS)
         self._last_reasoning = str(item.get("id") or "")
         yield Reasoning("", item=storable(kept))
 
@@ -295,6 +296,12 @@ def _place(event: Mapping[str, Any]) -> Any:
     item = event.get("item")
     found = event.get("item_id") or (item.get("id") if isinstance(item, Mapping) else None)
     return None if found is None else str(found)
+
+
+def _beside(item: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """Return the unknown fields of an item, with a prefix if a content block has a field of that name itself."""
+    said = {key: value for key, value in item.items() if key not in known and says_something(value)}
+    return {f"server_{key}" if key in _BLOCK_KEYS else key: value for key, value in said.items()}
 
 
 def _checked(item: Any) -> Mapping[str, Any]:

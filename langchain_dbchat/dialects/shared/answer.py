@@ -172,7 +172,9 @@ class GrowingAnswer:
 
     def _add_other(self, block: dict[str, Any]) -> Delta:
         self._blocks = True
-        segment = self._open(str(block.get("type")), "lc_blk_")
+        if not isinstance(block.get("type"), str):  # LangChain would read it as text
+            block = {"type": "non_standard", "value": block}
+        segment = self._open(block["type"], "lc_blk_")
         segment.extras = block
         return Delta([{**block, "index": segment.index}])
 

@@ -83,7 +83,7 @@ def _translate(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield _reasoning(entry, block, number)
     elif kind == "image_url":
         yield {**_image(block), **index}
-    elif kind in types.KNOWN_BLOCK_TYPES:
+    elif isinstance(kind, str) and kind in types.KNOWN_BLOCK_TYPES:
         yield dict(block)
     elif (step := standard_step(block)) is not None:
         yield {**step, **index}
