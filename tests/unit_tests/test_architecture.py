@@ -67,8 +67,8 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "spark": ({"embeddings", "errors", "integrations"}, {"langchain_core", "pandas", "pydantic_core", "pyspark"}),
     "integrations": (
-        {"_version", "chat_models", "connection", "embeddings", "errors", "models", "transport"},
-        {"langchain", "langchain_core", "opentelemetry", "pydantic_core", "yaml"},
+        {"_version", "chat_models", "connection", "embeddings", "errors", "local", "models", "testing", "transport"},
+        {"langchain", "langchain_core", "opentelemetry", "pydantic_core", "pytest", "yaml"},
     ),
     "chat_models": (
         {"_core", "_version", "connection", "dialects", "errors", "models", "transport"},
