@@ -24,7 +24,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
-    from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
+    from langchain_dbchat.chat_models import ChatDatabricksCompat
+    from langchain_dbchat.embeddings import DatabricksEmbeddings
     from langchain_dbchat.local import LocalWorkspace
     from langchain_dbchat.testing import RecordingWorkspace, ReplayWorkspace
 
@@ -165,7 +166,7 @@ def chat_model(
     request: pytest.FixtureRequest, tested_workspace: AnyWorkspace, chat_model_settings: Mapping[str, Any]
 ) -> ChatDatabricksCompat:
     """Return a chat model that is signed in to the workspace of this test."""
-    from langchain_dbchat import ChatDatabricksCompat  # noqa: PLC0415  # rule 1
+    from langchain_dbchat.chat_models import ChatDatabricksCompat  # noqa: PLC0415  # rule 1
 
     settings = _marked(request, "chat_model", chat_model_settings)
     return ChatDatabricksCompat(**_signed_in(tested_workspace, CHAT_MODEL, settings))
@@ -176,7 +177,7 @@ def embeddings(
     request: pytest.FixtureRequest, tested_workspace: AnyWorkspace, embeddings_settings: Mapping[str, Any]
 ) -> DatabricksEmbeddings:
     """Return embeddings that are signed in to the workspace of this test."""
-    from langchain_dbchat import DatabricksEmbeddings  # noqa: PLC0415  # rule 1
+    from langchain_dbchat.embeddings import DatabricksEmbeddings  # noqa: PLC0415  # rule 1
 
     settings = _marked(request, "embeddings", embeddings_settings)
     return DatabricksEmbeddings(**_signed_in(tested_workspace, EMBEDDING_MODEL, settings))
