@@ -6,7 +6,7 @@
 # make mutate        break transport and auth line by line and see the tests fail (FILES=... SAMPLE=... SEED=... SECONDS=...;
 #                    NEAR=1: only the tests nearest to each file)
 # make profiles      check the capabilities that are reported (LITELLM=... also against a price list of LiteLLM's)
-# make arguments     write the arguments of the two classes for type checkers, from their fields
+# make arguments     write the arguments of the two classes for type checkers and docs/settings.md, from their fields
 # make lint types    check style and types;  make format  repair what can be repaired
 # make soak          thousands of models, calls and event loops for three minutes; nothing may be left over (SECONDS=...)
 # make fuzz          the fuzz targets, a minute each (SECONDS=..., TARGET="http11 pool")

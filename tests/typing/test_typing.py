@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 from langchain_core.language_models import BaseChatModel
+from settings_table import PAGE, TABLES, docstrings, written
 from write_arguments import FILES, LANGCHAIN, ROOT, Written
+
+from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
 
 HERE = Path(__file__).parent
 
@@ -52,3 +55,13 @@ def test_the_arguments_are_those_of_the_fields(file: Written) -> None:
 
 def test_every_field_of_langchains_chat_model_is_an_argument() -> None:
     assert set(BaseChatModel.model_fields) == set(LANGCHAIN)
+
+
+def test_the_page_of_settings_has_every_field() -> None:
+    page = PAGE.read_text("utf-8")
+    assert page == written(page), "run `make arguments`"
+    for cls in (ChatDatabricksCompat, DatabricksEmbeddings):
+        ours = {name for table in TABLES.values() if issubclass(cls, table) for name in docstrings(table)}
+        ours &= cls.model_fields.keys()
+        assert cls.model_fields.keys() - ours <= LANGCHAIN.keys()
+        assert all(f"| `{name}` |" in page for name in ours)

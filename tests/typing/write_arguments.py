@@ -1,4 +1,4 @@
-"""Write the arguments of the two classes for type checkers, from the fields and their marks (`make arguments`).
+"""Write what is derived from the fields and their marks: arguments for type checkers, tables (`make arguments`).
 
 pydantic makes the constructors at run time, so a type checker does not know the other names of a field, and rejects
 text where the field holds a `SecretStr`.
@@ -13,6 +13,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from settings_table import PAGE, written
 
 import langchain_dbchat
 from langchain_dbchat.chat_models.model import ChatDatabricksCompat
@@ -207,3 +209,4 @@ FILES = (
 if __name__ == "__main__":
     for file in FILES:
         (ROOT / file.path).write_text(file.text(), "utf-8")
+    PAGE.write_text(written(PAGE.read_text("utf-8")), "utf-8")
