@@ -21,6 +21,7 @@ from langchain_dbchat.local.faults.body_changer import COMMENT, COMMENT_SECONDS,
 from langchain_dbchat.local.faults.fault import Fault
 from langchain_dbchat.local.faults.plan import PlannedOutcome
 from langchain_dbchat.local.refusals import Refused, plain
+from langchain_dbchat.local.server.answer_log import AnswerMeter
 from langchain_dbchat.local.server.request_log import RecordedRequest, keep_headers
 from langchain_dbchat.local.server.routes import OUTCOME
 from langchain_dbchat.local.surfaces.surface import json_response
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from langchain_dbchat.local.faults.plan import FaultPlan
+    from langchain_dbchat.local.server.answer_log import Observer
     from langchain_dbchat.local.server.identity import Identity
     from langchain_dbchat.local.server.request_log import RequestLog
 
@@ -54,6 +56,8 @@ class Middleware:
     requests: RequestLog
     latency: float
     """Seconds before each answer."""
+    on_answer: Observer | None = None
+    """Called after each answer."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -61,15 +65,20 @@ class Middleware:
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         body, size = await _read(receive)
-        self._record(scope, headers, body)
+        query = scope["query_string"].decode("latin-1")
+        recorded = RecordedRequest(scope["method"], scope["path"], query, keep_headers(headers), body)
+        self.requests.append(recorded)
         fault = self.faults.take(scope["path"], body)
         if self.latency or fault is not None:
             await asyncio.sleep(self.latency + (fault.latency if fault is not None else 0))
         app = self._answerer(scope, headers.get("authorization"), size, fault)
         outcome = PlannedOutcome(fault)
+        meter = AnswerMeter(_WithFault(send, outcome))
         try:
-            await app({**scope, OUTCOME: outcome}, _replay(body, receive), _WithFault(send, outcome))
+            await app({**scope, OUTCOME: outcome}, _replay(body, receive), meter)
+            self._report(recorded, meter)
         except _Ended:
+            self._report(recorded, meter)
             while (await receive())["type"] != "http.disconnect":  # uvicorn would answer 500 for an app that returns
                 continue
 
@@ -87,9 +96,9 @@ class Middleware:
             return json_response(refused.body, refused.status, refused.headers)
         return self.app
 
-    def _record(self, scope: Scope, headers: dict[str, str], body: bytes) -> None:
-        query = scope["query_string"].decode("latin-1")
-        self.requests.append(RecordedRequest(scope["method"], scope["path"], query, keep_headers(headers), body))
+    def _report(self, request: RecordedRequest, meter: AnswerMeter) -> None:
+        if self.on_answer is not None:
+            self.on_answer(request, meter.answer)
 
 
 class _WithHeaders:

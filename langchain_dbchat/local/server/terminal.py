@@ -1,16 +1,26 @@
-"""The workspace in a terminal: its options, output and end."""
+"""The workspace in a terminal: its options, output and end.
+
+Rule 1. Every line fits into 80 columns. What to paste comes last, so that it stays on the screen.
+Rule 2. Each answer to a request is one line.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
 
-COLUMNS = 3
+    from langchain_dbchat.local.server.answer_log import SentAnswer
+    from langchain_dbchat.local.server.request_log import RecordedRequest
+
+LINE_COLUMNS = 79
+NAME_COLUMNS = 30
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pace", type=float, default=0.0, metavar="SECONDS", help="wait between events of a stream")
     parser.add_argument("--backend", metavar="URL", help="OpenAI-compatible server that makes the answers")
     parser.add_argument("--no-gateway", action="store_true", help="serve a workspace that has no AI gateway")
+    parser.add_argument("--quiet", action="store_true", help="print no line for each request")
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -34,6 +45,7 @@ def serve(options: argparse.Namespace) -> int:
         pace=options.pace,
         backend=options.backend,
         gateway=not options.no_gateway,
+        on_answer=None if options.quiet else show_answer,
     )
     try:
         workspace.start()
@@ -44,7 +56,8 @@ def serve(options: argparse.Namespace) -> int:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: done.set())
     try:
-        sys.stdout.write(greeting(workspace.host, workspace.token, workspace.endpoints))
+        makes = f"answers of {options.backend}" if options.backend else "rule-based answers"
+        sys.stdout.write(greeting(workspace.host, workspace.token, len(workspace.endpoints), makes))
         sys.stdout.flush()
         done.wait()
     finally:
@@ -52,13 +65,55 @@ def serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def greeting(host: str, token: str, endpoints: list[str]) -> str:
-    """Return what the terminal shows: two lines to paste, and the endpoints."""
-    width = max(map(len, endpoints)) + 2
-    rows = [endpoints[start : start + COLUMNS] for start in range(0, len(endpoints), COLUMNS)]
-    table = "\n".join("  " + "".join(name.ljust(width) for name in row).rstrip() for row in rows)
+def greeting(host: str, token: str, endpoints: int, makes: str) -> str:
+    """Return what the terminal shows first.
+
+    Args:
+        host: The value for ``DATABRICKS_HOST``.
+        token: The value for ``DATABRICKS_TOKEN``.
+        endpoints: How many endpoints there are.
+        makes: What makes the answers, in a few words.
+    """
     return (
+        f"A local workspace with {endpoints} endpoints and {makes}. Ctrl+C stops it.\n"
+        "Set these two in another terminal; `dbchat doctor` then calls it.\n\n"
+        "PowerShell:\n"
+        f'$env:DATABRICKS_HOST = "{host}"\n'
+        f'$env:DATABRICKS_TOKEN = "{token}"\n\n'
+        ".env:\n"
+        f"DATABRICKS_HOST={host}\n"
+        f"DATABRICKS_TOKEN={token}\n\n"
+        "bash, zsh:\n"
         f"export DATABRICKS_HOST={host}\n"
         f"export DATABRICKS_TOKEN={token}\n\n"
-        f"# {len(endpoints)} endpoints; stop with Ctrl+C\n{table}\n"
     )
+
+
+def show_answer(request: RecordedRequest, answer: SentAnswer) -> None:
+    """Print the line of an answer."""
+    with contextlib.suppress(OSError):  # a terminal that has gone is no reason to fail a request
+        sys.stdout.write(answer_line(request, answer, time.strftime("%H:%M:%S")) + "\n")
+        sys.stdout.flush()
+
+
+def answer_line(request: RecordedRequest, answer: SentAnswer, clock: str) -> str:
+    """Return the line of an answer: time, endpoint, API, status, tokens in and out, duration.
+
+    Args:
+        request: The request.
+        answer: What was sent.
+        clock: The time of day.
+    """
+    tokens = [f"{count}" for count in (answer.input_tokens, answer.output_tokens) if count is not None]
+    used = f"{'+'.join(tokens)} tokens" if tokens else ""
+    rest = f"{request.api or '':<10} {answer.status or 'cut':<3} {used:<15} {answer.seconds:>5.2f} s"
+    columns = min(NAME_COLUMNS, LINE_COLUMNS - len(clock) - len(rest) - 2)
+    name = _printable(request.endpoint or f"{request.method} {request.path}")
+    if len(name) > columns:
+        name = f"{name[: columns - 3]}..."
+    return f"{clock} {name:<{columns}} {rest}"
+
+
+def _printable(text: str) -> str:
+    """Return the text without what would move the cursor or hide a part of the line."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from langchain_dbchat.local.agents import AgentFunction
+    from langchain_dbchat.local.server.answer_log import Observer
 
 
 class LocalWorkspace(CallAssertions):
@@ -44,6 +45,7 @@ class LocalWorkspace(CallAssertions):
             added to the workspace's own.
         retired: Whether models that Databricks has retired are served too.
         gateway: Whether the workspace has the AI gateway; without it, ``/ai-gateway/`` and ``system.ai`` are not found.
+        on_answer: Called after each answer with the request and a `SentAnswer`, in the server's thread.
 
     Raises:
         ValueError: If ``endpoints`` names an unknown model.
@@ -63,6 +65,7 @@ class LocalWorkspace(CallAssertions):
         agents: Mapping[str, LocalAgent | AgentFunction] | None = None,
         retired: bool = False,
         gateway: bool = True,
+        on_answer: Observer | None = None,
     ) -> None:
         self.requests = RequestLog()
         self._identity = Identity(token, token_lifetime)
@@ -72,8 +75,9 @@ class LocalWorkspace(CallAssertions):
         self._faults = FaultPlan()
         services = Services(self._registry, Backend(backend) if backend else None, pace)
         self._scripts, self._cache = services.scripts, services.cache
-        app = Middleware(create_app(services, self._identity), self._identity, self._faults, self.requests, latency)
-        self._server = ServerThread(app, "local workspace", port)
+        app = create_app(services, self._identity)
+        middleware = Middleware(app, self._identity, self._faults, self.requests, latency, on_answer)
+        self._server = ServerThread(middleware, "local workspace", port)
 
     @property
     def host(self) -> str:

@@ -256,18 +256,17 @@ def test_the_command_serves() -> None:
     ) as process:
         assert process.stdout is not None
         try:
-            host = process.stdout.readline().removeprefix("export DATABRICKS_HOST=").strip()
-            assert process.stdout.readline() == "export DATABRICKS_TOKEN=dapi-cli\n"
+            said = [process.stdout.readline() for _ in range(14)]
+            host = said[12].removeprefix("export DATABRICKS_HOST=").strip()
+            assert said[13] == "export DATABRICKS_TOKEN=dapi-cli\n"
             headers = {"authorization": "Bearer dapi-cli"}
             assert httpx.post(host + CHAT, json=HI, headers=headers).status_code == 200
-            rest = [process.stdout.readline() for _ in range(10)]
         finally:
             process.terminate()
         _, errors = process.communicate(timeout=20)
     assert process.returncode == 0
     assert errors == ""
-    assert re.match(r"# \d+ endpoints", rest[1])
-    assert re.search(r"databricks-claude-opus-5\s", "".join(rest))
+    assert re.match(r"A local workspace with \d+ endpoints", said[0])
 
 
 def test_the_command_line_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
