@@ -7,6 +7,7 @@
 #                    NEAR=1: only the tests nearest to each file)
 # make profiles      check the capabilities that are reported (LITELLM=... also against a price list of LiteLLM's)
 # make arguments     write the arguments of the two classes for type checkers and docs/settings.md, from their fields
+# make outputs       write into the documents what their Python blocks print (PAGES="docs/costs.md ...")
 # make lint types    check style and types;  make format  repair what can be repaired
 # make soak          thousands of models, calls and event loops for three minutes; nothing may be left over (SECONDS=...)
 # make fuzz          the fuzz targets, a minute each (SECONDS=..., TARGET="http11 pool")
@@ -29,7 +30,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST_ARGS ?=
 
-.PHONY: demo test pythons lint types format soak fuzz mutate profiles arguments bench clean
+.PHONY: demo test pythons lint types format soak fuzz mutate profiles arguments outputs bench clean
 
 demo: $(VENV)/.has-demo
 	@$(BIN)/python examples/demo.py $(if $(LIVE),--live)
@@ -54,6 +55,9 @@ mutate: $(VENV)/.has-mutate
 
 arguments: $(VENV)/.has-test-all
 	$(BIN)/python tests/typing/write_arguments.py
+
+outputs: $(VENV)/.has-test-all
+	@PYTHONPATH=tests $(BIN)/python tests/documents/write_outputs.py $(PAGES)
 
 profiles: $(VENV)/.has-test
 	$(BIN)/python -m pytest -q tests/unit_tests/models
