@@ -176,8 +176,8 @@ def test_embeddings_fall_back_too(is_async: bool) -> None:
 def test_a_local_workspace_without_the_gateway(call: Way) -> None:
     with LocalWorkspace(gateway=False) as own:
         connection: dict[str, Any] = {"host": own.host, "token": own.token, "max_retries": 0}
-        for model, settings in (("system.ai.glm-5-2", {}), ("databricks-gpt-5-2", {"use_ai_gateway": True})):
-            llm = ChatDatabricksCompat(model=model, **settings, **connection)
+        for model, by_gateway in (("system.ai.glm-5-2", None), ("databricks-gpt-5-2", True)):
+            llm = ChatDatabricksCompat(model=model, use_ai_gateway=by_gateway, **connection)
             with pytest.warns(UserWarning, match="no AI gateway"):
                 assert call(llm, "Say: hello").text == "hello"
             assert [request.path.split("/")[1] for request in own.requests] == ["ai-gateway", "serving-endpoints"]

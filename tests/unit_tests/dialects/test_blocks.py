@@ -25,7 +25,7 @@ def of_chunk(content: Any, **more: Any) -> list[Any]:
 
 def test_our_translators_are_registered() -> None:
     registered = get_translator("databricks")
-    message, chunk = AIMessage("a"), AIMessageChunk("a")
+    message, chunk = AIMessage("a"), AIMessageChunk(content="a")
     assert registered is not None
     assert registered["translate_content"](message) == blocks.translate_content(message) == [TEXT]
     assert registered["translate_content_chunk"](chunk) == blocks.translate_content_chunk(chunk)
