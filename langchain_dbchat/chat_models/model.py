@@ -7,53 +7,49 @@ Rule 2. The four ways of calling differ only in sync and async, whole and stream
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
 from pydantic import ConfigDict, PrivateAttr, model_validator
 
 from langchain_dbchat._version import __version__
 from langchain_dbchat.chat_models.batching import LimitedBatches
+from langchain_dbchat.chat_models.binding import BindsSettings
 from langchain_dbchat.chat_models.caching import CachesForCaller
-from langchain_dbchat.chat_models.call import prepare_call, structured_method
+from langchain_dbchat.chat_models.call import prepare_call
 from langchain_dbchat.chat_models.settings import ChatSettings
 from langchain_dbchat.chat_models.tokens import EstimatesTokens
 from langchain_dbchat.chat_models.tracing import ShowsSettings
 from langchain_dbchat.connection.apps import aapp_session, app_session, is_app
 from langchain_dbchat.connection.endpoints import DISCOVER, endpoint_of
-from langchain_dbchat.connection.given import call_settings, hidden
-from langchain_dbchat.connection.marks import field_named, marks_of
+from langchain_dbchat.connection.given import call_settings
+from langchain_dbchat.connection.marks import marks_of
 from langchain_dbchat.connection.requests import family_for
 from langchain_dbchat.connection.session import SessionCache, endpoint_name
 from langchain_dbchat.dialects import choose_dialect
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared import translators
-from langchain_dbchat.dialects.shared.tools import convert_tool, convert_tool_choice
 from langchain_dbchat.errors.user_warnings import pointing_here
 from langchain_dbchat.models.profiles import profile_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.language_models import LanguageModelInput, ModelProfile
     from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
-    from langchain_core.runnables import Runnable, RunnableConfig
-    from langchain_core.tools import BaseTool
+    from langchain_core.runnables import RunnableConfig
     from typing_extensions import Self, Unpack
 
     from langchain_dbchat.chat_models.arguments import ChatArguments
     from langchain_dbchat.connection.session import Session
-    from langchain_dbchat.dialects.dialect import StructuredMethod
 
 translators.register()
 
-_Answer = TypeVar("_Answer")
-
 
 class ChatDatabricksCompat(
-    CachesForCaller, ShowsSettings, EstimatesTokens, ChatSettings, LimitedBatches, BaseChatModel
+    CachesForCaller, ShowsSettings, EstimatesTokens, BindsSettings, ChatSettings, LimitedBatches, BaseChatModel
 ):
     """A chat model behind a Databricks serving endpoint.
 
@@ -297,141 +293,6 @@ class ChatDatabricksCompat(
                         if run_manager:
                             await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                         yield chunk
-
-    def bind(self, **kwargs: Any) -> Any:  # langchain-core returns a class of its own since 1.7
-        """Bind settings to all calls of the returned runnable; the values of secret settings are never shown.
-
-        Args:
-            **kwargs: Settings of a call, under any of their names.
-
-        Returns:
-            The model with the settings bound.
-        """
-        marks = marks_of(type(self))
-        return super().bind(
-            **{
-                key: hidden(value) if field_named(marks, key, value) in marks.secret else value
-                for key, value in kwargs.items()
-            }
-        )
-
-    def bind_tools(
-        self,
-        tools: Sequence[Mapping[str, Any] | type | Callable[..., Any] | BaseTool],
-        *,
-        tool_choice: str | bool | Mapping[str, Any] | None = None,
-        strict: bool | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Bind tools to the model.
-
-        Args:
-            tools: Tools, functions, Pydantic classes, TypedDicts, JSON schemas, or tools in OpenAI's or Anthropic's
-                format. An empty list binds no tools.
-            tool_choice: ``"auto"``, ``"none"``, ``"any"`` (or ``"required"``, True), a tool's name, or OpenAI's dict.
-            strict: Whether arguments must follow the schema exactly; sent only to families that support it.
-            **kwargs: Further settings to bind, such as ``response_format``.
-
-        Returns:
-            The model with the tools bound.
-
-        Raises:
-            ValueError: If ``tool_choice`` names a tool that is not bound.
-        """
-        converted = [convert_tool(tool, strict) for tool in tools]
-        choice = convert_tool_choice(tool_choice, converted)
-        if choice is not None:
-            kwargs["tool_choice"] = choice
-        bound: Runnable[LanguageModelInput, AIMessage] = self.bind(tools=converted, **kwargs)
-        return bound
-
-    @overload
-    def with_structured_output(
-        self,
-        schema: type[_Answer],
-        *,
-        method: StructuredMethod | None = None,
-        include_raw: Literal[False] = False,
-        strict: bool | None = None,
-        tools: None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, _Answer]: ...
-
-    @overload
-    def with_structured_output(
-        self,
-        schema: type[_Answer],
-        *,
-        method: StructuredMethod | None = None,
-        include_raw: Literal[False] = False,
-        strict: bool | None = None,
-        tools: Sequence[Any],
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, _Answer | None]: ...
-
-    @overload
-    def with_structured_output(
-        self,
-        schema: Any = None,
-        *,
-        method: StructuredMethod | None = None,
-        include_raw: Literal[True],
-        strict: bool | None = None,
-        tools: Sequence[Any] | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, dict[str, Any]]: ...
-
-    @overload
-    def with_structured_output(
-        self,
-        schema: Any = None,
-        *,
-        method: StructuredMethod | None = None,
-        include_raw: bool = False,
-        strict: bool | None = None,
-        tools: Sequence[Any] | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, Any]: ...
-
-    def with_structured_output(
-        self,
-        schema: Any = None,
-        *,
-        method: StructuredMethod | None = None,
-        include_raw: bool = False,
-        strict: bool | None = None,
-        tools: Sequence[Any] | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, Any]:
-        """Return a runnable whose answers follow a schema.
-
-        Args:
-            schema: A Pydantic class or any other type (``list[int]``, a union, a dataclass, a ``TypeAdapter``), a JSON
-                schema, or OpenAI's response format or tool; optional with ``method="json_mode"``.
-            method: ``"json_schema"`` (the endpoint constrains the answer), ``"function_calling"`` (the schema is a
-                tool) or ``"json_mode"`` (any JSON; the prompt has to describe it). Default: depends on the family.
-            include_raw: Whether to return ``{"raw": message, "parsed": ..., "parsing_error": ...}`` instead of raising.
-            strict: Whether the answer must follow the schema exactly; overrides a ``strict`` within the schema.
-            tools: Further tools that the model may call instead; the parsed answer is None if it does.
-            **kwargs: Further settings to bind.
-
-        Returns:
-            A runnable that returns an instance of the type, or a dict for a TypedDict and for a schema that is a dict.
-            It raises `ModelRefusalError` if the model refuses, and `OutputParserException` if the answer does not fit.
-
-        Raises:
-            ValueError: If the method is unknown, or the schema is missing or empty.
-            TypeError: If the schema is a value, such as text.
-        """
-        from langchain_dbchat.chat_models.structured import ask_for  # noqa: PLC0415  # loads parsers, which few programs need
-        from langchain_dbchat.chat_models.structured_answers import WithRaw  # noqa: PLC0415  # the same
-
-        if method is None:
-            method = structured_method(self, kwargs, tools=bool(tools))
-        bound, parser = ask_for(schema, method, strict, tools or ())
-        model = self.bind(**bound, **kwargs)
-        structured: Runnable[LanguageModelInput, Any] = model | (WithRaw(parser) if include_raw else parser)
-        return structured
 
 
 # langchain-core inspects these two in each call. A signature that is known saves two thirds of that time (10 µs).
