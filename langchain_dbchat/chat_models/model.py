@@ -20,8 +20,7 @@ from langchain_dbchat.chat_models.call import prepare_call
 from langchain_dbchat.chat_models.settings import ChatSettings
 from langchain_dbchat.chat_models.tokens import EstimatesTokens
 from langchain_dbchat.chat_models.tracing import ShowsSettings
-from langchain_dbchat.connection.apps import aapp_session, app_session, is_app
-from langchain_dbchat.connection.endpoints import DISCOVER, endpoint_of
+from langchain_dbchat.connection.endpoints import APPS, DISCOVER, endpoint_of
 from langchain_dbchat.connection.given import call_settings
 from langchain_dbchat.connection.marks import marks_of
 from langchain_dbchat.connection.requests import family_for
@@ -33,7 +32,7 @@ from langchain_dbchat.errors.user_warnings import pointing_here
 from langchain_dbchat.models.profiles import profile_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.language_models import LanguageModelInput, ModelProfile
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.chat_models.arguments import ChatArguments
     from langchain_dbchat.connection.session import Session
+    from langchain_dbchat.transport.effects import Effect
 
 translators.register()
 
@@ -170,26 +170,37 @@ class ChatDatabricksCompat(
     def _session(self, call: Mapping[str, Any] | None = None) -> Session:
         """Resolve the connection; read an app's URL, and a family that is ``"discover"``, from the workspace, once."""
         session = super()._session(call)
-        name, must_discover = self._lookup(session, call)
-        if is_app(session, name):
-            return app_session(session, name)
-        if must_discover:
-            from langchain_dbchat.connection.discovery import discover  # noqa: PLC0415  # few models ask the workspace
+        plan = self._lookup(session, call)
+        if plan is None:
+            return session
+        from langchain_dbchat.transport.effects import execute  # noqa: PLC0415  # few models ask the workspace
 
-            discover(session, name)
-        return session
+        return execute(plan)
 
     async def _asession(self, call: Mapping[str, Any] | None = None) -> Session:
         """Do the same as `_session` without blocking the event loop."""
         session = await super()._asession(call)
-        name, must_discover = self._lookup(session, call)
-        if is_app(session, name):
-            return await aapp_session(session, name)
-        if must_discover:
-            from langchain_dbchat.connection.discovery import adiscover  # noqa: PLC0415  # the same
+        plan = self._lookup(session, call)
+        if plan is None:
+            return session
+        from langchain_dbchat.transport.effects import aexecute  # noqa: PLC0415  # the same
 
-            await adiscover(session, name)
-        return session
+        return await aexecute(plan)
+
+    def _lookup(self, session: Session, call: Mapping[str, Any] | None) -> Generator[Effect, Any, Session] | None:
+        """Return the plan that asks the workspace for what a call has to know; None if it knows it."""
+        called = call_settings(type(self), call) if call else {}
+        name, kind = endpoint_name(str(called.get("model") or self.model)), session.workspace.kind
+        if kind == "workspace" and name.startswith(APPS):
+            from langchain_dbchat.connection.apps import find_app  # noqa: PLC0415  # the same
+
+            return find_app(session, name)
+        must_discover = called.get("family", self.family) == DISCOVER and kind != "app"
+        if must_discover and endpoint_of(session.address, name).family is None:
+            from langchain_dbchat.connection.discovery import discover  # noqa: PLC0415  # the same
+
+            return discover(session, name)
+        return None
 
     def _connect(self) -> Session:
         target = Target(self.model, family_for(self, self.model, None if self.family == DISCOVER else self.family))
@@ -197,13 +208,6 @@ class ChatDatabricksCompat(
             self.api, target, {}
         )  # async code connects in a thread, so that no event loop waits for this import
         return super()._connect()
-
-    def _lookup(self, session: Session, call: Mapping[str, Any] | None) -> tuple[str, bool]:
-        """Return the endpoint that a call uses, and whether its family has to be read from the workspace first."""
-        called = call_settings(type(self), call) if call else {}
-        name = endpoint_name(str(called.get("model") or self.model))
-        asks = called.get("family", self.family) == DISCOVER and session.workspace.kind != "app"
-        return name, asks and endpoint_of(session.address, name).family is None
 
     async def ainvoke(
         self,

@@ -18,9 +18,9 @@ from urllib.parse import quote
 
 from pydantic_core import from_json
 
-from langchain_dbchat.connection.endpoints import endpoint_of
+from langchain_dbchat.connection.endpoints import APPS, endpoint_of
 from langchain_dbchat.errors import ConfigurationError, DatabricksAPIError, MalformedResponseError
-from langchain_dbchat.transport.effects import aexecute, execute, post
+from langchain_dbchat.transport.effects import post
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -30,61 +30,29 @@ if TYPE_CHECKING:
     from langchain_dbchat.transport.effects import Effect
     from langchain_dbchat.transport.exchange import Reply, Request
 
-__all__ = ["aapp_session", "app_session", "is_app"]
+__all__ = ["find_app"]
 
-_PREFIX = "apps/"
 _STOPPED = frozenset({"STOPPED", "STOPPING", "DELETING"})
 
 
-def is_app(session: Session, model: str) -> bool:
-    """Return whether a model's name means an app of the session's workspace.
-
-    Args:
-        session: The connection to the workspace.
-        model: The name.
-
-    Raises:
-        ConfigurationError: If the name of the app is missing.
-    """
-    if session.workspace.kind != "workspace" or not model.startswith(_PREFIX):
-        return False
-    if not model.removeprefix(_PREFIX).strip("/"):
-        raise ConfigurationError(f"model={model!r} does not name an app. Write model='apps/<name of the app>'.")
-    return True
-
-
-def app_session(session: Session, model: str) -> Session:
-    """Return the connection to an app, and look up the app's URL if it is not known.
+def find_app(session: Session, model: str) -> Generator[Effect, Any, Session]:
+    """Plan the lookup of an app's URL, if it is not known.
 
     Args:
         session: The connection to the workspace.
         model: The name, such as ``"apps/helper"``.
 
     Returns:
-        A connection with the same caller.
+        The plan; it returns a connection to the app with the same caller.
 
     Raises:
-        ConfigurationError: If the credentials are a personal access token, or the URL is not that of an app.
+        ConfigurationError: If the name of the app is missing, the credentials are a personal access token, or the URL
+            is not that of an app.
         DatabricksAPIError: If the app is stopped.
         DatabricksError: If the lookup fails.
     """
-    return execute(_plan(session, model))
-
-
-async def aapp_session(session: Session, model: str) -> Session:
-    """Do the same as `app_session` without blocking the event loop.
-
-    Args:
-        session: The connection to the workspace.
-        model: The name, such as ``"apps/helper"``.
-
-    Returns:
-        A connection with the same caller.
-    """
-    return await aexecute(_plan(session, model))
-
-
-def _plan(session: Session, model: str) -> Generator[Effect, Any, Session]:
+    if not model.removeprefix(APPS).strip("/"):
+        raise ConfigurationError(f"model={model!r} does not name an app. Write model='apps/<name of the app>'.")
     record, signed = endpoint_of(session.address, model), _with_oauth(session, model)
     if record.app_url is None:
         reply: Reply = yield post(signed.channel, _lookup_request(session.workspace, model))
@@ -95,14 +63,14 @@ def _plan(session: Session, model: str) -> Generator[Effect, Any, Session]:
 def _with_oauth(session: Session, model: str) -> Session:
     from langchain_dbchat.auth.oauth_only import OAuthOnly  # noqa: PLC0415  # loads at the first call only
 
-    credentials = OAuthOnly(session.credentials, f"The app {model.removeprefix(_PREFIX)!r}")
+    credentials = OAuthOnly(session.credentials, f"The app {model.removeprefix(APPS)!r}")
     return session._replace(channel=session.channel.signed_by(credentials), credentials=credentials)
 
 
 def _lookup_request(workspace: Workspace, model: str) -> Request:
     from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
 
-    name = model.removeprefix(_PREFIX)
+    name = model.removeprefix(APPS)
     url = f"{workspace.origin}/api/2.0/apps/{quote(name, safe='')}"
     return Request(url=url, headers={}, body=b"", endpoint=name, host=workspace.host, method="GET")
 
@@ -118,7 +86,7 @@ def _url_in(reply: Reply, session: Session, model: str) -> str:
     state = _state_of(app)
     if state in _STOPPED:
         raise DatabricksAPIError(
-            f"The app {model.removeprefix(_PREFIX)!r} is {state.lower()}, so it does not answer. Start it under "
+            f"The app {model.removeprefix(APPS)!r} is {state.lower()}, so it does not answer. Start it under "
             "Compute > Apps, or with `databricks apps start`.",
             error_code=state,
             **where,
@@ -126,14 +94,14 @@ def _url_in(reply: Reply, session: Session, model: str) -> str:
     url = app.get("url")
     if not isinstance(url, str) or not url:
         raise DatabricksAPIError(
-            f"The workspace reports no URL for the app {model.removeprefix(_PREFIX)!r}: it was never deployed. Deploy "
+            f"The workspace reports no URL for the app {model.removeprefix(APPS)!r}: it was never deployed. Deploy "
             "it under Compute > Apps.",
             **where,
         )
     workspace = _address_of(url)
     if not (workspace.kind == "app" or (workspace.is_loopback and session.workspace.is_loopback)):
         raise ConfigurationError(
-            f"The workspace says that the app {model.removeprefix(_PREFIX)!r} is at {workspace.host}, which is not a "
+            f"The workspace says that the app {model.removeprefix(APPS)!r} is at {workspace.host}, which is not a "
             "host of Databricks Apps. The workspace's token is not sent there; give the app's URL as host=... and a "
             "token of its own.",
             **where,

@@ -11,8 +11,6 @@ Rule 3. A refusal (403, 404) is a final result, because a user may be allowed to
 The endpoint then gets the family of an unknown model, and the user is warned.
 Rule 4. After a transient failure the next call repeats the lookup; calls that waited for it do not.
 Rule 5. If the call that runs the lookup is cancelled or not authenticated (401), one of the waiting calls runs it.
-
-`_plan` decides; `discover` and `adiscover` send the request and wait.
 """
 
 from __future__ import annotations
@@ -22,7 +20,6 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
@@ -41,6 +38,7 @@ from langchain_dbchat.errors import (
 )
 from langchain_dbchat.errors.user_warnings import warn
 from langchain_dbchat.models.families import GENERIC
+from langchain_dbchat.transport.effects import Effect, post
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -50,7 +48,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.routing.address import Workspace
     from langchain_dbchat.transport.exchange import Reply, Request
 
-    Steps = Generator["Request | _WaitForLookup", Any, None]
+__all__ = ["discover"]
 
 _EndpointKey = tuple[str, str]
 
@@ -71,60 +69,24 @@ class _Lookup:
     ended: concurrent.futures.Future[_End] = field(default_factory=concurrent.futures.Future)
 
 
-class _WaitForLookup(NamedTuple):
-    """The effect "wait for another call's lookup", for a number of seconds."""
-
-    lookup: _Lookup
-    seconds: float | None
-
-
 _running: dict[_EndpointKey, _Lookup] = {}  # no lock: changed by `setdefault` and by the call that runs the lookup
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
     os.register_at_fork(after_in_child=_running.clear)  # the parent's lookups never end in the child
 
 
-def discover(session: Session, endpoint: str) -> None:
-    """Look up the family of an endpoint, unless it is known.
+def discover(session: Session, endpoint: str) -> Generator[Effect, Any, Session]:
+    """Plan the lookup of an endpoint's family: whether this call runs it or waits for another one, and for how long.
 
     Args:
         session: The connection.
         endpoint: The endpoint's name.
+
+    Returns:
+        The plan; it returns the connection.
     """
-    with closing(_plan(session, endpoint, None)) as plan:
-        effect = next(plan, None)
-        while effect is not None:
-            effect = _next(plan, _wait(effect) if isinstance(effect, _WaitForLookup) else _post(session, effect))
-
-
-async def adiscover(session: Session, endpoint: str) -> None:
-    """Do the same as `discover` without blocking the event loop.
-
-    Args:
-        session: The connection.
-        endpoint: The endpoint's name.
-    """
-    import asyncio  # noqa: PLC0415  # sync programs do not need it
-
-    with closing(_plan(session, endpoint, asyncio.get_running_loop())) as plan:
-        effect = next(plan, None)
-        while effect is not None:
-            effect = _next(
-                plan, await (_await(effect) if isinstance(effect, _WaitForLookup) else _apost(session, effect))
-            )
-
-
-def _next(plan: Steps, outcome: Reply | _End | DatabricksError | None) -> Request | _WaitForLookup | None:
-    """Send the plan the outcome of its last effect, and return the next effect; None at its end."""
-    try:
-        return plan.throw(outcome) if isinstance(outcome, DatabricksError) else plan.send(outcome)
-    except StopIteration:
-        return None
-
-
-def _plan(session: Session, endpoint: str, loop: AbstractEventLoop | None) -> Steps:
-    """Decide whether this call runs the lookup or waits for another one, and for how long."""
     key, record = (session.address, endpoint), endpoint_of(session.address, endpoint)
+    loop: AbstractEventLoop | None = yield Effect(lambda: None, _running_loop)
     own = _Lookup(threading.get_ident(), loop)
     own.ended.set_running_or_notify_cancel()  # so a cancelled task that waits for it cannot cancel it
     timeout = session.channel.timeouts.first_event
@@ -133,16 +95,17 @@ def _plan(session: Session, endpoint: str, loop: AbstractEventLoop | None) -> St
         other = _join(key, own)
         if other is None:
             yield from _look_up(session, endpoint, own)
-            return
+            break
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        end: _End | None = yield _WaitForLookup(other, left)
+        end: _End | None = yield _end_of(other, left)
         if end is None:
             _warn(endpoint, f"Another call reads it, and had no answer within {timeout:g} s.")
-            return
+            break
         if end.error is not None:
             _warn(endpoint, str(end.error))
         if not end.is_abandoned:
-            return
+            break
+    return session
 
 
 def _join(key: _EndpointKey, own: _Lookup) -> _Lookup | None:
@@ -158,13 +121,13 @@ def _join(key: _EndpointKey, own: _Lookup) -> _Lookup | None:
     return None if is_dead or blocks_itself else other
 
 
-def _look_up(session: Session, endpoint: str, own: _Lookup) -> Steps:
+def _look_up(session: Session, endpoint: str, own: _Lookup) -> Generator[Effect, Any, None]:
     """Run the lookup, store its result, and wake the waiting calls."""
     key, end = (session.address, endpoint), _End(is_abandoned=True)
     record = endpoint_of(*key)
     try:
         if record.family is None:  # otherwise another lookup has ended since the caller checked
-            reply: Reply = yield _lookup_request(session.home.workspace, endpoint)
+            reply: Reply = yield post(session.home.channel, _lookup_request(session.home.workspace, endpoint))
             found = _read(reply.body or b"{}", session, endpoint)
             record.wires, record.family = found.wires, found.family
         end = _End()
@@ -180,33 +143,28 @@ def _look_up(session: Session, endpoint: str, own: _Lookup) -> Steps:
         own.ended.set_result(end)
 
 
-def _post(session: Session, request: Request) -> Reply | DatabricksError:
-    try:
-        return session.home.channel.post(request)
-    except DatabricksError as error:
-        return error
-
-
-async def _apost(session: Session, request: Request) -> Reply | DatabricksError:
-    try:
-        return await session.home.channel.apost(request)
-    except DatabricksError as error:
-        return error
-
-
-def _wait(effect: _WaitForLookup) -> _End | None:
-    """Wait in a thread; return None after the timeout."""
-    concurrent.futures.wait([effect.lookup.ended], timeout=effect.seconds)
-    return effect.lookup.ended.result() if effect.lookup.ended.done() else None
-
-
-async def _await(effect: _WaitForLookup) -> _End | None:
-    """Wait in a task; return None after the timeout."""
+async def _running_loop() -> AbstractEventLoop:
     import asyncio  # noqa: PLC0415  # the caller has loaded it
 
-    ended = asyncio.wrap_future(effect.lookup.ended)
+    return asyncio.get_running_loop()
+
+
+def _end_of(lookup: _Lookup, seconds: float | None) -> Effect:
+    """Return the effect of waiting for another call's lookup; its result is None after the timeout."""
+    return Effect(lambda: _wait(lookup, seconds), lambda: _await(lookup, seconds))
+
+
+def _wait(lookup: _Lookup, seconds: float | None) -> _End | None:
+    concurrent.futures.wait([lookup.ended], timeout=seconds)
+    return lookup.ended.result() if lookup.ended.done() else None
+
+
+async def _await(lookup: _Lookup, seconds: float | None) -> _End | None:
+    import asyncio  # noqa: PLC0415  # the caller has loaded it
+
+    ended = asyncio.wrap_future(lookup.ended)
     try:
-        done, _ = await asyncio.wait({ended}, timeout=effect.seconds)
+        done, _ = await asyncio.wait({ended}, timeout=seconds)
     finally:
         ended.cancel()  # the loop of this wrapper may be closed before the lookup ends
     return ended.result() if done else None

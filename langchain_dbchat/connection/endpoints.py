@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+APPS = "apps/"
+"""What the name of a Databricks app begins with; see `apps`."""
+
 DISCOVER = "discover"
 """The value of ``family=`` that reads the family from the workspace; see `discovery`."""
 

@@ -35,7 +35,7 @@ class SentAnswer:
     seconds: float
 
 
-Observer = Callable[[RecordedRequest, SentAnswer], None]
+AnswerObserver = Callable[[RecordedRequest, SentAnswer], None]
 """Called after each answer, in the thread of the server."""
 
 

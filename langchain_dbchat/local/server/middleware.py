@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from langchain_dbchat.local.faults.plan import FaultPlan
-    from langchain_dbchat.local.server.answer_log import Observer
+    from langchain_dbchat.local.server.answer_log import AnswerObserver
     from langchain_dbchat.local.server.identity import Identity
     from langchain_dbchat.local.server.request_log import RequestLog
 
@@ -56,7 +56,7 @@ class Middleware:
     requests: RequestLog
     latency: float
     """Seconds before each answer."""
-    on_answer: Observer | None = None
+    on_answer: AnswerObserver | None = None
     """Called after each answer."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

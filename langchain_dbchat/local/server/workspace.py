@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from langchain_dbchat.local.agents import AgentFunction
-    from langchain_dbchat.local.server.answer_log import Observer
+    from langchain_dbchat.local.server.answer_log import AnswerObserver
 
 
 class LocalWorkspace(CallAssertions):
@@ -65,7 +65,7 @@ class LocalWorkspace(CallAssertions):
         agents: Mapping[str, LocalAgent | AgentFunction] | None = None,
         retired: bool = False,
         gateway: bool = True,
-        on_answer: Observer | None = None,
+        on_answer: AnswerObserver | None = None,
     ) -> None:
         self.requests = RequestLog()
         self._identity = Identity(token, token_lifetime)
