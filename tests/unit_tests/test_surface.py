@@ -180,7 +180,9 @@ def test_its_packages_are_attributes_of_it(name: str) -> None:
 
 def test_transport_is_loaded_by_the_first_call_only() -> None:
     done = subprocess.run([sys.executable, "-c", LOADS_NOTHING_HEAVY], capture_output=True, text=True, check=True)
-    assert not [name for name in json.loads(done.stdout) if name.startswith("langchain_dbchat.transport")]
+    loaded = {name for name in json.loads(done.stdout) if name.startswith("langchain_dbchat.transport")}
+    # A way of signing in that has to be tried is a plan: what executes it is small, and loads nothing.
+    assert loaded <= {"langchain_dbchat.transport", "langchain_dbchat.transport.effects"}
 
 
 def test_a_first_call_with_a_token_loads_nothing_for_others(workspace: LocalWorkspace) -> None:

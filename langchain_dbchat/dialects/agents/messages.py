@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.dialects.shared.call_arguments import UNNAMED
 from langchain_dbchat.dialects.shared.content import read_block
 from langchain_dbchat.dialects.shared.content_blocks import (
     DocumentBlock,
@@ -27,7 +28,6 @@ from langchain_dbchat.dialects.shared.json_text import clean_text, write_json
 from langchain_dbchat.dialects.shared.message_keys import PROVIDER
 from langchain_dbchat.dialects.shared.stand_ins import kind_of_content, stand_in
 from langchain_dbchat.dialects.shared.steps import AGENT_MESSAGE, read_step, without_handed_over
-from langchain_dbchat.dialects.shared.tools import UNNAMED
 from langchain_dbchat.errors import UnsupportedContentError
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ __all__ = [
     "answer_tools",
     "beside",
     "block_fields",
+    "call_arguments",
     "chunks",
     "citations",
     "content",

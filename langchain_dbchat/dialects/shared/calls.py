@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_core.utils.json import parse_partial_json
 
+from langchain_dbchat.dialects.shared.call_arguments import UNNAMED, parse_arguments
 from langchain_dbchat.dialects.shared.names import is_whole
-from langchain_dbchat.dialects.shared.tools import UNNAMED, parse_arguments
 
 if TYPE_CHECKING:
     from langchain_core.messages import InvalidToolCall, ToolCall

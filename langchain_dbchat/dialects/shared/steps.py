@@ -19,11 +19,11 @@ from typing import Any
 
 from langchain_dbchat.dialects.shared.beside import Other
 from langchain_dbchat.dialects.shared.block_fields import flattened, remaining
+from langchain_dbchat.dialects.shared.call_arguments import parse_arguments
 from langchain_dbchat.dialects.shared.content_blocks import TextBlock, ToolResultBlock, ToolUseBlock
 from langchain_dbchat.dialects.shared.fields import says_something, storable
 from langchain_dbchat.dialects.shared.json_text import write_json
 from langchain_dbchat.dialects.shared.parts import ToolCallPart
-from langchain_dbchat.dialects.shared.tools import parse_arguments
 
 __all__ = ["AGENT_MESSAGE", "AgentSteps", "read_step", "without_handed_over"]
 

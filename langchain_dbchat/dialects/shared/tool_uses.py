@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.shared.block_fields import flattened, mapping_of, remaining
+from langchain_dbchat.dialects.shared.call_arguments import UNNAMED, parse_arguments
 from langchain_dbchat.dialects.shared.content_blocks import ToolUseBlock
 from langchain_dbchat.dialects.shared.json_text import clean_text
 from langchain_dbchat.dialects.shared.message_keys import CALL_EXTRAS
-from langchain_dbchat.dialects.shared.tools import UNNAMED, parse_arguments
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
