@@ -42,8 +42,13 @@ WAYS = [pytest.param(way, id=name) for name, way in RUN.items()]
     ],
 )
 def test_each_block_prints_what_the_page_says(
-    page: Path, way: Literal["script", "console"], workspace: LocalWorkspace, monkeypatch: pytest.MonkeyPatch
+    page: Path,
+    way: Literal["script", "console"],
+    workspace: LocalWorkspace,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # a page may write files
     if missing := missing_packages(page):
         pytest.skip(f"needs {', '.join(missing)}")
     if needs_environment(page):

@@ -303,3 +303,23 @@ def test_importing_the_plugin_loads_pytest_alone() -> None:
         "langchain_dbchat.integrations",
         "langchain_dbchat.integrations.pytest_plugin",
     ]
+
+
+def test_the_page_on_testing_runs(inner: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "testing.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    tests = [block for block in blocks if "def test_" in block]
+    programs = [block for block in blocks if "def test_" not in block]
+    assert (len(tests), len(programs)) == (4, 1)
+    for number, block in enumerate(tests):
+        (inner.path / f"test_block{number}.py").write_text(block)
+    with LocalWorkspace() as real:
+        monkeypatch.setenv("DATABRICKS_HOST", real.host)
+        monkeypatch.setenv("DATABRICKS_TOKEN", real.token)
+        inner.runpytest_subprocess(*OPTIONS, "--dbchat-record", "-k", "capital").assert_outcomes(passed=1, deselected=7)
+    monkeypatch.delenv("DATABRICKS_HOST")
+    monkeypatch.delenv("DATABRICKS_TOKEN")
+    inner.runpytest_subprocess(*OPTIONS).assert_outcomes(passed=8)
+    (inner.path / "program.py").write_text(programs[0])
+    result = inner.runpython(inner.path / "program.py")
+    result.stdout.fnmatch_lines(["hello", "hello"])

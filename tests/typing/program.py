@@ -16,6 +16,8 @@ from typing_extensions import TypedDict, assert_type
 
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings, Timeouts
 from langchain_dbchat.errors import DatabricksError, DatabricksRateLimitError
+from langchain_dbchat.local import Fault, LocalWorkspace
+from langchain_dbchat.testing import RecordingWorkspace, ReplayWorkspace
 
 
 class Joke(BaseModel):
@@ -112,3 +114,27 @@ def handle(llm: ChatDatabricksCompat) -> float | None:
         assert_type(error.partial, AIMessage | None)
         assert_type(error.request_id, str | None)
     return None
+
+
+def test_with_a_script(local_workspace: LocalWorkspace, chat_model: ChatDatabricksCompat) -> None:
+    """Test with the fixtures of the plugin."""
+    local_workspace.script("m").call(get_weather, city="Oslo").and_call("other").answer(Joke(setup="a", punchline="b"))
+    local_workspace.script().answer(lambda request: request.prompt, times=None).slowly(0.1).fail(503).then_rules()
+    local_workspace.inject(Fault.rate_limit(2, retry_after=0), None, Fault(cut_after=5))
+    chat_model.invoke("Hi")
+    call = local_workspace.assert_called_once(endpoint="m", api="chat", text="Hi", tools=[get_weather], fields={"a": 1})
+    assert_type(call.endpoint, str | None)
+    assert_type(call.tools, list[str])
+    assert_type(call.texts, list[str])
+    assert_type(local_workspace.requests[-1].headers["x"], str)
+    assert_type(len(local_workspace.assert_called(2)), int)
+
+
+def test_with_a_recording() -> None:
+    """Record and replay."""
+    with RecordingWorkspace("a.jsonl", secrets=["x"], host="h", token="t") as recording:
+        assert_type(recording.host, str)
+    with ReplayWorkspace("a.jsonl", ignore=["user"]) as replay:
+        assert_type(replay.token, str)
+        replay.assert_all_used()
+        replay.assert_not_called(api="embeddings")

@@ -141,14 +141,14 @@ class LocalWorkspace(CallAssertions):
         near = difflib.get_close_matches(endpoint, self.endpoints, 3, 0.5)
         return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
-    def inject(self, *faults: Fault) -> None:
+    def inject(self, *faults: Fault | None) -> None:
         """Let requests meet these faults, each as its ``times``, ``every``, ``path`` and ``model`` say.
 
         Args:
-            *faults: The faults; a request meets the first that is for it.
+            *faults: The faults; a request meets the first that is for it. None lets one request pass.
         """
         for fault in faults:
-            self._faults.add(fault)
+            self._faults.add(Fault(times=1) if fault is None else fault)
 
     def fail_next(  # noqa: PLR0913  # the attributes of a fault, all by name
         self,

@@ -214,3 +214,11 @@ def test_a_fault_that_means_nothing_is_refused(wrong: dict[str, Any]) -> None:
 def test_a_fault_of_no_name() -> None:
     with pytest.raises(ValueError, match="input_guardrail"):
         Fault.named("no-such-fault")
+
+
+def test_a_plan_may_let_requests_pass(workspace: LocalWorkspace) -> None:
+    workspace.inject(None, Fault(status=503, times=1), None, None, Fault(status=429, times=1))
+    headers = {"authorization": f"Bearer {workspace.token}"}
+    with httpx.Client(base_url=workspace.host, headers=headers, trust_env=False) as client:
+        found = [client.get("/api/2.0/serving-endpoints").status_code for _ in range(6)]
+    assert found == [200, 503, 200, 200, 429, 200]
