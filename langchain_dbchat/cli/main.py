@@ -15,11 +15,11 @@ import os
 import sys
 import warnings
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from langchain_dbchat._version import __version__
-from langchain_dbchat.cli import doctor
+from langchain_dbchat.cli import ask, doctor
 from langchain_dbchat.cli.connection import NotSignedInError
 from langchain_dbchat.cli.exit_codes import ExitCode, UsageError, exit_code_of
 from langchain_dbchat.cli.output import error_line
@@ -47,6 +47,7 @@ class Command:
 
 
 COMMANDS = (
+    Command("ask", ask.add_arguments, ask.ask),
     Command("doctor", doctor.add_arguments, doctor.examine, needs_extra=False),
     Command("local", terminal.add_arguments, terminal.serve, needs_extra=False),
 )
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     """Run the sub-command, and print what goes wrong."""
     command: Command = options.command
-    if command.needs_extra and find_spec("rich") is None:
+    if command.needs_extra and not _has_extra():
         error_line(f'dbchat {command.name} needs the extra "cli". Install it: pip install "langchain-dbchat[cli]"')
         return ExitCode.USAGE
     try:
@@ -94,6 +95,9 @@ def _run(options: argparse.Namespace) -> int:
     except DatabricksError as error:
         error_line(error)
         return exit_code_of(error)
+    except ValueError as error:  # a setting that the model does not have
+        error_line(error)
+        return ExitCode.USAGE
     return code
 
 
@@ -112,6 +116,15 @@ def _parser() -> argparse.ArgumentParser:
         command.add_arguments(one)
         one.set_defaults(command=command)
     return parser
+
+
+def _has_extra() -> bool:
+    """Return whether the packages of the extra ``cli`` are there."""
+    try:
+        import_module("rich")
+    except ImportError:
+        return False
+    return True
 
 
 def _print_warning(message: Warning | str, *_: object, **__: object) -> None:

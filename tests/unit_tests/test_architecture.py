@@ -62,8 +62,8 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "__main__": ({"cli"}, set()),
     "_core": (set(), {"langchain_core"}),
     "cli": (
-        {"_version", "auth", "chat_models", "connection", "embeddings", "errors", "local"},
-        set(),
+        {"_version", "auth", "chat_models", "connection", "embeddings", "errors", "integrations", "local"},
+        {"langchain_core", "rich"},
     ),
     "spark": ({"embeddings", "errors", "integrations"}, {"langchain_core", "pandas", "pydantic_core", "pyspark"}),
     "integrations": (
