@@ -8,10 +8,12 @@ name Python's arguments; here they are the options of the command.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_dbchat.errors.redaction import scrub
@@ -126,6 +128,8 @@ def error_line(error: Exception | str) -> None:
 def plain(text: str) -> str:
     """Write a text of the library in one line, without secrets, in the words of the command line.
 
+    The home directory is written as ``~``, because a path is a word that cannot be wrapped.
+
     Args:
         text: The text.
 
@@ -133,6 +137,9 @@ def plain(text: str) -> str:
         The line.
     """
     text = " ".join(scrub(text).split())
+    home = Path.home()
+    if home.name:  # not the root of the file system
+        text = text.replace(f"{home}{os.sep}", f"~{os.sep}")
     for words, option in _OPTIONS:
         text = words.sub(option, text)
     return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -43,9 +44,11 @@ def test_a_wrong_token_is_reported_once_with_one_advice(workspace: LocalWorkspac
     assert (screen.code, screen.scrolled) == (3, 0)
 
 
-def test_no_host() -> None:
-    screen = run("doctor")
-    assert_well_shown(screen)
+def test_no_host(tmp_path: Path) -> None:
+    home = tmp_path / ("a-long-name-" * 8)
+    screen = run("doctor", variables={"HOME": str(home)})
+    assert_well_shown(screen, str(home))
+    assert "~/.databrickscfg" in screen.words
     assert "FAILED host No Databricks workspace is known." in screen.words
     assert "fix Give --host https://<workspace> or set DATABRICKS_HOST." in screen.words
     assert (screen.code, screen.scrolled) == (3, 0)
