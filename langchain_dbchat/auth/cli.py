@@ -27,6 +27,7 @@ from langchain_dbchat.auth.grants import UNKNOWN_LIFETIME
 from langchain_dbchat.auth.tokens import Grant, TokenCell, TokenCells
 from langchain_dbchat.errors import DatabricksAuthenticationError, DatabricksTimeoutError
 from langchain_dbchat.errors.redaction import scrub
+from langchain_dbchat.transport.effects import Effect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,7 +74,10 @@ class CommandLine(ExpiringToken):
     def _cell(self) -> TokenCell:
         return CELLS.cell((self.executable, self.profile, self.host, self.config_file))
 
-    def _fetch(self, *, refresh: bool) -> Grant:
+    def _fetch(self, *, refresh: bool) -> Effect:
+        return Effect(lambda: self._ask(refresh=refresh), lambda: asyncio.to_thread(self._ask, refresh=refresh))
+
+    def _ask(self, *, refresh: bool) -> Grant:
         command = [self.executable, "auth", "token", *self._who]
         started = time.time()
         done = self._run([*command, "--force-refresh"]) if refresh else self._run(command)
@@ -82,9 +86,6 @@ class CommandLine(ExpiringToken):
         if done.returncode != 0:
             raise self._refused(command, done.stderr or done.stdout)
         return self._read(command, done.stdout, started)
-
-    async def _afetch(self, *, refresh: bool) -> Grant:
-        return await asyncio.to_thread(self._fetch, refresh=refresh)
 
     def _run(self, command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
         """Run the CLI to its end."""

@@ -30,7 +30,7 @@ from urllib.parse import quote, urlsplit
 import pydantic_core
 
 from langchain_dbchat.auth.credentials import bearer
-from langchain_dbchat.auth.grants import TokenRequest, afetch_grant, fetch_grant, sign_in_channel
+from langchain_dbchat.auth.grants import TokenRequest, fetch_grant, sign_in_channel
 from langchain_dbchat.auth.tokens import TokenCell, TokenCells
 from langchain_dbchat.errors import (
     ConfigurationError,
@@ -102,7 +102,7 @@ class EndpointCredentials:
         cell = self._cell(signed, refresh=refresh)
         if cell is None:
             return signed
-        return bearer(cell.get(lambda: execute(self._plan(signed)), refresh=refresh), self.name)
+        return bearer(cell.get(self._fetch(signed), refresh=refresh), self.name)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
         """Do the same as `headers` without blocking the event loop.
@@ -119,7 +119,7 @@ class EndpointCredentials:
         cell = self._cell(signed, refresh=refresh)
         if cell is None:
             return signed
-        return bearer(await cell.aget(lambda: aexecute(self._plan(signed)), refresh=refresh), self.name)
+        return bearer(await cell.aget(self._fetch(signed), refresh=refresh), self.name)
 
     def cache_identity(self) -> str | None:
         """Return the caller's identity for a cache of answers."""
@@ -159,6 +159,9 @@ class EndpointCredentials:
     @property
     def _address(self) -> str:
         return f"{self.endpoint.base_url}/{self.endpoint.endpoint}"
+
+    def _fetch(self, signed: Mapping[str, str]) -> Effect:
+        return Effect(lambda: execute(self._plan(signed)), lambda: aexecute(self._plan(signed)))
 
     def _plan(self, signed: Mapping[str, str]) -> Generator[Effect, Any, Grant]:
         """Decide what is sent to the workspace, in which order."""
@@ -205,7 +208,7 @@ class EndpointCredentials:
             },
             clients=self.clients,
         )
-        grant: Grant = yield Effect(lambda: fetch_grant(request), lambda: afetch_grant(request))
+        grant: Grant = yield fetch_grant(lambda: request)
         return grant
 
     def _lookup(self, signed: Mapping[str, str]) -> Request:

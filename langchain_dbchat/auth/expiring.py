@@ -11,7 +11,8 @@ from langchain_dbchat.auth.credentials import bearer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_dbchat.auth.tokens import Grant, TokenCell
+    from langchain_dbchat.auth.tokens import TokenCell
+    from langchain_dbchat.transport.effects import Effect
 
 
 class ExpiringToken(ABC):
@@ -27,12 +28,8 @@ class ExpiringToken(ABC):
         """Return the cell that contains this identity's token."""
 
     @abstractmethod
-    def _fetch(self, *, refresh: bool) -> Grant:
-        """Fetch a token from sync code."""
-
-    @abstractmethod
-    async def _afetch(self, *, refresh: bool) -> Grant:
-        """Fetch a token from async code."""
+    def _fetch(self, *, refresh: bool) -> Effect:
+        """Return the effect of fetching a `Grant`; ``refresh`` says whether the last token was refused."""
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
         """Return the header with a token that is good for a while.
@@ -43,7 +40,7 @@ class ExpiringToken(ABC):
         Raises:
             DatabricksError: No token was to be had.
         """
-        return bearer(self._cell().get(lambda: self._fetch(refresh=refresh), refresh=refresh), self.name)
+        return bearer(self._cell().get(self._fetch(refresh=refresh), refresh=refresh), self.name)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
         """Return the header with a token that is good for a while.
@@ -56,7 +53,7 @@ class ExpiringToken(ABC):
         """
         # Finding the cell may read a secret from a file, once, in a process that opened a pickle.
         cell = self._cell() if self._at_hand else await asyncio.to_thread(self._cell)
-        return bearer(await cell.aget(lambda: self._afetch(refresh=refresh), refresh=refresh), self.name)
+        return bearer(await cell.aget(self._fetch(refresh=refresh), refresh=refresh), self.name)
 
     @property
     def _at_hand(self) -> bool:

@@ -36,9 +36,10 @@ from langchain_dbchat.errors import (
     DatabricksTimeoutError,
     MalformedResponseError,
 )
+from langchain_dbchat.transport.effects import Effect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from langchain_dbchat.transport.channel import Channel
     from langchain_dbchat.transport.exchange import Reply, Request
@@ -98,38 +99,28 @@ class TokenRequest:
     clients: UserClients | None = field(default=None, repr=False)
 
 
-def fetch_grant(request: TokenRequest) -> Grant:
-    """Get a token from sync code.
+def fetch_grant(make: Callable[[], TokenRequest]) -> Effect:
+    """Return the effect of getting a token.
 
     Args:
-        request: What to ask.
+        make: Makes the request when it is sent.
 
     Returns:
-        The token.
-
-    Raises:
-        DatabricksError: The leaf that fits: refused, not reachable, too slow, not understood.
+        The effect; its result is a `Grant`. It raises the `DatabricksError` that fits: refused, not reachable, too
+        slow, not understood.
     """
-    channel, written = _prepare(request)
-    return _grant_in(channel.post(written))
 
+    def call() -> Grant:
+        channel, written = _prepare(make())
+        return _grant_in(channel.post(written))
 
-async def afetch_grant(request: TokenRequest) -> Grant:
-    """Get a token from async code.
+    async def acall() -> Grant:
+        import asyncio  # noqa: PLC0415  # sync programs do not need it
 
-    Args:
-        request: What to ask.
+        channel, written = await asyncio.to_thread(_prepare, make())  # in a thread, because it may load the transport
+        return _grant_in(await channel.apost(written))
 
-    Returns:
-        The token.
-
-    Raises:
-        DatabricksError: The leaf that fits: refused, not reachable, too slow, not understood.
-    """
-    import asyncio  # noqa: PLC0415  # sync programs do not need it
-
-    channel, written = await asyncio.to_thread(_prepare, request)  # in a thread, because it may load the transport
-    return _grant_in(await channel.apost(written))
+    return Effect(call, acall)
 
 
 def basic(user: str, password: str) -> SecretStr:

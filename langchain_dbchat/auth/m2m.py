@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from langchain_dbchat.auth.expiring import ExpiringToken
-from langchain_dbchat.auth.grants import TokenRequest, afetch_grant, basic, fetch_grant
-from langchain_dbchat.auth.tokens import Grant, TokenCell, TokenCells
+from langchain_dbchat.auth.grants import TokenRequest, basic, fetch_grant
+from langchain_dbchat.auth.tokens import TokenCell, TokenCells
 
 if TYPE_CHECKING:
     from langchain_dbchat.auth.secret import Secret
+    from langchain_dbchat.transport.effects import Effect
     from langchain_dbchat.transport.user_clients import UserClients
 
 CELLS = TokenCells(limit=256)
@@ -68,10 +69,6 @@ class ClientCredentials(ExpiringToken):
             clients=self.clients,
         )
 
-    def _fetch(self, *, refresh: bool) -> Grant:
+    def _fetch(self, *, refresh: bool) -> Effect:
         del refresh  # every fetch from the token endpoint gives a new token
-        return fetch_grant(self._request())
-
-    async def _afetch(self, *, refresh: bool) -> Grant:
-        del refresh  # every fetch from the token endpoint gives a new token
-        return await afetch_grant(self._request())
+        return fetch_grant(self._request)

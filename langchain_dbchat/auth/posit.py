@@ -22,9 +22,9 @@ from pydantic import SecretStr
 
 from langchain_dbchat.auth.credentials import TokenCallable, acall_token, bearer, call_token
 from langchain_dbchat.auth.expiring import ExpiringToken
-from langchain_dbchat.auth.grants import TokenRequest, afetch_grant, fetch_grant
+from langchain_dbchat.auth.grants import TokenRequest, fetch_grant
 from langchain_dbchat.auth.profiles import read_profiles
-from langchain_dbchat.auth.tokens import Grant, TokenCell, TokenCells
+from langchain_dbchat.auth.tokens import TokenCell, TokenCells
 from langchain_dbchat.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from langchain_dbchat.auth.secret import Secret
+    from langchain_dbchat.transport.effects import Effect
     from langchain_dbchat.transport.user_clients import UserClients
 
 # One cell per session: many viewers, short sessions.
@@ -135,13 +136,9 @@ class ConnectSession(ExpiringToken):
     def _request(self) -> TokenRequest:
         return self.server.exchange(self.subject.get_secret_value(), self.kind, self.name)
 
-    def _fetch(self, *, refresh: bool) -> Grant:
+    def _fetch(self, *, refresh: bool) -> Effect:
         del refresh  # Connect keeps no token for us: every exchange gives a valid one
-        return fetch_grant(self._request())
-
-    async def _afetch(self, *, refresh: bool) -> Grant:
-        del refresh  # Connect keeps no token for us: every exchange gives a valid one
-        return await afetch_grant(self._request())
+        return fetch_grant(self._request)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ Rule 4. If the task that fetches is cancelled, the waiting callers decide again,
 Rule 5. A sync caller on the thread of the event loop that is fetching must not wait for it: it fetches for itself.
 Rule 6. A forked child drops locks and fetches, which only its parent can finish, and keeps the token.
 
-`_plan` is a generator that decides: it yields `FETCH` or a `WaitForFetch`, and receives the result. A sync loop and an
-async loop execute that. The lock is held for a few instructions only, never during I/O.
+`_plan` decides; `transport.effects` executes it, in a thread or in a task. The lock is held for a few instructions
+only, never during I/O.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ import weakref
 from collections import OrderedDict
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import SecretStr
+from langchain_dbchat.transport.effects import Effect, aexecute, execute
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Hashable
+    from collections.abc import Generator, Hashable
+
+    from pydantic import SecretStr
 
 # A token is renewed when this many seconds of its lifetime are left, or half of it if that is less. The Databricks SDK
 # renews 20 minutes before; ten are enough for a slow token endpoint, and halve the number of fetches.
@@ -117,20 +119,6 @@ class _InFlight:
     future: concurrent.futures.Future[_FetchResult] = field(default_factory=concurrent.futures.Future)
 
 
-class _Fetch:
-    """The step "fetch a token now"."""
-
-
-FETCH: Final = _Fetch()
-
-
-@dataclass(frozen=True)
-class WaitForFetch:
-    """The step "wait for another caller's fetch"."""
-
-    future: concurrent.futures.Future[_FetchResult]
-
-
 _serials = itertools.count(1)
 # The cells whose tokens this context was given last, each with the token's serial number; the latest first. There are
 # two, because one token may be exchanged for another (`endpoint_tokens`).
@@ -165,67 +153,43 @@ class TokenCell:
         self._lock = threading.Lock()
         self._in_flight = None
 
-    def get(self, fetch: Callable[[], Grant], *, refresh: bool = False) -> SecretStr:
+    def get(self, fetch: Effect, *, refresh: bool = False) -> SecretStr:
         """Return the token, and fetch it first if necessary.
 
         Args:
-            fetch: Fetches a token; may raise.
+            fetch: Fetches a `Grant`; may raise.
             refresh: Whether the last token was refused.
         """
-        plan = self._plan(refresh=refresh, on_loop=False)
-        try:
-            effect = next(plan)
-            while True:
-                try:
-                    result = fetch() if isinstance(effect, _Fetch) else _wait(effect.future)
-                except BaseException as error:  # noqa: BLE001, PERF203  # the plan decides, and raises it again
-                    effect = plan.throw(error)
-                else:
-                    effect = plan.send(result)
-        except StopIteration as end:
-            return _token_of(end)
+        return execute(self._plan(fetch, refresh=refresh, on_loop=False))
 
-    async def aget(self, fetch: Callable[[], Awaitable[Grant]], *, refresh: bool = False) -> SecretStr:
+    async def aget(self, fetch: Effect, *, refresh: bool = False) -> SecretStr:
         """Return the token, and fetch it first if necessary, without blocking the event loop.
 
         Args:
-            fetch: Fetches a token; may raise.
+            fetch: Fetches a `Grant`; may raise.
             refresh: Whether the last token was refused.
         """
-        plan = self._plan(refresh=refresh, on_loop=True)
-        try:
-            effect = next(plan)
-            while True:
-                try:
-                    result = await fetch() if isinstance(effect, _Fetch) else await _await(effect.future)
-                except BaseException as error:  # noqa: BLE001, PERF203  # the plan decides, and raises it again
-                    effect = plan.throw(error)
-                else:
-                    effect = plan.send(result)
-        except StopIteration as end:
-            return _token_of(end)
+        return await aexecute(self._plan(fetch, refresh=refresh, on_loop=True))
 
-    def _plan(
-        self, *, refresh: bool, on_loop: bool
-    ) -> Generator[_Fetch | WaitForFetch, Grant | _FetchResult | None, SecretStr]:
+    def _plan(self, fetch: Effect, *, refresh: bool, on_loop: bool) -> Generator[Effect, Any, SecretStr]:
         """Decide whether this caller fetches, waits, or uses the cached token."""
         impatient = False
         while True:
             with self._lock:
                 choice = self._choose(refresh=refresh, on_loop=on_loop, impatient=impatient)
             if isinstance(choice, _InFlight):
-                return (yield from self._fetch_now(choice))
+                return (yield from self._fetch_now(fetch, choice))
             if isinstance(choice, _CachedToken):
                 return self._hand_out(choice)
-            result = yield choice
-            if not isinstance(result, _FetchResult):
+            result: _FetchResult | None = yield choice
+            if result is None:
                 impatient = True
             elif result.error is not None:
                 raise _again(result.error)
             elif result.cached is not None:
                 return self._hand_out(result.cached)
 
-    def _choose(self, *, refresh: bool, on_loop: bool, impatient: bool) -> _CachedToken | WaitForFetch | _InFlight:
+    def _choose(self, *, refresh: bool, on_loop: bool, impatient: bool) -> _CachedToken | Effect | _InFlight:
         """Decide once, under the lock."""
         cached, in_flight = self._cached, self._in_flight
         if cached is not None and self._usable(cached) and not (refresh and not self._replaced(cached)):
@@ -236,19 +200,17 @@ class TokenCell:
         elif in_flight is not None and not impatient:
             would_block_itself = in_flight.on_loop and not on_loop and in_flight.thread == threading.get_ident()
             if not would_block_itself:
-                return WaitForFetch(in_flight.future)
+                return _result_of(in_flight.future)
         own = _InFlight(threading.get_ident(), on_loop, refresh)
         if in_flight is None or impatient:
             self._in_flight = own
         return own
 
-    def _fetch_now(
-        self, in_flight: _InFlight
-    ) -> Generator[_Fetch | WaitForFetch, Grant | _FetchResult | None, SecretStr]:
+    def _fetch_now(self, fetch: Effect, in_flight: _InFlight) -> Generator[Effect, Any, SecretStr]:
         """Fetch, and pass the result to the waiting callers."""
         monotonic, wall = self._clock.monotonic(), self._clock.wall()
         try:
-            grant = yield FETCH
+            grant: Grant = yield fetch
         except Exception as error:
             with self._lock:
                 self._rest_until = self._clock.monotonic() + REST
@@ -260,8 +222,6 @@ class TokenCell:
         except BaseException:
             self._finish(in_flight, _FetchResult())
             raise
-        if not isinstance(grant, Grant):
-            raise TypeError  # not reached: a fetch returns a grant
         cached = _CachedToken(grant, next(_serials), in_flight.forced, monotonic, wall)
         with self._lock:
             self._cached = cached
@@ -363,25 +323,20 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
     os.register_at_fork(after_in_child=_after_fork)
 
 
+def _result_of(future: concurrent.futures.Future[_FetchResult]) -> Effect:
+    """Return the effect of waiting for another caller's fetch, `PATIENCE` seconds at most; it gives None after that."""
+    return Effect(lambda: _wait(future), lambda: _await(future))
+
+
 def _wait(future: concurrent.futures.Future[_FetchResult]) -> _FetchResult | None:
-    """Wait in a thread, `PATIENCE` seconds at most; return None after that."""
     concurrent.futures.wait([future], timeout=PATIENCE)
     return future.result() if future.done() else None
 
 
 async def _await(future: concurrent.futures.Future[_FetchResult]) -> _FetchResult | None:
-    """Wait in a task, `PATIENCE` seconds at most; return None after that."""
     # A waiting task that is cancelled must not cancel the fetch of the others: `asyncio.wait` does not.
     await asyncio.wait({asyncio.wrap_future(future)}, timeout=PATIENCE)
     return future.result() if future.done() else None
-
-
-def _token_of(end: StopIteration) -> SecretStr:
-    """Return what a plan returned."""
-    token = end.value
-    if not isinstance(token, SecretStr):
-        raise TypeError  # not reached: a plan returns a token
-    return token
 
 
 def _again(error: Exception) -> Exception:

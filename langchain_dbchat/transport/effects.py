@@ -7,7 +7,7 @@ Rule 2. The two loops contain no decision. They close the plan however it ends.
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -52,18 +52,11 @@ def execute(plan: Generator[Effect, Any, _Result]) -> _Result:
         What the plan returns.
     """
     with closing(plan):
-        try:
-            effect = next(plan)
-            while True:
-                try:
-                    outcome = effect.call()
-                except BaseException as error:  # noqa: BLE001, PERF203  # the plan decides, and raises it again
-                    effect = plan.throw(error)
-                else:
-                    effect = plan.send(outcome)
-        except StopIteration as end:
-            value: _Result = end.value
-            return value
+        execution = _Execution(plan)
+        while (effect := execution.next()) is not None:
+            with execution:
+                execution.outcome = effect.call()
+        return execution.value
 
 
 async def aexecute(plan: Generator[Effect, Any, _Result]) -> _Result:
@@ -76,15 +69,44 @@ async def aexecute(plan: Generator[Effect, Any, _Result]) -> _Result:
         What the plan returns.
     """
     with closing(plan):
+        execution = _Execution(plan)
+        while (effect := execution.next()) is not None:
+            with execution:
+                execution.outcome = await effect.acall()
+        return execution.value
+
+
+class _Execution(Generic[_Result]):
+    """A plan that is being executed; as a context, it gives the plan each exception of an effect.
+
+    Attributes:
+        outcome: The result of the last effect.
+        value: What the plan returned.
+    """
+
+    __slots__ = ("_error", "_plan", "outcome", "value")
+
+    value: _Result
+
+    def __init__(self, plan: Generator[Effect, Any, _Result]) -> None:
+        self._plan = plan
+        self._error: BaseException | None = None
+        self.outcome: Any = None
+
+    def next(self) -> Effect | None:
+        """Return the next effect; None if the plan has returned its value."""
+        error, self._error = self._error, None
         try:
-            effect = next(plan)
-            while True:
-                try:
-                    outcome = await effect.acall()
-                except BaseException as error:  # noqa: BLE001, PERF203  # the plan decides, and raises it again
-                    effect = plan.throw(error)
-                else:
-                    effect = plan.send(outcome)
+            return self._plan.send(self.outcome) if error is None else self._plan.throw(error)
         except StopIteration as end:
-            value: _Result = end.value
-            return value
+            self.value = end.value
+            return None
+        finally:
+            del error  # its traceback has this frame
+
+    def __enter__(self) -> None:
+        self.outcome = None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        self._error = error
+        return error is not None

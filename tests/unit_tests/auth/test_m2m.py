@@ -271,7 +271,7 @@ def test_no_repr_shows_a_secret(server: TokenServer) -> None:
 @pytest.mark.parametrize("expires_in", [-5, "-5", "1e999", "nan", True, [], "soon", 10**400])
 def test_a_life_that_is_no_number_of_seconds_is_not_believed(server: TokenServer, expires_in: object) -> None:
     server.expires_in = expires_in
-    assert grants.fetch_grant(principal(server)._request()).lifetime == grants.UNKNOWN_LIFETIME
+    assert grants.fetch_grant(principal(server)._request).call().lifetime == grants.UNKNOWN_LIFETIME
 
 
 @pytest.mark.parametrize("letters", range(4))
