@@ -140,11 +140,12 @@ def test_an_agent_that_dies_in_mid_stream(call: Way) -> None:
     assert caught.value.partial.text == "You said: "
 
 
-def test_a_responses_agent_refuses_what_it_does_not_understand() -> None:
+def test_what_a_responses_agent_refuses_teaches_its_wire_format() -> None:
     with _serving("ResponsesAgent") as url:
         for call in (invoke, ainvoke, stream, astream):
+            assert call(_llm(url, "agent"), "Hello!").text == "You said: Hello!"
             with pytest.raises(DatabricksInvalidRequestError, match="ResponsesAgent") as caught:
-                call(_llm(url, "agent"), "Hello!")
+                call(_llm(url, "agent", api="chat"), "Hello!")
             assert caught.value.status_code == 400
 
 
