@@ -204,9 +204,8 @@ class ChatDatabricksCompat(
 
     def _connect(self) -> Session:
         target = Target(self.model, family_for(self, self.model, None if self.family == DISCOVER else self.family))
-        choose_dialect(
-            self.api, target, {}
-        )  # async code connects in a thread, so that no event loop waits for this import
+        # Async code connects in a thread, so that no event loop waits for the import of the wire format.
+        choose_dialect(self.api, target, {})
         return super()._connect()
 
     async def ainvoke(
