@@ -8,6 +8,7 @@
 # make profiles      check the capabilities that are reported (LITELLM=... also against a price list of LiteLLM's)
 # make arguments     write the arguments of the two classes for type checkers and docs/settings.md, from their fields
 # make outputs       write into the documents what their Python blocks print (PAGES="docs/costs.md ...")
+# make docs          build the site of the documents into site/; a warning or a dead link fails
 # make lint types    check style and types;  make format  repair what can be repaired
 # make soak          thousands of models, calls and event loops for three minutes; nothing may be left over (SECONDS=...)
 # make fuzz          the fuzz targets, a minute each (SECONDS=..., TARGET="http11 pool")
@@ -30,7 +31,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST_ARGS ?=
 
-.PHONY: demo test pythons lint types format soak fuzz mutate profiles arguments outputs bench clean
+.PHONY: demo test pythons lint types format soak fuzz mutate profiles arguments outputs docs bench clean
 
 demo: $(VENV)/.has-demo
 	@$(BIN)/python examples/demo.py $(if $(LIVE),--live)
@@ -58,6 +59,9 @@ arguments: $(VENV)/.has-test-all
 
 outputs: $(VENV)/.has-test-all
 	@PYTHONPATH=tests $(BIN)/python tests/documents/write_outputs.py $(PAGES)
+
+docs: $(VENV)/.has-docs
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/python -m mkdocs -q build --strict && echo "The site is in site/index.html."
 
 profiles: $(VENV)/.has-test
 	$(BIN)/python -m pytest -q tests/unit_tests/models
@@ -143,4 +147,4 @@ $(BIN)/python:
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-lowest .venv-3.* .venv-bench-* build dist *.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-3.* .venv-bench-* build dist site *.egg-info .mypy_cache .ruff_cache .hypothesis

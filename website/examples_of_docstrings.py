@@ -14,7 +14,7 @@ import griffe
 PARAGRAPH = re.compile(r"^(?P<indent> *)>>> .*(?:\n(?P=indent)\S.*|\n(?P=indent) +\S.*)*", re.MULTILINE)
 
 
-class FencedExamples(griffe.Extension):
+class FencedExamples(griffe.Extension):  # type: ignore[misc]  # griffe may be absent
     """Put fences around the examples of each docstring."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:

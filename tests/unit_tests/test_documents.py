@@ -38,6 +38,11 @@ def test_the_readme_names_each_page_in_its_table(page: Path) -> None:
     assert f"](docs/{page.name})" in table
 
 
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/**/*.md")), ids=lambda page: page.name)
+def test_each_page_has_a_place_in_the_site(page: Path) -> None:
+    assert f": {page.relative_to(ROOT / 'docs').as_posix()}\n" in (ROOT / "mkdocs.yml").read_text("utf-8")
+
+
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
 def test_the_readme_names_the_pages_beside_it(name: str) -> None:
     assert f"]({name})" in README
@@ -58,7 +63,7 @@ def test_each_path_and_name_of_ours_exists(page: str) -> None:
     text = (ROOT / page).read_text("utf-8")
     names = _names()
     for code in re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)):
-        if re.fullmatch(r"[\w./<>*-]+(/|\.(py|md|json|toml))", code):
+        if re.fullmatch(r"[\w./<>*-]+(/|\.(py|md|json|toml|yml))", code):
             assert code in names or _exists(code), code
         elif "=" not in code and code not in NOT_OURS:
             name = re.match(r"(?:make )?([\w.]+)", code)

@@ -12,7 +12,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/troubleshooting.md").read_text("utf-8")
 OF_PYTHON = frozenset(
-    {"Name or service not known", "Connection refused", "timed out", "CERTIFICATE_VERIFY_FAILED", "OutputParserException"}
+    {
+        "Name or service not known",
+        "Connection refused",
+        "timed out",
+        "CERTIFICATE_VERIFY_FAILED",
+        "OutputParserException",
+    }
 )
 """What Python's own sockets and LangChain say."""
 
