@@ -11,9 +11,8 @@ from __future__ import annotations
 import asyncio
 import os
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import closing
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from langchain_core.embeddings import Embeddings
 from pydantic import ConfigDict, PrivateAttr
@@ -23,7 +22,6 @@ from langchain_dbchat.embeddings.rows import RowArray, RowList
 from langchain_dbchat.embeddings.run import EmbeddingRun, EmbeddingUsage, Meter, list_texts
 from langchain_dbchat.embeddings.settings import EmbeddingSettings, spec_of
 from langchain_dbchat.errors import ConfigurationError
-from langchain_dbchat.errors.user_warnings import pointing_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Self, Unpack
 
-    from langchain_dbchat.connection.session import Session
     from langchain_dbchat.embeddings.arguments import EmbeddingArguments
     from langchain_dbchat.embeddings.plan import Batch
     from langchain_dbchat.embeddings.run import PreparedBatch
@@ -113,9 +110,7 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
             EmbeddingsIncompleteError: If some texts have no embedding; it names them and contains the other rows.
             DatabricksError: If nothing could be embedded.
         """
-        model = self._for_call(settings, chunk_size)
-        found: list[list[float]] = model._embed(list_texts(texts), RowList)  # noqa: SLF001  # an instance of this class
-        return found
+        return cast("list[list[float]]", self._embed(texts, RowList, {**settings, "chunk_size": chunk_size}))
 
     def embed_documents_or_none(
         self, texts: Iterable[str], failures: dict[int, Exception] | None = None, **settings: Any
@@ -134,9 +129,7 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
             DatabricksError: If the cause is not in the texts: no permission, no such endpoint, an outage.
         """
         failures = {} if failures is None else failures
-        model = self._for_call(settings)
-        found: list[list[float] | None] = model._embed(list_texts(texts), RowList, failures)  # noqa: SLF001  # the same
-        return found
+        return cast("list[list[float] | None]", self._embed(texts, RowList, settings, failures))
 
     def embed_array(
         self, texts: Iterable[str], failures: dict[int, Exception] | None = None, **settings: Any
@@ -156,9 +149,7 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
             EmbeddingsIncompleteError: If some texts have no embedding and `failures` is None.
             DatabricksError: If nothing could be embedded.
         """
-        model = self._for_call(settings)
-        rows: NDArray[np.float32] = model._embed(list_texts(texts), RowArray, failures)  # noqa: SLF001  # the same
-        return rows
+        return cast("NDArray[np.float32]", self._embed(texts, RowArray, settings, failures))
 
     def embed_query(self, text: str, **settings: Any) -> list[float]:
         """Embed a text that searches.
@@ -173,40 +164,32 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
         Raises:
             DatabricksError: If the endpoint cannot be reached or refuses.
         """
-        model = self._for_call(settings)
-        row: list[float] = model._embed(list_texts([text]), RowList, is_query=True)[0]  # noqa: SLF001  # the same
-        return row
+        rows = self._embed([text], RowList, settings, is_query=True)
+        return cast("list[float]", rows[0])
 
     async def aembed_documents(
         self, texts: Iterable[str], chunk_size: int | None = None, **settings: Any
     ) -> list[list[float]]:
         """Do the same as `embed_documents` without blocking the event loop."""
-        model = self._for_call(settings, chunk_size)
-        found: list[list[float]] = await model._aembed(list_texts(texts), RowList)  # noqa: SLF001  # the same
-        return found
+        return cast("list[list[float]]", await self._aembed(texts, RowList, {**settings, "chunk_size": chunk_size}))
 
     async def aembed_documents_or_none(
         self, texts: Iterable[str], failures: dict[int, Exception] | None = None, **settings: Any
     ) -> list[list[float] | None]:
         """Do the same as `embed_documents_or_none` without blocking the event loop."""
         failures = {} if failures is None else failures
-        model = self._for_call(settings)
-        found: list[list[float] | None] = await model._aembed(list_texts(texts), RowList, failures)  # noqa: SLF001  # the same
-        return found
+        return cast("list[list[float] | None]", await self._aembed(texts, RowList, settings, failures))
 
     async def aembed_array(
         self, texts: Iterable[str], failures: dict[int, Exception] | None = None, **settings: Any
     ) -> NDArray[np.float32]:
         """Do the same as `embed_array` without blocking the event loop."""
-        model = self._for_call(settings)
-        rows: NDArray[np.float32] = await model._aembed(list_texts(texts), RowArray, failures)  # noqa: SLF001  # the same
-        return rows
+        return cast("NDArray[np.float32]", await self._aembed(texts, RowArray, settings, failures))
 
     async def aembed_query(self, text: str, **settings: Any) -> list[float]:
         """Do the same as `embed_query` without blocking the event loop."""
-        model = self._for_call(settings)
-        row: list[float] = (await model._aembed(list_texts([text]), RowList, is_query=True))[0]  # noqa: SLF001  # the same
-        return row
+        rows = await self._aembed([text], RowList, settings, is_query=True)
+        return cast("list[float]", rows[0])
 
     def __copy__(self) -> Self:
         """Copy without the connection and the usage."""
@@ -214,10 +197,10 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
         copy._meter = Meter()  # noqa: SLF001  # the copy is one of us
         return copy
 
-    def _for_call(self, settings: dict[str, Any], chunk_size: int | None = None) -> Self:
+    def _for_call(self, settings: dict[str, Any]) -> Self:
         """Return an instance with the settings of one call; it counts its usage here."""
-        if chunk_size is not None:
-            settings = {**settings, "chunk_size": chunk_size}
+        if settings.get("chunk_size") is None:
+            settings.pop("chunk_size", None)
         if not settings:
             return self
         from langchain_dbchat.embeddings.for_call import settings_for_call  # noqa: PLC0415  # few calls have settings
@@ -239,49 +222,44 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
 
     def _embed(
         self,
-        texts: list[str],
+        texts: Iterable[str],
         kind: type[Rows],
+        settings: dict[str, Any],
         failures: dict[int, Exception] | None = None,
         *,
         is_query: bool = False,
     ) -> Any:
-        rows = kind(len(texts), spec_of(self).shape)
-        session = self._session()
-        with (
-            pointing_here(),
-            closing(EmbeddingRun(self, session, texts, rows, self._meter, is_query=is_query)) as run,
-            run.observed(),
-        ):
-            self._send_all(run, session)
-            run.plan.finish(failures)
+        model, found = self._for_call(settings), list_texts(texts)
+        rows = kind(len(found), spec_of(model).shape)
+        run = EmbeddingRun(model, model._session(), found, rows, self._meter, is_query=is_query)  # noqa: SLF001  # an instance of this class
+        with run.observed(failures):
+            model._send_all(run)  # noqa: SLF001  # the same
         return rows.rows
 
     async def _aembed(
         self,
-        texts: list[str],
+        texts: Iterable[str],
         kind: type[Rows],
+        settings: dict[str, Any],
         failures: dict[int, Exception] | None = None,
         *,
         is_query: bool = False,
     ) -> Any:
-        rows = kind(len(texts), spec_of(self).shape)
-        session = await self._asession()
-        with (
-            pointing_here(),
-            closing(EmbeddingRun(self, session, texts, rows, self._meter, is_query=is_query)) as run,
-            run.observed(),
-        ):
-            await self._asend_all(run, session)
-            run.plan.finish(failures)
+        model, found = self._for_call(settings), list_texts(texts)
+        rows = kind(len(found), spec_of(model).shape)
+        session = await model._asession()  # noqa: SLF001  # the same
+        run = EmbeddingRun(model, session, found, rows, self._meter, is_query=is_query)
+        with run.observed(failures):
+            await model._asend_all(run)  # noqa: SLF001  # the same
         return rows.rows
 
-    def _send_all(self, run: EmbeddingRun, session: Session) -> None:
+    def _send_all(self, run: EmbeddingRun) -> None:
         in_flight: dict[Future[BatchResult], Batch] = {}
         threads = ThreadPoolExecutor(run.ahead, "dbchat-embed") if run.width > 1 else _InlineExecutor()
         try:
             while True:
-                while len(in_flight) < run.ahead and (batch := run.plan.next()) is not None:
-                    in_flight[threads.submit(copy_context().run, self._send, run, session, run.prepare(batch))] = batch
+                for prepared in run.next_batches(len(in_flight)):
+                    in_flight[threads.submit(copy_context().run, self._send, run, prepared)] = prepared.batch
                 if not in_flight:
                     return
                 for done in wait(in_flight, return_when=FIRST_COMPLETED).done:
@@ -289,12 +267,12 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
         finally:
             threads.shutdown(wait=not in_flight, cancel_futures=True)  # a KeyboardInterrupt does not wait
 
-    async def _asend_all(self, run: EmbeddingRun, session: Session) -> None:
+    async def _asend_all(self, run: EmbeddingRun) -> None:
         in_flight: dict[asyncio.Task[BatchResult], Batch] = {}
         try:
             while True:
-                while len(in_flight) < run.ahead and (batch := run.plan.next()) is not None:
-                    in_flight[asyncio.create_task(self._asend(run, session, run.prepare(batch)))] = batch
+                for prepared in run.next_batches(len(in_flight)):
+                    in_flight[asyncio.create_task(self._asend(run, prepared))] = prepared.batch
                 if not in_flight:
                     return
                 for done in (await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED))[0]:
@@ -304,15 +282,15 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
                 task.cancel()
             await asyncio.gather(*in_flight, return_exceptions=True)
 
-    def _send(self, run: EmbeddingRun, session: Session, prepared: PreparedBatch) -> BatchResult:
+    def _send(self, run: EmbeddingRun, prepared: PreparedBatch) -> BatchResult:
         if self.rate_limiter is not None:
             self.rate_limiter.acquire(blocking=True)
-        return run.read(prepared, session.channel.post(prepared.request, prepared.revise, run.limiter))
+        return run.read(prepared, run.channel.post(prepared.request, prepared.revise, run.limiter))
 
-    async def _asend(self, run: EmbeddingRun, session: Session, prepared: PreparedBatch) -> BatchResult:
+    async def _asend(self, run: EmbeddingRun, prepared: PreparedBatch) -> BatchResult:
         if self.rate_limiter is not None:
             await self.rate_limiter.aacquire(blocking=True)
-        reply = await session.channel.apost(prepared.request, prepared.revise, run.limiter)
+        reply = await run.channel.apost(prepared.request, prepared.revise, run.limiter)
         await asyncio.sleep(0)  # the next request is sent before this answer is parsed
         return run.read(prepared, reply)
 

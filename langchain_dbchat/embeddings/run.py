@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +24,11 @@ from langchain_dbchat.embeddings.plan import Plan, Rules
 from langchain_dbchat.embeddings.settings import spec_of
 from langchain_dbchat.embeddings.wire import PATHS, encode_embedding_request, read_rows, token_count
 from langchain_dbchat.errors import ConfigurationError
-from langchain_dbchat.errors.user_warnings import warn
+from langchain_dbchat.errors.user_warnings import pointing_here, warn
 
 if TYPE_CHECKING:
     from asyncio import Task
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
     from contextlib import AbstractContextManager
 
@@ -179,6 +179,7 @@ class EmbeddingRun:
         }
         self._settings = settings
         self._session = session
+        self.channel = session.channel
         self._meter = meter
         self._params = {**{key: value for key, value in params.items() if value}, **given}
         self._optional = {"encoding_format"}  # fields that may be left out for an endpoint that refuses them
@@ -197,13 +198,37 @@ class EmbeddingRun:
         self._observation: EmbeddingObservation | None = None
         self._bar = _progress_bar(len(texts)) if settings.show_progress and len(texts) > 1 else None
 
-    def observed(self) -> AbstractContextManager[object]:
-        """Return a context manager around the run, in which a tracing package observes it."""
+    @contextmanager
+    def observed(self, failures: dict[int, Exception] | None) -> Iterator[None]:
+        """Observe and end the run, whose batches are sent inside.
+
+        Args:
+            failures: A dict for the errors of texts that cannot be embedded; None to raise.
+
+        Raises:
+            EmbeddingsIncompleteError: If some texts have no embedding.
+            DatabricksError: If nothing could be embedded.
+        """
+        with pointing_here(), closing(self), self._observer():
+            yield
+            self.plan.finish(failures)
+
+    def _observer(self) -> AbstractContextManager[object]:
         found = observer()
         if found is None:
             return nullcontext()
         self._observation = found.embeddings(self._settings.model, self._session.workspace.origin)
         return self._observation
+
+    def next_batches(self, in_flight: int) -> Iterator[PreparedBatch]:
+        """Iterate over the batches that are sent now.
+
+        Args:
+            in_flight: How many are under way.
+        """
+        while in_flight < self.ahead and (batch := self.plan.next()) is not None:
+            yield self.prepare(batch)
+            in_flight += 1
 
     def prepare(self, batch: Batch) -> PreparedBatch:
         """Write the request for a batch.
