@@ -48,17 +48,23 @@ __all__ = ["AsyncEventStream", "Channel", "EventStream", "Timeouts"]
 MAX_RESPONSE_BYTES = 128 * 1024 * 1024  # far above what a model writes, far below what a process can hold
 
 
-class _Queue:
-    """The limiter that a call waits for, and a clock that does not count that wait.
+class _Call:
+    """One call: its exchange, what the last step has resulted in, and a clock that does not count waits for a limiter.
 
     The deadline of the retries is about a service that fails. A call that has waited minutes for its turn in a long
     batch has as much time for retries as the first call.
+
+    As a context it ends the exchange, and closes the answer that an exception has left behind.
     """
 
-    __slots__ = ("_began", "_clock", "_waited", "limiter")
+    __slots__ = ("_began", "_clock", "_waited", "limiter", "outcome", "reply", "steps")
+
+    steps: Steps
+    reply: Reply
 
     def __init__(self, limiter: EndpointLimiter | None, clock: Callable[[], float]) -> None:
         self.limiter = limiter
+        self.outcome: Reply | Failure | Unsent | None = None
         self._clock = clock
         self._began = self._waited = 0.0
 
@@ -73,6 +79,35 @@ class _Queue:
     def served(self) -> None:
         """Note that it has ended."""
         self._waited += self._clock() - self._began
+
+    def next(self) -> Send | Pause | None:
+        """Return the next step; None if the call has its `reply`."""
+        try:
+            return self.steps.send(self.outcome)
+        except StopIteration as end:
+            self.reply = end.value
+            return None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        response = self._left_behind(error)
+        if response is not None:
+            response.close()
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        response = self._left_behind(error)
+        if response is not None:
+            await response.aclose()
+
+    def _left_behind(self, error: BaseException | None) -> httpx.Response | None:
+        self.steps.close()
+        source = self.outcome.source if error is not None and isinstance(self.outcome, Reply) else None
+        return None if source is None else source.response
 
 
 class Channel:
@@ -148,8 +183,7 @@ class Channel:
         Raises:
             DatabricksError: The call failed.
         """
-        queue = _Queue(limiter, self._clock)
-        return self._obey(self._exchange(request, revise, queue), queue)
+        return self._obey(self._call(request, revise, limiter))
 
     async def apost(
         self, request: Request, revise: Revise | None = None, limiter: EndpointLimiter | None = None
@@ -167,8 +201,7 @@ class Channel:
         Raises:
             DatabricksError: The call failed.
         """
-        queue = _Queue(limiter, self._clock)
-        return await self._aobey(self._exchange(request, revise, queue), queue)
+        return await self._aobey(self._call(request, revise, limiter))
 
     @contextmanager
     def stream(
@@ -188,15 +221,9 @@ class Channel:
         Raises:
             DatabricksError: The call failed, or the stream broke.
         """
-        queue = _Queue(limiter, self._clock)
-        reply = None
-        try:
-            reply = self._obey(self._exchange(request, revise, queue), queue)
-            with closing(EventStream(reply.source)) as incoming:
-                yield incoming
-        except BaseException:
-            _drop(reply)
-            raise
+        call = self._call(request, revise, limiter)
+        with call, closing(EventStream(self._obey(call).source)) as incoming:
+            yield incoming
 
     def astream(
         self, request: Request, revise: Revise | None = None, limiter: EndpointLimiter | None = None
@@ -216,60 +243,43 @@ class Channel:
         Raises:
             DatabricksError: The call failed, or the stream broke.
         """
-        queue = _Queue(limiter, self._clock)
-        return _AsyncStream(lambda: self._aobey(self._exchange(request, revise, queue), queue))
+        call = self._call(request, revise, limiter)
+        return _AsyncStream(lambda: self._aobey(call))
 
-    def _exchange(self, request: Request, revise: Revise | None, queue: _Queue) -> Steps:
-        auth = self._credentials.name
-        return exchange(request, self._policy, clock=queue.clock, dice=self._dice, auth=auth, revise=revise)
+    def _call(self, request: Request, revise: Revise | None, limiter: EndpointLimiter | None) -> _Call:
+        call, auth = _Call(limiter, self._clock), self._credentials.name
+        call.steps = exchange(request, self._policy, clock=call.clock, dice=self._dice, auth=auth, revise=revise)
+        return call
 
     def _attempt(self, send: Send, signature: Mapping[str, str]) -> Attempt:
         limit = self._max_response_bytes
         return Attempt(send.request, signature, self._credentials.name, self._timeouts, self._clock, limit)
 
-    def _obey(self, steps: Steps, queue: _Queue) -> Reply:
-        outcome: Reply | Failure | Unsent | None = None
-        try:
-            while True:
-                try:
-                    wanted = steps.send(outcome)
-                except StopIteration as end:
-                    return cast("Reply", end.value)
+    def _obey(self, call: _Call) -> Reply:
+        with call:
+            while (wanted := call.next()) is not None:
                 if isinstance(wanted, Pause):
                     self._sleep(wanted.seconds)
-                    outcome = None
+                    call.outcome = None
                 else:
-                    queue.line_up()
-                    with Slot(queue.limiter, self._policy.deadline) as slot:
-                        queue.served()
-                        outcome = slot.outcome = self._send(wanted)
-        except BaseException:
-            _drop(outcome)
-            raise
-        finally:
-            steps.close()
+                    call.line_up()
+                    with Slot(call.limiter, self._policy.deadline) as slot:
+                        call.served()
+                        call.outcome = slot.outcome = self._send(wanted)
+            return call.reply
 
-    async def _aobey(self, steps: Steps, queue: _Queue) -> Reply:
-        outcome: Reply | Failure | Unsent | None = None
-        try:
-            while True:
-                try:
-                    wanted = steps.send(outcome)
-                except StopIteration as end:
-                    return cast("Reply", end.value)
+    async def _aobey(self, call: _Call) -> Reply:
+        async with call:
+            while (wanted := call.next()) is not None:
                 if isinstance(wanted, Pause):
                     await self._asleep(wanted.seconds)
-                    outcome = None
+                    call.outcome = None
                 else:
-                    queue.line_up()
-                    async with Slot(queue.limiter, self._policy.deadline) as slot:
-                        queue.served()
-                        outcome = slot.outcome = await self._asend(wanted)
-        except BaseException:
-            await _adrop(outcome)
-            raise
-        finally:
-            steps.close()
+                    call.line_up()
+                    async with Slot(call.limiter, self._policy.deadline) as slot:
+                        call.served()
+                        call.outcome = slot.outcome = await self._asend(wanted)
+            return call.reply
 
     def _send(self, send: Send) -> Reply | Failure | Unsent:
         signature = self._credentials.headers(refresh=send.refresh)
@@ -348,15 +358,3 @@ class _AsyncStream:
 def _auth_of(request: Request) -> Any:
     """Return the ``auth`` of httpx: a user's client may have its own, but not for a request that signs in."""
     return httpx.USE_CLIENT_DEFAULT if request.purpose is None else None
-
-
-def _drop(outcome: Reply | Failure | Unsent | None) -> None:
-    """Close the answer of a call that an exception has ended."""
-    if isinstance(outcome, Reply) and outcome.source is not None:
-        outcome.source.response.close()
-
-
-async def _adrop(outcome: Reply | Failure | Unsent | None) -> None:
-    """Do the same in a task."""
-    if isinstance(outcome, Reply) and outcome.source is not None:
-        await outcome.source.response.aclose()

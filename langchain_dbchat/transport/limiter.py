@@ -47,14 +47,15 @@ class Permit:
 
     Args:
         wake: Wakes whoever waits for it.
-        until: The time until which it waits because a server asked for a pause; then it is admitted all the same.
+        patience: Seconds that it waits at most because a server asked for a pause; then it is admitted all the same.
     """
 
-    __slots__ = ("__weakref__", "outer", "until", "wake")
+    __slots__ = ("__weakref__", "outer", "patience", "until", "wake")
 
-    def __init__(self, wake: Callable[[], object], until: float) -> None:
+    def __init__(self, wake: Callable[[], object], patience: float = math.inf) -> None:
         self.wake = wake
-        self.until = until
+        self.patience = patience
+        self.until = math.inf  # the time at which its patience ends, once it is in a queue
         self.outer: Permit | None = None  # that of the limiter behind this one
 
 
@@ -136,8 +137,8 @@ class EndpointLimiter:
             The permit, for `release`.
         """
         woken = threading.Event()
-        permit = Permit(woken.set, self._clock() + patience)
-        with closing(self._admission(permit)) as waits:
+        permit = Permit(woken.set, patience)
+        with closing(self.admission(permit)) as waits:
             for seconds in waits:
                 woken.wait(seconds)
                 woken.clear()
@@ -153,8 +154,8 @@ class EndpointLimiter:
             The permit, for `release`.
         """
         woken = AsyncEvent()
-        permit = Permit(woken.set, self._clock() + patience)
-        with closing(self._admission(permit)) as waits:
+        permit = Permit(woken.set, patience)
+        with closing(self.admission(permit)) as waits:
             for seconds in waits:
                 await woken.wait(seconds)
         return permit
@@ -178,9 +179,14 @@ class EndpointLimiter:
             logger.info("%s: %s", self._name, change)
         self._admit()
 
-    def _admission(self, permit: Permit) -> Generator[float, None, None]:
-        """Put a permit into the queue, and yield the seconds to wait before each next look, until it is admitted."""
+    def admission(self, permit: Permit) -> Generator[float, None, None]:
+        """Put a permit into the queue, and yield the seconds to wait before each next look, until it is admitted.
+
+        Args:
+            permit: The permit.
+        """
         try:
+            permit.until = self._clock() + permit.patience
             with self._lock:
                 self._queue.append(permit)
             seconds = self._admit(permit)
@@ -261,25 +267,22 @@ class LocalLimiter(EndpointLimiter):
         self.limit.bound = width
         self._outer = outer
 
-    def acquire(self, patience: float = math.inf) -> Permit:
-        """Wait for this limiter, then for the shared one."""
-        permit = super().acquire(patience)
-        try:
-            permit.outer = None if self._outer is None else self._outer.acquire(patience)
-        except BaseException:
-            super().release(permit, None)
-            raise
-        return permit
+    def admission(self, permit: Permit) -> Generator[float, None, None]:
+        """Wait for this limiter, then for the shared one.
 
-    async def aacquire(self, patience: float = math.inf) -> Permit:
-        """Do the same in a task."""
-        permit = await super().aacquire(patience)
+        Args:
+            permit: The permit of this limiter; it gets that of the shared one.
+        """
+        yield from super().admission(permit)
+        if self._outer is None:
+            return
+        outer = Permit(permit.wake, permit.patience)
         try:
-            permit.outer = None if self._outer is None else await self._outer.aacquire(patience)
+            yield from self._outer.admission(outer)
         except BaseException:
             super().release(permit, None)
             raise
-        return permit
+        permit.outer = outer
 
     def release(self, permit: Permit, outcome: Outcome) -> None:
         """Give both permits back; this limiter learns nothing from the outcome."""

@@ -186,17 +186,20 @@ class StreamReader:
             return [whole] if whole.strip() else []
         return self._decoder.close()
 
-    def error_of(self, error: Exception) -> DatabricksError | None:
-        """Return the error that an exception means.
+    def check(self, error: Exception) -> None:
+        """Raise the error that an exception means, unless the answer is complete already.
 
         Args:
             error: The exception, of httpx or our own.
 
-        Returns:
-            The error to raise; None if the answer is complete already.
+        Raises:
+            DatabricksError: The answer is not complete.
         """
-        if self.deadline.done:
-            return None
+        if not self.deadline.done:
+            broken = self._error_of(error)
+            raise broken from broken.__cause__
+
+    def _error_of(self, error: Exception) -> DatabricksError:
         if isinstance(error, DatabricksError):
             return error
         if isinstance(error, httpx.ReadTimeout) or (self._guard is not None and self._guard.has_fired):
@@ -290,9 +293,7 @@ class EventStream(_OpenStream):
                     return payloads
         except _BREAKS as error:
             self.close()
-            broken = reader.error_of(error)
-            if broken is not None:
-                raise broken from broken.__cause__
+            reader.check(error)
         self.close()
         payloads = reader.close()
         if payloads:
@@ -343,9 +344,7 @@ class AsyncEventStream(_OpenStream):
                     return payloads
         except _BREAKS as error:
             await self.aclose()
-            broken = reader.error_of(error)
-            if broken is not None:
-                raise broken from broken.__cause__
+            reader.check(error)
         await self.aclose()
         payloads = reader.close()
         if payloads:
