@@ -252,6 +252,25 @@ class DatabricksConnection(BaseModel):
         fields["workspace_client"] = settings.workspace_client or settings.config
         return self.model_copy(update=fields)
 
+    def resources(self, *, on_behalf_of_user: bool | None = None) -> list[Any]:
+        """Return the resource that an agent needs to call this model, for MLflow's `log_model`.
+
+        `langchain_dbchat.integrations.mlflow.resources` finds those of a whole chain or agent.
+
+        Args:
+            on_behalf_of_user: Whether the deployed agent uses the permissions of who calls it. Default: those of who
+                deploys it.
+
+        Returns:
+            A list of one object of ``mlflow.models.resources``.
+
+        Raises:
+            ImportError: If MLflow is not installed (extra ``mlflow``).
+        """
+        from langchain_dbchat.connection.resources import resource_of  # noqa: PLC0415  # few programs deploy agents
+
+        return [resource_of(self.model, on_behalf_of_user=on_behalf_of_user)]
+
     def _key(self) -> tuple[Any, ...]:
         key: tuple[Any, ...] = marks_of(type(self)).session_key(self)
         return key

@@ -1,3 +1,12 @@
 """Connect the models to other tools and frameworks."""
 
-__all__ = ["costs", "litellm_config", "otel", "prompt_caching", "pytest_plugin", "registration", "token_counts"]
+__all__ = [
+    "costs",
+    "litellm_config",
+    "mlflow",
+    "otel",
+    "prompt_caching",
+    "pytest_plugin",
+    "registration",
+    "token_counts",
+]

@@ -68,7 +68,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "spark": ({"embeddings", "errors", "integrations"}, {"langchain_core", "pandas", "pydantic_core", "pyspark"}),
     "integrations": (
         {"_version", "chat_models", "connection", "embeddings", "errors", "local", "models", "testing", "transport"},
-        {"langchain", "langchain_core", "opentelemetry", "pydantic_core", "pytest", "yaml"},
+        {"langchain", "langchain_core", "mlflow", "opentelemetry", "pydantic_core", "pytest", "yaml"},
     ),
     "chat_models": (
         {"_core", "_version", "connection", "dialects", "errors", "models", "transport"},
@@ -80,7 +80,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "connection": (
         {"auth", "errors", "models", "routing", "transport"},
-        {"langchain_core", "pydantic", "pydantic_core"},
+        {"langchain_core", "mlflow", "pydantic", "pydantic_core"},
     ),
     "auth": (
         {"_loopback", "_version", "errors", "routing", "transport"},

@@ -134,7 +134,11 @@ def test_public_names_of_the_packages(package: ModuleType, names: set[str]) -> N
 @pytest.mark.parametrize(
     ("kind", "core", "own"),
     [
-        (langchain_dbchat.ChatDatabricksCompat, BaseChatModel, {"endpoint", "model_name", "with_credentials"}),
+        (
+            langchain_dbchat.ChatDatabricksCompat,
+            BaseChatModel,
+            {"endpoint", "model_name", "resources", "with_credentials"},
+        ),
         (
             langchain_dbchat.DatabricksEmbeddings,
             Embeddings,
@@ -144,6 +148,7 @@ def test_public_names_of_the_packages(package: ModuleType, names: set[str]) -> N
                 "embed_array",
                 "embed_documents_or_none",
                 "endpoint",
+                "resources",
                 "usage",
                 "with_credentials",
             },

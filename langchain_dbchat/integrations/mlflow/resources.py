@@ -1,0 +1,140 @@
+"""Find the resources of everything that a chain, an agent or a retriever contains.
+
+Rule 1. MLflow itself finds the models of databricks-langchain only, and only within chains
+(github.com/mlflow/mlflow, mlflow/langchain/databricks_dependencies.py).
+Rule 2. Objects are searched through their attributes, and functions through their closures, their defaults and the
+global names that they use, because an agent graph keeps its model in a closure. Modules, classes and objects of
+packages that hold no models are not searched.
+Rule 3. Tools of databricks-langchain and others say themselves what they need, in an attribute ``resources``.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from langchain_dbchat.connection.settings import DatabricksConnection
+
+__all__ = ["resources"]
+
+_MOST = 200_000
+"""Objects that are looked at; an agent has a few thousand."""
+
+_NOT_SEARCHED = frozenset(
+    {
+        "abc", "ast", "asyncio", "builtins", "chromadb", "collections", "concurrent", "contextvars", "databricks",
+        "datetime", "decimal", "enum", "faiss", "httpcore", "httpx", "inspect", "logging", "mlflow", "multiprocessing",
+        "numpy", "openai", "pandas", "pathlib", "polars", "pyarrow", "pyspark", "queue", "re", "socket", "ssl",
+        "tenacity", "threading", "torch", "typing", "typing_extensions", "uuid", "weakref",
+    }
+)  # fmt: skip
+"""Top-level modules of classes whose objects hold no models of ours."""
+
+_PLAIN = (str, bytes, bytearray, int, float, complex, bool, type(None), type, types.ModuleType)
+
+
+def resources(*objects: Any, on_behalf_of_user: bool | None = None) -> list[Any]:
+    """Return the resources that chains, agents, retrievers, tools or functions need, for `log_model`.
+
+    Args:
+        *objects: What is deployed: an agent, a chain, a model, or an object or function of yours that uses them.
+        on_behalf_of_user: Whether the deployed agent uses the permissions of who calls it, for our models.
+
+    Returns:
+        Objects of ``mlflow.models.resources``, each once, in the order in which they were found.
+
+    Raises:
+        ImportError: If MLflow is not installed.
+
+    Example:
+        >>> from langchain_core.output_parsers import StrOutputParser
+        >>> from langchain_dbchat import ChatDatabricksCompat
+        >>> from langchain_dbchat.integrations.mlflow import resources
+        >>> chain = ChatDatabricksCompat(model="databricks-claude-sonnet-4-6") | StrOutputParser()
+        >>> [resource.name for resource in resources(chain)]  # doctest: +SKIP
+        ['databricks-claude-sonnet-4-6']
+    """
+    found: dict[tuple[str, str], Any] = {}
+    for part in _walk(objects):
+        if isinstance(part, DatabricksConnection):
+            given = part.resources(on_behalf_of_user=on_behalf_of_user)
+        else:
+            given = _own_resources(part)
+        for resource in given:
+            found.setdefault((type(resource).__name__, resource.name), resource)
+    return list(found.values())
+
+
+def _own_resources(part: Any) -> list[Any]:
+    """Return what a tool or a retriever says that it needs."""
+    given = None if isinstance(part, types.FunctionType) else vars(part).get("resources") if _has_vars(part) else None
+    if not isinstance(given, (list, tuple)):
+        return []
+    return [each for each in given if any(kind.__name__ == "DatabricksResource" for kind in type(each).__mro__)]
+
+
+def _walk(objects: Collection[Any]) -> Iterator[Any]:
+    """Visit each reachable object once, in the order of their depth."""
+    waiting: list[Any] = list(objects)
+    seen: dict[int, Any] = {}  # keeps what was seen alive, so that no id is used twice
+    place = 0
+    while place < len(waiting) and len(seen) < _MOST:
+        part = waiting[place]
+        place += 1
+        if isinstance(part, _PLAIN) or id(part) in seen:
+            continue
+        seen[id(part)] = part
+        yield part
+        waiting.extend(_inside(part))
+
+
+def _inside(part: Any) -> Iterator[Any]:
+    if isinstance(part, Mapping):
+        yield from part.values()
+    elif isinstance(part, (list, tuple, set, frozenset)):
+        yield from part
+    elif isinstance(part, functools.partial):
+        yield from (part.func, part.args, part.keywords)
+    elif isinstance(part, types.MethodType):
+        yield from (part.__self__, part.__func__)
+    elif isinstance(part, types.FunctionType):
+        yield from _inside_function(part)
+    elif type(part).__module__.partition(".")[0] not in _NOT_SEARCHED:
+        if _has_vars(part):
+            yield from vars(part).values()
+        yield from (getattr(part, name) for name in _slots(type(part)) if hasattr(part, name))
+        yield from (getattr(part, "__pydantic_private__", None) or {}).values()
+
+
+def _inside_function(function: types.FunctionType) -> Iterator[Any]:
+    yield from map(_content, function.__closure__ or ())
+    yield from (function.__defaults__ or (), function.__kwdefaults__ or {}, getattr(function, "__wrapped__", None))
+    if function.__module__.partition(".")[0] not in _NOT_SEARCHED:
+        yield from (function.__globals__.get(name) for name in _names(function.__code__))
+
+
+def _content(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # the variable has no value yet
+        return None
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    """Return the global names that a function and the functions within it use."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)
+
+
+def _has_vars(part: Any) -> bool:
+    return hasattr(part, "__dict__")
+
+
+def _slots(kind: type) -> Iterator[str]:
+    for each in kind.__mro__:
+        slots = each.__dict__.get("__slots__", ())
+        yield from (name for name in ((slots,) if isinstance(slots, str) else slots) if not name.startswith("__"))
