@@ -11,7 +11,6 @@ __all__ = [
     "marks",
     "observing",
     "requests",
-    "resources",
     "session",
     "settings",
     "without_model",

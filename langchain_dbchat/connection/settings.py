@@ -266,6 +266,7 @@ class DatabricksConnection(BaseModel):
 
         Raises:
             ImportError: If MLflow is not installed (extra ``mlflow``).
+            ConfigurationError: If the installed MLflow has no resource for an endpoint of this kind.
         """
         from langchain_dbchat.connection.resources import resource_of  # noqa: PLC0415  # few programs deploy agents
 

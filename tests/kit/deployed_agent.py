@@ -52,9 +52,14 @@ class WeatherAgent(ResponsesAgent):  # type: ignore[misc]  # MLflow is not there
 mlflow.models.set_model(WeatherAgent())
 
 
-def serve(loaded: Any) -> str:
-    """Serve the loaded agent as Databricks does, and ask it over HTTP."""
-    app = Starlette(routes=[Mount("/serving-endpoints/weather", scoring_server.init(loaded))])
+def serve(loaded: Any) -> dict[str, str]:
+    """Serve the loaded agent as Databricks does, and ask it over HTTP, whole and streamed."""
+    served = scoring_server.init(loaded)
+
+    async def responses(scope: Any, receive: Any, send: Any) -> None:
+        await served({**scope, "path": "/invocations", "root_path": ""}, receive, send)
+
+    app = Starlette(routes=[Mount("/serving-endpoints", responses)])
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical")
     server = uvicorn.Server(config)
     sock = config.bind_socket()
@@ -64,7 +69,9 @@ def serve(loaded: Any) -> str:
     try:
         url = f"http://127.0.0.1:{sock.getsockname()[1]}"
         client = ChatDatabricksCompat(model="weather", host=url, token="dapi0", api="responses")
-        return client.invoke("What is the weather in Oslo?").text
+        asked = "What is the weather in Oslo?"
+        streamed = "".join(chunk.text for chunk in client.stream(asked))
+        return {"whole": client.invoke(asked).text, "streamed": streamed}
     finally:
         server.should_exit = True
         thread.join(20)

@@ -80,8 +80,10 @@ def needs_process(page: Path) -> bool:
 
 
 def missing_packages(page: Path) -> list[str]:
-    """Return the packages that the blocks of a page import and that are not installed."""
-    return sorted(name for name in _imported(page) if importlib.util.find_spec(name) is None)
+    """Return the packages that the blocks of a page import and that are neither installed nor written by the page."""
+    text = page.read_text("utf-8")
+    needed = (name for name in _imported(page) if f'"{name}.py"' not in text)
+    return sorted(name for name in needed if importlib.util.find_spec(name) is None)
 
 
 def _imported(page: Path) -> set[str]:
