@@ -1,4 +1,4 @@
-"""An agent as a user would deploy it with MLflow: ``python deployed_agent.py`` logs, loads and asks it, and prints JSON.
+"""An agent as a user would deploy it with MLflow: ``python deployed_agent.py`` logs, loads, asks it, and prints JSON.
 
 MLflow also runs this file as the code of the model. The workspace comes from the environment.
 """

@@ -179,7 +179,7 @@ def _write_step(block: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _from_tool(message: ToolMessage) -> dict[str, Any]:
-    content = message.content
+    content: Any = message.content
     if not isinstance(content, str):
         parts = [_write_part(block) for block in content]
         only_text = all(part["type"] == "input_text" for part in parts)
@@ -252,15 +252,19 @@ def _to_message(item: Mapping[str, Any]) -> BaseMessage:
     kind = item.get("type", "message")
     if kind == "function_call_output":
         output = item["output"]
-        content = output if isinstance(output, str) else [_read_part(part) for part in output]
-        return ToolMessage(content, tool_call_id=item["call_id"], status="error" if item.get("is_error") else "success")
+        return ToolMessage(
+            _read_content(output), tool_call_id=item["call_id"], status="error" if item.get("is_error") else "success"
+        )
     if kind == "mcp_approval_response":
         return HumanMessage([dict(item)])
     if kind != "message":
         raise UnsupportedContentError(f"The input has an item of type {kind!r}, which is not a message. Leave it out.")
-    content = item["content"]
-    read = content if isinstance(content, str) else [_read_part(part) for part in content]
-    return SystemMessage(read) if item.get("role") in {"system", "developer"} else HumanMessage(read)
+    content = _read_content(item["content"])
+    return SystemMessage(content) if item.get("role") in {"system", "developer"} else HumanMessage(content)
+
+
+def _read_content(content: Any) -> str | list[str | dict[str, Any]]:
+    return content if isinstance(content, str) else [_read_part(part) for part in content]
 
 
 def _read_part(part: Mapping[str, Any]) -> dict[str, Any]:

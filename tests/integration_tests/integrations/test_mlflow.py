@@ -235,7 +235,10 @@ def test_items_of_every_kind_of_content() -> None:
 
 
 def test_outputs_of_tools_keep_pictures_and_errors() -> None:
-    picture = [{"type": "text", "text": "a map"}, {"type": "image", "base64": "AA==", "mime_type": "image/png"}]
+    picture: list[str | dict[str, Any]] = [
+        {"type": "text", "text": "a map"},
+        {"type": "image", "base64": "AA==", "mime_type": "image/png"},
+    ]
     failed = ToolMessage("no such city", tool_call_id="c1", status="error")
     shown = ToolMessage(picture, tool_call_id="c2")
     items = to_response_items([failed, shown])
@@ -269,11 +272,11 @@ def test_input_of_every_kind() -> None:
 
 def _chunks() -> list[BaseMessage]:
     return [
-        AIMessageChunk([{"type": "text", "text": "a", "index": "0"}], id="m"),
-        AIMessageChunk("other", id="n"),
-        AIMessageChunk([{"type": "text", "text": "b", "index": "0"}], id="m"),
-        AIMessageChunk([{"type": "reasoning", "reasoning": "Hm.", "index": "1"}], id="m"),
-        AIMessageChunk([{"type": "text", "text": "c", "index": "2"}], id="m", chunk_position="last"),
+        AIMessageChunk(content=[{"type": "text", "text": "a", "index": "0"}], id="m"),
+        AIMessageChunk(content="other", id="n"),
+        AIMessageChunk(content=[{"type": "text", "text": "b", "index": "0"}], id="m"),
+        AIMessageChunk(content=[{"type": "reasoning", "reasoning": "Hm.", "index": "1"}], id="m"),
+        AIMessageChunk(content=[{"type": "text", "text": "c", "index": "2"}], id="m", chunk_position="last"),
         ToolMessage("done", tool_call_id="c1"),
     ]
 
