@@ -34,7 +34,8 @@ def merge_settings(model: ChatSettings, stop: list[str] | None, kwargs: Mapping[
     Raises:
         ValueError: If a setting can only be given to the constructor.
     """
-    settings: dict[str, Any] = {name: getattr(model, name) for name in marks_of(type(model)).wire}
+    marks = marks_of(type(model))
+    settings: dict[str, Any] = dict(zip(marks.wire, marks.wire_values(model), strict=True))
     called = call_settings(type(model), kwargs)
     if called.keys() & _REASONING:
         settings.update(dict.fromkeys(_REASONING))

@@ -57,6 +57,7 @@ class Marks:
     Attributes:
         aliases: Other names of fields.
         wire: Fields of the request.
+        wire_values: Returns their values of an instance.
         who: Fields that say who calls.
         where: Fields that say where requests go.
         connection: Fields that say who calls, where, and how.
@@ -74,6 +75,7 @@ class Marks:
 
     aliases: Mapping[str, str]
     wire: tuple[str, ...]
+    wire_values: Callable[[object], tuple[Any, ...]]
     who: tuple[str, ...]
     where: tuple[str, ...]
     connection: frozenset[str]
@@ -111,6 +113,7 @@ def marks_of(cls: type[BaseModel]) -> Marks:
     return Marks(
         aliases=aliases,
         wire=having("wire"),
+        wire_values=attrgetter(*having("wire")) if having("wire") else lambda _: (),
         who=having("who"),
         where=having("where"),
         connection=frozenset(having("who", "where", "how", "http")),

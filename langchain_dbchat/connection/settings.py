@@ -288,7 +288,7 @@ class DatabricksConnection(BaseModel):
         Raises:
             ConfigurationError: If there is no host or no way to sign in.
         """
-        identity, how = call_overrides(marks_of(type(self)), call_settings(type(self), call or {}))
+        identity, how = call_overrides(marks_of(type(self)), call_settings(type(self), call)) if call else ({}, {})
         if identity or how:
             model = self.with_credentials(**identity) if identity else self
             return model.model_copy(update=how)._cached_session()  # noqa: SLF001  # a copy of this class

@@ -87,7 +87,7 @@ class EventStreamDecoder:
         self._meaning = ""  # what the name of that event means
         self._stray: list[bytes] | None = []  # lines that are not fields; None after the last event
         self._room = _STRAY_LIMIT  # how many more bytes of those lines are kept
-        self._held = 0  # bytes in the data lines
+        self._held = 0  # bytes in the data lines after the first one
         self._after_return = False  # the last byte was a carriage return, so that a line feed now belongs to it
         self._fresh: bytes | None = b""  # the beginning of a byte order mark, perhaps; None once that is known
 
@@ -109,7 +109,7 @@ class EventStreamDecoder:
             data = self._unify_line_ends(data)
         if b"\n" not in data:
             self._tail += data
-            self._check(self._held + len(self._tail))
+            self._check(len(self._tail))
             return []
         if self._tail:
             self._tail += data
@@ -120,7 +120,7 @@ class EventStreamDecoder:
         payloads = self._read(lines)
         if tail:
             self._tail += tail
-            self._check(self._held + len(tail))
+            self._check(len(tail))
         return payloads
 
     def close(self) -> list[bytes]:
@@ -147,18 +147,21 @@ class EventStreamDecoder:
 
     def _read(self, lines: list[bytes]) -> list[bytes]:
         payloads: list[bytes] = []
-        data = self._data
+        data, limit = self._data, self._limit
         for line in lines:
             if line:
                 if line.startswith(b"data:"):
-                    data.append(_value(line))
-                    self._count(data)
+                    data.append(line[6:] if line[5:6] == b" " else line[5:])  # as `_value`, without a call
+                    if len(data) > 1 or len(line) > limit:
+                        self._count(data)
                 else:
                     self._read_other(line, payloads)
             elif data:
-                payload = b"\n".join(data)
+                payload = data[0]
+                if len(data) > 1:
+                    payload = b"\n".join(data)
+                    self._held = 0
                 data.clear()
-                self._held = 0
                 if self._meaning or (payload and payload[0] != _BRACE):
                     payload = self._finished(payload)
                 if payload:
@@ -215,12 +218,12 @@ class EventStreamDecoder:
         """Count the last data line of an event."""
         if len(data) > 1:
             self._held += _LINE + len(data[-1])
-        else:
-            self._held = len(data[0])
-        self._check(self._held)
+        self._check()
 
-    def _check(self, size: int) -> None:
-        if size > self._limit:
+    def _check(self, tail: int = 0) -> None:
+        """Raise if an event that has not ended, with so many bytes of a line that has not ended, is too large."""
+        first = len(self._data[0]) if self._data else 0
+        if first + self._held + tail > self._limit:
             raise MalformedResponseError(f"An event of the stream is larger than {self._limit} bytes.")
 
     def _settle_mark(self, data: bytes) -> bytes:

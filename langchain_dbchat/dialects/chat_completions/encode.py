@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.dialects.chat_completions.quirks import ChatQuirks
 
 _NOT_PLAIN = frozenset({"tools", "tool_choice", "response_format", "thinking", "reasoning_effort", "stream_options"})
+_LEFT_OUT = REFUSABLE.left_out
 
 
 def encode_request(request: ChatRequest) -> EncodedRequest:
@@ -63,7 +64,7 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
         model=target.model,
     )
     encoded.warnings.extend(notes)
-    plain, encoded.dropped = plain_fields(settings, fields, target, quirks.refuses, _NOT_PLAIN, REFUSABLE.left_out)
+    plain, encoded.dropped = plain_fields(settings, fields, target, quirks.refuses, _NOT_PLAIN, _LEFT_OUT)
     body.update(plain)
     body.update(fields)
     if tools:

@@ -9,9 +9,17 @@ Rule 3. Messages that are text alone are read here. `block_turns` reads all othe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    HumanMessage,
+    HumanMessageChunk,
+    SystemMessage,
+    SystemMessageChunk,
+)
 
 from langchain_dbchat.dialects.shared.json_text import clean_text
 from langchain_dbchat.dialects.shared.turns import CONTINUE, ConversationTurn, is_taken
@@ -29,6 +37,18 @@ if TYPE_CHECKING:
 __all__ = ["read_turns", "write_conversation"]
 
 WireT = TypeVar("WireT")
+
+_Role = Literal["system", "user", "assistant"]
+
+# By their exact class, because pydantic makes `isinstance` of a message that is not one take 1 µs.
+_ROLES: Mapping[type, _Role] = {
+    AIMessage: "assistant",
+    AIMessageChunk: "assistant",
+    HumanMessage: "user",
+    HumanMessageChunk: "user",
+    SystemMessage: "system",
+    SystemMessageChunk: "system",
+}
 
 
 def write_conversation(
@@ -111,20 +131,14 @@ def read_turns(
 
 def _text_turn(message: BaseMessage, where: str, family: Family) -> ConversationTurn | None:
     """Return the turn of a message that is text which the family takes, and nothing else; None for other messages."""
-    content = message.content
-    if not isinstance(content, str) or not content or not is_taken(content, family):
+    role, content = _ROLES.get(type(message)), message.content
+    if role is None or not isinstance(content, str) or not content or not is_taken(content, family):
         return None
-    role: Literal["system", "user", "assistant"]
-    if isinstance(message, HumanMessage):
-        role = "user"
-    elif isinstance(message, SystemMessage):
-        role = "system"
-    elif isinstance(message, AIMessage):
-        if message.tool_calls or message.invalid_tool_calls or message.additional_kwargs.get("function_call"):
+    if role == "assistant":
+        answer: Any = message
+        if answer.tool_calls or answer.invalid_tool_calls or answer.additional_kwargs.get("function_call"):
             return None
-        role, content = "assistant", clean_text(content)
-    else:
-        return None
+        content = clean_text(content)
     return ConversationTurn(role, where, message, content)
 
 
