@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,8 +30,7 @@ LIFETIME = 3600.0
 """Seconds after which a lesson expires."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestLimit:
+class RequestLimit(NamedTuple):
     """The most that an endpoint takes in one request; None where it has not refused yet.
 
     Attributes:

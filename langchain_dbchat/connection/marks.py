@@ -6,10 +6,9 @@ Rule 2. If a field does not allow None, None means the default (databricks-langc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,8 +26,7 @@ QUERY = "extra_query"
 """Query parameters of one call; `default_query` is the constructor's."""
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """The mark of one setting.
 
     Args:
@@ -50,8 +48,7 @@ class Mark:
     shown: bool = True
 
 
-@dataclass(frozen=True)
-class Marks:
+class Marks(NamedTuple):
     """The lists that are derived from the marks of a class.
 
     Attributes:

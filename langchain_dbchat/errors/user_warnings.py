@@ -15,8 +15,7 @@ import threading
 import warnings
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,8 +43,7 @@ _SKIPPED = frozenset(
 """Top-level modules whose frames are not the user's."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     """A line of the user's code, as `warnings.warn_explicit` takes it."""
 
     filename: str

@@ -10,8 +10,7 @@ Rule 3. An unknown name gets the row `GENERIC`, which does not change the user's
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from langchain_dbchat.models.names import row_name
 
@@ -21,8 +20,7 @@ WireName = Literal["chat", "responses", "messages", "agent"]
 ReasoningStyle = Literal["none", "budget", "adaptive", "budget_or_adaptive", "effort"]
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(NamedTuple):
     """What is true of one model family on every wire."""
 
     name: str
@@ -194,7 +192,7 @@ GENERIC = Family(
 )
 """The row of an endpoint with an unknown name: the user's request is sent unchanged."""
 
-OPENAI_COMPATIBLE = replace(GENERIC, name="openai-compatible", call_ids="")
+OPENAI_COMPATIBLE = GENERIC._replace(name="openai-compatible", call_ids="")
 """The row of a server behind ``base_url=`` that is not a Databricks workspace (a proxy, vLLM, llama.cpp)."""
 
 _CLAUDE = Family(
@@ -214,8 +212,7 @@ _CLAUDE = Family(
     sampling_with_thinking=False,
     signs="anthropic",
 )
-_CLAUDE_ADAPTIVE = replace(
-    _CLAUDE,
+_CLAUDE_ADAPTIVE = _CLAUDE._replace(
     name="claude-adaptive",
     prefill=False,
     reasoning="adaptive",
@@ -236,7 +233,7 @@ _GPT = Family(
 )
 _RESPONSES: tuple[WireName, ...] = ("responses",)
 _RESPONSES_FIRST: tuple[WireName, ...] = ("responses", "chat")
-_GPT_1 = replace(_GPT, name="gpt-5-1", efforts=("none", "low", "medium", "high"), sampling_without_reasoning=True)
+_GPT_1 = _GPT._replace(name="gpt-5-1", efforts=("none", "low", "medium", "high"), sampling_without_reasoning=True)
 _GEMINI = Family(
     name="gemini-3",
     media=frozenset({"image_url", "file", "audio_url", "video_url", "input_audio"}),
@@ -253,24 +250,21 @@ _OPEN_WEIGHTS = Family(
     name="open-weights",
     media=frozenset({"image_url"}),
 )
-_ALTERNATING = replace(_OPEN_WEIGHTS, alternating_roles=True)
-_GLM = replace(
-    _OPEN_WEIGHTS,
+_ALTERNATING = _OPEN_WEIGHTS._replace(alternating_roles=True)
+_GLM = _OPEN_WEIGHTS._replace(
     name="glm-5-2",
     reasoning="effort",
     efforts=("none", "high", "max"),
 )
 
-_GLM_3 = replace(
-    _GLM,
+_GLM_3 = _GLM._replace(
     name="glm-5-3",
     efforts=("low", "high", "max"),
     effort_aliases=(("minimal", "max"), ("medium", "max"), ("xhigh", "max")),
     thinks_always=True,
 )
 _TEXT_ONLY: frozenset[str] = frozenset()
-_GEMINI_2 = replace(
-    _GEMINI,
+_GEMINI_2 = _GEMINI._replace(
     name="gemini-2-5-flash",
     reasoning="budget",
     efforts=(),
@@ -278,7 +272,7 @@ _GEMINI_2 = replace(
     budget_below_max_tokens=False,
     unsigned_call="",
 )
-_THINKING_WEIGHTS = replace(_GLM, json_schema=None)
+_THINKING_WEIGHTS = _GLM._replace(json_schema=None)
 
 FAMILIES: dict[str, Family] = {
     row.name: row
@@ -286,24 +280,21 @@ FAMILIES: dict[str, Family] = {
         GENERIC,
         OPENAI_COMPATIBLE,
         _CLAUDE,
-        replace(
-            _CLAUDE,
+        _CLAUDE._replace(
             name="claude-4-6",
             prefill=False,
             reasoning="budget_or_adaptive",
             efforts=("low", "medium", "high", "max"),
         ),
         _CLAUDE_ADAPTIVE,
-        replace(_CLAUDE_ADAPTIVE, name="claude-opus-5", disabled_thinking_with_tools=False),
-        replace(
-            _CLAUDE_ADAPTIVE,
+        _CLAUDE_ADAPTIVE._replace(name="claude-opus-5", disabled_thinking_with_tools=False),
+        _CLAUDE_ADAPTIVE._replace(
             name="claude-fable-5",
             media=_TEXT_ONLY,
             thinks_always=True,
             forced_choice_with_thinking=True,
         ),
-        replace(
-            _CLAUDE_ADAPTIVE,
+        _CLAUDE_ADAPTIVE._replace(
             name="claude-opus-5-5",
             wires=("messages",),
             thinks_always=True,
@@ -312,59 +303,53 @@ FAMILIES: dict[str, Family] = {
         ),
         _GPT,
         _GPT_1,
-        replace(_GPT_1, name="gpt-5-2", efforts=("none", "low", "medium", "high", "xhigh")),
-        replace(_GPT, name="gpt-5-pro", wires=_RESPONSES, efforts=("medium", "high", "xhigh")),
-        replace(_GPT, name="gpt-codex", wires=_RESPONSES, efforts=("low", "medium", "high", "xhigh")),
-        replace(_GPT_1, name="gpt-5-5", wires=_RESPONSES_FIRST, efforts=("none", "low", "medium", "high", "xhigh")),
-        replace(_GPT_1, name="gpt-5-6", efforts=("none", "low", "medium", "high", "xhigh")),
-        replace(_GPT, name="gpt-6", wires=_RESPONSES_FIRST, efforts=("low", "medium", "high", "xhigh", "max")),
+        _GPT_1._replace(name="gpt-5-2", efforts=("none", "low", "medium", "high", "xhigh")),
+        _GPT._replace(name="gpt-5-pro", wires=_RESPONSES, efforts=("medium", "high", "xhigh")),
+        _GPT._replace(name="gpt-codex", wires=_RESPONSES, efforts=("low", "medium", "high", "xhigh")),
+        _GPT_1._replace(name="gpt-5-5", wires=_RESPONSES_FIRST, efforts=("none", "low", "medium", "high", "xhigh")),
+        _GPT_1._replace(name="gpt-5-6", efforts=("none", "low", "medium", "high", "xhigh")),
+        _GPT._replace(name="gpt-6", wires=_RESPONSES_FIRST, efforts=("low", "medium", "high", "xhigh", "max")),
         _GEMINI_2,
-        replace(_GEMINI_2, name="gemini-2-5-pro", budget_range=(128, 32_768), thinks_always=True),
+        _GEMINI_2._replace(name="gemini-2-5-pro", budget_range=(128, 32_768), thinks_always=True),
         _GEMINI,
-        replace(_GEMINI, name="gemini-3-1-pro", efforts=("minimal", "low", "medium", "high")),
-        replace(_GEMINI, name="gemini-3-6"),
-        replace(
-            _GEMINI,
+        _GEMINI._replace(name="gemini-3-1-pro", efforts=("minimal", "low", "medium", "high")),
+        _GEMINI._replace(name="gemini-3-6"),
+        _GEMINI._replace(
             name="gemini-image",
             reasoning="none",
             efforts=(),
         ),
-        replace(
-            _OPEN_WEIGHTS,
+        _OPEN_WEIGHTS._replace(
             name="gpt-oss",
             media=_TEXT_ONLY,
             reasoning="effort",
             efforts=("low", "medium", "high"),
         ),
-        replace(_GLM, media=_TEXT_ONLY),
-        replace(_GLM_3, media=_TEXT_ONLY),
-        replace(_GLM_3, name="glm-5-3-flash"),
-        replace(
-            _THINKING_WEIGHTS,
+        _GLM._replace(media=_TEXT_ONLY),
+        _GLM_3._replace(media=_TEXT_ONLY),
+        _GLM_3._replace(name="glm-5-3-flash"),
+        _THINKING_WEIGHTS._replace(
             name="kimi-k3",
             efforts=("none", "low", "high", "max"),
             sampling_without_reasoning=True,
         ),
-        replace(
-            _THINKING_WEIGHTS,
+        _THINKING_WEIGHTS._replace(
             name="deepseek-v4",
             media=_TEXT_ONLY,
             efforts=("none", "low", "high", "xhigh", "max"),
             effort_aliases=(("minimal", "low"), ("medium", "high")),
         ),
-        replace(
-            _THINKING_WEIGHTS,
+        _THINKING_WEIGHTS._replace(
             name="inkling",
             efforts=("minimal", "low", "medium", "high", "xhigh", "max"),
             thinks_always=True,
         ),
-        replace(_THINKING_WEIGHTS, name="grok", media=_TEXT_ONLY, efforts=("low", "medium", "high", "xhigh")),
-        replace(_OPEN_WEIGHTS, name="thinking-open-weights", media=_TEXT_ONLY, json_schema=None, thinks_always=True),
-        replace(_ALTERNATING, prefill=False, media=_TEXT_ONLY),
-        replace(_ALTERNATING, name="open-weights-vision", json_schema=None),
-        replace(_ALTERNATING, name="llama-4", prefill=False),
-        replace(
-            _ALTERNATING,
+        _THINKING_WEIGHTS._replace(name="grok", media=_TEXT_ONLY, efforts=("low", "medium", "high", "xhigh")),
+        _OPEN_WEIGHTS._replace(name="thinking-open-weights", media=_TEXT_ONLY, json_schema=None, thinks_always=True),
+        _ALTERNATING._replace(prefill=False, media=_TEXT_ONLY),
+        _ALTERNATING._replace(name="open-weights-vision", json_schema=None),
+        _ALTERNATING._replace(name="llama-4", prefill=False),
+        _ALTERNATING._replace(
             name="open-weights-unproven",
             media=_TEXT_ONLY,
             json_schema=None,

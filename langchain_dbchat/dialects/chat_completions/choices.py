@@ -24,6 +24,7 @@ from langchain_dbchat.dialects.shared.message_keys import FUNCTION_EXTRAS
 from langchain_dbchat.dialects.shared.parts import Part, Reasoning, Refusal, Text, ToolCallPart
 from langchain_dbchat.errors import MalformedResponseError
 
+_CALLING = frozenset({"role", "content", "tool_calls"})
 _TEXT_KEYS = frozenset({"type", "text", "index", "citation", "citations"})
 _CALL_KEYS = frozenset({"index", "id", "type", "function"})
 _FUNCTION_KEYS = frozenset({"name", "arguments"})
@@ -41,6 +42,9 @@ def read_parts(message: Mapping[str, Any]) -> Iterator[Part]:
     Raises:
         MalformedResponseError: If content or tool calls have an unknown format.
     """
+    if message.get("content") is None and _CALLING.issuperset(message):  # as most fragments of calls
+        yield from _read_calls(message)
+        return
     yield from _read_siblings(message)
     yield from read_content(message.get("content"))
     if message.get("refusal"):

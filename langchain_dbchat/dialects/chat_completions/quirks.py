@@ -7,8 +7,7 @@ Rule 2. A lesson that an endpoint has taught changes the row for that endpoint.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from langchain_dbchat.dialects.dialect import Target
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["ChatQuirks", "quirks_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class ChatQuirks:
+class ChatQuirks(NamedTuple):
     """What one model family accepts on chat completions."""
 
     refuses: frozenset[str] = frozenset()
@@ -91,7 +89,7 @@ _CLAUDE = ChatQuirks(
     format_with_tools=False,
     format_with_stream=False,
 )
-_CLAUDE_ADAPTIVE = replace(_CLAUDE, refuses=_CLAUDE.refuses | _SAMPLING)
+_CLAUDE_ADAPTIVE = _CLAUDE._replace(refuses=_CLAUDE.refuses | _SAMPLING)
 _GPT = ChatQuirks(
     refuses=_SAMPLING | _PENALTIES | _OPENAI_ONLY | {"stop", "thinking"},
     system="first",
@@ -106,7 +104,7 @@ _GEMINI = ChatQuirks(
     tool_result_media=False,
     answer_media=False,
 )
-_GEMINI_2 = replace(_GEMINI, refuses=(_GEMINI.refuses - {"thinking"}) | {"reasoning_effort"}, format_with_tools=False)
+_GEMINI_2 = _GEMINI._replace(refuses=(_GEMINI.refuses - {"thinking"}) | {"reasoning_effort"}, format_with_tools=False)
 _OPEN_WEIGHTS = ChatQuirks(
     refuses=_OPENAI_ONLY | {"thinking", "reasoning_effort"},
     stream_options=False,
@@ -115,11 +113,11 @@ _OPEN_WEIGHTS = ChatQuirks(
     tool_result_media=False,
     answer_media=False,
 )
-_THINKING_WEIGHTS = replace(_OPEN_WEIGHTS, refuses=_OPENAI_ONLY | {"thinking"}, tool_history="grouped")
+_THINKING_WEIGHTS = _OPEN_WEIGHTS._replace(refuses=_OPENAI_ONLY | {"thinking"}, tool_history="grouped")
 
 QUIRKS: dict[str, ChatQuirks] = {
     "generic": _GENERIC,
-    "openai-compatible": replace(_GENERIC, message_names=True, thinking_blocks=True),
+    "openai-compatible": _GENERIC._replace(message_names=True, thinking_blocks=True),
     "claude": _CLAUDE,
     "claude-4-6": _CLAUDE,
     "claude-adaptive": _CLAUDE_ADAPTIVE,
@@ -131,20 +129,20 @@ QUIRKS: dict[str, ChatQuirks] = {
     "gpt-5-2": _GPT,
     "gpt-5-pro": _GPT,
     "gpt-codex": _GPT,
-    "gpt-5-5": replace(_GPT, tools_need_effort_none=True),
-    "gpt-5-6": replace(_GPT, tools_need_effort_none=True),
+    "gpt-5-5": _GPT._replace(tools_need_effort_none=True),
+    "gpt-5-6": _GPT._replace(tools_need_effort_none=True),
     "gpt-6": _GPT,
     "gemini-2-5-flash": _GEMINI_2,
     "gemini-2-5-pro": _GEMINI_2,
     "gemini-3": _GEMINI,
     "gemini-3-1-pro": _GEMINI,
-    "gemini-3-6": replace(_GEMINI, refuses=_GEMINI.refuses | _SAMPLING),
-    "gemini-image": replace(_GEMINI, refuses=_GEMINI.refuses | {"reasoning_effort"}, answer_media=True),
-    "gpt-oss": replace(_OPEN_WEIGHTS, refuses=_OPENAI_ONLY | {"thinking"}),
-    "glm-5-2": replace(_THINKING_WEIGHTS, format_with_tools=False),
+    "gemini-3-6": _GEMINI._replace(refuses=_GEMINI.refuses | _SAMPLING),
+    "gemini-image": _GEMINI._replace(refuses=_GEMINI.refuses | {"reasoning_effort"}, answer_media=True),
+    "gpt-oss": _OPEN_WEIGHTS._replace(refuses=_OPENAI_ONLY | {"thinking"}),
+    "glm-5-2": _THINKING_WEIGHTS._replace(format_with_tools=False),
     "glm-5-3": _THINKING_WEIGHTS,
     "glm-5-3-flash": _THINKING_WEIGHTS,
-    "kimi-k3": replace(_THINKING_WEIGHTS, refuses=_THINKING_WEIGHTS.refuses | _SAMPLING),
+    "kimi-k3": _THINKING_WEIGHTS._replace(refuses=_THINKING_WEIGHTS.refuses | _SAMPLING),
     "deepseek-v4": _THINKING_WEIGHTS,
     "inkling": _THINKING_WEIGHTS,
     "grok": _THINKING_WEIGHTS,
@@ -167,7 +165,7 @@ def quirks_of(target: Target) -> ChatQuirks:
         The row of its family, with what its endpoint has refused.
     """
     row = QUIRKS[target.family.name]
-    return replace(row, message_names=False) if "name" in target.lessons else row
+    return row._replace(message_names=False) if "name" in target.lessons else row
 
 
 def family_quirks(family: Family) -> ChatQuirks:

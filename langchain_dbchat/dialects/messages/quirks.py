@@ -7,8 +7,7 @@ Rule 2. Each column has its source in the docstring. Anthropic's reference is do
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_dbchat.dialects.shared.lessons import taught
 
@@ -26,8 +25,7 @@ MOST_BREAKPOINTS = 4
 provided`` (docs.claude.com/en/docs/build-with-claude/prompt-caching)."""
 
 
-@dataclass(frozen=True, slots=True)
-class MessagesQuirks:
+class MessagesQuirks(NamedTuple):
     """What one model family accepts on Messages."""
 
     refuses: frozenset[str] = frozenset()
@@ -58,7 +56,7 @@ _SAMPLING = frozenset({"temperature", "top_p", "top_k"})
 
 _OTHER = MessagesQuirks(refuses=_ELSEWHERE)
 _CLAUDE = MessagesQuirks(refuses=_ELSEWHERE, default_max_tokens=16_384, document_urls=False)
-_CLAUDE_ADAPTIVE = replace(_CLAUDE, refuses=_ELSEWHERE | _SAMPLING, default_max_tokens=32_768)
+_CLAUDE_ADAPTIVE = _CLAUDE._replace(refuses=_ELSEWHERE | _SAMPLING, default_max_tokens=32_768)
 
 _QUIRKS: dict[str, MessagesQuirks] = {
     "claude": _CLAUDE,
@@ -97,8 +95,7 @@ def messages_target(target: Target) -> Target:
 
 
 def _of_wire(family: Family) -> Family:
-    return replace(
-        family,
+    return family._replace(
         empty_text=False,
         blank_text=False,
         final_space=False,

@@ -9,7 +9,6 @@ Rule 3. Messages that are text alone are read here. `block_turns` reads all othe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from langchain_core.messages import (
@@ -26,7 +25,7 @@ from langchain_dbchat.dialects.shared.turns import CONTINUE, ConversationTurn, i
 from langchain_dbchat.errors import UnsupportedContentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from langchain_core.messages import BaseMessage
 

@@ -7,7 +7,6 @@ Rule 2. ``extra_body`` is what the user wrote, so only fields that the endpoint 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.dialect import PREFILL, ROLES
@@ -44,7 +43,7 @@ def taught(target: Target) -> Target:
     if not target.lessons:
         return target
     columns = {name: value for lesson in target.lessons for name, value in _LESSONS.get(lesson, {}).items()}
-    return target._replace(family=replace(target.family, **columns)) if columns else target
+    return target._replace(family=target.family._replace(**columns)) if columns else target
 
 
 def fit_extra(extra: Mapping[str, Any], lessons: frozenset[str], refusable: RefusableFields) -> dict[str, Any]:

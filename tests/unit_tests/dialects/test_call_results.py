@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -70,7 +69,7 @@ steps = st.lists(
 @settings(max_examples=200, deadline=None)
 @given(steps, st.sampled_from(["generic", "claude", "gpt-5", "openai-compatible"]))
 def test_whatever_was_said_each_call_has_one_result_behind_it(said: list[HistoryStep], name: str) -> None:
-    family = replace(FAMILIES[name], orphan_results=True)
+    family = FAMILIES[name]._replace(orphan_results=True)
     conversation = [*said, ASKS]
     placed = list(place_results(conversation, family))
     assert sorted(one.place for one in placed if not one.made_up) == list(range(len(conversation)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -93,7 +92,7 @@ def test_names_and_values_of_the_users_are_no_keywords() -> None:
 
 
 def test_lists_of_schemas_are_fitted_too() -> None:
-    family = replace(GEMINI, schema_keywords=(GEMINI.schema_keywords or frozenset()) - {"pattern"})
+    family = GEMINI._replace(schema_keywords=(GEMINI.schema_keywords or frozenset()) - {"pattern"})
     fitted = fit_schema({"anyOf": [{"type": "string", "pattern": "^a$"}, {"type": "null"}]}, family)
     assert fitted == {"anyOf": [{"type": "string", "description": '(pattern: "^a$")'}, {"type": "null"}]}
 
