@@ -147,11 +147,29 @@ def test_a_failure_raises_with_what_had_arrived(call: Way, failure: dict[str, An
         assert caught.value.partial.text == "Half"
 
 
-@pytest.mark.parametrize("code", ["rate_limit_exceeded"])
-def test_the_code_of_a_failure_decides_its_class(code: str) -> None:
-    failed = {"type": "response.failed", "response": {"error": {"code": code, "message": "Slow down"}}}
-    with ScriptedServer(lambda _: Scripted(sse(failed))) as server, pytest.raises(DatabricksRateLimitError):
-        list(llm(server, api="responses").stream("Hi"))
+@four_ways
+def test_the_code_of_a_failure_decides_its_class(call: Way) -> None:
+    whole = response(status="failed", error={"code": "rate_limit_exceeded", "message": "Slow down"})
+
+    def answer(request: Received) -> Scripted:
+        return Scripted(sse({"type": "response.failed", "response": whole}) if request.json.get("stream") else whole)
+
+    with ScriptedServer(answer) as server, pytest.raises(DatabricksRateLimitError, match="Slow down") as caught:
+        call(llm(server, api="responses"), "Hi")
+    assert caught.value.error_code == "rate_limit_exceeded"
+
+
+@four_ways
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_a_failure_without_a_reason_says_so(call: Way, status: str) -> None:
+    whole = response(said("Half"), status=status, model="gpt-5.2-2026")
+
+    def answer(request: Received) -> Scripted:
+        return Scripted(sse({"type": f"response.{status}", "response": whole}) if request.json.get("stream") else whole)
+
+    with ScriptedServer(answer) as server, pytest.raises(DatabricksError, match="without a reason") as caught:
+        call(llm(server, api="responses"), "Hi")
+    assert "2026" not in str(caught.value)
 
 
 def test_a_stream_without_an_end_raises() -> None:

@@ -4,7 +4,7 @@ Rule 1. A whole answer has ``output``, a list of items; a stream has events with
 (platform.openai.com/docs/api-reference/responses-streaming). An agent's stream may have several responses, bare results
 of tools, and events without a type that name its trace.
 Rule 2. A stream is complete at ``response.completed`` or ``response.incomplete``, or at ``[DONE]`` after an item.
-Rule 3. ``response.failed`` and ``error`` raise; the error has what had arrived.
+Rule 3. ``response.failed``, ``response.cancelled`` and ``error`` raise; the error has what had arrived.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _BESIDE = TRACE_FIELDS | {"custom_outputs"}
 """What agents report beside the answer: in a response, at an event of any type (MLflow's `ResponsesAgentStreamEvent`),
 or in an event without a type."""
 _BEGINS = frozenset({"created", "in_progress", "queued"})
+_FAILED = ("failed", "cancelled")
 
 
 def decode_response(body: bytes, target: Target, request_id: str | None, sent: SentTools | None = None) -> ChatResult:
@@ -65,21 +66,25 @@ def decode_response(body: bytes, target: Target, request_id: str | None, sent: S
     answer = GrowingAnswer(sent=sent)  # as a stream of one event, so that both give the same message
     facts.note(payload)
     reader.expect(items)
-    parts: list[Part] = [part for place, item in enumerate(items) for part in reader.end_item(item, place)]
+    parts: list[Part] = [part for event in _ended(items) for part in reader.end_item(event)]
     facts.end(calls=reader.has_calls)
     for part in (*parts, *reader.rest()):
         answer.add(part)
     return whole_result(payload, answer, facts)
 
 
+def _ended(items: list[Any]) -> list[dict[str, Any]]:
+    """Return the events that would end the items of a whole answer."""
+    return [{"output_index": index, "item": item} for index, item in enumerate(items)]
+
+
 def _raise_failure(response: Mapping[str, Any], request_id: str | None) -> None:
     """Raise if a response has failed, or if it is an error."""
     error = response.get("error")
+    if response.get("status") in _FAILED:
+        raise_error_within({"error": error or _unexplained(response)}, "output", request_id=request_id)
     if error or "error_code" in response or response.get("output") is None:
         raise_error_within({**response, "error": error} if error else response, "output", request_id=request_id)
-    if response.get("status") == "failed":
-        failure = {"error": {"message": "the response failed, without a reason", "code": "server_error"}}
-        raise_error_within(failure, "output", request_id=request_id)
 
 
 def _no_output(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
@@ -159,7 +164,7 @@ class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
             return self._untyped(payload)
         head, _, name = kind.partition(".")
         if head in ("response", "responses"):
-            is_state = name in _BEGINS or name in _ENDS or name == "failed"
+            is_state = name in _BEGINS or name in _ENDS or name in _FAILED
             return self._response(name, payload) if is_state else self._item_parts(name, payload)
         if kind.endswith("_output") and "call_id" in payload:
             return [self._reader.result(payload)]
@@ -173,11 +178,7 @@ class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
         reader = self._reader
         if name == "output_item.added":
             return [*reader.begin_item(payload)]
-        if name != "output_item.done":
-            return [*reader.read_delta(name, payload)]
-        index, item = payload.get("output_index"), payload.get("item")
-        known = item.get("id") if isinstance(item, Mapping) else None
-        return [*reader.end_item(item, index if isinstance(index, int) else str(known or id(payload)))]
+        return [*(reader.end_item(payload) if name == "output_item.done" else reader.read_delta(name, payload))]
 
     def _begin_next(self) -> None:
         """Begin the next response of an agent that does not say so: its items are counted from 0 again."""
@@ -203,9 +204,9 @@ class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
                 self._reader.begin_response()
             self._complete = False
             return []
-        if name == "failed":
-            failure = {**response, "error": response.get("error") or _error_of(payload)}
-            raise_error_within(failure, "output", request_id=self._facts.request_id)
+        if name in _FAILED:
+            error = response.get("error") or payload.get("error") or _unexplained(payload)
+            raise_error_within({"error": error}, "output", request_id=self._facts.request_id)
         self._facts.note(response)
         if name == "incomplete" and self._facts.finish_reason is None:
             self._facts.finish_reason = "length"
@@ -213,7 +214,7 @@ class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
         parts: list[Part] = []
         if isinstance(items, list) and not self._reader.has_items:  # no event described it before
             self._reader.expect(items)
-            parts = [part for place, item in enumerate(items) for part in self._reader.end_item(item, place)]
+            parts = [part for event in _ended(items) for part in self._reader.end_item(event)]
         self._complete = True
         if may_be_blocked(response):
             raise_blocked(response, self.partial, request_id=self._facts.request_id)
@@ -223,4 +224,11 @@ class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
 def _error_of(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return the error of an event whose fields are the error's."""
     said = {key: value for key, value in event.items() if key not in {"type", "sequence_number"} and value is not None}
-    return said or {"message": "the response failed, without a reason", "code": "server_error"}
+    return said or _unexplained(event)
+
+
+def _unexplained(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the error of a response that has failed or was cancelled, and that does not say why."""
+    if isinstance(said.get("message"), str):
+        return {"message": said["message"], "code": said.get("code") or "server_error"}
+    return {"message": "the response ended without an answer, and without a reason", "code": "server_error"}

@@ -3,8 +3,7 @@
 Rule 1. An item is passed on once, whichever events contain it: servers repeat texts and arguments in the ``done``
 events, some send nothing but those, and a final response repeats all items
 (platform.openai.com/docs/api-reference/responses-streaming).
-Rule 2. Ids are not the same across the events of an agent, so items are distinguished by their ``output_index`` in
-their response (databricks-ai-bridge, ``test_responses_agent_stream``).
+Rule 2. `ItemPlaces` says which item an event belongs to; what an item repeats of its events is passed on once.
 Rule 3. A call of a tool that the caller has bound is the caller's. Any other call is a step of an agent, until the
 answer has ended without its result (`shared.steps`). A result may come as an item or as a bare event.
 Rule 4. What reasoning needs to be sent back (its id, the encrypted content) is with its part; a call knows the
@@ -18,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from langchain_dbchat.dialects.responses.items import CUSTOM_INPUT, FOLLOWS, ITEM_ID, ITEM_TYPE
+from langchain_dbchat.dialects.responses.places import ItemPlaces
 from langchain_dbchat.dialects.shared.beside import Other, text_in
 from langchain_dbchat.dialects.shared.call_arguments import UNNAMED
 from langchain_dbchat.dialects.shared.fields import says_something, storable
@@ -48,9 +48,9 @@ class ItemReader:
         "_arguments",
         "_begun",
         "_calls",
-        "_ended",
         "_has_spoken",
         "_last_reasoning",
+        "_places",
         "_spoken",
         "_steps",
         "_texts",
@@ -72,12 +72,12 @@ class ItemReader:
         self._spoken: set[tuple[Any, ...]] = set()  # the items with a text, and the kind of text
         self._begun: dict[Any, ToolCallPart] = {}  # the caller's calls that were passed on in part, by their item
         self._arguments: dict[Any, int] = {}
-        self._ended: set[Any] = set()  # the items that were passed on whole
+        self._places = ItemPlaces()
 
     @property
     def has_items(self) -> bool:
         """Return whether an item of this response was passed on, or a part of one."""
-        return bool(self._texts or self._begun or self._ended)
+        return bool(self._texts or self._begun or self._places.has_ended)
 
     @property
     def has_calls(self) -> bool:
@@ -110,8 +110,8 @@ class ItemReader:
         Yields:
             The parts that it adds.
         """
-        item = _place(event)
         what, _, stage = kind.rpartition(".")
+        item = self._places.of_event(event, adds=stage == "delta")
         if what in _TEXTS:
             whole = stage == "done"
             text = text_in(event, _WHOLE.get(what, "text") if whole else "delta") or ""
@@ -135,15 +135,15 @@ class ItemReader:
             The beginning of the call.
         """
         item = _checked(event.get("item"))
-        if item.get("type") == "function_call" and self._is_callers(item):
-            yield self._begin_call(_place(event), item)
+        place = self._places.of_event(event, adds=True)
+        if item.get("type") == "function_call" and self._is_callers(item) and place not in self._begun:
+            yield self._begin_call(place, item)
 
-    def end_item(self, item: Any, place: Any) -> Iterator[Part]:
+    def end_item(self, event: Mapping[str, Any]) -> Iterator[Part]:
         """Read a complete item.
 
         Args:
-            item: The item.
-            place: Its place in the response, or its id.
+            event: The event that has it as its ``item``.
 
         Yields:
             What no event has described yet.
@@ -151,10 +151,10 @@ class ItemReader:
         Raises:
             MalformedResponseError: If it has another format.
         """
-        item = _checked(item)
-        if place in self._ended:
+        item = _checked(event.get("item"))
+        is_new, place = self._places.end(event, item)
+        if not is_new:
             return
-        self._ended.add(place)
         kind = text_in(item, "type")
         if kind == "message":
             yield from self._end_message(item, place)
@@ -186,6 +186,8 @@ class ItemReader:
         if key not in self._texts or new:
             opens = key not in self._texts
             self._texts[key] = told + len(new)
+            if new and type(key[0]) is not int:
+                self._places.note_text(key[0], new)
             if what == "output_text":
                 if new:
                     yield Text(new, None, opens and self._has_spoken)
@@ -252,6 +254,7 @@ class ItemReader:
         part = ToolCallPart(self._calls, call_id, text_in(item, "name"), "", storable(extras) or None)
         self._calls += 1
         self._begun[place] = part
+        self._places.begin_call(place, item.get("call_id"))
         return part
 
     def _call_arguments(self, place: Any, text: str, *, whole: bool) -> Iterator[Part]:
@@ -286,16 +289,6 @@ _TEXTS = frozenset({"output_text", "refusal", "reasoning_summary_text", "reasoni
 
 _WHOLE = {"refusal": "refusal"}
 """The field of a ``done`` event that contains the whole text, if it is not ``text``."""
-
-
-def _place(event: Mapping[str, Any]) -> Any:
-    """Return what distinguishes an item from the others of its response."""
-    index = event.get("output_index")
-    if isinstance(index, int):
-        return index
-    item = event.get("item")
-    found = event.get("item_id") or (item.get("id") if isinstance(item, Mapping) else None)
-    return None if found is None else str(found)
 
 
 def _beside(item: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
