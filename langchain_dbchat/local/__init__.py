@@ -12,6 +12,7 @@ no code with the client, so that the two can disagree.
 * ``server/``: the HTTP server, who may call, the endpoints, the terminal.
 * ``surfaces/``: one folder for each API, with its checks and the shapes of its answers.
 * ``rule_model/``: what decides the answers, or an OpenAI-compatible server in its place.
+* ``small_model/``: a small language model on this machine, which writes where no rule has an answer.
 * ``faults/``: what can go wrong on purpose, and a proxy that makes it happen.
 * ``families``, ``models``, ``agents``, ``endpoints``: what is true of each model, and which endpoint serves it.
 

@@ -25,6 +25,9 @@ def test_all_four_run() -> None:
     done = _run()
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+    assert done.stdout.startswith("Importing LangChain and langchain-dbchat ...")
+    assert "\nAll four ran in " in done.stdout
+    assert "Try next:" in done.stdout
     assert "[get_weather] It is 12 °C and raining in Oslo." in done.stdout
     assert "[get_population] Oslo has 709,037 inhabitants." in done.stdout
     # The answer rests on the passages that it names, which are this repository's.
@@ -41,4 +44,14 @@ def test_live_without_a_workspace_says_what_to_do() -> None:
     done = _run("--live")
     assert done.returncode == 1
     assert "DATABRICKS_HOST" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_small_model_without_its_packages_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "dasllama").mkdir()
+    (tmp_path / "dasllama" / "__init__.py").write_text("raise ModuleNotFoundError('gone', name='dasllama')")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = _run("--real", PYTHONPATH=path)
+    assert done.returncode == 1
+    assert 'pip install "langchain-dbchat[small-model]"' in done.stderr
     assert "Traceback" not in done.stderr

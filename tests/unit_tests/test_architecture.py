@@ -30,6 +30,7 @@ DOORS = (
     "local.faults",
     "local.rule_model",
     "local.server",
+    "local.small_model",
     "models",
     "routing",
     "transport",
@@ -92,7 +93,10 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "routing": ({"_loopback", "errors"}, set()),
     "models": (set(), {"langchain_core"}),
     "errors": (set(), {"langchain_core", "pydantic_core"}),
-    "local": (set(), {"httpx", "pydantic_core", "starlette", "uvicorn"}),
+    "local": (
+        set(),
+        {"dasllama", "gguf", "httpx", "platformdirs", "pydantic_core", "starlette", "uvicorn"},
+    ),
     "_loopback": (set(), set()),
     "_version": (set(), set()),
 }

@@ -4,6 +4,8 @@ __all__ = [
     "answer",
     "answer_source",
     "backend",
+    "conversation",
+    "model",
     "own_agents",
     "prompt_cache",
     "reasoning_signer",

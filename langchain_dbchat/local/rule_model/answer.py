@@ -69,6 +69,8 @@ class ModelAnswer:
     text: str = ""
     calls: list[ToolCall] = field(default_factory=list)
     finish: str = "stop"
+    is_ruled: bool = True
+    """Whether a rule has made it; else it only says that none has."""
 
     @property
     def reasoning_tokens(self) -> int:

@@ -1,4 +1,4 @@
-"""Where the answer to a request comes from: a script, else another model server, else the rules.
+"""Where the answer to a request comes from: a script, another model server, or the rules, which may ask a small model.
 
 Rule 1. What refuses a request does so before the first piece, because a refusal has to come before the response begins.
 Rule 2. All choices of a request come from the same source; a scripted answer is the same in each.
@@ -10,8 +10,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from langchain_dbchat.local.rule_model.answer import pieces
+from langchain_dbchat.local.rule_model.answer import ReasoningPiece, pieces
 from langchain_dbchat.local.rule_model.model import answer_request, call_id
+from langchain_dbchat.local.rule_model.tokens import DELTA
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.local.rule_model.backend import Backend
     from langchain_dbchat.local.rule_model.request import ModelRequest
     from langchain_dbchat.local.rule_model.script import Scripts
+    from langchain_dbchat.local.small_model.model import SmallModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class AnswerSource:
     """The answers that tests have written."""
     backend: Backend | None = None
     """The server that makes the answers; None for the rule-based model."""
+    small_model: SmallModel | None = None
+    """What writes where no rule has an answer; None if the rules say so."""
 
     async def choices(
         self, request: ModelRequest, count: int, outcome: PlannedOutcome, *, streaming: bool
@@ -54,7 +58,7 @@ class AnswerSource:
             return [await _primed(_spoken(made, request, choice, step.pace)) for choice in range(count)]
         if self.backend is not None:
             return [await _primed(self.backend.pieces(request)) for _ in range(count)]
-        return [await _primed(_ruled(request, choice)) for choice in range(count)]
+        return [await _primed(self._ruled(request, choice)) for choice in range(count)]
 
     async def vectors(self, endpoint: str, texts: list[str]) -> list[list[float]] | None:
         """Return the vectors of texts; None if the rules make them.
@@ -71,17 +75,28 @@ class AnswerSource:
             return await asyncio.to_thread(step.rows, texts)
         return None if self.backend is None else await self.backend.embed(texts)
 
+    async def _ruled(self, request: ModelRequest, choice: int) -> AsyncIterator[Piece]:
+        answer = answer_request(request, choice)
+        used = answer.reasoning_tokens
+        if (
+            self.small_model is None
+            or answer.is_ruled
+            or (request.max_tokens is not None and request.max_tokens <= used)
+        ):
+            for piece in pieces(answer):
+                yield piece
+            return
+        for word in DELTA.findall(answer.reasoning):
+            yield ReasoningPiece(word)
+        async for piece in self.small_model.pieces(request, choice, used):
+            yield piece
+
 
 async def _spoken(made: ModelAnswer, request: ModelRequest, choice: int, pace: float) -> AsyncIterator[Piece]:
     for place, call in enumerate(made.calls):
         call.id = call_id(request, place, choice)
     for piece in pieces(made):
         await asyncio.sleep(pace)
-        yield piece
-
-
-async def _ruled(request: ModelRequest, choice: int) -> AsyncIterator[Piece]:
-    for piece in pieces(answer_request(request, choice)):
         yield piece
 
 

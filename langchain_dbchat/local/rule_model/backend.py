@@ -27,9 +27,14 @@ class Backend:
 
     Args:
         url: Its base URL; ``/v1`` is added when it has no path.
+
+    Raises:
+        ValueError: It is not a URL.
     """
 
     def __init__(self, url: str) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"backend is the base URL of a server (http://...) or 'smollm2', and not {url!r}.")
         url = url.rstrip("/")
         self.url = url if "/" in url.partition("://")[2] else f"{url}/v1"
         self._model: str | None = None

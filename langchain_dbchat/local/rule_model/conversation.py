@@ -77,15 +77,20 @@ def is_question(prompt: str) -> bool:
     return bool(knowledge.ASKED.search(prompt[-500:]) or knowledge.ASKED.search(prompt[:500]))
 
 
-def answer_in_text(talk: Talk) -> str:
-    """Return a plain answer, with the notice where it belongs."""
+def answer_in_text(talk: Talk) -> tuple[str, bool]:
+    """Return a plain answer, with the notice where it belongs, and whether a rule has made it."""
     quoted = quotation(talk)
     if quoted is not None:
-        return quoted
-    answer = composed_answer(talk) or _no_answer(talk.prompt)
-    if talk.introduced or BARE.search(talk.prompt[:2_000]) or BARE.search(talk.system[:2_000]):
-        return answer
-    return f"{answer} {NOTICE}"
+        return quoted, True
+    made = composed_answer(talk)
+    answer = made or _no_answer(talk.prompt)
+    noted = answer if talk.introduced or wants_bare_answer(talk) else f"{answer} {NOTICE}"
+    return noted, made is not None or not talk.prompt.strip()
+
+
+def wants_bare_answer(talk: Talk) -> bool:
+    """Return whether the user, or the system's message, wants the answer and nothing else."""
+    return any(BARE.search(text[:2_000]) for text in (talk.prompt, talk.system))
 
 
 def quotation(talk: Talk) -> str | None:

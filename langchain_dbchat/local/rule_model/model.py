@@ -97,7 +97,8 @@ def choose_answer(request: ModelRequest, turn: CurrentTurn) -> ModelAnswer:
         return ModelAnswer(text=_dumps(SchemaFiller(text, schema).fill(schema)))
     if turn.results:
         return ModelAnswer(text=replies.answer_from_results(turn.prompt, turn.results))
-    return ModelAnswer(text=answer_in_text(turn.talk))
+    text, is_ruled = answer_in_text(turn.talk)
+    return ModelAnswer(text=text, is_ruled=is_ruled)
 
 
 def choose_calls(request: ModelRequest, turn: CurrentTurn) -> list[ToolCall]:

@@ -13,6 +13,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from langchain_dbchat.local.small_model import SMOLLM2
+
 if TYPE_CHECKING:
     import argparse
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 LINE_COLUMNS = 79
 NAME_COLUMNS = 30
+STARTS_SMALL_MODEL = "Starting SmolLM2 on this machine; the first time takes up to a minute ...\n"
+MAKES = {None: "rule-based answers", SMOLLM2: "SmolLM2 behind the rules"}
+"""What makes the answers, in a few words."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token", help="personal access token to accept (default: a new one)")
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="wait before each answer")
     parser.add_argument("--pace", type=float, default=0.0, metavar="SECONDS", help="wait between events of a stream")
-    parser.add_argument("--backend", metavar="URL", help="OpenAI-compatible server that makes the answers")
+    parser.add_argument("--backend", metavar="URL", help="OpenAI-compatible server that makes the answers, or smollm2")
     parser.add_argument("--no-gateway", action="store_true", help="serve a workspace that has no AI gateway")
     parser.add_argument("--quiet", action="store_true", help="print no line for each request")
 
@@ -38,25 +43,30 @@ def serve(options: argparse.Namespace) -> int:
     """Serve a Databricks-shaped workspace on this machine until interrupted."""
     from langchain_dbchat.local import LocalWorkspace  # noqa: PLC0415  # without starlette, --help still works
 
-    workspace = LocalWorkspace(
-        port=options.port,
-        token=options.token,
-        latency=options.latency,
-        pace=options.pace,
-        backend=options.backend,
-        gateway=not options.no_gateway,
-        on_answer=None if options.quiet else show_answer,
-    )
+    if options.backend == SMOLLM2:
+        sys.stdout.write(STARTS_SMALL_MODEL)
+        sys.stdout.flush()
     try:
-        workspace.start()
+        workspace = LocalWorkspace(
+            port=options.port,
+            token=options.token,
+            latency=options.latency,
+            pace=options.pace,
+            backend=options.backend,
+            gateway=not options.no_gateway,
+            on_answer=None if options.quiet else show_answer,
+        ).start()
     except OSError as error:
         sys.stderr.write(f"Cannot listen on 127.0.0.1:{options.port}: {error.strerror}. Try --port 0.\n")
+        return 1
+    except (RuntimeError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
         return 1
     done = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: done.set())
     try:
-        makes = f"answers of {options.backend}" if options.backend else "rule-based answers"
+        makes = MAKES.get(options.backend, f"answers of {options.backend}")
         sys.stdout.write(greeting(workspace.host, workspace.token, len(workspace.endpoints), makes))
         sys.stdout.flush()
         done.wait()

@@ -18,6 +18,7 @@ from langchain_dbchat.local.server.middleware import Middleware
 from langchain_dbchat.local.server.request_log import CallAssertions, RequestLog
 from langchain_dbchat.local.server.routes import create_app
 from langchain_dbchat.local.server.server_thread import ServerThread
+from langchain_dbchat.local.small_model import SMOLLM2
 from langchain_dbchat.local.surfaces.surface import Services
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.local.agents import AgentFunction
     from langchain_dbchat.local.server.answer_log import AnswerObserver
+    from langchain_dbchat.local.small_model.model import SmallModel
 
 
 class LocalWorkspace(CallAssertions):
@@ -39,7 +41,8 @@ class LocalWorkspace(CallAssertions):
         latency: Seconds before each answer.
         pace: Seconds between the events of a stream.
         token_lifetime: Lifetime of an OAuth token, in seconds.
-        backend: Base URL of an OpenAI-compatible server that makes the answers; None for the rule-based model.
+        backend: Base URL of an OpenAI-compatible server that makes the answers; ``"smollm2"`` for the rule-based model
+            and a small language model on this machine, which writes where no rule has an answer; None for the rules.
         endpoints: More endpoints, name to model, e.g. ``{"support-bot": "claude-sonnet-4-6"}``.
         agents: Agents of your own, name to `LocalAgent`, or to the function that answers as a ResponsesAgent. They are
             added to the workspace's own.
@@ -48,7 +51,7 @@ class LocalWorkspace(CallAssertions):
         on_answer: Called after each answer with the request and a `SentAnswer`, in the server's thread.
 
     Raises:
-        ValueError: If ``endpoints`` names an unknown model.
+        ValueError: If ``endpoints`` names an unknown model, or ``backend`` is neither a URL nor ``"smollm2"``.
         TypeError: If an agent is not a function.
     """
 
@@ -73,7 +76,9 @@ class LocalWorkspace(CallAssertions):
             endpoints, {**OWN_AGENTS, **_served(agents or {})}, retired=retired, gateway=gateway
         )
         self._faults = FaultPlan()
-        services = Services(self._registry, Backend(backend) if backend else None, pace)
+        self._small_model = _small_model() if backend == SMOLLM2 else None
+        server = Backend(backend) if backend and self._small_model is None else None
+        services = Services(self._registry, server, pace, small_model=self._small_model)
         self._scripts, self._cache = services.scripts, services.cache
         app = create_app(services, self._identity)
         middleware = Middleware(app, self._identity, self._faults, self.requests, latency, on_answer)
@@ -212,15 +217,24 @@ class LocalWorkspace(CallAssertions):
         """Start serving.
 
         Raises:
-            RuntimeError: If it is running already, or does not start.
+            RuntimeError: If it is running already, or it or its small model does not start.
             OSError: If the port is taken.
+            ImportError: If the backend needs a package that is missing.
         """
         self._server.start()
+        if self._small_model is not None:
+            try:
+                self._small_model.start()
+            except BaseException:
+                self.stop()
+                raise
         return self
 
     def stop(self) -> None:
         """Stop serving; open connections are closed."""
         self._server.stop()
+        if self._small_model is not None:
+            self._small_model.stop()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -229,6 +243,12 @@ class LocalWorkspace(CallAssertions):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _small_model() -> SmallModel:
+    from langchain_dbchat.local.small_model.model import SmallModel  # noqa: PLC0415  # few workspaces have one
+
+    return SmallModel()
 
 
 def _served(agents: Mapping[str, LocalAgent | AgentFunction]) -> dict[str, LocalAgent]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.local.rule_model.answer import Piece
     from langchain_dbchat.local.rule_model.backend import Backend
     from langchain_dbchat.local.rule_model.request import ModelRequest
+    from langchain_dbchat.local.small_model.model import SmallModel
 
 EntryPoint = Literal["path", "openai", "gateway", "app"]
 """How a request came in: ``/serving-endpoints/{name}/invocations``, the OpenAI-shaped paths, the AI gateway, an app."""
@@ -47,11 +48,12 @@ class Services:
     signer: ReasoningSigner = field(default_factory=ReasoningSigner)
     cache: PromptCache = field(default_factory=PromptCache)
     scripts: Scripts = field(default_factory=Scripts)
+    small_model: SmallModel | None = None
 
     @property
     def source(self) -> AnswerSource:
         """Return what makes the answers."""
-        return AnswerSource(self.scripts, self.backend)
+        return AnswerSource(self.scripts, self.backend, self.small_model)
 
 
 @dataclass(frozen=True)

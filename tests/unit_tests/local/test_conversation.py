@@ -135,6 +135,6 @@ def test_the_work_is_linear(text: str) -> None:
     prompt = f"What is {text}"
     started = time.thread_time()
     sums_in(prompt)
-    answered = answer_in_text(Talk(prompt, system=prompt, earlier=(prompt,)))
+    answered, _ = answer_in_text(Talk(prompt, system=prompt, earlier=(prompt,)))
     assert time.thread_time() - started < 5  # seconds; work that grows with the square takes minutes
     assert NOTICE in answered
