@@ -1,7 +1,7 @@
 """LangChain chat models and embeddings for Databricks model serving.
 
 Rule 1. Importing the package loads nothing: pytest imports it for its plugin, and the command line for its version. A
-public name is loaded when somebody asks for it.
+public name is loaded when it is first used.
 Rule 2. Neither the names nor their objects load httpx or databricks.sdk: the first call that needs them does.
 """
 

@@ -31,7 +31,7 @@ class Skipped(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        # No colon: after the name of a variable it would look like a secret to those who mask them.
+        # No colon: after the name of a variable it would look like a secret to code that masks secrets.
         return f"  - {self.step} - {self.reason}"
 
 

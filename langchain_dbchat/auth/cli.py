@@ -51,7 +51,7 @@ def find_cli(environ: Mapping[str, str]) -> str | None:
 
 @dataclass(frozen=True)
 class CommandLine(ExpiringToken):
-    """Whoever is signed in to the Databricks CLI.
+    """The user who is signed in to the Databricks CLI.
 
     Args:
         executable: The CLI.

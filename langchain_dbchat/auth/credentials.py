@@ -177,7 +177,7 @@ class ForWorkspace:
 
     @property
     def name(self) -> str:
-        """Return the name of those who sign."""
+        """Return the name of the credentials that sign."""
         return self.credentials.name
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:

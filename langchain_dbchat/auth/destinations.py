@@ -11,7 +11,7 @@ Rule 2. A secret is sent to the hosts that it belongs to (same scheme, name and 
 Rule 3. It is also sent to a host of Databricks' own domains, and with `host=` to this machine.
 Rule 4. If nothing says to which host it belongs, it is sent to the host that `host=` names, but not to that of
 `base_url=`.
-Rule 5. The rules hold for the host of the request and for the host that issues the token for it.
+Rule 5. The rules apply to the host of the request and for the host that issues the token for it.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class ExpiringToken(ABC):
     """Credentials whose token comes from a `TokenCell`: what a way of signing in adds is where to fetch one.
 
-    Subclasses are plain data: the cell is looked up for each attempt, so that a pickle holds neither token nor lock.
+    Subclasses are plain data: the cell is looked up for each attempt, so that a pickle contains neither token nor lock.
     """
 
     name: str
@@ -38,7 +38,7 @@ class ExpiringToken(ABC):
             refresh: The last token was refused.
 
         Raises:
-            DatabricksError: No token was to be had.
+            DatabricksError: No token can be fetched.
         """
         return bearer(self._cell().get(self._fetch(refresh=refresh), refresh=refresh), self.name)
 
@@ -49,7 +49,7 @@ class ExpiringToken(ABC):
             refresh: The last token was refused.
 
         Raises:
-            DatabricksError: No token was to be had.
+            DatabricksError: No token can be fetched.
         """
         # Finding the cell may read a secret from a file, once, in a process that opened a pickle.
         cell = self._cell() if self._at_hand else await asyncio.to_thread(self._cell)

@@ -85,7 +85,7 @@ def resolve(settings: AuthSettings, environ: Mapping[str, str] | None = None) ->
         raise _nobody(search, skipped)
     is_open = found[0][0].is_tentative and search.wanted is None
     if is_open and workspace.hostname.endswith(".azuredatabricks.net"):
-        found.reverse()  # where an Azure identity is at hand, it is more likely meant than the CLI
+        found.reverse()  # if there is an Azure identity, it is more likely meant than the CLI
     chosen, credentials = found[0]
     if is_open:
         credentials = ChainedCredentials([candidate for _, candidate in found], skipped)

@@ -34,7 +34,7 @@ HTTP_TIMEOUT = 30
 # it.
 REPEAT_AFTER = 5.0
 
-# Ways whose headers are at hand, without I/O. On-behalf-of-user must also stay on the thread of the request.
+# Ways whose headers are known without I/O. On-behalf-of-user must also stay on the thread of the request.
 _INLINE = ON_BEHALF | {"pat"}
 # What the SDK's sign-in depends on, besides its arguments.
 _PREFIXES = ("DATABRICKS_", "ARM_", "AZURE_", "GOOGLE_", "ACTIONS_ID_TOKEN_", "SYSTEM_", "IS_IN_D", "SERVING_", "HOME")
@@ -99,7 +99,7 @@ class SdkConfig:
         return _authenticate(_successor(self.config), self.name)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Return every header that the Config signs with; asked in a thread unless they are at hand.
+        """Return every header that the Config signs with; in a thread, unless they are known without I/O.
 
         Args:
             refresh: Sign in again, on a copy of the Config.
@@ -154,7 +154,7 @@ class SdkSignIn:
         return _authenticate(self._config(refresh=refresh), self.name)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Return every header that the SDK signs with; asked in a thread unless they are at hand.
+        """Return every header that the SDK signs with; in a thread, unless they are known without I/O.
 
         Args:
             refresh: Sign in again.

@@ -113,7 +113,7 @@ class AuthSettings:
         return self.config if self.config is not None else getattr(self.workspace_client, "config", None)
 
     def with_identity(self, **identity: Any) -> AuthSettings:
-        """Return a copy in which somebody else calls.
+        """Return a copy with another caller.
 
         Every other argument that says who calls is dropped, except those that may be needed to find the host
         (`profile`, `config_file`, `config`, `workspace_client`) when a token or a session token is given, because
@@ -142,7 +142,7 @@ class AuthSettings:
 
 
 def as_secret(value: str | SecretStr) -> SecretStr:
-    """Return a secret as `AuthSettings` holds it.
+    """Return a secret in the form that `AuthSettings` has.
 
     Args:
         value: The secret, wrapped or not.

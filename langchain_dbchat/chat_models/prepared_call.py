@@ -42,7 +42,7 @@ __all__ = ["CallAddress", "PreparedCall", "encode_call"]
 _REQUEST_ID = "x-request-id"
 
 _UNKNOWN = frozenset({GENERIC.name, OPENAI_COMPATIBLE.name})
-"""Families whose endpoints may speak another wire format than is asked for."""
+"""Families whose endpoints may use another wire format than the client does."""
 
 _UNOBSERVED: AbstractContextManager[object] = nullcontext()
 

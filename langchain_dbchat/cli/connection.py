@@ -112,7 +112,7 @@ def _token(variable: str | None) -> str | None:
         return None
     token = os.environ.get(variable, "").strip()
     if not token:
-        # Whoever gives the token itself must not see it printed.
+        # A token that is given in place of a variable's name must not be printed.
         name = variable if _VARIABLE.fullmatch(variable) else "a variable"
         raise NotSignedInError(
             ConfigurationError(f"--token-env names {name}, which is not set. Give the name of a variable that is set.")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FailedStep", "advice_on"]
 
-_LAST = "Try again; if it fails again, give the request id to whoever runs the server."
+_LAST = "Try again; if it fails again, give the request id to the server's administrator."
 
 
 class FailedStep(NamedTuple):

@@ -6,7 +6,7 @@ Rule 1. ``apps/<name>`` is a name of clients, not of the server (databricks-open
 Rule 2. Apps accept OAuth tokens only, so a personal access token is refused before the lookup.
 Rule 3. The workspace's tokens are sent only to an https address of Databricks' apps, or, if the workspace is on this
     machine, to this machine.
-Rule 4. Apps with agents speak Responses, unless the URL says something else (mlflow/genai/agent_server).
+Rule 4. Apps with agents use Responses, unless the URL says something else (mlflow/genai/agent_server).
 Rule 5. An app that the workspace reports as stopped is not called: its host name does not exist in DNS.
 """
 

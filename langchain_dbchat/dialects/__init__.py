@@ -47,7 +47,7 @@ def choose_dialect(
 
     Returns:
         The row of the user's choice, else what `told` names, else the first one of the model's wire formats that the
-        endpoint speaks and that can express the settings. An endpoint with a name of the user's own answers chat
+        endpoint serves and that can express the settings. An endpoint with a name of the user's own answers chat
         completions, whatever its model is; if it does not, its refusal names the wire format.
 
     Raises:

@@ -194,7 +194,7 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
     def __copy__(self) -> Self:
         """Copy without the connection and the usage."""
         copy = super().__copy__()
-        copy._meter = Meter()  # noqa: SLF001  # the copy is one of us
+        copy._meter = Meter()  # noqa: SLF001  # an instance of this class
         return copy
 
     def _for_call(self, settings: dict[str, Any]) -> Self:

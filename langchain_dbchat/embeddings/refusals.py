@@ -2,7 +2,7 @@
 
 Rule 1. The status alone does not decide: servers answer 400 to too many inputs, to one bad text among a hundred, and to
 a wrong field. `plan` treats these differently, so the server's words are searched, as a table.
-Rule 2. The error of a run holds what succeeded and the failure of each text; its attributes are those of its cause.
+Rule 2. The error of a run contains what succeeded and the failure of each text; its attributes are those of its cause.
 Rule 3. If its cause is a malformed answer, it is a `MalformedResponseError` too, so that one `except` finds both.
 """
 

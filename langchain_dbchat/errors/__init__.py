@@ -228,7 +228,7 @@ class DatabricksTimeoutError(DatabricksError, ModelTimeoutError, TimeoutError):
 
 
 class StreamInterruptedError(DatabricksError, ModelConnectionError):
-    """The answer stopped without saying that it had ended; `partial` holds what had arrived."""
+    """The answer ended before it was complete; `partial` contains what had arrived."""
 
 
 StreamInterrupted = StreamInterruptedError  # its former name

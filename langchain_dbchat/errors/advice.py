@@ -79,7 +79,7 @@ def _row(words: str, advice: str, *kinds: Kinds) -> _Advice:
     return _Advice(re.compile(words, re.IGNORECASE), frozenset().union(*kinds or (_BAD,)), advice)
 
 
-QUOTA = "The account has no quota or credit left: waiting does not help. Ask whoever pays for it to raise the quota."
+QUOTA = "The account has no quota or credit left: waiting does not help. Ask its owner to raise the quota."
 _TABLE: tuple[_Advice, ...] = (
     # The wrong kind of endpoint (docs/wire.md, 6.2; unity-gateway; dbdemos #97).
     _row(

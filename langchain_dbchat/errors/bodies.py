@@ -18,7 +18,7 @@ Rule 4. An external model's error comes from its provider: ``{"external_model_pr
 text or web page}``, bare or as JSON text in ``message``; older ``{"error": "Received error from openai",
 "external_model_message": {...}}``. Its words, codes and status count before those around it, because the wrapper's code
 can be wrong (docs/wire.md, 6.4; databricks-ai-bridge #211).
-Rule 5. A number may be anything that JSON or a header can hold: of thousands of digits, NaN, infinite, negative.
+Rule 5. A number may be anything that JSON or a header can contain: of thousands of digits, NaN, infinite, negative.
 """
 
 from __future__ import annotations

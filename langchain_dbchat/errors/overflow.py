@@ -21,7 +21,7 @@ __all__ = ["is_overflow"]
 
 _OVERFLOW_CODES = frozenset(
     {
-        "CONTEXT_LENGTH_EXCEEDED",  # OpenAI, and those who answer as it does
+        "CONTEXT_LENGTH_EXCEEDED",  # OpenAI, and servers that answer as it does
         "CONTEXT_WINDOW_EXCEEDED",
         "MODEL_CONTEXT_WINDOW_EXCEEDED",
         "CONTEXTWINDOWEXCEEDEDERROR",  # LiteLLM

@@ -101,7 +101,7 @@ def claude(name: str, context: int, output: int, *, cache_min: int, style: str) 
 
 
 def unforced(model: ServedModel) -> ServedModel:
-    """Return one of the newest Claudes: it always reasons, no tool can be forced, and it speaks Messages alone."""
+    """Return one of the newest Claudes: it always reasons, no tool can be forced, and it serves Messages only."""
     return replace(model, always_reasons=True, forced_tool=False, messages_only=True, signs_history=True)
 
 

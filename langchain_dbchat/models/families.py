@@ -30,7 +30,7 @@ class Family(NamedTuple):
     """The wire formats that serve the family, best first. Databricks documents Opus 5.5 and Fable 5.1 for Anthropic's
     Messages only, and GPT-5.5, GPT-6 and the models for code for Responses
     (docs.databricks.com/aws/en/machine-learning/foundation-model-apis/supported-models); LiteLLM's table says the same
-    of the pro models (`mode: responses`). Every Claude also speaks Messages and every GPT Responses."""
+    of the pro models (`mode: responses`). Every Claude also serves Messages and every GPT Responses."""
 
     strict_tools: bool = False
     """Whether a tool may have `strict`. If not: `tools.0.custom.strict: Extra inputs are not permitted`."""

@@ -5,7 +5,7 @@ A LangChain model profile is read by others: `create_agent` takes the provider's
 
 Rule 1. The data is in ``profiles.json``, one line for each model by its name without ``databricks-`` or ``system.ai.``;
 ``make profiles`` checks it against langchain-core's keys and against what the client sends.
-Rule 2. What is not known is left out, never guessed: an absent key means "ask the documentation", False means "no".
+Rule 2. What is not known is left out and not estimated: an absent key means "ask the documentation", False means "no".
 Rule 3. ``structured_output`` is narrower than "knows JSON schema". An agent that takes it sends a ``response_format``
 together with its tools, and may stream. Claude refuses that, GLM 5.2 answers it without ever calling a tool, and Gemini
 before 3 knows no schema beside tools; they are False, which leaves the agent with a schema as a tool.

@@ -69,7 +69,7 @@ class _StreamEvent:
 
 @dataclass(slots=True)
 class _Fragments:
-    """The pieces of one text, each with the object and the key that hold it, and its event."""
+    """The pieces of one text, each with the object and the key that contain it, and its event."""
 
     pieces: list[tuple[_StreamEvent, Any, Any]] = field(default_factory=list)
 
@@ -207,7 +207,7 @@ def _events(text: str) -> Iterator[_StreamEvent]:
 
 
 def _fragments(value: Any, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any, Any]]:
-    """Yield the pieces of text in an event: to which text each belongs, and the object and the key that hold it."""
+    """Yield the pieces of text in an event: to which text each belongs, and the object and the key that contain it."""
     if isinstance(value, list):
         for one in value:
             yield from _fragments(one, place)

@@ -100,7 +100,7 @@ class Attempt:
         self._unpacker: Decompressor | None = None
         self._error: DatabricksError | None = None
         self._guard: ReadGuard | None = None
-        self._is_unwatched = False  # whoever reads the open body does not ask our deadline before each read
+        self._is_unwatched = False  # the code that reads the open body does not ask our deadline before each read
         self._is_foreign = False  # the client is one that does not ask our deadline
 
     def build(self, client: httpx.Client | httpx.AsyncClient, *, ours: bool) -> httpx.Request:
@@ -133,7 +133,7 @@ class Attempt:
         try:
             parsed = _url(url)
             if ours:
-                # By hand, because build_request merges headers, cookies and parameters that our clients do not have,
+                # Without build_request, because it merges headers, cookies and parameters that our clients do not have,
                 # and httpx.Request copies all headers once more to add the two that frame a body.
                 headers = {"host": parsed.netloc.decode("ascii"), **headers}
                 if method != "GET":
@@ -205,7 +205,7 @@ class Attempt:
         return await in_time(sending, self._deadline) if self._is_foreign else await sending
 
     def bounded(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None] | ReadsInTime:
-        """Bound each read of a body, if whoever reads it does not ask the deadline.
+        """Bound each read of a body, if the code that reads it does not ask the deadline.
 
         Args:
             pieces: The body.

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncEventStream", "Channel", "EventStream", "Timeouts"]
 
-MAX_RESPONSE_BYTES = 128 * 1024 * 1024  # far above what a model writes, far below what a process can hold
+MAX_RESPONSE_BYTES = 128 * 1024 * 1024  # far above what a model writes, far below the memory of a process
 
 
 class _Call:

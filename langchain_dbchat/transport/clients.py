@@ -5,7 +5,7 @@ copied and dropped at no cost.
 
 Rule 1. Loading the certificate authorities takes 25 ms, so the TLS context is built once, when a server needs it, in a
 thread where an event loop would wait for it. SSL_CERT_FILE and SSL_CERT_DIR are read as httpx does, proxies come from
-the environment. Whoever changes these variables gets a new client, because they are part of its key.
+the environment. If these variables change, a new client is made, because they are part of its key.
 Rule 2. A connection of asyncio belongs to the event loop that opened it, and `asyncio.run` makes a new loop each time.
 So there is one async client for each loop. A loop that is shut down properly closes it: an async generator of ours
 waits in the loop, and `loop.shutdown_asyncgens`, which `asyncio.run` calls, runs the generator's `finally`. Clients of
@@ -97,7 +97,7 @@ class _AsyncClient(httpx.AsyncClient):
 
 
 class _ProcessClients:
-    """What one process holds."""
+    """The clients of one process."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()

@@ -83,7 +83,7 @@ class StreamDeadline:
         self.done = self.done or done
 
     def left(self) -> float | None:
-        """Return how long the next read may take, in seconds; None for ever.
+        """Return how long the next read may take, in seconds; None for no limit.
 
         When the time is up, one more read may take what has arrived already.
 
@@ -197,5 +197,5 @@ async def in_time(awaited: Awaitable[_T], deadline: StreamDeadline) -> _T:
 
 
 def asks_deadline(response: httpx.Response) -> bool:
-    """Decide whether whoever reads a response asks `StreamDeadline` before each read, as our own pool does."""
+    """Decide whether the code that reads a response asks `StreamDeadline` before each read, as our own pool does."""
     return "deadline" in response.extensions

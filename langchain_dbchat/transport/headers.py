@@ -116,7 +116,7 @@ def merge_headers(request: Request, signature: Any, auth: str) -> dict[str, str]
     headers = {"accept": "application/json", "content-type": "application/json", "user-agent": user_agent()}
     headers["accept-encoding"] = ACCEPTED
     if request.streaming:
-        # A compressing proxy holds events back until a block is full.
+        # A compressing proxy delays events until a block is full.
         headers |= {"accept": "text/event-stream", "accept-encoding": "identity"}
     given: Mapping[Any, Any] = request.headers
     for name, value in given.items():

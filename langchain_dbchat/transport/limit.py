@@ -2,11 +2,11 @@
 
 Rule 1. Nothing is limited until the endpoint reports overload (429 or 503). Each report lowers the bound by a tenth,
 but one round of reports to no less than half of the requests that were in flight ("multiplicative decrease"). Each
-round of answers without a report raises it by one ("additive increase"), as long as somebody waits. So one refusal by
+round of answers without a report raises it by one ("additive increase"), as long as a request waits. So one refusal by
 chance costs little, and many callers that are refused at once are halved in one round.
 Rule 2. A report about a request that was sent before the last but one decrease is not counted, because it is about a
 number of requests that is no longer in flight.
-Rule 3. Retry-After holds all callers back, not only the one who got it. If the bound is 1 already and there is no
+Rule 3. Retry-After delays all callers, not only the one who got it. If the bound is 1 already and there is no
 Retry-After, the wait doubles with each further report, up to the 60 s of Databricks' rate-limit window.
 """
 

@@ -39,14 +39,14 @@ __all__ = ["EndpointLimiter", "LocalLimiter", "Permit", "Slot", "limiter_for"]
 
 logger = logging.getLogger(__name__)
 
-_RECHECK = 1.0  # seconds after which somebody who waits looks for permits that were lost
+_RECHECK = 1.0  # seconds after which a waiting caller looks for permits that were lost
 
 
 class Permit:
     """The right to have one request in flight, or the wait for it.
 
     Args:
-        wake: Wakes whoever waits for it.
+        wake: Wakes the thread or task that waits for it.
         patience: Seconds that it waits at most because a server asked for a pause; then it is admitted all the same.
     """
 
@@ -193,7 +193,7 @@ class EndpointLimiter:
             while not self._is_admitted(permit):
                 yield seconds
                 seconds = self._admit(permit)
-        except BaseException:  # whoever waited was interrupted or cancelled, and must not keep the permit
+        except BaseException:  # the waiting caller was interrupted or cancelled, and must not keep the permit
             self._withdraw(permit)
             raise
 
@@ -213,7 +213,7 @@ class EndpointLimiter:
             while self._queue:
                 self._count()
                 permit = self._queue[0]
-                if self._is_admitted(permit):  # whoever admitted it was interrupted
+                if self._is_admitted(permit):  # the thread that admitted it was interrupted
                     wait = 0.0
                 else:
                     now = self._clock()
@@ -222,7 +222,7 @@ class EndpointLimiter:
                     if wait == math.inf or (wait > 0 and permit is caller):
                         return min(wait, _RECHECK)
                 if wait == 0:
-                    # One step admits it: it is counted from then on, and whoever waits for it sees it.
+                    # One step admits it: it is counted from then on, and the waiting caller sees it.
                     self._admitted[ref(permit, self._lost.append)] = self.limit.start()
                     self._queue.popleft()
                 try:
@@ -350,5 +350,5 @@ def limiter_for(host: str, endpoint: str) -> EndpointLimiter:
 
 
 if hasattr(os, "register_at_fork"):  # there are no forks on Windows
-    # A child has none of its parent's threads: a lock that one of them held would stay locked for ever.
+    # A child has none of its parent's threads: a lock that one of them held would never be released.
     os.register_at_fork(after_in_child=_limiters.clear)

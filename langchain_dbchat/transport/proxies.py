@@ -93,8 +93,8 @@ def proxy_error(error: Exception, setting: ProxySetting) -> ConfigurationError:
     """
     if isinstance(error, ImportError):
         return ConfigurationError(
-            f"The proxy {setting} speaks SOCKS, and the package for that is not installed. Install it with "
-            '`pip install "httpx[socks]"`, name a proxy that speaks HTTP, or let NO_PROXY name what needs none.'
+            f"The proxy {setting} uses SOCKS, and the package for that is not installed. Install it with "
+            '`pip install "httpx[socks]"`, name a proxy for HTTP, or let NO_PROXY name what needs none.'
         )
     return ConfigurationError(
         f"The proxy {setting} has an address that cannot be read. Write it like http://proxy.example.com:8080, "

@@ -38,7 +38,7 @@ _STATUS = re.compile(r"(\d{3})\b")
 _ANSWERS: dict[int, str] = {
     407: "It asks for a user name and a password: write them into its address, http://user:password@proxy:port "
     "(with %40 for @).",
-    403: "It does not allow {host}. Ask whoever runs it to allow that host, or let NO_PROXY name it if there is a "
+    403: "It does not allow {host}. Ask its administrator to allow that host, or let NO_PROXY name it if there is a "
     "direct way.",
 }
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
@@ -62,7 +62,7 @@ class ProxyFailure(NamedTuple):
 
 
 class _Unusable(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """Stands for a proxy that cannot be used, until somebody wants to."""
+    """Stands for a proxy that cannot be used, and raises when it is used."""
 
     def __init__(self, error: ConfigurationError) -> None:
         self._error = error

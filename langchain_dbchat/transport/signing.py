@@ -1,4 +1,4 @@
-"""What the transport asks of whoever signs its requests.
+"""What the transport asks of the credentials that sign its requests.
 
 Rule 1. Headers are asked for once for each attempt, never once for each client: an agent that runs for hours outlives
 its token, and a callable token must see the user of this request.

@@ -355,7 +355,7 @@ class AsyncEventStream(_OpenStream):
         while (payloads := self._reader.more()) is not None:
             if payloads:
                 return payloads
-            await asyncio.sleep(0)  # a small read may hold a thousand times as much: let other tasks run
+            await asyncio.sleep(0)  # a small read may contain a thousand times as much: let other tasks run
         return []
 
     async def aclose(self) -> None:

@@ -24,7 +24,7 @@ _NAMES = ("connect", "write", "pool", "first_event", "idle")
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """The timeouts of one call; None means to wait for ever.
+    """The timeouts of one call; None means no limit.
 
     Attributes:
         connect: Seconds for a connection with its TLS handshake, 10 by default.

@@ -152,7 +152,7 @@ def test_an_answer_of_another_wire_is_named(call: Way) -> None:
     body = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}]}
     listed = events({"choices": [{"index": 0, "delta": {"content": "x"}}]})
     with ScriptedServer(lambda received: listed if received.json.get("stream") else Scripted(body)) as server:
-        with pytest.raises(MalformedResponseError, match="does not speak Anthropic's Messages"):
+        with pytest.raises(MalformedResponseError, match="does not use Anthropic's Messages"):
             call(llm(server), "Hi")
 
 

@@ -186,7 +186,7 @@ def test_another_format_raises(call: Way) -> None:
     def answer(request: Received) -> Scripted:
         return Scripted(sse({"foo": 1})) if request.json.get("stream") else Scripted({"foo": 1})
 
-    with ScriptedServer(answer) as server, pytest.raises(MalformedResponseError, match="does not speak Responses"):
+    with ScriptedServer(answer) as server, pytest.raises(MalformedResponseError, match="does not use Responses"):
         call(llm(server, api="responses"), "Hi")
 
 

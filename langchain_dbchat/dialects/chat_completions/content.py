@@ -51,7 +51,7 @@ _PLAIN_TEXT = {"type", "text"}
 
 
 def write_parts(blocks: Iterable[NumberedBlock], family: Family, where: str) -> list[WirePart]:
-    """Write what somebody other than a model says.
+    """Write a message that is not the model's.
 
     Args:
         blocks: The blocks.

@@ -98,7 +98,7 @@ def _reason_of(choice: Mapping[str, Any]) -> str | None:
 def _no_choices(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
     said = f" It said: {text_of_event(payload)}" if MESSAGE_KEYS & payload.keys() else ""
     return in_other_format(
-        f"The endpoint {target.model!r} answered with {sorted(payload)} instead of 'choices': it does not speak "
+        f"The endpoint {target.model!r} answered with {sorted(payload)} instead of 'choices': it does not use "
         f"chat completions. Agent and custom model endpoints have other formats; check the endpoint's task.{said}",
         payload,
         request_id,

@@ -90,7 +90,7 @@ def decode_message(body: bytes, target: Target, request_id: str | None, sent: Se
 def _not_a_message(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
     return MalformedResponseError(
         f"The endpoint {target.model!r} answered with {sorted(payload)} instead of a message with 'content': it does "
-        "not speak Anthropic's Messages. Leave api= out, or choose another one."
+        "not use Anthropic's Messages. Leave api= out, or choose another one."
         + (f" It said: {text_of_event(payload)}" if MESSAGE_KEYS & payload.keys() else ""),
         request_id=request_id,
     )

@@ -1,4 +1,4 @@
-"""The dialect of OpenAI's Responses, which GPT models and MLflow's ResponsesAgent speak."""
+"""The dialect of OpenAI's Responses, which GPT models and MLflow's ResponsesAgent use."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def _raise_failure(response: Mapping[str, Any], request_id: str | None) -> None:
 
 def _no_output(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
     return MalformedResponseError(
-        f"The endpoint {target.model!r} answered with {sorted(payload)} instead of 'output': it does not speak "
+        f"The endpoint {target.model!r} answered with {sorted(payload)} instead of 'output': it does not use "
         f"Responses. Leave api= out, or choose another one. It said: {text_of_event(payload)}",
         request_id=request_id,
     )

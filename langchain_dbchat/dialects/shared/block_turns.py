@@ -157,7 +157,7 @@ def _numbered(content: Sequence[Any]) -> list[NumberedBlock]:
 
 
 def _said(blocks: Iterable[NumberedBlock], family: Family) -> list[NumberedBlock]:
-    """Return what somebody other than a model says, without what a model left in it, and without refused text."""
+    """Return a message that is not the model's, without what a model has left in it, and without refused text."""
     kept: list[NumberedBlock] = []
     for number, block in (one for one in blocks if is_content(one.block, in_answer=False)):
         if not isinstance(block, TextBlock) or is_taken(block.text, family):

@@ -2,8 +2,8 @@
 
 Rule 1. An id that the family accepts, and that no earlier call has, stays as it is.
 Rule 2. Any other id (another model's, an empty one, one that an earlier call has) is replaced by a digest of itself, so
-that the same conversation is written alike in each turn and prompt caches hold. A repeated id is digested together with
-the number of times that it was seen.
+that the same conversation is written alike in each turn and prompt caches stay valid. A repeated id is digested
+together with the number of times that it was seen.
 Sources: Claude's ``tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'`` (langchain #37756), OpenAI's ``string
 too long. Expected a string with maximum length 40`` (dify #28987), Mistral's ``must be a-z, A-Z, 0-9, with a length of
 9`` (magentic #276), Claude's ``tool_use ids must be unique``.

@@ -3,8 +3,8 @@
 Rule 1. Blocks that mean the same are equal records, whichever spelling they came in: LangChain's standard blocks and
 its older ones, OpenAI's chat completions and Responses, Anthropic's Messages, MCP's content.
 Rule 2. Nothing is lost. What no field has a name for is in ``extras``, under its own key. A block that has no neutral
-form is a `ProviderBlock`, which holds all of it.
-Rule 3. A record is a value. It may refer to the caller's own objects, so whoever writes it copies them.
+form is a `ProviderBlock`, which contains all of it.
+Rule 3. A record is a value. It may refer to the caller's own objects, so code that writes it copies them.
 
 How the two wires that come next say each field:
 
@@ -44,7 +44,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class TextBlock:
-    """Text that somebody said.
+    """Text of a message.
 
     Attributes:
         text: The text.

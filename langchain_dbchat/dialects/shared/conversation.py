@@ -75,7 +75,7 @@ def write_conversation(
     try:
         turns = read_turns(messages, target, keeps)
         written = write(turns, replaced)
-    except UnsupportedContentError as error:  # they speak of "the model"
+    except UnsupportedContentError as error:  # they mention "the model"
         raise UnsupportedContentError(f"This conversation cannot be sent to {target.model!r}. {error}") from None
     if all(turn.role == "system" for turn in turns):
         raise UnsupportedContentError(

@@ -6,8 +6,8 @@ Rule 1. In a message of ours, reasoning is a block in Databricks' shape, ``{"typ
 ``reasoning_text``).
 Rule 2. Claude wants the turn that called a tool back with this block unmodified, or without it. Reasoning that is not
 signed, and reasoning that another model signed, is a 400, so it is never sent (Databricks, "Query reasoning models").
-Rule 3. Whoever signs alike may read it: the same endpoint, or a family of the same maker. If an endpoint says that a
-signature is not valid, no reasoning is sent back in this call.
+Rule 3. It is sent to models that sign in the same way: the same endpoint, or a family of the same maker. If an endpoint
+says that a signature is not valid, no reasoning is sent back in this call.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 REASONING_BLOCKS = frozenset({"reasoning", "thinking", "redacted_thinking", "reasoning_content"})
-"""Block types that hold reasoning: ours, Anthropic's and Bedrock's."""
+"""Block types that contain reasoning: ours, Anthropic's and Bedrock's."""
 
 _FOREIGN_REASONING = REASONING_BLOCKS - {"reasoning"}
 

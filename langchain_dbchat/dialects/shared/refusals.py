@@ -9,7 +9,7 @@ Rule 2. A field is refused if the server's own text names it as a field ("temper
 does not count.
 Rule 3. Text about a field's value ("must be between 0 and 1") does not count, because leaving the field out would hide
 the user's mistake.
-Rule 4. A text that names another API ("use /v1/responses") says which wire format the endpoint speaks.
+Rule 4. A text that names another API ("use /v1/responses") names the wire format that the endpoint serves.
 Rule 5. "Roles must alternate" means that the endpoint serves a model with Llama's rule (aider #1920).
 Rule 6. "Invalid signature" means that reasoning of earlier answers cannot be sent back in this conversation: Opus 5.5
 binds signatures to the messages before them (docs/wire.md, 5.1).

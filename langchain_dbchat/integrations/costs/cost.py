@@ -2,9 +2,9 @@
 
 Rule 1. Databricks bills reasoning as output (docs.databricks.com/aws/en/machine-learning/foundation-model-apis/
 api-reference#usage), and ``output_tokens`` contains it.
-Rule 2. Nothing is guessed. If the usage, the model's price, or the price of a kind of token is missing, an error names
-it.
-Rule 3. An answer that LangChain's cache gave cost nothing: it carries ``total_cost: 0`` in its usage.
+Rule 2. Nothing is estimated. If the usage, the model's price, or the price of a kind of token is missing, an error
+names it.
+Rule 3. An answer that LangChain's cache gave cost nothing: it has ``total_cost: 0`` in its usage.
 Rule 4. The tokens of the cache are counted as text; audio counts as audio that was not cached.
 """
 

@@ -69,7 +69,7 @@ class _ProxiedHead:
         return "chunked" in self.get("transfer-encoding").lower()
 
     def passed_on(self) -> list[str]:
-        """Return the headers that a proxy hands on, as lines."""
+        """Return the headers that a proxy passes on, as lines."""
         return [f"{name}: {value}" for name, value in self.headers if name not in _HOP]
 
 

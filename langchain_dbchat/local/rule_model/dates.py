@@ -2,7 +2,7 @@
 
 Rule 1. Formats ``date``, ``time`` and ``date-time`` are those of RFC 3339
 (https://json-schema.org/draft/2020-12/json-schema-validation#section-7.3.1).
-Rule 2. A date whose month and day cannot be told apart, such as 3/4/2026, is not read.
+Rule 2. A date whose month and day cannot be distinguished, such as 3/4/2026, is not read.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rule 1. The log is bounded by number and by bytes; the oldest request goes first.
 Rule 2. A call is a request for an answer or for vectors. Requests for a token or for the description of an endpoint are
 in the log, but no assertion counts them. A request that a client sends again counts again.
-Rule 3. Headers that carry secrets are not kept.
+Rule 3. Headers that contain secrets are not kept.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class RecordedRequest:
         method: The HTTP method.
         path: The path.
         query: The query, without the question mark.
-        headers: The headers by lower-case name, without those that carry secrets.
+        headers: The headers by lower-case name, without those that contain secrets.
         body: The body.
     """
 
@@ -255,7 +255,7 @@ class CallAssertions:
 
 
 def keep_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that carry no secrets.
+    """Return the headers that contain no secrets.
 
     Args:
         headers: The headers by lower-case name.

@@ -30,7 +30,7 @@ class ReadDeadline(Protocol):
         """Note that the request has been sent."""
 
     def left(self) -> float | None:
-        """Return the seconds that the next read may take, None for ever; raise ReadTimeout if the time is up."""
+        """Return the seconds that the next read may take, None for no limit; raise ReadTimeout if the time is up."""
 
 
 class _Give(Protocol):

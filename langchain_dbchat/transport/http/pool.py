@@ -57,7 +57,7 @@ class PooledConnection(Generic[_C]):
     __slots__ = ("__weakref__", "cell", "is_doubtful", "origin", "since")
 
     def __init__(self, origin: Origin) -> None:
-        self.is_doubtful = False  # whoever takes it has to check the connection again
+        self.is_doubtful = False  # the request that takes it has to check the connection again
         self.origin = origin
         self.cell: list[_C] = []  # the connection, if it is open; the pool keeps this list, too
         self.since = 0.0  # when it was given back

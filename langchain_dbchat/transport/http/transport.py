@@ -136,7 +136,7 @@ class PooledTransport(httpx.BaseTransport):
             slot.close()  # this process's end of the parent's socket; nothing is sent
 
     def close(self) -> None:
-        """Close the idle connections; those in use are closed by whoever uses them.
+        """Close the idle connections; those in use are closed by the requests that use them.
 
         A signal handler may call it while its own thread holds the lock: then that thread closes them when it has
         released the lock.
@@ -252,7 +252,7 @@ class AsyncPooledTransport(httpx.AsyncBaseTransport):
             self._pool.settle()
 
     async def aclose(self) -> None:
-        """Close the idle connections; those in use are closed by whoever uses them."""
+        """Close the idle connections; those in use are closed by the requests that use them."""
         if self._pid == os.getpid():
             self._pool.clear()
             await asyncio.sleep(0)  # the loop closes the sockets in its next turn

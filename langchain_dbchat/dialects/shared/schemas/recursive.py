@@ -111,7 +111,7 @@ def _is_refused_by_core(typed_dict: Any) -> bool:
 
 
 def _full_schema(tool: Any) -> Schema | None:
-    from langchain_core.tools import BaseTool, Tool  # noqa: PLC0415  # loaded by whoever has a tool
+    from langchain_core.tools import BaseTool, Tool  # noqa: PLC0415  # loaded for calls with tools
 
     source = tool
     if isinstance(tool, BaseTool):
