@@ -7,6 +7,7 @@ import concurrent.futures
 import contextvars
 import inspect
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -162,18 +163,14 @@ class Anonymous:
 
 
 @dataclass(frozen=True)
-class ForWorkspace:
-    """Credentials that also say which workspace of a unified host is meant.
-
-    One host may front many workspaces; `X-Databricks-Workspace-Id` selects one (the `?o=` of a browser address).
+class WrappedCredentials(ABC):
+    """Credentials that check or change the headers of others.
 
     Args:
-        credentials: Who signs.
-        workspace_id: The workspace's id.
+        credentials: The credentials that sign.
     """
 
     credentials: Credentials
-    workspace_id: str
 
     @property
     def name(self) -> str:
@@ -181,25 +178,53 @@ class ForWorkspace:
         return self.credentials.name
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Return their headers and the workspace's id, unless they name one themselves.
+        """Return the headers for one attempt.
 
         Args:
             refresh: Passed on.
+
+        Raises:
+            DatabricksError: If there are no headers, or if they cannot be used here.
         """
-        return {WORKSPACE_HEADER: self.workspace_id, **self.credentials.headers(refresh=refresh)}
+        return self._wrap(self.credentials.headers(refresh=refresh))
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Return their headers and the workspace's id, unless they name one themselves.
+        """Do the same as `headers` without blocking the event loop.
 
         Args:
             refresh: Passed on.
         """
-        return {WORKSPACE_HEADER: self.workspace_id, **await self.credentials.aheaders(refresh=refresh)}
+        return self._wrap(await self.credentials.aheaders(refresh=refresh))
 
     def cache_identity(self) -> str | None:
-        """Name the caller for a cache of answers: who signs, in this workspace."""
-        name_caller = getattr(self.credentials, "cache_identity", None)
-        caller = name_caller() if callable(name_caller) else None
+        """Return the caller's identity for a cache of answers; None if it is not known before signing."""
+        identity = getattr(self.credentials, "cache_identity", None)
+        return identity() if callable(identity) else None
+
+    @abstractmethod
+    def _wrap(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the headers to send."""
+
+
+@dataclass(frozen=True)
+class ForWorkspace(WrappedCredentials):
+    """Credentials that also say which workspace of a unified host is meant, unless the headers name one themselves.
+
+    One host may front many workspaces; `X-Databricks-Workspace-Id` selects one (the `?o=` of a browser address).
+
+    Args:
+        credentials: The credentials that sign.
+        workspace_id: The workspace's id.
+    """
+
+    workspace_id: str
+
+    def _wrap(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        return {WORKSPACE_HEADER: self.workspace_id, **headers}
+
+    def cache_identity(self) -> str | None:
+        """Return the identity of the caller in this workspace; None if it is not known before signing."""
+        caller = super().cache_identity()
         return None if caller is None else f"{caller} in {self.workspace_id}"
 
 

@@ -2,8 +2,8 @@
 
 Rule 1. Databricks Apps accept OAuth tokens only; a personal access token gets a redirect to the login page, or 401
     (docs.databricks.com/aws/en/dev-tools/databricks-apps/connect-local).
-Rule 2. Only what is known to be no OAuth token is refused: personal access tokens begin with ``dapi``, and a user name
-    with a password (Basic) is not a token. Any other token is sent, and the server decides.
+Rule 2. Only what is known not to be an OAuth token is refused: personal access tokens begin with ``dapi``, and a user
+    name with a password (Basic) is not a token. Any other token is sent, and the server decides.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from langchain_dbchat.auth.credentials import WrappedCredentials
 from langchain_dbchat.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from langchain_dbchat.transport.signing import Credentials
 
 __all__ = ["OAuthOnly"]
 
@@ -25,50 +24,17 @@ _NOT_OAUTH = re.compile(r"bearer\s+dapi|basic\s", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class OAuthOnly:
+class OAuthOnly(WrappedCredentials):
     """Credentials that sign for a host that accepts OAuth tokens only.
 
     Args:
-        credentials: What signs.
+        credentials: The credentials that sign.
         what: What accepts OAuth tokens only, for the error, such as ``"The app 'helper'"``.
     """
 
-    credentials: Credentials
     what: str
 
-    @property
-    def name(self) -> str:
-        """Return the name of what signs."""
-        return self.credentials.name
-
-    def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Return the headers for one attempt.
-
-        Args:
-            refresh: Passed on.
-
-        Raises:
-            ConfigurationError: If they contain a personal access token.
-        """
-        return self._checked(self.credentials.headers(refresh=refresh))
-
-    async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Return the headers for one attempt.
-
-        Args:
-            refresh: Passed on.
-
-        Raises:
-            ConfigurationError: If they contain a personal access token.
-        """
-        return self._checked(await self.credentials.aheaders(refresh=refresh))
-
-    def cache_identity(self) -> str | None:
-        """Return the caller's identity for a cache of answers."""
-        identity = getattr(self.credentials, "cache_identity", None)
-        return identity() if callable(identity) else None
-
-    def _checked(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+    def _wrap(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         for key, value in headers.items():
             if key.lower() == "authorization" and _NOT_OAUTH.match(value):
                 raise ConfigurationError(

@@ -1,7 +1,7 @@
 """The file of a recording: one JSON object a line, the first about the file, each other one exchange.
 
 Rule 1. A line has what decides the answer and the answer itself: method, path, query and body; status, the headers that
-clients read, and the body, or the pieces of a stream. Headers of requests are left out, because they contain secrets and
+clients read, and the body, or the pieces of a stream. Headers of requests are left out: they contain secrets and
 differ between machines.
 Rule 2. Nothing is in a line that was not masked (see `masking`).
 Rule 3. Two requests are the same if their methods, paths, queries and bodies are; bodies are compared as JSON, so that

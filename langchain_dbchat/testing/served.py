@@ -6,21 +6,18 @@ from typing import TYPE_CHECKING
 
 from langchain_dbchat.local.server.identity import new_token
 from langchain_dbchat.local.server.request_log import CallAssertions, RecordedRequest, RequestLog, keep_headers
-from langchain_dbchat.local.server.server_thread import ServerThread
+from langchain_dbchat.local.server.server_thread import RunsServer, ServerThread
 from langchain_dbchat.testing.http_message import read_request
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from starlette.types import Receive, Scope, Send
-    from typing_extensions import Self
 
     from langchain_dbchat.testing.http_message import IncomingRequest
 
 __all__ = ["ServedWorkspace"]
 
 
-class ServedWorkspace(CallAssertions):
+class ServedWorkspace(RunsServer, CallAssertions):
     """A workspace on 127.0.0.1; each kind of it answers in its own way.
 
     Args:
@@ -43,27 +40,6 @@ class ServedWorkspace(CallAssertions):
     def token(self) -> str:
         """Return the value for ``DATABRICKS_TOKEN``; it is worth nothing elsewhere."""
         return self._token
-
-    def start(self) -> Self:
-        """Start serving.
-
-        Raises:
-            RuntimeError: It is running already, or does not start.
-        """
-        self._server.start()
-        return self
-
-    def stop(self) -> None:
-        """Stop serving; open connections are closed."""
-        self._server.stop()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = await read_request(scope, receive)

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from starlette.types import ASGIApp
+    from typing_extensions import Self
 
 START_SECONDS = 15.0
 
@@ -83,3 +86,31 @@ class ServerThread:
         self._server.should_exit = True
         self._thread.join(timeout=10)
         self._server = self._thread = None
+
+
+class RunsServer:
+    """An object whose server runs from `start` to `stop`, or for the length of a ``with`` block."""
+
+    _server: ServerThread
+
+    def start(self) -> Self:
+        """Start serving.
+
+        Raises:
+            RuntimeError: If it is running already, or does not start.
+            OSError: If the port is taken.
+        """
+        self._server.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop serving; open connections are closed."""
+        self._server.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

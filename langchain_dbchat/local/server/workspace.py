@@ -17,13 +17,12 @@ from langchain_dbchat.local.server.identity import Identity
 from langchain_dbchat.local.server.middleware import Middleware
 from langchain_dbchat.local.server.request_log import CallAssertions, RequestLog
 from langchain_dbchat.local.server.routes import create_app
-from langchain_dbchat.local.server.server_thread import ServerThread
+from langchain_dbchat.local.server.server_thread import RunsServer, ServerThread
 from langchain_dbchat.local.small_model import SMOLLM2
 from langchain_dbchat.local.surfaces.surface import Services
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
 
     from typing_extensions import Self
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.local.small_model.model import SmallModel
 
 
-class LocalWorkspace(CallAssertions):
+class LocalWorkspace(RunsServer, CallAssertions):
     """A Databricks-shaped workspace on 127.0.0.1.
 
     Args:
@@ -221,7 +220,7 @@ class LocalWorkspace(CallAssertions):
             OSError: If the port is taken.
             ImportError: If the backend needs a package that is missing.
         """
-        self._server.start()
+        super().start()
         if self._small_model is not None:
             try:
                 self._small_model.start()
@@ -232,17 +231,9 @@ class LocalWorkspace(CallAssertions):
 
     def stop(self) -> None:
         """Stop serving; open connections are closed."""
-        self._server.stop()
+        super().stop()
         if self._small_model is not None:
             self._small_model.stop()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def _small_model() -> SmallModel:
