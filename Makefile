@@ -11,6 +11,8 @@
 # make arguments     write the arguments of the two classes for type checkers and docs/settings.md, from their fields
 # make outputs       write into the documents what their Python blocks print (PAGES="docs/costs.md ...")
 # make docs          build the site of the documents into site/; a warning or a dead link fails
+# make package       build wheel and sdist into dist/, check them, and install them on each Python with the oldest and the
+#                    newest dependencies (DEPENDENCIES=newest: only these)
 # make lint types    check style and types;  make format  repair what can be repaired
 # make soak          thousands of models, calls and event loops for three minutes; nothing may be left over (SECONDS=...)
 # make fuzz          the fuzz targets, a minute each (SECONDS=..., TARGET="http11 pool")
@@ -33,7 +35,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST_ARGS ?=
 
-.PHONY: demo smollm2 test pythons lint types format soak fuzz mutate profiles arguments outputs docs bench clean
+.PHONY: demo smollm2 test pythons lint types format soak fuzz mutate profiles arguments outputs docs package bench clean
 
 demo: $(VENV)/.has-demo $(if $(REAL),$(VENV)/.has-smollm2)
 	@$(BIN)/python examples/demo.py $(if $(LIVE),--live) $(if $(REAL),--real)
@@ -73,6 +75,14 @@ outputs: $(VENV)/.has-test-all
 
 docs: $(VENV)/.has-docs
 	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/python -m mkdocs -q build --strict && echo "The site is in site/index.html."
+
+package: $(VENV)/.has-package
+	@rm -rf dist
+	@$(BIN)/python -m build --outdir dist . > /dev/null
+	@$(BIN)/python -m twine check --strict dist/*
+	@$(BIN)/python release/check_package.py dist
+	@$(BIN)/python release/install_package.py dist $(if $(DEPENDENCIES),--dependencies $(DEPENDENCIES)) \
+	  $(foreach it,$(PYTHONS),$(or $(call find_python,$(it)),python$(it)))
 
 profiles: $(VENV)/.has-test
 	$(BIN)/python -m pytest -q tests/unit_tests/models
