@@ -53,7 +53,8 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
         document_instruction: The same for documents; unset, nothing.
         instruction: The same for both sides, under LiteLLM's name; the two above take precedence.
         dimensions: Length of a row, where the model offers a choice (Qwen3).
-        normalize: Whether rows are scaled to length 1 (GTE's have a length of about 24).
+        normalize: Whether rows are scaled to length 1; unset, they are where the rows of the model are known to have
+            another length (GTE's have about 24). False keeps the rows as the server gave them.
         too_long: ``"raise"`` or ``"cut"`` texts that are longer than the model reads.
         show_progress: Whether to show a progress bar (extra ``progress``).
         host, token, base_url, ...: The connection, as for `ChatDatabricksCompat`.

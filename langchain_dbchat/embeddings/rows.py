@@ -29,11 +29,14 @@ class Shape:
         dimensions: Length of a row; None for any.
         cuttable: Whether a longer row may be cut and scaled to length 1.
         normalize: Whether rows are scaled to length 1.
+        scaled: How many dimensions rows have that are scaled to length 1 in any case; None for no such rows. The facts
+            of a model say nothing about rows with other dimensions than its own.
     """
 
     dimensions: int | None = None
     cuttable: bool = False
     normalize: bool = False
+    scaled: int | None = None
 
     def fit(self, row: Vector) -> tuple[Vector, bool]:
         """Cut a row to the dimensions of this shape, if it is longer.
@@ -48,7 +51,7 @@ class Shape:
             MalformedResponseError: If it has other dimensions and cannot be cut.
         """
         if self.dimensions is None or len(row) == self.dimensions:
-            return row, self.normalize
+            return row, self.normalize or len(row) == self.scaled
         if len(row) < self.dimensions or not self.cuttable:
             raise MalformedResponseError(
                 f"The endpoint answered with {len(row)} dimensions, and dimensions={self.dimensions} was asked for."

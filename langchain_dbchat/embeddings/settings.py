@@ -78,8 +78,9 @@ class EmbeddingSettings(DatabricksConnection):
     dimensions: Annotated[int | None, Mark(per_call=True)] = Field(default=None, ge=1)
     """Length of a row, where the model offers a choice."""
 
-    normalize: Annotated[bool, Mark(per_call=True)] = False
-    """Whether this client scales rows to length 1 if the server does not."""
+    normalize: Annotated[bool | None, Mark(per_call=True)] = None
+    """Whether this client scales rows to length 1; unset, it does so where the model's rows are known to have
+    another length (GTE), because vector stores compute relevance from rows of length 1."""
 
     too_long: Annotated[Literal["raise", "cut"], Mark(per_call=True)] = "raise"
     """What to do with a text that is longer than the model reads."""
@@ -124,5 +125,6 @@ def spec_of(settings: EmbeddingSettings) -> EmbeddingSpec:
             )
         if not model.chooses_dimensions:
             wanted = None
-    shape = Shape(settings.dimensions, cuttable=model.is_nested, normalize=settings.normalize)
+    scaled = model.dimensions if settings.normalize is None and model.normalized is False else None
+    shape = Shape(settings.dimensions, cuttable=model.is_nested, normalize=bool(settings.normalize), scaled=scaled)
     return EmbeddingSpec(model, settings.window or model.window, wanted, shape)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
-OWN_PROCESS = frozenset({"mlflow", "opentelemetry", "pyspark"})
+OWN_PROCESS = frozenset({"langchain_chroma", "mlflow", "opentelemetry", "pyspark"})
 KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "JAVA_HOME", "VIRTUAL_ENV")
 BLOCK = re.compile(
     r"^```python\n(?P<code>.*?)^```\n(?P<output>\nIt prints:\n\n```text\n(?P<printed>.*?)^```\n)?",
