@@ -1,8 +1,6 @@
 """``python -m langchain_dbchat`` is the command ``dbchat``."""
 
-import sys
-
-from langchain_dbchat.cli.main import main
+from langchain_dbchat.cli.main import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

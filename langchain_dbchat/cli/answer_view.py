@@ -4,11 +4,16 @@ Rule 1. Only the last lines are drawn again, because later words can still chang
 and scrolls, so an answer may be longer than the window.
 Rule 2. Control characters of an answer are not sent to the terminal, because they could change what it shows.
 Rule 3. What a terminal cannot show, such as an image, is named.
+Rule 4. The terminal does not echo keys meanwhile, because their letters (``^C``) would be within the answer. Ctrl-C
+takes effect between two drawings, because half of one would stay on the screen.
 """
 
 from __future__ import annotations
 
+import signal
+import sys
 import time
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
@@ -57,14 +62,17 @@ class AnswerView:
         self._printed = 0
         self._drawn = 0.0
         self._live = self._new_live()
+        self._keys = ExitStack()
 
     def __enter__(self) -> Self:
+        self._keys.enter_context(_without_echo())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._finish()
+        with self._keys, _without_interrupt():
+            self._finish()
 
     def add(self, message: AIMessage) -> None:
         """Draw a chunk, or a whole answer.
@@ -74,11 +82,13 @@ class AnswerView:
         """
         for kind, text in _pieces(message):
             if kind != self._kind:
-                self._finish()
+                with _without_interrupt():
+                    self._finish()
                 self._kind = kind
             self._text += text.translate(_CONTROLS)
         if self._kind is not None and time.monotonic() - self._drawn > _SECONDS:
-            self._draw()
+            with _without_interrupt():
+                self._draw()
 
     def _draw(self) -> None:
         """Print the lines that will not change, and draw the last ones."""
@@ -112,6 +122,40 @@ class AnswerView:
         shown = Markdown(text) if self._kind == "text" else Text(text, style="dim")
         lines: list[list[Segment]] = self._console.render_lines(shown, pad=False)
         return lines
+
+
+@contextmanager
+def _without_interrupt() -> Iterator[None]:
+    """Let Ctrl-C wait until the end."""
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _without_echo() -> Iterator[None]:
+    """Switch the echo of keys off; keys that are pressed meanwhile are kept for the next line."""
+    try:
+        import termios  # noqa: PLC0415  # not every system has it
+    except ImportError:  # pragma: no cover  # Windows
+        yield
+        return
+    if not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    quiet = [*before]
+    quiet[3] &= ~termios.ECHO
+    termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
 def _pieces(message: AIMessage) -> Iterator[tuple[Kind, str]]:

@@ -50,15 +50,17 @@ def add_connection(parser: argparse.ArgumentParser, timeout: float | None = None
     group.add_argument(
         "--timeout", type=_seconds, default=timeout, metavar="SECONDS", help=f"per request (default: {shown})"
     )
+    group.add_argument(
+        "--max-retries", type=int, metavar="N", help="how often a request is sent again (default: that of the models)"
+    )
     group.add_argument("--allow-http", action="store_true", help="permit http:// to a host that is not this machine")
 
 
-def connection_settings(options: argparse.Namespace, *, use_timeout: bool = True) -> dict[str, Any]:
+def connection_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings of a model's connection, without those that were not given.
 
     Args:
         options: The options of the command line.
-        use_timeout: Whether ``--timeout`` is one of them.
 
     Returns:
         Arguments of a model.
@@ -73,7 +75,8 @@ def connection_settings(options: argparse.Namespace, *, use_timeout: bool = True
         "config_profile": options.profile,
         "auth_type": options.auth_type,
         "allow_http": options.allow_http or None,
-        "timeout": options.timeout if use_timeout else None,
+        "timeout": options.timeout,
+        "max_retries": options.max_retries,
     }
     return {name: value for name, value in settings.items() if value is not None}
 
@@ -93,8 +96,10 @@ def resolve_auth(options: argparse.Namespace) -> ResolvedAuth:
     from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # `dbchat --help` does not need it
     from langchain_dbchat.auth.settings import AuthSettings  # noqa: PLC0415  # the same
 
-    settings = connection_settings(options, use_timeout=False)
+    settings = connection_settings(options)
     settings["profile"] = settings.pop("config_profile", None)
+    for name in ("timeout", "max_retries"):
+        settings.pop(name, None)
     try:
         return resolve(AuthSettings(**settings))
     except ConfigurationError as error:

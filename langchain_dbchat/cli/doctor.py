@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat._version import __version__
 from langchain_dbchat.cli.connection import (
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def examine(options: argparse.Namespace) -> int:
-    """Test host, sign-in and an endpoint, and say how to fix what fails."""
+    """Test host, sign-in and an endpoint; say what to fix."""
     variables = sorted(name for name in os.environ if name.startswith(_PREFIXES))
     report = DoctorReport(
         {"version": __version__, "python": platform.python_version(), "variables": variables},
@@ -97,6 +97,11 @@ def _examine(options: argparse.Namespace, report: DoctorReport) -> ExitCode:
     return _question(options, signed, model, names, report)
 
 
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of a call that shows the first failure, unless ``--max-retries`` asks for more."""
+    return {"max_retries": 0, **connection_settings(options)}
+
+
 def _where(signed: ResolvedAuth) -> tuple[str, str]:
     """Return where calls go and what named the host, and the workspace's id."""
     workspace = signed.workspace
@@ -131,7 +136,7 @@ def _list(
         return None
     report.begin("listing")
     try:
-        names.update({one.name: one.task for one in list_endpoints(**connection_settings(options), max_retries=0)})
+        names.update({one.name: one.task for one in list_endpoints(**_settings(options))})
     except DatabricksError as error:
         report.failed("listing", error)
         return error
@@ -171,7 +176,7 @@ def _question(
 
 def _ask(options: argparse.Namespace, model: str, *, is_embedder: bool) -> str:
     """Return what an endpoint answers, in short, and how long that took."""
-    settings = {**connection_settings(options), "max_retries": 0, **({"model": model} if model else {})}
+    settings = {**_settings(options), **({"model": model} if model else {})}
     if is_embedder:
         from langchain_dbchat.embeddings import DatabricksEmbeddings  # noqa: PLC0415  # `--help` does not need it
 

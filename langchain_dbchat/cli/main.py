@@ -16,10 +16,10 @@ import sys
 import warnings
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from langchain_dbchat._version import __version__
-from langchain_dbchat.cli import ask, doctor
+from langchain_dbchat.cli import ask, chat, doctor, embed, models
 from langchain_dbchat.cli.connection import NotSignedInError
 from langchain_dbchat.cli.exit_codes import ExitCode, UsageError, exit_code_of
 from langchain_dbchat.cli.output import error_line
@@ -29,7 +29,7 @@ from langchain_dbchat.local.server import terminal
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["main"]
+__all__ = ["main", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,10 @@ class Command:
 
 
 COMMANDS = (
+    Command("chat", chat.add_arguments, chat.chat),
     Command("ask", ask.add_arguments, ask.ask),
+    Command("models", models.add_arguments, models.models),
+    Command("embed", embed.add_arguments, embed.embed),
     Command("doctor", doctor.add_arguments, doctor.examine, needs_extra=False),
     Command("local", terminal.add_arguments, terminal.serve, needs_extra=False),
 )
@@ -62,7 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, a value of `ExitCode`.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return ExitCode.USAGE
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default", UserWarning)
@@ -77,6 +84,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.PIPE_CLOSED
 
 
+def run() -> NoReturn:
+    """Run ``dbchat``, and end the process; after Ctrl-C, requests under way in other threads are not waited for."""
+    code = main()
+    if code == ExitCode.INTERRUPTED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 def _run(options: argparse.Namespace) -> int:
     """Run the sub-command, and print what goes wrong."""
     command: Command = options.command
@@ -86,30 +103,45 @@ def _run(options: argparse.Namespace) -> int:
     try:
         code = command.run(options)
         sys.stdout.flush()
-    except NotSignedInError as error:
+    except BrokenPipeError:
+        raise
+    except (NotSignedInError, UsageError, DatabricksError, ImportError, ValueError, OSError) as error:
+        return _failed(error)
+    return code
+
+
+def _failed(error: Exception) -> ExitCode:
+    """Print an error, and return the exit code for it."""
+    if isinstance(error, NotSignedInError):
         error_line(error.error)
         return ExitCode.NOT_SIGNED_IN
-    except (UsageError, ImportError) as error:
-        error_line(error)
-        return ExitCode.USAGE
-    except DatabricksError as error:
-        error_line(error)
-        return exit_code_of(error)
-    except ValueError as error:  # a setting that the model does not have
-        error_line(error)
-        return ExitCode.USAGE
-    return code
+    if isinstance(error, OSError) and not isinstance(error, DatabricksError):  # of a file
+        error_line(f"{error.filename}: {error.strerror}." if error.filename else str(error))
+        return ExitCode.FAILED
+    error_line(error)
+    # A ValueError is a setting that the model does not have.
+    return exit_code_of(error) if isinstance(error, DatabricksError) else ExitCode.USAGE
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one paragraph."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and where the options are listed, and end."""
+        error_line(f"{message[:1].upper()}{message[1:].rstrip('.')}. `{self.prog} --help` lists the options.")
+        sys.exit(ExitCode.USAGE)
 
 
 def _parser() -> argparse.ArgumentParser:
     """Return the parser of all sub-commands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="dbchat",
         description="Chat models and embeddings of Databricks model serving, from a terminal.",
         epilog="Exit codes: 0 done, 1 the call failed, 2 wrong usage, 3 not signed in or no host, 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"dbchat {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="command")
+    commands = parser.add_subparsers(metavar="command")
+    parser.set_defaults(command=None)
     for command in COMMANDS:
         text = (command.run.__doc__ or "").partition("\n")[0]
         one = commands.add_parser(command.name, help=text, description=text)
@@ -133,4 +165,4 @@ def _print_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

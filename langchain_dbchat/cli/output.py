@@ -16,12 +16,11 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from langchain_dbchat.errors import DatabricksAuthenticationError, DatabricksError
 from langchain_dbchat.errors.redaction import scrub
 
 if TYPE_CHECKING:
     from typing import TextIO
-
-    from langchain_dbchat.errors import DatabricksError
 
 __all__ = ["Explanation", "error_line", "explain", "plain", "wrapped"]
 
@@ -118,9 +117,9 @@ def error_line(error: Exception | str) -> None:
     Args:
         error: The error, or its text.
     """
-    from langchain_dbchat.errors import DatabricksError  # noqa: PLC0415  # the type, where something went wrong
-
     text = str(explain(error)) if isinstance(error, DatabricksError) else plain(str(error))
+    if isinstance(error, DatabricksAuthenticationError):
+        text += " `dbchat doctor` says more."
     sys.stdout.flush()
     sys.stderr.write(wrapped(text, first="dbchat: ", rest="  ", stream=sys.stderr))
 

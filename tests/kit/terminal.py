@@ -38,10 +38,13 @@ class Terminal:
     Args:
         words: The arguments after ``dbchat``.
         variables: The environment, besides that of this process.
+        folder: Where it runs; None for the folder of the tests.
         rows: The height of the window.
     """
 
-    def __init__(self, *words: str, variables: Mapping[str, str] | None = None, rows: int = ROWS) -> None:
+    def __init__(
+        self, *words: str, variables: Mapping[str, str] | None = None, folder: Path | None = None, rows: int = ROWS
+    ) -> None:
         self._screen = pyte.HistoryScreen(COLUMNS, rows, history=10_000)
         self._stream = pyte.ByteStream(self._screen)
         self.written = b""
@@ -58,6 +61,7 @@ class Terminal:
             stdout=theirs,
             stderr=theirs,
             env=environment,
+            cwd=folder,
             start_new_session=True,
             preexec_fn=_own_terminal,  # noqa: PLW1509  # one thread, and Ctrl-C needs a controlling terminal
         )
@@ -147,9 +151,9 @@ class Terminal:
         return False
 
 
-def run(*words: str, variables: Mapping[str, str] | None = None) -> Terminal:
+def run(*words: str, variables: Mapping[str, str] | None = None, folder: Path | None = None) -> Terminal:
     """Run a command to its end."""
-    with Terminal(*words, variables=variables) as terminal:
+    with Terminal(*words, variables=variables, folder=folder) as terminal:
         terminal.finish()
     return terminal
 
