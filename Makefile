@@ -9,7 +9,7 @@
 #                    NEAR=1: only the tests nearest to each file)
 # make profiles      check the capabilities that are reported (LITELLM=... also against a price list of LiteLLM's)
 # make arguments     write the arguments of the two classes for type checkers and docs/settings.md, from their fields
-# make outputs       write into the documents what their Python blocks print (PAGES="docs/costs.md ...")
+# make outputs       write into the documents and notebooks what their Python prints (PAGES="docs/costs.md ...")
 # make docs          build the site of the documents into site/; a warning or a dead link fails
 # make package       build wheel and sdist into dist/, check them, and install them on each Python with the oldest and the
 #                    newest dependencies (DEPENDENCIES=newest: only these)

@@ -98,16 +98,29 @@ def _imported(page: Path) -> set[str]:
 
 
 def run_in_a_process(page: Path, way: Literal["script", "console"]) -> list[str]:
-    """Run a page in a process whose environment and home know no workspace, and return what each block prints."""
+    """Run a page in a process of its own, and return what each block prints."""
+    return printed_by("kit.pages", way, page)
+
+
+def printed_by(module: str, *arguments: str | Path) -> list[str]:
+    """Run a module of the kit in a process whose environment and home know no workspace.
+
+    Args:
+        module: It writes a list of texts as its last line.
+        arguments: Its arguments; the last one is the document.
+
+    Raises:
+        AssertionError: If it fails.
+    """
     with tempfile.TemporaryDirectory() as home:
         environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
         environment |= {"HOME": home, "DATABRICKS_CLI_PATH": f"{home}/no-cli", "PYTHONPATH": path}
         environment["SPARK_LOCAL_IP"] = "127.0.0.1"
-        command = [sys.executable, "-m", "kit.pages", way, str(page)]
+        command = [sys.executable, "-m", module, *map(str, arguments)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=home)
     if done.returncode:
-        raise AssertionError(f"{page.name} does not run:\n{done.stderr}")
+        raise AssertionError(f"{arguments[-1]} does not run:\n{done.stderr}")
     found: list[str] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -138,7 +151,7 @@ def run_in_console(these: Sequence[Block]) -> list[str]:
 
 def matches(expected: str, printed: str) -> bool:
     """Tell whether a block printed what the page says (Rule 2)."""
-    pattern = ".*?".join(re.escape(part) for part in expected.split("..."))
+    pattern = ".*?".join(re.escape(part) for part in _ended(expected).split("..."))
     return re.fullmatch(pattern, _ended(printed), re.DOTALL) is not None
 
 
