@@ -193,7 +193,8 @@ def main() -> int:
     print(f"\nAll {'five' if real else 'four'} ran in {time.monotonic() - started:.1f} s.\n\nTry next:")
     columns = max(map(len, NEXT))
     for command, text in NEXT.items():
-        print(f"  {command:<{columns}}  {text}")
+        if not (real and "REAL" in command):
+            print(f"  {command:<{columns}}  {text}")
     return 0
 
 

@@ -10,4 +10,7 @@ from langchain_dbchat.local.server.terminal import add_arguments, serve
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m langchain_dbchat.local", description=serve.__doc__)
     add_arguments(parser)
-    sys.exit(serve(parser.parse_args()))
+    try:
+        sys.exit(serve(parser.parse_args()))
+    except ImportError as missing:
+        sys.exit(str(missing))

@@ -96,7 +96,7 @@ def _names() -> frozenset[str]:
     found = {path.name for path in (ROOT / "tests" / "wire").glob("*/*")}
     found |= {part for name in found for part in name.split(".")}
     found.update(
-        re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE), ["dbchat", "lint", "types"]
+        re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE), ["dbchat", "lint", "types"]
     )
     for path in (ROOT / OURS).rglob("*.py"):
         found |= {path.stem, path.parent.name}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LINE_COLUMNS = 79
 NAME_COLUMNS = 30
 STARTS_SMALL_MODEL = "Starting SmolLM2 on this machine; the first time takes up to a minute ...\n"
-MAKES = {None: "rule-based answers", SMOLLM2: "SmolLM2 behind the rules"}
+MAKES = {None: "rule-based answers", SMOLLM2: "rules plus SmolLM2"}
 """What makes the answers, in a few words."""
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,7 +21,7 @@ from langchain_dbchat.errors import DatabricksError
 from langchain_dbchat.local import Fault, LocalWorkspace
 from langchain_dbchat.local.server.answer_log import SentAnswer
 from langchain_dbchat.local.server.request_log import RecordedRequest
-from langchain_dbchat.local.server.terminal import answer_line, greeting
+from langchain_dbchat.local.server.terminal import MAKES, STARTS_SMALL_MODEL, answer_line, greeting
 
 pty = pytest.importorskip("pty", reason="Windows has no pseudo-terminals")
 pyte = pytest.importorskip("pyte", reason="pyte is the terminal")
@@ -119,6 +120,24 @@ def test_the_lines_to_paste_are_on_the_screen_and_each_request_is_a_line() -> No
         assert shown.interrupt() == 0
 
 
+def test_a_small_model_that_is_not_installed_is_an_error_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dasllama.py").write_text("raise ModuleNotFoundError('gone', name='dasllama')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    with window("--backend", "smollm2") as shown:
+        shown.wait_for("the package 'dasllama'. Install it with")
+        assert shown.rows[0] == STARTS_SMALL_MODEL.strip()
+        assert not any("Traceback" in row for row in shown.rows)
+        assert shown.process.wait(20) == 1
+
+
+def test_a_backend_that_is_nothing_is_an_error() -> None:
+    with window("--backend", "smollm") as shown:
+        assert "'smollm2', and not 'smollm'" in shown.wait_for("backend is the base URL")
+        assert shown.process.wait(20) == 1
+
+
 def test_quiet_prints_no_line_for_a_request() -> None:
     with window("--quiet") as shown:
         host = shown.wait_for(r"^export DATABRICKS_HOST=").partition("=")[2]
@@ -129,8 +148,9 @@ def test_quiet_prints_no_line_for_a_request() -> None:
         assert "no-such-endpoint" not in shown.rest()
 
 
-def test_every_line_fits() -> None:
-    text = greeting("http://127.0.0.1:65535", TOKEN, 1000, "rule-based answers")
+@pytest.mark.parametrize("makes", MAKES.values())
+def test_every_line_fits(makes: str) -> None:
+    text = greeting("http://127.0.0.1:65535", TOKEN, 1000, makes)
     assert max(map(len, text.splitlines())) <= COLUMNS
     assert len(text.splitlines()) < LINES - 4
     assert text.rstrip().endswith(f"export DATABRICKS_TOKEN={TOKEN}")
