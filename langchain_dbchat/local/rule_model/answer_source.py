@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from langchain_dbchat.local.rule_model.answer import ReasoningPiece, pieces
 from langchain_dbchat.local.rule_model.model import answer_request, call_id
@@ -22,7 +22,20 @@ if TYPE_CHECKING:
     from langchain_dbchat.local.rule_model.backend import Backend
     from langchain_dbchat.local.rule_model.request import ModelRequest
     from langchain_dbchat.local.rule_model.script import Scripts
-    from langchain_dbchat.local.small_model.model import SmallModel
+
+
+class TextWriter(Protocol):
+    """Writes the text of an answer that no rule has."""
+
+    def pieces(self, request: ModelRequest, choice: int, used_tokens: int) -> AsyncIterator[Piece]:
+        """Yield the pieces of an answer's text, and its end.
+
+        Args:
+            request: The request.
+            choice: The number of the answer; the first is 0.
+            used_tokens: How many tokens of the request's limit its reasoning has used, fewer than all.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +46,7 @@ class AnswerSource:
     """The answers that tests have written."""
     backend: Backend | None = None
     """The server that makes the answers; None for the rule-based model."""
-    small_model: SmallModel | None = None
+    small_model: TextWriter | None = None
     """What writes where no rule has an answer; None if the rules say so."""
 
     async def choices(

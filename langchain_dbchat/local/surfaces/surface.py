@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from langchain_dbchat.local.endpoints import EndpointRegistry, Served
     from langchain_dbchat.local.faults.fault import Fault
     from langchain_dbchat.local.rule_model.answer import Piece
+    from langchain_dbchat.local.rule_model.answer_source import TextWriter
     from langchain_dbchat.local.rule_model.backend import Backend
     from langchain_dbchat.local.rule_model.request import ModelRequest
-    from langchain_dbchat.local.small_model.model import SmallModel
 
 EntryPoint = Literal["path", "openai", "gateway", "app"]
 """How a request came in: ``/serving-endpoints/{name}/invocations``, the OpenAI-shaped paths, the AI gateway, an app."""
@@ -48,7 +48,7 @@ class Services:
     signer: ReasoningSigner = field(default_factory=ReasoningSigner)
     cache: PromptCache = field(default_factory=PromptCache)
     scripts: Scripts = field(default_factory=Scripts)
-    small_model: SmallModel | None = None
+    small_model: TextWriter | None = None
 
     @property
     def source(self) -> AnswerSource:

@@ -25,8 +25,9 @@ ROOT = Path(local.__file__).parent
 PREFIX = "langchain_dbchat.local."
 FACTS = {"agents", "endpoints", "families", "models", "refusals"}
 MAY_IMPORT = {
-    "server": {"surfaces", "rule_model", "faults", *FACTS},
+    "server": {"surfaces", "small_model", "rule_model", "faults", *FACTS},
     "surfaces": {"rule_model", "faults", *FACTS},
+    "small_model": {"rule_model", *FACTS},
     "rule_model": {"faults", *FACTS},
     "faults": set(),
     **dict.fromkeys(FACTS, FACTS),
