@@ -146,6 +146,12 @@ def test_credentials_fallbacks_and_variables_of_the_file() -> None:
         ({**_one(), "litellm_settings": {"cache": True}}, None, "cache of the LiteLLM configuration"),
         ({"model_list": _one(model="databricks/databricks-bge-large-en")["model_list"] * 2}, None, "no fallbacks"),
         ({"model_list": [{"model_name": "a"}]}, None, "no litellm_params"),
+        (_one(model="bedrock/claude", custom_llm_provider="bedrock"), None, "not a model of Databricks"),
+        (_one(timeout="soon"), None, "timeout of the LiteLLM configuration is not a number"),
+        (_one(guardrails=["pii"]), None, "guardrails of 'a' cannot be expressed"),
+        (_one(cache_control_injection_points=[{"location": "message"}]), None, "prompt_caching"),
+        ({"model_list": [{**_one()["model_list"][0], "model_name": "databricks/*"}]}, None, "stands for many models"),
+        ({**_one(), "litellm_settings": {"fallbacks": [{"a": [{"model": "a", "stop": "x"}]}]}}, "a", "own.*'stop'"),
     ],
     ids=str,
 )
@@ -163,3 +169,71 @@ def test_a_file_that_is_no_configuration(text: str, tmp_path: Path) -> None:
     assert SECRET not in str(caught.value)
     with pytest.raises(ConfigurationError, match="cannot be read"):
         from_litellm_config(tmp_path / "none.yaml")
+
+
+def _entry(name: str, model: str, **params: Any) -> dict[str, Any]:
+    return {"model_name": name, "litellm_params": {"model": model, "api_key": "k", **params}}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "model", "name", "called"),
+    [
+        ("databricks/*", "databricks/*", "databricks/my-llama", "my-llama"),
+        ("*", "databricks/*", "my-llama", "my-llama"),
+        ("*", "databricks/*", "databricks/my-llama", "my-llama"),
+        ("team-*", "databricks/databricks-*", "team-gpt-5-2", "databricks-gpt-5-2"),
+        ("*-fast", "databricks/fixed", "any-fast", "fixed"),
+    ],
+)
+def test_a_name_with_a_star_stands_for_many(pattern: str, model: str, name: str, called: str) -> None:
+    config = {"model_list": [_entry("*", "databricks/never"), _entry(pattern, model), _entry("other", "databricks/o")]}
+    config["model_list"] = config["model_list"][pattern == "*" :]
+    assert from_litellm_config(config, name).model == called
+    assert from_litellm_config(config, "other").model == "o"
+
+
+@pytest.mark.parametrize("meant", ["b", {"model": "b", "hidden": True}])
+def test_an_alias_means_another_name(meant: Any) -> None:
+    config = {
+        "model_list": [_entry("a", "databricks/m"), _entry("b", "databricks/n")],
+        "router_settings": {"model_group_alias": {"gpt-4": meant}},
+    }
+    assert from_litellm_config(config, "gpt-4").model == "n"
+
+
+@pytest.mark.parametrize("fallbacks", [["b"], "b", [{"model": "b"}], ["a", "b"], ["b", "b"], ["alias"]], ids=str)
+@pytest.mark.parametrize("key", ["a", "*"])
+def test_fallbacks_in_each_of_their_spellings(fallbacks: Any, key: str) -> None:
+    config = {
+        "model_list": [_entry("a", "databricks/m"), _entry("b", "databricks/n")],
+        "router_settings": {"fallbacks": [{key: fallbacks}], "model_group_alias": {"alias": "b"}},
+    }
+    assert [each.model for each in from_litellm_config(config, "a").runnables] == ["m", "n"]
+
+
+@four_ways
+def test_what_a_proxy_keeps_for_itself_is_not_sent(call: Way) -> None:
+    own = {
+        "cache_read_input_token_cost": 0.1, "output_cost_per_token_batches": 1, "input_cost_per_audio_token": 1,
+        "cache_creation_input_token_cost": 2, "default_api_key_rpm_limit": 3, "litellm_trace_id": "t", "blocked": False,
+        "allowed_openai_params": ["tools"], "additional_drop_params": ["temperature"], "temperature": 0.5,
+        "cache": False, "guardrails": [], "configurable_clientside_auth_params": ["api_base"], "order": 1,
+    }  # fmt: skip
+    with ScriptedServer(_answer) as server:
+        llm = from_litellm_config({"model_list": [_entry("a", "databricks/m", api_base=server.url, **own)]})
+        assert call(llm, "hi").text == "ok"
+    assert server.requests[0].json.keys() - {"stream", "stream_options"} == {"messages"}
+
+
+def test_numbers_and_provider_may_be_said_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECONDS", "30")
+    monkeypatch.setenv("TIMES", "4")
+    numbers = {"timeout": "os.environ/SECONDS", "max_retries": "os.environ/TIMES"}
+    config: dict[str, Any] = {
+        "model_list": [
+            {**_entry("a", "m", custom_llm_provider="databricks", **numbers), "model_info": {"mode": "responses"}}
+        ],
+        "environment_variables": {"TIMES": "os.environ/SECONDS"},
+    }
+    llm = from_litellm_config(config)
+    assert (llm.model, llm.timeout, llm.max_retries, llm.api) == ("m", 30, 30, "responses")
