@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.responses.parts import write_part
 from langchain_dbchat.dialects.shared.content_blocks import (
+    MediaBlock,
     NeutralBlock,
     ProviderBlock,
     ReasoningBlock,
@@ -28,6 +29,7 @@ from langchain_dbchat.dialects.shared.content_blocks import (
 from langchain_dbchat.dialects.shared.conversation import write_conversation
 from langchain_dbchat.dialects.shared.json_text import clean_text, write_json
 from langchain_dbchat.dialects.shared.names import fit_past_names
+from langchain_dbchat.dialects.shared.openai_tools import native_item, results_by_call
 from langchain_dbchat.dialects.shared.stand_ins import see_next, write_or_name
 from langchain_dbchat.dialects.shared.steps import AGENT_MESSAGE, read_step, without_handed_over
 from langchain_dbchat.dialects.shared.turns import NO_OUTPUT, is_taken
@@ -174,13 +176,19 @@ class _InputItems:
             self._add_content(block, turn)
 
     def _with_steps(self, turn: ConversationTurn) -> list[NeutralBlock]:
-        """Return the blocks of an answer, with an agent's steps read."""
+        """Return the blocks of an answer, with an agent's steps read and the items of OpenAI's own tools restored."""
         content: Any = turn.message.content
         if isinstance(content, str) or not turn.replays:
             return [block for _, block in turn.blocks()]
         kept = {id(block) for block in without_handed_over(content, {call.id for call in turn.calls})}
+        results = results_by_call(content)
         found: list[NeutralBlock] = []
         for number, block in turn.blocks():
+            written = block.written if isinstance(block, MediaBlock) else getattr(block, "value", {})
+            native = native_item(written, results)
+            if native is not None:
+                found.extend([ProviderBlock(native["type"], native)] if native else [])
+                continue
             if not isinstance(block, ProviderBlock) or block.kind not in _STEPS:
                 found.append(block)
                 continue

@@ -165,8 +165,7 @@ class ItemReader:
         elif kind in _RESULTS:
             yield self.result(item)
         elif kind is not None:
-            kept = {key: value for key, value in item.items() if key != "status" and value is not None}
-            yield Other(storable(kept))
+            yield Other(storable({key: value for key, value in item.items() if _is_kept(key, value)}))
 
     def result(self, item: Mapping[str, Any]) -> Part:
         """Read the result of a call that an agent made.
@@ -289,6 +288,11 @@ _TEXTS = frozenset({"output_text", "refusal", "reasoning_summary_text", "reasoni
 
 _WHOLE = {"refusal": "refusal"}
 """The field of a ``done`` event that contains the whole text, if it is not ``text``."""
+
+
+def _is_kept(key: str, value: Any) -> bool:
+    """Return whether a field of an item of another kind is kept; that it has ended well says nothing."""
+    return value is not None and not (key == "status" and value != "failed")
 
 
 def _beside(item: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ __all__ = [
     "merging",
     "message_keys",
     "names",
+    "openai_tools",
     "parts",
     "plain_fields",
     "reasoning",

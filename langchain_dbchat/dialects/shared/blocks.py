@@ -16,6 +16,7 @@ from langchain_core.messages import content as types
 
 from langchain_dbchat.dialects.shared.citations import flat, read_citation
 from langchain_dbchat.dialects.shared.message_keys import CALL_EXTRAS
+from langchain_dbchat.dialects.shared.openai_tools import standard_work
 from langchain_dbchat.dialects.shared.server_tools import standard_step
 from langchain_dbchat.dialects.shared.steps import without_handed_over
 
@@ -87,6 +88,10 @@ def _translate(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield dict(block)
     elif (step := standard_step(block)) is not None:
         yield {**step, **index}
+    elif work := standard_work(block):
+        yield {**work[0], **index}
+        for result in work[1:]:
+            yield {**result, **({"index": f"{block['index']}_result"} if index else {})}
     else:
         yield {"type": "non_standard", "value": {key: value for key, value in block.items() if key != "index"}, **index}
 
