@@ -8,13 +8,16 @@ Rule 3. An answer that the token limit cut off, or that does not fit the schema,
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 from typing import TYPE_CHECKING, Any, Union
 
 from langchain_core import exceptions
 from langchain_core.exceptions import OutputParserException
-from langchain_core.messages import AIMessage
-from langchain_core.output_parsers import BaseCumulativeTransformOutputParser, JsonOutputParser
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.ai import add_ai_message_chunks
+from langchain_core.output_parsers import BaseCumulativeTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import RunnableGenerator
 from langchain_core.runnables.utils import AddableDict
@@ -23,11 +26,13 @@ from pydantic import BaseModel, ValidationError, create_model
 from pydantic.v1 import ValidationError as ValidationErrorV1
 from typing_extensions import TypedDict
 
+from langchain_dbchat.chat_models.partial_instances import PartialInstances
+from langchain_dbchat.chat_models.partial_json import PartialJson
 from langchain_dbchat.chat_models.structured_shapes import NOTHING
 from langchain_dbchat.dialects.shared.schemas import drop_nulls
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     from langchain_core.runnables import RunnableConfig
 
@@ -137,24 +142,30 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
             refuse_refusal(message)
         call = next((call for call in calls if call["name"] == self.tool_name), None)
         if call is not None:
-            return self._validated(call["args"], partial=partial)
+            return self.validated(call["args"], partial=partial)
         if calls:
             return NOTHING
         if partial:
-            parsed = JsonOutputParser().parse_result([ChatGeneration(message=AIMessage(message.text))], partial=True)
-            return NOTHING if parsed is None else self._validated(parsed, partial=True)
+            text = PartialJson()
+            text.feed(message.text)
+            parsed = text.value()
+            return NOTHING if parsed is NOTHING else self.validated(parsed, partial=True)
         if isinstance(message, AIMessage):
             _raise_if_invalid(message)
-        return self._validated(_read_json(message), partial=False)
+        return self.validated(_read_json(message), partial=False)
+
+    def incremental(self) -> IncrementalParse:
+        """Return a new parse of a streamed answer."""
+        return IncrementalParse(self)
 
     def _transform(self, input: Iterator[Any]) -> Iterator[Any]:  # noqa: A002  # core's name
-        parse = _IncrementalParse(self)
+        parse = self.incremental()
         for chunk in input:
             yield from parse.add(chunk)
         yield from parse.end()
 
     async def _atransform(self, input: AsyncIterator[Any]) -> AsyncIterator[Any]:  # noqa: A002  # core's name
-        parse = _IncrementalParse(self)
+        parse = self.incremental()
         async for chunk in input:
             for parsed in parse.add(chunk):
                 yield parsed
@@ -172,16 +183,34 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
         """
         return self.parse_result([Generation(text=text)])
 
-    def _validated(self, value: Any, *, partial: bool) -> Any:
+    def validated(
+        self, value: Any, *, partial: bool, holds_null: bool = True, instances: PartialInstances | None = None
+    ) -> Any:
+        """Return the answer that JSON stands for.
+
+        Args:
+            value: The JSON.
+            partial: Whether the answer is still arriving.
+            holds_null: Whether there may be a null in it.
+            instances: Builds the instances of a partial answer.
+
+        Returns:
+            The answer; `NOTHING` if a partial answer does not fit the schema yet.
+
+        Raises:
+            OutputParserException: If the answer does not fit the schema.
+        """
         if self.shape is None:
             return value
         try:
             answer = self.shape.unwrapped(value)
             if answer is NOTHING and not partial:
                 raise ValueError(f"{self.shape.key!r} is missing")  # noqa: TRY301  # handled with the other errors below
-            if answer is not NOTHING:
+            if holds_null and answer is not NOTHING:
                 answer = drop_nulls(answer, self.shape.wanted.schema)
-            return answer if self.shape.build is None or answer is NOTHING else self.shape.build(answer)
+            if answer is NOTHING or self.shape.build is None:
+                return answer
+            return self.shape.build(answer) if instances is None else instances.build(answer)
         except (ValidationError, ValidationErrorV1, TypeError, ValueError) as error:
             if partial:
                 return NOTHING
@@ -200,23 +229,23 @@ class WithRaw(RunnableGenerator[Any, Any]):
     """
 
     def __init__(self, parser: StructuredAnswerParser) -> None:
-        def parse_whole(whole: Any) -> AddableDict:
+        def parse_whole(chunks: list[Any]) -> AddableDict:
             try:
-                return AddableDict(parsed=parser.invoke(whole), parsing_error=None)
+                return AddableDict(parsed=parser.invoke(sum_of(chunks)), parsing_error=None)
             except Exception as error:  # noqa: BLE001  # every error is returned as parsing_error
                 return AddableDict(parsed=None, parsing_error=error)
 
         def transform(chunks: Iterator[Any]) -> Iterator[AddableDict]:
-            whole = None
+            whole = []
             for chunk in chunks:
-                whole = chunk if whole is None else whole + chunk
+                whole.append(chunk)
                 yield AddableDict(raw=chunk)
             yield parse_whole(whole)
 
         async def atransform(chunks: AsyncIterator[Any]) -> AsyncIterator[AddableDict]:
-            whole = None
+            whole = []
             async for chunk in chunks:
-                whole = chunk if whole is None else whole + chunk
+                whole.append(chunk)
                 yield AddableDict(raw=chunk)
             yield parse_whole(whole)
 
@@ -250,32 +279,91 @@ class WithRaw(RunnableGenerator[Any, Any]):
         return model
 
 
-class _IncrementalParse:
+class IncrementalParse:
     """The incremental parsing of one streamed answer."""
 
     def __init__(self, parser: StructuredAnswerParser) -> None:
         self._parser = parser
-        self._whole: Any = None
+        self._chunks: list[Any] = []
+        self._text = PartialJson()
+        self._calls: dict[Any, _PartialCall] = {}
+        self._instances = None if parser.shape is None else PartialInstances(parser.shape)
+        self._found: Any = NOTHING  # the JSON of the last partial answer
         self._last: Any = NOTHING
 
     def add(self, chunk: Any) -> Iterator[Any]:
         """Add a chunk, and yield the partial answer if it has changed."""
-        self._whole = chunk if self._whole is None else self._whole + chunk
-        yield from self._new(partial=True)
+        self._chunks.append(chunk)
+        if isinstance(chunk, AIMessageChunk):
+            for fragment in chunk.tool_call_chunks:
+                self._add_fragment(fragment)
+            self._text.feed(chunk.text)
+        elif isinstance(chunk, str):
+            self._text.feed(chunk)
+        source = self._source()
+        if source is None:
+            return
+        found = source.value()
+        if found is NOTHING and source is not self._text:
+            found = {}  # the arguments of the call have not begun
+        if found is not NOTHING and (self._found is NOTHING or found != self._found):
+            self._found = found
+            answer = self._parser.validated(
+                found, partial=True, holds_null=source.holds_null, instances=self._instances
+            )
+            if answer is not None:
+                yield from self._new(answer)
 
     def end(self) -> Iterator[Any]:
         """Parse the whole answer, and raise if it is not valid."""
-        if self._whole is not None:
-            yield from self._new(partial=False)
+        if self._chunks:
+            whole = sum_of(self._chunks)
+            is_message = isinstance(whole, AIMessage)
+            generation = ChatGeneration(message=whole) if is_message else Generation(text=str(whole))
+            yield from self._new(self._parser.find(generation, partial=False))
 
-    def _new(self, *, partial: bool) -> Iterator[Any]:
-        generation = ChatGeneration(message=self._whole) if isinstance(self._whole, AIMessage) else None
-        parsed = self._parser.find(generation or Generation(text=str(self._whole)), partial=partial)
-        if parsed is NOTHING or (parsed is None and partial):
-            return
-        if self._last is NOTHING or parsed != self._last:
-            self._last = parsed
-            yield parsed
+    def _add_fragment(self, fragment: Mapping[str, Any]) -> None:
+        """Add a fragment of a tool call; one without an index is a call of its own."""
+        index = fragment.get("index")
+        call = self._calls.setdefault(len(self._calls) if index is None else (index,), _PartialCall())
+        call.name += fragment.get("name") or ""
+        call.arguments.feed(fragment.get("args") or "")
+
+    def _source(self) -> PartialJson | None:
+        """Return where the answer is: in the call of the schema's tool, else in the text if no tool is called."""
+        for call in self._calls.values():
+            if call.name == self._parser.tool_name:
+                return call.arguments
+        return None if self._calls else self._text
+
+    def _new(self, answer: Any) -> Iterator[Any]:
+        if answer is not NOTHING and (self._last is NOTHING or answer != self._last):
+            self._last = answer
+            yield answer
+
+
+class _PartialCall:
+    """A tool call that is still arriving."""
+
+    __slots__ = ("arguments", "name")
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.arguments = PartialJson()
+
+
+def sum_of(chunks: Sequence[Any]) -> Any:
+    """Add the chunks of an answer, all at once: adding them one by one parses their tool calls again each time.
+
+    Args:
+        chunks: The chunks; at least one.
+
+    Returns:
+        Their sum.
+    """
+    if len(chunks) > 1 and all(isinstance(chunk, AIMessageChunk) for chunk in chunks):
+        return add_ai_message_chunks(*chunks)
+    return functools.reduce(operator.add, chunks)
 
 
 def _read_json(message: Any) -> Any:

@@ -1,0 +1,159 @@
+"""JSON that is still arriving: equal to langchain-core's parser on every prefix, however it is cut, in linear time."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import AIMessageChunk
+from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.utils.json import parse_partial_json
+
+from kit.operations import is_linear
+from langchain_dbchat.chat_models.partial_json import PartialJson
+from langchain_dbchat.chat_models.structured import ask_for
+from langchain_dbchat.chat_models.structured_shapes import NOTHING
+
+texts = st.text(alphabet='ab{}[],:"\\/\n\t é\U0001f600\x00', max_size=8)
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=12
+)
+roots = st.lists(values, max_size=4) | st.dictionaries(texts, values, max_size=4)
+
+
+def fed(pieces: list[str]) -> Any:
+    parser = PartialJson()
+    for piece in pieces:
+        parser.feed(piece)
+    return parser.value()
+
+
+@given(roots, st.booleans(), st.sampled_from([None, 1]))
+def test_each_prefix_is_read_as_langchain_core_reads_it(value: Any, ascii_only: bool, indent: int | None) -> None:
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
+    parser = PartialJson()
+    for end, char in enumerate(text, 1):
+        parser.feed(char)
+        prefix = text[:end]
+        # langchain-core leaves a whole value out while one of its escapes is open, and we only that escape.
+        if "\\" not in prefix:
+            assert parser.value() == parse_partial_json(prefix), prefix
+    assert parser.value() == value
+
+
+@given(roots, st.data())
+def test_cuts_make_no_difference(value: Any, data: Any) -> None:
+    text = json.dumps(value)
+    cut = data.draw(st.integers(0, len(text)))
+    again = data.draw(st.integers(cut, len(text)))
+    assert fed([text[:cut], text[cut:again], text[again:]]) == value
+    assert fed([text[:cut]]) == fed(list(text[:cut]))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": 12', {"a": 12}),
+        ('{"a": 1.', {"a": 1}),
+        ('{"a": -', {}),
+        ('{"a": tru', {}),
+        ('{"a": true', {"a": True}),
+        ('{"a": 1, "b', {"a": 1}),
+        ('{"a": 1, "b"', {"a": 1}),
+        ('{"a": 1, "b":', {"a": 1}),
+        ('{"a": "x\\', {"a": "x"}),
+        ('{"a": "x\\u00', {"a": "x"}),
+        ('{"a": "\\ud83d', {"a": ""}),
+        ('{"a": "\\ud83d\\ude', {"a": ""}),
+        ('{"a": "\\ud83d\\ude00', {"a": "\U0001f600"}),
+        ('{"a": "line\nline', {"a": "line\nline"}),
+        ('[{"a": [1, [2', [{"a": [1, [2]]}]),
+        ('{"a": 1, "a": 2', {"a": 2}),
+        ("{", {}),
+        ("[", []),
+        ("", NOTHING),
+        (" \n\t", NOTHING),
+        ('\n{"a": 1}\n', {"a": 1}),
+        ('```json\n{"a": 1}\n```', {"a": 1}),
+        ('```\n{"a": 1}\n```\nThat is all.', {"a": 1}),
+        ('`{"a": 1}`', {"a": 1}),
+        ('Here it is, `code` too:\n```json\n{"a": 1', {"a": 1}),
+        ("Three apples", NOTHING),
+        ('Sure: {"a": 1}', NOTHING),
+        ("```python\n{1: 2}", NOTHING),
+        ('{"a": 1, b: 2}', {"a": 1}),
+        ('{"a": [1,]}', {"a": [1]}),
+        ('{"a": 1} and more', {"a": 1}),
+        ('{"a": 01, "b": 2}', {}),
+        ('{"a": "\\x", "b": 2}', {}),
+        ('{"a": ' + "1" * 9000, {}),
+    ],
+)
+def test_what_arrives_is_read_as_far_as_it_is_json(text: str, value: Any) -> None:
+    for pieces in ([text], list(text)):
+        assert fed(pieces) == value
+
+
+def test_deep_nesting_is_left_to_the_parser_of_the_whole_answer() -> None:
+    assert isinstance(fed(["[" * 100_000, '"text"']), list)
+
+
+def test_a_value_that_was_returned_does_not_change() -> None:
+    parser = PartialJson()
+    parser.feed('{"a": [1, {"b": "x')
+    first = parser.value()
+    parser.feed('y"}, 2], "c": 3')
+    assert first == {"a": [1, {"b": "x"}]}
+    assert parser.value() == {"a": [1, {"b": "xy"}, 2], "c": 3}
+
+
+def _items(count: int) -> str:
+    return json.dumps(
+        {"items": [{"name": f"item {number}", "price": number, "tags": ["a", "b"]} for number in range(count)]}
+    )
+
+
+_PROSE = "Let me think about it. "
+
+
+@pytest.mark.parametrize("tool", [True, False], ids=["tool", "text"])
+@pytest.mark.parametrize(
+    "text_of", [_items, lambda count: json.dumps({"text": "word " * count * 10}), lambda count: _PROSE * count]
+)
+def test_a_chunk_an_event_is_linear(tool: bool, text_of: Any) -> None:
+    schema = {
+        "title": "Answer",
+        "type": "object",
+        "properties": {"items": {"type": "array"}, "text": {"type": "string"}},
+    }
+    _, parser = ask_for(schema, "function_calling" if tool else "json_schema", None, ())
+
+    def work(count: int) -> Any:
+        text = text_of(count)
+        pieces = [text[start : start + 20] for start in range(0, len(text), 20)]
+        chunks = [
+            AIMessageChunk(
+                content="",
+                tool_call_chunks=[
+                    tool_call_chunk(
+                        name=None if number else "Answer", id=None if number else "call_1", args=piece, index=0
+                    )
+                ],
+            )
+            if tool
+            else AIMessageChunk(content=piece)
+            for number, piece in enumerate(pieces)
+        ]
+
+        def run() -> None:
+            parse = parser.incremental()
+            for chunk in chunks:
+                list(parse.add(chunk))
+
+        return run
+
+    assert is_linear(work)
