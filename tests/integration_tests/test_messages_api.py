@@ -388,3 +388,11 @@ def test_a_cut_off_call_is_never_executed(call: Way, workspace: LocalWorkspace) 
     assert message.response_metadata["stop_reason"] == "max_tokens"
     assert not message.tool_calls or not message.invalid_tool_calls
     assert all(one["args"].get("city") for one in message.tool_calls)
+
+
+@four_ways
+def test_anthropics_own_tool_can_be_chosen(call: Way) -> None:
+    search = {"type": "web_search_20250305", "name": "web_search"}
+    with ScriptedServer(answer) as server:
+        call(llm(server).bind_tools([search], tool_choice="web_search"), "Hi")
+    assert server.requests[0].json["tool_choice"] == {"type": "tool", "name": "web_search"}

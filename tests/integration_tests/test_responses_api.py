@@ -337,3 +337,56 @@ def test_an_agent_reports_at_any_event(call: Way, place: str) -> None:
     assert found.response_metadata["custom_outputs"] == {"score": 1}
     if place != "delta":
         assert found.response_metadata["trace_id"] == "tr-1"
+
+
+@four_ways
+@pytest.mark.parametrize("where", ["constructor", "extra_body", "call"])
+def test_what_the_user_includes_is_added_to_the_reasoning(call: Way, where: str) -> None:
+    """Without the encrypted content, the next turn could not replay the reasoning."""
+    include: dict[str, Any] = {"include": ["web_search_call.action.sources"]}
+    with ScriptedServer(answering(said("Hi"))) as server:
+        given = {} if where == "call" else {"extra_body": include} if where == "extra_body" else include
+        model = llm(server, api="responses", **given)
+        call(model.bind(**include) if where == "call" else model, "Hi")
+    assert set(server.requests[0].json["include"]) == {*include["include"], "reasoning.encrypted_content"}
+
+
+@four_ways
+@pytest.mark.parametrize("field", ["store", "service_tier", "background"])
+def test_what_databricks_refuses_is_left_out_wherever_it_is_given(call: Way, field: str) -> None:
+    value = {"service_tier": "auto"}.get(field, True)
+    with ScriptedServer(answering(said("Hi"))) as server, pytest.warns(UserWarning, match=field):
+        call(llm(server, api="responses", extra_body={field: value, "kept": 1}), "Hi")
+    assert field not in server.requests[0].json
+    assert server.requests[0].json["kept"] == 1
+
+
+def test_another_server_gets_what_databricks_refuses() -> None:
+    with ScriptedServer(answering(said("Hi"))) as server:
+        model: Any = ChatDatabricksCompat(model="m", base_url=server.url, token="x", api="responses", store=True)
+        model.invoke("Hi")
+    assert server.requests[0].json["store"] is True
+
+
+@four_ways
+@pytest.mark.parametrize(
+    ("tool", "choice", "sent"),
+    [
+        ({"type": "web_search"}, "web_search", {"type": "web_search"}),
+        ({"type": "web_search"}, {"type": "web_search"}, {"type": "web_search"}),
+        ({"type": "custom", "name": "run"}, "run", {"type": "custom", "name": "run"}),
+        ({"type": "custom", "name": "run"}, {"type": "custom", "name": "run"}, {"type": "custom", "name": "run"}),
+        ({"type": "mcp", "server_label": "docs"}, "mcp", {"type": "mcp", "server_label": "docs"}),
+        ({"type": "function", "name": "f"}, "f", {"type": "function", "name": "f"}),
+        ({"type": "function", "name": "f"}, {"type": "function", "name": "f"}, {"type": "function", "name": "f"}),
+    ],
+    ids=str,
+)
+def test_any_tool_can_be_chosen(call: Way, tool: dict[str, Any], choice: Any, sent: dict[str, Any]) -> None:
+    with ScriptedServer(answering(said("Hi"))) as server:
+        model = llm(server, api="responses")
+        call(model.bind_tools([tool], tool_choice=choice), "Hi")
+        call(model.bind(tools=[tool], tool_choice=choice), "Hi")
+    assert [request.json["tool_choice"] for request in server.requests] == [sent, sent]
+    with pytest.raises(ValueError, match="tool_choice"):
+        model.bind_tools([tool], tool_choice="none such")

@@ -63,7 +63,7 @@ def write_tool_choice(choice: Any, parallel: bool | None) -> dict[str, Any] | No
         return {"type": "none"}
     single = {"disable_parallel_tool_use": True} if parallel is False else {}
     if isinstance(choice, Mapping):
-        return {"type": "tool", "name": choice["function"]["name"], **single}
+        return {"type": "tool", "name": choice.get("function", choice).get("name"), **single}
     if choice == "required":
         return {"type": "any", **single}
     return {"type": "auto", **single} if choice == "auto" or single else None

@@ -1,7 +1,7 @@
 """Encode settings and messages as the body of a Responses request.
 
 Rule 1. Only what the user has set is sent, and ``include``, without which a model that encrypts its reasoning returns
-none to send back.
+none to send back. What the user includes is added to it.
 Rule 2. What the wire does not know is left out with a warning; what would change the answer raises.
 Rule 3. Functions are strict by default here (platform.openai.com/docs/guides/function-calling, "Strict mode"), and
 schemas of chat completions are not, so each function says which it is.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.dialect import ChatRequest, EncodedRequest, StructuredMethod, Target
 from langchain_dbchat.dialects.responses.items import encode_items
-from langchain_dbchat.dialects.responses.quirks import REMEMBERED, encrypts_reasoning, refused_by
+from langchain_dbchat.dialects.responses.quirks import REMEMBERED, STORED, encrypts_reasoning, refused_by
 from langchain_dbchat.dialects.responses.refusable import REFUSABLE
 from langchain_dbchat.dialects.shared.agent_inputs import AGENT_FIELDS, agent_fields, trace_headers
 from langchain_dbchat.dialects.shared.lessons import fit_extra, refused_keys, taught
@@ -57,11 +57,13 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     target = taught(request.target)
     settings = {key: value for key, value in request.settings.items() if value is not None}
     _check_remembered({**settings, **request.extra}, target)
+    refused, extra = refused_by(target.family), dict(request.extra)
+    settings.update({key: extra.pop(key) for key in ("include", *STORED & refused) if extra.get(key) is not None})
     encoded = EncodedRequest({}, {}, [], SentTools(), trace_headers(settings))
     fields: dict[str, Any] = {}
     bound = _add_tools(settings, encoded, fields, target)
     items, encoded.warnings[:0] = encode_items(request.messages, target, bound)
-    plain, encoded.dropped = plain_fields(settings, {}, target, refused_by(target.family), _HANDLED, REFUSABLE.left_out)
+    plain, encoded.dropped = plain_fields(settings, {}, target, refused, _HANDLED, REFUSABLE.left_out)
     body: dict[str, Any] = {"input": items, **plain, **fields, **agent_fields(settings)}
     if settings.get("max_tokens") is not None:
         body["max_output_tokens"] = settings["max_tokens"]
@@ -78,8 +80,8 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
         body["stream"] = True
     encoded.dropped.update(refused_keys(request.messages, settings.get("tools") or [], request.target.family))
     encoded.body = {key: value for key, value in body.items() if key not in target.lessons & REFUSABLE.optional}
-    if request.extra:
-        encoded.body = merge_deep(encoded.body, fit_extra(request.extra, target.lessons, REFUSABLE))
+    if extra:
+        encoded.body = merge_deep(encoded.body, fit_extra(extra, target.lessons, REFUSABLE))
     return encoded
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from langchain_dbchat.models.families import Family
 
-__all__ = ["REMEMBERED", "encrypts_reasoning", "refused_by"]
+__all__ = ["REMEMBERED", "STORED", "encrypts_reasoning", "refused_by"]
 
 REMEMBERED = ("conversation", "previous_response_id")
 """Fields that refer to what the server remembers."""
@@ -23,7 +23,9 @@ REMEMBERED = ("conversation", "previous_response_id")
 _OF_CHAT = frozenset(
     {"n", "stop", "seed", "frequency_penalty", "presence_penalty", "top_k", "logprobs", "logit_bias", "stream_options"}
 )
-_STORED = frozenset({"background", "store", "service_tier"})
+STORED = frozenset({"background", "store", "service_tier"})
+"""Fields that Databricks refuses, and that do not change the answer."""
+
 _SAMPLING = frozenset({"temperature", "top_p"})
 
 
@@ -39,8 +41,8 @@ def refused_by(family: Family) -> frozenset[str]:
     if family.name == "openai-compatible":
         return _OF_CHAT
     if family.signs == "openai":
-        return _OF_CHAT | _STORED | _SAMPLING
-    return _OF_CHAT | _STORED
+        return _OF_CHAT | STORED | _SAMPLING
+    return _OF_CHAT | STORED
 
 
 def encrypts_reasoning(family: Family) -> bool:

@@ -93,37 +93,53 @@ def convert_tool_choice(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
     """Turn every spelling of a tool choice that LangChain knows into the endpoint's.
 
     Args:
-        choice: ``"auto"``, ``"none"``, ``"any"``, ``"required"``, True, a tool's name, or a choice as a dict.
+        choice: ``"auto"``, ``"none"``, ``"any"``, ``"required"``, True, the name of a tool, the type of a provider's
+            own tool, or a choice as a dict.
         tools: The bound tools, in OpenAI's shape.
 
     Returns:
-        The value of ``tool_choice``, or None if nothing is to be sent.
+        The value of ``tool_choice``, or None if nothing is to be sent. A provider's own tool has its type and name.
 
     Raises:
         ValueError: If a tool is named that is not bound, or if the choice is none of these.
     """
+    if isinstance(choice, Mapping) and choice.get("type") in {"auto", "none", "any", "required"}:
+        choice = choice["type"]
     if choice is None or choice is False:
         return None
-    if choice is True or choice in {"any", "required"} if isinstance(choice, (bool, str)) else False:
+    if choice is True or choice in ("any", "required"):
         return "required"
     if choice in ("auto", "none"):
         return choice
-    names = [str(tool["function"]["name"]) for tool in tools if isinstance(tool.get("function"), Mapping)]
-    if isinstance(choice, str):
-        name = choice
-    elif isinstance(choice, Mapping) and choice.get("type") in {"auto", "none", "any", "required"}:
-        return convert_tool_choice(choice["type"], tools)
-    elif (
-        isinstance(choice, Mapping) and choice.get("type") == "function" and isinstance(choice.get("function"), Mapping)
-    ):
-        name = str(choice["function"].get("name"))
-    elif isinstance(choice, Mapping) and choice.get("type") == "tool":
-        name = str(choice.get("name"))
+    if isinstance(choice, Mapping) and choice.get("type") not in {"tool", "function"}:
+        if any(choice.get("type") == tool.get("type") for tool in tools):
+            return dict(choice)
+        name = None
     else:
+        name = _chosen_name(choice)
+    if name is None:
         raise ValueError(f"tool_choice={choice!r} is not understood. Use 'auto', 'none', 'any' or a tool's name.")
-    if name not in names:
-        raise ValueError(f"tool_choice names the tool {name!r}, but the bound tools are: {', '.join(names) or 'none'}.")
-    return {"type": "function", "function": {"name": name}}
+    return _choice_of(name, tools)
+
+
+def _chosen_name(choice: Any) -> str | None:
+    """Return the name in a choice of a tool; None if it has none."""
+    if isinstance(choice, Mapping):
+        function = choice.get("function")
+        choice = function.get("name") if isinstance(function, Mapping) else choice.get("name")
+    return choice if isinstance(choice, str) else None
+
+
+def _choice_of(name: str, tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the choice of a function, or of a provider's own tool, by its name or its type."""
+    nested = [_nested(dict(tool)) for tool in tools]
+    names = [str(tool["function"]["name"]) for tool in nested if isinstance(tool.get("function"), Mapping)]
+    if name in names:
+        return {"type": "function", "function": {"name": name}}
+    for tool in tools:
+        if tool.get("type") not in {None, "function"} and name in {tool.get("name"), tool["type"]}:
+            return {key: tool[key] for key in ("type", "name", "server_label") if key in tool}
+    raise ValueError(f"tool_choice names the tool {name!r}, but the bound tools are: {', '.join(names) or 'none'}.")
 
 
 def fit_tool_choice(choice: Any, target: Target, *, thinks: bool) -> tuple[Any, list[str]]:
