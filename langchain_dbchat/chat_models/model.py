@@ -237,9 +237,8 @@ class ChatDatabricksCompat(
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        del run_manager
         call = prepare_call(self, self._session(kwargs), messages, stop, kwargs, stream=False)
-        with call.observed():
+        with call.observed(run_manager):
             return call.read(call.channel.post(call.request, call.revise, call.limiter))
 
     async def _agenerate(
@@ -249,9 +248,8 @@ class ChatDatabricksCompat(
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        del run_manager
         call = prepare_call(self, await self._asession(kwargs), messages, stop, kwargs, stream=False)
-        with call.observed():
+        with call.observed(run_manager):
             return call.read(await call.channel.apost(call.request, call.revise, call.limiter))
 
     def _stream(
@@ -262,7 +260,7 @@ class ChatDatabricksCompat(
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         call = prepare_call(self, self._session(kwargs), messages, stop, kwargs, stream=True)
-        with call.observed(), call.channel.stream(call.request, call.revise, call.limiter) as incoming:
+        with call.observed(run_manager), call.channel.stream(call.request, call.revise, call.limiter) as incoming:
             decoder = call.decoder(incoming.headers, incoming.hide)
             with decoder.keeping_partial():
                 for events in incoming:
@@ -283,7 +281,7 @@ class ChatDatabricksCompat(
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         call = prepare_call(self, await self._asession(kwargs), messages, stop, kwargs, stream=True)
-        with call.observed():
+        with call.observed(run_manager):
             async with call.channel.astream(call.request, call.revise, call.limiter) as incoming:
                 decoder = call.decoder(incoming.headers, incoming.hide)
                 with decoder.keeping_partial():

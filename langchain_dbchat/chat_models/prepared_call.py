@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
+    from langchain_core.callbacks import BaseRunManager
     from langchain_core.outputs import ChatResult
 
     from langchain_dbchat.chat_models.settings import ChatSettings
@@ -142,14 +143,18 @@ class PreparedCall:
     _observation: ChatObservation | None = None
     _earlier: list[dict[str, Any]] = field(default_factory=list)
 
-    def observed(self) -> AbstractContextManager[object]:
-        """Return a context manager around the call, in which a tracing package observes it."""
+    def observed(self, run: BaseRunManager | None) -> AbstractContextManager[object]:
+        """Return a context manager around the call, in which a tracing package observes it.
+
+        Args:
+            run: LangChain's run of the call.
+        """
         found = observer()
         if found is None:
             return _UNOBSERVED
         asked = self.chat_request
         self._observation = found.chat(
-            asked.target.model, asked.settings, asked.messages, self.request.url, stream=asked.stream
+            asked.target.model, asked.settings, asked.messages, self.request.url, stream=asked.stream, run=run
         )
         return self._observation
 

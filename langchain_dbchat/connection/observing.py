@@ -2,7 +2,8 @@
 
 Rule 1. Nothing is imported for it, unless the program has loaded ``opentelemetry.trace``, which each SDK of
 OpenTelemetry does, and has configured a tracer provider. Until then that module answers with a ``ProxyTracerProvider``.
-Rule 2. The spans are made in `langchain_dbchat.integrations.otel`, which is found by its name, because the rooms of the
+Rule 2. If the program lets MLflow trace LangChain, what MLflow leaves out is written into its spans.
+Rule 3. The spans are made in `langchain_dbchat.integrations`, which is found by its name, because the rooms of the
 models do not depend on integrations.
 """
 
@@ -10,18 +11,23 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
+    from langchain_core.callbacks import BaseRunManager
     from langchain_core.messages import BaseMessage
 
 __all__ = ["ChatObservation", "EmbeddingObservation", "Observer", "observer"]
 
 _API = "opentelemetry.trace"
 _OBSERVER = "langchain_dbchat.integrations.otel"
+_MLFLOW = "mlflow.langchain.langchain_tracer"
+"""The module that MLflow loads when it traces LangChain; MLflow imports OpenTelemetry, too."""
+
+_WITH_MLFLOW = "langchain_dbchat.integrations.mlflow.spans"
 
 
 class _Observation(Protocol):
@@ -54,8 +60,15 @@ class EmbeddingObservation(_Observation, Protocol):
 class Observer(Protocol):
     """Observes calls."""
 
-    def chat(
-        self, model: str, settings: Mapping[str, Any], messages: Sequence[BaseMessage], url: str, *, stream: bool
+    def chat(  # noqa: PLR0913  # what is known of a call
+        self,
+        model: str,
+        settings: Mapping[str, Any],
+        messages: Sequence[BaseMessage],
+        url: str,
+        *,
+        stream: bool,
+        run: BaseRunManager | None,
     ) -> ChatObservation:
         """Return an observation of a call of a chat model.
 
@@ -65,6 +78,7 @@ class Observer(Protocol):
             messages: The conversation.
             url: Where the request goes.
             stream: Whether the answer is streamed.
+            run: LangChain's run of the call; None if the call is not one of LangChain's runs.
 
         Returns:
             A context manager around the call.
@@ -91,7 +105,12 @@ def observer() -> Observer | None:
         The observer, or None if there is none.
     """
     api = sys.modules.get(_API)
-    provider = getattr(api, "get_tracer_provider", None)  # absent while another thread imports it
-    if api is None or provider is None or isinstance(provider(), api.ProxyTracerProvider):
+    if api is None:
         return None
-    return cast("Observer | None", import_module(_OBSERVER).observer())
+    provider = getattr(api, "get_tracer_provider", None)  # absent while another thread imports it
+    found: Observer | None = None
+    if provider is not None and not isinstance(provider(), api.ProxyTracerProvider):
+        found = import_module(_OBSERVER).observer()
+    if _MLFLOW in sys.modules:
+        found = import_module(_WITH_MLFLOW).with_mlflow(found)
+    return found

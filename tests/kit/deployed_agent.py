@@ -5,6 +5,7 @@ MLflow also runs this file as the code of the model. The workspace comes from th
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 import mlflow
 import uvicorn
 from langchain.agents import create_agent
+from langchain_core.runnables import RunnablePassthrough
 from langchain_core.tools import create_retriever_tool
 from langchain_core.vectorstores import InMemoryVectorStore
 from mlflow.pyfunc import ResponsesAgent, scoring_server
@@ -77,13 +79,24 @@ def serve(loaded: Any) -> dict[str, str]:
         thread.join(20)
 
 
+async def ask_in_each_way(model: ChatDatabricksCompat) -> None:
+    """Call a model in each of the four ways, and twice in the batch of a chain."""
+    model.invoke("Hello!")
+    await model.ainvoke("Hello!")
+    for _ in model.stream("Hello!"):
+        pass
+    async for _ in model.astream("Hello!"):
+        pass
+    (RunnablePassthrough() | model).batch(["Hello!", "Good morning!"])
+
+
 def deploy() -> dict[str, Any]:
     """Log the agent, load it, ask it whole and streamed, and read its traces."""
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     with tempfile.TemporaryDirectory() as folder:
         mlflow.set_tracking_uri(Path(folder).as_uri())
         mlflow.set_experiment("agent")
-        mlflow.langchain.autolog()
+        mlflow.langchain.autolog(run_tracer_inline=True)
         logged = mlflow.pyfunc.log_model(name="agent", python_model=__file__, resources=resources(agent))
         loaded = mlflow.pyfunc.load_model(logged.model_uri)
         asked = {"input": [{"role": "user", "content": "What is the weather in Oslo?"}]}
@@ -93,6 +106,7 @@ def deploy() -> dict[str, Any]:
         )
         events = list(loaded.predict_stream(asked))
         served = serve(loaded)
+        asyncio.run(ask_in_each_way(ChatDatabricksCompat(model="databricks-gpt-5-4", reasoning_effort="low")))
         mlflow.flush_trace_async_logging()
         spans = [span for trace in mlflow.search_traces(return_type="list") for span in trace.data.spans]
         return {

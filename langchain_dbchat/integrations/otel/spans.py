@@ -27,12 +27,14 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from langchain_dbchat._version import __version__
 from langchain_dbchat.errors import DatabricksError
 from langchain_dbchat.integrations.otel import content
+from langchain_dbchat.integrations.otel.answers import INPUT_TOKENS, answer_attributes, served_model
 from langchain_dbchat.integrations.token_counts import count_tokens, usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
+    from langchain_core.callbacks import BaseRunManager
     from langchain_core.messages import BaseMessage
     from opentelemetry.trace import Span
     from typing_extensions import Self
@@ -56,13 +58,6 @@ _SETTINGS = {
     "n": "gen_ai.request.choice.count",
     "reasoning_effort": "databricks.request.reasoning_effort",
 }
-_TOKENS = {
-    "input": "gen_ai.usage.input_tokens",
-    "output": "gen_ai.usage.output_tokens",
-    "cache_read": "gen_ai.usage.cache_read.input_tokens",
-    "reasoning": "gen_ai.usage.reasoning.output_tokens",
-}
-_CACHE_WRITE = "gen_ai.usage.cache_creation.input_tokens"
 
 # The boundaries that the conventions recommend.
 _SECONDS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92]
@@ -88,9 +83,17 @@ class _Recorder:
             explicit_bucket_boundaries_advisory=_COUNTS,
         )
 
-    def chat(
-        self, model: str, settings: Mapping[str, Any], messages: Sequence[BaseMessage], url: str, *, stream: bool
+    def chat(  # noqa: PLR0913  # what is known of a call
+        self,
+        model: str,
+        settings: Mapping[str, Any],
+        messages: Sequence[BaseMessage],
+        url: str,
+        *,
+        stream: bool,
+        run: BaseRunManager | None,
     ) -> _ChatSpan:
+        del run
         return _ChatSpan(self, model, settings, messages, url, stream=stream)
 
     def embeddings(self, model: str, url: str) -> _EmbeddingSpan:
@@ -218,7 +221,7 @@ class _ChatSpan(_ModelSpan):
         if usage is not None:
             counts = count_tokens(usage)
             self._usage = {"input": counts.input, "output": counts.output}
-            self._shared["gen_ai.response.model"] = _served_model(self._answers[0])
+            self._shared["gen_ai.response.model"] = served_model(self._answers[0])
         super().__exit__(kind, error, trace)
 
     def _asked(self) -> dict[str, Any]:
@@ -237,24 +240,10 @@ class _ChatSpan(_ModelSpan):
         return asked
 
     def _answered(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        if self._answers:
-            first = self._answers[0]
-            metadata = first.response_metadata
-            found = {
-                "gen_ai.response.id": metadata.get("id"),
-                "gen_ai.response.model": _served_model(first),
-                "gen_ai.response.finish_reasons": [
-                    reason for each in self._answers if (reason := each.response_metadata.get("finish_reason"))
-                ],
-                "databricks.request_id": metadata.get("request_id"),
-                "databricks.trace_id": metadata.get("trace_id"),
-                **_token_attributes(first),
-            }
+        found = answer_attributes(self._answers)
         if self._stream and self._first_chunk is not None:
             found["gen_ai.response.time_to_first_chunk"] = self._first_chunk - self._begun
-        found.update(content.record(self._span, self._messages, self._answers))
-        return {name: value for name, value in found.items() if value not in (None, [])}
+        return {**found, **content.record(self._span, self._messages, self._answers)}
 
 
 class _EmbeddingSpan(_ModelSpan):
@@ -273,29 +262,8 @@ class _EmbeddingSpan(_ModelSpan):
         if self._dimensions:
             found["gen_ai.embeddings.dimension.count"] = self._dimensions
         if self._usage:
-            found[_TOKENS["input"]] = self._usage["input"]
+            found[INPUT_TOKENS] = self._usage["input"]
         return found
-
-
-def _served_model(message: BaseMessage) -> str:
-    metadata = message.response_metadata
-    return str(metadata.get("served_model") or metadata.get("model_name"))
-
-
-def _token_attributes(message: BaseMessage) -> dict[str, Any]:
-    usage = usage_of(message)
-    if usage is None:
-        return {}
-    counts = count_tokens(usage)
-    given, produced = usage.get("input_token_details") or {}, usage.get("output_token_details") or {}
-    found = {_TOKENS[name]: getattr(counts, name) for name in ("input", "output")}
-    if "cache_read" in given:
-        found[_TOKENS["cache_read"]] = counts.cache_read
-    if "cache_creation" in given:
-        found[_CACHE_WRITE] = counts.cache_write + counts.cache_write_1h
-    if "reasoning" in produced:
-        found[_TOKENS["reasoning"]] = counts.reasoning
-    return found
 
 
 def _error_attributes(error: BaseException) -> dict[str, Any]:

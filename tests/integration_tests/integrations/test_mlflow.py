@@ -40,6 +40,7 @@ pytestmark = [
 ]
 
 SONNET = "databricks-claude-sonnet-4-6"
+GPT = "databricks-gpt-5-4"
 SCRIPT = Path(__file__).parents[2] / "kit" / "deployed_agent.py"
 
 
@@ -94,20 +95,34 @@ def test_a_served_agent_answers_over_http(deployed: dict[str, Any]) -> None:
     assert deployed["served"]["streamed"] == deployed["served"]["whole"]
 
 
-def test_mlflows_trace_has_the_endpoint_and_its_tokens(deployed: dict[str, Any]) -> None:
-    traced: dict[str, list[dict[str, Any]]] = {SONNET: [], "weather": []}
-    for span in deployed["spans"]:
-        if span["type"] == "CHAT_MODEL":
-            assert span["attributes"]["mlflow.llm.provider"] == "databricks"
-            traced[span["attributes"]["mlflow.llm.model"]].append(span)
-    assert all(traced[model] for model in (SONNET, "weather"))
-    wanted = {"input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"}
-    for span in traced[SONNET]:
-        assert span["attributes"]["mlflow.chat.tokenUsage"].keys() >= wanted
-    chain = next(span for span in deployed["spans"] if span["name"] == "LangGraph")
-    metadata = chain["outputs"]["messages"][1]["response_metadata"]
-    assert metadata["request_id"]
-    assert metadata["served_model"] == "us.anthropic.claude-sonnet-4-6-v1:0"
+def test_mlflows_spans_have_the_endpoint_and_its_tokens(deployed: dict[str, Any]) -> None:
+    for model in (SONNET, GPT):
+        calls = called(deployed, model)
+        assert len(calls) >= 4
+        for attributes in calls:
+            assert attributes["mlflow.llm.provider"] == "databricks"
+            cached = {"cache_read_input_tokens", "cache_creation_input_tokens"}
+            assert attributes["mlflow.chat.tokenUsage"].keys() >= {"input_tokens", "output_tokens", *cached}
+
+
+def test_mlflows_spans_have_the_served_model_the_request_and_the_reasoning(deployed: dict[str, Any]) -> None:
+    """Of an agent's calls, and of a model that is called in four ways and in a batch."""
+    for attributes in called(deployed, SONNET):
+        assert attributes["gen_ai.response.model"] == "us.anthropic.claude-sonnet-4-6-v1:0"
+    calls = called(deployed, GPT)
+    assert len(calls) == 6
+    for attributes in calls:
+        assert attributes["gen_ai.response.model"].startswith("gpt-5-4")
+        assert attributes["gen_ai.usage.reasoning.output_tokens"] > 0
+        assert attributes["gen_ai.usage.cache_read.input_tokens"] == 0
+    requests = [attributes["databricks.request_id"] for attributes in called(deployed, SONNET) + calls]
+    assert len(set(requests)) == len(requests)
+
+
+def called(deployed: dict[str, Any], model: str) -> list[dict[str, Any]]:
+    """Return the attributes of MLflow's spans of a model's calls."""
+    found = [span["attributes"] for span in deployed["spans"] if span["type"] == "CHAT_MODEL"]
+    return [attributes for attributes in found if attributes["mlflow.llm.model"] == model]
 
 
 def _named(found: list[Any]) -> list[tuple[str, str]]:

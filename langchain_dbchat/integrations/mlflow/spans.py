@@ -1,0 +1,127 @@
+"""Write into MLflow's span of a call what MLflow leaves out: served model, request id, and each count of tokens.
+
+Rule 1. With `mlflow.langchain.autolog()`, MLflow makes a span for each call of a chat model. It keeps the text of the
+answer and five counts of its tokens (github.com/mlflow/mlflow, mlflow/langchain/langchain_tracer.py, `on_llm_end`).
+Rule 2. The attributes have the names of OpenTelemetry's conventions, as those of our own spans; see `otel.answers`.
+Rule 3. MLflow has no public function that finds the span of a run of LangChain. The span is found by the run where
+LangChain passes it on, which it does not for streams. Then it is the current span, in async code only with
+`autolog(run_tracer_inline=True)`, which MLflow recommends there.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+from langchain_core.messages import AIMessageChunk
+from langchain_core.messages.ai import add_ai_message_chunks
+from mlflow.langchain.langchain_tracer import MlflowLangchainTracer
+
+from langchain_dbchat.integrations.otel.answers import answer_attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from langchain_core.callbacks import BaseRunManager
+    from langchain_core.messages import BaseMessage
+    from typing_extensions import Self
+
+    from langchain_dbchat.connection.observing import ChatObservation, EmbeddingObservation, Observer
+
+__all__ = ["with_mlflow"]
+
+
+def with_mlflow(other: Observer | None) -> Observer:
+    """Return an observer that writes into MLflow's spans.
+
+    Args:
+        other: Who else observes the calls.
+
+    Returns:
+        An observer for both.
+    """
+    return _MlflowObserver(other)
+
+
+class _MlflowObserver:
+    """Observes calls for MLflow and for another observer."""
+
+    def __init__(self, other: Observer | None) -> None:
+        self._other = other
+
+    def chat(  # noqa: PLR0913  # what is known of a call
+        self,
+        model: str,
+        settings: Mapping[str, Any],
+        messages: Sequence[BaseMessage],
+        url: str,
+        *,
+        stream: bool,
+        run: BaseRunManager | None,
+    ) -> ChatObservation:
+        other = self._other.chat(model, settings, messages, url, stream=stream, run=run) if self._other else None
+        return _AnsweredSpan(run, other)
+
+    def embeddings(self, model: str, url: str) -> EmbeddingObservation:
+        return self._other.embeddings(model, url) if self._other else _Unobserved()
+
+
+class _AnsweredSpan(ExitStack):
+    """MLflow's span of a call, into which the answer is written when the call ends."""
+
+    def __init__(self, run: BaseRunManager | None, other: ChatObservation | None) -> None:
+        super().__init__()
+        self._run = run
+        self._other = other
+        self._answers: list[BaseMessage] = []
+
+    def __enter__(self) -> Self:
+        span = _span_of(self._run)
+        if span is not None:
+            self.callback(self._write, span)
+        if self._other is not None:
+            self.enter_context(self._other)
+        return self
+
+    def opened(self) -> None:
+        """Note that the stream has been opened."""
+        if self._other is not None:
+            self._other.opened()
+
+    def received(self, message: BaseMessage) -> None:
+        """Keep a chunk, or a choice of a whole answer."""
+        self._answers.append(message)
+        if self._other is not None:
+            self._other.received(message)
+
+    def _write(self, span: Any) -> None:
+        chunks = [message for message in self._answers if isinstance(message, AIMessageChunk)]
+        answers = [add_ai_message_chunks(*chunks)] if len(chunks) > 1 else self._answers
+        span.set_attributes(answer_attributes(answers))
+
+
+def _span_of(run: BaseRunManager | None) -> Any:
+    """Return MLflow's span of a run, or None."""
+    for handler in run.handlers if run is not None else ():
+        if isinstance(handler, MlflowLangchainTracer):
+            entry = handler._run_span_mapping.get(str(run.run_id))  # noqa: SLF001  # Rule 3
+            return entry.span if entry is not None else None
+    current = mlflow.get_current_active_span() if run is None else None
+    return current if current is not None and current.span_type == "CHAT_MODEL" else None
+
+
+class _Unobserved:
+    """Observes nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+    def received(self, dimensions: int | None, tokens: int | None) -> None:
+        """Note the answer of one request."""
