@@ -87,7 +87,8 @@ async def ask_in_each_way(model: ChatDatabricksCompat) -> None:
         pass
     async for _ in model.astream("Hello!"):
         pass
-    (RunnablePassthrough() | model).batch(["Hello!", "Good morning!"])
+    chain: Any = RunnablePassthrough() | model
+    chain.batch(["Hello!", "Good morning!"])
 
 
 def deploy() -> dict[str, Any]:

@@ -10,7 +10,6 @@ LangChain passes it on, which it does not for streams. Then it is the current sp
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import mlflow
@@ -68,22 +67,30 @@ class _MlflowObserver:
         return self._other.embeddings(model, url) if self._other else _Unobserved()
 
 
-class _AnsweredSpan(ExitStack):
+class _AnsweredSpan:
     """MLflow's span of a call, into which the answer is written when the call ends."""
 
     def __init__(self, run: BaseRunManager | None, other: ChatObservation | None) -> None:
-        super().__init__()
         self._run = run
+        self._span: Any = None
         self._other = other
         self._answers: list[BaseMessage] = []
 
     def __enter__(self) -> Self:
-        span = _span_of(self._run)
-        if span is not None:
-            self.callback(self._write, span)
+        self._span = _span_of(self._run)
         if self._other is not None:
-            self.enter_context(self._other)
+            self._other.__enter__()
         return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._span is not None:
+            chunks = [message for message in self._answers if isinstance(message, AIMessageChunk)]
+            answers = [add_ai_message_chunks(*chunks)] if len(chunks) > 1 else self._answers
+            self._span.set_attributes(answer_attributes(answers))
+        if self._other is not None:
+            self._other.__exit__(kind, error, trace)
 
     def opened(self) -> None:
         """Note that the stream has been opened."""
@@ -96,20 +103,17 @@ class _AnsweredSpan(ExitStack):
         if self._other is not None:
             self._other.received(message)
 
-    def _write(self, span: Any) -> None:
-        chunks = [message for message in self._answers if isinstance(message, AIMessageChunk)]
-        answers = [add_ai_message_chunks(*chunks)] if len(chunks) > 1 else self._answers
-        span.set_attributes(answer_attributes(answers))
-
 
 def _span_of(run: BaseRunManager | None) -> Any:
     """Return MLflow's span of a run, or None."""
-    for handler in run.handlers if run is not None else ():
+    if run is None:
+        current = mlflow.get_current_active_span()
+        return current if current is not None and current.span_type == "CHAT_MODEL" else None
+    for handler in run.handlers:
         if isinstance(handler, MlflowLangchainTracer):
             entry = handler._run_span_mapping.get(str(run.run_id))  # noqa: SLF001  # Rule 3
             return entry.span if entry is not None else None
-    current = mlflow.get_current_active_span() if run is None else None
-    return current if current is not None and current.span_type == "CHAT_MODEL" else None
+    return None
 
 
 class _Unobserved:
