@@ -28,7 +28,7 @@ class Panel:
 
 
 PANELS = (
-    Panel("CPU of a streamed event", "µs", "stream, sync, per event, burst merging, µs"),
+    Panel("CPU of a streamed chunk", "µs", "stream, sync, per chunk, no merging, µs"),
     Panel("CPU of one call", "µs", "invoke, CPU µs"),
     Panel("CPU of a call, 100 at once", "µs", "the same, CPU µs a call"),
     Panel("Import and first answer", "ms", "cold start: import, construct, first answer, CPU ms"),
