@@ -75,7 +75,7 @@ outputs: $(VENV)/.has-test-all
 	@PYTHONPATH=tests $(BIN)/python tests/documents/write_outputs.py $(PAGES)
 
 docs: $(VENV)/.has-docs
-	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/python -m mkdocs -q build --strict && echo "The site is in site/index.html."
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/python -m mkdocs build --strict && echo "The site is in site/index.html."
 
 package: $(VENV)/.has-package
 	@rm -rf dist
