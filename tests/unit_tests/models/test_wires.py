@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from langchain_dbchat import ChatDatabricksCompat
+from langchain_dbchat.cli.chat_models import add_model
 from langchain_dbchat.dialects import choose_dialect
 from langchain_dbchat.dialects.dialect import Target
-from langchain_dbchat.models.families import FAMILIES, OPENAI_COMPATIBLE, family_of
+from langchain_dbchat.models.families import FAMILIES, OPENAI_COMPATIBLE, WireName, family_of
 
 PAGE = (Path(__file__).parents[3] / "docs" / "apis.md").read_text("utf-8")
 TOOLS = {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]}
@@ -95,3 +98,11 @@ def test_the_table_of_the_page_is_that_of_the_rows() -> None:
         assert family_of(f"databricks-{name}").wires == (first, *([also] if also else [])), name
     shown = {family_of(f"databricks-{name}").wires for name in named}
     assert shown == {row.wires for row in FAMILIES.values()}
+
+
+def test_each_wire_format_can_be_chosen() -> None:
+    every = ("auto", *get_args(WireName))
+    assert get_args(ChatDatabricksCompat.model_fields["api"].annotation) == every
+    parser = argparse.ArgumentParser()
+    add_model(parser)
+    assert next(tuple(action.choices or ()) for action in parser._actions if action.dest == "api") == every
