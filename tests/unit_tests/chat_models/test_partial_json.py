@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import tool_call_chunk
@@ -32,6 +32,7 @@ def fed(pieces: list[str]) -> Any:
     return parser.value()
 
 
+@settings(deadline=None)
 @given(roots, st.booleans(), st.sampled_from([None, 1]))
 def test_each_prefix_is_read_as_langchain_core_reads_it(value: Any, ascii_only: bool, indent: int | None) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
@@ -45,6 +46,7 @@ def test_each_prefix_is_read_as_langchain_core_reads_it(value: Any, ascii_only: 
     assert parser.value() == value
 
 
+@settings(deadline=None)
 @given(roots, st.data())
 def test_cuts_make_no_difference(value: Any, data: Any) -> None:
     text = json.dumps(value)
