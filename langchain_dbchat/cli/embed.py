@@ -61,24 +61,31 @@ def embed(options: argparse.Namespace) -> int:
     made_with = {name: getattr(embeddings, name) for name in _SETTINGS}
     saved = SavedRows(Path(options.output), json.dumps(made_with))
     run = _Run(embeddings, table, saved)
+    code = _embed_all(run)
+    if code == ExitCode.OK:
+        saved.join_to(table)
+        _report(run, options.output, as_json=options.json)
+    elif not run.how_to_go_on:
+        saved.remove()
+    return code
+
+
+def _embed_all(run: _Run) -> ExitCode:
+    """Embed all rows, or print what is wrong and how to go on."""
     try:
         run.embed_all()
     except KeyboardInterrupt:
         error_line(f"Stopped. {run.how_to_go_on}")
         return ExitCode.INTERRUPTED
     except DatabricksError as error:
-        if not run.how_to_go_on:
-            saved.remove()
-            raise
-        error_line(f"{explain(error)} {run.how_to_go_on}")
+        error_line(error, run.how_to_go_on)
         return exit_code_of(error)
     if run.failures:
         row, failure = next(iter(run.failures.items()))
         why = explain(failure) if isinstance(failure, DatabricksError) else failure
-        error_line(f"{len(run.failures):,} rows cannot be embedded; the first is row {row}: {why} {run.how_to_go_on}")
+        number = f"{len(run.failures):,} of the texts cannot be embedded; the first is in row {row}, counted from 0"
+        error_line(f"{number}: {why} {run.how_to_go_on}")
         return ExitCode.FAILED
-    saved.join_to(table)
-    _report(run, options.output, as_json=options.json)
     return ExitCode.OK
 
 

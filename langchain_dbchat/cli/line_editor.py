@@ -1,7 +1,7 @@
 """Read lines at a prompt, with the keys and the history of the terminal's line editor.
 
 Rule 1. The editor is Python's readline. Where it is missing (Windows), the console edits the line itself.
-Rule 2. The history is a file that only its owner can read, in ``$XDG_STATE_HOME``
+Rule 2. The history is a file that only its owner can read (readline makes it so), in ``$XDG_STATE_HOME``
 (https://specifications.freedesktop.org/basedir-spec/latest/). A history that cannot be read or written is not used.
 """
 
@@ -44,7 +44,6 @@ class LineEditor:
         if self._readline is not None:
             with suppress(OSError):
                 self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._file.touch(mode=0o600)
                 self._readline.write_history_file(str(self._file))
 
     def read(self) -> str | None:

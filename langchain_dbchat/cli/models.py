@@ -33,11 +33,14 @@ _CAPABILITIES = (
     ("pdf_inputs", "PDF"),
     ("audio_inputs", "audio"),
     ("video_inputs", "video"),
-    ("image_outputs", "draws"),
+    ("image_outputs", "image output"),
 )
 """Fields of LangChain's model profile, and the words for them."""
 _MILLION = 1_000_000
-_WIDEST_NAME, _CONTEXT, _PRICE, _NARROWEST, _GAP = 44, 7, 10, 10, 2  # columns
+_NOT_LISTED = "An endpoint can be asked without a list of them, if you know its name: dbchat ask --model NAME."
+_SOME = " dbchat models WORD shows those with a word in the name."
+_NONE = "There are no endpoints that you may see.\n"
+_WIDEST_NAME, _CONTEXT, _PRICE, _NARROWEST, _GAP = 44, 7, 10, 12, 2  # columns
 
 
 class _Offer(NamedTuple):
@@ -80,13 +83,10 @@ def models(options: argparse.Namespace) -> int:
         sys.stdout.writelines("\t".join(_columns(one)) + "\n" for one in found)
     elif found:
         _draw(found)
+        sys.stdout.write(f"{len(found)} of {len(listed)} endpoints.{'' if word else _SOME}\n")
     else:
         sys.stdout.write(f"None of {len(listed)} endpoints has {options.word!r} in its name.\n" if word else _NONE)
     return ExitCode.OK
-
-
-_NOT_LISTED = "An endpoint can be asked without a list of them, if you know its name: dbchat ask --model NAME."
-_NONE = "There are no endpoints that you may see.\n"
 
 
 def list_chat_models(options: argparse.Namespace) -> list[str]:
@@ -151,13 +151,12 @@ def _draw(offers: list[_Offer]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     table.add_column("endpoint", overflow="fold", width=name_columns)
     table.add_column("context", justify="right", width=_CONTEXT)
-    table.add_column("can", width=max(rest, _NARROWEST))
+    table.add_column("capabilities", width=max(rest, _NARROWEST))
     table.add_column("$ per 1M\ntokens", width=_PRICE)
     for one, (name, label) in zip(offers, labels, strict=True):
         shown = Text(name).append(f"\n{label}", style="dim")
         table.add_row(shown, _tokens(one.context), ", ".join(one.capabilities), _price(one))
     console.print(table)
-    console.print(f"{len(offers)} endpoints. dbchat models WORD shows some of them.", style="dim")
 
 
 def _label(offer: _Offer) -> str:

@@ -111,15 +111,17 @@ def wrapped(text: str, *, first: str = "", rest: str = "", stream: TextIO | None
     return "\n".join(lines or [first.rstrip()]) + "\n"
 
 
-def error_line(error: Exception | str) -> None:
+def error_line(error: Exception | str, more: str = "") -> None:
     """Print an error as one paragraph on the standard error.
 
     Args:
         error: The error, or its text.
+        more: What is said after it.
     """
     text = str(explain(error)) if isinstance(error, DatabricksError) else plain(str(error))
     if isinstance(error, DatabricksAuthenticationError):
         text += " `dbchat doctor` says more."
+    text = f"{text} {more}".rstrip()
     sys.stdout.flush()
     sys.stderr.write(wrapped(text, first="dbchat: ", rest="  ", stream=sys.stderr))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from pathlib import Path
@@ -102,7 +103,7 @@ def test_a_text_that_is_refused_does_not_stop_the_others(script: Script) -> None
     with Vectors() as server:
         words = ("embed", "in.parquet", "out.parquet", "--host", server.url)
         assert script(*words) == 1
-        assert "1 rows cannot be embedded; the first is row 1: " in script.err
+        assert "1 of the texts cannot be embedded; the first is in row 1, counted from 0: " in script.err
         assert "2 of 3 rows are saved" in script.err
         write(["one", "good", "three"])  # what was changed is asked for again, and nothing else
         assert script(*words) == 0
@@ -131,7 +132,7 @@ def test_ctrl_c_keeps_what_is_done(script: Script, tmp_path: Path) -> None:
     texts = [f"Text {number}" for number in range(ROWS)]
     write(list(texts))
     with Vectors() as server:
-        server.fails_after, server.failure = 1600, Scripted(b"{}", wait=25)
+        server.fails_after, server.failure = 1600, Scripted(b"{}", wait=120)
         words = ("embed", "in.parquet", "out.parquet", "--host", server.url)
         with Terminal(*words, folder=tmp_path) as screen:
             screen.wait_for("1600/4000")
@@ -159,6 +160,16 @@ def test_other_files(name: str, content: str, script: Script) -> None:
     with Vectors() as server:
         assert script("embed", name, "out.parquet", "--as", "vector", "--host", server.url) == 0
     assert written() == {"n": [1, 2], "body": ["two\nlines", "b"], "vector": [vector("two\nlines"), vector("b")]}
+
+
+def test_line_breaks_within_the_values_of_a_large_csv_file(script: Script) -> None:
+    texts = [f"{number}\n" * 200 for number in range(2500)]  # more than is read at once
+    with Path("in.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["text"], *([text] for text in texts)])
+    assert Path("in.csv").stat().st_size > 2_000_000
+    with Vectors() as server:
+        assert script("embed", "in.csv", "out.parquet", "--host", server.url) == 0
+    assert written()["text"] == texts
 
 
 def test_a_table_without_rows(script: Script) -> None:
