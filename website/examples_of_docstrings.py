@@ -2,6 +2,8 @@
 
 Rule 1. A paragraph that begins with ``>>>`` is an example, wherever it stands in a docstring; griffe knows them in a
         section ``Examples`` only (https://mkdocstrings.github.io/griffe/reference/docstrings/#google-section-examples).
+Rule 2. A line ``::``, which announces an indented block in reStructuredText, is left out, because Markdown needs the
+        indentation only.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ class FencedExamples(griffe.Extension):  # type: ignore[misc]  # griffe may be a
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Change the docstring of an object that was read."""
         if obj.docstring:
-            obj.docstring.value = PARAGRAPH.sub(fenced, obj.docstring.value)
+            text = re.sub(r"^ *::\n", "", obj.docstring.value, flags=re.MULTILINE)
+            obj.docstring.value = PARAGRAPH.sub(fenced, text)
 
 
 def fenced(example: re.Match[str]) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import langchain_dbchat
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 OURS = "langchain_dbchat"
@@ -41,6 +43,17 @@ def test_the_readme_names_each_page_in_its_table(page: Path) -> None:
 @pytest.mark.parametrize("page", sorted(ROOT.glob("docs/**/*.md")), ids=lambda page: page.name)
 def test_each_page_has_a_place_in_the_site(page: Path) -> None:
     assert f": {page.relative_to(ROOT / 'docs').as_posix()}\n" in (ROOT / "mkdocs.yml").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(set(langchain_dbchat.__all__) - {"__version__"}))
+def test_the_reference_has_each_public_name(name: str) -> None:
+    pages = "\n".join(page.read_text("utf-8") for page in (ROOT / "docs/reference").glob("*.md"))
+    found = getattr(langchain_dbchat, name)
+    module, own_name = found.__module__, found.__name__
+    of_module = re.search(rf"^::: {re.escape(module)}\n(?P<options>(?:    .*\n)*)", pages, re.MULTILINE)
+    members = re.search(r"members: \[(.+)\]", of_module["options"]) if of_module else None
+    in_module = of_module and (members is None or own_name in members[1].split(", "))
+    assert in_module or f"::: {module}.{own_name}\n" in pages
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
