@@ -18,18 +18,23 @@ from langchain_dbchat.local.rule_model.conversation import NOTICE, Talk, answer_
 from langchain_dbchat.local.rule_model.extracted_values import ExtractedValues
 from langchain_dbchat.local.rule_model.request import text_of
 from langchain_dbchat.local.rule_model.schema_filler import SchemaFiller, is_place
-from langchain_dbchat.local.rule_model.schemas import error_in, excess_in
 from langchain_dbchat.local.rule_model.tool_selection import best_tool, clause_about, search_tools, select_tools
+from langchain_dbchat.local.rule_model.wanted_json import wanted_schema
 
 if TYPE_CHECKING:
     from langchain_dbchat.local.rule_model.request import ModelRequest
+
+CONTINUE = re.compile(r"\W{0,9}(?:please )?(?:continue|go on|keep going)\W{0,9}", re.IGNORECASE)
+"""What asks for more of the same answer."""
 
 
 class CurrentTurn:
     """The conversation, sorted: the last prompt, what came before it, and the calls and results after it."""
 
     def __init__(self, messages: list[dict[str, Any]]) -> None:
-        users = [place for place, message in enumerate(messages) if message.get("role") == "user"]
+        spoken = [place for place, message in enumerate(messages) if message.get("role") == "user"]
+        # Some clients say "(continue)" for the user, where a conversation ends with an answer.
+        users = [place for place in spoken if not CONTINUE.fullmatch(text_of(messages[place]))] or spoken
         first = last = users[-1] if users else -1
         while first - 1 in users:
             first -= 1
@@ -167,38 +172,7 @@ def _wanted_schema(request: ModelRequest, turn: CurrentTurn) -> dict[str, Any] |
     if wanted.get("type") == "json_schema":
         schema = wanted.get("json_schema", {}).get("schema")
         return schema if isinstance(schema, dict) else {}
-    instructions = f"{turn.system}\n{turn.prompt}"
-    written = _schema_in(instructions)
-    if written is not None or wanted.get("type") != "json_object":
-        return written
-    keys = _keys_in(instructions) or ["answer"]
-    return {"type": "object", "properties": {key: {"type": "string"} for key in keys}, "required": keys}
-
-
-def _schema_in(text: str) -> dict[str, Any] | None:
-    """Return a JSON schema written into a prompt, as LangChain's format instructions do; the last one counts."""
-    for match in reversed(list(re.finditer(r"\{", text))):
-        if not re.match(r"\{\s*\"(?:\$defs|properties|type|title|description)\"", text[match.start() :]):
-            continue
-        try:
-            value = from_json(text[match.start() :].partition("\n```")[0].strip())
-        except ValueError:
-            continue
-        if not isinstance(value, dict) or not isinstance(value.get("properties"), dict):
-            continue
-        if error_in(value) is None and excess_in(value) is None:
-            return value
-    return None
-
-
-def _keys_in(text: str) -> list[str]:
-    """Return the keys that a prompt asks for in its JSON."""
-    for pattern in (r"['\"`](\w+)['\"`]\s*:", r"['\"`](\w+)['\"`]"):
-        keys = re.findall(pattern, text)
-        if keys:
-            return list(dict.fromkeys(keys))
-    listed = re.search(r"\b(?:keys|fields|properties)\b:?\s+([\w ,]+)", text, re.IGNORECASE)
-    return [key for key in re.split(r"\s*,\s*|\s+and\s+|\s+", listed.group(1)) if key] if listed else []
+    return wanted_schema(f"{turn.system}\n{turn.prompt}", turn.prompt, is_json=wanted.get("type") == "json_object")
 
 
 def _written(call: ToolCall) -> str:
