@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from langchain_dbchat.chat_models.call import structured_method
 from langchain_dbchat.connection.given import hidden
 from langchain_dbchat.connection.marks import field_named, marks_of
-from langchain_dbchat.dialects.shared.tools import convert_tool, convert_tool_choice
+from langchain_dbchat.dialects.shared.converted_tools import convert_once
+from langchain_dbchat.dialects.shared.tools import convert_tool_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -73,7 +74,7 @@ class BindsSettings(_Bindable):
         Raises:
             ValueError: If ``tool_choice`` names a tool that is not bound.
         """
-        converted = [convert_tool(tool, strict) for tool in tools]
+        converted = [convert_once(tool, strict) for tool in tools]
         choice = convert_tool_choice(tool_choice, converted)
         if choice is not None:
             kwargs["tool_choice"] = choice

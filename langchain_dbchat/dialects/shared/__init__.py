@@ -12,6 +12,7 @@ __all__ = [
     "content",
     "content_blocks",
     "conversation",
+    "converted_tools",
     "documents",
     "errors_within",
     "events",

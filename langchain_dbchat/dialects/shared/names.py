@@ -179,7 +179,8 @@ def _are_repeated(functions: list[Mapping[str, Any]]) -> bool:
         name = function["name"]
         if not name.strip():
             raise ValueError(f"A tool has an empty name (description: {function.get('description')!r}). Give it one.")
-        if known.setdefault(name, function) != function:
+        first = known.setdefault(name, function)
+        if first is not function and first != function:
             raise ValueError(
                 f"Two different tools are named {name!r}, and a call could not say which one it means. Rename one."
             )
