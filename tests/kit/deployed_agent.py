@@ -80,12 +80,10 @@ def serve(loaded: Any) -> dict[str, str]:
 
 
 async def ask_in_each_way(model: ChatDatabricksCompat) -> None:
-    """Call a model in each of the four ways, and twice in the batch of a chain."""
+    """Call a model whole, streamed, async, and twice in the batch of a chain."""
     model.invoke("Hello!")
     await model.ainvoke("Hello!")
     for _ in model.stream("Hello!"):
-        pass
-    async for _ in model.astream("Hello!"):
         pass
     chain: Any = RunnablePassthrough() | model
     chain.batch(["Hello!", "Good morning!"])
@@ -93,11 +91,11 @@ async def ask_in_each_way(model: ChatDatabricksCompat) -> None:
 
 def deploy() -> dict[str, Any]:
     """Log the agent, load it, ask it whole and streamed, and read its traces."""
-    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+    os.environ |= {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_ENABLE_ASYNC_TRACE_LOGGING": "false"}
     with tempfile.TemporaryDirectory() as folder:
         mlflow.set_tracking_uri(Path(folder).as_uri())
         mlflow.set_experiment("agent")
-        mlflow.langchain.autolog(run_tracer_inline=True)
+        mlflow.langchain.autolog()
         logged = mlflow.pyfunc.log_model(name="agent", python_model=__file__, resources=resources(agent))
         loaded = mlflow.pyfunc.load_model(logged.model_uri)
         asked = {"input": [{"role": "user", "content": "What is the weather in Oslo?"}]}
@@ -108,7 +106,6 @@ def deploy() -> dict[str, Any]:
         events = list(loaded.predict_stream(asked))
         served = serve(loaded)
         asyncio.run(ask_in_each_way(ChatDatabricksCompat(model="databricks-gpt-5-4", reasoning_effort="low")))
-        mlflow.flush_trace_async_logging()
         spans = [span for trace in mlflow.search_traces(return_type="list") for span in trace.data.spans]
         return {
             "resources": mlflow.models.Model.load(logged.model_uri).resources,

@@ -4,8 +4,8 @@ Rule 1. With `mlflow.langchain.autolog()`, MLflow makes a span for each call of 
 answer and five counts of its tokens (github.com/mlflow/mlflow, mlflow/langchain/langchain_tracer.py, `on_llm_end`).
 Rule 2. The attributes have the names of OpenTelemetry's conventions, as those of our own spans; see `otel.answers`.
 Rule 3. MLflow has no public function that finds the span of a run of LangChain. The span is found by the run where
-LangChain passes it on, which it does not for streams. Then it is the current span, in async code only with
-`autolog(run_tracer_inline=True)`, which MLflow recommends there.
+LangChain passes it on, which it does not for streams. There it is the current span. In an async stream it is neither,
+unless MLflow runs inline, so nothing is written.
 """
 
 from __future__ import annotations
