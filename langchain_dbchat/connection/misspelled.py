@@ -47,15 +47,23 @@ _SECRET_NAMES = frozenset(
         "authorization",
         "bearer",
         "bearertoken",
+        "clientassertion",
+        "cookie",
         "databrickstoken",
+        "jwt",
+        "openaikey",
+        "passphrase",
         "pat",
-        "password",
         "secret",
     }
 )
 """Names of credentials in other clients, without their underscores."""
 
-_SECRET_ENDS = ("apikey", "accesstoken", "authtoken", "clientsecret", "secretkey", "databrickstoken")
+_SECRET_ENDS = (
+    "accesstoken", "adtoken", "adtokenprovider", "apikey", "authorization", "authtoken", "clientsecret", "credential",
+    "credentials", "databrickstoken", "idtoken", "password", "privatekey", "refreshtoken", "secretaccesskey",
+    "secretkey", "sessiontoken",
+)  # fmt: skip
 """Ends of such names that have a vendor's prefix: ``openai_api_key``, ``azure_client_secret``."""
 
 _SIMILAR = 0.9

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+from langchain_dbchat.errors.sound_text import clean_text
+
 __all__ = ["MASK", "is_word", "scrub"]
 
 MASK = "***"
@@ -82,8 +84,9 @@ def scrub(text: str) -> str:
         text: Any text that a server or a library wrote.
 
     Returns:
-        The same text with ``***`` where a secret stood.
+        The same text with ``***`` where a secret stood, which can be printed and stored.
     """
+    text = clean_text(text)
     # A pattern without regard to case takes U+017F for an "s", so marks decide about ASCII texts only.
     lowered = text.lower() if text.isascii() else None
     for marks, pattern, replacement in _mask_rules():

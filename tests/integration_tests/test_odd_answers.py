@@ -125,3 +125,25 @@ def test_the_same_in_the_arguments_of_a_call(model: str, value: str) -> None:
         )
         sound = value in {"infinite", "not a number"}
         assert bool(whole.tool_calls) is sound
+
+
+@pytest.mark.parametrize("way", [invoke, ainvoke, stream, astream])
+@pytest.mark.parametrize(
+    "body",
+    [
+        r'{"error_code": "BAD\ud800", "message": "not \udc00 sound"}',
+        r'{"error": {"message": "not \ud800 sound", "code": "x\ud800"}}',
+        r'{"detail": [{"loc": ["body", "\ud800"], "msg": "not \ud800 sound"}]}',
+        r'{"external_model_provider": "a\ud800", "external_model_error": "not \ud800 sound"}',
+        r'{"error_code": "X", "message": "{\"message\": \"not \\ud800 sound\"}"}',
+    ],
+    ids=["databricks", "openai", "fastapi", "provider", "nested"],
+)
+def test_an_error_can_be_printed_and_stored_whatever_it_quotes(way: Way, body: str) -> None:
+    with ScriptedServer(lambda _: Scripted(body.encode(), 400)) as server:
+        llm = ChatDatabricksCompat(model="my-own", host=server.url, token="t", max_retries=0)
+        with pytest.raises(DatabricksError, match="not . sound") as caught:
+            way(llm, "Hello!")
+    error = caught.value
+    for text in (str(error), repr(error), error.detail or "", error.error_code or "", repr(vars(error))):
+        text.encode()

@@ -24,11 +24,12 @@ from langchain_dbchat.dialects.shared.content_blocks import (
 )
 from langchain_dbchat.dialects.shared.conversation import write_conversation
 from langchain_dbchat.dialects.shared.documents import document_text
-from langchain_dbchat.dialects.shared.json_text import clean_text, write_json
+from langchain_dbchat.dialects.shared.json_text import write_json
 from langchain_dbchat.dialects.shared.message_keys import PROVIDER
 from langchain_dbchat.dialects.shared.stand_ins import kind_of_content, stand_in
 from langchain_dbchat.dialects.shared.steps import AGENT_MESSAGE, read_step, without_handed_over
 from langchain_dbchat.errors import UnsupportedContentError
+from langchain_dbchat.errors.sound_text import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -27,12 +27,13 @@ from langchain_dbchat.dialects.shared.content_blocks import (
     ToolUseBlock,
 )
 from langchain_dbchat.dialects.shared.conversation import write_conversation
-from langchain_dbchat.dialects.shared.json_text import clean_text, write_json
+from langchain_dbchat.dialects.shared.json_text import write_json
 from langchain_dbchat.dialects.shared.names import fit_past_names
 from langchain_dbchat.dialects.shared.openai_tools import native_item, results_by_call
 from langchain_dbchat.dialects.shared.stand_ins import see_next, write_or_name
 from langchain_dbchat.dialects.shared.steps import AGENT_MESSAGE, read_step, without_handed_over
 from langchain_dbchat.dialects.shared.turns import NO_OUTPUT, is_taken
+from langchain_dbchat.errors.sound_text import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

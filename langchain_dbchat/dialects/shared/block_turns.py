@@ -36,11 +36,12 @@ from langchain_dbchat.dialects.shared.content_blocks import (
     ToolResultBlock,
     ToolUseBlock,
 )
-from langchain_dbchat.dialects.shared.json_text import clean_text, write_json
+from langchain_dbchat.dialects.shared.json_text import write_json
 from langchain_dbchat.dialects.shared.reasoning import may_replay
 from langchain_dbchat.dialects.shared.tool_uses import read_calls
 from langchain_dbchat.dialects.shared.turns import ConversationTurn, NumberedBlock, is_taken
 from langchain_dbchat.errors import UnsupportedContentError
+from langchain_dbchat.errors.sound_text import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from langchain_dbchat.dialects.shared.json_text import clean_text
+from langchain_dbchat.errors.sound_text import clean_text
 
 UNNAMED = "unnamed_tool"
 """What a call without a name is called: servers refuse a blank one, and an agent is told that there is no such tool."""

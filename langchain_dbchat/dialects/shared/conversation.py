@@ -20,9 +20,9 @@ from langchain_core.messages import (
     SystemMessageChunk,
 )
 
-from langchain_dbchat.dialects.shared.json_text import clean_text
 from langchain_dbchat.dialects.shared.turns import CONTINUE, ConversationTurn, is_taken
 from langchain_dbchat.errors import UnsupportedContentError
+from langchain_dbchat.errors.sound_text import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

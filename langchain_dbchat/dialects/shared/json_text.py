@@ -16,6 +16,7 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from langchain_dbchat.errors import UnsupportedContentError
+from langchain_dbchat.errors.sound_text import clean_text
 
 
 def write_json(value: Any, what: str) -> str:
@@ -41,24 +42,6 @@ def write_json(value: Any, what: str) -> str:
         return json.dumps(_sound(_jsonable(value)), ensure_ascii=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise UnsupportedContentError(f"{what} cannot be written as JSON: {error}") from error
-
-
-def clean_text(text: str) -> str:
-    """Replace halves of surrogate pairs, which are not text, and which no JSON body can contain.
-
-    Args:
-        text: Any string.
-
-    Returns:
-        The same string if it is sound, else one with U+FFFD in place of each stray half.
-    """
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def _jsonable(value: Any) -> Any:

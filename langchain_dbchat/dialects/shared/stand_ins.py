@@ -18,8 +18,9 @@ from langchain_dbchat.dialects.shared.content_blocks import (
     TextBlock,
     ToolResultBlock,
 )
-from langchain_dbchat.dialects.shared.json_text import clean_text, write_json
+from langchain_dbchat.dialects.shared.json_text import write_json
 from langchain_dbchat.errors import UnsupportedContentError
+from langchain_dbchat.errors.sound_text import clean_text
 
 Named = MediaBlock | DocumentBlock | ToolResultBlock | ProviderBlock
 """The blocks that a text can replace."""

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from langchain_dbchat.dialects.shared.block_fields import flattened, mapping_of, remaining
 from langchain_dbchat.dialects.shared.call_arguments import UNNAMED, parse_arguments
 from langchain_dbchat.dialects.shared.content_blocks import ToolUseBlock
-from langchain_dbchat.dialects.shared.json_text import clean_text
 from langchain_dbchat.dialects.shared.message_keys import CALL_EXTRAS
+from langchain_dbchat.errors.sound_text import clean_text
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
