@@ -38,7 +38,7 @@ _CAPABILITIES = (
 """Fields of LangChain's model profile, and the words for them."""
 _MILLION = 1_000_000
 _NOT_LISTED = "An endpoint can be asked without a list of them, if you know its name: dbchat ask --model NAME."
-_SOME = " dbchat models WORD shows those with a word in the name."
+_SOME = " dbchat models WORD shows some of them, such as those of one family."
 _NONE = "There are no endpoints that you may see.\n"
 _WIDEST_NAME, _CONTEXT, _PRICE, _NARROWEST, _GAP = 44, 7, 10, 12, 2  # columns
 
@@ -59,7 +59,7 @@ class _Offer(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``dbchat models`` to a parser."""
-    parser.add_argument("word", nargs="?", default="", help="show only names and families with this word")
+    parser.add_argument("word", nargs="?", default="", help="show only those with this word in name, family or APIs")
     parser.add_argument("--services", action="store_true", help="show the model services of the AI gateway, too")
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_connection(parser, _SECONDS)
@@ -76,7 +76,7 @@ def models(options: argparse.Namespace) -> int:
     except DatabricksPermissionDeniedError as error:
         error_line(str(explain(error)._replace(advice=_NOT_LISTED)))
         return exit_code_of(error)
-    found = [one for one in listed if word in one.name.casefold() or word in one.family.casefold()]
+    found = [one for one in listed if word in f"{one.name} {_label(one)}".casefold()]
     if options.json:
         sys.stdout.write(json.dumps([one._asdict() for one in found], indent=2, ensure_ascii=False) + "\n")
     elif not sys.stdout.isatty():
@@ -85,7 +85,9 @@ def models(options: argparse.Namespace) -> int:
         _draw(found)
         sys.stdout.write(f"{len(found)} of {len(listed)} endpoints.{'' if word else _SOME}\n")
     else:
-        sys.stdout.write(f"None of {len(listed)} endpoints has {options.word!r} in its name.\n" if word else _NONE)
+        sys.stdout.write(
+            f"None of {len(listed)} endpoints has {options.word!r} in its name, family or APIs.\n" if word else _NONE
+        )
     return ExitCode.OK
 
 

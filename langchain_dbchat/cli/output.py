@@ -118,12 +118,23 @@ def error_line(error: Exception | str, more: str = "") -> None:
         error: The error, or its text.
         more: What is said after it.
     """
-    text = str(explain(error)) if isinstance(error, DatabricksError) else plain(str(error))
+    text = str(explain(error)) if isinstance(error, DatabricksError) else plain(_words_of(error))
     if isinstance(error, DatabricksAuthenticationError):
         text += " `dbchat doctor` says more."
     text = f"{text} {more}".rstrip()
     sys.stdout.flush()
     sys.stderr.write(wrapped(text, first="dbchat: ", rest="  ", stream=sys.stderr))
+
+
+def _words_of(error: Exception | str) -> str:
+    """Return the text of an error; pydantic's names the options in place of fields, types and its own pages."""
+    from pydantic_core import ValidationError  # noqa: PLC0415  # `dbchat --help` does not need it
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    wrong = [(".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")) for one in error.errors()]
+    said = (f"--{field.replace('_', '-')}: {text}" if field else text for field, text in wrong)
+    return " ".join(text if text.endswith(".") else f"{text}." for text in said)
 
 
 def plain(text: str) -> str:

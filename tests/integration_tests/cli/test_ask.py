@@ -136,6 +136,7 @@ def test_images_are_sent(script: Script, server: ScriptedServer, tmp_path: Path)
         ("--api", "soap", "Argument --api: invalid choice: 'soap'"),
         ("--max-tokens", "many", "Argument --max-tokens: invalid int value: 'many'"),
         ("--timeout", "-1", "Argument --timeout: '-1' is not a number of seconds above 0"),
+        ("--max-retries", "-1", "dbchat: --max-retries: Input should be greater than or equal to 0.\n"),
         ("--token-env", "NOT_SET", "--token-env names NOT_SET, which is not set."),
         ("--token-env", "hunter2-secret", "--token-env names a variable, which is not set."),
         ("--profile", "nobody", "The profile that was asked for cannot be used"),

@@ -215,6 +215,14 @@ def test_what_cannot_be_done_is_refused_before_anything_is_sent(
     assert not Path("out.parquet.rows").exists()
 
 
+def test_without_a_model_it_says_where_to_name_one(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABRICKS_EMBEDDING_MODEL")
+    write(["one"])
+    assert script("embed", "in.parquet", "out.parquet", "--host", "http://127.0.0.1:9") == 2
+    assert script.err.startswith("dbchat: DatabricksEmbeddings needs --model or DATABRICKS_EMBEDDING_MODEL, ")
+    assert "pydantic" not in script.err
+
+
 def test_the_local_workspace_embeds(script: Script, home: LocalWorkspace) -> None:
     assert home.endpoints
     write(["one", "two"])

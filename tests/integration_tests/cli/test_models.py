@@ -46,6 +46,8 @@ def test_a_word_chooses_and_json_has_every_field(script: Script, home: LocalWork
         "dollars_out": 0,
         "is_ready": True,
     }
+    assert script("models", "embeddings", "--json") == 0
+    assert {one["task"] for one in script.json} == {"llm/v1/embeddings"}
     assert script("models", "no-such-model", "--json") == 0
     assert script.json == []
 
