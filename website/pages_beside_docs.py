@@ -14,8 +14,6 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from mkdocs.structure.files import File
-
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
@@ -33,6 +31,8 @@ LINK = re.compile(r"^```.*?^```|`[^`\n]*`|\]\((?P<target>[^)\s]+)\)", re.MULTILI
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages beside `docs/` to the files of the site."""
+    from mkdocs.structure.files import File  # noqa: PLC0415  # the tests of the links run without MkDocs
+
     for name, page in BESIDE.items():
         files.append(File.generated(config, page, content=(ROOT / name).read_text("utf-8")))
     return files

@@ -49,6 +49,8 @@ OLD = frozenset(
 )  # fmt: skip
 """Names that were decoded, not read; each has a plain one now."""
 
+BESIDE = ("benchmarks", "examples", "fuzz", "release", "soak", "tests", "website")
+"""The folders with code beside the package."""
 EXEMPTION = re.compile("noqa|type: *ignore|nosec|pylint|pyright")
 EXEMPTION_WITH_REASON = re.compile(
     r"# (?:ruff: )?(noqa: [A-Z]+[0-9]+(, [A-Z]+[0-9]+)*|type: ignore\[[a-z-]+(, ?[a-z-]+)*\])  # .+"
@@ -176,7 +178,7 @@ def test_a_package_exports_what_the_others_import(package: str) -> None:
 
 def test_exemptions_from_the_tools_have_one_form_and_a_reason() -> None:
     # `pragma: no cover` and `fmt` mark code for other tools, which take no reason.
-    for folder in (ROOT, *(REPOSITORY / name for name in ("benchmarks", "examples", "fuzz", "soak", "tests"))):
+    for folder in (ROOT, *(REPOSITORY / name for name in BESIDE)):
         for path in folder.rglob("*.py"):
             with path.open("rb") as file:
                 comments = [token for token in tokenize.tokenize(file.readline) if token.type == tokenize.COMMENT]
