@@ -27,7 +27,8 @@ def dbchat(base: str, kind: str, *, merge: bool) -> Model:
         return DatabricksEmbeddings(model="bench-embed", host=base, token="t")
     from langchain_dbchat import ChatDatabricksCompat
 
-    return ChatDatabricksCompat(model=f"bench-{kind}", family="claude", host=base, token="t", coalesce=merge)
+    family = "gpt-5" if kind.startswith("object") else "claude"  # a family that streams a response format
+    return ChatDatabricksCompat(model=f"bench-{kind}", family=family, host=base, token="t", coalesce=merge)
 
 
 OPEN: list[httpx.AsyncClient] = []

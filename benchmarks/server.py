@@ -55,6 +55,28 @@ def _event(delta: dict[str, Any], reason: str | None = None, usage: int | None =
     return b"data: " + json.dumps(payload, separators=(",", ":")).encode() + b"\n\n"
 
 
+@cache
+def objects(kind: str) -> str:
+    """Return the JSON that a stream of objects has: 26 kB, and ten times as much in the kinds for growth.
+
+    Args:
+        kind: The model's name without ``bench-``.
+    """
+    count = 5000 if "large" in kind else 500
+    items = [{"name": f"item {number}", "price": number, "tags": ["a"]} for number in range(count)]
+    return json.dumps({"items": items})
+
+
+def _object_events(kind: str) -> list[bytes]:
+    text, calls = objects(kind), "calls" in kind
+    pieces = [text[start : start + 5] for start in range(0, len(text), 5)]
+    if not calls:
+        return [_event({"role": "assistant", "content": piece}) for piece in pieces]
+    first = {"index": 0, "id": "toolu_bdrk_01", "type": "function", "function": {"name": "answer", "arguments": ""}}
+    deltas = [first, *({"index": 0, "function": {"arguments": piece}} for piece in pieces)]
+    return [_event({"role": "assistant", "content": None, "tool_calls": [delta]}) for delta in deltas]
+
+
 def _delta(kind: str, number: int) -> dict[str, Any]:
     word = _WORDS[number % len(_WORDS)]
     if kind == "reasoning":
@@ -90,6 +112,9 @@ def stream(kind: str) -> list[bytes]:
     Returns:
         The HTTP chunks, one for each event, the end included.
     """
+    if kind.startswith("object"):
+        end = _event({"role": "assistant", "content": ""}, "tool_calls" if "calls" in kind else "stop", 77)
+        return [*map(_chunked, [*_object_events(kind), end]), _chunked(b"data: [DONE]\n\n") + b"0\r\n\r\n"]
     count = {"long": LONG, "first": 20, "paced": PACED, "single": PACED * 2}.get(kind, EVENTS)
     events = [_event(_delta(kind, number)) for number in range(count - 2)]
     if kind == "tools":

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 import clients
+import growing
 import server
 
 CALLS = 100
@@ -192,6 +193,7 @@ CASES: dict[str, Callable[[Make], Figures]] = {
     "many": _many,
     "embed": _embed,
     "memory": _memory,
+    **growing.CASES,
 }
 
 
