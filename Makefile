@@ -16,6 +16,7 @@
 # make lint types    check style and types;  make format  repair what can be repaired
 # make soak          thousands of models, calls and event loops for three minutes; nothing may be left over (SECONDS=...)
 # make fuzz          the fuzz targets, a minute each (SECONDS=..., TARGET="http11 pool")
+# make scaling       measure how the cost grows with history, tools, answers and streams, and draw docs/scaling.svg
 # make plot          draw the README's plot from the newest output in benchmarks/results
 # make bench         measure against peers (QUICK=1: less than a minute; BASE=COMMIT: against this package at that commit)
 
@@ -36,7 +37,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST_ARGS ?=
 
-.PHONY: demo smollm2 test pythons lint types format soak fuzz mutate profiles arguments outputs docs package plot bench clean
+.PHONY: demo smollm2 test pythons lint types format soak fuzz mutate profiles arguments outputs docs package plot scaling bench clean
 
 demo: $(VENV)/.has-demo $(if $(REAL),$(VENV)/.has-smollm2)
 	@$(BIN)/python examples/demo.py $(if $(LIVE),--live) $(if $(REAL),--real)
@@ -102,6 +103,9 @@ types: $(VENV)/.has-types
 
 soak: $(VENV)/.has-local
 	@$(BIN)/python soak/soak.py --seconds $(or $(SECONDS),180)
+
+scaling: .venv-bench-dbchat/.ready
+	@.venv-bench-dbchat/bin/python benchmarks/scaling.py docs/scaling.svg
 
 plot: $(BIN)/python
 	@$(BIN)/python benchmarks/plot.py
