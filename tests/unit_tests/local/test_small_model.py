@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -63,14 +64,12 @@ HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Handler).
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Install a package ``dasllama`` with that program, and prepared weights; return the folder of the model."""
-    package = tmp_path / "site" / "dasllama"
-    package.mkdir(parents=True)
-    program = package / "server"
+    program = tmp_path / "server"
     program.write_text(PROGRAM)
     program.chmod(0o755)
-    (package / "__init__.py").write_text(f"def tool_path(name):\n    return {str(program)!r}\n")
-    monkeypatch.syspath_prepend(package.parent)
-    monkeypatch.delitem(sys.modules, "dasllama", raising=False)
+    package = ModuleType("dasllama")
+    package.__dict__["tool_path"] = lambda _: str(program)
+    monkeypatch.setitem(sys.modules, "dasllama", package)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name, **_: tmp_path / name)
     folder = tmp_path / "langchain-dbchat" / "smollm2"
     folder.mkdir(parents=True)
