@@ -172,6 +172,15 @@ def test_a_failure_without_a_reason_says_so(call: Way, status: str) -> None:
     assert "2026" not in str(caught.value)
 
 
+@pytest.mark.parametrize("status", ["queued", "in_progress"])
+def test_an_answer_that_has_only_begun_is_not_an_empty_one(status: str) -> None:
+    with (
+        ScriptedServer(lambda _: Scripted(response(status=status, background=True))) as server,
+        pytest.raises(MalformedResponseError, match=f"status '{status}'.*leave 'background' out"),
+    ):
+        llm(server, api="responses").invoke("Hi")
+
+
 def test_a_stream_without_an_end_raises() -> None:
     delta = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "Half"}
     with ScriptedServer(lambda _: Scripted(sse(delta, done=False))) as server:

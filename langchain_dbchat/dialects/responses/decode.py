@@ -55,13 +55,19 @@ def decode_response(body: bytes, target: Target, request_id: str | None, sent: S
 
     Raises:
         DatabricksError: If the body is an error in spite of its status.
-        MalformedResponseError: If the body is not a response.
+        MalformedResponseError: If the body is not a response, or one that has only begun.
     """
     payload = parse_event(body)
     _raise_failure(payload, request_id)
     items = payload.get("output")
     if not isinstance(items, list):
         raise _no_output(payload, target, request_id)
+    if not items and payload.get("status") in _BEGINS:
+        raise MalformedResponseError(
+            f"{target.model!r} has only begun to answer (status {payload['status']!r}), as it does in the background. "
+            "Answers are not fetched later: leave 'background' out.",
+            request_id=request_id,
+        )
     facts, reader = ResponsesFacts(target, request_id), ItemReader(None if sent is None else sent.bound)
     answer = GrowingAnswer(sent=sent)  # as a stream of one event, so that both give the same message
     facts.note(payload)
