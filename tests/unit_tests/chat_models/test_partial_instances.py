@@ -44,7 +44,7 @@ class Tree(BaseModel):
 class Asking(BaseModel):
     """A class whose validators see the JSON."""
 
-    items: list[dict[str, Any]] | list[Item]
+    items: list[Item]
 
     @field_validator("items", mode="before")
     @classmethod
