@@ -21,7 +21,7 @@ from pydantic_core import from_json
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder
 from langchain_dbchat.dialects.dialect import Target
-from langchain_dbchat.dialects.shared.events import DONE, is_last
+from langchain_dbchat.dialects.shared.answer.events import DONE, is_last
 from langchain_dbchat.models.families import family_of
 from langchain_dbchat.transport.clients import sync_client
 from langchain_dbchat.transport.sse import EventStreamDecoder

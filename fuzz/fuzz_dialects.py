@@ -17,9 +17,9 @@ from running import CORPUS, pieces, run, streams
 
 from langchain_dbchat.dialects import dialect_named
 from langchain_dbchat.dialects.dialect import ChatRequest, Target
-from langchain_dbchat.dialects.shared import translators
-from langchain_dbchat.dialects.shared.events import is_last
-from langchain_dbchat.dialects.shared.sent import SentTools
+from langchain_dbchat.dialects.shared.answer import translators
+from langchain_dbchat.dialects.shared.answer.events import is_last
+from langchain_dbchat.dialects.shared.request.sent import SentTools
 from langchain_dbchat.errors import DatabricksError
 from langchain_dbchat.models.families import FAMILIES
 from langchain_dbchat.transport.sse import EventStreamDecoder

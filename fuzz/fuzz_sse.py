@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic_core import from_json
 from running import pieces, run, streams
 
-from langchain_dbchat.dialects.shared.events import is_last
+from langchain_dbchat.dialects.shared.answer.events import is_last
 from langchain_dbchat.errors import MalformedResponseError
 from langchain_dbchat.transport.sse import EventStreamDecoder
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.messages import HumanMessage
 
-from langchain_dbchat.dialects.shared.block_fields import unwrapped
-from langchain_dbchat.dialects.shared.call_arguments import parse_arguments
+from langchain_dbchat.dialects.shared.blocks.block_fields import unwrapped
+from langchain_dbchat.dialects.shared.blocks.call_arguments import parse_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable

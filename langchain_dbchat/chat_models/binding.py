@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from langchain_dbchat.chat_models.call import structured_method
 from langchain_dbchat.connection.given import hidden
 from langchain_dbchat.connection.marks import field_named, marks_of
-from langchain_dbchat.dialects.shared.converted_tools import convert_once
-from langchain_dbchat.dialects.shared.tools import convert_tool_choice
+from langchain_dbchat.dialects.shared.request.converted_tools import convert_once
+from langchain_dbchat.dialects.shared.request.tools import convert_tool_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from langchain_dbchat.dialects.shared.wires import OtherWireError
+from langchain_dbchat.dialects.shared.answer.wires import OtherWireError
 from langchain_dbchat.errors import DatabricksError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.connection.given import call_settings
 from langchain_dbchat.connection.marks import COMPLETION_LIMIT, marks_of
-from langchain_dbchat.dialects.shared.merging import merge_deep
+from langchain_dbchat.dialects.shared.request.merging import merge_deep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

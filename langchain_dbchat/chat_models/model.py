@@ -27,7 +27,7 @@ from langchain_dbchat.connection.requests import family_for
 from langchain_dbchat.connection.session import SessionCache, endpoint_name
 from langchain_dbchat.dialects import choose_dialect
 from langchain_dbchat.dialects.dialect import Target
-from langchain_dbchat.dialects.shared import translators
+from langchain_dbchat.dialects.shared.answer import translators
 from langchain_dbchat.errors.user_warnings import pointing_here
 from langchain_dbchat.models.profiles import profile_of
 

@@ -16,7 +16,7 @@ from langchain_dbchat.connection.observing import observer
 from langchain_dbchat.connection.requests import address_request, next_route
 from langchain_dbchat.dialects import dialect_named
 from langchain_dbchat.dialects.dialect import PREFILL, ROLES, SIGNATURES
-from langchain_dbchat.dialects.shared.wires import OtherWireError
+from langchain_dbchat.dialects.shared.answer.wires import OtherWireError
 from langchain_dbchat.errors.user_warnings import warn
 from langchain_dbchat.models.families import GENERIC, OPENAI_COMPATIBLE
 
@@ -266,7 +266,7 @@ class PreparedCall:
         """Return the request in the wire format that a refusal asks for."""
         if not self.may_switch:
             return None
-        from langchain_dbchat.dialects.shared.refusals import named_wire  # noqa: PLC0415  # where a refusal came
+        from langchain_dbchat.dialects.shared.request.refusals import named_wire  # noqa: PLC0415  # where a refusal came
 
         name = named_wire(error.detail or error.message, self.encoded.body)
         if name is None or name == self.dialect.name:
@@ -278,7 +278,7 @@ class PreparedCall:
         return self._addressed()
 
     def _without_refused_field(self, error: DatabricksError) -> Request | None:
-        from langchain_dbchat.dialects.shared.refusals import refused_field  # noqa: PLC0415  # where a refusal came
+        from langchain_dbchat.dialects.shared.request.refusals import refused_field  # noqa: PLC0415  # where a refusal came
 
         fields = self.dialect.refusable
         refused = refused_field(error.detail or error.message, self.encoded.body, fields)

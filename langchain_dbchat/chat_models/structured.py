@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.chat_models.structured_answers import StructuredAnswerParser
 from langchain_dbchat.chat_models.structured_shapes import AnswerShape
-from langchain_dbchat.dialects.shared.formats import write_format
-from langchain_dbchat.dialects.shared.spellings import Wanted, read_schema, wrap
-from langchain_dbchat.dialects.shared.tools import convert_tool
+from langchain_dbchat.dialects.shared.request.formats import write_format
+from langchain_dbchat.dialects.shared.request.spellings import Wanted, read_schema, wrap
+from langchain_dbchat.dialects.shared.request.tools import convert_tool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

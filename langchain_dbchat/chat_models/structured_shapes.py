@@ -17,7 +17,7 @@ from pydantic import BaseModel, RootModel, TypeAdapter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from langchain_dbchat.dialects.shared.spellings import Wanted
+    from langchain_dbchat.dialects.shared.request.spellings import Wanted
 
 NOTHING: Any = object()
 """Marks that there is no answer (yet). None cannot, because a schema may allow null."""

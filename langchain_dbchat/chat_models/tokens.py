@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages.utils import count_tokens_approximately
 
-from langchain_dbchat.dialects.shared.tools import convert_tool
+from langchain_dbchat.dialects.shared.request.tools import convert_tool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

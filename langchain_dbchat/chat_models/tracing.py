@@ -8,8 +8,8 @@ from langchain_core.language_models import LangSmithParams
 
 from langchain_dbchat.connection.given import call_settings
 from langchain_dbchat.connection.marks import QUERY, marks_of
-from langchain_dbchat.dialects.shared.message_keys import PROVIDER
-from langchain_dbchat.dialects.shared.usage import add_usage
+from langchain_dbchat.dialects.shared.answer.usage import add_usage
+from langchain_dbchat.dialects.shared.blocks.message_keys import PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

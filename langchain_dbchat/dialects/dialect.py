@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
-    from langchain_dbchat.dialects.shared.sent import SentTools
+    from langchain_dbchat.dialects.shared.request.sent import SentTools
     from langchain_dbchat.models.families import Family, WireName
 
 WirePaths = Mapping[str, tuple[str, ...]]

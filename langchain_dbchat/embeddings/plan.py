@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic_core import PydanticSerializationError, to_json
 
 from langchain_dbchat.connection.endpoints import RequestLimit, endpoint_of
-from langchain_dbchat.dialects.shared.refusals import named_field
+from langchain_dbchat.dialects.shared.request.refusals import named_field
 from langchain_dbchat.embeddings.lengths import cut_to_words, least_tokens, most_tokens, shorten
 from langchain_dbchat.embeddings.refusals import RefusalCause, cause_of, incomplete, named_limit
 from langchain_dbchat.embeddings.wire import token_count

@@ -19,7 +19,7 @@ from pydantic_core import to_json
 from langchain_dbchat.connection.endpoints import endpoint_of
 from langchain_dbchat.connection.observing import observer
 from langchain_dbchat.connection.requests import address_request, next_route
-from langchain_dbchat.dialects.shared.refusals import named_field
+from langchain_dbchat.dialects.shared.request.refusals import named_field
 from langchain_dbchat.embeddings.plan import Plan, Rules
 from langchain_dbchat.embeddings.settings import spec_of
 from langchain_dbchat.embeddings.wire import PATHS, encode_embedding_request, read_rows, token_count

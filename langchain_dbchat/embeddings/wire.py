@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 from pydantic_core import from_json
 
-from langchain_dbchat.dialects.shared.errors_within import raise_error_within
+from langchain_dbchat.dialects.shared.answer.errors_within import raise_error_within
 from langchain_dbchat.errors import MalformedResponseError
 
 __all__ = [

@@ -13,7 +13,7 @@ from kit.scripted import Scripted, ScriptedServer
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
-from langchain_dbchat.dialects.shared.refusals import refused_field
+from langchain_dbchat.dialects.shared.request.refusals import refused_field
 from langchain_dbchat.errors import DatabricksInvalidRequestError
 from langchain_dbchat.local import LocalWorkspace
 

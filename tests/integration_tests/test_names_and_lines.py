@@ -15,7 +15,7 @@ from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
-from langchain_dbchat.dialects.shared.refusals import refused_field
+from langchain_dbchat.dialects.shared.request.refusals import refused_field
 from langchain_dbchat.errors import DatabricksInvalidRequestError
 from langchain_dbchat.local import LocalWorkspace
 from langchain_dbchat.models.families import FAMILIES

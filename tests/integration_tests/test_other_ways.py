@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.dialects.shared.turns import CONTINUE
+from langchain_dbchat.dialects.shared.conversation.turns import CONTINUE
 
 if TYPE_CHECKING:
     from langchain_dbchat.local import LocalWorkspace

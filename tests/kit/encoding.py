@@ -11,7 +11,7 @@ from langchain_dbchat.dialects import dialect_named
 from langchain_dbchat.dialects.chat_completions.content import write_parts
 from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
 from langchain_dbchat.dialects.dialect import ChatRequest, EncodedRequest, Target
-from langchain_dbchat.dialects.shared.conversation import read_turns
+from langchain_dbchat.dialects.shared.conversation.conversation import read_turns
 from langchain_dbchat.dialects.shared.schemas import fit_answer
 from langchain_dbchat.models.families import Family, WireName
 

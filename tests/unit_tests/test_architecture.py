@@ -226,6 +226,22 @@ def test_a_dialect_imports_no_other_dialect() -> None:
                 assert other in {own, "shared", "dialect"}, f"{path.relative_to(ROOT)} must not import {name}"
 
 
+def test_the_arrows_between_the_rooms_of_shared_are_exactly_these() -> None:
+    inside = f"{OURS}.dialects.shared"
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "dialects" / "shared").glob("*/*.py"):
+        names = [name.removeprefix(f"{inside}.") for name in _imports(_tree(path)) if name.startswith(f"{inside}.")]
+        rooms = {name.partition(".")[0] for name in names}
+        found.setdefault(path.parent.name, set()).update(rooms - {path.parent.name})
+    assert found == {
+        "blocks": set(),
+        "schemas": set(),
+        "conversation": {"blocks"},
+        "request": {"blocks", "schemas"},
+        "answer": {"blocks", "request", "schemas"},
+    }
+
+
 def test_nothing_outside_the_dialects_knows_a_wire() -> None:
     for path in _files():
         if _room(path) != "dialects":

@@ -49,9 +49,9 @@ FOR_OTHERS = {
         for part in (
             "embeddings",
             "chat_models.structured",
-            "dialects.shared.refusals",
+            "dialects.shared.request.refusals",
             "dialects.shared.schemas",
-            "dialects.shared.spellings",
+            "dialects.shared.request.spellings",
             "transport.proxy_clients",
         )
     ),

@@ -21,7 +21,7 @@ from pydantic_core import from_json
 from langchain_dbchat.chat_models import ChatDatabricksCompat
 from langchain_dbchat.dialects import dialect_named
 from langchain_dbchat.dialects.dialect import Target
-from langchain_dbchat.dialects.shared.sent import SentTools
+from langchain_dbchat.dialects.shared.request.sent import SentTools
 from langchain_dbchat.models.families import FAMILIES, OPENAI_COMPATIBLE, WireName, family_of
 from langchain_dbchat.transport.sse import EventStreamDecoder
 

@@ -11,7 +11,7 @@ import pytest
 from golden import Case, groups_of, load, names
 from pydantic_core import from_json, to_json
 
-from langchain_dbchat.dialects.shared.sent import SentTools
+from langchain_dbchat.dialects.shared.request.sent import SentTools
 from langchain_dbchat.errors import DatabricksError
 
 MISSING = object()

@@ -18,7 +18,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 
 from kit.encoding import encode_request
 from kit.scripted import Scripted, ScriptedServer
-from langchain_dbchat.dialects.shared.events import DONE
+from langchain_dbchat.dialects.shared.answer.events import DONE
 from langchain_dbchat.errors import StreamInterruptedError
 
 if TYPE_CHECKING:

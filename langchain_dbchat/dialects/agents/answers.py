@@ -18,11 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from langchain_dbchat.dialects.shared.beside import UnknownFields, text_in
-from langchain_dbchat.dialects.shared.call_arguments import UNNAMED
-from langchain_dbchat.dialects.shared.fields import says_something, storable
-from langchain_dbchat.dialects.shared.parts import Part, Text
-from langchain_dbchat.dialects.shared.steps import AgentSteps
+from langchain_dbchat.dialects.shared.answer.beside import UnknownFields, text_in
+from langchain_dbchat.dialects.shared.answer.fields import says_something, storable
+from langchain_dbchat.dialects.shared.answer.parts import Part, Text
+from langchain_dbchat.dialects.shared.answer.steps import AgentSteps
+from langchain_dbchat.dialects.shared.blocks.call_arguments import UNNAMED
 from langchain_dbchat.errors import MalformedResponseError
 
 __all__ = ["AgentMessages"]

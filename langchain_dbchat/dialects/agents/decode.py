@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.agents.answers import AgentMessages
-from langchain_dbchat.dialects.shared.answer import GrowingAnswer
-from langchain_dbchat.dialects.shared.chunks import whole_result
-from langchain_dbchat.dialects.shared.errors_within import may_be_blocked, raise_blocked, raise_error_within
-from langchain_dbchat.dialects.shared.events import parse_event, text_of_event
-from langchain_dbchat.dialects.shared.facts import KEEP_ALIVE, AnswerFacts
-from langchain_dbchat.dialects.shared.stream import AnswerStreamDecoder
-from langchain_dbchat.dialects.shared.wires import in_other_format
+from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
+from langchain_dbchat.dialects.shared.answer.chunks import whole_result
+from langchain_dbchat.dialects.shared.answer.errors_within import may_be_blocked, raise_blocked, raise_error_within
+from langchain_dbchat.dialects.shared.answer.events import parse_event, text_of_event
+from langchain_dbchat.dialects.shared.answer.facts import KEEP_ALIVE, AnswerFacts
+from langchain_dbchat.dialects.shared.answer.stream import AnswerStreamDecoder
+from langchain_dbchat.dialects.shared.answer.wires import in_other_format
 from langchain_dbchat.errors import StreamInterruptedError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
     from langchain_dbchat.dialects.dialect import Target
-    from langchain_dbchat.dialects.shared.sent import SentTools
+    from langchain_dbchat.dialects.shared.request.sent import SentTools
     from langchain_dbchat.errors import MalformedResponseError
 
 __all__ = ["AgentStreamDecoder", "decode_answer"]

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from langchain_dbchat.dialects.agents.messages import encode_messages
 from langchain_dbchat.dialects.agents.refusable import REFUSABLE
 from langchain_dbchat.dialects.dialect import ChatRequest, EncodedRequest, StructuredMethod, Target
-from langchain_dbchat.dialects.shared.agent_inputs import AGENT_FIELDS, agent_fields, trace_headers
-from langchain_dbchat.dialects.shared.lessons import fit_extra
-from langchain_dbchat.dialects.shared.merging import merge_deep
-from langchain_dbchat.dialects.shared.plain_fields import plain_fields
-from langchain_dbchat.dialects.shared.sent import SentTools
+from langchain_dbchat.dialects.shared.request.agent_inputs import AGENT_FIELDS, agent_fields, trace_headers
+from langchain_dbchat.dialects.shared.request.lessons import fit_extra
+from langchain_dbchat.dialects.shared.request.merging import merge_deep
+from langchain_dbchat.dialects.shared.request.plain_fields import plain_fields
+from langchain_dbchat.dialects.shared.request.sent import SentTools
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.dialects.shared.call_arguments import UNNAMED
-from langchain_dbchat.dialects.shared.content import read_block
-from langchain_dbchat.dialects.shared.content_blocks import (
+from langchain_dbchat.dialects.shared.answer.steps import AGENT_MESSAGE, read_step, without_handed_over
+from langchain_dbchat.dialects.shared.blocks.call_arguments import UNNAMED
+from langchain_dbchat.dialects.shared.blocks.content import read_block
+from langchain_dbchat.dialects.shared.blocks.content_blocks import (
     DocumentBlock,
     NeutralBlock,
     ReasoningBlock,
@@ -22,12 +23,11 @@ from langchain_dbchat.dialects.shared.content_blocks import (
     ToolResultBlock,
     ToolUseBlock,
 )
-from langchain_dbchat.dialects.shared.conversation import write_conversation
-from langchain_dbchat.dialects.shared.documents import document_text
-from langchain_dbchat.dialects.shared.json_text import write_json
-from langchain_dbchat.dialects.shared.message_keys import PROVIDER
-from langchain_dbchat.dialects.shared.stand_ins import kind_of_content, stand_in
-from langchain_dbchat.dialects.shared.steps import AGENT_MESSAGE, read_step, without_handed_over
+from langchain_dbchat.dialects.shared.blocks.documents import document_text
+from langchain_dbchat.dialects.shared.blocks.json_text import write_json
+from langchain_dbchat.dialects.shared.blocks.message_keys import PROVIDER
+from langchain_dbchat.dialects.shared.blocks.stand_ins import kind_of_content, stand_in
+from langchain_dbchat.dialects.shared.conversation.conversation import write_conversation
 from langchain_dbchat.errors import UnsupportedContentError
 from langchain_dbchat.errors.sound_text import clean_text
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from langchain_dbchat.dialects.dialect import Target
-    from langchain_dbchat.dialects.shared.content_blocks import ProviderBlock
-    from langchain_dbchat.dialects.shared.turns import ConversationTurn
+    from langchain_dbchat.dialects.shared.blocks.content_blocks import ProviderBlock
+    from langchain_dbchat.dialects.shared.conversation.turns import ConversationTurn
 
 __all__ = ["encode_messages"]
 

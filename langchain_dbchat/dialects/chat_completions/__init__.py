@@ -9,7 +9,7 @@ from langchain_dbchat.dialects.chat_completions.encode import choose_method, enc
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
 from langchain_dbchat.dialects.chat_completions.thinking import has_tools_with_effort
 from langchain_dbchat.dialects.dialect import Dialect
-from langchain_dbchat.dialects.shared.events import is_last
+from langchain_dbchat.dialects.shared.answer.events import is_last
 
 if TYPE_CHECKING:
     from langchain_dbchat.dialects.dialect import Target, WirePaths

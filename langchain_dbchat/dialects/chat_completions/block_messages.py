@@ -19,16 +19,16 @@ from langchain_dbchat.dialects.chat_completions.content import (
 )
 from langchain_dbchat.dialects.chat_completions.history import EncodedMessage, Wire, message_of
 from langchain_dbchat.dialects.chat_completions.tool_results import Context, encode_result, write_part
-from langchain_dbchat.dialects.shared.content_blocks import NeutralBlock, ReasoningBlock, ToolUseBlock
-from langchain_dbchat.dialects.shared.json_text import write_json
-from langchain_dbchat.dialects.shared.reasoning import signed_extras
-from langchain_dbchat.dialects.shared.stand_ins import see_next
-from langchain_dbchat.dialects.shared.turns import is_taken
+from langchain_dbchat.dialects.shared.blocks.content_blocks import NeutralBlock, ReasoningBlock, ToolUseBlock
+from langchain_dbchat.dialects.shared.blocks.json_text import write_json
+from langchain_dbchat.dialects.shared.blocks.reasoning import signed_extras
+from langchain_dbchat.dialects.shared.blocks.stand_ins import see_next
+from langchain_dbchat.dialects.shared.conversation.turns import is_taken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_dbchat.dialects.shared.turns import ConversationTurn, NumberedBlock
+    from langchain_dbchat.dialects.shared.conversation.turns import ConversationTurn, NumberedBlock
 
 __all__ = ["Context", "encode_turn"]
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from langchain_dbchat.dialects.shared.beside import (
+from langchain_dbchat.dialects.shared.answer.beside import (
     PLAIN,
     Other,
     read_beside,
@@ -18,10 +18,10 @@ from langchain_dbchat.dialects.shared.beside import (
     text_in,
     thinking_blocks,
 )
-from langchain_dbchat.dialects.shared.citations import flat
-from langchain_dbchat.dialects.shared.fields import says_something, storable
-from langchain_dbchat.dialects.shared.message_keys import FUNCTION_EXTRAS
-from langchain_dbchat.dialects.shared.parts import Part, Reasoning, Refusal, Text, ToolCallPart
+from langchain_dbchat.dialects.shared.answer.fields import says_something, storable
+from langchain_dbchat.dialects.shared.answer.parts import Part, Reasoning, Refusal, Text, ToolCallPart
+from langchain_dbchat.dialects.shared.blocks.citations import flat
+from langchain_dbchat.dialects.shared.blocks.message_keys import FUNCTION_EXTRAS
 from langchain_dbchat.errors import MalformedResponseError
 
 _CALLING = frozenset({"role", "content", "tool_calls"})

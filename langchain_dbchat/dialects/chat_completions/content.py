@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.dialects.shared.block_fields import mapping_of
-from langchain_dbchat.dialects.shared.content import CONTENT_TYPES
-from langchain_dbchat.dialects.shared.content_blocks import (
+from langchain_dbchat.dialects.shared.blocks.block_fields import mapping_of
+from langchain_dbchat.dialects.shared.blocks.content import CONTENT_TYPES
+from langchain_dbchat.dialects.shared.blocks.content_blocks import (
     DocumentBlock,
     MediaBlock,
     NeutralBlock,
@@ -23,11 +23,11 @@ from langchain_dbchat.dialects.shared.content_blocks import (
     ReasoningBlock,
     TextBlock,
 )
-from langchain_dbchat.dialects.shared.documents import document_text
+from langchain_dbchat.dialects.shared.blocks.documents import document_text
 from langchain_dbchat.errors import UnsupportedContentError
 
 if TYPE_CHECKING:
-    from langchain_dbchat.dialects.shared.turns import NumberedBlock
+    from langchain_dbchat.dialects.shared.conversation.turns import NumberedBlock
     from langchain_dbchat.models.families import Family
 
 __all__ = [

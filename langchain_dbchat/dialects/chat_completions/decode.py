@@ -13,21 +13,21 @@ from pydantic_core import to_json
 
 from langchain_dbchat.dialects.chat_completions.choices import read_content, read_parts
 from langchain_dbchat.dialects.chat_completions.facts import ANSWER_KEYS, CHOICE_KEYS, ChatFacts
-from langchain_dbchat.dialects.shared.answer import GrowingAnswer
-from langchain_dbchat.dialects.shared.chunks import answer_message
-from langchain_dbchat.dialects.shared.errors_within import may_be_blocked, raise_blocked, raise_error_within
-from langchain_dbchat.dialects.shared.events import MESSAGE_KEYS, parse_event, text_of_event
-from langchain_dbchat.dialects.shared.fields import storable
-from langchain_dbchat.dialects.shared.parts import Text
-from langchain_dbchat.dialects.shared.stream import AnswerStreamDecoder
-from langchain_dbchat.dialects.shared.wires import in_other_format, wire_of
+from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
+from langchain_dbchat.dialects.shared.answer.chunks import answer_message
+from langchain_dbchat.dialects.shared.answer.errors_within import may_be_blocked, raise_blocked, raise_error_within
+from langchain_dbchat.dialects.shared.answer.events import MESSAGE_KEYS, parse_event, text_of_event
+from langchain_dbchat.dialects.shared.answer.fields import storable
+from langchain_dbchat.dialects.shared.answer.parts import Text
+from langchain_dbchat.dialects.shared.answer.stream import AnswerStreamDecoder
+from langchain_dbchat.dialects.shared.answer.wires import in_other_format, wire_of
 from langchain_dbchat.errors import MalformedResponseError, StreamInterruptedError
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
     from langchain_dbchat.dialects.dialect import Target
-    from langchain_dbchat.dialects.shared.sent import SentTools
+    from langchain_dbchat.dialects.shared.request.sent import SentTools
 
 __all__ = ["ChatStreamDecoder", "decode_answer"]
 

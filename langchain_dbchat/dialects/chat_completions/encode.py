@@ -16,13 +16,13 @@ from langchain_dbchat.dialects.chat_completions.quirks import quirks_of
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
 from langchain_dbchat.dialects.chat_completions.thinking import encode_thinking
 from langchain_dbchat.dialects.dialect import ROLES, ChatRequest, EncodedRequest, StructuredMethod, Target
-from langchain_dbchat.dialects.shared.lessons import fit_extra, refused_keys, taught
-from langchain_dbchat.dialects.shared.merging import merge_deep
-from langchain_dbchat.dialects.shared.names import fit_body
-from langchain_dbchat.dialects.shared.plain_fields import REFUSED, plain_fields
-from langchain_dbchat.dialects.shared.sent import SentTools
-from langchain_dbchat.dialects.shared.thinking import is_thinking
-from langchain_dbchat.dialects.shared.tools import convert_tool_choice, encode_tools, fit_tool_choice
+from langchain_dbchat.dialects.shared.request.lessons import fit_extra, refused_keys, taught
+from langchain_dbchat.dialects.shared.request.merging import merge_deep
+from langchain_dbchat.dialects.shared.request.names import fit_body
+from langchain_dbchat.dialects.shared.request.plain_fields import REFUSED, plain_fields
+from langchain_dbchat.dialects.shared.request.sent import SentTools
+from langchain_dbchat.dialects.shared.request.thinking import is_thinking
+from langchain_dbchat.dialects.shared.request.tools import convert_tool_choice, encode_tools, fit_tool_choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +100,7 @@ def _answer_tool(
     wanted = settings.get("response_format")
     if not tools or wanted is None or quirks_of(target).format_with_tools:
         return None
-    from langchain_dbchat.dialects.shared.answer_tools import answer_tool  # noqa: PLC0415  # few requests have both
+    from langchain_dbchat.dialects.shared.answer.answer_tools import answer_tool  # noqa: PLC0415  # few requests have both
 
     tool = answer_tool(wanted, tools)
     if tool is not None:
@@ -120,7 +120,7 @@ def _response_format(
     is_object = isinstance(wanted, Mapping) and wanted.get("type") == "json_object"
     quirks = quirks_of(target)
     if is_object and not (quirks.json_object and (quirks.format_with_tools or not settings.get("tools"))):
-        from langchain_dbchat.dialects.shared.formats import NO_JSON_MODE  # noqa: PLC0415  # only with a format
+        from langchain_dbchat.dialects.shared.request.formats import NO_JSON_MODE  # noqa: PLC0415  # only with a format
 
         encoded.warnings.append(NO_JSON_MODE)
         return None
@@ -199,7 +199,7 @@ def fit_format(given: Any, target: Target, *, drops_nulls: bool) -> dict[str, An
     Raises:
         ValueError: If the family would refuse it.
     """
-    from langchain_dbchat.dialects.shared.formats import (  # noqa: PLC0415  # only with a response format
+    from langchain_dbchat.dialects.shared.request.formats import (  # noqa: PLC0415  # only with a response format
         encode_format,
         fit_named_schema,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.dialects.shared.facts import KEEP_ALIVE, AnswerFacts
+from langchain_dbchat.dialects.shared.answer.facts import KEEP_ALIVE, AnswerFacts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_dbchat.dialects.shared.turns import OPENING
+from langchain_dbchat.dialects.shared.conversation.turns import OPENING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from langchain_dbchat.dialects.chat_completions.quirks import ChatQuirks
-    from langchain_dbchat.dialects.shared.turns import ConversationTurn
+    from langchain_dbchat.dialects.shared.conversation.turns import ConversationTurn
     from langchain_dbchat.models.families import Family
 
 Wire = dict[str, Any]

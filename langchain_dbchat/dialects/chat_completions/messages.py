@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from langchain_dbchat.dialects.chat_completions.history import EncodedMessage, Wire, message_of, order
 from langchain_dbchat.dialects.chat_completions.quirks import quirks_of
-from langchain_dbchat.dialects.shared.conversation import write_conversation
+from langchain_dbchat.dialects.shared.conversation.conversation import write_conversation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from langchain_dbchat.dialects.dialect import Target
-    from langchain_dbchat.dialects.shared.turns import ConversationTurn
+    from langchain_dbchat.dialects.shared.conversation.turns import ConversationTurn
 
 __all__ = ["encode_conversation"]
 

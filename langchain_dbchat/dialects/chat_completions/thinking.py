@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.chat_completions.quirks import family_quirks
-from langchain_dbchat.dialects.shared.thinking import is_switched_off, write_thinking
+from langchain_dbchat.dialects.shared.request.thinking import is_switched_off, write_thinking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

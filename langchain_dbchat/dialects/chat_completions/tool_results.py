@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_dbchat.dialects.chat_completions.content import WirePart, collapse, encode_text, write_block
 from langchain_dbchat.dialects.chat_completions.history import EncodedMessage
-from langchain_dbchat.dialects.shared.stand_ins import see_next, write_or_name
-from langchain_dbchat.dialects.shared.turns import NO_OUTPUT, is_taken
+from langchain_dbchat.dialects.shared.blocks.stand_ins import see_next, write_or_name
+from langchain_dbchat.dialects.shared.conversation.turns import NO_OUTPUT, is_taken
 
 if TYPE_CHECKING:
     from langchain_dbchat.dialects.chat_completions.quirks import ChatQuirks
-    from langchain_dbchat.dialects.shared.content_blocks import NeutralBlock
-    from langchain_dbchat.dialects.shared.turns import ConversationTurn
+    from langchain_dbchat.dialects.shared.blocks.content_blocks import NeutralBlock
+    from langchain_dbchat.dialects.shared.conversation.turns import ConversationTurn
     from langchain_dbchat.models.families import Family
 
 

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from langchain_dbchat.dialects.shared.beside import Other, text_in
-from langchain_dbchat.dialects.shared.citations import flat
-from langchain_dbchat.dialects.shared.fields import says_something, storable
-from langchain_dbchat.dialects.shared.parts import Reasoning, Text, ToolCallPart
+from langchain_dbchat.dialects.shared.answer.beside import Other, text_in
+from langchain_dbchat.dialects.shared.answer.fields import says_something, storable
+from langchain_dbchat.dialects.shared.answer.parts import Reasoning, Text, ToolCallPart
+from langchain_dbchat.dialects.shared.blocks.citations import flat
 from langchain_dbchat.errors import MalformedResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from langchain_dbchat.dialects.shared.parts import Part
+    from langchain_dbchat.dialects.shared.answer.parts import Part
 
 __all__ = ["OpenBlock", "read_content_block"]
 

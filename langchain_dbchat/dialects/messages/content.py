@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from langchain_dbchat.dialects.shared.block_fields import flattened, mapping_of
-from langchain_dbchat.dialects.shared.content import CONTENT_TYPES
-from langchain_dbchat.dialects.shared.content_blocks import (
+from langchain_dbchat.dialects.shared.blocks.block_fields import flattened, mapping_of
+from langchain_dbchat.dialects.shared.blocks.content import CONTENT_TYPES
+from langchain_dbchat.dialects.shared.blocks.content_blocks import (
     DocumentBlock,
     MediaBlock,
     NeutralBlock,
@@ -28,8 +28,8 @@ from langchain_dbchat.dialects.shared.content_blocks import (
     TextBlock,
     ToolUseBlock,
 )
-from langchain_dbchat.dialects.shared.json_text import write_json
-from langchain_dbchat.dialects.shared.server_tools import native_step
+from langchain_dbchat.dialects.shared.blocks.json_text import write_json
+from langchain_dbchat.dialects.shared.blocks.server_tools import native_step
 from langchain_dbchat.errors import UnsupportedContentError
 
 if TYPE_CHECKING:

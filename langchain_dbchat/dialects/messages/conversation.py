@@ -28,11 +28,16 @@ from langchain_dbchat.dialects.messages.content import (
     write_tool_use,
 )
 from langchain_dbchat.dialects.messages.quirks import quirks_of
-from langchain_dbchat.dialects.shared.content_blocks import NeutralBlock, ProviderBlock, ReasoningBlock, TextBlock
-from langchain_dbchat.dialects.shared.conversation import write_conversation
-from langchain_dbchat.dialects.shared.names import fit_past_names
-from langchain_dbchat.dialects.shared.stand_ins import see_next, write_or_name
-from langchain_dbchat.dialects.shared.turns import NO_OUTPUT, OPENING, is_taken
+from langchain_dbchat.dialects.shared.blocks.content_blocks import (
+    NeutralBlock,
+    ProviderBlock,
+    ReasoningBlock,
+    TextBlock,
+)
+from langchain_dbchat.dialects.shared.blocks.stand_ins import see_next, write_or_name
+from langchain_dbchat.dialects.shared.conversation.conversation import write_conversation
+from langchain_dbchat.dialects.shared.conversation.turns import NO_OUTPUT, OPENING, is_taken
+from langchain_dbchat.dialects.shared.request.names import fit_past_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,7 +46,7 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.dialects.dialect import Target
     from langchain_dbchat.dialects.messages.quirks import MessagesQuirks
-    from langchain_dbchat.dialects.shared.turns import ConversationTurn
+    from langchain_dbchat.dialects.shared.conversation.turns import ConversationTurn
     from langchain_dbchat.models.families import Family
 
 __all__ = ["EncodedConversation", "encode_conversation"]

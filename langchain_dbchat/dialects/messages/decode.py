@@ -16,13 +16,13 @@ from pydantic_core import from_json
 
 from langchain_dbchat.dialects.messages.blocks import OpenBlock, read_content_block
 from langchain_dbchat.dialects.messages.facts import MessagesFacts
-from langchain_dbchat.dialects.shared.answer import GrowingAnswer
-from langchain_dbchat.dialects.shared.chunks import whole_result
-from langchain_dbchat.dialects.shared.errors_within import raise_error_within
-from langchain_dbchat.dialects.shared.events import MESSAGE_KEYS, is_last, parse_event, text_of_event
-from langchain_dbchat.dialects.shared.facts import KEEP_ALIVE
-from langchain_dbchat.dialects.shared.parts import Text
-from langchain_dbchat.dialects.shared.stream import AnswerStreamDecoder
+from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
+from langchain_dbchat.dialects.shared.answer.chunks import whole_result
+from langchain_dbchat.dialects.shared.answer.errors_within import raise_error_within
+from langchain_dbchat.dialects.shared.answer.events import MESSAGE_KEYS, is_last, parse_event, text_of_event
+from langchain_dbchat.dialects.shared.answer.facts import KEEP_ALIVE
+from langchain_dbchat.dialects.shared.answer.parts import Text
+from langchain_dbchat.dialects.shared.answer.stream import AnswerStreamDecoder
 from langchain_dbchat.errors import MalformedResponseError, StreamInterruptedError
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
     from langchain_dbchat.dialects.dialect import Target
-    from langchain_dbchat.dialects.shared.parts import Part
-    from langchain_dbchat.dialects.shared.sent import SentTools
+    from langchain_dbchat.dialects.shared.answer.parts import Part
+    from langchain_dbchat.dialects.shared.request.sent import SentTools
 
 __all__ = ["MessagesStreamDecoder", "decode_message", "ends_stream"]
 

@@ -19,13 +19,13 @@ from langchain_dbchat.dialects.messages.marks import bound_marks, mark_end
 from langchain_dbchat.dialects.messages.quirks import VERSION, messages_target, quirks_of
 from langchain_dbchat.dialects.messages.refusable import REFUSABLE
 from langchain_dbchat.dialects.messages.tools import write_tool_choice, write_tools
-from langchain_dbchat.dialects.shared.lessons import fit_extra, refused_keys
-from langchain_dbchat.dialects.shared.merging import merge_deep
-from langchain_dbchat.dialects.shared.names import callers_names, fit_tool_names
-from langchain_dbchat.dialects.shared.plain_fields import plain_fields
-from langchain_dbchat.dialects.shared.sent import SentTools
-from langchain_dbchat.dialects.shared.thinking import is_thinking, write_thinking
-from langchain_dbchat.dialects.shared.tools import convert_tool_choice, encode_tools, fit_tool_choice
+from langchain_dbchat.dialects.shared.request.lessons import fit_extra, refused_keys
+from langchain_dbchat.dialects.shared.request.merging import merge_deep
+from langchain_dbchat.dialects.shared.request.names import callers_names, fit_tool_names
+from langchain_dbchat.dialects.shared.request.plain_fields import plain_fields
+from langchain_dbchat.dialects.shared.request.sent import SentTools
+from langchain_dbchat.dialects.shared.request.thinking import is_thinking, write_thinking
+from langchain_dbchat.dialects.shared.request.tools import convert_tool_choice, encode_tools, fit_tool_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,7 +162,7 @@ def _add_format(settings: Mapping[str, Any], request: ChatRequest, encoded: Enco
     if "response_format" not in settings:
         return
     from langchain_dbchat.dialects.messages.formats import write_output_format  # noqa: PLC0415  # only with a format
-    from langchain_dbchat.dialects.shared.formats import NO_JSON_MODE  # noqa: PLC0415  # only with a format
+    from langchain_dbchat.dialects.shared.request.formats import NO_JSON_MODE  # noqa: PLC0415  # only with a format
 
     written = write_output_format(settings["response_format"], target, drops_nulls=request.is_structured)
     if written is not None:

@@ -16,8 +16,8 @@ from typing import Any
 
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 
-from langchain_dbchat.dialects.shared.facts import AnswerFacts
-from langchain_dbchat.dialects.shared.usage import read_count
+from langchain_dbchat.dialects.shared.answer.facts import AnswerFacts
+from langchain_dbchat.dialects.shared.answer.usage import read_count
 
 __all__ = ["MessagesFacts"]
 

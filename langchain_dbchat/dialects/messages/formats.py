@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.dialects.shared.formats import encode_format, fit_named_schema
+from langchain_dbchat.dialects.shared.request.formats import encode_format, fit_named_schema
 from langchain_dbchat.dialects.shared.schemas import without_limits
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from langchain_dbchat.dialects.shared.lessons import taught
+from langchain_dbchat.dialects.shared.request.lessons import taught
 
 if TYPE_CHECKING:
     from langchain_dbchat.dialects.dialect import Target

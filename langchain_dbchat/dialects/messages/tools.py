@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_dbchat.dialects.shared.tools import TOOL_EXTRAS
+from langchain_dbchat.dialects.shared.request.tools import TOOL_EXTRAS
 
 __all__ = ["write_tool_choice", "write_tools"]
 

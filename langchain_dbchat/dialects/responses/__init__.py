@@ -8,7 +8,7 @@ from langchain_dbchat.dialects.dialect import Dialect
 from langchain_dbchat.dialects.responses.decode import ResponsesStreamDecoder, decode_response
 from langchain_dbchat.dialects.responses.encode import choose_method, encode_request
 from langchain_dbchat.dialects.responses.refusable import REFUSABLE
-from langchain_dbchat.dialects.shared.events import is_last
+from langchain_dbchat.dialects.shared.answer.events import is_last
 
 if TYPE_CHECKING:
     from langchain_dbchat.dialects.dialect import Target, WirePaths

@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.responses.facts import ResponsesFacts
 from langchain_dbchat.dialects.responses.reader import ItemReader
-from langchain_dbchat.dialects.shared.agent_inputs import TRACE_FIELDS
-from langchain_dbchat.dialects.shared.answer import GrowingAnswer
-from langchain_dbchat.dialects.shared.chunks import whole_result
-from langchain_dbchat.dialects.shared.errors_within import may_be_blocked, raise_blocked, raise_error_within
-from langchain_dbchat.dialects.shared.events import parse_event, text_of_event
-from langchain_dbchat.dialects.shared.facts import KEEP_ALIVE
-from langchain_dbchat.dialects.shared.parts import Text
-from langchain_dbchat.dialects.shared.stream import AnswerStreamDecoder
+from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
+from langchain_dbchat.dialects.shared.answer.chunks import whole_result
+from langchain_dbchat.dialects.shared.answer.errors_within import may_be_blocked, raise_blocked, raise_error_within
+from langchain_dbchat.dialects.shared.answer.events import parse_event, text_of_event
+from langchain_dbchat.dialects.shared.answer.facts import KEEP_ALIVE
+from langchain_dbchat.dialects.shared.answer.parts import Text
+from langchain_dbchat.dialects.shared.answer.stream import AnswerStreamDecoder
+from langchain_dbchat.dialects.shared.request.agent_inputs import TRACE_FIELDS
 from langchain_dbchat.errors import MalformedResponseError, StreamInterruptedError
 
 if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
     from langchain_dbchat.dialects.dialect import Target
-    from langchain_dbchat.dialects.shared.parts import Part
-    from langchain_dbchat.dialects.shared.sent import SentTools
+    from langchain_dbchat.dialects.shared.answer.parts import Part
+    from langchain_dbchat.dialects.shared.request.sent import SentTools
 
 __all__ = ["ResponsesStreamDecoder", "decode_response"]
 

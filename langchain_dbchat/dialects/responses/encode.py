@@ -16,14 +16,14 @@ from langchain_dbchat.dialects.dialect import ChatRequest, EncodedRequest, Struc
 from langchain_dbchat.dialects.responses.items import encode_items
 from langchain_dbchat.dialects.responses.quirks import REMEMBERED, STORED, encrypts_reasoning, refused_by
 from langchain_dbchat.dialects.responses.refusable import REFUSABLE
-from langchain_dbchat.dialects.shared.agent_inputs import AGENT_FIELDS, agent_fields, trace_headers
-from langchain_dbchat.dialects.shared.lessons import fit_extra, refused_keys, taught
-from langchain_dbchat.dialects.shared.merging import merge_deep
-from langchain_dbchat.dialects.shared.names import callers_names, fit_tool_names
-from langchain_dbchat.dialects.shared.plain_fields import plain_fields
-from langchain_dbchat.dialects.shared.sent import SentTools
-from langchain_dbchat.dialects.shared.thinking import is_switched_off, write_thinking
-from langchain_dbchat.dialects.shared.tools import convert_tool_choice, encode_tools
+from langchain_dbchat.dialects.shared.request.agent_inputs import AGENT_FIELDS, agent_fields, trace_headers
+from langchain_dbchat.dialects.shared.request.lessons import fit_extra, refused_keys, taught
+from langchain_dbchat.dialects.shared.request.merging import merge_deep
+from langchain_dbchat.dialects.shared.request.names import callers_names, fit_tool_names
+from langchain_dbchat.dialects.shared.request.plain_fields import plain_fields
+from langchain_dbchat.dialects.shared.request.sent import SentTools
+from langchain_dbchat.dialects.shared.request.thinking import is_switched_off, write_thinking
+from langchain_dbchat.dialects.shared.request.tools import convert_tool_choice, encode_tools
 
 if TYPE_CHECKING:
     from langchain_dbchat.models.families import Family
@@ -160,7 +160,7 @@ def _text(settings: Mapping[str, Any], request: ChatRequest, target: Target) -> 
 
 def _format(given: Any, target: Target, *, drops_nulls: bool) -> dict[str, Any]:
     """Return a response format in the flat format of Responses."""
-    from langchain_dbchat.dialects.shared.formats import (  # noqa: PLC0415  # only with a response format
+    from langchain_dbchat.dialects.shared.request.formats import (  # noqa: PLC0415  # only with a response format
         encode_format,
         fit_named_schema,
     )

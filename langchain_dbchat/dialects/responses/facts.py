@@ -13,8 +13,8 @@ from typing import Any
 
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 
-from langchain_dbchat.dialects.shared.facts import AnswerFacts
-from langchain_dbchat.dialects.shared.usage import add_usage, read_count
+from langchain_dbchat.dialects.shared.answer.facts import AnswerFacts
+from langchain_dbchat.dialects.shared.answer.usage import add_usage, read_count
 
 __all__ = ["ResponsesFacts"]
 

@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.responses.parts import write_part
-from langchain_dbchat.dialects.shared.content_blocks import (
+from langchain_dbchat.dialects.shared.answer.steps import AGENT_MESSAGE, read_step, without_handed_over
+from langchain_dbchat.dialects.shared.blocks.content_blocks import (
     MediaBlock,
     NeutralBlock,
     ProviderBlock,
@@ -26,13 +27,12 @@ from langchain_dbchat.dialects.shared.content_blocks import (
     ToolResultBlock,
     ToolUseBlock,
 )
-from langchain_dbchat.dialects.shared.conversation import write_conversation
-from langchain_dbchat.dialects.shared.json_text import write_json
-from langchain_dbchat.dialects.shared.names import fit_past_names
-from langchain_dbchat.dialects.shared.openai_tools import native_item, results_by_call
-from langchain_dbchat.dialects.shared.stand_ins import see_next, write_or_name
-from langchain_dbchat.dialects.shared.steps import AGENT_MESSAGE, read_step, without_handed_over
-from langchain_dbchat.dialects.shared.turns import NO_OUTPUT, is_taken
+from langchain_dbchat.dialects.shared.blocks.json_text import write_json
+from langchain_dbchat.dialects.shared.blocks.openai_tools import native_item, results_by_call
+from langchain_dbchat.dialects.shared.blocks.stand_ins import see_next, write_or_name
+from langchain_dbchat.dialects.shared.conversation.conversation import write_conversation
+from langchain_dbchat.dialects.shared.conversation.turns import NO_OUTPUT, is_taken
+from langchain_dbchat.dialects.shared.request.names import fit_past_names
 from langchain_dbchat.errors.sound_text import clean_text
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from langchain_dbchat.dialects.dialect import Target
-    from langchain_dbchat.dialects.shared.turns import ConversationTurn
+    from langchain_dbchat.dialects.shared.conversation.turns import ConversationTurn
 
 __all__ = ["CUSTOM_INPUT", "FOLLOWS", "ITEM_ID", "ITEM_TYPE", "encode_items"]
 

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.dialects.shared.content import CONTENT_TYPES
-from langchain_dbchat.dialects.shared.content_blocks import (
+from langchain_dbchat.dialects.shared.blocks.content import CONTENT_TYPES
+from langchain_dbchat.dialects.shared.blocks.content_blocks import (
     DocumentBlock,
     MediaBlock,
     NeutralBlock,
     ProviderBlock,
     TextBlock,
 )
-from langchain_dbchat.dialects.shared.documents import document_text
+from langchain_dbchat.dialects.shared.blocks.documents import document_text
 from langchain_dbchat.errors import UnsupportedContentError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from pydantic_core import to_json
 
 from kit.targets import event, summed, target
 from langchain_dbchat.dialects.chat_completions.decode import decode_answer
-from langchain_dbchat.dialects.shared import translators
-from langchain_dbchat.dialects.shared.citations import read_citation
-from langchain_dbchat.dialects.shared.fields import Fields
+from langchain_dbchat.dialects.shared.answer import translators
+from langchain_dbchat.dialects.shared.answer.fields import Fields
+from langchain_dbchat.dialects.shared.blocks.citations import read_citation
 
 translators.register()
 STOP = event({}, "stop")

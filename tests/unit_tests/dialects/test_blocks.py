@@ -8,8 +8,9 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.block_translators import get_translator
 
-from langchain_dbchat.dialects.shared import blocks, translators
-from langchain_dbchat.dialects.shared.message_keys import CALL_EXTRAS, PROVIDER
+from langchain_dbchat.dialects.shared.answer import standard_blocks as blocks
+from langchain_dbchat.dialects.shared.answer import translators
+from langchain_dbchat.dialects.shared.blocks.message_keys import CALL_EXTRAS, PROVIDER
 
 translators.register()
 OURS = {"model_provider": PROVIDER}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from langchain_dbchat.dialects.shared.call_arguments import parse_arguments
+from langchain_dbchat.dialects.shared.blocks.call_arguments import parse_arguments
 
 
 @pytest.mark.parametrize(

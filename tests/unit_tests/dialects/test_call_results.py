@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_dbchat.dialects.shared.call_results import MALFORMED, NOT_EXECUTED, HistoryStep, Placed, place_results
+from langchain_dbchat.dialects.shared.conversation.call_results import (
+    MALFORMED,
+    NOT_EXECUTED,
+    HistoryStep,
+    Placed,
+    place_results,
+)
 from langchain_dbchat.errors import UnsupportedContentError
 from langchain_dbchat.models.families import FAMILIES
 

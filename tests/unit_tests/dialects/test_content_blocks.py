@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
 
 from kit.encoding import encode_parts
-from langchain_dbchat.dialects.shared.content import CONTENT_TYPES, read_block, read_result_content
-from langchain_dbchat.dialects.shared.content_blocks import (
+from langchain_dbchat.dialects.shared.blocks.content import CONTENT_TYPES, read_block, read_result_content
+from langchain_dbchat.dialects.shared.blocks.content_blocks import (
     DocumentBlock,
     MediaBlock,
     NeutralBlock,

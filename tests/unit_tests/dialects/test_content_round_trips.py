@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_dbchat.dialects.shared.content import read_block
-from langchain_dbchat.dialects.shared.content_blocks import (
+from langchain_dbchat.dialects.shared.blocks.content import read_block
+from langchain_dbchat.dialects.shared.blocks.content_blocks import (
     DocumentBlock,
     MediaBlock,
     NeutralBlock,

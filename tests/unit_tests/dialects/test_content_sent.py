@@ -10,8 +10,8 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 
 from kit.targets import encode, target
 from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
-from langchain_dbchat.dialects.shared.content import read_block
-from langchain_dbchat.dialects.shared.content_blocks import MediaBlock
+from langchain_dbchat.dialects.shared.blocks.content import read_block
+from langchain_dbchat.dialects.shared.blocks.content_blocks import MediaBlock
 from langchain_dbchat.errors import UnsupportedContentError
 
 HI = HumanMessage("hi")

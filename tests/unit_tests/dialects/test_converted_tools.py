@@ -12,8 +12,8 @@ from langchain_core.tools import StructuredTool
 from pydantic import BaseModel, Field
 
 from kit.operations import operations
-from langchain_dbchat.dialects.shared.converted_tools import convert_once
-from langchain_dbchat.dialects.shared.tools import convert_tool
+from langchain_dbchat.dialects.shared.request.converted_tools import convert_once
+from langchain_dbchat.dialects.shared.request.tools import convert_tool
 
 
 class Place(BaseModel):

@@ -10,8 +10,8 @@ from pydantic_core import to_json
 
 from kit.targets import call_delta, chunks_of, event, summed, target
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
-from langchain_dbchat.dialects.shared import translators
-from langchain_dbchat.dialects.shared.events import DONE
+from langchain_dbchat.dialects.shared.answer import translators
+from langchain_dbchat.dialects.shared.answer.events import DONE
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterruptedError
 
 translators.register()

@@ -11,9 +11,9 @@ import pytest
 from kit.operations import is_linear
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.dialect import Target
-from langchain_dbchat.dialects.shared.answer import GrowingAnswer
-from langchain_dbchat.dialects.shared.beside import Cited
-from langchain_dbchat.dialects.shared.parts import ToolCallPart
+from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
+from langchain_dbchat.dialects.shared.answer.beside import Cited
+from langchain_dbchat.dialects.shared.answer.parts import ToolCallPart
 from langchain_dbchat.models.families import family_of
 
 TARGET = Target("my-own", family_of("my-own"))

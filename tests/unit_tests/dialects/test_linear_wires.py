@@ -11,7 +11,7 @@ import pytest
 from kit.operations import is_linear
 from langchain_dbchat.dialects import dialect_named
 from langchain_dbchat.dialects.dialect import Target
-from langchain_dbchat.dialects.shared.sent import SentTools
+from langchain_dbchat.dialects.shared.request.sent import SentTools
 from langchain_dbchat.models.families import family_of
 
 Event = dict[str, Any]

@@ -21,8 +21,8 @@ from langchain_core.messages import (
 )
 
 from kit.targets import encode
-from langchain_dbchat.dialects.shared.message_keys import CALL_EXTRAS
-from langchain_dbchat.dialects.shared.turns import NO_OUTPUT
+from langchain_dbchat.dialects.shared.blocks.message_keys import CALL_EXTRAS
+from langchain_dbchat.dialects.shared.conversation.turns import NO_OUTPUT
 from langchain_dbchat.errors import UnsupportedContentError
 
 EPHEMERAL = {"type": "ephemeral"}

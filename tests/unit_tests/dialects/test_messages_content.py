@@ -27,7 +27,7 @@ from langchain_core.messages import (
 
 from kit.targets import encode, target
 from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
-from langchain_dbchat.dialects.shared.turns import CONTINUE, NO_OUTPUT
+from langchain_dbchat.dialects.shared.conversation.turns import CONTINUE, NO_OUTPUT
 from langchain_dbchat.errors import UnsupportedContentError
 
 HI = HumanMessage("hi")

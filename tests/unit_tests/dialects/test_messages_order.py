@@ -23,9 +23,9 @@ from langchain_core.messages.tool import invalid_tool_call
 from kit.targets import encode
 from langchain_dbchat.dialects.chat_completions.history import take_turns
 from langchain_dbchat.dialects.chat_completions.quirks import QUIRKS
-from langchain_dbchat.dialects.shared.call_results import MALFORMED, NOT_EXECUTED
-from langchain_dbchat.dialects.shared.message_keys import CALL_EXTRAS
-from langchain_dbchat.dialects.shared.turns import CONTINUE, OPENING
+from langchain_dbchat.dialects.shared.blocks.message_keys import CALL_EXTRAS
+from langchain_dbchat.dialects.shared.conversation.call_results import MALFORMED, NOT_EXECUTED
+from langchain_dbchat.dialects.shared.conversation.turns import CONTINUE, OPENING
 from langchain_dbchat.errors import UnsupportedContentError
 from langchain_dbchat.models.families import FAMILIES, family_of
 

@@ -14,8 +14,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Too
 from kit.encoding import encode_request
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.dialect import Target
-from langchain_dbchat.dialects.shared.names import fit_body, fit_name, fit_names, is_whole
-from langchain_dbchat.dialects.shared.sent import SentTools
+from langchain_dbchat.dialects.shared.request.names import fit_body, fit_name, fit_names, is_whole
+from langchain_dbchat.dialects.shared.request.sent import SentTools
 from langchain_dbchat.models.families import FAMILIES, GENERIC
 
 PATTERN = re.compile(r"[a-zA-Z0-9_-]{1,64}")

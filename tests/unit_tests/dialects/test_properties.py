@@ -18,9 +18,9 @@ from pydantic_core import to_json
 from kit.encoding import encode_messages
 from kit.targets import call_delta, event, summed, target
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
-from langchain_dbchat.dialects.shared import translators
-from langchain_dbchat.dialects.shared.events import DONE
-from langchain_dbchat.dialects.shared.merging import merge_deep
+from langchain_dbchat.dialects.shared.answer import translators
+from langchain_dbchat.dialects.shared.answer.events import DONE
+from langchain_dbchat.dialects.shared.request.merging import merge_deep
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterruptedError
 
 translators.register()

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
-from langchain_dbchat.dialects.shared.refusals import named_field, refused_field
+from langchain_dbchat.dialects.shared.request.refusals import named_field, refused_field
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from kit.encoding import encode_request
 from kit.targets import target
 from langchain_dbchat.dialects.chat_completions.quirks import QUIRKS
 from langchain_dbchat.dialects.dialect import EncodedRequest
-from langchain_dbchat.dialects.shared.merging import merge_deep
+from langchain_dbchat.dialects.shared.request.merging import merge_deep
 from langchain_dbchat.models.families import FAMILIES
 
 TOOL: dict[str, Any] = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from langchain_dbchat.dialects.chat_completions.encode import fit_format
 from langchain_dbchat.dialects.dialect import Target
-from langchain_dbchat.dialects.shared.tools import encode_tools
+from langchain_dbchat.dialects.shared.request.tools import encode_tools
 from langchain_dbchat.local.models import CHAT
 from langchain_dbchat.local.surfaces.chat_completions.checks.formats import check_format
 from langchain_dbchat.local.surfaces.chat_completions.checks.tools import check_tools

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_dbchat.dialects.shared import schemas
-from langchain_dbchat.dialects.shared.sent import SentTools
-from langchain_dbchat.dialects.shared.tools import encode_tools
+from langchain_dbchat.dialects.shared.request.sent import SentTools
+from langchain_dbchat.dialects.shared.request.tools import encode_tools
 from langchain_dbchat.models.families import FAMILIES, Family
 
 if TYPE_CHECKING:

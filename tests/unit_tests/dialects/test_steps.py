@@ -7,12 +7,17 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 
-from langchain_dbchat.dialects.shared import translators
-from langchain_dbchat.dialects.shared.content import is_server_work, read_block
-from langchain_dbchat.dialects.shared.content_blocks import ProviderBlock, TextBlock, ToolResultBlock, ToolUseBlock
-from langchain_dbchat.dialects.shared.message_keys import PROVIDER
-from langchain_dbchat.dialects.shared.parts import ToolCallPart
-from langchain_dbchat.dialects.shared.steps import AgentSteps, read_step
+from langchain_dbchat.dialects.shared.answer import translators
+from langchain_dbchat.dialects.shared.answer.parts import ToolCallPart
+from langchain_dbchat.dialects.shared.answer.steps import AgentSteps, read_step
+from langchain_dbchat.dialects.shared.blocks.content import is_server_work, read_block
+from langchain_dbchat.dialects.shared.blocks.content_blocks import (
+    ProviderBlock,
+    TextBlock,
+    ToolResultBlock,
+    ToolUseBlock,
+)
+from langchain_dbchat.dialects.shared.blocks.message_keys import PROVIDER
 
 translators.register()
 

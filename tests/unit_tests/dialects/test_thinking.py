@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from langchain_dbchat.dialects.chat_completions.thinking import encode_thinking
-from langchain_dbchat.dialects.shared.thinking import BUDGETS, EFFORTS, is_thinking
+from langchain_dbchat.dialects.shared.request.thinking import BUDGETS, EFFORTS, is_thinking
 from langchain_dbchat.models.families import FAMILIES
 
 BUDGET = {

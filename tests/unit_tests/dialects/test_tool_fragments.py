@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 
-from langchain_dbchat.dialects.shared.chunks import call_chunk
+from langchain_dbchat.dialects.shared.answer.chunks import call_chunk
 
 FIELDS = {"content": "", "id": "msg_1", "response_metadata": {"model_provider": "databricks"}}
 LETTERS = ' \t\n\r{}[]":,\\ab0-1.eEtrufalsn\u2028é'

@@ -10,8 +10,8 @@ from langchain_core.tools import tool
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from langchain_dbchat.dialects.shared.formats import encode_format
-from langchain_dbchat.dialects.shared.tools import (
+from langchain_dbchat.dialects.shared.request.formats import encode_format
+from langchain_dbchat.dialects.shared.request.tools import (
     NO_PARAMETERS,
     convert_tool,
     convert_tool_choice,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from langchain_dbchat.dialects.shared.usage import add_usage, decode_usage
+from langchain_dbchat.dialects.shared.answer.usage import add_usage, decode_usage
 
 
 def counts(prompt: Any, completion: Any, total: Any = None, **more: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic_core import to_json
 
 from langchain_dbchat import errors
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
-from langchain_dbchat.dialects.shared.refusals import refused_field
+from langchain_dbchat.dialects.shared.request.refusals import refused_field
 from langchain_dbchat.errors import DatabricksError
 from langchain_dbchat.errors.answers import error_from_event, error_from_response
 

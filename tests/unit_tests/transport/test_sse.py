@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_dbchat.dialects.shared.events import is_last
+from langchain_dbchat.dialects.shared.answer.events import is_last
 from langchain_dbchat.errors import MalformedResponseError
 from langchain_dbchat.transport.sse import EventStreamDecoder
 

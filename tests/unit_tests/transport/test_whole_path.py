@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder
 from langchain_dbchat.dialects.dialect import Target
-from langchain_dbchat.dialects.shared.events import is_last
+from langchain_dbchat.dialects.shared.answer.events import is_last
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterruptedError
 from langchain_dbchat.models.families import FAMILIES
 from langchain_dbchat.transport.sse import EventStreamDecoder

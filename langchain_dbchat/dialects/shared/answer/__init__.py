@@ -1,0 +1,20 @@
+"""Assemble an answer, whole or streamed, and make LangChain's messages of it."""
+
+__all__ = [
+    "answer",
+    "answer_tools",
+    "beside",
+    "calls",
+    "chunks",
+    "errors_within",
+    "events",
+    "facts",
+    "fields",
+    "parts",
+    "standard_blocks",
+    "steps",
+    "stream",
+    "translators",
+    "usage",
+    "wires",
+]

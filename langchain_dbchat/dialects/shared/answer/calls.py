@@ -1,0 +1,262 @@
+"""Assemble the tool calls of one answer from fragments.
+
+Rule 1. Streamed arguments are passed on immediately, because langchain-core parses the text of all fragments as one
+    JSON object. Text that does not begin with a brace is not that object (``null``, an object encoded twice, a Markdown
+    fence). It is buffered until the call is complete, and then passed on as the object that `parse_arguments` reads.
+Rule 2. Arguments that are not an object, and arguments that a limit cut off, become ``invalid_tool_calls`` and are
+    never executed. langchain-core completes partial JSON, so cut-off arguments would become a valid call; an unmatched
+    closing bracket makes it treat the call as invalid.
+Rule 3. An empty object before the real arguments (seen on Claude) is ignored.
+Rule 4. Each call has a unique id within the answer, and a name: the caller's name of the tool, even if another name was
+    sent.
+Rule 5. A strict tool is sent with a closed schema, so a model may write nulls that the caller's schema does not allow.
+    The arguments of such a call are buffered until the call is complete, and passed on without those nulls.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages.tool import invalid_tool_call, tool_call
+from langchain_core.utils.json import parse_partial_json
+
+from langchain_dbchat.dialects.shared.blocks.call_arguments import UNNAMED, parse_arguments
+from langchain_dbchat.dialects.shared.request.names import is_whole
+
+if TYPE_CHECKING:
+    from langchain_core.messages import InvalidToolCall, ToolCall
+
+    from langchain_dbchat.dialects.shared.answer.parts import ToolCallPart
+    from langchain_dbchat.dialects.shared.request.sent import SentTools
+
+__all__ = ["Calls"]
+
+Chunk = dict[str, Any]
+
+_JSON_SPACE = " \t\n\r"
+
+
+@dataclass(slots=True)
+class _CallState:
+    """The state of one tool call."""
+
+    index: int
+    sent_id: str | None = None
+    id: str | None = None
+    name: str = ""
+    is_named: bool = False
+    """Whether the caller's name was passed on, if names were changed."""
+    arguments: list[str] = field(default_factory=list)
+    empty: str = ""
+    """An empty object before the first arguments, which later arguments replace."""
+    streams: bool | None = None
+    """Whether fragments are passed on immediately; None until the first one."""
+    extras: dict[str, Any] = field(default_factory=dict)
+
+    def text(self) -> str:
+        return "".join(self.arguments) or self.empty
+
+    def is_other_than(self, part: ToolCallPart) -> bool:
+        """Return whether a fragment with a name begins another call, although it has the same index or none."""
+        if not part.name:
+            return False
+        if part.id and self.sent_id:
+            return part.id != self.sent_id
+        if not (self.arguments or self.empty):
+            return False
+        return part.name != self.name or self.is_complete()
+
+    def is_complete(self) -> bool:
+        """Return whether the arguments are a complete object; they are parsed only if they end with a brace."""
+        last = next((text for text in map(str.rstrip, reversed(self.arguments)) if text), "")
+        return bool(last) and (not self.streams or last.endswith("}")) and parse_arguments(self.text())[1] is None
+
+
+class Calls:
+    """The tool calls of one answer.
+
+    Args:
+        whole: Whether the parts are whole calls or fragments.
+        sent: The changes of the request's tools, which are reverted.
+    """
+
+    __slots__ = ("_by_index", "_by_sent_id", "_closed", "_ids", "_names", "_states", "_whole")
+
+    def __init__(self, *, whole: bool, sent: SentTools) -> None:
+        self._whole = whole
+        self._names = sent.names
+        self._closed = sent.closed
+        self._states: list[_CallState] = []
+        self._by_index: dict[int, _CallState] = {}
+        self._by_sent_id: dict[str, _CallState] = {}
+        self._ids: set[str] = set()
+
+    def add(self, part: ToolCallPart) -> tuple[Chunk, dict[str, Any] | None]:
+        """Add a call or a fragment of one.
+
+        Args:
+            part: The call or the fragment.
+
+        Returns:
+            The change as a ``tool_call_chunk``, which may be empty, and the call's extra fields by its id.
+        """
+        state = self._state_of(part)
+        call_id = name = None
+        if part.id and state.id is None:
+            state.sent_id = call_id = part.id
+            self._by_sent_id.setdefault(part.id, state)
+            while call_id in self._ids:
+                call_id = f"{call_id}-{state.index}"
+            state.id = call_id
+            self._ids.add(call_id)
+        if part.name and part.name != state.name:
+            state.name += part.name
+            name = part.name
+        if self._names:
+            name = self._whole_name(state, ended=bool(part.arguments))
+        new = {key: value for key, value in (part.extras or {}).items() if key not in state.extras}
+        state.extras.update(new)
+        unsent = state.extras if call_id else new
+        extras = {state.id: dict(unsent)} if unsent and state.id is not None else None
+        return _chunk(state, name, self._add_arguments(state, part.arguments), call_id), extras
+
+    def _name_of(self, state: _CallState) -> str:
+        """Return the caller's name of the called tool."""
+        return self._names.get(state.name, state.name) or UNNAMED
+
+    def _whole_name(self, state: _CallState, *, ended: bool) -> str | None:
+        """Return the caller's name once, as soon as the streamed name, which may come in pieces, is complete."""
+        if state.is_named or not state.name or not (ended or is_whole(state.name, self._names)):
+            return None
+        state.is_named = True
+        return self._name_of(state)
+
+    def _state_of(self, part: ToolCallPart) -> _CallState:
+        """Return the call of a fragment: by its index, else by its id, else the last one."""
+        state = None
+        last = self._states[-1] if self._states else None
+        if self._whole:
+            pass  # in a whole answer each part is another call, even if ids are equal
+        elif part.index is not None:
+            state = self._by_index.get(part.index, None if part.id or part.name else last)
+        elif part.id:
+            state = self._by_sent_id.get(part.id)
+        else:
+            state = last
+        if state is None or state.is_other_than(part):
+            state = _CallState(len(self._states))
+            self._states.append(state)
+        if part.index is not None:
+            self._by_index[part.index] = state
+        return state
+
+    def _add_arguments(self, state: _CallState, text: str) -> str:
+        """Add a fragment of arguments, and return the text that is passed on now."""
+        if not text:
+            return ""
+        if not self._whole and text == "{}" and not state.arguments and not state.empty:
+            state.empty = text
+            return ""
+        state.empty = ""
+        state.arguments.append(text)
+        if state.streams is None:
+            start = text.lstrip(_JSON_SPACE)
+            if start:
+                state.streams = start.startswith("{") and not (self._closed and self._name_of(state) in self._closed)
+                return "".join(state.arguments) if state.streams else ""
+        return text if state.streams else ""
+
+    def finish(self, *, cut: bool) -> list[tuple[Chunk, dict[str, Any] | None]]:
+        """End a stream: return buffered arguments, set missing ids, and make invalid arguments unparsable.
+
+        Args:
+            cut: Whether a limit ended the answer.
+
+        Returns:
+            The last chunks, each with the call's extra fields by its id.
+        """
+        chunks: list[tuple[Chunk, dict[str, Any] | None]] = []
+        for state in self._states:
+            call_id = name = None
+            if state.id is None:
+                state.id = call_id = _new_id()
+            if not state.name:
+                state.name = name = UNNAMED
+            elif self._names:
+                name = self._whole_name(state, ended=True)
+            rest = self._rest(state, cut=cut)
+            if rest or call_id or name:
+                extras = {call_id: state.extras} if call_id and state.extras else None
+                chunks.append((_chunk(state, name, rest, call_id), extras))
+        return chunks
+
+    def whole(self, *, cut: bool) -> tuple[list[ToolCall], list[InvalidToolCall]]:
+        """Return the whole tool calls: the valid ones, whose arguments are an object, and the invalid ones.
+
+        Args:
+            cut: Whether a limit ended the answer.
+
+        Returns:
+            The valid calls and the invalid ones.
+        """
+        valid: list[ToolCall] = []
+        invalid: list[InvalidToolCall] = []
+        for state in self._states:
+            if state.id is None:
+                state.id = _new_id()
+            name = self._name_of(state)
+            arguments, error = self._read(state, cut=cut)
+            if error is None:
+                valid.append(tool_call(name=name, args=arguments, id=state.id))
+            else:
+                text = "".join(state.arguments)
+                invalid.append(invalid_tool_call(name=name, args=text, id=state.id, error=error))
+        return valid, invalid
+
+    def _read(self, state: _CallState, *, cut: bool) -> tuple[dict[str, Any], str | None]:
+        """Return a call's arguments, or an error; missing arguments are an error if a limit ended the answer."""
+        arguments, error = parse_arguments(state.text())
+        if error is None and not arguments and cut:
+            error = "The answer was cut off before the arguments."
+        parameters = self._closed.get(self._name_of(state)) if self._closed and error is None else None
+        if parameters is None:
+            return arguments, error
+        from langchain_dbchat.dialects.shared.schemas import drop_nulls  # noqa: PLC0415  # loaded since the request
+
+        return drop_nulls(arguments, parameters), error
+
+    def _rest(self, state: _CallState, *, cut: bool) -> str:
+        """Return the text of a call's arguments that was not passed on yet."""
+        text = state.text()
+        arguments, error = self._read(state, cut=cut)
+        if error is not None:
+            return ("" if state.streams else text) + _invalid_end(text)
+        return "" if state.streams or not text.strip() else json.dumps(arguments, ensure_ascii=False)
+
+    def extras(self) -> dict[str | None, dict[str, Any]]:
+        """Return the extra fields of the calls by id; call it after `whole`, which sets missing ids."""
+        return {state.id: state.extras for state in self._states if state.extras}
+
+
+def _chunk(state: _CallState, name: str | None, arguments: str, call_id: str | None) -> Chunk:
+    return {"type": "tool_call_chunk", "name": name, "args": arguments, "id": call_id, "index": state.index}
+
+
+def _invalid_end(arguments: str) -> str:
+    """Return the text that, if appended, makes langchain-core's parser refuse arguments instead of completing them."""
+    return next((end for end in ("]", "}", '"]', '"}', '""]', '""}') if not _completes(arguments + end)), "")
+
+
+def _completes(arguments: str) -> bool:
+    """Return whether langchain-core would make a valid call of these arguments."""
+    try:
+        return isinstance(parse_partial_json(arguments), dict)
+    except (ValueError, RecursionError):  # langchain-core treats such a call as invalid
+        return False
+
+
+def _new_id() -> str:
+    return f"call_{uuid.uuid4().hex}"

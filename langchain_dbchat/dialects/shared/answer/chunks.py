@@ -1,0 +1,99 @@
+"""Make LangChain's messages, results and chunks of an answer.
+
+Rule 1. Whole and streamed answers use the same `GrowingAnswer`, so their messages are equal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.tool import invalid_tool_call, tool_call_chunk
+from langchain_core.outputs import ChatGeneration, ChatResult
+
+from langchain_dbchat.dialects.shared.answer.errors_within import may_be_blocked, raise_blocked
+from langchain_dbchat.dialects.shared.answer.fields import storable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
+    from langchain_dbchat.dialects.shared.answer.facts import AnswerFacts
+
+__all__ = ["answer_message", "call_chunk", "whole_result"]
+
+_JSON_SPACE = " \t\n\r"
+
+
+def answer_message(answer: GrowingAnswer, facts: AnswerFacts, *, cut: bool) -> AIMessage:
+    """Return the message of an answer.
+
+    Args:
+        answer: The answer, with all parts that have arrived.
+        facts: Its metadata.
+        cut: Whether the answer was cut off, so that a tool call may be incomplete.
+
+    Returns:
+        The message.
+    """
+    answer.conclude(facts.kept.whole())
+    content: Any = answer.content()
+    calls, invalid = answer.calls(cut=cut)
+    return AIMessage(
+        content=content,
+        tool_calls=calls,
+        invalid_tool_calls=invalid,
+        additional_kwargs=answer.additional(),
+        response_metadata=facts.metadata(),
+        usage_metadata=facts.usage_metadata(),
+    )
+
+
+def whole_result(payload: Mapping[str, Any], answer: GrowingAnswer, facts: AnswerFacts) -> ChatResult:
+    """Return the result of a whole answer, of a wire format that has one answer for each request.
+
+    Args:
+        payload: The decoded answer.
+        answer: The answer, with all its parts.
+        facts: Its metadata.
+
+    Returns:
+        One generation.
+
+    Raises:
+        DatabricksRefusalError: If a guardrail ended the answer.
+    """
+    message = answer_message(answer, facts, cut=facts.cut)
+    if may_be_blocked(payload):
+        raise_blocked(payload, lambda: message, request_id=facts.request_id)
+    info = {"finish_reason": facts.finish_reason} if facts.finish_reason else None
+    usage = storable(dict(facts.usage)) if facts.usage else {}
+    return ChatResult(
+        generations=[ChatGeneration(message=message, generation_info=info)],
+        llm_output={"token_usage": usage, "model_name": facts.target.model},
+    )
+
+
+def call_chunk(call: Mapping[str, Any], fields: Mapping[str, Any]) -> AIMessageChunk:
+    """Return the chunk of a fragment of a tool call.
+
+    The constructor parses each fragment as partial JSON and removes characters from its end until that works: 60 µs for
+    a short fragment, and quadratic in its length. A fragment that does not begin with a brace always becomes an invalid
+    call, so this function makes the same invalid call without parsing.
+
+    Args:
+        call: The fragment.
+        fields: The chunk's other fields.
+
+    Returns:
+        The chunk, equal to the constructor's.
+    """
+    text: str = call["args"]
+    if not text or text.lstrip(_JSON_SPACE).startswith("{"):
+        return AIMessageChunk(tool_call_chunks=[call], **fields)
+    name, call_id = call["name"], call["id"]
+    message = AIMessageChunk(**fields)
+    message.tool_call_chunks = [tool_call_chunk(name=name, args=text, id=call_id, index=call["index"])]
+    message.tool_calls = []
+    message.invalid_tool_calls = [invalid_tool_call(name=name, args=text, id=call_id, error=None)]
+    return message

@@ -1,0 +1,242 @@
+"""Decode a streamed answer: what the decoders of all wire formats share.
+
+Rule 1. A stream is decoded with ``feed`` and ``close``. ``close`` raises if the answer was cut off; the error contains
+the partial message.
+Rule 2. Model name, finish reason and usage are on the last chunk only, because langchain-core adds up several values.
+Rule 3. If an event is an error, the chunks of the events before it are returned first.
+Rule 4. No error contains a secret of the request: an event that repeats one is read again without it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
+
+from langchain_dbchat.dialects.shared.answer.answer import Delta, GrowingAnswer
+from langchain_dbchat.dialects.shared.answer.chunks import answer_message, call_chunk
+from langchain_dbchat.dialects.shared.answer.events import is_last, parse_event
+from langchain_dbchat.dialects.shared.answer.parts import SILENT, Part, Text, join_parts
+from langchain_dbchat.dialects.shared.blocks.message_keys import PROVIDER
+from langchain_dbchat.errors import DatabricksError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from langchain_dbchat.dialects.dialect import Target
+    from langchain_dbchat.dialects.shared.answer.facts import AnswerFacts
+    from langchain_dbchat.dialects.shared.request.sent import SentTools
+
+__all__ = ["AnswerStreamDecoder"]
+
+_TAG = {"model_provider": PROVIDER}
+
+
+FactsT = TypeVar("FactsT", bound="AnswerFacts")
+
+
+class AnswerStreamDecoder(ABC, Generic[FactsT]):
+    """Decoder of a streamed answer. A wire format adds how an event is read, and when the answer is complete.
+
+    Args:
+        target: The called model.
+        request_id: The response's ``x-request-id``.
+        coalesce: Whether deltas of one kind that arrived together become one chunk. The decoder never waits for more,
+            so each token of a slow model is a chunk.
+        usage: Whether the last chunk contains the token usage.
+        sent: The changes of the request's tools, which are reverted; None for none.
+        mask: Masks the secrets of the request in a text of the server, for errors.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_coalesce",
+        "_done",
+        "_facts",
+        "_logprobs",
+        "_mask",
+        "_pending",
+        "_sent",
+        "_texts",
+        "_usage",
+    )
+
+    def __init__(  # noqa: PLR0913  # the options of decoding, all but two by keyword
+        self,
+        target: Target,
+        request_id: str | None = None,
+        *,
+        coalesce: bool = True,
+        usage: bool = True,
+        sent: SentTools | None = None,
+        mask: Callable[[str], str] | None = None,
+    ) -> None:
+        self._usage = usage
+        self._mask = mask
+        self._sent = sent
+        self._answer = GrowingAnswer(blocks=target.family.signed_text, sent=sent)
+        self._coalesce = coalesce
+        self._done = False  # `[DONE]` has arrived
+        self._pending: Part | None = None  # the last part, which a part that arrived together with it may extend
+        self._texts: list[str] = []  # the same if it is plain text; one of the two is always empty
+        self._logprobs: dict[str, Any] | None = None  # for the next chunk
+        self._facts: FactsT = self._begin(target, request_id)
+
+    @abstractmethod
+    def _begin(self, target: Target, request_id: str | None) -> FactsT:
+        """Set the state that only this wire format has, and return the answer's metadata before any event."""
+
+    @abstractmethod
+    def _read(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
+        """Read an event: add its parts, and note its metadata; raise if it is an error."""
+
+    @abstractmethod
+    def _check_complete(self) -> None:
+        """Raise if the answer is not complete at the end of the stream."""
+
+    def feed(self, events: Sequence[bytes]) -> Iterator[ChatGenerationChunk]:
+        """Decode events that arrived together.
+
+        Args:
+            events: The events' payloads.
+
+        Yields:
+            Their chunks, in order; if an event is an error, first the chunks of the events before it.
+
+        Raises:
+            DatabricksError: If an event is an error.
+            MalformedResponseError: If an event is not a JSON object, or has an unknown format.
+        """
+        chunks: list[ChatGenerationChunk] = []
+        broken: DatabricksError | None = None
+        raw = b""
+        try:
+            for raw in events:
+                if raw[:1] != b"{" and is_last(raw):
+                    self._done = True
+                else:
+                    self._read(parse_event(raw), chunks)
+                if not self._coalesce:
+                    self._flush(chunks)
+        except DatabricksError as error:
+            broken = error
+        self._flush(chunks)
+        yield from chunks
+        if broken is not None:
+            raise self._without_secrets(broken, raw)
+
+    def close(self) -> list[ChatGenerationChunk]:
+        """End the stream.
+
+        Returns:
+            The remaining chunks. The last one has the finish reason, the model's name and the usage.
+
+        Raises:
+            MalformedResponseError: If the stream has another format.
+            StreamInterruptedError: If the answer did not say that it had ended.
+        """
+        self._check_complete()
+        facts = self._facts
+        chunks = [self._chunk(delta) for delta in self._answer.finish(facts.kept.whole(), cut=facts.cut)]
+        message = AIMessageChunk(
+            content=self._answer.empty_content(),
+            response_metadata=facts.metadata(),
+            usage_metadata=facts.usage_metadata() if self._usage else None,
+            chunk_position="last",
+        )
+        info = {"finish_reason": facts.finish_reason} if facts.finish_reason else None
+        chunks.append(ChatGenerationChunk(message=message, generation_info=info))
+        return chunks
+
+    def _partial_without_secrets(self) -> AIMessage:
+        message = self.partial()
+        if self._mask is None or self._mask(str(message)) == str(message):
+            return message
+        from langchain_dbchat.errors.sent_secrets import hide_in_values  # noqa: PLC0415  # where something went wrong
+
+        return AIMessage(**hide_in_values(self._mask, dict(message)))
+
+    def _without_secrets(self, error: DatabricksError, raw: bytes) -> DatabricksError:
+        """Return the error of the same event without secrets; the event is read again if it contains any."""
+        mask, text = self._mask, raw.decode("utf-8", "replace")
+        masked = text if mask is None else mask(text)
+        if mask is None or masked == text:
+            return error
+        again = type(self)(self._facts.target, self._facts.request_id)
+        try:
+            list(again.feed([masked.encode()]))
+        except DatabricksError as other:
+            return other
+        return type(error)(mask(error.message))
+
+    @contextmanager
+    def keeping_partial(self) -> Iterator[None]:
+        """Add the partial message to an error that ends the stream, wherever it is raised."""
+        try:
+            yield
+        except DatabricksError as error:
+            error.partial = self._partial_without_secrets()
+            error.request_id = error.request_id or self._facts.request_id
+            error.endpoint = error.endpoint or self._facts.target.model
+            raise
+
+    def partial(self) -> AIMessage:
+        """Return the partial message."""
+        return answer_message(self._answer, self._facts, cut=True)
+
+    def _note_logprobs(self, logprobs: Mapping[str, Any]) -> None:
+        known = self._logprobs
+        if known is None:
+            self._logprobs = dict(logprobs)
+            return
+        for key, value in logprobs.items():
+            before = known.get(key)
+            known[key] = [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
+
+    def _add(self, part: Part, chunks: list[ChatGenerationChunk]) -> None:
+        if type(part) in SILENT:
+            self._answer.add(part)
+            return
+        pending = self._take_texts()
+        if pending is None:
+            self._pending = part
+            return
+        joined = join_parts(pending, part)
+        if joined is None:
+            self._emit(pending, chunks)
+            self._pending = part
+        else:
+            self._pending = joined
+
+    def _take_texts(self) -> Part | None:
+        if self._texts:
+            self._pending = Text("".join(self._texts))
+            self._texts.clear()
+        return self._pending
+
+    def _flush(self, chunks: list[ChatGenerationChunk]) -> None:
+        pending = self._take_texts()
+        if pending is not None:
+            self._emit(pending, chunks)
+            self._pending = None
+        if self._logprobs is not None:
+            chunks.append(self._chunk(Delta(self._answer.empty_content())))
+
+    def _emit(self, part: Part, chunks: list[ChatGenerationChunk]) -> None:
+        delta = self._answer.add(part)
+        if delta is not None:
+            chunks.append(self._chunk(delta))
+
+    def _chunk(self, delta: Delta) -> ChatGenerationChunk:
+        fields: dict[str, Any] = {"content": delta.content, "response_metadata": _TAG}
+        if delta.additional is not None:
+            fields["additional_kwargs"] = delta.additional
+        message = AIMessageChunk(**fields) if delta.call is None else call_chunk(delta.call, fields)
+        if self._logprobs is None:
+            return ChatGenerationChunk(message=message)
+        info = {"logprobs": self._logprobs}
+        self._logprobs = None
+        return ChatGenerationChunk(message=message, generation_info=info)
