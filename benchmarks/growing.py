@@ -4,6 +4,8 @@ Each function takes what makes a client's model, and a size, and returns figures
 some sizes; `scaling` measures this package with several.
 """
 
+# ruff: noqa: PLC0415  # a process that measures an import must not have loaded langchain-core before
+
 from __future__ import annotations
 
 import functools
@@ -14,8 +16,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import server
-from langchain_core.messages import AIMessage, HumanMessage
-from langchain_core.tools import StructuredTool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +45,8 @@ def _ms(run: Callable[[], object], times: int = 1) -> Figures:
 
 def agent(make: Make, tools: int) -> Figures:
     """Bind tools and call the model again for each step, as an agent does; ms a step."""
+    from langchain_core.messages import HumanMessage
+    from langchain_core.tools import StructuredTool
 
     def look_up(city: str, days: int = 3, units: str = "metric") -> str:
         """Get the weather of a city for some days."""
@@ -63,6 +65,8 @@ def agent(make: Make, tools: int) -> Figures:
 
 def history(make: Make, messages: int) -> Figures:
     """Call the model with a long conversation; ms a call."""
+    from langchain_core.messages import AIMessage, HumanMessage
+
     said = [kind(f"This is message {number}.") for number in range(messages // 2) for kind in (HumanMessage, AIMessage)]
     model = make("text")
     return _ms(lambda: model.invoke([*said, HumanMessage("Hi")]), 3)
@@ -70,6 +74,8 @@ def history(make: Make, messages: int) -> Figures:
 
 def image(make: Make, megabytes: int) -> Figures:
     """Call the model with an image; ms a call."""
+    from langchain_core.messages import HumanMessage
+
     part = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{'iVBO' * (megabytes * 250_000)}"}}
     model = make("text")
     return _ms(lambda: model.invoke([HumanMessage([{"type": "text", "text": "What is this?"}, part])]), 3)
