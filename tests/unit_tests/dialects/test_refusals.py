@@ -28,6 +28,13 @@ def test_words_that_are_only_similar_do_not(words: str) -> None:
     assert refused_field(f"`top_p` is not supported: {words}", {"top_p": 2}, REFUSABLE) == "top_p"
 
 
+def test_the_type_of_a_structured_answer_stands_for_its_field() -> None:
+    body = {"messages": [], "response_format": {"type": "json_schema"}, "tool_choice": {"type": "function"}}
+    for field in ("response_format", "tool_choice"):
+        assert refused_field(f"{field}.type: 'x' is not supported for this model.", body, REFUSABLE) == field
+        assert refused_field(f"{field}.schema: 'x' is not supported for this model.", body, REFUSABLE) is None
+
+
 @pytest.mark.parametrize("field", ["x_(", "x(", "x_[", "a.b_c", "*_", "x_\\"])
 def test_a_field_is_not_a_pattern(field: str) -> None:
     assert named_field(f"Unknown field: '{field}'", {field: 1}) == field

@@ -298,6 +298,6 @@ def _field(path: str, body: Mapping[str, Any], nested: Mapping[str, tuple[str, .
 
 
 def _has_name(text: str, key: str, quoted: _Quoted) -> bool:
-    """Return whether a text names a field outside of quotes from the request."""
-    found = re.finditer(rf"(?<![a-z_]){re.escape(key)}(?![a-z_])(?!\.\w)", text)
+    """Return whether a text names a field outside of quotes from the request; its ``type`` stands for the field."""
+    found = re.finditer(rf"(?<![a-z_]){re.escape(key)}(?![a-z_])(?!\.(?!type\b)\w)", text)
     return any(not quoted.is_quoted(*match.span()) for match in found)
