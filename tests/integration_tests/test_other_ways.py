@@ -141,7 +141,7 @@ def test_a_chosen_schema_that_the_endpoint_refuses_is_asked_for_by_a_tool(worksp
     model = "databricks-qwen3-next-80b-a3b-instruct"
     llm = ChatDatabricksCompat(model=model, host=workspace.host, token=workspace.token, user_agent=call.__name__)
     with pytest.warns(UserWarning, match="refused 'response_format', so it is asked for in another way"):
-        found = call(llm.with_structured_output(Weather, method="json_schema"), "It rains in Oslo.")
+        found: Any = call(llm.with_structured_output(Weather, method="json_schema"), "It rains in Oslo.")
     assert isinstance(found, Weather)
 
 
