@@ -117,7 +117,7 @@ def _list(options: argparse.Namespace, *, with_services: bool = False) -> list[L
 def _offer(listed: ListedEndpoint, prices: PriceList) -> _Offer:
     profile: Any = listed.profile or {}
     price = prices.find(listed.name)
-    rate = prices.dollars_per_dbu
+    rate = prices.dollars_per_dbu  # a rate in DBU has three decimals, so dollars have no more
     return _Offer(
         listed.name,
         listed.task,
@@ -125,8 +125,8 @@ def _offer(listed: ListedEndpoint, prices: PriceList) -> _Offer:
         listed.wires,
         profile.get("max_input_tokens"),
         tuple(word for field, word in _CAPABILITIES if profile.get(field)),
-        None if price is None else round(price.input * rate, 4),
-        None if price is None else round(price.output * rate, 4),
+        None if price is None else round(price.input * rate, 3),
+        None if price is None else round(price.output * rate, 3),
         listed.is_ready,
     )
 
