@@ -54,7 +54,8 @@ _REFUSED = frozenset({400, 404, 405, 422, 501})
 _PAGE_STARTS = (b"<!doctype html", b"<html")
 
 
-class Purpose(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Purpose:
     """What a request is for that is not a call of an endpoint, such as a request for a token.
 
     Attributes:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+import warnings
 
 import pytest
 
 import langchain_dbchat
 
-OPTIONAL = {"langchain_dbchat.spark": "pyspark"}
+OPTIONAL = {"langchain_dbchat.spark": "pyspark", "langchain_dbchat.integrations.mlflow.spans": "mlflow"}
 MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(langchain_dbchat.__path__, "langchain_dbchat.")
@@ -22,7 +23,11 @@ MODULES = sorted(
 def test_examples(name: str) -> None:
     if name in OPTIONAL:
         pytest.importorskip(OPTIONAL[name], reason=f"{name} wants the extra of {OPTIONAL[name]}")
-    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    with warnings.catch_warnings():
+        if name in OPTIONAL:  # its package warns when it is imported
+            warnings.simplefilter("ignore")
+        module = importlib.import_module(name)
+    result = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
     assert result.failed == 0
 
 

@@ -116,7 +116,7 @@ def printed_by(module: str, *arguments: str | Path) -> list[str]:
         environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
         environment |= {"HOME": home, "DATABRICKS_CLI_PATH": f"{home}/no-cli", "PYTHONPATH": path}
-        environment["SPARK_LOCAL_IP"] = "127.0.0.1"
+        environment |= {"SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
         command = [sys.executable, "-m", module, *map(str, arguments)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=home)
     if done.returncode:
