@@ -11,6 +11,7 @@ __all__ = [
     "marks",
     "observing",
     "requests",
+    "resources",
     "session",
     "settings",
     "without_model",

@@ -5,7 +5,10 @@ Rule 1. MLflow itself finds the models of databricks-langchain only, and only wi
 Rule 2. Objects are searched through their attributes, and functions through their closures, their defaults and the
 global names that they use, because an agent graph keeps its model in a closure. Modules, classes and objects of
 packages that hold no models are not searched.
-Rule 3. Tools of databricks-langchain and others say themselves what they need, in an attribute ``resources``.
+Rule 3. Some tools, such as databricks-langchain's Vector Search, say themselves what they need, in an attribute
+``resources``. Its Genie agents and its tools for Unity Catalog's functions only keep a name
+(databricks_ai_bridge/genie.py of databricks-ai-bridge 0.22, unitycatalog/ai/langchain/toolkit.py of
+unitycatalog-langchain 0.3).
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import types
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from langchain_dbchat.connection.resources import mlflow_resource
 from langchain_dbchat.connection.settings import DatabricksConnection
 
 __all__ = ["resources"]
@@ -31,6 +35,12 @@ _NOT_SEARCHED = frozenset(
     }
 )  # fmt: skip
 """Top-level modules of classes whose objects hold no models of ours."""
+
+_KEEPS_A_NAME = {
+    ("databricks_ai_bridge", "Genie"): ("space_id", "DatabricksGenieSpace"),
+    ("unitycatalog", "UnityCatalogTool"): ("uc_function_name", "DatabricksFunction"),
+}
+"""By package and class: the attribute that has a resource's name, and the kind of the resource."""
 
 _PLAIN = (str, bytes, bytearray, int, float, complex, bool, type(None), type, types.ModuleType)
 
@@ -69,10 +79,17 @@ def resources(*objects: Any, on_behalf_of_user: bool | None = None) -> list[Any]
 
 def _own_resources(part: Any) -> list[Any]:
     """Return what a tool or a retriever says that it needs."""
-    given = None if isinstance(part, types.FunctionType) else vars(part).get("resources") if _has_vars(part) else None
-    if not isinstance(given, (list, tuple)):
+    if isinstance(part, types.FunctionType) or not _has_vars(part):
         return []
-    return [each for each in given if any(kind.__name__ == "DatabricksResource" for kind in type(each).__mro__)]
+    own = vars(part)
+    given = own.get("resources")
+    said = given if isinstance(given, (list, tuple)) else ()
+    found = [each for each in said if any(kind.__name__ == "DatabricksResource" for kind in type(each).__mro__)]
+    for kind in type(part).__mro__:
+        attribute, resource = _KEEPS_A_NAME.get((kind.__module__.partition(".")[0], kind.__name__), ("", ""))
+        if own.get(attribute):
+            found.append(mlflow_resource(resource, own[attribute]))
+    return found
 
 
 def _walk(objects: Collection[Any]) -> Iterator[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib.util
 import json
 import os
@@ -180,6 +181,19 @@ def test_tools_say_themselves_what_they_need() -> None:
 
     found = resources([Tool(), Tool()], ChatDatabricksCompat(model="z"))
     assert _named(found) == [("DatabricksServingEndpoint", "z"), ("DatabricksFunction", "main.default.f")]
+
+
+def test_genie_and_functions_are_found_by_the_name_that_they_keep() -> None:
+    def keeps(module: str, kind: str, **names: str) -> Any:
+        made = type(kind, (), {"__module__": module})()
+        vars(made).update(names)
+        return made
+
+    genie = keeps("databricks_ai_bridge.genie", "Genie", space_id="01f0")
+    function = keeps("unitycatalog.ai.langchain.toolkit", "UnityCatalogTool", uc_function_name="main.default.f")
+    mine = keeps("mine", "Genie", space_id="not theirs")
+    found = resources({"partial": functools.partial(print, genie=genie)}, [function, mine])
+    assert sorted(_named(found)) == [("DatabricksFunction", "main.default.f"), ("DatabricksGenieSpace", "01f0")]
 
 
 def test_without_mlflow_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
