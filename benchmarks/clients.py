@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import wires
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -28,7 +30,8 @@ def dbchat(base: str, kind: str, *, merge: bool) -> Model:
     from langchain_dbchat import ChatDatabricksCompat
 
     family = "gpt-5" if kind.startswith("object") else "claude"  # a family that streams a response format
-    return ChatDatabricksCompat(model=f"bench-{kind}", family=family, host=base, token="t", coalesce=merge)
+    api = kind if kind in wires.WIRES else "auto"
+    return ChatDatabricksCompat(model=f"bench-{kind}", family=family, api=api, host=base, token="t", coalesce=merge)
 
 
 OPEN: list[httpx.AsyncClient] = []

@@ -15,6 +15,8 @@ import threading
 from functools import cache
 from typing import Any, cast
 
+import wires
+
 EVENTS = 2000
 """Events of a stream that is sent in bursts."""
 
@@ -115,6 +117,9 @@ def stream(kind: str) -> list[bytes]:
     if kind.startswith("object"):
         end = _event({"role": "assistant", "content": ""}, "tool_calls" if "calls" in kind else "stop", 77)
         return [*map(_chunked, [*_object_events(kind), end]), _chunked(b"data: [DONE]\n\n") + b"0\r\n\r\n"]
+    if kind in wires.WIRES:
+        words = [_WORDS[number % len(_WORDS)] for number in range(EVENTS)]
+        return [*map(_chunked, wires.stream(kind, words)), b"0\r\n\r\n"]
     count = {"long": LONG, "first": 20, "paced": PACED, "single": PACED * 2}.get(kind, EVENTS)
     events = [_event(_delta(kind, number)) for number in range(count - 2)]
     if kind == "tools":
@@ -225,7 +230,7 @@ class Connection(asyncio.Protocol):
 
 async def _serve() -> None:
     loop = asyncio.get_running_loop()
-    for kind in ("text", "reasoning", "tools", "long", "paced", "single"):
+    for kind in ("text", "reasoning", "tools", "long", "paced", "single", *wires.WIRES):
         _bursts(kind)
     server = await loop.create_server(Connection, "127.0.0.1", 0, backlog=512)
     stop = asyncio.Event()

@@ -6,6 +6,7 @@ CPU is user and system time of this process, per chunk, event or call; wall time
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import json
 import os
@@ -20,6 +21,7 @@ from typing import Any
 import clients
 import growing
 import server
+import wires
 
 CALLS = 100
 CROWD = 500
@@ -183,6 +185,7 @@ CASES: dict[str, Callable[[Make], Figures]] = {
     "astream": lambda make: _astream(make, "text", server.EVENTS),
     "reasoning": lambda make: _stream(make, "reasoning", server.EVENTS),
     "tools": lambda make: _stream(make, "tools", server.EVENTS),
+    **{f"wire {wire}": functools.partial(_stream, kind=wire, units=server.EVENTS) for wire in wires.WIRES},
     "single": lambda make: _stream(make, "single", server.PACED * 2),
     "asingle": lambda make: _astream(make, "single", server.PACED * 2),
     "first": _first,

@@ -186,13 +186,10 @@ class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
             self._add_text_or(part, chunks)
 
     def _add_text_or(self, part: Part, chunks: list[ChatGenerationChunk]) -> None:
-        """Add a part; texts that arrived together are joined at once, because joining them one by one is slow."""
-        if type(part) is not Text or part.extras is not None or part.opens or self._pending is not None:
-            self._add(part, chunks)
-            if type(part) is Text and part.opens:
-                self._flush(chunks)
-        elif part.text:
-            self._texts.append(part.text)
+        """Add a part; a text that begins a block is a chunk of its own."""
+        self._add(part, chunks)
+        if type(part) is Text and part.opens:
+            self._flush(chunks)
 
     def _stop_block(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         opened = self._block_of(payload)

@@ -19,7 +19,6 @@ from langchain_dbchat.dialects.shared.answer.chunks import whole_result
 from langchain_dbchat.dialects.shared.answer.errors_within import may_be_blocked, raise_blocked, raise_error_within
 from langchain_dbchat.dialects.shared.answer.events import parse_event, text_of_event
 from langchain_dbchat.dialects.shared.answer.facts import KEEP_ALIVE
-from langchain_dbchat.dialects.shared.answer.parts import Text
 from langchain_dbchat.dialects.shared.answer.stream import AnswerStreamDecoder
 from langchain_dbchat.dialects.shared.request.agent_inputs import TRACE_FIELDS
 from langchain_dbchat.errors import MalformedResponseError, StreamInterruptedError
@@ -147,10 +146,7 @@ class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
             if self._complete:
                 self._begin_next()
             for part in self._reader.read_delta("output_text.delta", payload):
-                if type(part) is Text and self._pending is None and not part.opens:
-                    self._texts.append(part.text)
-                else:
-                    self._add(part, chunks)
+                self._add(part, chunks)
             if "custom_outputs" in payload:
                 self._note_report(payload)
             return

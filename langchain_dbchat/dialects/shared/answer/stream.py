@@ -197,6 +197,9 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
             known[key] = [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
 
     def _add(self, part: Part, chunks: list[ChatGenerationChunk]) -> None:
+        if type(part) is Text and self._pending is None and part.text and part.extras is None and not part.opens:
+            self._texts.append(part.text)  # joined at once, because joining them one by one is slow
+            return
         if type(part) in SILENT:
             self._answer.add(part)
             return
