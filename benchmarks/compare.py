@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 OURS, BEFORE, FAST = "dbchat", "dbchat before", "dbchat fast"
+PEERS = frozenset({"databricks-langchain", "langchain-openai"})
 _REFERENCE_FLOOR = 14.3  # µs a chunk on the machine that the bounds were measured on
 
 
@@ -40,11 +41,11 @@ class Row(NamedTuple):
         label: What it is.
         case: How it is measured.
         figure: Which of the case's figures.
-        reach: What it has to reach; a number, or a factor of the floor's import; None where nothing was asked.
+        reach: What it has to reach; a number, or a factor of another figure; None where nothing was asked.
         fast: What the extra ``fast`` has to reach, if it is another.
         merge: Whether burst merging is on.
         quick: Whether it is measured in a minute.
-        of_import: Whether ``reach`` is a factor of the import of langchain-core.
+        of: The client and the case whose figure ``reach`` is a factor of, if it is one.
         over_raw: Whether what raw httpx takes is subtracted.
     """
 
@@ -55,13 +56,15 @@ class Row(NamedTuple):
     fast: float | None = None
     merge: bool = False
     quick: bool = True
-    of_import: bool = False
+    of: tuple[str, str] | None = None
     over_raw: bool = False
 
 
+_CORE, _CHAT = ("floor", "import"), (OURS, "stream")
+
 ROWS = (
-    Row("import of the package, CPU ms", "import", "ms", 1.05, of_import=True),
-    Row("cold start: import, construct, first answer, CPU ms", "cold", "ms", 1.15, of_import=True),
+    Row("import of the package, CPU ms", "import", "ms", 1.05, of=_CORE),
+    Row("cold start: import, construct, first answer, CPU ms", "cold", "ms", 1.15, of=_CORE),
     Row("stream, sync, per chunk, no merging, µs", "stream", "us", 28),
     Row("stream, sync, per event, burst merging, µs", "stream", "us", 17, merge=True),
     Row("stream, async, per chunk, no merging, µs", "astream", "us", 30, fast=13),
@@ -70,6 +73,12 @@ ROWS = (
     Row("reasoning content, per event, burst merging, µs", "reasoning", "us", 18, merge=True),
     Row("tool-argument deltas, no merging, µs", "tools", "us", 110),
     Row("tool-argument deltas, burst merging, µs", "tools", "us", 18, merge=True),
+    Row("the text on Responses, per chunk, no merging, µs", "wire responses", "us", 1.2, of=_CHAT),
+    Row("the text on Responses, per event, burst merging, µs", "wire responses", "us", 1.2, merge=True, of=_CHAT),
+    Row("the text on Messages, per chunk, no merging, µs", "wire messages", "us", 1.2, of=_CHAT),
+    Row("the text on Messages, per event, burst merging, µs", "wire messages", "us", 1.2, merge=True, of=_CHAT),
+    Row("the text of a ChatAgent, per chunk, no merging, µs", "wire agent", "us", 1.2, of=_CHAT),
+    Row("the text of a ChatAgent, per event, burst merging, µs", "wire agent", "us", 1.2, merge=True, of=_CHAT),
     Row("one event per read, sync, µs", "single", "us", 75, merge=True),
     Row("one event per read, async, µs", "asingle", "us", 95, fast=75, merge=True),
     Row("added to the time to first token, ms", "first", "ms", 0.1, merge=True, quick=False, over_raw=True),
@@ -109,6 +118,8 @@ _ASYNC = {"astream", "asingle", "ainvoke", "crowd", "many"}  # what another loop
 def _can(client: str, case: str) -> bool:
     """Say whether a client is measured in a case."""
     if client in {"floor", "raw httpx"} and case in growing.CASES:
+        return False
+    if case.startswith("wire ") and client in PEERS:  # they speak another wire format than these streams
         return False
     if client == "floor":
         return case not in _FLOOR_CANNOT
@@ -244,15 +255,20 @@ def table(figures: Figures, rows: Iterable[Row], names: list[str]) -> list[str]:
     """
     heads = ["figure", *names, "to reach", "", *(["after / before"] if BEFORE in names else [])]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    core = _median(figures, "floor", ROWS[0])
     for row in rows:
         values = {name: _median(figures, name, row) for name in names}
         raw = values.get("raw httpx")
         if row.over_raw and raw is not None:
             values = {name: None if value is None else value - raw for name, value in values.items()}
-        reach = row.reach * core if row.of_import and core is not None and row.reach is not None else row.reach
+        reach, other = row.reach, None
+        if row.of is not None and row.reach is not None:
+            other = _median(figures, row.of[0], row._replace(case=row.of[1]))
+            reach = None if other is None else row.reach * other
         goal = _show(reach) if row.fast is None else f"{_show(reach)}; fast {_show(row.fast)}"
         verdict = _verdict(values.get(OURS), reach)
+        ours = values.get(OURS)
+        if row.of is not None and other and ours is not None:
+            verdict = f"{verdict}: {ours / other:.2f} x of {row.of[0]}'s {row.of[1]}"
         if row.fast is not None and values.get(FAST) is not None:
             verdict = f"{verdict}; fast {_verdict(values[FAST], row.fast)}"
         cells = " | ".join(_show(values[name]) for name in names)

@@ -2,7 +2,7 @@
 
 Rule 1. Responses: platform.openai.com/docs/api-reference/responses-streaming. Each event has its name, a number and the
 place of its item.
-Rule 2. Messages: docs.claude.com/en/docs/build-with-claude/streaming. Each event has its name and the index of its block.
+Rule 2. Messages: docs.claude.com/en/docs/build-with-claude/streaming. Each event has its name and its block's index.
 Rule 3. A ChatAgent: mlflow/types/agent.py, ``ChatAgentChunk``. Each event is a piece of one message.
 """
 
@@ -60,8 +60,8 @@ def _messages(words: list[str]) -> Iterable[dict[str, Any]]:
 def _agent(words: list[str]) -> Iterable[dict[str, Any]]:
     said = {"role": "assistant", "id": _MESSAGE}
     for word in words:
-        yield {"delta": {**said, "content": word}}
-    yield {"delta": {**said, "content": ""}, "finish_reason": "stop", "usage": {"total_tokens": 507}}
+        yield {"id": "run_1", "delta": {**said, "content": word}}
+    yield {"id": "run_1", "delta": {**said, "content": ""}, "finish_reason": "stop", "usage": {"total_tokens": 507}}
 
 
 WIRES: dict[str, Callable[[list[str]], Iterable[dict[str, Any]]]] = {

@@ -78,6 +78,28 @@ class AgentMessages:
         known = self.id if self._held is None else text_in(self._held, "id")
         yield from self._next(message, is_same=message_id is None or known is None or message_id == known)
 
+    def continued_text(self, delta: Any) -> str | None:
+        """Return the text of a piece that only continues the text of the answer, as most pieces do.
+
+        Args:
+            delta: The message.
+
+        Returns:
+            The text; None for any other piece, which `read_delta` reads.
+        """
+        if not self._has_text or self._held is not None or type(delta) is not dict:
+            return None
+        content, fields = delta.get("content"), self._fields
+        if type(content) is not str or delta.get("id") not in (None, self.id):
+            return None
+        for key, value in delta.items():
+            if key == "role":
+                if value != "assistant":
+                    return None
+            elif key != "content" and value is not None and (type(value) is not str or value != fields.get(key)):
+                return None
+        return content or None
+
     def held(self) -> Iterator[Part]:
         """Read the piece that was kept, because no more events come.
 

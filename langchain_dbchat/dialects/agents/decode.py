@@ -16,17 +16,19 @@ from langchain_dbchat.dialects.shared.answer.chunks import whole_result
 from langchain_dbchat.dialects.shared.answer.errors_within import may_be_blocked, raise_blocked, raise_error_within
 from langchain_dbchat.dialects.shared.answer.events import parse_event, text_of_event
 from langchain_dbchat.dialects.shared.answer.facts import KEEP_ALIVE, AnswerFacts
+from langchain_dbchat.dialects.shared.answer.parts import Text
 from langchain_dbchat.dialects.shared.answer.stream import AnswerStreamDecoder
 from langchain_dbchat.dialects.shared.answer.wires import in_other_format
 from langchain_dbchat.errors import StreamInterruptedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from langchain_core.messages import AIMessage
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
     from langchain_dbchat.dialects.dialect import Target
+    from langchain_dbchat.dialects.shared.answer.parts import Part
     from langchain_dbchat.dialects.shared.request.sent import SentTools
     from langchain_dbchat.errors import MalformedResponseError
 
@@ -152,9 +154,12 @@ class AgentStreamDecoder(AnswerStreamDecoder[AgentFacts]):
                 self._add(part, chunks)
             raise_error_within(payload, "delta" if messages is None else "messages", request_id=facts.request_id)
         facts.note(payload)
+        parts: Iterable[Part]
         if isinstance(messages, list) and messages:
             parts = self._reader.read_all(messages)
             self._done = True
+        elif (text := self._reader.continued_text(delta)) is not None:
+            parts = (Text(text),)
         elif delta:
             parts = self._reader.read_delta(delta)
         else:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kit.operations import is_linear
+from kit.operations import is_linear, operations
 from langchain_dbchat.dialects import dialect_named
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared.request.sent import SentTools
@@ -132,3 +132,26 @@ def test_many_items_of_a_whole_response(kind: str) -> None:
         return lambda: dialect_named("responses").decode(encoded, target, None, SentTools())
 
     assert is_linear(work)
+
+
+DELTAS: dict[str, Event] = {
+    "chat": {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "word"}, "finish_reason": None}]},
+    "responses": {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "word"},
+    "messages": {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "word"}},
+    "agent": {"id": "run_1", "delta": {"role": "assistant", "content": "word", "id": "msg_1"}},
+}
+
+
+def _operations_of_a_text(wire: Any) -> int:
+    target = Target("my-own", family_of("my-own"))
+    decoder = dialect_named(wire).decoder(target, None, coalesce=True, usage=True, sent=None, mask=None)
+    if wire == "messages":
+        list(decoder.feed([json.dumps(event).encode() for event in _messages("text")(1)][:2]))
+    events = [json.dumps(DELTAS[wire]).encode()] * 200
+    list(decoder.feed(events))  # the first ones begin the text
+    return operations(lambda: list(decoder.feed(events)))
+
+
+@pytest.mark.parametrize("wire", ["responses", "messages", "agent"])
+def test_a_delta_of_text_costs_about_what_one_of_chat_completions_costs(wire: str) -> None:
+    assert _operations_of_a_text(wire) <= 2 * _operations_of_a_text("chat"), "`make bench` has the times"
