@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _MESSAGE = "msg_01ThinkAboutSky"
-_TOKENS = {"input_tokens": 430, "output_tokens": 77}
+_TOKENS: dict[str, Any] = {"input_tokens": 430, "output_tokens": 77}
 
 
 def _event(payload: dict[str, Any]) -> bytes:
@@ -25,12 +25,13 @@ def _event(payload: dict[str, Any]) -> bytes:
 
 def _responses(words: list[str]) -> Iterable[dict[str, Any]]:
     place = {"item_id": _MESSAGE, "output_index": 0, "content_index": 0}
-    item = {"id": _MESSAGE, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+    said: dict[str, Any] = {"id": _MESSAGE, "type": "message", "role": "assistant"}
+    item = {**said, "status": "in_progress", "content": []}
     part = {"type": "output_text", "text": "".join(words), "annotations": []}
-    done = {**item, "status": "completed", "content": [part]}
-    response = {"id": "resp_1", "object": "response", "model": "gpt-5", "status": "in_progress", "output": []}
+    done = {**said, "status": "completed", "content": [part]}
+    response: dict[str, Any] = {"id": "resp_1", "object": "response", "model": "gpt-5"}
     whole = {**response, "status": "completed", "output": [done], "usage": {**_TOKENS, "total_tokens": 507}}
-    yield {"type": "response.created", "response": response}
+    yield {"type": "response.created", "response": {**response, "status": "in_progress", "output": []}}
     yield {"type": "response.output_item.added", "output_index": 0, "item": item}
     yield {"type": "response.content_part.added", **place, "part": {**part, "text": ""}}
     for word in words:

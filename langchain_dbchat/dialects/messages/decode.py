@@ -164,7 +164,7 @@ class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
         opened = self._open[index] = OpenBlock(block, index, follows_text=self._has_text)
         self._has_text = self._has_text or opened.kind == "text"
         for part in opened.begin():
-            self._add_text_or(part, chunks)
+            self._add_in_block(part, chunks)
 
     def _block_of(self, payload: dict[str, Any]) -> OpenBlock:
         index = payload.get("index")
@@ -180,12 +180,12 @@ class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
         opened = self._block_of(payload)
         text = delta.get("text")
         if opened.kind == "text" and type(text) is str and delta.get("type") == "text_delta" and not opened.opens:
-            self._add_text_or(Text(text), chunks)
+            self._add_in_block(Text(text), chunks)
             return
         for part in opened.add(delta):
-            self._add_text_or(part, chunks)
+            self._add_in_block(part, chunks)
 
-    def _add_text_or(self, part: Part, chunks: list[ChatGenerationChunk]) -> None:
+    def _add_in_block(self, part: Part, chunks: list[ChatGenerationChunk]) -> None:
         """Add a part; a text that begins a block is a chunk of its own."""
         self._add(part, chunks)
         if type(part) is Text and part.opens:

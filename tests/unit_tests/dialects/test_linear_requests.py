@@ -54,8 +54,11 @@ def _parts(count: int) -> list[BaseMessage]:
 def _reasoned(count: int) -> list[BaseMessage]:
     said: list[BaseMessage] = []
     for number in range(count):
-        thought = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm.", "signature": "s"}]}
-        answer = [thought, {"type": "text", "text": f"Answer {number}."}]
+        thought: dict[str, Any] = {
+            "type": "reasoning",
+            "summary": [{"type": "summary_text", "text": "Hm.", "signature": "s"}],
+        }
+        answer: list[Any] = [thought, {"type": "text", "text": f"Answer {number}."}]
         said += [HumanMessage("Go on"), AIMessage(answer, response_metadata={"model_provider": "databricks"})]
     return said
 
