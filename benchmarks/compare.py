@@ -268,7 +268,7 @@ def table(figures: Figures, rows: Iterable[Row], names: list[str]) -> list[str]:
         verdict = _verdict(values.get(OURS), reach)
         ours = values.get(OURS)
         if row.of is not None and other and ours is not None:
-            verdict = f"{verdict}: {ours / other:.2f} x of {row.of[0]}'s {row.of[1]}"
+            verdict = f"{verdict}; {ours / other:.2f} x of {row.of[0]}'s {row.of[1]}"
         if row.fast is not None and values.get(FAST) is not None:
             verdict = f"{verdict}; fast {_verdict(values[FAST], row.fast)}"
         cells = " | ".join(_show(values[name]) for name in names)
