@@ -182,8 +182,8 @@ class ItemReader:
     def _text(self, what: str, key: tuple[Any, ...], text: str, *, whole: bool = False) -> Iterator[Part]:
         told = self._texts.get(key, 0)
         new = text[told:] if whole else text
-        if key not in self._texts or new:
-            opens = key not in self._texts
+        opens = key not in self._texts
+        if opens or new:
             self._texts[key] = told + len(new)
             if new and type(key[0]) is not int:
                 self._places.note_text(key[0], new)
@@ -195,6 +195,7 @@ class ItemReader:
                 yield Refusal(new)
             elif new:
                 yield Reasoning(new, None, None, not (opens and key[:2] in self._spoken), what == "reasoning_text")
+        if opens:
             self._spoken.add(key[:2])
 
     def _content_part(self, item: Any, index: Any, part: Mapping[str, Any]) -> Iterator[Part]:
