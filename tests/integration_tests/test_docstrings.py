@@ -10,8 +10,8 @@ import warnings
 import pytest
 
 import langchain_dbchat
+from kit.extras import missing_package, needs_extra
 
-OPTIONAL = {"langchain_dbchat.spark": "pyspark", "langchain_dbchat.integrations.mlflow.spans": "mlflow"}
 MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(langchain_dbchat.__path__, "langchain_dbchat.")
@@ -21,10 +21,10 @@ MODULES = sorted(
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name: str) -> None:
-    if name in OPTIONAL:
-        pytest.importorskip(OPTIONAL[name], reason=f"{name} wants the extra of {OPTIONAL[name]}")
+    if package := missing_package(name):
+        pytest.skip(f"{name} needs {package}")
     with warnings.catch_warnings():
-        if name in OPTIONAL:  # its package warns when it is imported
+        if needs_extra(name):  # its package warns when it is imported
             warnings.simplefilter("ignore")
         module = importlib.import_module(name)
     result = doctest.testmod(module, optionflags=doctest.ELLIPSIS)

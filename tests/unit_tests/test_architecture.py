@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 import langchain_dbchat
+from kit.extras import missing_package
 from langchain_dbchat.transport import http
 
 ROOT = Path(langchain_dbchat.__file__).parent
@@ -157,11 +158,11 @@ def test_no_name_from_before_the_renaming_is_left() -> None:
 
 def test_every_package_lists_what_it_exports() -> None:
     for path in _files():
-        if path.name == "__init__.py":
+        if path.name == "__init__.py" and not missing_package(_module(path)):
             package = importlib.import_module(_module(path))
             assert list(package.__all__) == sorted(package.__all__), _module(path)
             for name in package.__all__:
-                if not hasattr(package, name):
+                if not hasattr(package, name) and not missing_package(f"{_module(path)}.{name}"):
                     importlib.import_module(f"{_module(path)}.{name}")
 
 
