@@ -30,8 +30,8 @@ def dbchat(base: str, kind: str, *, merge: bool) -> Model:
     from langchain_dbchat import ChatDatabricksCompat
 
     family = "gpt-5" if kind.startswith("object") else "claude"  # a family that streams a response format
-    api: Any = kind if kind in wires.WIRES else "auto"
-    return ChatDatabricksCompat(model=f"bench-{kind}", family=family, api=api, host=base, token="t", coalesce=merge)
+    other: Any = {"api": kind} if kind in wires.WIRES else {}  # older commits have no api=
+    return ChatDatabricksCompat(model=f"bench-{kind}", family=family, host=base, token="t", coalesce=merge, **other)
 
 
 OPEN: list[httpx.AsyncClient] = []
