@@ -85,12 +85,14 @@ class _AnsweredSpan:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._span is not None:
-            chunks = [message for message in self._answers if isinstance(message, AIMessageChunk)]
-            answers = [add_ai_message_chunks(*chunks)] if len(chunks) > 1 else self._answers
-            self._span.set_attributes(answer_attributes(answers))
-        if self._other is not None:
-            self._other.__exit__(kind, error, trace)
+        try:
+            if self._span is not None:
+                chunks = [message for message in self._answers if isinstance(message, AIMessageChunk)]
+                answers = [add_ai_message_chunks(*chunks)] if len(chunks) > 1 else self._answers
+                self._span.set_attributes(answer_attributes(answers))
+        finally:
+            if self._other is not None:
+                self._other.__exit__(kind, error, trace)
 
     def opened(self) -> None:
         """Note that the stream has been opened."""
@@ -111,8 +113,9 @@ def _span_of(run: BaseRunManager | None) -> Any:
         return current if current is not None and current.span_type == "CHAT_MODEL" else None
     for handler in run.handlers:
         if isinstance(handler, MlflowLangchainTracer):
-            entry = handler._run_span_mapping.get(str(run.run_id))  # noqa: SLF001  # Rule 3
-            return entry.span if entry is not None else None
+            # Rule 3. A version of MLflow without this field gets no attributes, and its call goes on.
+            entry = getattr(handler, "_run_span_mapping", {}).get(str(run.run_id))
+            return getattr(entry, "span", None)
     return None
 
 

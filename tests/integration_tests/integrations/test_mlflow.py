@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -94,6 +95,29 @@ def test_a_loaded_agent_streams_text_and_items(deployed: dict[str, Any]) -> None
 def test_a_served_agent_answers_over_http(deployed: dict[str, Any]) -> None:
     assert "It rains in Oslo." in deployed["served"]["whole"]
     assert deployed["served"]["streamed"] == deployed["served"]["whole"]
+
+
+@pytest.mark.filterwarnings("ignore")  # of MLflow, when imported
+def test_what_mlflow_does_not_have_or_refuses_hides_nothing_from_others() -> None:
+    from mlflow.langchain.langchain_tracer import MlflowLangchainTracer
+
+    from langchain_dbchat.integrations.mlflow import spans
+
+    class Other:
+        ended = 0
+
+        def __exit__(self, *error: object) -> None:
+            self.ended += 1
+
+    without_spans = object.__new__(MlflowLangchainTracer)  # as in another version of MLflow
+    run: Any = SimpleNamespace(run_id="1", handlers=[without_spans])
+    assert spans._span_of(run) is None
+    other: Any = Other()
+    observed = spans._AnsweredSpan(None, other)
+    observed._span = object()
+    with pytest.raises(AttributeError):
+        observed.__exit__(None, None, None)
+    assert other.ended == 1
 
 
 def test_mlflows_spans_have_the_endpoint_and_its_tokens(deployed: dict[str, Any]) -> None:
