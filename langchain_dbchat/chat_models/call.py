@@ -85,8 +85,8 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
     shows_headers = bool(settings.pop("include_response_headers", model.include_response_headers))
     api = settings.pop("api", None) or model.api
     target = _target(model, name, endpoint, settings)
-    told = endpoint.wire() or session.workspace.wire
-    dialect = choose_dialect(api, target, settings, told=told, spoken=endpoint.wires)
+    requested = endpoint.wire() or session.workspace.wire
+    dialect = choose_dialect(api, target, settings, requested=requested, spoken=endpoint.wires)
     if strict:  # a renamed value is not left out, so strict_params permits it
         target = target._replace(lessons=target.lessons & dialect.refusable.renamed.keys())
     chat_request = ChatRequest(

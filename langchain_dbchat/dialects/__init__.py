@@ -33,7 +33,7 @@ def choose_dialect(
     target: Target,
     settings: Mapping[str, Any],
     *,
-    told: str | None = None,
+    requested: str | None = None,
     spoken: Sequence[str] = (),
 ) -> Dialect:
     """Choose the wire format of a call.
@@ -42,12 +42,12 @@ def choose_dialect(
         api: The user's choice: the name of a wire format, or ``"auto"``.
         target: The called model.
         settings: The settings of the call, by the names of their fields.
-        told: The wire format that the endpoint has asked for in a refusal, or that the address names.
+        requested: The wire format that the endpoint has asked for in a refusal, or that the address names.
         spoken: The wire formats that the workspace reports for the endpoint; empty if it reports none.
 
     Returns:
-        The row of the user's choice, else what `told` names, else the first one of the model's wire formats that the
-        endpoint serves and that can express the settings. An endpoint with a name of the user's own answers chat
+        The row of the user's choice, else what `requested` names, else the first one of the model's wire formats that
+        the endpoint serves and that can express the settings. An endpoint with a name of the user's own answers chat
         completions, whatever its model is; if it does not, its refusal names the wire format.
 
     Raises:
@@ -55,9 +55,9 @@ def choose_dialect(
     """
     if api != AUTO and api not in _FOLDERS:
         raise ValueError(f"api={api!r} is not one of 'auto', {', '.join(map(repr, _FOLDERS))}.")
-    told = told if api == AUTO else api
-    if told in _FOLDERS:
-        return dialect_named(told)
+    requested = requested if api == AUTO else api
+    if requested in _FOLDERS:
+        return dialect_named(requested)
     wires: tuple[WireName, ...] = target.family.wires if spoken or is_own_name(target.model) else ("chat",)
     if spoken:
         wires = tuple(wire for wire in wires if wire in spoken) or cast("tuple[WireName, ...]", tuple(spoken))

@@ -88,10 +88,10 @@ def _input_details(usage: Mapping[str, Any]) -> tuple[InputTokenDetails, int]:
         for name in _LIFETIMES
         if isinstance(by_lifetime, Mapping) and (count := read_count(by_lifetime.get(name))) is not None
     }
-    told = sum(counts.values())
+    with_lifetime = sum(counts.values())
     if created is not None or counts:
-        details["cache_creation"] = max((created or 0) - told, 0)
-    if told:
+        details["cache_creation"] = max((created or 0) - with_lifetime, 0)
+    if with_lifetime:
         details.update(counts)
-    cached = (read or 0) + max(created or 0, told)
+    cached = (read or 0) + max(created or 0, with_lifetime)
     return InputTokenDetails(**details), cached  # type: ignore[typeddict-item]  # further details are allowed

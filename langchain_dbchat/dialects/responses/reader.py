@@ -180,11 +180,11 @@ class ItemReader:
         return self._steps.result(str(item.get("call_id") or ""), item.get("output"), extras=beside)
 
     def _text(self, what: str, key: tuple[Any, ...], text: str, *, whole: bool = False) -> Iterator[Part]:
-        told = self._texts.get(key, 0)
-        new = text[told:] if whole else text
+        passed_on = self._texts.get(key, 0)
+        new = text[passed_on:] if whole else text
         opens = key not in self._texts
         if opens or new:
-            self._texts[key] = told + len(new)
+            self._texts[key] = passed_on + len(new)
             if new and type(key[0]) is not int:
                 self._places.note_text(key[0], new)
             if what == "output_text":
@@ -261,10 +261,10 @@ class ItemReader:
         begun = self._begun.get(place)
         if begun is None:  # an agent's own call, which is passed on when it is whole
             return
-        told = self._arguments.get(place, 0)
-        new = text[told:] if whole else text
+        passed_on = self._arguments.get(place, 0)
+        new = text[passed_on:] if whole else text
         if new:
-            self._arguments[place] = told + len(new)
+            self._arguments[place] = passed_on + len(new)
             yield ToolCallPart(begun.index, None, None, new)
 
     def _end_call(self, item: Mapping[str, Any], place: Any) -> Iterator[Part]:

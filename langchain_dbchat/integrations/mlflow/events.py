@@ -3,7 +3,7 @@
 Rule 1. Text is passed on as it comes (``response.output_text.delta``); an item is passed on when its message is
 complete (``response.output_item.done``), because MLflow collects the answer from these
 (github.com/mlflow/mlflow, mlflow/types/responses.py, `responses_agent_output_reducer`).
-Rule 2. The chunks of messages that are written at the same time are told apart by the ids of the messages.
+Rule 2. The chunks of messages that are written at the same time are distinguished by the ids of the messages.
 """
 
 from __future__ import annotations

@@ -69,11 +69,11 @@ def test_a_call_that_chat_completions_cannot_express_is_made_through_responses(
 
 @pytest.mark.parametrize("api", ["chat", "responses", "messages", "agent"])
 def test_the_users_choice_counts_before_all_else(api: str) -> None:
-    assert chosen("databricks-claude-opus-5-5", api=api, told="chat", spoken=("messages",)) == api
+    assert chosen("databricks-claude-opus-5-5", api=api, requested="chat", spoken=("messages",)) == api
 
 
 def test_what_the_endpoint_asked_for_counts_before_what_the_workspace_says() -> None:
-    assert chosen("my-agent", told="responses", spoken=("agent",)) == "responses"
+    assert chosen("my-agent", requested="responses", spoken=("agent",)) == "responses"
     assert chosen("my-agent", spoken=("agent",)) == "agent"
     assert chosen("my-agent", spoken=("responses", "chat")) == "chat"
     assert chosen("databricks-claude-opus-5-5", spoken=("chat", "messages")) == "messages"

@@ -40,8 +40,8 @@ def answer_tool(response_format: Any, tools: Sequence[Mapping[str, Any]]) -> dic
     while name in taken:
         name += "_answer"
     schema = dict(named.get("schema") or {})
-    told = schema.pop("description", None)
-    description = f"{_DESCRIPTION} {told}" if told else _DESCRIPTION
+    described = schema.pop("description", None)
+    description = f"{_DESCRIPTION} {described}" if described else _DESCRIPTION
     return {"type": "function", "function": {"name": name, "description": description, "parameters": schema}}
 
 

@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from langchain_dbchat.errors.sound_text import clean_text
 
 UNNAMED = "unnamed_tool"
-"""What a call without a name is called: servers refuse a blank one, and an agent is told that there is no such tool."""
+"""What a call without a name is called: servers refuse a blank one, and an agent answers that there is no such tool."""
 
 _NO_ARGUMENTS = frozenset({"", "null", "none", "undefined"})
 _FENCE = re.compile(r"```(?:json)?[ \t]*\r?\n?(\{.*\})\s*```", re.DOTALL | re.IGNORECASE)
@@ -24,8 +24,8 @@ def parse_arguments(text: str) -> tuple[dict[str, Any], str | None]:
     Nothing, ``null`` and how Python and JavaScript write it mean no arguments (langchain #34123). A string with one
     JSON object is that object: vLLM's Hermes parser encodes what Granite has encoded already (vllm #54964). A
     Markdown fence around one object is left out. Raw control characters inside strings, which models write, are
-    accepted, as langchain-core accepts them. Everything else is not a call, and the model has to be told so: a list, a
-    number, an object that more text follows, single quotes, half of a surrogate pair (nothing could store it).
+    accepted, as langchain-core accepts them. Everything else is not a call, and the model gets an error that says so: a
+    list, a number, an object that more text follows, single quotes, half of a surrogate pair (nothing could store it).
 
     Args:
         text: JSON text as the model wrote it.

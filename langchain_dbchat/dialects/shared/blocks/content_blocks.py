@@ -52,7 +52,7 @@ class TextBlock:
         citations: What it cites, each as it was written; `read_citation` makes it standard.
         signature: Gemini's ``thoughtSignature``.
         cache_control: Anthropic's mark for prompt caching.
-        extras: What else the block carried.
+        extras: What else the block contained.
     """
 
     text: str
@@ -77,7 +77,7 @@ class MediaBlock:
         detail: How closely the model looks at it (OpenAI's ``detail``).
         signature: Gemini's ``thoughtSignature``.
         cache_control: Anthropic's mark for prompt caching.
-        extras: What else the block carried; what an object within it carried is under that object's key.
+        extras: What else the block contained; what an object within it contained is under that object's key.
         written: The block as it was written.
     """
 
@@ -106,7 +106,7 @@ class DocumentBlock:
         mime_type: Its MIME type.
         signature: Gemini's ``thoughtSignature``.
         cache_control: Anthropic's mark for prompt caching.
-        extras: What else the block carried (Anthropic's ``context`` and ``citations``).
+        extras: What else the block contained (Anthropic's ``context`` and ``citations``).
         written: The block as it was written.
     """
 
@@ -131,8 +131,8 @@ class ReasoningBlock:
         data: Encrypted reasoning that stands in place of the text (Anthropic's ``redacted_thinking``).
         id: The provider's id of the part (OpenAI's ``rs_...``).
         continues: Whether it belongs to the same part as the entry before it.
-        extras: What else the entry carried. What belongs to the whole part (OpenAI's ``encrypted_content``) is with its
-            first entry.
+        extras: What else the entry contained. What belongs to the whole part (OpenAI's ``encrypted_content``) is with
+            its first entry.
         verbatim: Whether it is the reasoning itself (Responses' ``reasoning_text``), and not a summary of it.
     """
 
@@ -155,7 +155,7 @@ class ToolUseBlock:
         arguments: The arguments; of a malformed call, the text under ``invalid_arguments``.
         state: ``malformed`` if the arguments are not an object, ``fragment`` if it is a piece of a streamed call, which
             the message's ``tool_calls`` repeat.
-        extras: What else the call carried (signatures, the id of OpenAI's item, Anthropic's ``caller``).
+        extras: What else the call contained (signatures, the id of OpenAI's item, Anthropic's ``caller``).
     """
 
     id: str | None
@@ -174,7 +174,7 @@ class ToolResultBlock:
         content: What it contains; a result within it is not nested, but what that one contains.
         failed: Whether the tool failed.
         cache_control: Anthropic's mark for prompt caching.
-        extras: What else the block carried.
+        extras: What else the block contained.
         written: The block as it was written.
     """
 

@@ -86,13 +86,13 @@ def _is_foreign(block: Mapping[str, Any]) -> bool:
 
 
 def signed_extras(extras: Any) -> dict[str, Any]:
-    """Choose what goes back of the fields that a tool call carried besides its function.
+    """Choose what goes back of the fields that a tool call contained besides its function.
 
     A signature has to go back (Gemini's ``thoughtSignature``, also within Google's ``extra_content`` and
     ``provider_specific_fields`` of LiteLLM); any other field may be refused (``Extra inputs are not permitted``).
 
     Args:
-        extras: What the call carried.
+        extras: What the call contained.
 
     Returns:
         The fields that are or contain a signature.

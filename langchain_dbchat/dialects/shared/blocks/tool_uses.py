@@ -70,7 +70,7 @@ def _read_arguments(given: Any) -> tuple[Any, bool]:
 
 
 def read_calls(message: AIMessage, in_content: Iterable[ToolUseBlock]) -> list[ToolUseBlock]:
-    """List the tool calls of an answer, each with a name and with what it carried besides its function.
+    """List the tool calls of an answer, each with a name and with what it contained besides its function.
 
     Args:
         message: The answer.

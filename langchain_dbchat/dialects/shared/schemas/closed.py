@@ -31,7 +31,7 @@ from langchain_dbchat.dialects.shared.schemas.parts import (
     kinds_of,
     map_schemas,
     subschemas,
-    told,
+    with_notes,
 )
 from langchain_dbchat.dialects.shared.schemas.references import definition_of
 from langchain_dbchat.dialects.shared.schemas.subset import flatten_tuple, type_of
@@ -111,7 +111,7 @@ class _Closing:
         said: list[str] = []
         fitted = self._combined(dict(node), said)
         if "$ref" in fitted:
-            return told(self._referring(fitted), said)
+            return with_notes(self._referring(fitted), said)
         if "prefixItems" in fitted:
             flatten_tuple(fitted, said)
             if not self._willing and "anyOf" in fitted["items"]:
@@ -128,7 +128,7 @@ class _Closing:
                 said.append(f"{key}: {in_json(value)}")
         fitted.pop("additionalProperties", None)
         closed = map_schemas(fitted, self._closed)
-        return told(self._required(closed) if "object" in kinds else closed, said)
+        return with_notes(self._required(closed) if "object" in kinds else closed, said)
 
     def _combined(self, node: Schema, said: list[str]) -> Schema:
         """Make ``anyOf`` the only combination, without other restrictions beside it."""

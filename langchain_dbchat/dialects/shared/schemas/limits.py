@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from langchain_dbchat.dialects.shared.schemas.parts import Schema, in_json, map_schemas, told
+from langchain_dbchat.dialects.shared.schemas.parts import Schema, in_json, map_schemas, with_notes
 
 _LIMITS: Final = frozenset(
     {
@@ -38,5 +38,5 @@ def _without(node: Any) -> Any:
         return node
     refused = [key for key in node if key in _LIMITS and not (key == "minItems" and node[key] in (0, 1))]
     kept = {key: value for key, value in node.items() if key not in refused} if refused else dict(node)
-    fitted = told(kept, [f"{key}: {in_json(node[key])}" for key in refused])
+    fitted = with_notes(kept, [f"{key}: {in_json(node[key])}" for key in refused])
     return map_schemas(fitted, _without)

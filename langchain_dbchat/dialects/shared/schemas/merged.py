@@ -23,7 +23,7 @@ from langchain_dbchat.dialects.shared.schemas.parts import (
     in_json,
     is_annotated_only,
     kinds_of,
-    told,
+    with_notes,
 )
 
 _COMBINING: Final = frozenset({"$ref", "allOf", "anyOf", "oneOf", "enum", "const", "not"})
@@ -67,7 +67,7 @@ def merge(first: Any, second: Any) -> Any:
                 said.append(f"{key}: {in_json(value)}")
             else:
                 merged[key] = joined
-    return told(merged, said)
+    return with_notes(merged, said)
 
 
 def merge_branches(branches: list[Any], rest: Schema) -> list[Any]:
@@ -209,7 +209,7 @@ def plain_object(schema: Schema, document: Document) -> Schema:
     whole: Schema = {"type": "object", **rest, "properties": shape.properties}
     if shape.required:
         whole["required"] = shape.required
-    return told(whole, shape.said)
+    return with_notes(whole, shape.said)
 
 
 def _shape(node: Any, document: Document, above: tuple[str, ...]) -> _MergedObject:

@@ -162,7 +162,7 @@ def is_annotated_only(node: Any) -> bool:
     return node is True or (isinstance(node, Mapping) and ANNOTATIONS.issuperset(node))
 
 
-def told(node: Schema, said: list[str]) -> Schema:
+def with_notes(node: Schema, said: list[str]) -> Schema:
     """Add what the keywords of a schema cannot say to its description.
 
     Args:

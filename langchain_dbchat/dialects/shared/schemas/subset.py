@@ -32,7 +32,7 @@ from langchain_dbchat.dialects.shared.schemas.parts import (
     kinds_of,
     map_schemas,
     subschemas,
-    told,
+    with_notes,
 )
 
 _DEPTHS: Final = (3, 2, 1)
@@ -183,7 +183,7 @@ class _Subset:
                 fitted["anyOf"] = [*fitted["anyOf"], *([] if _NULL in fitted["anyOf"] else [_NULL])]
             else:
                 fitted["nullable"] = True
-        return told(map_schemas(fitted, self._translated), said)
+        return with_notes(map_schemas(fitted, self._translated), said)
 
     def _combined(self, node: Schema, said: list[str]) -> Schema:
         """Make ``anyOf`` the only choice, without other restrictions beside it."""
