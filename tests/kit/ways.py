@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
 
 Way = Callable[[Runnable[Any, Any], Any], AIMessage]
@@ -27,7 +27,8 @@ def ainvoke(model: Runnable[Any, Any], messages: Any) -> AIMessage:
 
 def stream(model: Runnable[Any, Any], messages: Any) -> AIMessage:
     """Stream and add up."""
-    return add_up(list(model.stream(messages)))
+    answer: AIMessage = add_up(list(model.stream(messages)))
+    return answer
 
 
 def astream(model: Runnable[Any, Any], messages: Any) -> AIMessage:
@@ -36,11 +37,14 @@ def astream(model: Runnable[Any, Any], messages: Any) -> AIMessage:
     async def collect() -> list[Any]:
         return [chunk async for chunk in model.astream(messages)]
 
-    return add_up(asyncio.run(collect()))
+    answer: AIMessage = add_up(asyncio.run(collect()))
+    return answer
 
 
-def add_up(chunks: list[AIMessageChunk]) -> AIMessageChunk:
-    """Add chunks as a user would."""
+def add_up(chunks: list[Any]) -> Any:
+    """Add messages as a user would; of the objects of a structured answer, each more complete, take the last."""
+    if not hasattr(chunks[0], "__add__"):
+        return chunks[-1]
     whole = chunks[0]
     for chunk in chunks[1:]:
         whole = whole + chunk
