@@ -97,7 +97,7 @@ def test_every_example_runs(
             "Databricks SDK": ["mine", "mine"],
             "Posit Workbench": ["of-workbench"],
             "Posit Connect": ["for-ada-1"],
-            "On behalf of a user": ["mine"] * 3 + ["of-ada"] * 3,
+            "On behalf of a user": ["mine"] * 2 + ["of-ada"] * 2,
             "Unified hosts": ["mine"],
             "Route-optimized endpoints": [f"for-e-id-of-{workspace.client_id}-0-1"],
             "What is kept safe": ["mine"],
