@@ -23,6 +23,7 @@ from langchain_dbchat.transport.exchange import Failure, Pause, Reply, Request, 
 from langchain_dbchat.transport.limiter import Slot
 from langchain_dbchat.transport.stream import NETWORK_ERRORS, AsyncEventStream, EventStream
 from langchain_dbchat.transport.timeouts import Timeouts
+from langchain_dbchat.transport.turns import loop_share
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -276,6 +277,8 @@ class Channel:
                     call.outcome = None
                 else:
                     call.line_up()
+                    if loop_share.is_used():
+                        await loop_share.give_way()
                     async with Slot(call.limiter, self._policy.deadline) as slot:
                         call.served()
                         call.outcome = slot.outcome = await self._asend(wanted)

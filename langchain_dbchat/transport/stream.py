@@ -24,6 +24,7 @@ from langchain_dbchat.errors import DatabricksError, MalformedResponseError
 from langchain_dbchat.transport.deadlines import ReadGuard, ReadsInTime, asks_deadline
 from langchain_dbchat.transport.decompression import decompressor_for
 from langchain_dbchat.transport.sse import EventStreamDecoder
+from langchain_dbchat.transport.turns import loop_share
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -339,6 +340,8 @@ class AsyncEventStream(_OpenStream):
             if reader.is_packed and (payloads := await self._unpack()):
                 return payloads
             async for piece in self._pieces:
+                if loop_share.is_used():
+                    await loop_share.give_way()
                 payloads = reader.feed(piece)
                 if payloads or (reader.is_packed and (payloads := await self._unpack())):
                     return payloads

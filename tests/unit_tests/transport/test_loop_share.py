@@ -1,0 +1,145 @@
+"""The calls of an event loop give way to its other tasks once their share of its time is used."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kit.scripted import Scripted, ScriptedServer, sse
+from kit.signing import Rotating, request_to
+from langchain_dbchat import ChatDatabricksCompat
+from langchain_dbchat.transport import channel as channels
+from langchain_dbchat.transport import stream as streams
+from langchain_dbchat.transport.channel import Channel
+from langchain_dbchat.transport.turns import SHARE, LoopShare
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+CALLS = 12
+
+
+class Passes:
+    """Counts how often the loop has run another task of the program."""
+
+    count = 0
+
+    @contextlib.asynccontextmanager
+    async def counting(self) -> AsyncIterator[Passes]:
+        async def count() -> None:
+            while True:
+                self.count += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(count())
+        yield self
+        task.cancel()
+
+
+@dataclass
+class Noting(Rotating):
+    """Credentials that note in which pass each call is signed."""
+
+    passes: Passes = field(default_factory=Passes)
+    signed: list[int] = field(default_factory=list)
+
+    async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
+        self.signed.append(self.passes.count)
+        return await super().aheaders(refresh=refresh)
+
+
+@pytest.fixture
+def use_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], float]], None]:
+    def use(clock: Callable[[], float]) -> None:
+        share = LoopShare(clock)
+        for module in (channels, streams):
+            monkeypatch.setattr(module, "loop_share", share)
+
+    return use
+
+
+def each_step_uses_the_share() -> Callable[[], float]:
+    return map(float, itertools.count()).__next__
+
+
+async def test_calls_that_begin_together_leave_the_loop_to_other_tasks(
+    use_clock: Callable[[Callable[[], float]], None],
+) -> None:
+    use_clock(each_step_uses_the_share())
+    async with Passes().counting() as passes:
+        with ScriptedServer(lambda _: Scripted({"ok": True})) as server:
+            noting = Noting(passes=passes)
+            channel = Channel(noting)
+            await asyncio.gather(*(channel.apost(request_to(server)) for _ in range(CALLS)))
+    assert set(Counter(noting.signed).values()) == {1}, "two calls ran without another task between them"
+    assert len(noting.signed) == CALLS
+
+
+async def test_calls_within_their_share_begin_together(use_clock: Callable[[Callable[[], float]], None]) -> None:
+    use_clock(lambda: 0.0)
+    async with Passes().counting() as passes:
+        with ScriptedServer(lambda _: Scripted({"ok": True})) as server:
+            noting = Noting(passes=passes)
+            channel = Channel(noting)
+            await asyncio.gather(*(channel.apost(request_to(server)) for _ in range(CALLS)))
+    assert len(set(noting.signed)) == 1
+
+
+async def test_streams_with_events_leave_the_loop_to_other_tasks(
+    use_clock: Callable[[Callable[[], float]], None],
+) -> None:
+    use_clock(each_step_uses_the_share())
+    events = [sse({"n": number}, done=number == 2) for number in range(3)]
+    arrived: list[int] = []
+
+    async def read(channel: Channel, server: ScriptedServer, passes: Passes) -> list[bytes]:
+        payloads: list[bytes] = []
+        async with channel.astream(request_to(server, streaming=True)) as incoming:
+            async for some in incoming:
+                arrived.append(passes.count)
+                payloads += some
+        return payloads
+
+    async with Passes().counting() as passes:
+        with ScriptedServer(lambda _: Scripted(events)) as server:
+            channel = Channel(Rotating())
+            found = await asyncio.gather(*(read(channel, server, passes) for _ in range(CALLS)))
+    assert found == [[b'{"n":0}', b'{"n":1}', b'{"n":2}', b"[DONE]"]] * CALLS
+    assert set(Counter(arrived).values()) == {1}, "two streams were read without another task between them"
+
+
+async def test_no_call_waits_forever_while_others_begin(use_clock: Callable[[Callable[[], float]], None]) -> None:
+    """Those that gave way first go first, in the public ways of calling too."""
+    use_clock(each_step_uses_the_share())
+    answer = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}]}
+    chunk = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}]}
+    with ScriptedServer(lambda got: Scripted(sse(chunk) if got.json.get("stream") else answer)) as server:
+        llm = ChatDatabricksCompat(model="m", host=server.url, token="t")
+
+        async def stream() -> str:
+            return "".join([one.text async for one in llm.astream("Hello!")])
+
+        async def invoke() -> str:
+            return (await llm.ainvoke("Hello!")).text
+
+        assert await asyncio.gather(*(way() for _ in range(CALLS) for way in (stream, invoke))) == ["Hi"] * 2 * CALLS
+
+
+async def test_a_share_ends_when_its_time_is_used() -> None:
+    now = 100.0
+    share = LoopShare(lambda: now)
+    assert share.is_used()  # nothing is known of the time before
+    await share.give_way()
+    assert not share.is_used()
+    now += SHARE
+    assert not share.is_used()
+    now += SHARE / 2
+    assert share.is_used()
+    await share.give_way()
+    assert not share.is_used()
