@@ -54,35 +54,107 @@ class ChatDatabricksCompat(
     """A chat model behind a Databricks serving endpoint.
 
     Setup:
-        Set ``DATABRICKS_HOST`` and ``DATABRICKS_TOKEN``, or sign in in any other way that Databricks supports: OAuth
-        machine-to-machine, a profile, the CLI, Posit Workbench or Connect, the Databricks SDK.
+        Set ``DATABRICKS_HOST`` and ``DATABRICKS_TOKEN``, or sign in in any
+        other way that Databricks supports: OAuth machine-to-machine, a
+        profile, the CLI, Posit Workbench or Connect, the Databricks SDK. No
+        argument below is required; docs/settings.md has each in full, and
+        its other names.
 
-    Key init args, completion:
-        model: Name of the serving endpoint (alias ``endpoint``) or of a model service (``system.ai.<model>``).
-        temperature, top_p, top_k, max_tokens, stop, n, seed, frequency_penalty, presence_penalty, logprobs,
-            top_logprobs: As in OpenAI's API; a setting that is not set is not sent.
-        reasoning_effort, thinking: Amount of reasoning, in one spelling for all model families.
-        extra_body: Further request fields.
+    Args, model and address:
+        model: Name of the serving endpoint.
+        host: URL of the workspace.
+        base_url: URL of an OpenAI-compatible server, not a workspace.
+        use_ai_gateway: Whether to call the workspace's AI gateway.
+        use_ai_gateway_native_api: The same with its API for OpenAI's models.
+        workspace_id: The workspace's id on a host of several.
+        allow_http: Whether a token may be sent unencrypted.
+        api: The API of the endpoint, or ``"auto"``.
+        family: The model family behind a custom endpoint.
 
-    Key init args, client:
-        host, token, base_url, client_id, client_secret, profile, auth_type, workspace_client, credentials: The
-            connection. Missing values are read from the environment at the first call.
-        timeout: Seconds, an ``httpx.Timeout``, or a `Timeouts`.
-        max_retries, retry_deadline: How often, and for how many seconds, a request is retried if it fails.
-        resend_after_loss: Whether to retry a request that the server may have executed already; False by default.
-        adaptive_limit: Which calls are limited after the endpoint has reported overload: those of a batch (True), all
-            (``"always"``), or none (False).
+    Args, signing in:
+        token: A token, or a function that returns one.
+        client_id: A service principal's id.
+        client_secret: The service principal's secret.
+        config_profile: A profile of ``~/.databrickscfg``.
+        config_file: The file with the profiles.
+        auth_type: The only way of signing in that is tried.
+        workspace_client: A client of the Databricks SDK, to sign in as it.
+        credentials: Your own object that signs requests.
+        user_session_token: The viewer's session token on Posit Connect.
+        audience: The Posit Connect OAuth integration.
+
+    Args, sampling and length:
+        temperature: Sampling temperature, 0 to 2.
+        top_p: Nucleus sampling, 0 to 1.
+        top_k: Number of most likely tokens that are sampled from.
+        max_tokens: Maximum length of the answer, in tokens.
+        max_tokens_name: The name under which `max_tokens` is sent.
+        stop: Texts at which the answer ends.
+        n: Number of answers.
+        seed: Seed for sampling.
+        frequency_penalty: Penalty on frequent tokens, -2 to 2.
+        presence_penalty: Penalty on tokens that occurred, -2 to 2.
+        logprobs: Whether the answer contains log probabilities.
+        top_logprobs: Number of alternatives for each log probability.
+        logit_bias: Changes of the likelihood of tokens.
+
+    Args, reasoning:
+        reasoning_effort: Amount of reasoning, from none to max.
+        thinking: Thinking in Anthropic's format.
+        verbosity: Length of the answer, low, medium or high.
+
+    Args, agents:
+        custom_inputs: Inputs that an agent defines itself.
+        context: The conversation that an agent continues.
+        databricks_options: Options of agent endpoints.
+
+    Args, further request fields:
+        usage_context: Labels of the request in the endpoint's usage tables.
+        extra_body: Further request fields, deep-merged last.
+        strict_params: Whether a setting that does not fit is an error.
+
+    Args, form of the answer:
+        stream_usage: Whether a streamed answer ends with the usage.
+        include_response_headers: Whether to keep the response's headers.
+        streaming: Whether `invoke` requests a stream and joins its chunks.
+        coalesce: Whether deltas that arrived together become one chunk.
+
+    Args, timeouts and retries:
+        timeout: Seconds, or a `Timeouts`.
+        max_retries: How often a request is retried after a transient failure.
+        retry_deadline: Seconds after which a request is not retried any more.
+        resend_after_loss: Whether to retry if an answer was lost.
+        adaptive_limit: Which calls are limited after an overload.
+
+    Args, HTTP:
+        request_tags: Labels of requests in the gateway's usage table.
+        max_request_bytes: Maximum size of a request, in bytes.
+        max_response_bytes: Maximum size of an answer, in bytes.
+        default_headers: Headers for every request.
+        default_query: Query parameters for every request.
+        user_agent: The prefix of the header ``User-Agent``.
+        proxy: URL of the proxy for all requests.
+        http_client: An ``httpx.Client`` to use for sync calls.
+        http_async_client: An ``httpx.AsyncClient`` to use for async calls.
+
+    Args, LangChain's own, as in each of its chat models:
+        cache, callbacks, custom_get_token_ids, disable_streaming, metadata,
+        name, output_version, profile, rate_limiter, tags, verbose.
 
     Instantiate:
         >>> from langchain_dbchat import ChatDatabricksCompat
         >>> from langchain_dbchat.local import LocalWorkspace
         >>> workspace = LocalWorkspace().start()
         >>> llm = ChatDatabricksCompat(
-        ...     model="databricks-claude-sonnet-4-6", max_tokens=1000, host=workspace.host, token=workspace.token
+        ...     model="databricks-claude-sonnet-4-6",
+        ...     max_tokens=1000,
+        ...     host=workspace.host,
+        ...     token=workspace.token,
         ... )
 
     Invoke:
-        >>> llm.invoke([("system", "You are terse."), ("human", "What is the capital of Norway?")]).text
+        >>> question = ("human", "What is the capital of Norway?")
+        >>> llm.invoke([("system", "You are terse."), question]).text
         'The capital of Norway is Oslo. (I am the deterministic stand-in ...'
 
     Stream:
@@ -133,6 +205,12 @@ class ChatDatabricksCompat(
     _session_cache: SessionCache = PrivateAttr(default_factory=SessionCache)
 
     _caller: str | None = PrivateAttr(default=None)  # see `caching`
+
+    @classmethod
+    def _arguments(cls) -> type:
+        from langchain_dbchat.chat_models.arguments import ChatArguments  # noqa: PLC0415  # for `help()` alone
+
+        return ChatArguments
 
     @model_validator(mode="after")
     def _note_dbchat_version(self) -> Self:

@@ -14,28 +14,32 @@ from langchain_dbchat.connection.settings import DatabricksConnection
 class ChatSettings(DatabricksConnection):
     """Fields that shape an answer; each may also be given for one call."""
 
-    api: Annotated[Literal["auto", "chat", "responses", "messages", "agent"], Mark(per_call=True, shapes=True)] = "auto"
-    """The API of the endpoint: ``"chat"`` (OpenAI's chat completions), ``"responses"`` (OpenAI's Responses and MLflow's
-    ResponsesAgent), ``"messages"`` (Anthropic's Messages), ``"agent"`` (MLflow's ChatAgent); ``"auto"`` chooses by the
-    model, its name and address, and what the endpoint has answered."""
+    api: Annotated[
+        Literal["auto", "chat", "responses", "messages", "agent"],
+        Mark(per_call=True, shapes=True, group="model and address"),
+    ] = "auto"
+    """The API of the endpoint, or ``"auto"``: ``"chat"`` (OpenAI's chat completions), ``"responses"`` (OpenAI's
+    Responses and MLflow's ResponsesAgent), ``"messages"`` (Anthropic's Messages), ``"agent"`` (MLflow's ChatAgent).
+    ``"auto"`` chooses by the model, its name and address, and what the endpoint has answered."""
 
     temperature: Annotated[float | None, Mark((), "wire", per_call=True)] = None
     """Sampling temperature, 0 to 2. If it is not set, the endpoint uses its default."""
 
     top_p: Annotated[float | None, Mark((), "wire", per_call=True)] = None
-    """Nucleus sampling: the share of the probability mass from which tokens are sampled, 0 to 1."""
+    """Nucleus sampling, 0 to 1: the share of the probability mass from which tokens are sampled."""
 
     top_k: Annotated[int | None, Mark((), "wire", per_call=True)] = None
-    """Number of the most likely tokens from which the next one is sampled."""
+    """Number of most likely tokens that are sampled from."""
 
     max_tokens: Annotated[int | None, Mark(("max_completion_tokens",), "wire", per_call=True)] = None
     """Maximum length of the answer, in tokens (alias ``max_completion_tokens``)."""
 
     max_tokens_name: Annotated[
-        Literal["max_tokens", "max_completion_tokens"] | None, Mark(per_call=True, shown=False)
+        Literal["max_tokens", "max_completion_tokens"] | None,
+        Mark(per_call=True, shown=False, group="sampling and length"),
     ] = None
-    """The request field for `max_tokens`, if the family and the endpoint accept either; by default the name under which
-    the limit was given."""
+    """The name under which `max_tokens` is sent; if the family and the endpoint accept either. By default the name
+    under which the limit was given."""
 
     stop: Annotated[str | list[str] | None, Mark(("stop_sequences",), "wire", per_call=True)] = None
     """Texts at which the answer ends (alias ``stop_sequences``)."""
@@ -47,10 +51,10 @@ class ChatSettings(DatabricksConnection):
     """Seed for sampling."""
 
     frequency_penalty: Annotated[float | None, Mark((), "wire", per_call=True)] = None
-    """Penalty on tokens in proportion to how often they occurred, -2 to 2."""
+    """Penalty on frequent tokens, -2 to 2; in proportion to how often they occurred."""
 
     presence_penalty: Annotated[float | None, Mark((), "wire", per_call=True)] = None
-    """Penalty on tokens that occurred at least once, -2 to 2."""
+    """Penalty on tokens that occurred, -2 to 2."""
 
     logprobs: Annotated[bool | None, Mark((), "wire", per_call=True)] = None
     """Whether the answer contains log probabilities."""
@@ -59,51 +63,56 @@ class ChatSettings(DatabricksConnection):
     """Number of alternatives for each log probability."""
 
     logit_bias: Annotated[Mapping[str, float] | None, Mark((), "wire", per_call=True)] = None
-    """Changes of the likelihood of tokens, by their numbers in the model's vocabulary, -100 to 100 each."""
+    """Changes of the likelihood of tokens; by their numbers in the model's vocabulary, -100 to 100 each."""
 
-    reasoning_effort: Annotated[str | None, Mark((), "wire", per_call=True)] = None
-    """Amount of reasoning: none, minimal, low, medium, high, xhigh or max; mapped to the spelling of the family."""
+    reasoning_effort: Annotated[str | None, Mark((), "wire", per_call=True, group="reasoning")] = None
+    """Amount of reasoning, from none to max: none, minimal, low, medium, high, xhigh or max; mapped to the spelling of
+    the family."""
 
-    thinking: Annotated[Mapping[str, Any] | None, Mark((), "wire", per_call=True)] = None
+    thinking: Annotated[Mapping[str, Any] | None, Mark((), "wire", per_call=True, group="reasoning")] = None
     """Thinking in Anthropic's format: ``{"type": "enabled", "budget_tokens": n}``, ``{"type": "adaptive"}`` or
     ``{"type": "disabled"}``."""
 
-    verbosity: Annotated[str | None, Mark((), "wire", per_call=True)] = None
-    """Length of the answer in words: low, medium or high."""
+    verbosity: Annotated[str | None, Mark((), "wire", per_call=True, group="reasoning")] = None
+    """Length of the answer, low, medium or high."""
 
-    custom_inputs: Annotated[Mapping[str, Any] | None, Mark((), "wire", per_call=True)] = None
+    custom_inputs: Annotated[Mapping[str, Any] | None, Mark((), "wire", per_call=True, group="agents")] = None
     """Inputs that an agent defines itself; its ``custom_outputs`` are in the answer's ``response_metadata``."""
 
-    context: Annotated[Mapping[str, Any] | None, Mark((), "wire", per_call=True)] = None
-    """The conversation for an agent: ``{"conversation_id": ..., "user_id": ...}``."""
+    context: Annotated[Mapping[str, Any] | None, Mark((), "wire", per_call=True, group="agents")] = None
+    """The conversation that an agent continues; ``{"conversation_id": ..., "user_id": ...}``."""
 
-    databricks_options: Annotated[Mapping[str, Any] | None, Mark((), "wire", per_call=True)] = None
-    """Options of agent endpoints, such as ``{"return_trace": True}``."""
+    databricks_options: Annotated[Mapping[str, Any] | None, Mark((), "wire", per_call=True, group="agents")] = None
+    """Options of agent endpoints; such as ``{"return_trace": True}``."""
 
-    usage_context: Annotated[Mapping[str, str] | None, Mark((), "wire", per_call=True)] = None
+    usage_context: Annotated[
+        Mapping[str, str] | None, Mark((), "wire", per_call=True, group="further request fields")
+    ] = None
     """Labels of the request in the endpoint's usage tables."""
 
-    stream_usage: Annotated[bool, Mark(per_call=True)] = True
-    """Whether the last chunk of a streamed answer contains the token usage."""
+    stream_usage: Annotated[bool, Mark(per_call=True, group="form of the answer")] = True
+    """Whether a streamed answer ends with the usage; its last chunk then contains the number of tokens."""
 
-    include_response_headers: Annotated[bool, Mark(per_call=True)] = False
-    """Whether the headers of the HTTP response are in ``response_metadata["headers"]``, without cookies and secrets."""
+    include_response_headers: Annotated[bool, Mark(per_call=True, group="form of the answer")] = False
+    """Whether to keep the response's headers; in ``response_metadata["headers"]``, without cookies and secrets."""
 
-    streaming: bool = False
+    streaming: Annotated[bool, Mark(group="form of the answer")] = False
     """Whether `invoke` requests a stream and joins its chunks."""
 
-    coalesce: Annotated[bool, Mark(per_call=True)] = True
+    coalesce: Annotated[bool, Mark(per_call=True, group="form of the answer")] = True
     """Whether deltas that arrived together become one chunk; it never waits for more. False: one chunk per event."""
 
     extra_body: Annotated[
-        Mapping[str, Any] | None, Mark(("extra_params", "api_args", "model_kwargs"), per_call=True, shapes=True)
+        Mapping[str, Any] | None,
+        Mark(("extra_params", "api_args", "model_kwargs"), per_call=True, shapes=True, group="further request fields"),
     ] = None
     """Further request fields, deep-merged last (aliases ``extra_params``, ``api_args``, ``model_kwargs``); None deletes
     a field."""
 
-    family: Annotated[str | None, Mark(per_call=True, shapes=True)] = None
-    """The model family behind a custom endpoint, such as ``"claude"``, ``"gpt-5"`` or ``"gemini-3"``; ``"discover"``
+    family: Annotated[str | None, Mark(per_call=True, shapes=True, group="model and address")] = None
+    """The model family behind a custom endpoint; such as ``"claude"``, ``"gpt-5"`` or ``"gemini-3"``. ``"discover"``
     reads it from the workspace, once."""
 
-    strict_params: Annotated[bool, Mark(per_call=True)] = False
-    """Whether a setting that the family refuses raises an error instead of being left out with a warning."""
+    strict_params: Annotated[bool, Mark(per_call=True, group="further request fields")] = False
+    """Whether a setting that does not fit is an error. By default a setting that the family refuses is left out, with a
+    warning."""

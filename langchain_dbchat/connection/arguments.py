@@ -23,9 +23,9 @@ class ConnectionArguments(TypedDict, total=False):
     host: str | None
     workspace: str | None
     workspace_url: str | None
-    token: str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None
-    api_key: str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None
-    openai_api_key: str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None
+    token: str | SecretStr | Callable[[], str | Awaitable[str]] | None
+    api_key: str | SecretStr | Callable[[], str | Awaitable[str]] | None
+    openai_api_key: str | SecretStr | Callable[[], str | Awaitable[str]] | None
     base_url: str | None
     api_base: str | None
     openai_api_base: str | None
@@ -36,7 +36,7 @@ class ConnectionArguments(TypedDict, total=False):
     auth_type: str | None
     workspace_client: Any
     credentials: Any
-    user_session_token: str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]] | None
+    user_session_token: str | SecretStr | Callable[[], str | Awaitable[str]] | None
     audience: str | None
     use_ai_gateway: bool | None
     use_ai_gateway_native_api: bool | None

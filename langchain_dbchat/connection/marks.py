@@ -19,6 +19,32 @@ SettingKind = Literal["wire", "who", "where", "how", "http", ""]
 """The kind of a setting: a field of the request's body, who calls, where requests go, how they are sent, what is sent
 in addition to the body (headers, query parameters), or none of these."""
 
+SettingGroup = Literal[
+    "model and address",
+    "signing in",
+    "sampling and length",
+    "reasoning",
+    "agents",
+    "batches",
+    "texts and rows",
+    "further request fields",
+    "form of the answer",
+    "timeouts and retries",
+    "HTTP",
+    "LangChain's own",
+]
+"""The heading under which `help()` shows a setting, in the order of the headings."""
+
+_GROUPS: Mapping[SettingKind, SettingGroup] = {
+    "wire": "sampling and length",
+    "who": "signing in",
+    "where": "model and address",
+    "how": "timeouts and retries",
+    "http": "HTTP",
+    "": "LangChain's own",
+}
+"""The group of a mark that names none."""
+
 COMPLETION_LIMIT = "max_completion_tokens"
 """The other name of `max_tokens`. The name that a user gave is kept, because some endpoints accept only one of them."""
 
@@ -37,6 +63,7 @@ class Mark(NamedTuple):
         variable: The environment variable from which a dumped model, which lacks the secret, loads it.
         shapes: Whether it shapes an answer although it is not a field of the body, so that a cache's key needs it.
         shown: Whether a trace or a cache's key may contain it.
+        group: The heading under which `help()` shows it; if it is empty, that of its kind.
     """
 
     names: tuple[str, ...] = ()
@@ -46,6 +73,7 @@ class Mark(NamedTuple):
     variable: str = ""
     shapes: bool = False
     shown: bool = True
+    group: SettingGroup | Literal[""] = ""
 
 
 class Marks(NamedTuple):
@@ -68,6 +96,7 @@ class Marks(NamedTuple):
         hidden: Fields that traces and cache keys do not contain.
         no_none: Fields for which None means the default.
         fields: All fields.
+        groups: The group of each field.
     """
 
     aliases: Mapping[str, str]
@@ -87,6 +116,7 @@ class Marks(NamedTuple):
     hidden: frozenset[str]
     no_none: frozenset[str]
     fields: frozenset[str]
+    groups: Mapping[str, SettingGroup]
 
 
 @lru_cache(maxsize=64)
@@ -125,6 +155,7 @@ def marks_of(cls: type[BaseModel]) -> Marks:
         hidden=frozenset(name for name, mark in marks.items() if mark.secret or not mark.shown),
         no_none=frozenset(name for name, field in cls.model_fields.items() if _refuses_none(field.annotation)),
         fields=frozenset(marks),
+        groups={name: mark.group or _GROUPS[mark.kind] for name, mark in marks.items()},
     )
 
 

@@ -20,6 +20,8 @@ from langchain_dbchat.connection.session import Session, SessionCache, call_over
 from langchain_dbchat.errors.user_warnings import warn
 
 if TYPE_CHECKING:
+    from inspect import Signature
+
     from typing_extensions import Self
 
     from langchain_dbchat.auth.settings import AuthSettings
@@ -34,78 +36,96 @@ _SIGN_IN = {"config_profile": "profile"}
 """Fields that have another name in `AuthSettings`, because LangChain uses ``profile`` for something else."""
 
 
+class _ShortSignature:
+    """The signature of a class, made when it is asked for, because few programs ask."""
+
+    def __get__(self, instance: object, owner: type[DatabricksConnection]) -> Signature:
+        """Return the signature of the class."""
+        if instance is not None:
+            raise AttributeError("__signature__")  # as pydantic: an object cannot be called
+        from langchain_dbchat.connection.signature import signature_of  # noqa: PLC0415  # few programs need it
+
+        return signature_of(owner, owner._arguments())  # noqa: SLF001  # a class of this module
+
+
+_SIGNATURE = _ShortSignature()
+
+
 class DatabricksConnection(BaseModel):
     """Fields and methods that all models share."""
 
     model_config = ConfigDict(defer_build=True)  # only subclasses have instances
 
-    model: Annotated[str, Mark(("endpoint", "model_name"), per_call=True)] = Field(default="")
-    """Name of the serving endpoint (aliases ``endpoint``, ``model_name``), or of a model service
-    (``system.ai.<model>``)."""
+    model: Annotated[str, Mark(("endpoint", "model_name"), per_call=True, group="model and address")] = Field(
+        default=""
+    )
+    """Name of the serving endpoint (aliases ``endpoint``, ``model_name``); or of a model service,
+    ``system.ai.<model>``."""
 
     host: Annotated[str | None, Mark(("workspace", "workspace_url"), "where", shapes=True)] = None
-    """The workspace (aliases ``workspace``, ``workspace_url``); by default ``DATABRICKS_HOST`` or a profile's host."""
+    """URL of the workspace (aliases ``workspace``, ``workspace_url``); by default ``DATABRICKS_HOST`` or a profile's
+    host."""
 
     token: Annotated[
         Token | None,
         Mark(("api_key", "openai_api_key"), "who", per_call=True, secret=True, variable="DATABRICKS_TOKEN"),
     ] = None
-    """A token (aliases ``api_key``, ``openai_api_key``), or a callable, sync or async, that returns one for each
-    request; by default the credentials are found in the environment."""
+    """A token, or a function that returns one (aliases ``api_key``, ``openai_api_key``). The function, sync or async,
+    is called for each request. By default the credentials are found in the environment."""
 
     base_url: Annotated[str | None, Mark(("api_base", "openai_api_base"), "where", shapes=True)] = None
-    """Base URL of any OpenAI-compatible server, instead of a workspace (aliases ``api_base``,
-    ``openai_api_base``)."""
+    """URL of an OpenAI-compatible server, not a workspace (aliases ``api_base``, ``openai_api_base``)."""
 
     client_id: Annotated[str | None, Mark((), "who")] = None
-    """A service principal's application id, for OAuth machine-to-machine."""
+    """A service principal's id; for OAuth machine-to-machine."""
 
     client_secret: Annotated[SecretStr | None, Mark((), "who", secret=True, variable="DATABRICKS_CLIENT_SECRET")] = None
     """The service principal's secret."""
 
     config_profile: Annotated[str | None, Mark((), "who")] = None
-    """A profile of ``~/.databrickscfg`` (alias ``profile``, if it is a string: LangChain's own ``profile`` is a dict of
-    a model's capabilities)."""
+    """A profile of ``~/.databrickscfg``. Also named ``profile``, if it is a string: LangChain's own ``profile`` is a
+    dict of a model's capabilities."""
 
     config_file: Annotated[str | None, Mark((), "who")] = None
-    """The file that contains the profiles, if it is not ``~/.databrickscfg``."""
+    """The file with the profiles; by default ``~/.databrickscfg``."""
 
     auth_type: Annotated[str | None, Mark((), "who")] = None
-    """The only way of signing in that is tried, such as ``"pat"``, ``"oauth-m2m"`` or ``"databricks-cli"``."""
+    """The only way of signing in that is tried; such as ``"pat"``, ``"oauth-m2m"`` or ``"databricks-cli"``."""
 
     workspace_client: Annotated[Any, Mark((), "who", secret=True)] = Field(default=None, exclude=True, repr=False)
-    """A ``databricks.sdk.WorkspaceClient`` or a ``databricks.sdk.core.Config`` whose credentials are used."""
+    """A client of the Databricks SDK, to sign in as it; a ``databricks.sdk.WorkspaceClient`` or a
+    ``databricks.sdk.core.Config``."""
 
     credentials: Annotated[Any, Mark((), "who", secret=True)] = Field(default=None, exclude=True, repr=False)
-    """Your own object that signs requests (`langchain_dbchat.transport.signing.Credentials`)."""
+    """Your own object that signs requests; a `langchain_dbchat.transport.signing.Credentials`."""
 
     user_session_token: Annotated[Token | None, Mark((), "who", per_call=True, secret=True)] = Field(
         default=None, exclude=True, repr=False
     )
-    """The viewer's session token on Posit Connect, or a callable that returns the token for this request."""
+    """The viewer's session token on Posit Connect; or a callable that returns the token for this request."""
 
     audience: Annotated[str | None, Mark((), "who")] = None
-    """The Posit Connect OAuth integration to use, if the content has several."""
+    """The Posit Connect OAuth integration; needed if the content has several."""
 
-    use_ai_gateway: Annotated[bool, Mark(shapes=True)] = False
-    """Whether the workspace's AI gateway is called (its unified API) and not ``/serving-endpoints``. Model services
+    use_ai_gateway: Annotated[bool, Mark(shapes=True, group="model and address")] = False
+    """Whether to call the workspace's AI gateway; its unified API, and not ``/serving-endpoints``. Model services
     (``system.ai.<model>``) are always called there. A workspace without a gateway answers at ``/serving-endpoints``."""
 
-    use_ai_gateway_native_api: Annotated[bool, Mark(shapes=True)] = False
-    """The same with the gateway's API for OpenAI's models."""
+    use_ai_gateway_native_api: Annotated[bool, Mark(shapes=True, group="model and address")] = False
+    """The same with its API for OpenAI's models."""
 
-    request_tags: Annotated[Mapping[str, str] | None, Mark(per_call=True, shapes=True)] = None
-    """Labels of requests in the gateway's usage table ``system.ai_gateway.usage``."""
+    request_tags: Annotated[Mapping[str, str] | None, Mark(per_call=True, shapes=True, group="HTTP")] = None
+    """Labels of requests in the gateway's usage table; ``system.ai_gateway.usage``."""
 
     workspace_id: Annotated[str | None, Mark((), "where")] = None
-    """The workspace's id on a host that serves several workspaces; also read from ``?o=`` in the host."""
+    """The workspace's id on a host of several; also read from ``?o=`` in the host."""
 
     allow_http: Annotated[bool, Mark((), "where")] = False
-    """Whether a token may be sent unencrypted (``http://``) to a host that is not this machine."""
+    """Whether a token may be sent unencrypted: ``http://``, to a host that is not this machine."""
 
     timeout: Annotated[Any, Mark(("request_timeout",), "how", per_call=True)] = None
-    """Seconds, a pair (to connect, to read), an ``httpx.Timeout``, or `langchain_dbchat.transport.channel.Timeouts`
-    (alias ``request_timeout``); by default 10 s to connect, 300 s to the first event and 120 s between events."""
+    """Seconds, or a `Timeouts` (alias ``request_timeout``). Also a pair (to connect, to read) or an ``httpx.Timeout``.
+    By default 10 s to connect, 300 s to the first event and 120 s between events."""
 
     max_retries: Annotated[int, Mark(("num_retries",), "how", per_call=True)] = Field(default=5, ge=0)
     """How often a request is retried after a transient failure (alias ``num_retries``)."""
@@ -114,19 +134,23 @@ class DatabricksConnection(BaseModel):
     """Seconds after which a request is not retried any more."""
 
     resend_after_loss: Annotated[bool, Mark((), "how", per_call=True)] = False
-    """Whether a request is also retried if its answer was lost and the server may have executed it. Tokens may then be
-    paid for twice, and an agent behind the endpoint may act twice."""
+    """Whether to retry if an answer was lost. The server may have executed the request already: tokens may then be paid
+    for twice, and an agent behind the endpoint may act twice."""
 
-    adaptive_limit: Annotated[bool | Literal["always"], Mark(per_call=True, shown=False)] = True
-    """Which calls of one endpoint are limited in number after it has reported overload: those of batches and embeddings
-    (True), all (``"always"``), or none (False)."""
+    adaptive_limit: Annotated[
+        bool | Literal["always"], Mark(per_call=True, shown=False, group="timeouts and retries")
+    ] = True
+    """Which calls are limited after an overload. After the endpoint has reported one, the number of calls under way is
+    limited: those of batches and embeddings (True), all (``"always"``), or none (False)."""
 
-    max_request_bytes: int | None = Field(default=4 * 1024 * 1024, gt=0)
+    max_request_bytes: Annotated[int | None, Mark(group="HTTP")] = Field(default=4 * 1024 * 1024, gt=0)
     """Maximum size of a request, in bytes: Databricks accepts 4 MiB, custom models on CPU or GPU 16 MiB. None for no
     limit. Requests to other servers than Databricks (``base_url=``) have no limit."""
 
-    max_response_bytes: Annotated[int | None, Mark((), "how", per_call=True)] = Field(default=128 * 1024 * 1024, gt=0)
-    """Maximum size of an answer, streamed or not, in bytes after decompression. None for no limit."""
+    max_response_bytes: Annotated[int | None, Mark((), "how", per_call=True, group="HTTP")] = Field(
+        default=128 * 1024 * 1024, gt=0
+    )
+    """Maximum size of an answer, in bytes; streamed or not, after decompression. None for no limit."""
 
     default_headers: Annotated[
         Mapping[str, str] | None,
@@ -139,19 +163,23 @@ class DatabricksConnection(BaseModel):
     )
     """Query parameters for every request."""
 
-    user_agent: str | None = None
-    """The prefix of the header ``User-Agent``, such as ``"acme-rag/2.1"``; by default ``DATABRICKS_USER_AGENT``."""
+    user_agent: Annotated[str | None, Mark(group="HTTP")] = None
+    """The prefix of the header ``User-Agent``; such as ``"acme-rag/2.1"``, by default ``DATABRICKS_USER_AGENT``."""
 
-    proxy: Annotated[SecretStr | None, Mark(("openai_proxy",), "how", secret=True)] = Field(
+    proxy: Annotated[SecretStr | None, Mark(("openai_proxy",), "how", secret=True, group="HTTP")] = Field(
         default=None, exclude=True, repr=False
     )
     """URL of the proxy for all requests (alias ``openai_proxy``); by default that of the environment (``HTTPS_PROXY``
     ...). Requests to this machine are sent without it."""
 
-    http_client: Annotated[Any, Mark((), "how", secret=True)] = Field(default=None, exclude=True, repr=False)
+    http_client: Annotated[Any, Mark((), "how", secret=True, group="HTTP")] = Field(
+        default=None, exclude=True, repr=False
+    )
     """An ``httpx.Client`` to use for sync calls."""
 
-    http_async_client: Annotated[Any, Mark((), "how", secret=True)] = Field(default=None, exclude=True, repr=False)
+    http_async_client: Annotated[Any, Mark((), "how", secret=True, group="HTTP")] = Field(
+        default=None, exclude=True, repr=False
+    )
     """An ``httpx.AsyncClient`` to use for async calls."""
 
     _repeatable: ClassVar[bool] = False
@@ -161,6 +189,19 @@ class DatabricksConnection(BaseModel):
         # The subclasses declare it. With a private attribute here, pydantic would generate a `model_post_init` for this
         # class, and langchain-core's, which records versions, would not be called.
         _session_cache: SessionCache
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Replace pydantic's signature, which has neither the other names nor an order, and shows the marks."""
+        super().__pydantic_init_subclass__(**kwargs)
+        cls.__signature__ = _SIGNATURE  # type: ignore[assignment]  # a descriptor, as pydantic's own
+
+    @classmethod
+    def _arguments(cls) -> type:
+        """Return the names and types that the constructor accepts, as a `TypedDict`."""
+        from langchain_dbchat.connection.arguments import ConnectionArguments  # noqa: PLC0415  # for `help()` alone
+
+        return ConnectionArguments
 
     @model_validator(mode="before")
     @classmethod

@@ -43,30 +43,80 @@ __all__ = ["DatabricksEmbeddings"]
 class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
     """Embeddings from a Databricks serving endpoint.
 
-    Args:
-        model: Name of the serving endpoint (alias ``endpoint``), for example ``"databricks-gte-large-en"``; unset,
-            ``DATABRICKS_EMBEDDING_MODEL``.
-        batch_size: Most texts in one request, 1 to 150. Default 100.
-        max_concurrency: Most requests at the same time. Default 8.
-        query_instruction: What the server puts before a query; unset, what Databricks documents for the model (BGE and
-            Qwen3 have one, GTE has none); ``""`` for nothing.
-        document_instruction: The same for documents; unset, nothing.
-        instruction: The same for both sides, under LiteLLM's name; the two above take precedence.
-        dimensions: Length of a row, where the model offers a choice (Qwen3).
-        normalize: Whether rows are scaled to length 1; unset, they are where the rows of the model are known to have
-            another length (GTE's have about 24). False keeps the rows as the server gave them.
-        too_long: ``"raise"`` or ``"cut"`` texts that are longer than the model reads.
-        show_progress: Whether to show a progress bar (extra ``progress``).
-        host, token, base_url, ...: The connection, as for `ChatDatabricksCompat`.
+    docs/settings.md has each argument in full, and its other names.
+
+    Args, model and address:
+        model: Name of the serving endpoint.
+        host: URL of the workspace.
+        base_url: URL of an OpenAI-compatible server, not a workspace.
+        use_ai_gateway: Whether to call the workspace's AI gateway.
+        use_ai_gateway_native_api: The same with its API for OpenAI's models.
+        workspace_id: The workspace's id on a host of several.
+        allow_http: Whether a token may be sent unencrypted.
+
+    Args, signing in:
+        token: A token, or a function that returns one.
+        client_id: A service principal's id.
+        client_secret: The service principal's secret.
+        config_profile: A profile of ``~/.databrickscfg``.
+        config_file: The file with the profiles.
+        auth_type: The only way of signing in that is tried.
+        workspace_client: A client of the Databricks SDK, to sign in as it.
+        credentials: Your own object that signs requests.
+        user_session_token: The viewer's session token on Posit Connect.
+        audience: The Posit Connect OAuth integration.
+
+    Args, batches:
+        batch_size: Most texts in one request.
+        max_batch_bytes: Most bytes in one request.
+        max_batch_tokens: Most tokens in one request.
+        max_concurrency: Most requests at the same time.
+        show_progress: Whether to show a progress bar.
+        rate_limiter: LangChain's rate limiter.
+
+    Args, texts and rows:
+        instruction: What is put before queries and documents.
+        query_instruction: What the server puts before a query.
+        document_instruction: What the server puts before a document.
+        dimensions: Length of a row, where the model offers a choice.
+        normalize: Whether this client scales rows to length 1.
+        too_long: What to do with a text that is longer than the model reads.
+        window: Tokens of one text that the model reads.
+
+    Args, further request fields:
+        extra_body: Further request fields for queries and documents.
+        query_params: Further request fields for queries.
+        documents_params: Further request fields for documents.
+
+    Args, timeouts and retries:
+        timeout: Seconds, or a `Timeouts`.
+        max_retries: How often a request is retried after a transient failure.
+        retry_deadline: Seconds after which a request is not retried any more.
+        resend_after_loss: Whether to retry if an answer was lost.
+        adaptive_limit: Which calls are limited after an overload.
+
+    Args, HTTP:
+        request_tags: Labels of requests in the gateway's usage table.
+        max_request_bytes: Maximum size of a request, in bytes.
+        max_response_bytes: Maximum size of an answer, in bytes.
+        default_headers: Headers for every request.
+        default_query: Query parameters for every request.
+        user_agent: The prefix of the header ``User-Agent``.
+        proxy: URL of the proxy for all requests.
+        http_client: An ``httpx.Client`` to use for sync calls.
+        http_async_client: An ``httpx.AsyncClient`` to use for async calls.
 
     Example:
         >>> from langchain_dbchat import DatabricksEmbeddings
         >>> from langchain_dbchat.local import LocalWorkspace
         >>> with LocalWorkspace() as workspace:
         ...     embeddings = DatabricksEmbeddings(
-        ...         model="databricks-gte-large-en", host=workspace.host, token=workspace.token
+        ...         model="databricks-gte-large-en",
+        ...         host=workspace.host,
+        ...         token=workspace.token,
         ...     )
-        ...     rows = embeddings.embed_documents(["a brown bear", "the income tax"])
+        ...     texts = ["a brown bear", "the income tax"]
+        ...     rows = embeddings.embed_documents(texts)
         >>> len(rows), len(rows[0])
         (2, 1024)
     """
@@ -86,6 +136,12 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
     _repeatable: ClassVar[bool] = True
     _session_cache: SessionCache = PrivateAttr(default_factory=SessionCache)
     _meter: Meter = PrivateAttr(default_factory=Meter)
+
+    @classmethod
+    def _arguments(cls) -> type:
+        from langchain_dbchat.embeddings.arguments import EmbeddingArguments  # noqa: PLC0415  # for `help()` alone
+
+        return EmbeddingArguments
 
     @property
     def usage(self) -> EmbeddingUsage:

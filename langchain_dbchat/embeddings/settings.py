@@ -42,57 +42,67 @@ class EmbeddingSpec:
 class EmbeddingSettings(DatabricksConnection):
     """The fields of `DatabricksEmbeddings` besides those of the connection; each may also be given for one call."""
 
-    batch_size: Annotated[int, Mark(per_call=True)] = Field(default=100, ge=1, le=MAX_INPUTS)
+    batch_size: Annotated[int, Mark(per_call=True, group="batches")] = Field(default=100, ge=1, le=MAX_INPUTS)
     """Most texts in one request; Databricks refuses more than 150 (OpenAI's name ``chunk_size`` may be larger)."""
 
-    max_batch_bytes: Annotated[int, Mark(per_call=True)] = Field(default=4_000_000, gt=1024)
+    max_batch_bytes: Annotated[int, Mark(per_call=True, group="batches")] = Field(default=4_000_000, gt=1024)
     """Most bytes in one request; model serving takes 4 MB."""
 
-    max_batch_tokens: Annotated[int | None, Mark(per_call=True)] = Field(default=None, ge=1)
-    """Most tokens in one request, by an estimate that is rather too high than too low; unset, no limit."""
+    max_batch_tokens: Annotated[int | None, Mark(per_call=True, group="batches")] = Field(default=None, ge=1)
+    """Most tokens in one request; by an estimate that is rather too high than too low. Unset, no limit."""
 
-    max_concurrency: Annotated[int, Mark(per_call=True)] = Field(default=8, ge=1)
+    max_concurrency: Annotated[int, Mark(per_call=True, group="batches")] = Field(default=8, ge=1)
     """Most requests at the same time."""
 
-    instruction: Annotated[str | None, Mark(per_call=True)] = None
-    """What the server puts before queries and documents (LiteLLM's name); the two fields below take precedence."""
+    instruction: Annotated[str | None, Mark(per_call=True, group="texts and rows")] = None
+    """What is put before queries and documents; by the server, under LiteLLM's name. The two fields below take
+    precedence."""
 
-    query_instruction: Annotated[str | None, Mark(per_call=True)] = None
+    query_instruction: Annotated[str | None, Mark(per_call=True, group="texts and rows")] = None
     """What the server puts before a query; unset, what is documented for the model; ``""`` for nothing."""
 
-    document_instruction: Annotated[str | None, Mark(per_call=True)] = None
+    document_instruction: Annotated[str | None, Mark(per_call=True, group="texts and rows")] = None
     """What the server puts before a document; unset, nothing, as documented for all models."""
 
     extra_body: Annotated[
-        Mapping[str, Any] | None, Mark(("model_kwargs", "extra_params", "api_args"), per_call=True)
+        Mapping[str, Any] | None,
+        Mark(("model_kwargs", "extra_params", "api_args"), per_call=True, group="further request fields"),
     ] = None
     """Further request fields for queries and documents (aliases ``model_kwargs``, ``extra_params``, ``api_args``); the
     two fields below take precedence."""
 
-    query_params: Annotated[Mapping[str, Any], Mark(per_call=True)] = Field(default_factory=dict)
+    query_params: Annotated[Mapping[str, Any], Mark(per_call=True, group="further request fields")] = Field(
+        default_factory=dict
+    )
     """Further request fields for queries; they take precedence over the fields above."""
 
-    documents_params: Annotated[Mapping[str, Any], Mark(per_call=True)] = Field(default_factory=dict)
+    documents_params: Annotated[Mapping[str, Any], Mark(per_call=True, group="further request fields")] = Field(
+        default_factory=dict
+    )
     """Further request fields for documents; they take precedence over the fields above."""
 
-    dimensions: Annotated[int | None, Mark(per_call=True)] = Field(default=None, ge=1)
+    dimensions: Annotated[int | None, Mark(per_call=True, group="texts and rows")] = Field(default=None, ge=1)
     """Length of a row, where the model offers a choice."""
 
-    normalize: Annotated[bool | None, Mark(per_call=True)] = None
+    normalize: Annotated[bool | None, Mark(per_call=True, group="texts and rows")] = None
     """Whether this client scales rows to length 1; unset, it does so where the model's rows are known to have
     another length (GTE), because vector stores compute relevance from rows of length 1."""
 
-    too_long: Annotated[Literal["raise", "cut"], Mark(per_call=True)] = "raise"
+    too_long: Annotated[Literal["raise", "cut"], Mark(per_call=True, group="texts and rows")] = "raise"
     """What to do with a text that is longer than the model reads."""
 
-    window: Annotated[int | None, Mark(("embedding_ctx_length",), per_call=True)] = Field(default=None, ge=1)
+    window: Annotated[int | None, Mark(("embedding_ctx_length",), per_call=True, group="texts and rows")] = Field(
+        default=None, ge=1
+    )
     """Tokens of one text that the model reads (alias ``embedding_ctx_length``); unset, what is known of the model. If
     that is not known either, the length of texts is not checked."""
 
-    show_progress: Annotated[bool, Mark(("show_progress_bar",), per_call=True)] = False
-    """Whether to show a progress bar, in a terminal or a notebook (alias ``show_progress_bar``)."""
+    show_progress: Annotated[bool, Mark(("show_progress_bar",), per_call=True, group="batches")] = False
+    """Whether to show a progress bar (alias ``show_progress_bar``). In a terminal or a notebook."""
 
-    rate_limiter: Annotated[BaseRateLimiter | None, Mark(per_call=True)] = Field(default=None, exclude=True, repr=False)
+    rate_limiter: Annotated[BaseRateLimiter | None, Mark(per_call=True, group="batches")] = Field(
+        default=None, exclude=True, repr=False
+    )
     """LangChain's rate limiter; asked before each request, not before each text."""
 
     @model_validator(mode="after")

@@ -10,7 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from arguments_docstring import DOCSTRINGS, with_arguments
 from langchain_core.language_models import BaseChatModel
+from pydantic import BaseModel
 from settings_table import PAGE, TABLES, docstrings, written
 from write_arguments import FILES, LANGCHAIN, ROOT, Written
 
@@ -45,6 +47,12 @@ def test_a_users_program_is_accepted_and_mistakes_are_found(command: list[str], 
     lines = (HERE / "mistakes.py").read_text("utf-8").splitlines()
     mistakes = {("mistakes.py", number) for number, line in enumerate(lines, 1) if line.endswith("# error")}
     assert found == mistakes, said
+
+
+@pytest.mark.parametrize(("path", "cls"), DOCSTRINGS.items())
+def test_the_docstrings_have_every_argument_on_a_line(path: str, cls: type[BaseModel]) -> None:
+    source = (ROOT / path).read_text("utf-8")
+    assert source == with_arguments(source, cls), "run `make arguments`"
 
 
 @needs("ruff")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from arguments_docstring import DOCSTRINGS, with_arguments
 from settings_table import PAGE, written
 
 import langchain_dbchat
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(langchain_dbchat.__file__).parent
 
-TOKEN = "str | SecretStr | Callable[[], str] | Callable[[], Awaitable[str]]"
+TOKEN = "str | SecretStr | Callable[[], str | Awaitable[str]]"
 HEAD = '''"""The arguments of {what} for type checkers; `make arguments` writes this file."""
 
 from __future__ import annotations
@@ -209,4 +210,6 @@ FILES = (
 if __name__ == "__main__":
     for file in FILES:
         (ROOT / file.path).write_text(file.text(), "utf-8")
+    for path, cls in DOCSTRINGS.items():
+        (ROOT / path).write_text(with_arguments((ROOT / path).read_text("utf-8"), cls), "utf-8")
     PAGE.write_text(written(PAGE.read_text("utf-8")), "utf-8")
