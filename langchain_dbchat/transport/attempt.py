@@ -1,4 +1,4 @@
-"""One attempt to send a request: the request for a client, and the result, for the sync and the async loop."""
+"""One attempt to send a request: the request for a client, and the result, for threads and for event loops."""
 
 from __future__ import annotations
 
@@ -102,6 +102,11 @@ class Attempt:
         self._guard: ReadGuard | None = None
         self._is_unwatched = False  # the code that reads the open body does not ask our deadline before each read
         self._is_foreign = False  # the client is one that does not ask our deadline
+
+    @property
+    def client_auth(self) -> Any:
+        """Return the ``auth`` of httpx: a user's client may have its own, but not for a request that signs in."""
+        return httpx.USE_CLIENT_DEFAULT if self._request.purpose is None else None
 
     def build(self, client: httpx.Client | httpx.AsyncClient, *, ours: bool) -> httpx.Request:
         """Write the request for a client.

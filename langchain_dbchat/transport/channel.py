@@ -1,9 +1,9 @@
-"""The two loops that execute an exchange: one sync, one async, equal line by line.
+"""The loop that executes an exchange, for threads and for event loops (see `blocking` and `waits`).
 
-Rule 1. A loop contains no decision: `exchange` says what to do next, `Attempt` what the result of a sending is, and
+Rule 1. The loop contains no decision: `exchange` says what to do next, `Attempt` what the result of a sending is, and
 `StreamReader` what the bytes of a stream mean.
-Rule 2. A loop transfers bytes, asks the credentials, sleeps, and closes what it opened, also when a `CancelledError` or
-a `KeyboardInterrupt` is raised.
+Rule 2. It asks the credentials, transfers bytes, pauses, and closes what it opened, also when a `CancelledError` or a
+`KeyboardInterrupt` is raised.
 """
 
 from __future__ import annotations
@@ -11,35 +11,28 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from contextlib import aclosing, closing, contextmanager
+from contextlib import closing, contextmanager
 from copy import copy
-from typing import TYPE_CHECKING, Any, cast
-
-import httpx
+from typing import TYPE_CHECKING
 
 from langchain_dbchat.transport.attempt import Attempt
-from langchain_dbchat.transport.clients import async_client, sync_client
+from langchain_dbchat.transport.blocking import finish
 from langchain_dbchat.transport.exchange import Failure, Pause, Reply, Request, RetryPolicy, Unsent, exchange
 from langchain_dbchat.transport.limiter import Slot
 from langchain_dbchat.transport.stream import NETWORK_ERRORS, AsyncEventStream, EventStream
 from langchain_dbchat.transport.timeouts import Timeouts
-from langchain_dbchat.transport.turns import loop_share
+from langchain_dbchat.transport.waits import TaskWaits, ThreadWaits
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncGenerator,
-        Awaitable,
-        Callable,
-        Generator,
-        Iterable,
-        Iterator,
-        Mapping,
-    )
+    from collections.abc import Awaitable, Callable, Generator, Iterator
+
+    import httpx
 
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.transport.exchange import Send
     from langchain_dbchat.transport.limiter import EndpointLimiter
     from langchain_dbchat.transport.signing import Credentials
+    from langchain_dbchat.transport.waits import AnyClient, Waits
 
     Revise = Callable[[DatabricksError], Request | None]
     Steps = Generator[Send | Pause, Reply | Failure | Unsent | None, Reply]
@@ -54,11 +47,9 @@ class _Call:
 
     The deadline of the retries is about a service that fails. A call that has waited minutes for its turn in a long
     batch has as much time for retries as the first call.
-
-    As a context it ends the exchange, and closes the answer that an exception has left behind.
     """
 
-    __slots__ = ("_began", "_clock", "_waited", "limiter", "outcome", "reply", "steps")
+    __slots__ = ("_clock", "limiter", "outcome", "reply", "steps", "waited")
 
     steps: Steps
     reply: Reply
@@ -67,19 +58,11 @@ class _Call:
         self.limiter = limiter
         self.outcome: Reply | Failure | Unsent | None = None
         self._clock = clock
-        self._began = self._waited = 0.0
+        self.waited = 0.0  # seconds in the queue of the limiter
 
     def clock(self) -> float:
         """Return the time, without the time in the queue."""
-        return self._clock() - self._waited
-
-    def line_up(self) -> None:
-        """Note that a wait for the limiter begins."""
-        self._began = self._clock()
-
-    def served(self) -> None:
-        """Note that it has ended."""
-        self._waited += self._clock() - self._began
+        return self._clock() - self.waited
 
     def next(self) -> Send | Pause | None:
         """Return the next step; None if the call has its `reply`."""
@@ -89,26 +72,11 @@ class _Call:
             self.reply = end.value
             return None
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        response = self._left_behind(error)
-        if response is not None:
-            response.close()
-
-    async def __aenter__(self) -> None:
-        pass
-
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        response = self._left_behind(error)
-        if response is not None:
-            await response.aclose()
-
-    def _left_behind(self, error: BaseException | None) -> httpx.Response | None:
-        self.steps.close()
-        source = self.outcome.source if error is not None and isinstance(self.outcome, Reply) else None
-        return None if source is None else source.response
+    async def abandon(self, waits: Waits[AnyClient]) -> None:
+        """Close the open answer that an exception has left behind, if there is one."""
+        source = self.outcome.source if isinstance(self.outcome, Reply) else None
+        if source is not None:
+            await waits.close(source.response)
 
 
 class Channel:
@@ -147,13 +115,10 @@ class Channel:
         self._timeouts = timeouts or Timeouts()
         self._policy = policy or RetryPolicy()
         self._max_response_bytes = max_response_bytes
-        self._http_client = http_client
-        self._http_async_client = http_async_client
-        self._proxy = proxy
         self._clock = clock
         self._dice = dice
-        self._sleep = sleep
-        self._asleep = asleep
+        self._thread = ThreadWaits(http_client, proxy, sleep)
+        self._task = TaskWaits(http_async_client, proxy, asleep)
 
     @property
     def timeouts(self) -> Timeouts:
@@ -184,7 +149,7 @@ class Channel:
         Raises:
             DatabricksError: The call failed.
         """
-        return self._obey(self._call(request, revise, limiter))
+        return finish(self._obey(self._call(request, revise, limiter), self._thread))
 
     async def apost(
         self, request: Request, revise: Revise | None = None, limiter: EndpointLimiter | None = None
@@ -202,7 +167,7 @@ class Channel:
         Raises:
             DatabricksError: The call failed.
         """
-        return await self._aobey(self._call(request, revise, limiter))
+        return await self._obey(self._call(request, revise, limiter), self._task)
 
     @contextmanager
     def stream(
@@ -223,8 +188,12 @@ class Channel:
             DatabricksError: The call failed, or the stream broke.
         """
         call = self._call(request, revise, limiter)
-        with call, closing(EventStream(self._obey(call).source)) as incoming:
-            yield incoming
+        try:
+            with closing(EventStream(finish(self._obey(call, self._thread)).source)) as incoming:
+                yield incoming
+        except BaseException:
+            finish(call.abandon(self._thread))  # also if an interrupt came before the context began
+            raise
 
     def astream(
         self, request: Request, revise: Revise | None = None, limiter: EndpointLimiter | None = None
@@ -245,92 +214,49 @@ class Channel:
             DatabricksError: The call failed, or the stream broke.
         """
         call = self._call(request, revise, limiter)
-        return _AsyncStream(lambda: self._aobey(call))
+        return _AsyncStream(lambda: self._obey(call, self._task))
 
     def _call(self, request: Request, revise: Revise | None, limiter: EndpointLimiter | None) -> _Call:
         call, auth = _Call(limiter, self._clock), self._credentials.name
         call.steps = exchange(request, self._policy, clock=call.clock, dice=self._dice, auth=auth, revise=revise)
         return call
 
-    def _attempt(self, send: Send, signature: Mapping[str, str]) -> Attempt:
-        limit = self._max_response_bytes
-        return Attempt(send.request, signature, self._credentials.name, self._timeouts, self._clock, limit)
-
-    def _obey(self, call: _Call) -> Reply:
-        with call:
+    async def _obey(self, call: _Call, waits: Waits[AnyClient]) -> Reply:
+        try:
             while (wanted := call.next()) is not None:
                 if isinstance(wanted, Pause):
-                    self._sleep(wanted.seconds)
+                    await waits.pause(wanted.seconds)
                     call.outcome = None
                 else:
-                    call.line_up()
-                    with Slot(call.limiter, self._policy.deadline) as slot:
-                        call.served()
-                        call.outcome = slot.outcome = self._send(wanted)
-            return call.reply
+                    await waits.turn()
+                    async with Slot(call.limiter, waits.event, self._policy.deadline, self._clock) as slot:
+                        call.waited += slot.waited
+                        call.outcome = slot.outcome = await self._send(wanted, waits)
+        except BaseException:
+            await call.abandon(waits)
+            raise
+        finally:
+            call.steps.close()
+        return call.reply
 
-    async def _aobey(self, call: _Call) -> Reply:
-        async with call:
-            while (wanted := call.next()) is not None:
-                if isinstance(wanted, Pause):
-                    await self._asleep(wanted.seconds)
-                    call.outcome = None
-                else:
-                    call.line_up()
-                    if loop_share.is_used():
-                        await loop_share.give_way()
-                    async with Slot(call.limiter, self._policy.deadline) as slot:
-                        call.served()
-                        call.outcome = slot.outcome = await self._asend(wanted)
-            return call.reply
-
-    def _send(self, send: Send) -> Reply | Failure | Unsent:
-        signature = self._credentials.headers(refresh=send.refresh)
+    async def _send(self, send: Send, waits: Waits[AnyClient]) -> Reply | Failure | Unsent:
+        signature = await waits.sign(self._credentials, refresh=send.refresh)
         if send.is_vain(signature):
             return Unsent()
-        attempt = self._attempt(send, signature)
-        client = self._http_client or sync_client(self._proxy)
-        request = attempt.build(client, ours=client is not self._http_client)
+        limit, auth = self._max_response_bytes, self._credentials.name
+        attempt = Attempt(send.request, signature, auth, self._timeouts, self._clock, limit)
+        client = await waits.client()
+        request = attempt.build(client, ours=client is not waits.http_client)
         try:
-            response = client.send(request, stream=True, auth=_auth_of(send.request), follow_redirects=False)
+            response = await waits.send(attempt, client, request)
             try:
                 if not attempt.begin(response):
-                    body = response.stream if attempt.is_raw() else response.iter_bytes()
-                    for piece in cast("Iterable[bytes]", body):
-                        if not attempt.feed(piece):
-                            break
+                    await waits.read(attempt, response)
                 return attempt.reply()
             finally:
                 if not attempt.is_handed_on:
                     attempt.release()
-                    response.close()
-        except NETWORK_ERRORS as error:
-            return attempt.failed(error)
-
-    async def _asend(self, send: Send) -> Reply | Failure | Unsent:
-        signature = await self._credentials.aheaders(refresh=send.refresh)
-        if send.is_vain(signature):
-            return Unsent()
-        attempt = self._attempt(send, signature)
-        client = self._http_async_client or await async_client(self._proxy)
-        request = attempt.build(client, ours=client is not self._http_async_client)
-        try:
-            response = await attempt.in_time(
-                client.send(request, stream=True, auth=_auth_of(send.request), follow_redirects=False)
-            )
-            try:
-                if not attempt.begin(response):
-                    source = response.stream if attempt.is_raw() else response.aiter_bytes()
-                    body = aiter(source)  # type: ignore[arg-type]  # an async client's response has an async stream
-                    async with aclosing(attempt.bounded(cast("AsyncGenerator[bytes, None]", body))) as pieces:
-                        async for piece in pieces:
-                            if not attempt.feed(piece):
-                                break
-                return attempt.reply()
-            finally:
-                if not attempt.is_handed_on:
-                    attempt.release()
-                    await response.aclose()
+                    await waits.close(response)
         except NETWORK_ERRORS as error:
             return attempt.failed(error)
 
@@ -356,8 +282,3 @@ class _AsyncStream:
     async def __aexit__(self, *_: object) -> None:
         if self._incoming is not None:
             await self._incoming.aclose()
-
-
-def _auth_of(request: Request) -> Any:
-    """Return the ``auth`` of httpx: a user's client may have its own, but not for a request that signs in."""
-    return httpx.USE_CLIENT_DEFAULT if request.purpose is None else None

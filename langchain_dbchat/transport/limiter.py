@@ -22,7 +22,7 @@ import threading
 import time
 from collections import deque
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from weakref import ref
 
 from langchain_dbchat.transport.limit import Limit
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.transport.limit import Outcome
 
-__all__ = ["EndpointLimiter", "LocalLimiter", "Permit", "Slot", "limiter_for"]
+__all__ = ["AsyncEvent", "EndpointLimiter", "LocalLimiter", "Permit", "Slot", "ThreadEvent", "limiter_for"]
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +57,31 @@ class Permit:
         self.patience = patience
         self.until = math.inf  # the time at which its patience ends, once it is in a queue
         self.outer: Permit | None = None  # that of the limiter behind this one
+
+
+class WaitEvent(Protocol):
+    """What a caller waits with, and any thread sets."""
+
+    def set(self) -> None:
+        """Wake the caller."""
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until the event is set, or for so many seconds; then clear it."""
+
+
+class ThreadEvent:
+    """An event that a thread waits for (see `blocking`) and any thread sets."""
+
+    __slots__ = ("_event", "set")
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.set = self._event.set
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until the event is set, or for so many seconds; then clear it."""
+        self._event.wait(seconds)
+        self._event.clear()
 
 
 class AsyncEvent:
@@ -127,33 +152,16 @@ class EndpointLimiter:
             self._count()
             return self.limit.in_flight
 
-    def acquire(self, patience: float = math.inf) -> Permit:
-        """Wait in a thread until a request may be sent.
+    async def acquire(self, woken: WaitEvent, patience: float = math.inf) -> Permit:
+        """Wait until a request may be sent.
 
         Args:
+            woken: What to wait with, in this thread or in this task.
             patience: Seconds that it waits at most for a pause that a server asked for.
 
         Returns:
             The permit, for `release`.
         """
-        woken = threading.Event()
-        permit = Permit(woken.set, patience)
-        with closing(self.admission(permit)) as waits:
-            for seconds in waits:
-                woken.wait(seconds)
-                woken.clear()
-        return permit
-
-    async def aacquire(self, patience: float = math.inf) -> Permit:
-        """Wait in a task until a request may be sent.
-
-        Args:
-            patience: Seconds that it waits at most for a pause that a server asked for.
-
-        Returns:
-            The permit, for `release`.
-        """
-        woken = AsyncEvent()
         permit = Permit(woken.set, patience)
         with closing(self.admission(permit)) as waits:
             for seconds in waits:
@@ -296,38 +304,45 @@ class Slot:
 
     Args:
         limiter: Where to wait; None for no limit at all.
+        make_event: Returns what to wait with: a `ThreadEvent` or an `AsyncEvent`.
         patience: Seconds to wait at most for a pause that a server asked for.
+        clock: Seconds of a clock that never goes back.
+
+    Attributes:
+        outcome: The result of the request, for the limiter.
+        waited: Seconds that it has waited.
     """
 
-    __slots__ = ("_limiter", "_patience", "_permit", "outcome")
+    __slots__ = ("_clock", "_limiter", "_make_event", "_patience", "_permit", "outcome", "waited")
 
-    def __init__(self, limiter: EndpointLimiter | None, patience: float = math.inf) -> None:
+    def __init__(
+        self,
+        limiter: EndpointLimiter | None,
+        make_event: Callable[[], WaitEvent],
+        patience: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._limiter = limiter
+        self._make_event = make_event
         self._patience = patience
+        self._clock = clock
+        self.waited = 0.0
         self._permit: Permit | None = None
         self.outcome: Outcome = None
 
-    def __enter__(self) -> Self:
-        if self._limiter is not None:
-            self._permit = self._limiter.acquire(self._patience)
-        return self
-
     async def __aenter__(self) -> Self:
         if self._limiter is not None:
-            self._permit = await self._limiter.aacquire(self._patience)
+            began = self._clock()
+            self._permit = await self._limiter.acquire(self._make_event(), self._patience)
+            self.waited = self._clock() - began
         return self
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         permit, self._permit = self._permit, None
         if self._limiter is not None and permit is not None:
             self._limiter.release(permit, self.outcome)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
 
 
 _limiters: dict[tuple[str, str], EndpointLimiter] = {}

@@ -1,7 +1,8 @@
 """An open event stream: its events as they arrive, its deadlines, and its end.
 
-`StreamReader` decides; `EventStream` and `AsyncEventStream` read the bytes and close the response. A stream is an
-iterator over lists: each list has all events that arrived together, so that they can become one chunk.
+`StreamReader` decides; `EventStream` and `AsyncEventStream` read the bytes and close the response, both with the same
+loop (see `blocking`). A stream is an iterator over lists: each list has all events that arrived together, so that they
+can become one chunk.
 
 Rule 1. `StreamDeadline` decides how long each read may take, and raises if the time is up.
 Rule 2. The event that `Request.is_last` accepts is passed on like any other event. After it, only the end of the body
@@ -16,11 +17,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, cast
 
 import httpx
 
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError
+from langchain_dbchat.transport.blocking import finish
 from langchain_dbchat.transport.deadlines import ReadGuard, ReadsInTime, asks_deadline
 from langchain_dbchat.transport.decompression import decompressor_for
 from langchain_dbchat.transport.sse import EventStreamDecoder
@@ -247,8 +250,8 @@ class StreamReader:
         )
 
 
-class _OpenStream:
-    """The parts that the sync and the async stream share.
+class _OpenStream(ABC):
+    """What the sync and the async stream share; the methods that it awaits block, or suspend a task.
 
     Args:
         reader: Reads the bytes of the response.
@@ -261,6 +264,44 @@ class _OpenStream:
         self._is_over = False
         self.headers = reader.headers
         self.hide = reader.hide
+
+    async def _next(self) -> list[bytes]:
+        """Return the payloads that arrive next, all that came together; none at the end."""
+        if self._is_over:
+            return []
+        reader = self._reader
+        reader.deadline.wait()
+        try:
+            if reader.is_packed and (payloads := await self._unpack()):
+                return payloads
+            while (piece := await self._piece()) is not None:
+                payloads = reader.feed(piece)
+                if payloads or (reader.is_packed and (payloads := await self._unpack())):
+                    return payloads
+        except _BREAKS as error:
+            await self._end()
+            reader.check(error)
+        await self._end()
+        return reader.close()
+
+    async def _unpack(self) -> list[bytes]:
+        while (payloads := self._reader.more()) is not None:
+            if payloads:
+                return payloads
+            await self._let_others_run()  # a small read may contain a thousand times as much
+        return []
+
+    @abstractmethod
+    async def _piece(self) -> bytes | None:
+        """Return the next bytes of the body; None at its end."""
+
+    @abstractmethod
+    async def _let_others_run(self) -> None:
+        """Let other tasks of the event loop run."""
+
+    @abstractmethod
+    async def _end(self) -> None:
+        """Close the response."""
 
 
 class EventStream(_OpenStream):
@@ -281,31 +322,19 @@ class EventStream(_OpenStream):
         return self
 
     def __next__(self) -> list[bytes]:
-        if self._is_over:
+        payloads = finish(self._next())
+        if not payloads:
             raise StopIteration
-        reader = self._reader
-        reader.deadline.wait()
-        try:
-            if reader.is_packed and (payloads := self._unpack()):
-                return payloads
-            for piece in self._pieces:
-                payloads = reader.feed(piece)
-                if payloads or (reader.is_packed and (payloads := self._unpack())):
-                    return payloads
-        except _BREAKS as error:
-            self.close()
-            reader.check(error)
-        self.close()
-        payloads = reader.close()
-        if payloads:
-            return payloads
-        raise StopIteration
+        return payloads
 
-    def _unpack(self) -> list[bytes]:
-        while (payloads := self._reader.more()) is not None:
-            if payloads:
-                return payloads
-        return []
+    async def _piece(self) -> bytes | None:
+        return next(self._pieces, None)
+
+    async def _let_others_run(self) -> None:
+        pass
+
+    async def _end(self) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close the response; the connection too, unless the body was read to its end."""
@@ -332,34 +361,22 @@ class AsyncEventStream(_OpenStream):
         return self
 
     async def __anext__(self) -> list[bytes]:
-        if self._is_over:
+        payloads = await self._next()
+        if not payloads:
             raise StopAsyncIteration
-        reader = self._reader
-        reader.deadline.wait()
-        try:
-            if reader.is_packed and (payloads := await self._unpack()):
-                return payloads
-            async for piece in self._pieces:
-                if loop_share.is_used():
-                    await loop_share.give_way()
-                payloads = reader.feed(piece)
-                if payloads or (reader.is_packed and (payloads := await self._unpack())):
-                    return payloads
-        except _BREAKS as error:
-            await self.aclose()
-            reader.check(error)
-        await self.aclose()
-        payloads = reader.close()
-        if payloads:
-            return payloads
-        raise StopAsyncIteration
+        return payloads
 
-    async def _unpack(self) -> list[bytes]:
-        while (payloads := self._reader.more()) is not None:
-            if payloads:
-                return payloads
-            await asyncio.sleep(0)  # a small read may contain a thousand times as much: let other tasks run
-        return []
+    async def _piece(self) -> bytes | None:
+        piece = await anext(self._pieces, None)
+        if loop_share.is_used():
+            await loop_share.give_way()
+        return piece
+
+    async def _let_others_run(self) -> None:
+        await asyncio.sleep(0)
+
+    async def _end(self) -> None:
+        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the response; the connection too, unless the body was read to its end."""

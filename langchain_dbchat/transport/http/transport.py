@@ -7,6 +7,8 @@ idle ones on stacks. The two transports implement httpx's public interface (`Bas
 send: HTTP/1.1 without a proxy, one request at a time on a connection (never pipelined), with a body that is known as a
 whole.
 
+What is done with a request is written once (see `blocking`); the two transports differ in how they wait.
+
 Rule 1. Code that a finalizer runs takes no lock, because the thread that it interrupted may hold it (see
 `ConnectionPool.give`).
 Rule 2. After a fork, the child uses nothing of what it inherited: a lock may be held by a thread that does not exist in
@@ -21,10 +23,12 @@ import os
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import httpx
 
+from langchain_dbchat.transport.blocking import finish
 from langchain_dbchat.transport.http.bodies import AsyncBody, SyncBody, deadline_of
 from langchain_dbchat.transport.http.http11 import Head, HeadReader, write_request
 from langchain_dbchat.transport.http.pool import ConnectionPool, PooledConnection, Waiter
@@ -32,7 +36,7 @@ from langchain_dbchat.transport.http.sockets import AsyncSocket, Socket, aconnec
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from langchain_dbchat.transport.http.pool import Origin
 
@@ -42,7 +46,61 @@ _PORTS = {"http": 80, "https": 443}
 _LOOK = 0.5  # seconds after which a waiter looks for slots that were lost
 
 
-class PooledTransport(httpx.BaseTransport):
+_Connection = TypeVar("_Connection", Socket, AsyncSocket)
+
+
+class _Sends(ABC, Generic[_Connection]):
+    """Sends requests on the connections of a pool; the methods that it awaits block, or suspend a task."""
+
+    _body: type[SyncBody | AsyncBody]
+    _read: Callable[[_Connection, float | None], Awaitable[bytes]]
+    _write: Callable[[_Connection, bytes, float | None], Awaitable[None]]
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and read the head of its answer."""
+        origin, name, waits = _where(request)
+        deadline = deadline_of(request)
+        reader, data = write_request(request)
+        slot = await self._take(origin, waits.get("pool"))
+        try:
+            if slot.is_doubtful:
+                await self._look(slot)
+            if not slot.cell:
+                slot.cell.append(await self._connect(origin, waits.get("connect"), name))
+            connection = slot.cell[0]
+            late = None
+            try:
+                await self._write(connection, data, waits.get("write"))
+            except httpx.WriteError as error:  # the server may have answered before it read everything, and closed
+                late = error
+            deadline.sent()
+            head = None
+            while head is None:
+                head = _feed(reader, await self._read(connection, deadline.left()), late)
+            return _response(head, self._body(head, request, slot, self._give))
+        except BaseException:
+            slot.close()
+            self._give(slot)
+            raise
+
+    @abstractmethod
+    async def _take(self, origin: Origin, timeout: float | None) -> PooledConnection[_Connection]:
+        """Take a slot of the pool; wait for one if it has none."""
+
+    @abstractmethod
+    async def _look(self, slot: PooledConnection[_Connection]) -> None:
+        """Check a connection again: time has passed since the pool did, and some are watched for a moment."""
+
+    @abstractmethod
+    async def _connect(self, origin: Origin, timeout: float | None, name: str | None) -> _Connection:
+        """Open a connection to a server, which may have another name for TLS."""
+
+    @abstractmethod
+    def _give(self, slot: PooledConnection[_Connection], *, honest: bool = True) -> None:
+        """Give a slot back to the pool."""
+
+
+class PooledTransport(_Sends[Socket], httpx.BaseTransport):
     """The pool for threads.
 
     Args:
@@ -53,6 +111,7 @@ class PooledTransport(httpx.BaseTransport):
     def __init__(self, context: Callable[[], ssl.SSLContext], limits: httpx.Limits) -> None:
         self._context = context
         self._limits = limits
+        self._read, self._write, self._body = _read, _write, SyncBody
         self._begin()
 
     def _begin(self) -> None:
@@ -63,33 +122,9 @@ class PooledTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and read the head of its answer (the method that httpx calls)."""
-        origin, name, waits = _where(request)
-        deadline = deadline_of(request)
-        reader, data = write_request(request)
-        slot = self._take(origin, waits.get("pool"))
-        try:
-            if slot.is_doubtful:
-                self._look(slot)
-            if not slot.cell:
-                context = self._context() if origin[0] == "https" else None
-                slot.cell.append(connect(origin[1], origin[2], context, waits.get("connect"), name))
-            connection = slot.cell[0]
-            late = None
-            try:
-                connection.write(data, waits.get("write"))
-            except httpx.WriteError as error:  # the server may have answered before it read everything, and closed
-                late = error
-            deadline.sent()
-            head = None
-            while head is None:
-                head = _read(reader, connection.read(deadline.left()), late)
-            return _response(head, SyncBody(head, request, slot, self._give))
-        except BaseException:
-            slot.close()
-            self._give(slot)
-            raise
+        return finish(self._send(request))
 
-    def _take(self, origin: Origin, timeout: float | None) -> PooledConnection[Socket]:
+    async def _take(self, origin: Origin, timeout: float | None) -> PooledConnection[Socket]:
         if self._pid != os.getpid():
             self._begin()
         with self._lock:
@@ -98,10 +133,13 @@ class PooledTransport(httpx.BaseTransport):
             self.close()
         return self._wait(origin, timeout) if slot is None else slot
 
-    def _look(self, slot: PooledConnection[Socket]) -> None:
-        """Check a connection again: time has passed since the pool did, and some are watched for a moment."""
+    async def _look(self, slot: PooledConnection[Socket]) -> None:
         if slot.cell:
             self._pool.judge(slot, stale=slot.cell[0].is_stale(self._pool.watch(slot)))
+
+    async def _connect(self, origin: Origin, timeout: float | None, name: str | None) -> Socket:
+        context = self._context() if origin[0] == "https" else None
+        return connect(origin[1], origin[2], context, timeout, name)
 
     def _wait(self, origin: Origin, timeout: float | None) -> PooledConnection[Socket]:
         # A finalizer may put into a SimpleQueue at any time and in any thread; an Event takes a lock.
@@ -150,6 +188,14 @@ class PooledTransport(httpx.BaseTransport):
                 self._lock.release()
 
 
+async def _read(connection: Socket, timeout: float | None) -> bytes:
+    return connection.read(timeout)
+
+
+async def _write(connection: Socket, data: bytes, timeout: float | None) -> None:
+    connection.write(data, timeout)
+
+
 def _next_in(
     inbox: queue.SimpleQueue[PooledConnection[Socket] | None], until: float
 ) -> PooledConnection[Socket] | None:
@@ -163,7 +209,7 @@ def _next_in(
         raise httpx.PoolTimeout("") from None
 
 
-class AsyncPooledTransport(httpx.AsyncBaseTransport):
+class AsyncPooledTransport(_Sends[AsyncSocket], httpx.AsyncBaseTransport):
     """The pool for one event loop; otherwise as `PooledTransport`.
 
     Args:
@@ -173,51 +219,30 @@ class AsyncPooledTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, context: Callable[[], ssl.SSLContext], limits: httpx.Limits) -> None:
         self._context = context
+        self._read, self._write, self._body = AsyncSocket.read, AsyncSocket.write, AsyncBody
         self._made: ssl.SSLContext | None = None
         self._pool: ConnectionPool[AsyncSocket] = ConnectionPool(limits)
         self._pid = os.getpid()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and read the head of its answer (the method that httpx calls)."""
-        origin, name, waits = _where(request)
-        deadline = deadline_of(request)
-        reader, data = write_request(request)
-        slot = await self._take(origin, waits.get("pool"))
-        try:
-            if slot.is_doubtful:
-                await self._look(slot)
-            if not slot.cell:
-                if origin[0] == "https" and self._made is None:
-                    self._made = await asyncio.to_thread(self._context)
-                context = self._made if origin[0] == "https" else None
-                slot.cell.append(await aconnect(origin[1], origin[2], context, waits.get("connect"), name))
-            connection = slot.cell[0]
-            late = None
-            try:
-                await connection.write(data, waits.get("write"))
-            except httpx.WriteError as error:  # the server may have answered before it read everything, and closed
-                late = error
-            deadline.sent()
-            head = None
-            while head is None:
-                head = _read(reader, await connection.read(deadline.left()), late)
-            return _response(head, AsyncBody(head, request, slot, self._give))
-        except BaseException:
-            slot.close()
-            self._give(slot)
-            raise
+        return await self._send(request)
 
     async def _take(self, origin: Origin, timeout: float | None) -> PooledConnection[AsyncSocket]:
         slot = self._pool.take(origin)
         return await self._wait(origin, timeout) if slot is None else slot
 
     async def _look(self, slot: PooledConnection[AsyncSocket]) -> None:
-        """Check a connection again, as in `PooledTransport`."""
         wait = self._pool.watch(slot)
         if wait:
             await asyncio.sleep(wait)
         if slot.cell:
             self._pool.judge(slot, stale=slot.cell[0].is_stale())
+
+    async def _connect(self, origin: Origin, timeout: float | None, name: str | None) -> AsyncSocket:
+        if origin[0] == "https" and self._made is None:
+            self._made = await asyncio.to_thread(self._context)
+        return await aconnect(origin[1], origin[2], self._made if origin[0] == "https" else None, timeout, name)
 
     async def _wait(self, origin: Origin, timeout: float | None) -> PooledConnection[AsyncSocket]:
         given: asyncio.Future[PooledConnection[AsyncSocket]] = asyncio.get_running_loop().create_future()
@@ -269,7 +294,7 @@ def _where(request: httpx.Request) -> tuple[Origin, str | None, dict[str, float 
     return (url.scheme, url.raw_host.decode("ascii"), port), name, extensions.get("timeout", {})
 
 
-def _read(reader: HeadReader, data: bytes, late: httpx.WriteError | None) -> Head | None:
+def _feed(reader: HeadReader, data: bytes, late: httpx.WriteError | None) -> Head | None:
     """Read the head; if there is none because the request could not be sent completely, raise that error."""
     try:
         return reader.feed(data)

@@ -32,6 +32,7 @@ from langchain_dbchat.errors import (
     MalformedResponseError,
 )
 from langchain_dbchat.transport import limiter as limits
+from langchain_dbchat.transport.blocking import finish
 
 GTE, BGE, QWEN = "databricks-gte-large-en", "databricks-bge-large-en", "databricks-qwen3-embedding-0-6b"
 Embed = Callable[[DatabricksEmbeddings, Sequence[str]], Any]
@@ -217,7 +218,7 @@ def test_instances_share_what_is_known_of_an_endpoint() -> None:
         one, other = over(server), over(server)
         gate = limits.limiter_for(server.url.removeprefix("http://"), "my-endpoint")
         gate.limit.bound = 1
-        entered = gate.acquire()
+        entered = finish(gate.acquire(limits.ThreadEvent()))
         done = list[int]()
         threads = [threading.Thread(target=lambda e=e: done.append(len(e.embed_query("x")))) for e in (one, other)]
         for thread in threads:

@@ -1,4 +1,4 @@
-"""The two loops over a real socket: whole answers, errors, retries, headers. Each test runs sync and async."""
+"""The loop over a real socket: whole answers, errors, retries, headers. Each test runs sync and async."""
 
 from __future__ import annotations
 

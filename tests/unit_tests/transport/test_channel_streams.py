@@ -485,8 +485,8 @@ async def test_no_object_of_the_users_client_is_changed(way: str) -> None:
 
     with ScriptedServer(lambda _: Scripted(sse({"a": 1}))) as server:
         async with channel_of_the_users(first_event=5, idle=5) as own:
-            own._http_client.event_hooks["response"].append(note)  # type: ignore[union-attr]  # it is there
-            own._http_async_client.event_hooks["response"].append(anote)  # type: ignore[union-attr]  # the same
+            own._thread.http_client.event_hooks["response"].append(note)  # type: ignore[union-attr]  # it is there
+            own._task.http_client.event_hooks["response"].append(anote)  # type: ignore[union-attr]  # the same
             request = request_to(server, streaming=True)
             if way == "sync":
                 with own.stream(request) as stream:

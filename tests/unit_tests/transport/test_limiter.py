@@ -20,9 +20,18 @@ from hypothesis import strategies as st
 
 from langchain_dbchat.errors import DatabricksConnectionError
 from langchain_dbchat.transport import limiter as limits
+from langchain_dbchat.transport.blocking import finish
 from langchain_dbchat.transport.exchange import Failure, Reply
 from langchain_dbchat.transport.limit import Limit
-from langchain_dbchat.transport.limiter import EndpointLimiter, LocalLimiter, Permit, Slot, limiter_for
+from langchain_dbchat.transport.limiter import (
+    AsyncEvent,
+    EndpointLimiter,
+    LocalLimiter,
+    Permit,
+    Slot,
+    ThreadEvent,
+    limiter_for,
+)
 
 OK = Reply(200, {}, b"{}")
 FULL = Reply(429, {}, b"")
@@ -178,20 +187,31 @@ def limited(bound: float) -> EndpointLimiter:
     return gate
 
 
-def visit(gate: EndpointLimiter, crowd: Crowd, outcome: Reply | None = None) -> None:
-    with Slot(gate) as turn:
-        crowd.come()
-        time.sleep(0.002)
-        crowd.go()
-        turn.outcome = outcome
-
-
 async def avisit(gate: EndpointLimiter, crowd: Crowd, outcome: Reply | None = None) -> None:
-    async with Slot(gate) as turn:
+    async with Slot(gate, AsyncEvent) as turn:
         crowd.come()
         await asyncio.sleep(0.002)
         crowd.go()
         turn.outcome = outcome
+
+
+def visit(gate: EndpointLimiter, crowd: Crowd, outcome: Reply | None = None) -> None:
+    async def stay() -> None:
+        async with Slot(gate, ThreadEvent) as turn:
+            crowd.come()
+            time.sleep(0.002)  # noqa: ASYNC251  # it runs in a thread
+            crowd.go()
+            turn.outcome = outcome
+
+    finish(stay())
+
+
+def acquire(gate: EndpointLimiter) -> Permit:
+    return finish(gate.acquire(ThreadEvent()))
+
+
+async def aacquire(gate: EndpointLimiter) -> Permit:
+    return await gate.acquire(AsyncEvent())
 
 
 def test_threads_take_turns() -> None:
@@ -246,13 +266,16 @@ class Interruption:
 
 
 def pass_through(gate: EndpointLimiter, outcome: Reply | None) -> None:
-    with Slot(gate) as slot:
-        slot.outcome = outcome
+    async def pass_by() -> None:
+        async with Slot(gate, ThreadEvent) as slot:
+            slot.outcome = outcome
+
+    finish(pass_by())
 
 
 def _lends_all(gate: EndpointLimiter, most: int) -> None:
     assert gate.in_flight == 0
-    permits = [gate.acquire() for _ in range(most)]
+    permits = [acquire(gate) for _ in range(most)]
     assert gate.in_flight == most
     for permit in permits:
         gate.release(permit, None)
@@ -287,8 +310,8 @@ async def test_an_interrupt_of_one_task_loses_no_slot_of_another(monkeypatch: py
     moments = 0
     for at in itertools.count(1):
         gate = limited(1)
-        entered: Permit | None = await gate.aacquire()
-        waiting = asyncio.create_task(gate.aacquire())
+        entered: Permit | None = await aacquire(gate)
+        waiting = asyncio.create_task(aacquire(gate))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         interruption = Interruption(at)
@@ -309,7 +332,7 @@ async def test_an_interrupt_of_one_task_loses_no_slot_of_another(monkeypatch: py
 
 def test_a_permit_that_is_forgotten_is_given_to_who_waits() -> None:
     gate, crowd = limited(1), Crowd()
-    forgotten: list[Permit] = [gate.acquire()]
+    forgotten: list[Permit] = [acquire(gate)]
     thread = threading.Thread(target=visit, args=(gate, crowd))
     thread.start()
     time.sleep(0.05)
@@ -324,7 +347,7 @@ async def test_first_come_first_served() -> None:
     gate, order = limited(1), list[int]()
 
     async def come(number: int) -> None:
-        async with Slot(gate):
+        async with Slot(gate, AsyncEvent):
             order.append(number)
             await asyncio.sleep(0)
 
@@ -355,8 +378,8 @@ async def test_a_cancelled_task_gives_its_place_and_its_turn_back() -> None:
 async def test_the_next_task_is_on_its_way_before_the_one_that_leaves_does_anything_else() -> None:
     gate = limited(1)
     lane = LocalLimiter(1, gate)
-    entered = await lane.aacquire()
-    waiting = asyncio.create_task(lane.aacquire())
+    entered = await aacquire(lane)
+    waiting = asyncio.create_task(aacquire(lane))
     await asyncio.sleep(0.01)
     lane.release(entered, None)
     await asyncio.sleep(0)  # what an embedding run does before it parses the answer
@@ -365,27 +388,27 @@ async def test_the_next_task_is_on_its_way_before_the_one_that_leaves_does_anyth
 
 
 async def _stay(gate: EndpointLimiter) -> None:
-    async with Slot(gate):
+    async with Slot(gate, AsyncEvent):
         await asyncio.sleep(60)
 
 
 def test_a_waiter_of_a_dead_loop_is_passed_over() -> None:
     gate = limited(1)
-    entered = gate.acquire()
+    entered = acquire(gate)
     loop = asyncio.new_event_loop()
-    task = loop.create_task(gate.aacquire())
+    task = loop.create_task(aacquire(gate))
     loop.run_until_complete(asyncio.sleep(0.01))
     assert len(gate._queue) == 1
     loop.close()  # nobody cancelled the task
     gate.release(entered, None)
     assert gate.limit.in_flight == 0
-    gate.acquire()
+    acquire(gate)
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio would complain, rightly, of this test
 
 
 def test_who_waits_is_woken_when_the_hold_ends_though_nobody_leaves() -> None:
     gate, crowd = limited(1), Crowd()
-    entered = gate.acquire()
+    entered = acquire(gate)
     threads = [threading.Thread(target=visit, args=(gate, crowd)) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -400,7 +423,7 @@ def test_who_waits_is_woken_when_the_hold_ends_though_nobody_leaves() -> None:
 
 async def test_tasks_are_woken_when_the_hold_ends_though_the_first_of_them_has_left() -> None:
     gate, crowd = limited(1), Crowd()
-    entered = await gate.aacquire()
+    entered = await aacquire(gate)
     first, *others = [asyncio.create_task(avisit(gate, crowd)) for _ in range(4)]
     await asyncio.sleep(0.01)
     gate.release(entered, Reply(503, {"retry-after": "0.05"}, b""))
@@ -431,7 +454,7 @@ async def test_a_lane_without_a_gate_and_a_task_cancelled_between_both() -> None
     crowd = Crowd()
     await asyncio.gather(*[avisit(LocalLimiter(2, None), crowd) for _ in range(4)])
     gate = limited(1)
-    lane, entered = LocalLimiter(1, gate), gate.acquire()
+    lane, entered = LocalLimiter(1, gate), acquire(gate)
     task = asyncio.create_task(avisit(lane, crowd))
     await asyncio.sleep(0.01)
     task.cancel()
@@ -444,7 +467,7 @@ async def test_a_lane_without_a_gate_and_a_task_cancelled_between_both() -> None
 def test_the_log_tells(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", limits.__name__)
     gate = EndpointLimiter("https://workspace.example my-endpoint")
-    gate.release(gate.acquire(), Reply(429, {"retry-after": "0.01"}, b""))
+    gate.release(acquire(gate), Reply(429, {"retry-after": "0.01"}, b""))
     assert caplog.messages == [
         "https://workspace.example my-endpoint: HTTP 429: at most 1 at once from now on, nothing for 0.01 s"
     ]
@@ -459,15 +482,18 @@ def test_one_gate_for_an_endpoint_of_a_process() -> None:
 FORK = """
 import os, sys, threading, warnings
 warnings.simplefilter("ignore")  # Python warns of forks with threads, which is what this is about
-from langchain_dbchat.transport.limiter import Slot, limiter_for
+from langchain_dbchat.transport.blocking import finish
+from langchain_dbchat.transport.limiter import Slot, ThreadEvent, limiter_for
 gate = limiter_for("h", "e")
 gate.limit.bound = 1
-gate.acquire()
+finish(gate.acquire(ThreadEvent()))
 gate._lock.acquire()
 child = os.fork()
 if child == 0:
-    with Slot(limiter_for("h", "e")):
-        os._exit(42)
+    async def enter():
+        async with Slot(limiter_for("h", "e"), ThreadEvent):
+            os._exit(42)
+    finish(enter())
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 

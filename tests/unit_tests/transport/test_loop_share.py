@@ -14,8 +14,8 @@ import pytest
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.transport import channel as channels
 from langchain_dbchat.transport import stream as streams
+from langchain_dbchat.transport import waits
 from langchain_dbchat.transport.channel import Channel
 from langchain_dbchat.transport.turns import SHARE, LoopShare
 
@@ -58,7 +58,7 @@ class Noting(Rotating):
 def use_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], float]], None]:
     def use(clock: Callable[[], float]) -> None:
         share = LoopShare(clock)
-        for module in (channels, streams):
+        for module in (streams, waits):
             monkeypatch.setattr(module, "loop_share", share)
 
     return use

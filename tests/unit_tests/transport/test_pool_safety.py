@@ -23,6 +23,7 @@ from kit.raw import OK, OURS, Caller, RawServer, answer_always
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
 from langchain_dbchat.transport import clients as pools
+from langchain_dbchat.transport.blocking import finish
 from langchain_dbchat.transport.channel import Channel
 from langchain_dbchat.transport.http.pool import ConnectionPool, Waiter
 from langchain_dbchat.transport.http.transport import AsyncPooledTransport, PooledTransport
@@ -235,7 +236,7 @@ def test_interrupts_at_any_moment_lose_no_slot(streaming: bool, monkeypatch: pyt
     """A handler raises at some point of each call: between any two steps of it."""
     pool = PooledTransport(ssl.create_default_context, LIMITS)
     client = _Client(pool)
-    monkeypatch.setattr("langchain_dbchat.transport.channel.sync_client", lambda _: client)
+    monkeypatch.setattr("langchain_dbchat.transport.waits.sync_client", lambda _: client)
     channel = Channel(Rotating())
     armed = False
 
@@ -387,7 +388,7 @@ def test_who_waits_in_line_finds_what_was_lost(way: str) -> None:
     with ScriptedServer(lambda _: Scripted({})) as server:
         if way == "sync":
             pool = PooledTransport(ssl.create_default_context, limits)
-            held = [pool._take(("http", "127.0.0.1", int(server.url.rpartition(":")[2])), 1.0)]
+            held = [finish(pool._take(("http", "127.0.0.1", int(server.url.rpartition(":")[2])), 1.0))]
             threading.Timer(0.1, held.clear).start()
             assert _call(pool, server.url) == b"{}"
             pool.close()

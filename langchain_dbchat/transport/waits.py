@@ -1,0 +1,149 @@
+"""What a call waits for: in a thread, and in a task of an event loop.
+
+Rule 1. The methods of `ThreadWaits` block and never suspend (see `blocking`). Those of `TaskWaits` never block the
+event loop.
+Rule 2. They contain no decision: `Channel` decides what is waited for, `Attempt` what the bytes of an answer mean.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+import httpx
+
+from langchain_dbchat.transport.clients import async_client, sync_client
+from langchain_dbchat.transport.limiter import AsyncEvent, ThreadEvent
+from langchain_dbchat.transport.turns import loop_share
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+
+    from langchain_dbchat.transport.attempt import Attempt
+    from langchain_dbchat.transport.limiter import WaitEvent
+    from langchain_dbchat.transport.signing import Credentials
+
+__all__ = ["AnyClient", "TaskWaits", "ThreadWaits", "Waits"]
+
+AnyClient = TypeVar("AnyClient", httpx.Client, httpx.AsyncClient)
+
+
+class Waits(ABC, Generic[AnyClient]):
+    """What a call waits for.
+
+    Args:
+        http_client: The user's client; None for the shared one.
+        proxy: The URL of the shared client's proxy; None for the environment's.
+        sleep: Pauses for so many seconds.
+    """
+
+    http_client: AnyClient | None
+    event: Callable[[], WaitEvent]
+    """Makes what a call waits for its turn with."""
+
+    def __init__(self, http_client: AnyClient | None, proxy: str | None, sleep: Callable[[float], Any]) -> None:
+        self.http_client = http_client
+        self._proxy = proxy
+        self._sleep = sleep
+
+    @abstractmethod
+    async def pause(self, seconds: float) -> None:
+        """Pause for so many seconds."""
+
+    async def turn(self) -> None:
+        """Let the other tasks of an event loop run, if its calls have used their share of its time."""
+
+    @abstractmethod
+    async def sign(self, credentials: Credentials, *, refresh: bool) -> Mapping[str, str]:
+        """Return the headers that sign one attempt."""
+
+    @abstractmethod
+    async def client(self) -> AnyClient:
+        """Return the client that sends."""
+
+    @abstractmethod
+    async def send(self, attempt: Attempt, client: AnyClient, request: httpx.Request) -> httpx.Response:
+        """Send a request, and return its answer when the head has come."""
+
+    @abstractmethod
+    async def read(self, attempt: Attempt, response: httpx.Response) -> None:
+        """Read the body of an answer, as far as the attempt wants it."""
+
+    @abstractmethod
+    async def close(self, response: httpx.Response) -> None:
+        """Close an answer."""
+
+
+class ThreadWaits(Waits[httpx.Client]):
+    """What a call in a thread waits for."""
+
+    event = ThreadEvent
+
+    async def pause(self, seconds: float) -> None:
+        """Pause for so many seconds."""
+        self._sleep(seconds)
+
+    async def sign(self, credentials: Credentials, *, refresh: bool) -> Mapping[str, str]:
+        """Return the headers that sign one attempt."""
+        return credentials.headers(refresh=refresh)
+
+    async def client(self) -> httpx.Client:
+        """Return the client that sends."""
+        return self.http_client or sync_client(self._proxy)
+
+    async def send(self, attempt: Attempt, client: httpx.Client, request: httpx.Request) -> httpx.Response:
+        """Send a request, and return its answer when the head has come."""
+        return client.send(request, stream=True, auth=attempt.client_auth, follow_redirects=False)  # noqa: ASYNC212  # it runs in a thread
+
+    async def read(self, attempt: Attempt, response: httpx.Response) -> None:
+        """Read the body of an answer, as far as the attempt wants it."""
+        body = response.stream if attempt.is_raw() else response.iter_bytes()
+        for piece in cast("Iterable[bytes]", body):
+            if not attempt.feed(piece):
+                break
+
+    async def close(self, response: httpx.Response) -> None:
+        """Close an answer."""
+        response.close()
+
+
+class TaskWaits(Waits[httpx.AsyncClient]):
+    """What a call in a task of an event loop waits for."""
+
+    event = AsyncEvent
+
+    async def pause(self, seconds: float) -> None:
+        """Pause for so many seconds."""
+        await self._sleep(seconds)
+
+    async def turn(self) -> None:
+        """Let the other tasks of the event loop run, if its calls have used their share of its time."""
+        if loop_share.is_used():
+            await loop_share.give_way()
+
+    async def sign(self, credentials: Credentials, *, refresh: bool) -> Mapping[str, str]:
+        """Return the headers that sign one attempt."""
+        return await credentials.aheaders(refresh=refresh)
+
+    async def client(self) -> httpx.AsyncClient:
+        """Return the client that sends."""
+        return self.http_client or await async_client(self._proxy)
+
+    async def send(self, attempt: Attempt, client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+        """Send a request, and return its answer when the head has come."""
+        sending = client.send(request, stream=True, auth=attempt.client_auth, follow_redirects=False)
+        return await attempt.in_time(sending)
+
+    async def read(self, attempt: Attempt, response: httpx.Response) -> None:
+        """Read the body of an answer, as far as the attempt wants it."""
+        source = response.stream if attempt.is_raw() else response.aiter_bytes()
+        body = aiter(source)  # type: ignore[arg-type]  # an async client's response has an async stream
+        async with aclosing(attempt.bounded(cast("AsyncGenerator[bytes, None]", body))) as pieces:
+            async for piece in pieces:
+                if not attempt.feed(piece):
+                    break
+
+    async def close(self, response: httpx.Response) -> None:
+        """Close an answer."""
+        await response.aclose()
