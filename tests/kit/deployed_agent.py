@@ -96,7 +96,7 @@ def deploy() -> dict[str, Any]:
         mlflow.set_tracking_uri(Path(folder).as_uri())
         mlflow.set_experiment("agent")
         mlflow.langchain.autolog()
-        logged = mlflow.pyfunc.log_model(name="agent", python_model=__file__, resources=resources(agent))
+        logged = mlflow.pyfunc.log_model(name="agent", python_model=__file__, resources=resources(WeatherAgent()))
         loaded = mlflow.pyfunc.load_model(logged.model_uri)
         asked = {"input": [{"role": "user", "content": "What is the weather in Oslo?"}]}
         answer = loaded.predict(asked)

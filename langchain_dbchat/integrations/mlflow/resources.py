@@ -3,9 +3,11 @@
 Rule 1. MLflow itself finds the models of databricks-langchain only, and only within chains
 (github.com/mlflow/mlflow, mlflow/langchain/databricks_dependencies.py).
 Rule 2. Objects are searched through their attributes, and functions through their closures, their defaults and the
-global names that they use, because an agent graph keeps its model in a closure. Modules, classes and objects of
-packages that hold no models are not searched.
-Rule 3. Some tools, such as databricks-langchain's Vector Search, say themselves what they need, in an attribute
+names that they use: global ones, and those of modules that are imported already. An agent graph keeps its model in a
+closure. Objects of packages that hold no models are not searched.
+Rule 3. A class of the user's is searched too, because the methods of a ResponsesAgent use global names
+(mlflow.org/docs/latest/genai/serving/responses-agent). Classes of libraries are not: their methods use everything.
+Rule 4. Some tools, such as databricks-langchain's Vector Search, say themselves what they need, in an attribute
 ``resources``. Its Genie agents and its tools for Unity Catalog's functions only keep a name
 (databricks_ai_bridge/genie.py of databricks-ai-bridge 0.22, unitycatalog/ai/langchain/toolkit.py of
 unitycatalog-langchain 0.3).
@@ -14,6 +16,7 @@ unitycatalog-langchain 0.3).
 from __future__ import annotations
 
 import functools
+import sys
 import types
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -36,20 +39,33 @@ _NOT_SEARCHED = frozenset(
 )  # fmt: skip
 """Top-level modules of classes whose objects hold no models of ours."""
 
+_LIBRARIES = ("databricks", "fastapi", "langchain", "langgraph", "langsmith", "pydantic", "starlette", "unitycatalog")
+"""What the names of packages begin with whose classes and modules are not searched."""
+
 _KEEPS_A_NAME = {
     ("databricks_ai_bridge", "Genie"): ("space_id", "DatabricksGenieSpace"),
     ("unitycatalog", "UnityCatalogTool"): ("uc_function_name", "DatabricksFunction"),
 }
 """By package and class: the attribute that has a resource's name, and the kind of the resource."""
 
-_PLAIN = (str, bytes, bytearray, int, float, complex, bool, type(None), type, types.ModuleType)
+_WRAPPERS: Mapping[type, tuple[str, ...]] = {
+    functools.partial: ("func", "args", "keywords"),
+    types.MethodType: ("__self__", "__func__"),
+    staticmethod: ("__func__",),
+    classmethod: ("__func__",),
+    property: ("fget",),
+}
+"""By class: the attributes that have what it wraps."""
+
+_PLAIN = (str, bytes, bytearray, int, float, complex, bool, type(None))
 
 
 def resources(*objects: Any, on_behalf_of_user: bool | None = None) -> list[Any]:
     """Return the resources that chains, agents, retrievers, tools or functions need, for `log_model`.
 
     Args:
-        *objects: What is deployed: an agent, a chain, a model, or an object or function of yours that uses them.
+        *objects: What is deployed: an agent, a chain, a model, or an object, a class, a function or a module of yours
+            that uses them.
         on_behalf_of_user: Whether the deployed agent uses the permissions of who calls it, for our models.
 
     Returns:
@@ -67,7 +83,7 @@ def resources(*objects: Any, on_behalf_of_user: bool | None = None) -> list[Any]
         ['databricks-claude-sonnet-4-6']
     """
     found: dict[tuple[str, str], Any] = {}
-    for part in _walk(objects):
+    for part in _walk([*objects, *(vars(each) for each in objects if isinstance(each, types.ModuleType))]):
         if isinstance(part, DatabricksConnection):
             given = part.resources(on_behalf_of_user=on_behalf_of_user)
         else:
@@ -79,7 +95,7 @@ def resources(*objects: Any, on_behalf_of_user: bool | None = None) -> list[Any]
 
 def _own_resources(part: Any) -> list[Any]:
     """Return what a tool or a retriever says that it needs."""
-    if isinstance(part, types.FunctionType) or not _has_vars(part):
+    if isinstance(part, (types.FunctionType, type)) or not _has_vars(part):
         return []
     own = vars(part)
     given = own.get("resources")
@@ -112,24 +128,58 @@ def _inside(part: Any) -> Iterator[Any]:
         yield from part.values()
     elif isinstance(part, (list, tuple, set, frozenset)):
         yield from part
-    elif isinstance(part, functools.partial):
-        yield from (part.func, part.args, part.keywords)
-    elif isinstance(part, types.MethodType):
-        yield from (part.__self__, part.__func__)
+    elif isinstance(part, tuple(_WRAPPERS)):
+        wrapped = next(names for kind, names in _WRAPPERS.items() if isinstance(part, kind))
+        yield from (getattr(part, name) for name in wrapped)
     elif isinstance(part, types.FunctionType):
         yield from _inside_function(part)
-    elif type(part).__module__.partition(".")[0] not in _NOT_SEARCHED:
+    elif isinstance(part, type):
+        yield from _inside_class(part)
+    elif not isinstance(part, types.ModuleType) and _package(type(part).__module__) not in _NOT_SEARCHED:
+        yield type(part)
         if _has_vars(part):
             yield from vars(part).values()
         yield from (getattr(part, name) for name in _slots(type(part)) if hasattr(part, name))
         yield from (getattr(part, "__pydantic_private__", None) or {}).values()
 
 
+def _inside_class(kind: type) -> Iterator[Any]:
+    """Return the bases of a user's class, its methods, and its attributes."""
+    if _is_of_a_library(kind.__module__):
+        return
+    yield from kind.__bases__
+    for name, value in vars(kind).items():
+        if isinstance(value, types.FunctionType) or not name.startswith("__"):
+            yield value
+
+
 def _inside_function(function: types.FunctionType) -> Iterator[Any]:
     yield from map(_content, function.__closure__ or ())
     yield from (function.__defaults__ or (), function.__kwdefaults__ or {}, getattr(function, "__wrapped__", None))
-    if function.__module__.partition(".")[0] not in _NOT_SEARCHED:
-        yield from (function.__globals__.get(name) for name in _names(function.__code__))
+    if _package(function.__module__) in _NOT_SEARCHED:
+        return
+    names = tuple(_names(function.__code__))
+    yield from (function.__globals__.get(name) for name in names)
+    for module in _modules(function, names):
+        yield from (vars(module).get(name) for name in names)
+
+
+def _modules(function: types.FunctionType, names: Collection[str]) -> Iterator[types.ModuleType]:
+    """Return the user's modules that a function uses by a global name, or imports itself."""
+    package = function.__globals__.get("__package__")
+    for name in names:
+        for found in (function.__globals__.get(name), sys.modules.get(name), sys.modules.get(f"{package}.{name}")):
+            if isinstance(found, types.ModuleType) and not _is_of_a_library(found.__name__):
+                yield found
+
+
+def _is_of_a_library(module: str) -> bool:
+    package = _package(module)
+    return package in sys.stdlib_module_names or package in _NOT_SEARCHED or package.startswith(_LIBRARIES)
+
+
+def _package(module: str | None) -> str:
+    return (module or "").partition(".")[0]
 
 
 def _content(cell: types.CellType) -> Any:

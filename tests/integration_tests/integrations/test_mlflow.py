@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import importlib.util
 import json
 import os
@@ -14,19 +13,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
-from langchain_core.runnables import RunnableLambda, RunnableParallel
-from langchain_core.tools import create_retriever_tool, tool
-from langchain_core.vectorstores import InMemoryVectorStore
 
 from kit.ways import Way, four_ways
-from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
+from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.errors import UnsupportedContentError
 from langchain_dbchat.integrations.mlflow import (
     aresponse_events,
     from_response_items,
-    resources,
     response_events,
     to_response_items,
 )
@@ -148,76 +142,6 @@ def called(deployed: dict[str, Any], model: str) -> list[dict[str, Any]]:
     """Return the attributes of MLflow's spans of a model's calls."""
     found = [span["attributes"] for span in deployed["spans"] if span["type"] == "CHAT_MODEL"]
     return [attributes for attributes in found if attributes["mlflow.llm.model"] == model]
-
-
-def _named(found: list[Any]) -> list[tuple[str, str]]:
-    return [(type(resource).__name__, resource.name) for resource in found]
-
-
-def test_each_class_has_its_resource() -> None:
-    assert _named(ChatDatabricksCompat(model="mine").resources()) == [("DatabricksServingEndpoint", "mine")]
-    service = ChatDatabricksCompat(model="system.ai.gpt-5").resources()
-    assert _named(service) == [("DatabricksUCModelService", "system.ai.gpt-5")]
-    assert _named(ChatDatabricksCompat(model="apps/helper").resources()) == [("DatabricksApp", "helper")]
-    (resource,) = DatabricksEmbeddings(model="databricks-gte-large-en").resources(on_behalf_of_user=True)
-    assert resource.to_dict() == {"serving_endpoint": [{"name": "databricks-gte-large-en", "on_behalf_of_user": True}]}
-
-
-def test_resources_are_found_wherever_a_model_is_used() -> None:
-    class Mine:
-        __slots__ = ("inner",)
-
-        def __init__(self, inner: Any) -> None:
-            self.inner = inner
-
-    models = {name: ChatDatabricksCompat(model=name) for name in "abcdefgh"}
-    store = InMemoryVectorStore(DatabricksEmbeddings(model="embedder"))
-
-    @tool
-    def ask(question: str) -> str:
-        """Ask another model."""
-        return models["c"].invoke(question).text
-
-    agent = create_agent(models["a"], [ask, create_retriever_tool(store.as_retriever(), "search", "Search.")])
-    wanted = {(kind, name) for kind, name in _named(resources(agent))}
-    assert wanted >= {("DatabricksServingEndpoint", name) for name in ("a", "c", "embedder")}
-    alone = ChatDatabricksCompat(model="z")
-    chains: list[Any] = [
-        alone.bind_tools([]),
-        alone.with_fallbacks([ChatDatabricksCompat(model="z")]),
-        RunnableParallel(answer=alone) | (lambda found: found),
-        RunnableLambda(lambda text: alone.invoke(text)),  # noqa: PLW0108  # a function that uses the model
-        alone.with_structured_output({"title": "T", "type": "object", "properties": {}}),
-        alone.with_retry(),
-        Mine({"deep": [alone]}),
-        alone.invoke,
-    ]
-    for chain in chains:
-        assert _named(resources(chain)) == [("DatabricksServingEndpoint", "z")], chain
-
-
-def test_tools_say_themselves_what_they_need() -> None:
-    from mlflow.models.resources import DatabricksFunction
-
-    class Tool:
-        def __init__(self) -> None:
-            self.resources = [DatabricksFunction("main.default.f")]
-
-    found = resources([Tool(), Tool()], ChatDatabricksCompat(model="z"))
-    assert _named(found) == [("DatabricksServingEndpoint", "z"), ("DatabricksFunction", "main.default.f")]
-
-
-def test_genie_and_functions_are_found_by_the_name_that_they_keep() -> None:
-    def keeps(module: str, kind: str, **names: str) -> Any:
-        made = type(kind, (), {"__module__": module})()
-        vars(made).update(names)
-        return made
-
-    genie = keeps("databricks_ai_bridge.genie", "Genie", space_id="01f0")
-    function = keeps("unitycatalog.ai.langchain.toolkit", "UnityCatalogTool", uc_function_name="main.default.f")
-    mine = keeps("mine", "Genie", space_id="not theirs")
-    found = resources({"partial": functools.partial(print, genie=genie)}, [function, mine])
-    assert sorted(_named(found)) == [("DatabricksFunction", "main.default.f"), ("DatabricksGenieSpace", "01f0")]
 
 
 def test_without_mlflow_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
