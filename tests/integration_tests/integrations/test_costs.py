@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableParallel
 
+from kit.pages import ROOT
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import (
@@ -325,6 +327,18 @@ def test_prices_are_dated_and_can_be_replaced(tmp_path: Path) -> None:
     mine = {"input": 1, "output": 2, "long_above": 9, "long": {"input": 3, "output": 4}}
     file.write_text(json.dumps({"models": {"mine": mine}}))
     assert cost_of(usage, PriceList.read(file), model="mine").dbus == pytest.approx((3 * 1000 + 4 * 100) / 1e6)
+
+
+def test_each_chat_model_has_a_price_or_the_page_says_why_not() -> None:
+    known = json.loads((ROOT / "langchain_dbchat" / "models" / "profiles.json").read_text("utf-8"))
+    table = (
+        (ROOT / "docs" / "costs.md")
+        .read_text("utf-8")
+        .partition("These models have no price")[2]
+        .partition("\n\n```")[0]
+    )
+    without = {name for name in known if published_prices().find(f"databricks-{name}") is None}
+    assert without == set(re.findall(r"`([\w-]+)`", table))
 
 
 @pytest.mark.parametrize(
