@@ -195,7 +195,8 @@ def test_resources_are_found_in_graphs_and_what_an_agent_falls_back_to() -> None
     choice = one.configurable_alternatives(
         ConfigurableField(id="model"), default_key="one", two=two, three=lambda: three
     )
-    for chain in (one.with_fallbacks([two, three]), RunnableBranch((lambda _: True, one), two) | three, choice):
+    branch = RunnableBranch((lambda _: True, one), (lambda _: True, two), three)
+    for chain in (one.with_fallbacks([two, three]), branch, choice):
         assert {name for _, name in _named(resources(chain))} == {"one", "two", "three"}
 
 
