@@ -38,7 +38,7 @@ other = [ChatDatabricksCompat(model="not used")]
 AGENTS = """
 import functools
 
-import my_agents.models as models
+import my_agents.models as shared
 from my_agents.models import llm
 
 
@@ -80,7 +80,7 @@ class ForClass:
 
 
 def by_module(text):
-    return models.llm.invoke(text)
+    return shared.llm.invoke(text)
 
 
 def by_import(text):
@@ -96,7 +96,7 @@ def by_relative_import(text):
 
 
 def another(text):
-    return models.no_such_name
+    return shared.no_such_name
 """
 
 
