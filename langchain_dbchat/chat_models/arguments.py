@@ -26,6 +26,7 @@ class ChatArguments(ConnectionArguments, total=False):
     top_k: int | None
     max_tokens: int | None
     max_completion_tokens: int | None
+    max_output_tokens: int | None
     max_tokens_name: Literal["max_tokens", "max_completion_tokens"] | None
     stop: str | list[str] | None
     stop_sequences: str | list[str] | None

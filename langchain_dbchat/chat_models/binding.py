@@ -8,7 +8,7 @@ from langchain_dbchat.chat_models.call import structured_method
 from langchain_dbchat.connection.given import hidden
 from langchain_dbchat.connection.marks import field_named, marks_of
 from langchain_dbchat.dialects.shared.request.converted_tools import convert_once
-from langchain_dbchat.dialects.shared.request.tools import convert_tool_choice
+from langchain_dbchat.dialects.shared.request.tools import convert_tool_choice, split_tool_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -75,9 +75,11 @@ class BindsSettings(_Bindable):
             ValueError: If ``tool_choice`` names a tool that is not bound.
         """
         converted = [convert_once(tool, strict) for tool in tools]
+        tool_choice, parallel = split_tool_choice(tool_choice)
         choice = convert_tool_choice(tool_choice, converted)
         if choice is not None:
             kwargs["tool_choice"] = choice
+        kwargs = {**parallel, **kwargs}
         bound: Runnable[LanguageModelInput, AIMessage] = self.bind(tools=converted, **kwargs)
         return bound
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.connection.given import call_settings
 from langchain_dbchat.connection.marks import COMPLETION_LIMIT, marks_of
 from langchain_dbchat.dialects.shared.request.merging import merge_deep
+from langchain_dbchat.dialects.shared.request.tools import split_tool_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from langchain_dbchat.chat_models.settings import ChatSettings
 
 __all__ = ["merge_extra_body", "merge_settings"]
@@ -40,6 +40,9 @@ def merge_settings(model: ChatSettings, stop: list[str] | None, kwargs: Mapping[
     if called.keys() & _REASONING:
         settings.update(dict.fromkeys(_REASONING))
     settings.update(called)
+    if "tool_choice" in settings:
+        settings["tool_choice"], parallel = split_tool_choice(settings["tool_choice"])
+        settings = {**parallel, **settings}
     if stop is not None:
         settings["stop"] = stop
     if isinstance(settings["stop"], str):
@@ -65,6 +68,8 @@ def merge_extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str,
     for key in _REASONING:
         if extra.get(key) is not None:
             settings[key] = extra.pop(key)
+    if isinstance(extra.get("reasoning"), Mapping) and "effort" not in extra["reasoning"]:
+        settings["reasoning"] = extra.pop("reasoning")  # OpenAI's request for summaries, which only Responses knows
     for key in ("max_tokens", COMPLETION_LIMIT):
         if extra.get(key) is not None:
             settings["max_tokens"], settings["max_tokens_name"] = extra.pop(key), key

@@ -31,8 +31,10 @@ class ChatSettings(DatabricksConnection):
     top_k: Annotated[int | None, Mark((), "wire", per_call=True)] = None
     """Number of most likely tokens that are sampled from."""
 
-    max_tokens: Annotated[int | None, Mark(("max_completion_tokens",), "wire", per_call=True)] = None
-    """Maximum length of the answer, in tokens (alias ``max_completion_tokens``)."""
+    max_tokens: Annotated[int | None, Mark(("max_completion_tokens", "max_output_tokens"), "wire", per_call=True)] = (
+        None
+    )
+    """Maximum length of the answer, in tokens (aliases ``max_completion_tokens``, ``max_output_tokens``)."""
 
     max_tokens_name: Annotated[
         Literal["max_tokens", "max_completion_tokens"] | None,

@@ -30,7 +30,7 @@ def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, 
     Args:
         cls: The class of the model that is called.
         called: The settings under any of their names. Of two names of one field the later one counts, because a
-            call's settings come after those that were bound.
+            call's settings come after those that were bound; two mappings are joined.
 
     Returns:
         A new dict. Settings that were given inside ``extra_body`` are moved out of it.
@@ -57,8 +57,10 @@ def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, 
             settings.pop("max_tokens_name", None)
             if key == COMPLETION_LIMIT:
                 settings["max_tokens_name"] = key
-        settings.pop(name, None)  # so the later of two names also takes the later position
-        settings[name] = _plain(value) if name in marks.secret else value
+        before = settings.pop(name, None)  # so the later of two names also takes the later position
+        after = _plain(value) if name in marks.secret else value
+        is_both = isinstance(before, Mapping) and isinstance(after, Mapping)
+        settings[name] = {**before, **after} if is_both else after
     if fixed:
         raise ValueError(
             f"{', '.join(sorted(fixed))} cannot be given for one call: give it to the constructor, or call "

@@ -226,15 +226,38 @@ def test_the_local_workspace_takes_sampling_without_reasoning(call: Way, model: 
 @four_ways
 @pytest.mark.parametrize(
     "setting",
-    [{"n": 1}, {"logprobs": False}, {"frequency_penalty": 0}, {"presence_penalty": 0.0}, {"top_p": 1}],
+    [
+        {"n": 1}, {"logprobs": False}, {"top_logprobs": 0}, {"frequency_penalty": 0}, {"presence_penalty": 0.0},
+        {"top_p": 1}, {"temperature": 1.0}, {"parallel_tool_calls": True}, {"store": False},
+    ],
     ids=str,
-)
+)  # fmt: skip
 @pytest.mark.parametrize("strict", [False, True])
 def test_a_value_that_holds_anyway_is_no_news(call: Way, setting: dict[str, Any], strict: bool) -> None:
     with ScriptedServer(_answer) as server:
         for family in FAMILIES:
-            call(_llm(server, family=family, strict_params=strict, **setting), "hi")
+            call(_llm(server, family=family, api="chat", strict_params=strict).bind(**setting), "hi")
     assert len(server.requests) == len(FAMILIES)
+
+
+@four_ways
+def test_a_tool_that_need_not_be_strict_is_no_news(call: Way) -> None:
+    tool = {"type": "function", "function": {"name": "get", "parameters": {"type": "object", "properties": {}}}}
+    with ScriptedServer(_answer) as server:
+        for family in FAMILIES:
+            llm = _llm(server, family=family, api="chat", strict_params=True)
+            call(llm.bind_tools([tool], strict=False), "hi")
+    assert all(request.json["tools"][0]["function"].get("strict") is not True for request in server.requests)
+
+
+@four_ways
+def test_temperature_of_a_thinking_model_is_news_unless_it_is_1(call: Way) -> None:
+    with ScriptedServer(_answer) as server:
+        llm = _llm(server, family="claude", reasoning_effort="low")
+        call(llm.bind(temperature=1), "hi")
+        with pytest.warns(UserWarning, match="temperature was left out"):
+            call(llm.bind(temperature=0.5), "hi")
+    assert not any("temperature" in request.json for request in server.requests)
 
 
 def _next_line() -> int:

@@ -90,6 +90,34 @@ def test_settings_have_the_names_of_this_wire(call: Way) -> None:
     assert request.json["tools"][0]["strict"] is False
 
 
+LOGPROBS = [{"token": "Hi", "logprob": -0.5, "bytes": [72, 105], "top_logprobs": []}]
+
+
+@four_ways
+def test_log_probabilities_and_what_a_text_has_besides(call: Way) -> None:
+    text = {"type": "output_text", "text": "Hi", "annotations": [], "logprobs": LOGPROBS, "origin": {"shard": 3}}
+    item = {"type": "message", "id": "msg_1", "role": "assistant", "content": [text]}
+    with ScriptedServer(answering(item)) as server:
+        model = llm(server, api="responses", logprobs=True, top_logprobs=2)
+        answer = call(model, "Hi")
+        call(model, [("human", "Hi"), answer, ("human", "And now?")])
+    assert answer.response_metadata["logprobs"] == {"content": LOGPROBS}
+    assert any(block.get("origin") == {"shard": 3} for block in answer.content if isinstance(block, dict))
+    first, second = (request.json for request in server.requests)
+    assert first["include"] == ["message.output_text.logprobs", "reasoning.encrypted_content"]
+    assert first["top_logprobs"] == 2
+    assert "logprobs" not in first
+    assert "origin" not in str(second["input"])
+
+
+@four_ways
+def test_no_log_probabilities_unless_they_are_wanted(call: Way) -> None:
+    with ScriptedServer(answering(said("Hi"))) as server:
+        answer = call(llm(server, api="responses", logprobs=False), "Hi")
+    assert "logprobs" not in answer.response_metadata
+    assert server.requests[0].json["include"] == ["reasoning.encrypted_content"]
+
+
 @pytest.mark.parametrize("name", ["previous_response_id", "conversation"])
 def test_what_the_server_would_have_to_remember_raises(name: str) -> None:
     with ScriptedServer(answering(said("Hi"))) as server:

@@ -40,6 +40,7 @@ _OF_A_MODEL = frozenset(
         "top_logprobs",
         "reasoning_effort",
         "thinking",
+        "reasoning",
         "verbosity",
         "tool_choice",
         "parallel_tool_calls",

@@ -76,7 +76,7 @@ class ChatQuirks(NamedTuple):
 _PENALTIES = frozenset({"frequency_penalty", "presence_penalty"})
 _SAMPLING = frozenset({"temperature", "top_p", "top_k"})
 _LOGPROBS = frozenset({"logprobs", "top_logprobs"})
-_OPENAI_ONLY = frozenset({"parallel_tool_calls", "store", "prompt_cache_key", "user", "logit_bias"})
+_OPENAI_ONLY = frozenset({"parallel_tool_calls", "store", "prompt_cache_key", "user", "logit_bias", "reasoning"})
 
 _GENERIC = ChatQuirks(max_tokens_name="")
 _CLAUDE = ChatQuirks(

@@ -47,7 +47,7 @@ _ELSEWHERE = frozenset(
     {
         "n", "seed", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs", "logit_bias", "store",
         "prompt_cache_key", "verbosity", "usage_context", "stream_options", "custom_inputs", "context",
-        "databricks_options",
+        "databricks_options", "reasoning",
     }
 )  # fmt: skip
 """Settings that are fields of other APIs."""

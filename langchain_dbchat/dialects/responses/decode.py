@@ -72,7 +72,7 @@ def decode_response(body: bytes, target: Target, request_id: str | None, sent: S
     facts.note(payload)
     reader.expect(items)
     parts: list[Part] = [part for event in _ended(items) for part in reader.end_item(event)]
-    facts.end(calls=reader.has_calls)
+    facts.end(calls=reader.has_calls, logprobs=reader.logprobs)
     for part in (*parts, *reader.rest()):
         answer.add(part)
     return whole_result(payload, answer, facts)
@@ -122,7 +122,7 @@ class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
             StreamInterruptedError: If the answer did not say that it had ended.
         """
         self._check_complete()
-        self._facts.end(calls=self._reader.has_calls)
+        self._facts.end(calls=self._reader.has_calls, logprobs=self._reader.logprobs)
         chunks: list[ChatGenerationChunk] = []
         for part in self._reader.rest():
             self._add(part, chunks)

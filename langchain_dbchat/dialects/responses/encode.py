@@ -1,7 +1,7 @@
 """Encode settings and messages as the body of a Responses request.
 
 Rule 1. Only what the user has set is sent, and ``include``, without which a model that encrypts its reasoning returns
-none to send back. What the user includes is added to it.
+none to send back. What the user includes is added to it; ``logprobs`` is an entry of it on this wire.
 Rule 2. What the wire does not know is left out with a warning; what would change the answer raises.
 Rule 3. Functions are strict by default here (platform.openai.com/docs/guides/function-calling, "Strict mode"), and
 schemas of chat completions are not, so each function says which it is.
@@ -33,12 +33,13 @@ __all__ = ["choose_method", "encode_request"]
 _HANDLED = frozenset(
     {
         *AGENT_FIELDS, "tools", "tool_choice", "response_format", "reasoning_effort", "thinking", "reasoning",
-        "max_tokens", "verbosity", "text", "include", *REMEMBERED,
+        "max_tokens", "verbosity", "text", "include", "logprobs", *REMEMBERED,
     }
 )  # fmt: skip
 """Settings that are not sent under their own name and value."""
 
 _ENCRYPTED = "reasoning.encrypted_content"
+_LOGPROBS = "message.output_text.logprobs"
 
 
 def encode_request(request: ChatRequest) -> EncodedRequest:
@@ -176,9 +177,10 @@ def _format(given: Any, target: Target, *, drops_nulls: bool) -> dict[str, Any]:
 def _included(settings: Mapping[str, Any], target: Target) -> list[str]:
     given = settings.get("include")
     include = [given] if isinstance(given, str) else list(given) if isinstance(given, Sequence) else []
-    if encrypts_reasoning(target.family) and _ENCRYPTED not in include:
-        include.append(_ENCRYPTED)
-    return include
+    wanted = [_LOGPROBS] if settings.get("logprobs") else []
+    if encrypts_reasoning(target.family):
+        wanted.append(_ENCRYPTED)
+    return [*include, *(name for name in wanted if name not in include)]
 
 
 def choose_method(settings: Mapping[str, Any], target: Target, tools: bool) -> StructuredMethod:  # noqa: ARG001  # a field of the dialect

@@ -9,12 +9,16 @@ Rule 3. A stream may have several responses, and their tokens are counted togeth
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 
 from langchain_dbchat.dialects.shared.answer.facts import AnswerFacts
+from langchain_dbchat.dialects.shared.answer.fields import storable
 from langchain_dbchat.dialects.shared.answer.usage import add_usage, read_count
+
+if TYPE_CHECKING:
+    from langchain_dbchat.dialects.dialect import Target
 
 __all__ = ["ResponsesFacts"]
 
@@ -35,7 +39,11 @@ _REASONS = {"max_output_tokens": "length"}
 class ResponsesFacts(AnswerFacts):
     """The metadata of one answer, which may consist of several responses."""
 
-    __slots__ = ()
+    __slots__ = ("_logprobs",)
+
+    def __init__(self, target: Target, request_id: str | None) -> None:
+        super().__init__(target, request_id)
+        self._logprobs: list[Any] = []
 
     def note(self, response: Mapping[str, Any]) -> None:
         """Read the metadata of a response.
@@ -56,14 +64,23 @@ class ResponsesFacts(AnswerFacts):
             self.finish_reason = _REASONS.get(str(reason), str(reason or "length"))
         self.kept.add(response, _READ)
 
-    def end(self, *, calls: bool) -> None:
-        """Set the finish reason of a complete answer.
+    def end(self, *, calls: bool, logprobs: list[Any]) -> None:
+        """Set the finish reason and the log probabilities of a complete answer.
 
         Args:
             calls: Whether the caller has to execute tool calls.
+            logprobs: The log probabilities of the answer's tokens; empty if the answer has none.
         """
+        self._logprobs = logprobs
         if self.finish_reason is None:
             self.finish_reason = "tool_calls" if calls else "stop"
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the ``response_metadata`` of the message."""
+        metadata = super().metadata()
+        if self._logprobs:
+            metadata["logprobs"] = {"content": storable(self._logprobs)}  # as chat completions has them
+        return metadata
 
     def usage_metadata(self) -> UsageMetadata | None:
         """Return the token usage in LangChain's format, if the answer has one."""

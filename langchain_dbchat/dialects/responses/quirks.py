@@ -21,7 +21,7 @@ REMEMBERED = ("conversation", "previous_response_id")
 """Fields that refer to what the server remembers."""
 
 _OF_CHAT = frozenset(
-    {"n", "stop", "seed", "frequency_penalty", "presence_penalty", "top_k", "logprobs", "logit_bias", "stream_options"}
+    {"n", "stop", "seed", "frequency_penalty", "presence_penalty", "top_k", "logit_bias", "stream_options"}
 )
 STORED = frozenset({"background", "store", "service_tier"})
 """Fields that Databricks refuses, and that do not change the answer."""

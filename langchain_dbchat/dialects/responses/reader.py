@@ -28,6 +28,7 @@ from langchain_dbchat.errors import MalformedResponseError
 __all__ = ["ItemReader"]
 
 _MESSAGE_KEYS = frozenset({"type", "id", "role", "status", "content"})
+_TEXT_KEYS = frozenset({"type", "text", "annotations", "logprobs"})
 _REASONING_KEYS = frozenset({"type", "status", "summary", "content"})
 _CALL_KEYS = frozenset({"type", "id", "status", "call_id", "name", "arguments", "input"})
 _RESULT_KEYS = frozenset({"type", "status", "call_id", "output"})
@@ -55,6 +56,7 @@ class ItemReader:
         "_steps",
         "_texts",
         "bound",
+        "logprobs",
     )
 
     def __init__(self, bound: frozenset[str] | None) -> None:
@@ -64,6 +66,7 @@ class ItemReader:
         self._calls = 0  # of the caller's tools
         self._last_reasoning: str | None = None
         self._has_spoken = False  # a text was passed on
+        self.logprobs: list[Any] = []  # of all texts, from complete items
         self.begin_response()
 
     def begin_response(self) -> None:
@@ -219,7 +222,11 @@ class ItemReader:
             yield from self._content_part(place, str(index), part)
             if isinstance(part.get("annotations"), list) and part["annotations"]:
                 extras.setdefault("annotations", []).extend(part["annotations"])
-            if text_in(part, "type") not in {"output_text", "text", "refusal", "reasoning_text"}:
+            kind = text_in(part, "type")
+            if kind in ("output_text", "text"):
+                self.logprobs.extend(part.get("logprobs") or ())
+                extras.update(_beside(part, _TEXT_KEYS))
+            elif kind not in {"refusal", "reasoning_text"}:
                 yield Other(storable(dict(part)))
         extras.update(_beside(item, _MESSAGE_KEYS))
         if extras or self._last_reasoning is not None:  # the answer is blocks anyway

@@ -50,7 +50,7 @@ def test_what_a_family_refuses_is_left_out_and_said(family: str) -> None:
         "seed": 1,
         "stop": ["x"],
         "n": 2,
-        "parallel_tool_calls": True,
+        "parallel_tool_calls": False,
     }
     encoded = request(family, **settings)
     for name in settings:

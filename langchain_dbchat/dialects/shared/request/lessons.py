@@ -75,7 +75,7 @@ def refused_keys(messages: Sequence[BaseMessage], tools: Sequence[Mapping[str, A
         The reason for each key that was given.
     """
     refused: dict[str, str] = {}
-    if not family.strict_tools and any("strict" in tool.get("function", {}) for tool in tools):
+    if not family.strict_tools and any(tool.get("function", {}).get("strict") for tool in tools):
         refused["strict"] = REFUSED
     if not family.cache_control and (
         any("cache_control" in tool for tool in tools)

@@ -27,8 +27,12 @@ _SAMPLING = ("temperature", "top_p", "top_k")
 _SAMPLING_WITHOUT_REASONING = frozenset({"temperature", "top_p"})
 """Fields that some families accept only while they do not reason."""
 
-_DEFAULTS = {"n": 1, "logprobs": False, "frequency_penalty": 0, "presence_penalty": 0, "top_p": 1}
-"""Default values (OpenAI's API reference): leaving them out has no effect, so there is no warning."""
+_DEFAULTS = {
+    "n": 1, "logprobs": False, "top_logprobs": 0, "frequency_penalty": 0, "presence_penalty": 0, "temperature": 1,
+    "top_p": 1, "parallel_tool_calls": True, "store": False,
+}  # fmt: skip
+"""Default values (OpenAI's API reference; Databricks stores nothing): leaving them out has no effect, so there is no
+warning."""
 
 _ONE_ANSWER = ("n", 1)
 
@@ -71,10 +75,12 @@ def plain_fields(  # noqa: PLR0913, PLR0917  # the settings, the model, and the 
         ):
             continue
         if key in refuses and not (key in conditional and is_off):
-            if value != _DEFAULTS.get(key):
-                dropped[key] = REFUSED + (" unless reasoning_effort is 'none'" if key in conditional else "")
+            reason = REFUSED + (" unless reasoning_effort is 'none'" if key in conditional else "")
         elif without_sampling and key in _SAMPLING:
-            dropped[key] = "the endpoint refuses it while the model thinks"
+            reason = "the endpoint refuses it while the model thinks"
         else:
             sent[key] = value
+            continue
+        if value != _DEFAULTS.get(key):
+            dropped[key] = reason
     return sent, dropped

@@ -89,6 +89,21 @@ def _nested(tool: dict[str, Any]) -> dict[str, Any]:
     return {"type": "function", "function": {key: value for key, value in tool.items() if key != "type"}}
 
 
+def split_tool_choice(choice: Any) -> tuple[Any, dict[str, Any]]:
+    """Split the wish for one call at a time from Anthropic's tool choice, which contains it.
+
+    Args:
+        choice: The choice in any spelling.
+
+    Returns:
+        The choice without ``disable_parallel_tool_use``, and ``parallel_tool_calls`` if it had that field.
+    """
+    if not isinstance(choice, Mapping) or "disable_parallel_tool_use" not in choice:
+        return choice, {}
+    rest = {key: value for key, value in choice.items() if key != "disable_parallel_tool_use"}
+    return rest, {"parallel_tool_calls": not choice["disable_parallel_tool_use"]}
+
+
 def convert_tool_choice(choice: Any, tools: Sequence[Mapping[str, Any]]) -> Any:
     """Turn every spelling of a tool choice that LangChain knows into the endpoint's.
 
