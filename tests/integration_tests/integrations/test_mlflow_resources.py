@@ -38,7 +38,6 @@ other = [ChatDatabricksCompat(model="not used")]
 AGENTS = """
 import functools
 
-import my_agents.models as shared
 from my_agents.models import llm
 
 
@@ -77,6 +76,10 @@ class ForClass:
     @classmethod
     def ask(cls, text):
         return llm.invoke(text)
+"""
+
+FUNCTIONS = """
+import my_agents.models as shared
 
 
 def by_module(text):
@@ -148,19 +151,19 @@ def test_resources_are_found_wherever_a_model_is_used() -> None:
 
 def test_resources_are_found_in_what_a_user_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_agents").mkdir()
-    for name, code in {"__init__": "", "models": MODELS, "agents": AGENTS}.items():
+    for name, code in {"__init__": "", "models": MODELS, "agents": AGENTS, "functions": FUNCTIONS}.items():
         (tmp_path / "my_agents" / f"{name}.py").write_text(code, "utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    agents = importlib.import_module("my_agents.agents")
+    agents, functions = (importlib.import_module(f"my_agents.{name}") for name in ("agents", "functions"))
     for name in ("Agent", "Child", "Attribute", "Property", "Cached", "Static", "ForClass"):
         kind = getattr(agents, name)
         assert _named(resources(kind())) == [("DatabricksServingEndpoint", "z")], name
         assert _named(resources(kind)) == [("DatabricksServingEndpoint", "z")], name
     for name in ("by_module", "by_import", "by_relative_import"):
-        chain = RunnableLambda(getattr(agents, name))
+        chain = RunnableLambda(getattr(functions, name))
         assert _named(resources(chain)) == [("DatabricksServingEndpoint", "z")], name
     assert _named(resources(agents)) == [("DatabricksServingEndpoint", "z")]
-    assert resources(agents.another) == []
+    assert resources(functions.another) == []
 
 
 def test_resources_are_found_in_graphs_and_what_an_agent_falls_back_to() -> None:
