@@ -1,29 +1,37 @@
-"""Bind settings, tools or the schema of an answer to the chat model."""
+"""Bind settings, tools or the schema of an answer to the chat model.
+
+Rule 1. The annotations of public methods can be resolved at run time, because `RunnableWithFallbacks` resolves them to
+find out whether a method returns a runnable, and so has to be called on the fallbacks too.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence  # noqa: TC003  # rule 1
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from langchain_core.language_models import LanguageModelInput  # noqa: TC002  # rule 1
+from langchain_core.messages import AIMessage  # noqa: TC002  # rule 1
+from langchain_core.runnables import Runnable  # noqa: TC002  # rule 1
 
 from langchain_dbchat.chat_models.call import structured_method
 from langchain_dbchat.connection.given import hidden
 from langchain_dbchat.connection.marks import field_named, marks_of
+from langchain_dbchat.dialects.dialect import StructuredMethod  # noqa: TC001  # rule 1
 from langchain_dbchat.dialects.shared.request.converted_tools import convert_once
 from langchain_dbchat.dialects.shared.request.tools import convert_tool_choice, split_tool_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from langchain_core.language_models import BaseChatModel, LanguageModelInput
-    from langchain_core.messages import AIMessage
-    from langchain_core.runnables import Runnable
+    from langchain_core.language_models import BaseChatModel
     from langchain_core.tools import BaseTool
 
     from langchain_dbchat.chat_models.settings import ChatSettings
-    from langchain_dbchat.dialects.dialect import StructuredMethod
+
+    BindableTool = Mapping[str, Any] | type | Callable[..., Any] | BaseTool
 
     class _Bindable(ChatSettings, BaseChatModel):
         """The class that the mixin is mixed into."""
 else:
+    BindableTool = Any  # `BaseTool` is loaded with the first tool
     _Bindable = object  # a mixin is not a model, so pydantic builds no schema for it
 
 __all__ = ["BindsSettings"]
@@ -53,7 +61,7 @@ class BindsSettings(_Bindable):
 
     def bind_tools(
         self,
-        tools: Sequence[Mapping[str, Any] | type | Callable[..., Any] | BaseTool],
+        tools: Sequence[BindableTool],
         *,
         tool_choice: str | bool | Mapping[str, Any] | None = None,
         strict: bool | None = None,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence  # noqa: TC003  # LangChain resolves the annotations (`binding`, rule 1)
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.messages import BaseMessage  # noqa: TC002  # the same
 from langchain_core.messages.utils import count_tokens_approximately
 
 from langchain_dbchat.dialects.shared.request.tools import convert_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from langchain_core.language_models import BaseChatModel as _Counting
-    from langchain_core.messages import BaseMessage
 else:
     _Counting = object  # a mixin is not a model, so pydantic builds no schema for it
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from typing_extensions import Self  # noqa: TC002  # LangChain resolves annotations (`chat_models.binding`, rule 1)
 
 from langchain_dbchat.connection.given import call_settings, constructor_settings
 from langchain_dbchat.connection.marks import Mark, field_named, marks_of
@@ -21,8 +22,6 @@ from langchain_dbchat.errors.user_warnings import warn
 
 if TYPE_CHECKING:
     from inspect import Signature
-
-    from typing_extensions import Self
 
     from langchain_dbchat.auth.settings import AuthSettings
     from langchain_dbchat.routing.address import Workspace

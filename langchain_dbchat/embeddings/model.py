@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterable  # noqa: TC003  # LangChain's tools resolve annotations
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -24,8 +25,6 @@ from langchain_dbchat.embeddings.settings import EmbeddingSettings, spec_of
 from langchain_dbchat.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import numpy as np
     from numpy.typing import NDArray
     from typing_extensions import Self, Unpack
