@@ -124,9 +124,9 @@ async def test_one_agent_calls_as_the_user_of_each_context(names: dict[str, Any]
     answers = await asyncio.gather(*(names["answer"](who, "Who am I?") for who in users))
     assert answers == users
     workspace.requests.clear()
-    with pytest.raises(LookupError):
+    with pytest.raises(ConfigurationError, match="returned NoneType"):
         await names["shared"].ainvoke("Who am I?")
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match="is empty"):
         await names["answer"]("", "Who am I?")
     assert workspace.requests == []
 
