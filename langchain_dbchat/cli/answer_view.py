@@ -4,13 +4,11 @@ Rule 1. Only the last lines are drawn again, because later words can still chang
 and scrolls, so an answer may be longer than the window.
 Rule 2. Control characters of an answer are not sent to the terminal, because they could change what it shows.
 Rule 3. What a terminal cannot show, such as an image, is named.
-Rule 4. The terminal does not echo keys meanwhile, because their letters (``^C``) would be within the answer. Ctrl-C
-takes effect between two drawings, because half of one would stay on the screen.
+Rule 4. The terminal does not echo keys meanwhile, because their letters (``^C``) would be within the answer.
 """
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from contextlib import ExitStack, contextmanager
@@ -71,7 +69,7 @@ class AnswerView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._keys, _without_interrupt():
+        with self._keys:
             self._finish()
 
     def add(self, message: AIMessage) -> None:
@@ -82,13 +80,11 @@ class AnswerView:
         """
         for kind, text in _pieces(message):
             if kind != self._kind:
-                with _without_interrupt():
-                    self._finish()
+                self._finish()
                 self._kind = kind
             self._text += text.translate(_CONTROLS)
         if self._kind is not None and time.monotonic() - self._drawn > _SECONDS:
-            with _without_interrupt():
-                self._draw()
+            self._draw()
 
     def _draw(self) -> None:
         """Print the lines that will not change, and draw the last ones."""
@@ -122,19 +118,6 @@ class AnswerView:
         shown = Markdown(text) if self._kind == "text" else Text(text, style="dim")
         lines: list[list[Segment]] = self._console.render_lines(shown, pad=False)
         return lines
-
-
-@contextmanager
-def _without_interrupt() -> Iterator[None]:
-    """Let Ctrl-C wait until the end."""
-    pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed:
-        raise KeyboardInterrupt
 
 
 @contextmanager

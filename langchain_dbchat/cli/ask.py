@@ -94,10 +94,15 @@ def _record(message: AIMessage, model: str) -> dict[str, Any]:
 def _draw(llm: ChatDatabricksCompat, messages: list[BaseMessage]) -> None:
     """Draw the answer in the terminal while it arrives."""
     from langchain_dbchat.cli.answer_view import AnswerView, terminal_console  # noqa: PLC0415  # loads rich
+    from langchain_dbchat.cli.interruptible import InterruptibleLoop  # noqa: PLC0415  # loads asyncio
 
-    with AnswerView(terminal_console()) as view:
-        for chunk in llm.stream(messages):
-            view.add(chunk)
+    async def draw() -> None:
+        with AnswerView(terminal_console()) as view:
+            async for chunk in llm.astream(messages):
+                view.add(chunk)
+
+    with InterruptibleLoop() as loop:
+        loop.run(draw)
 
 
 def _write(llm: ChatDatabricksCompat, messages: list[BaseMessage]) -> None:

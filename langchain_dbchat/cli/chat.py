@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessageChunk, BaseMessage
     from rich.console import Console
 
+    from langchain_dbchat.cli.interruptible import InterruptibleLoop
+
 __all__ = ["add_arguments", "chat"]
 
 
@@ -41,8 +43,10 @@ def chat(options: argparse.Namespace) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("dbchat chat needs a terminal. In a pipe, use dbchat ask.")
     from langchain_dbchat.cli.answer_view import terminal_console  # noqa: PLC0415  # loads rich
+    from langchain_dbchat.cli.interruptible import InterruptibleLoop  # noqa: PLC0415  # loads asyncio
 
-    _Conversation(options, terminal_console()).talk()
+    with InterruptibleLoop() as loop:
+        _Conversation(options, terminal_console(), loop).talk()
     return ExitCode.OK
 
 
@@ -52,21 +56,23 @@ class _Conversation:
     Args:
         options: The options of the command line.
         console: Where the answers are drawn.
+        loop: Where the answers are received.
     """
 
-    def __init__(self, options: argparse.Namespace, console: Console) -> None:
+    def __init__(self, options: argparse.Namespace, console: Console, loop: InterruptibleLoop) -> None:
         self._options = options
         self._llm = chat_model(options)
         self._system: str = options.system or ""
         self._messages: list[BaseMessage] = []
         self._console = console
+        self._loop = loop
         self._editor = LineEditor()
 
     def talk(self) -> None:
         """Read lines and answer them, until the user ends it."""
         self.note(f"{self._name()}. /help lists the commands; Ctrl-D ends.")
         with self._editor:
-            while (line := self._editor.read()) is not None and self._goes_on(line.strip()):
+            while self._goes_on():
                 pass
 
     def note(self, text: str) -> None:
@@ -102,10 +108,11 @@ class _Conversation:
     def _name(self) -> str:
         return self._llm.model or "The model of this address"
 
-    def _goes_on(self, line: str) -> bool:
-        """Take a line and print what goes wrong; return whether the conversation goes on."""
+    def _goes_on(self) -> bool:
+        """Read a line, take it, and print what goes wrong; return whether the conversation goes on."""
         try:
-            return self._take(line)
+            line = self._editor.read()
+            return line is not None and self._take(line.strip())
         except KeyboardInterrupt:
             self.note("Stopped.")
         except NotSignedInError as absent:
@@ -121,7 +128,7 @@ class _Conversation:
             return False
         if not text.startswith("/"):
             if text:
-                self._answer(text)
+                self._loop.run(lambda: self._answer(text))
             return True
         command = next((row for row in _COMMANDS if row.usage.split()[0] == word), None)
         if command is None:
@@ -130,7 +137,7 @@ class _Conversation:
             command.run(self, rest.strip())
         return True
 
-    def _answer(self, question: str) -> None:
+    async def _answer(self, question: str) -> None:
         """Ask a question, draw the answer, and keep both."""
         from langchain_core.messages import (  # noqa: PLC0415  # `dbchat --help` needs none
             AIMessage,
@@ -141,7 +148,7 @@ class _Conversation:
 
         asked = [*self._messages, HumanMessage(question)]
         began = time.monotonic()
-        answer, is_whole = self._stream([SystemMessage(self._system), *asked] if self._system else asked)
+        answer, is_whole = await self._stream([SystemMessage(self._system), *asked] if self._system else asked)
         if answer is None or not (is_whole or str(answer.text).strip()):
             self.note("Stopped.")
             return
@@ -153,17 +160,19 @@ class _Conversation:
         self._messages = [*asked, message_chunk_to_message(answer)]
         self.note(usage_line(answer, self._llm.model, time.monotonic() - began))
 
-    def _stream(self, messages: list[BaseMessage]) -> tuple[AIMessageChunk | None, bool]:
+    async def _stream(self, messages: list[BaseMessage]) -> tuple[AIMessageChunk | None, bool]:
         """Draw an answer; return it as far as it arrived, and whether it is whole."""
+        import asyncio  # noqa: PLC0415  # `dbchat --help` needs none
+
         from langchain_dbchat.cli.answer_view import AnswerView  # noqa: PLC0415  # loads rich
 
         whole: AIMessageChunk | None = None
         with AnswerView(self._console) as view:
             try:
-                for chunk in self._llm.stream(messages):
+                async for chunk in self._llm.astream(messages):
                     whole = chunk if whole is None else whole + chunk
                     view.add(chunk)
-            except KeyboardInterrupt:
+            except asyncio.CancelledError:  # Ctrl-C
                 return whole, False
         return whole, True
 
