@@ -169,10 +169,18 @@ class StreamReader:
         except MalformedResponseError as error:
             raise self._malformed(str(error)) from None
         if payloads:
-            self.deadline.arrived(done=self._is_last is not None and any(map(self._is_last, payloads)))
+            self.deadline.arrived(done=self._has_last(payloads))
         elif (self.is_packed or self._is_unwatched) and self.deadline.overdue():
             raise httpx.ReadTimeout("")
         return payloads
+
+    def _has_last(self, payloads: list[bytes]) -> bool:
+        is_last = self._is_last
+        if is_last is not None:
+            for payload in payloads:  # `any` takes twice as long, and this runs for each event
+                if is_last(payload):
+                    return True
+        return False
 
     def close(self) -> list[bytes]:
         """Read the end of the body.

@@ -7,7 +7,7 @@ of parts or null), tool calls, a refusal, and reasoning in one of five places, d
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from langchain_dbchat.dialects.shared.answer.beside import (
@@ -30,21 +30,23 @@ _CALL_KEYS = frozenset({"index", "id", "type", "function"})
 _FUNCTION_KEYS = frozenset({"name", "arguments"})
 
 
-def read_parts(message: Mapping[str, Any]) -> Iterator[Part]:
+def read_parts(message: Mapping[str, Any]) -> Iterable[Part]:
     """Read one ``delta`` or ``message``.
 
     Args:
         message: The object that the server sent.
 
-    Yields:
+    Returns:
         Its parts: reasoning, content in its order, a refusal, other fields, tool calls.
 
     Raises:
         MalformedResponseError: If content or tool calls have an unknown format.
     """
-    if message.get("content") is None and _CALLING.issuperset(message):  # as most fragments of calls
-        yield from _read_calls(message)
-        return
+    is_call = message.get("content") is None and _CALLING.issuperset(message)  # as most fragments of calls
+    return _read_calls(message) if is_call else _read_all(message)
+
+
+def _read_all(message: Mapping[str, Any]) -> Iterator[Part]:
     yield from _read_siblings(message)
     yield from read_content(message.get("content"))
     if message.get("refusal"):
@@ -120,16 +122,16 @@ def _reasoning(entry: Mapping[str, Any], key: str, *, opens: bool = True) -> Rea
     return Reasoning(text_in(entry, key) or "", text_in(entry, "signature"), text_in(entry, "data"), opens)
 
 
-def _read_calls(message: Mapping[str, Any]) -> Iterator[ToolCallPart]:
+def _read_calls(message: Mapping[str, Any]) -> Iterable[ToolCallPart]:
     calls = message.get("tool_calls")
     if calls:
         if not isinstance(calls, list):
             raise MalformedResponseError(f"The answer's tool calls are a {type(calls).__name__}, not a list.")
-        yield from map(_read_call, calls)
-        return
+        return map(_read_call, calls)
     obsolete = message.get("function_call")  # how a call was written before there were several
     if obsolete and isinstance(obsolete, Mapping) and (obsolete.get("name") or obsolete.get("arguments")):
-        yield _read_call({"function": obsolete})
+        return [_read_call({"function": obsolete})]
+    return []
 
 
 def _read_call(call: Any) -> ToolCallPart:

@@ -177,7 +177,7 @@ def _write_medium(block: MediaBlock, family: Family, where: str) -> WirePart:
             if block.data is None:
                 raise UnsupportedContentError(f"{where}: an 'input_audio' block needs its 'data' and its 'format'.")
             return _linked("audio_url", f"data:audio/{_audio_format(block)};base64,{block.data}")
-    if kind == "image_url" and not family.image_urls and not part["image_url"]["url"].startswith("data:"):
+    if kind == "image_url" and not family.image_urls and not str(part["image_url"].get("url")).startswith("data:"):
         raise UnsupportedContentError(
             f"{where}: the model refuses image URLs. Send the image itself: "
             '{"type": "image", "base64": ..., "mime_type": "image/png"}.'

@@ -108,12 +108,10 @@ def _no_choices(payload: Mapping[str, Any], target: Target, request_id: str | No
 class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
     """Decoder of a streamed chat completion."""
 
-    __slots__ = ("_answered", "_kept", "_others", "_shape", "_without_choices")
+    __slots__ = ("_answered", "_others", "_without_choices")
 
     def _begin(self, target: Target, request_id: str | None) -> ChatFacts:
-        self._shape: list[str] | None = None  # the fields of the last event
-        self._others: list[str] = []  # those of them that are unknown
-        self._kept: list[Any] = []  # their values
+        self._others: dict[str, Any] = {}  # the unknown fields of the last event that had some
         self._answered = False  # a choice was seen
         self._without_choices: dict[str, Any] | None = None  # the last event without choices
         return ChatFacts(target, request_id)
@@ -139,15 +137,7 @@ class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
 
     def _read(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         facts = self._facts
-        shape = list(payload)
-        blocked = False
-        if shape != self._shape:  # most events have the same fields as the event before
-            blocked = self._read_shape(shape, payload)
-        elif self._others:
-            others = [payload[key] for key in self._others]
-            if others != self._kept:
-                self._kept = others
-                facts.keep(payload)
+        blocked = not ANSWER_KEYS.issuperset(payload) and self._read_others(payload)
         facts.note(payload)
         choices = payload.get("choices")
         if not choices:  # an event without choices, such as the usage, or a blocked answer
@@ -166,19 +156,15 @@ class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
             self._flush(chunks)
             raise_blocked({**facts.kept.whole(), **payload}, self.partial, request_id=facts.request_id)
 
-    def _read_shape(self, shape: list[str], payload: dict[str, Any]) -> bool:
+    def _read_others(self, payload: dict[str, Any]) -> bool:
         """Read the unknown fields of an event; return whether a guardrail may have ended the answer."""
-        self._others = [key for key in shape if key not in ANSWER_KEYS]
-        self._shape = shape
-        if not self._others:
-            return False
-        is_ordinary = _CHECKED.isdisjoint(self._others)
-        if not is_ordinary:
-            self._shape = None  # each such event is looked at
-            if "error" in payload or "error_code" in payload:
-                raise_error_within(payload, "choices", request_id=self._facts.request_id)
-        self._kept = [payload[key] for key in self._others]
-        self._facts.keep(payload)
+        others = {key: value for key, value in payload.items() if key not in ANSWER_KEYS}
+        is_ordinary = _CHECKED.isdisjoint(others)
+        if not is_ordinary and ("error" in others or "error_code" in others):
+            raise_error_within(payload, "choices", request_id=self._facts.request_id)
+        if others != self._others:  # most events have the same as the event before
+            self._others = others
+            self._facts.keep(payload)
         return not is_ordinary and may_be_blocked(payload)
 
     def _read_choice(self, choice: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:

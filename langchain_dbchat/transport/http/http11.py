@@ -191,7 +191,7 @@ class Chunked:
         """Skip the trailers (the headers after the last chunk)."""
         found = _BLANK.search(data, position)
         if found is not None:
-            if found.start() > position:
+            if found.start() > position + 1:  # behind the end of the last chunk's line
                 _check_trailers(data[position : found.end()])
             self.done = True
             self.excess = found.end() < len(data)

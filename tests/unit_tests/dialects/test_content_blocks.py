@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
 
@@ -369,6 +369,7 @@ _TYPES = st.sampled_from(
 
 @settings(max_examples=200, deadline=None)
 @given(_TYPES, st.dictionaries(_KEYS, json_values | st.dictionaries(_KEYS, json_values, max_size=3), max_size=5))
+@example("image", {"image_url": {}, "text": {}, "file_id": 1})
 def test_reading_never_fails_and_changes_nothing(kind: str, fields: dict[str, Any]) -> None:
     block = {"type": kind, **fields}
     assert len(read(block)) >= 1

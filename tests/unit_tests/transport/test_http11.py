@@ -318,6 +318,20 @@ def test_a_head_that_almost_fits_takes_no_time() -> None:
     assert time.process_time() - began < 1
 
 
+@pytest.mark.parametrize(("end", "checked"), [(b"\r\n", 0), (b"\n", 0), (b"x: y\r\n\r\n", 1)])
+def test_h11_is_asked_only_if_headers_follow_the_last_chunk(
+    end: bytes, checked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks: list[bytes] = []
+    monkeypatch.setattr(http11, "_check_trailers", blocks.append)
+    whole = b"2\r\n{}\r\n0\r\n" + end
+    for cut in range(len(whole)):
+        body, before = Chunked(), len(blocks)
+        assert b"".join(body.feed(piece) for piece in (whole[:cut], whole[cut:]) if piece) == b"{}"
+        assert (body.done, body.excess) == (True, False)
+        assert len(blocks) - before == checked
+
+
 @pytest.mark.parametrize("trailers", [b"x\r\n", b"a b: c\r\n", b": y\r\n", b"x: a\x00b\r\n", b"content-length: -1\r\n"])
 def test_malformed_headers_after_the_last_chunk_are_refused(caller: Caller, trailers: bytes) -> None:
     head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"

@@ -12,9 +12,9 @@ itself. It is in one chunk only, at the end of the stream.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic_core import to_json
 
@@ -140,38 +140,30 @@ class GrowingAnswer:
             The change of the message, or None if there is none.
         """
         last = self._segments[-1] if self._segments else None
-        delta = self._add_part(part)
+        delta = self._ADDERS[type(part)](self, part)
         if delta is not None and last is not None and (last is not self._segments[-1] or delta.call is not None):
             tail = last.end()
             if tail and not isinstance(delta.content, str):
                 delta.content = [*tail, *delta.content]
         return delta
 
-    def _add_part(self, part: Part) -> Delta | None:
-        if type(part) is Text:
-            return self._add_text(part)
-        if type(part) is Reasoning:
-            return self._add_reasoning(part)
-        if type(part) is ToolCallPart:
-            text = None if self._answer_calls is None else self._answer_calls.text_of(part)
-            return self._add_call(part) if text is None else self._add_text(Text(text))
-        if type(part) is Other:
-            return self._add_other(part.block)
-        # All other parts are returned at the end, because v3 events keep only the last piece of such a field.
-        if type(part) is Refusal:
-            self._refusal.append(part.text)
-        elif type(part) is Cited:
-            known = self._cited.setdefault(part.key, {})
-            for citation in part.citations:  # by their JSON, because comparing with 10,000 citations is slow
-                known.setdefault(to_json(citation, inf_nan_mode="constants"), citation)
-        elif type(part) is Audio:
-            self._audio.append(part.audio)
-        elif type(part) is UnknownFields:
-            self._beside.add(part.fields)
-        return None
+    def _add_refusal(self, part: Refusal) -> None:
+        self._refusal.append(part.text)
 
-    def _add_other(self, block: dict[str, Any]) -> Delta:
+    def _add_cited(self, part: Cited) -> None:
+        known = self._cited.setdefault(part.key, {})
+        for citation in part.citations:  # by their JSON, because comparing with 10,000 citations is slow
+            known.setdefault(to_json(citation, inf_nan_mode="constants"), citation)
+
+    def _add_audio(self, part: Audio) -> None:
+        self._audio.append(part.audio)
+
+    def _add_unknown_fields(self, part: UnknownFields) -> None:
+        self._beside.add(part.fields)
+
+    def _add_other(self, part: Other) -> Delta:
         self._blocks = True
+        block = part.block
         if not isinstance(block.get("type"), str):  # LangChain would read it as text
             block = {"type": "non_standard", "value": block}
         segment = self._open(block["type"], "lc_blk_")
@@ -195,7 +187,8 @@ class GrowingAnswer:
         last = self._segments[-1] if self._segments else None
         if part.opens and last is not None and last.kind == "text":
             self._blocks = True
-        if last is None or last.kind != "text" or self._ends_text(last, part):
+        is_plain = not (part.extras or part.opens or self._whole)
+        if last is None or last.kind != "text" or not (is_plain or self._continues(last, part)):
             last = self._open("text", "lc_txt_")
         last.texts.append(part.text)
         if part.extras:
@@ -204,14 +197,13 @@ class GrowingAnswer:
             return Delta(part.text)
         return Delta([{"type": "text", "text": part.text, "index": last.index}])
 
-    def _ends_text(self, last: _Segment, part: Text) -> bool:
-        """Return whether a text begins a new block: with any extras in a whole answer, with other extras in deltas."""
-        if part.opens:
-            return True
-        if self._whole or not part.extras:
-            return self._whole and bool(last.extras or part.extras)
-        return last.has_ended or any(
-            not isinstance(value, list) and last.extras.get(key, value) != value for key, value in part.extras.items()
+    def _continues(self, last: _Segment, part: Text) -> bool:
+        """Return whether a text belongs to the last block: if both have no extras, or, in deltas, equal ones."""
+        if part.opens or self._whole:
+            return not (part.opens or last.extras or part.extras)
+        return not last.has_ended and all(
+            isinstance(value, list) or last.extras.get(key, value) == value
+            for key, value in (part.extras or {}).items()
         )
 
     def _add_reasoning(self, part: Reasoning) -> Delta | None:
@@ -252,6 +244,9 @@ class GrowingAnswer:
         return Delta([{"type": "reasoning", "summary": [], "index": last.index, **item}]) if item else None
 
     def _add_call(self, part: ToolCallPart) -> Delta | None:
+        text = None if self._answer_calls is None else self._answer_calls.text_of(part)
+        if text is not None:
+            return self._add_text(Text(text))
         chunk, extras = self._calls.add(part)
         if chunk["args"] or chunk["id"] or chunk["name"] or extras:
             return self._call_delta(chunk, extras)
@@ -296,7 +291,7 @@ class GrowingAnswer:
             self._audio = []
             self._beside.add(left)
             if audio:
-                deltas.append(self._add_other(audio))
+                deltas.append(self._add_other(Other(audio)))
         return deltas
 
     def _rest_of_answer(self) -> list[Delta]:
@@ -371,6 +366,19 @@ class GrowingAnswer:
         """Return the ``additional_kwargs``; call it after `calls`, which sets the id of each call."""
         extras, fields = self._calls.extras(), self._fields()
         return {CALL_EXTRAS: extras, **fields} if extras else fields
+
+    _ADDERS: ClassVar[dict[type[Part], Callable[[GrowingAnswer, Any], Delta | None]]] = {
+        Text: _add_text,
+        Reasoning: _add_reasoning,
+        ToolCallPart: _add_call,
+        Other: _add_other,
+        # These are returned at the end, because v3 events keep only the last piece of such a field.
+        Refusal: _add_refusal,
+        Cited: _add_cited,
+        Audio: _add_audio,
+        UnknownFields: _add_unknown_fields,
+    }
+    """How each kind of part is added."""
 
 
 def _merged(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:

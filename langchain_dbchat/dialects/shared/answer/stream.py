@@ -197,33 +197,32 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
             known[key] = [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
 
     def _add(self, part: Part, chunks: list[ChatGenerationChunk]) -> None:
-        if type(part) is Text and self._pending is None and part.text and part.extras is None and not part.opens:
+        if type(part) is Text and self._pending is None and part.extras is None and not part.opens:
             self._texts.append(part.text)  # joined at once, because joining them one by one is slow
             return
         if type(part) in SILENT:
             self._answer.add(part)
             return
-        pending = self._take_texts()
-        if pending is None:
-            self._pending = part
-            return
-        joined = join_parts(pending, part)
-        if joined is None:
-            self._emit(pending, chunks)
-            self._pending = part
-        else:
-            self._pending = joined
-
-    def _take_texts(self) -> Part | None:
         if self._texts:
-            self._pending = Text("".join(self._texts))
-            self._texts.clear()
-        return self._pending
+            self._emit(self._joined_texts(), chunks)
+        elif self._pending is not None:
+            joined = join_parts(self._pending, part)
+            if joined is None:
+                self._emit(self._pending, chunks)
+            else:
+                part = joined
+        self._pending = part
+
+    def _joined_texts(self) -> Text:
+        text = Text("".join(self._texts))
+        self._texts.clear()
+        return text
 
     def _flush(self, chunks: list[ChatGenerationChunk]) -> None:
-        pending = self._take_texts()
-        if pending is not None:
-            self._emit(pending, chunks)
+        if self._texts:
+            self._emit(self._joined_texts(), chunks)
+        elif self._pending is not None:
+            self._emit(self._pending, chunks)
             self._pending = None
         if self._logprobs is not None:
             chunks.append(self._chunk(Delta(self._answer.empty_content())))
