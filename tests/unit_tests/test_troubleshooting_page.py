@@ -18,9 +18,12 @@ OF_PYTHON = frozenset(
         "timed out",
         "CERTIFICATE_VERIFY_FAILED",
         "OutputParserException",
+        "asyncio.run() cannot be called from a running event loop",
+        "cannot pickle '_thread.RLock' object",
+        "Can't pickle",
     }
 )
-"""What Python's own sockets and LangChain say."""
+"""What Python itself and LangChain say."""
 
 
 def _quoted() -> list[str]:
