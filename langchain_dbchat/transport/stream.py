@@ -274,9 +274,9 @@ class _OpenStream(ABC):
         self.hide = reader.hide
 
     async def _next(self) -> list[bytes]:
-        """Return the payloads that arrive next, all that came together; none at the end."""
+        """Return the payloads that arrive next, all that came together; raise StopAsyncIteration at the end."""
         if self._is_over:
-            return []
+            raise StopAsyncIteration
         reader = self._reader
         reader.deadline.wait()
         try:
@@ -290,7 +290,10 @@ class _OpenStream(ABC):
             await self._end()
             reader.check(error)
         await self._end()
-        return reader.close()
+        payloads = reader.close()
+        if payloads:
+            return payloads
+        raise StopAsyncIteration
 
     async def _unpack(self) -> list[bytes]:
         while (payloads := self._reader.more()) is not None:
@@ -330,10 +333,10 @@ class EventStream(_OpenStream):
         return self
 
     def __next__(self) -> list[bytes]:
-        payloads = finish(self._next())
-        if not payloads:
-            raise StopIteration
-        return payloads
+        try:
+            return finish(self._next())
+        except StopAsyncIteration:
+            raise StopIteration from None
 
     async def _piece(self) -> bytes | None:
         return next(self._pieces, None)
@@ -368,11 +371,7 @@ class AsyncEventStream(_OpenStream):
         """Iterate over lists of payloads; no list is empty."""
         return self
 
-    async def __anext__(self) -> list[bytes]:
-        payloads = await self._next()
-        if not payloads:
-            raise StopAsyncIteration
-        return payloads
+    __anext__ = _OpenStream._next  # noqa: SLF001  # of this class
 
     async def _piece(self) -> bytes | None:
         piece = await anext(self._pieces, None)
