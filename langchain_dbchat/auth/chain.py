@@ -7,15 +7,15 @@ Rule 2. They are tried in order when the first request needs headers. The first 
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_dbchat.errors import ConfigurationError, DatabricksAuthenticationError
-from langchain_dbchat.transport.effects import Effect, aexecute, execute
+from langchain_dbchat.transport.effects import aexecute, execute, sign
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
+    from langchain_dbchat.transport.effects import Effect
     from langchain_dbchat.transport.signing import Credentials
 
 
@@ -80,9 +80,7 @@ class ChainedCredentials:
         failures: list[Skipped] = []
         for candidate in (self._winner,) if self._winner else self.candidates:
             try:
-                headers: Mapping[str, str] = yield Effect(
-                    partial(candidate.headers, refresh=refresh), partial(candidate.aheaders, refresh=refresh)
-                )
+                headers: Mapping[str, str] = yield sign(candidate, refresh=refresh)
             except (ConfigurationError, DatabricksAuthenticationError) as error:  # noqa: PERF203  # each attempt may fail on its own
                 failures.append(Skipped(candidate.name, error.message))
             else:

@@ -163,8 +163,8 @@ class Anonymous:
 
 
 @dataclass(frozen=True)
-class WrappedCredentials(ABC):
-    """Credentials that check or change the headers of others.
+class DerivedCredentials:
+    """Credentials that are made of others, for the same caller.
 
     Args:
         credentials: The credentials that sign.
@@ -176,6 +176,16 @@ class WrappedCredentials(ABC):
     def name(self) -> str:
         """Return the name of the credentials that sign."""
         return self.credentials.name
+
+    def cache_identity(self) -> str | None:
+        """Return the caller's identity for a cache of answers; None if it is not known before signing."""
+        identity = getattr(self.credentials, "cache_identity", None)
+        return identity() if callable(identity) else None
+
+
+@dataclass(frozen=True)
+class WrappedCredentials(DerivedCredentials, ABC):
+    """Credentials that check or change the headers of others."""
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
         """Return the headers for one attempt.
@@ -195,11 +205,6 @@ class WrappedCredentials(ABC):
             refresh: Passed on.
         """
         return self._wrap(await self.credentials.aheaders(refresh=refresh))
-
-    def cache_identity(self) -> str | None:
-        """Return the caller's identity for a cache of answers; None if it is not known before signing."""
-        identity = getattr(self.credentials, "cache_identity", None)
-        return identity() if callable(identity) else None
 
     @abstractmethod
     def _wrap(self, headers: Mapping[str, str]) -> Mapping[str, str]:

@@ -29,7 +29,7 @@ from urllib.parse import quote, urlsplit
 
 import pydantic_core
 
-from langchain_dbchat.auth.credentials import bearer
+from langchain_dbchat.auth.credentials import DerivedCredentials, bearer
 from langchain_dbchat.auth.grants import TokenRequest, fetch_grant, sign_in_channel
 from langchain_dbchat.auth.tokens import TokenCell, TokenCells
 from langchain_dbchat.errors import (
@@ -38,7 +38,7 @@ from langchain_dbchat.errors import (
     DatabricksNotFoundError,
     DatabricksPermissionDeniedError,
 )
-from langchain_dbchat.transport.effects import Effect, aexecute, execute, post
+from langchain_dbchat.transport.effects import Effect, aexecute, execute, post, sign
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -65,7 +65,7 @@ _sent: ContextVar[str] = ContextVar("langchain_dbchat_sent", default="")
 
 
 @dataclass(frozen=True)
-class EndpointCredentials:
+class EndpointCredentials(DerivedCredentials):
     """Credentials for the host of a route-optimized endpoint.
 
     Args:
@@ -76,16 +76,10 @@ class EndpointCredentials:
         clients: The clients that send the requests to the workspace.
     """
 
-    credentials: Credentials
     endpoint: Workspace
     workspace: Workspace | None
     is_given: bool = False
     clients: UserClients | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def name(self) -> str:
-        """Return the name of what signs for the workspace."""
-        return self.credentials.name
 
     def headers(self, *, refresh: bool = False) -> Mapping[str, str]:
         """Return the header with a token of the endpoint, or the given headers (rule 5).
@@ -98,33 +92,24 @@ class EndpointCredentials:
                 endpoint.
             DatabricksError: If the workspace gives no token.
         """
-        signed = self.credentials.headers(refresh=refresh and self.is_given)
-        cell = self._cell(signed, refresh=refresh)
-        if cell is None:
-            return signed
-        return bearer(cell.get(self._fetch(signed), refresh=refresh), self.name)
+        return execute(self._sign(refresh=refresh))
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
         """Do the same as `headers` without blocking the event loop.
 
         Args:
             refresh: The last token was refused.
-
-        Raises:
-            ConfigurationError: If the caller's token is a personal access token, or the workspace is not that of the
-                endpoint.
-            DatabricksError: If the workspace gives no token.
         """
-        signed = await self.credentials.aheaders(refresh=refresh and self.is_given)
+        return await aexecute(self._sign(refresh=refresh))
+
+    def _sign(self, *, refresh: bool) -> Generator[Effect, Any, Mapping[str, str]]:
+        signed: Mapping[str, str] = yield sign(self.credentials, refresh=refresh and self.is_given)
         cell = self._cell(signed, refresh=refresh)
         if cell is None:
             return signed
-        return bearer(await cell.aget(self._fetch(signed), refresh=refresh), self.name)
-
-    def cache_identity(self) -> str | None:
-        """Return the caller's identity for a cache of answers."""
-        identity = getattr(self.credentials, "cache_identity", None)
-        return identity() if callable(identity) else None
+        fetch = self._fetch(signed)
+        token = yield Effect(lambda: cell.get(fetch, refresh=refresh), lambda: cell.aget(fetch, refresh=refresh))
+        return bearer(token, self.name)
 
     def home(self) -> tuple[Workspace, Credentials]:
         """Return the workspace of the endpoint, and what signs for it.
@@ -170,10 +155,7 @@ class EndpointCredentials:
         except DatabricksAuthenticationError as error:
             if error.error_code == _NOT_PERMITTED:
                 raise
-            credentials = self.credentials
-            renewed = yield Effect(
-                lambda: credentials.headers(refresh=True), lambda: credentials.aheaders(refresh=True)
-            )
+            renewed = yield sign(self.credentials, refresh=True)
             if _token_in(renewed) in {None, _token_in(signed)}:
                 raise
         return (yield from self._exchange(renewed))

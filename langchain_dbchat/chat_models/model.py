@@ -32,7 +32,7 @@ from langchain_dbchat.errors.user_warnings import pointing_here
 from langchain_dbchat.models.profiles import profile_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.language_models import LanguageModelInput, ModelProfile
@@ -248,36 +248,30 @@ class ChatDatabricksCompat(
     def _session(self, call: Mapping[str, Any] | None = None) -> Session:
         """Resolve the connection; read an app's URL, and a family that is ``"discover"``, from the workspace, once."""
         session = super()._session(call)
-        plan = self._lookup(session, call)
-        if plan is None:
-            return session
-        from langchain_dbchat.transport.effects import execute  # noqa: PLC0415  # few models ask the workspace
-
-        return execute(plan)
+        lookup = self._lookup(session, call)
+        return session if lookup is None else lookup.call()
 
     async def _asession(self, call: Mapping[str, Any] | None = None) -> Session:
         """Do the same as `_session` without blocking the event loop."""
         session = await super()._asession(call)
-        plan = self._lookup(session, call)
-        if plan is None:
-            return session
-        from langchain_dbchat.transport.effects import aexecute  # noqa: PLC0415  # the same
+        lookup = self._lookup(session, call)
+        return session if lookup is None else await lookup.acall()
 
-        return await aexecute(plan)
-
-    def _lookup(self, session: Session, call: Mapping[str, Any] | None) -> Generator[Effect, Any, Session] | None:
-        """Return the plan that asks the workspace for what a call has to know; None if it knows it."""
+    def _lookup(self, session: Session, call: Mapping[str, Any] | None) -> Effect | None:
+        """Return what asks the workspace for what a call has to know; None if it knows it."""
         called = call_settings(type(self), call) if call else {}
         name, kind = endpoint_name(str(called.get("model") or self.model)), session.workspace.kind
         if kind == "workspace" and name.startswith(APPS):
-            from langchain_dbchat.connection.apps import find_app  # noqa: PLC0415  # the same
+            from langchain_dbchat.connection.apps import find_app  # noqa: PLC0415  # few models ask the workspace
+            from langchain_dbchat.transport.effects import planned  # noqa: PLC0415  # the same
 
-            return find_app(session, name)
+            return planned(find_app(session, name))
         must_discover = called.get("family", self.family) == DISCOVER and kind != "app"
         if must_discover and endpoint_of(session.address, name).family is None:
             from langchain_dbchat.connection.discovery import discover  # noqa: PLC0415  # the same
+            from langchain_dbchat.transport.effects import planned  # noqa: PLC0415  # the same
 
-            return discover(session, name)
+            return planned(discover(session, name))
         return None
 
     def _connect(self) -> Session:

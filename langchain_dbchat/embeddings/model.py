@@ -2,17 +2,13 @@
 
 Rule 1. A run sends several requests at the same time, as many as `max_concurrency` and the endpoint allow, and puts
 each row in the place of its text when it arrives.
-Rule 2. The two loops at the end, one sync over threads and one async, take batches from a plan, send them and hand back
-the outcomes. The plan alone decides what to send and what an outcome means.
+Rule 2. Sync and async methods run the same code, with `ThreadWorkers` or `TaskWorkers` to send the requests.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterable  # noqa: TC003  # LangChain's tools resolve annotations
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from langchain_core.embeddings import Embeddings
@@ -22,7 +18,9 @@ from langchain_dbchat.connection.session import SessionCache
 from langchain_dbchat.embeddings.rows import RowArray, RowList
 from langchain_dbchat.embeddings.run import EmbeddingRun, EmbeddingUsage, Meter, list_texts
 from langchain_dbchat.embeddings.settings import EmbeddingSettings, spec_of
+from langchain_dbchat.embeddings.workers import TaskWorkers, ThreadWorkers, send_batches
 from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.transport.blocking import finish
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,9 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from langchain_dbchat.embeddings.arguments import EmbeddingArguments
-    from langchain_dbchat.embeddings.plan import Batch
-    from langchain_dbchat.embeddings.run import PreparedBatch
-    from langchain_dbchat.embeddings.wire import BatchResult
+    from langchain_dbchat.embeddings.workers import Workers
 
     Rows = RowList | RowArray
 
@@ -166,7 +162,10 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
             EmbeddingsIncompleteError: If some texts have no embedding; it names them and contains the other rows.
             DatabricksError: If nothing could be embedded.
         """
-        return cast("list[list[float]]", self._embed(texts, RowList, {**settings, "chunk_size": chunk_size}))
+        return cast(
+            "list[list[float]]",
+            finish(self._embed(ThreadWorkers, texts, RowList, {**settings, "chunk_size": chunk_size})),
+        )
 
     def embed_documents_or_none(
         self, texts: Iterable[str], failures: dict[int, Exception] | None = None, **settings: Any
@@ -185,7 +184,7 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
             DatabricksError: If the cause is not in the texts: no permission, no such endpoint, an outage.
         """
         failures = {} if failures is None else failures
-        return cast("list[list[float] | None]", self._embed(texts, RowList, settings, failures))
+        return cast("list[list[float] | None]", finish(self._embed(ThreadWorkers, texts, RowList, settings, failures)))
 
     def embed_array(
         self, texts: Iterable[str], failures: dict[int, Exception] | None = None, **settings: Any
@@ -205,7 +204,7 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
             EmbeddingsIncompleteError: If some texts have no embedding and `failures` is None.
             DatabricksError: If nothing could be embedded.
         """
-        return cast("NDArray[np.float32]", self._embed(texts, RowArray, settings, failures))
+        return cast("NDArray[np.float32]", finish(self._embed(ThreadWorkers, texts, RowArray, settings, failures)))
 
     def embed_query(self, text: str, **settings: Any) -> list[float]:
         """Embed a text that searches.
@@ -220,31 +219,33 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
         Raises:
             DatabricksError: If the endpoint cannot be reached or refuses.
         """
-        rows = self._embed([text], RowList, settings, is_query=True)
+        rows = finish(self._embed(ThreadWorkers, [text], RowList, settings, is_query=True))
         return cast("list[float]", rows[0])
 
     async def aembed_documents(
         self, texts: Iterable[str], chunk_size: int | None = None, **settings: Any
     ) -> list[list[float]]:
         """Do the same as `embed_documents` without blocking the event loop."""
-        return cast("list[list[float]]", await self._aembed(texts, RowList, {**settings, "chunk_size": chunk_size}))
+        return cast(
+            "list[list[float]]", await self._embed(TaskWorkers, texts, RowList, {**settings, "chunk_size": chunk_size})
+        )
 
     async def aembed_documents_or_none(
         self, texts: Iterable[str], failures: dict[int, Exception] | None = None, **settings: Any
     ) -> list[list[float] | None]:
         """Do the same as `embed_documents_or_none` without blocking the event loop."""
         failures = {} if failures is None else failures
-        return cast("list[list[float] | None]", await self._aembed(texts, RowList, settings, failures))
+        return cast("list[list[float] | None]", await self._embed(TaskWorkers, texts, RowList, settings, failures))
 
     async def aembed_array(
         self, texts: Iterable[str], failures: dict[int, Exception] | None = None, **settings: Any
     ) -> NDArray[np.float32]:
         """Do the same as `embed_array` without blocking the event loop."""
-        return cast("NDArray[np.float32]", await self._aembed(texts, RowArray, settings, failures))
+        return cast("NDArray[np.float32]", await self._embed(TaskWorkers, texts, RowArray, settings, failures))
 
     async def aembed_query(self, text: str, **settings: Any) -> list[float]:
         """Do the same as `embed_query` without blocking the event loop."""
-        rows = await self._aembed([text], RowList, settings, is_query=True)
+        rows = await self._embed(TaskWorkers, [text], RowList, settings, is_query=True)
         return cast("list[float]", rows[0])
 
     def __copy__(self) -> Self:
@@ -276,8 +277,9 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
             "as 'databricks-gte-large-en'."
         )
 
-    def _embed(
+    async def _embed(  # noqa: PLR0913  # what differs between the public methods
         self,
+        workers: type[Workers[Any]],
         texts: Iterable[str],
         kind: type[Rows],
         settings: dict[str, Any],
@@ -287,78 +289,8 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
     ) -> Any:
         model, found = self._for_call(settings), list_texts(texts)
         rows = kind(len(found), spec_of(model).shape)
-        run = EmbeddingRun(model, model._session(), found, rows, self._meter, is_query=is_query)  # noqa: SLF001  # an instance of this class
-        with run.observed(failures):
-            model._send_all(run)  # noqa: SLF001  # the same
-        return rows.rows
-
-    async def _aembed(
-        self,
-        texts: Iterable[str],
-        kind: type[Rows],
-        settings: dict[str, Any],
-        failures: dict[int, Exception] | None = None,
-        *,
-        is_query: bool = False,
-    ) -> Any:
-        model, found = self._for_call(settings), list_texts(texts)
-        rows = kind(len(found), spec_of(model).shape)
-        session = await model._asession()  # noqa: SLF001  # the same
+        session = await workers.session(model)
         run = EmbeddingRun(model, session, found, rows, self._meter, is_query=is_query)
         with run.observed(failures):
-            await model._asend_all(run)  # noqa: SLF001  # the same
+            await send_batches(run, workers(run, model.rate_limiter))
         return rows.rows
-
-    def _send_all(self, run: EmbeddingRun) -> None:
-        in_flight: dict[Future[BatchResult], Batch] = {}
-        threads = ThreadPoolExecutor(run.ahead, "dbchat-embed") if run.width > 1 else _InlineExecutor()
-        try:
-            while True:
-                for prepared in run.next_batches(len(in_flight)):
-                    in_flight[threads.submit(copy_context().run, self._send, run, prepared)] = prepared.batch
-                if not in_flight:
-                    return
-                for done in wait(in_flight, return_when=FIRST_COMPLETED).done:
-                    run.take(in_flight.pop(done), done)
-        finally:
-            threads.shutdown(wait=not in_flight, cancel_futures=True)  # a KeyboardInterrupt does not wait
-
-    async def _asend_all(self, run: EmbeddingRun) -> None:
-        in_flight: dict[asyncio.Task[BatchResult], Batch] = {}
-        try:
-            while True:
-                for prepared in run.next_batches(len(in_flight)):
-                    in_flight[asyncio.create_task(self._asend(run, prepared))] = prepared.batch
-                if not in_flight:
-                    return
-                for done in (await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED))[0]:
-                    run.take(in_flight.pop(done), done)
-        finally:
-            for task in in_flight:
-                task.cancel()
-            await asyncio.gather(*in_flight, return_exceptions=True)
-
-    def _send(self, run: EmbeddingRun, prepared: PreparedBatch) -> BatchResult:
-        if self.rate_limiter is not None:
-            self.rate_limiter.acquire(blocking=True)
-        return run.read(prepared, run.channel.post(prepared.request, prepared.revise, run.limiter))
-
-    async def _asend(self, run: EmbeddingRun, prepared: PreparedBatch) -> BatchResult:
-        if self.rate_limiter is not None:
-            await self.rate_limiter.aacquire(blocking=True)
-        reply = await run.channel.apost(prepared.request, prepared.revise, run.limiter)
-        await asyncio.sleep(0)  # the next request is sent before this answer is parsed
-        return run.read(prepared, reply)
-
-
-class _InlineExecutor(Executor):
-    """Runs what is submitted at once, in the caller's thread, because a single text needs no other thread."""
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a function, and return its outcome as a future."""
-        done: Future[Any] = Future()
-        try:
-            done.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001  # the future raises it where the result is asked for
-            done.set_exception(error)
-        return done

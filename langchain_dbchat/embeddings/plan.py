@@ -1,7 +1,7 @@
 """Plan an embedding run: which texts are sent next, and what an outcome means. Nothing is sent here.
 
-The two loops of `model`, one sync and one async, take batches from `next`, send several at the same time, and give each
-outcome to `take`, in any order. `finish` raises what went wrong.
+The loop in `workers` takes batches from `next`, sends several at the same time, and gives each outcome to `take`, in
+any order. `finish` raises what went wrong.
 
 Rule 1. A batch is as large as the caller, the byte and token limits and the known limit of the endpoint allow, in the
 order of the texts. Batches are made one by one, when one can be sent, so a run contains only those in flight.

@@ -3,13 +3,16 @@
 `exchange` decides, and `channel` executes. `attempt` is one attempt to send a request, `headers` writes its headers,
 `stream` is an open event stream, `sse` its decoder. `deadlines` and `timeouts` say how long to wait, `limiter` how many
 requests are in flight, `failures` what can go wrong. `clients` contains the shared clients, `user_clients` those of the
-user; `proxies` and `proxy_clients` are about proxies. `effects` executes the plans of other rooms. `http` is our
+user; `proxies` and `proxy_clients` are about proxies. `effects` executes the
+plans of other rooms. `blocking` runs code in a thread that is written once for threads and event loops, `waits` is what
+such code waits for, `turns` lets the other tasks of an event loop run. `http` is our
 HTTP/1.1 stack behind httpx's transport interface.
 
 The room and httpx are imported with the first call; `failures` with the first failure.
 """
 
 __all__ = [
+    "blocking",
     "channel",
     "clients",
     "effects",

@@ -1,7 +1,7 @@
 """Execute a plan, in a thread or in a task, so that what it decides is written once.
 
 Rule 1. A plan is a generator. It yields an `Effect`, gets its result or its exception back, and returns a value.
-Rule 2. The two loops contain no decision. They close the plan however it ends.
+Rule 2. The loop contains no decision. It closes the plan however it ends.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from langchain_dbchat.transport.blocking import finish
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
     from langchain_dbchat.transport.channel import Channel
     from langchain_dbchat.transport.exchange import Request
+    from langchain_dbchat.transport.signing import Credentials
 
-__all__ = ["Effect", "aexecute", "execute", "post"]
+__all__ = ["Effect", "aexecute", "execute", "planned", "post", "sign"]
 
 _Result = TypeVar("_Result")
 
@@ -42,6 +45,25 @@ def post(channel: Channel, request: Request) -> Effect:
     return Effect(lambda: channel.post(request), lambda: channel.apost(request))
 
 
+def sign(credentials: Credentials, *, refresh: bool) -> Effect:
+    """Return the effect of signing one attempt.
+
+    Args:
+        credentials: What signs.
+        refresh: The last headers were refused.
+    """
+    return Effect(lambda: credentials.headers(refresh=refresh), lambda: credentials.aheaders(refresh=refresh))
+
+
+def planned(plan: Generator[Effect, Any, _Result]) -> Effect:
+    """Return the effect of executing a plan, once.
+
+    Args:
+        plan: The plan.
+    """
+    return Effect(lambda: execute(plan), lambda: aexecute(plan))
+
+
 def execute(plan: Generator[Effect, Any, _Result]) -> _Result:
     """Execute a plan in this thread.
 
@@ -51,12 +73,7 @@ def execute(plan: Generator[Effect, Any, _Result]) -> _Result:
     Returns:
         What the plan returns.
     """
-    with closing(plan):
-        execution = _Execution(plan)
-        while (effect := execution.next()) is not None:
-            with execution:
-                execution.outcome = effect.call()
-        return execution.value
+    return finish(_execute(plan, _call))
 
 
 async def aexecute(plan: Generator[Effect, Any, _Result]) -> _Result:
@@ -68,11 +85,23 @@ async def aexecute(plan: Generator[Effect, Any, _Result]) -> _Result:
     Returns:
         What the plan returns.
     """
+    return await _execute(plan, _acall)
+
+
+async def _call(effect: Effect) -> Any:
+    return effect.call()
+
+
+def _acall(effect: Effect) -> Awaitable[Any]:
+    return effect.acall()
+
+
+async def _execute(plan: Generator[Effect, Any, _Result], perform: Callable[[Effect], Awaitable[Any]]) -> _Result:
     with closing(plan):
         execution = _Execution(plan)
         while (effect := execution.next()) is not None:
             with execution:
-                execution.outcome = await effect.acall()
+                execution.outcome = await perform(effect)
         return execution.value
 
 

@@ -55,14 +55,7 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     tools = settings.get("tools") or []
     answer = _answer_tool(settings, tools, encoded, target)
     tools = tools if answer is None else [*tools, answer]
-    fields, notes = encode_thinking(
-        settings.get("reasoning_effort"),
-        settings.get("thinking"),
-        settings.get("max_tokens"),
-        family,
-        tools=bool(tools),
-        model=target.model,
-    )
+    fields, notes = encode_thinking(settings, target, tools=bool(tools))
     encoded.warnings.extend(notes)
     plain, encoded.dropped = plain_fields(settings, fields, target, quirks.refuses, _NOT_PLAIN, _LEFT_OUT)
     body.update(plain)
@@ -176,8 +169,7 @@ def choose_method(settings: Mapping[str, Any], target: Target, tools: bool) -> S
     """
     family = target.family
     native = family.json_schema is True
-    effort, thinking = settings.get("reasoning_effort"), settings.get("thinking")
-    fields, _ = encode_thinking(effort, thinking, settings.get("max_tokens"), family, tools=True, model=target.model)
+    fields, _ = encode_thinking(settings, target, tools=True)
     quirks = quirks_of(target)
     if native and quirks.format_with_stream and (quirks.format_with_tools or not tools):
         return "json_schema"

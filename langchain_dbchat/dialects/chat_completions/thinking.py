@@ -14,44 +14,35 @@ from langchain_dbchat.dialects.shared.request.thinking import is_switched_off, w
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from langchain_dbchat.dialects.dialect import Target
     from langchain_dbchat.models.families import Family
 
 
-def encode_thinking(  # noqa: PLR0913  # the user's settings and the model, the last two by keyword
-    effort: str | None,
-    thinking: Mapping[str, Any] | None,
-    max_tokens: int | None,
-    family: Family,
-    *,
-    tools: bool,
-    model: str = "",
-) -> tuple[dict[str, Any], list[str]]:
-    """Return the request fields for the settings of reasoning; see `write_thinking`.
+def encode_thinking(settings: Mapping[str, Any], target: Target, *, tools: bool) -> tuple[dict[str, Any], list[str]]:
+    """Return the request fields for the settings of reasoning, as `write_thinking` does.
 
     Args:
-        effort: The user's ``reasoning_effort``.
-        thinking: The user's ``thinking``.
-        max_tokens: The user's limit of the answer, in tokens.
-        family: The row of the called model.
+        settings: The settings of the call.
+        target: The called model.
         tools: Whether tools are bound in this request.
-        model: The user's name of the model, for errors; if it is empty they name the family.
 
     Returns:
         The fields to send, and warnings for the user.
 
     Raises:
-        ValueError: If the family does not support the settings; the text says what it supports.
+        ValueError: If the model does not support the settings; the text says what it supports.
     """
-    is_off = is_switched_off({"reasoning_effort": effort, "thinking": thinking})
-    if tools and not is_off and family_quirks(family).tools_need_effort_none:
+    family, effort = target.family, settings.get("reasoning_effort")
+    if tools and family_quirks(family).tools_need_effort_none and not is_switched_off(settings):
         if effort is not None:
-            who = repr(model) if model else f"the family {family.name!r}"
+            who = repr(target.model) if target.model else f"the family {family.name!r}"
             raise ValueError(
                 f"{who} takes tools on chat completions only with "
                 f"reasoning_effort='none'; leave reasoning_effort={effort!r} out, or call without tools."
             )
         return {"reasoning_effort": "none"}, []
-    return write_thinking(effort, thinking, max_tokens, family, tools=tools, model=model)
+    limit = settings.get("max_tokens")
+    return write_thinking(effort, settings.get("thinking"), limit, family, tools=tools, model=target.model)
 
 
 def has_tools_with_effort(settings: Mapping[str, Any], family: Family) -> bool:

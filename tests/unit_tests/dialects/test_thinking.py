@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from langchain_dbchat.dialects.chat_completions.thinking import encode_thinking
+from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared.request.thinking import BUDGETS, EFFORTS, is_thinking
 from langchain_dbchat.models.families import FAMILIES
 
@@ -85,7 +86,8 @@ def budget(tokens: int) -> dict[str, Any]:
 def ask(
     family: str, effort: str | None = None, thinking: Any = None, max_tokens: int | None = None, *, tools: bool = False
 ) -> Any:
-    return encode_thinking(effort, thinking, max_tokens, FAMILIES[family], tools=tools)
+    settings = {"reasoning_effort": effort, "thinking": thinking, "max_tokens": max_tokens}
+    return encode_thinking(settings, Target("", FAMILIES[family]), tools=tools)
 
 
 def test_the_table_has_every_family() -> None:

@@ -21,6 +21,13 @@ def workspace() -> Iterator[LocalWorkspace]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def served() -> Iterator[LocalWorkspace]:
+    """A workspace that the tests of one module use up: its log, its scripts."""
+    with LocalWorkspace() as one:
+        yield one
+
+
 @pytest.fixture(scope="session")
 def client(workspace: LocalWorkspace) -> Iterator[httpx.Client]:
     headers = {"authorization": f"Bearer {workspace.token}"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -32,12 +31,6 @@ TEXTS = ["Be short.", "Weather in Oslo?", "Rain in Oslo.", "And in Bergen?"]
 def get_weather(city: str) -> str:
     """Get the weather in a city."""
     return f"Rain in {city}."
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[LocalWorkspace]:
-    with LocalWorkspace() as one:
-        yield one
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -45,12 +44,6 @@ class City(BaseModel):
 def get_weather(city: str) -> str:
     """Get the weather in a city."""
     return f"Rain in {city}."
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[LocalWorkspace]:
-    with LocalWorkspace() as one:
-        yield one
 
 
 @pytest.fixture

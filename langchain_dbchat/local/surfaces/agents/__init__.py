@@ -16,6 +16,7 @@ from langchain_dbchat.local.refusals import Refused
 from langchain_dbchat.local.rule_model.tokens import count_tokens
 from langchain_dbchat.local.surfaces.agents import chat_agent, chat_model, responses_agent
 from langchain_dbchat.local.surfaces.agents.answer import AgentAnswer
+from langchain_dbchat.local.surfaces.agents.checks import read_request
 from langchain_dbchat.local.surfaces.agents.refusals import bad_parameters, crashed, crashed_app, failed_schema
 from langchain_dbchat.local.surfaces.agents.steps import agent_steps, scripted_steps
 from langchain_dbchat.local.surfaces.surface import InferenceRequest, Surface, event_stream, json_response
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["APP", "SURFACE", "answer"]
 
 FORMATS: dict[str, Any] = {RESPONSES_AGENT: responses_agent, CHAT_AGENT: chat_agent, CHAT_MODEL: chat_model}
-"""The module of each task: ``read`` checks a request, ``whole`` and ``events`` write an answer."""
+"""The module of each task: ``INPUT`` and ``KNOWN`` are fields of a request, ``check`` checks its conversation, and
+``whole`` and ``events`` write an answer."""
 
 
 async def answer(incoming: InferenceRequest) -> Response:
@@ -37,7 +39,7 @@ async def answer(incoming: InferenceRequest) -> Response:
     assert isinstance(served, LocalAgent)  # noqa: S101  # this surface gets agents alone
     form, in_app = FORMATS[served.task], incoming.entry == "app"
     try:
-        request = form.read(body)
+        request = read_request(body, form)
     except ValueError as error:
         raise bad_parameters(str(error)) if in_app else failed_schema(str(error), body) from None
     traced = incoming.wants_trace if in_app else bool((body.get("databricks_options") or {}).get("return_trace"))

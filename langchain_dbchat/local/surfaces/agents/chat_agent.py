@@ -12,43 +12,28 @@ from typing import TYPE_CHECKING, Any
 from langchain_dbchat.local.agents import ApprovalRequest, json_of
 from langchain_dbchat.local.rule_model.tokens import DELTA
 from langchain_dbchat.local.surfaces.agents.answer import new_id
-from langchain_dbchat.local.surfaces.agents.checks import (
-    agent_request,
-    check_pairs,
-    check_required,
-    check_text,
-    invalid,
-)
+from langchain_dbchat.local.surfaces.agents.checks import check_pairs, check_text, invalid
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from langchain_dbchat.local.agents import AgentCall, AgentRequest, AgentStep
+    from langchain_dbchat.local.agents import AgentCall, AgentStep
     from langchain_dbchat.local.surfaces.agents.answer import AgentAnswer
+    from langchain_dbchat.local.surfaces.agents.checks import Checked
 
+INPUT = "messages"
 KNOWN = frozenset({"messages", "context", "custom_inputs", "databricks_options", "stream", "model"})
 FIELDS = frozenset({"role", "content", "name", "id", "tool_calls", "tool_call_id", "attachments"})
 TEXTS = ("content", "name", "id", "tool_call_id")
 
 
-def read(body: dict[str, Any]) -> AgentRequest:
-    """Check a request.
-
-    Args:
-        body: Its body.
-
-    Returns:
-        What the agent is asked.
-
-    Raises:
-        ValueError: If the agent does not take it.
-    """
-    messages = check_required(body, "messages", KNOWN)
+def check(messages: list[dict[str, Any]]) -> Checked:
+    """Check the messages of a request."""
     for place, message in enumerate(messages):
         _check_message(f"messages.{place}", message)
     calls = [call["id"] for message in messages for call in message.get("tool_calls") or []]
     check_pairs(calls, [message["tool_call_id"] for message in messages if message["role"] == "tool"])
-    return agent_request(body, messages, {})
+    return messages, {}
 
 
 def _check_message(where: str, message: dict[str, Any]) -> None:

@@ -10,38 +10,29 @@ from typing import TYPE_CHECKING, Any
 from langchain_dbchat.local.agents import AgentCall, json_of
 from langchain_dbchat.local.rule_model.tokens import DELTA
 from langchain_dbchat.local.surfaces.agents.answer import new_id
-from langchain_dbchat.local.surfaces.agents.checks import agent_request, check_required, check_text
+from langchain_dbchat.local.surfaces.agents.checks import check_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from langchain_dbchat.local.agents import AgentRequest, AgentStep
+    from langchain_dbchat.local.agents import AgentStep
     from langchain_dbchat.local.surfaces.agents.answer import AgentAnswer
+    from langchain_dbchat.local.surfaces.agents.checks import Checked
 
+INPUT = "messages"
 KNOWN = frozenset(
     {"messages", "custom_inputs", "databricks_options", "model", "stream", "temperature", "max_tokens", "stop", "n",
      "top_p", "top_k", "frequency_penalty", "presence_penalty", "tools", "metadata"}
 )  # fmt: skip
 
 
-def read(body: dict[str, Any]) -> AgentRequest:
-    """Check a request.
-
-    Args:
-        body: Its body.
-
-    Returns:
-        What the agent is asked.
-
-    Raises:
-        ValueError: If the agent does not take it.
-    """
-    messages = check_required(body, "messages", KNOWN)
+def check(messages: list[dict[str, Any]]) -> Checked:
+    """Check the messages of a request."""
     for place, message in enumerate(messages):
         check_text(f"messages.{place}.role", message.get("role"))
         if message.get("tool_calls") is None:
             check_text(f"messages.{place}.content", message.get("content"))
-    return agent_request(body, messages, {})
+    return messages, {}
 
 
 async def whole(made: AgentAnswer, steps: AsyncIterator[AgentStep]) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from langchain_dbchat.local.agents import AgentRequest
 
 CONTEXT = ("conversation_id", "user_id")
 
+Checked = tuple[list[dict[str, Any]], dict[str, bool]]
+"""The conversation in the format of chat completions, and the answers to approval requests."""
+
 
 def invalid(text: str) -> ValueError:
     """Return the error of a request that the agent does not take.
@@ -23,17 +26,31 @@ def invalid(text: str) -> ValueError:
     return ValueError(text)
 
 
-def check_required(body: dict[str, Any], name: str, known: frozenset[str]) -> list[dict[str, Any]]:
-    """Return the messages or items of a request.
+def read_request(body: dict[str, Any], form: Any) -> AgentRequest:
+    """Check a request, and return what the agent's function gets.
 
     Args:
-        body: The body.
-        name: The field that has them.
-        known: The fields that the agent's schema has.
+        body: Its body.
+        form: The module of the agent's task.
 
     Raises:
-        ValueError: If the field is missing, or not a list of objects.
+        ValueError: If the agent does not take it.
     """
+    messages, approvals = form.check(_items(body, form.INPUT, form.KNOWN))
+    inputs, context = body.get("custom_inputs"), body.get("context")
+    for name, value in (("custom_inputs", inputs), ("context", context)):
+        if value is not None and not isinstance(value, dict):
+            raise invalid(f"{name}: Input should be a valid dictionary")
+    for key, value in (context or {}).items():
+        if key not in CONTEXT:
+            raise invalid(f"context.{key}: Extra inputs are not permitted")
+        if not isinstance(value, str):
+            raise invalid(f"context.{key}: Input should be a valid string")
+    return AgentRequest(messages, dict(inputs or {}), dict(context or {}), approvals)
+
+
+def _items(body: dict[str, Any], name: str, known: frozenset[str]) -> list[dict[str, Any]]:
+    """Return the messages or items of a request."""
     if body.get(name) is None:
         extra = sorted(body.keys() - known)
         more = f" Note that there were extra inputs: {extra}." if extra else ""
@@ -45,29 +62,6 @@ def check_required(body: dict[str, Any], name: str, known: frozenset[str]) -> li
         if not isinstance(one, dict):
             raise invalid(f"{name}.{place}: Input should be a valid dictionary")
     return given
-
-
-def agent_request(body: dict[str, Any], messages: list[dict[str, Any]], approvals: dict[str, bool]) -> AgentRequest:
-    """Return what the agent's function gets.
-
-    Args:
-        body: The body.
-        messages: The conversation in the format of chat completions.
-        approvals: The answers to approval requests.
-
-    Raises:
-        ValueError: If ``custom_inputs`` or ``context`` has another format.
-    """
-    inputs, context = body.get("custom_inputs"), body.get("context")
-    for name, value in (("custom_inputs", inputs), ("context", context)):
-        if value is not None and not isinstance(value, dict):
-            raise invalid(f"{name}: Input should be a valid dictionary")
-    for key, value in (context or {}).items():
-        if key not in CONTEXT:
-            raise invalid(f"context.{key}: Extra inputs are not permitted")
-        if not isinstance(value, str):
-            raise invalid(f"context.{key}: Input should be a valid string")
-    return AgentRequest(messages, dict(inputs or {}), dict(context or {}), approvals)
 
 
 def check_text(where: str, value: Any) -> str:

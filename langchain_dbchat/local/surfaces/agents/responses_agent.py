@@ -13,22 +13,18 @@ from typing import TYPE_CHECKING, Any
 from langchain_dbchat.local.agents import AgentCall, ApprovalRequest, json_of
 from langchain_dbchat.local.rule_model.tokens import DELTA
 from langchain_dbchat.local.surfaces.agents.answer import new_id
-from langchain_dbchat.local.surfaces.agents.checks import (
-    agent_request,
-    check_pairs,
-    check_required,
-    check_text,
-    invalid,
-)
+from langchain_dbchat.local.surfaces.agents.checks import check_pairs, check_text, invalid
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from langchain_dbchat.local.agents import AgentRequest, AgentStep
+    from langchain_dbchat.local.agents import AgentStep
     from langchain_dbchat.local.surfaces.agents.answer import AgentAnswer
+    from langchain_dbchat.local.surfaces.agents.checks import Checked
 
 AgentItem = dict[str, Any]
 
+INPUT = "input"
 KNOWN = frozenset(
     {"input", "custom_inputs", "context", "databricks_options", "model", "stream", "max_output_tokens", "metadata",
      "parallel_tool_calls", "tools", "tool_choice", "truncation", "reasoning", "store", "temperature", "text", "top_p",
@@ -49,19 +45,8 @@ ROLES = frozenset({"user", "assistant", "system", "developer"})
 LONGEST_ID = 64
 
 
-def read(body: dict[str, Any]) -> AgentRequest:
-    """Check a request.
-
-    Args:
-        body: Its body.
-
-    Returns:
-        What the agent is asked.
-
-    Raises:
-        ValueError: If the agent does not take it.
-    """
-    items = check_required(body, "input", KNOWN)
+def check(items: list[AgentItem]) -> Checked:
+    """Check the items of a request."""
     for place, item in enumerate(items):
         _check_item(f"input.{place}", item)
     results = [item["call_id"] for item in items if item.get("type") == "function_call_output"]
@@ -73,7 +58,7 @@ def read(body: dict[str, Any]) -> AgentRequest:
     for request_id in approvals:
         if request_id not in asked:
             raise invalid(f"No approval request found with the id {request_id!r}")
-    return agent_request(body, [*_messages(items)], approvals)
+    return [*_messages(items)], approvals
 
 
 def _check_item(where: str, item: AgentItem) -> None:
