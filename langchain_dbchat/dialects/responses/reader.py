@@ -224,7 +224,8 @@ class ItemReader:
                 extras.setdefault("annotations", []).extend(part["annotations"])
             kind = text_in(part, "type")
             if kind in ("output_text", "text"):
-                self.logprobs.extend(part.get("logprobs") or ())
+                if isinstance(part.get("logprobs"), list):
+                    self.logprobs.extend(part["logprobs"])
                 extras.update(_beside(part, _TEXT_KEYS))
             elif kind not in {"refusal", "reasoning_text"}:
                 yield Other(storable(dict(part)))
