@@ -396,3 +396,20 @@ def test_anthropics_own_tool_can_be_chosen(call: Way) -> None:
     with ScriptedServer(answer) as server:
         call(llm(server).bind_tools([search], tool_choice="web_search"), "Hi")
     assert server.requests[0].json["tool_choice"] == {"type": "tool", "name": "web_search"}
+
+
+@four_ways
+def test_citations_go_back_streamed_or_whole(call: Way) -> None:
+    cited = {"type": "char_location", "cited_text": "Rain.", "document_index": 0, "document_title": "News"}
+    text = {"type": "text", "text": "Hello", "citations": [cited]}
+    delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "citations_delta", "citation": cited}}
+
+    def reply(received: Received) -> Scripted:
+        streamed = events(START, *TEXT, delta, *END)
+        return streamed if received.json.get("stream") else Scripted({**WHOLE, "content": [text]})
+
+    with ScriptedServer(reply) as server:
+        model = llm(server)
+        said = call(model, "Hi")
+        call(model, [HumanMessage("Hi"), said, HumanMessage("And now?")])
+    assert server.requests[1].json["messages"][1] == {"role": "assistant", "content": [text]}

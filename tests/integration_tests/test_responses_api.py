@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
@@ -427,3 +428,54 @@ def test_any_tool_can_be_chosen(call: Way, tool: dict[str, Any], choice: Any, se
     assert [request.json["tool_choice"] for request in server.requests] == [sent, sent]
     with pytest.raises(ValueError, match="tool_choice"):
         model.bind_tools([tool], tool_choice="none such")
+
+
+def _streamed(*items: dict[str, Any]) -> bytes:
+    """Return a stream as OpenAI sends it: texts in deltas before their complete items."""
+    told: list[dict[str, Any]] = []
+    for n, item in enumerate(items):
+        told.append({"type": "response.output_item.added", "output_index": n, "item": {**item, "content": []}})
+        texts = [part["text"] for part in item.get("content", ())]
+        told += [{"type": "response.output_text.delta", "output_index": n, "delta": text} for text in texts]
+        told.append({"type": "response.output_item.done", "output_index": n, "item": item})
+    return sse(*told, {"type": "response.completed", "response": response(*items)}, done=False)
+
+
+CALL = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "get_weather", "arguments": '{"city": "Oslo"}'}
+THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "E"}
+CITED = {"type": "output_text", "text": "Rain.", "annotations": [{"type": "url_citation", "url": "https://a.example"}]}
+
+
+@four_ways
+@pytest.mark.parametrize(
+    "items",
+    [
+        [{**said("I look it up."), "phase": "commentary"}, {**said("Rain."), "id": "msg_2", "phase": "final_answer"}],
+        [{**said(""), "content": [CITED]}],
+        [THOUGHT, {**said("I look it up."), "phase": "commentary"}, CALL],
+        [THOUGHT, CALL, said("Wait.")],
+        [THOUGHT, said("First."), CALL, {**THOUGHT, "id": "rs_2"}, {**CALL, "id": "fc_2", "call_id": "c2"}],
+    ],
+    ids=["phases", "citations", "text before a call", "text behind a call", "calls between"],
+)
+def test_an_answer_goes_back_in_its_order_streamed_or_whole(call: Way, items: list[dict[str, Any]]) -> None:
+    def answer(request: Received) -> Scripted:
+        return Scripted(_streamed(*items) if request.json.get("stream") else response(*items))
+
+    with ScriptedServer(answer) as server:
+        model = llm(server, api="responses").bind_tools([get_weather])
+        message = call(model, "Hi")
+        results: list[Any] = [ToolMessage("Rain", tool_call_id=one["id"]) for one in message.tool_calls]
+        call(model, [HumanMessage("Hi"), message, *(results or [HumanMessage("And now?")])])
+    sent = server.requests[1].json["input"][1 : len(items) + 1]
+    assert [one["type"] for one in sent] == [one["type"] for one in items]
+    assert [one.get("id") for one in sent if one["type"] != "message"] == [
+        one["id"] for one in items if one["type"] != "message"
+    ]
+    assert [one.get("phase") for one in sent] == [one.get("phase") for one in items]
+    assert [text for one in sent for text in _texts(one)] == [text for one in items for text in _texts(one)]
+
+
+def _texts(item: dict[str, Any]) -> list[str]:
+    content = item.get("content") or []
+    return [content] if isinstance(content, str) else [part["text"] for part in content]

@@ -151,19 +151,25 @@ class _InputItems:
     def _add_answer(self, turn: ConversationTurn) -> None:
         calls: dict[str, list[ToolUseBlock]] = {}
         for call in turn.calls:
-            calls.setdefault(str(call.extras.get(FOLLOWS)) if turn.replays else "", []).append(call)
+            calls.setdefault(str(call.extras.get(FOLLOWS) or "") if turn.replays else "", []).append(call)
         entries: list[ReasoningBlock] = []
         for block in [*self._with_steps(turn), None]:
             if entries and not (isinstance(block, ReasoningBlock) and block.continues):
                 self._items.extend(_reasoning(entries))
-                for call in calls.pop(str(entries[0].id), ()):
-                    self._add_call(call, turn)
+                self._add_calls(calls, entries[0].id, turn)
                 entries = []
             if isinstance(block, ReasoningBlock):
                 entries.append(block)
             elif block is not None:
                 self._add_block(block, turn)
+                if isinstance(block, TextBlock):
+                    self._add_calls(calls, block.extras.get("id"), turn)
         for call in (call for group in calls.values() for call in group):
+            self._add_call(call, turn)
+
+    def _add_calls(self, calls: dict[str, list[ToolUseBlock]], item_id: Any, turn: ConversationTurn) -> None:
+        """Add the calls that followed an item, directly behind it."""
+        for call in calls.pop(str(item_id), ()) if item_id else ():
             self._add_call(call, turn)
 
     def _add_block(self, block: NeutralBlock, turn: ConversationTurn) -> None:

@@ -7,7 +7,7 @@ Rule 2. `ItemPlaces` says which item an event belongs to; what an item repeats o
 Rule 3. A call of a tool that the caller has bound is the caller's. Any other call is a step of an agent, until the
 answer has ended without its result (`shared.steps`). A result may come as an item or as a bare event.
 Rule 4. What reasoning needs to be sent back (its id, the encrypted content) is with its part; a call knows the
-reasoning that it followed.
+item that it followed: reasoning, or a text beside reasoning.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class ItemReader:
         "_begun",
         "_calls",
         "_has_spoken",
+        "_last_item",
         "_last_reasoning",
         "_places",
         "_spoken",
@@ -65,6 +66,7 @@ class ItemReader:
         self._answered: frozenset[str] = frozenset()  # the calls whose results a whole answer has
         self._calls = 0  # of the caller's tools
         self._last_reasoning: str | None = None
+        self._last_item: str | None = None  # reasoning, or a text that goes back under its id
         self._has_spoken = False  # a text was passed on
         self.logprobs: list[Any] = []  # of all texts, from complete items
         self.begin_response()
@@ -232,7 +234,7 @@ class ItemReader:
         extras.update(_beside(item, _MESSAGE_KEYS))
         if extras or self._last_reasoning is not None:  # the answer is blocks anyway
             if str(item.get("id") or "").startswith("msg_"):
-                extras["id"] = item["id"]
+                extras["id"] = self._last_item = item["id"]
             if extras and (place, "output_text") in self._spoken:
                 yield Text("", storable(extras))
 
@@ -243,7 +245,7 @@ class ItemReader:
                 text = entry if isinstance(entry, str) else text_in(_checked(entry), "text") or ""
                 yield from self._text(what, (place, what, str(index)), text, whole=True)
         kept = _beside(item, _REASONING_KEYS)
-        self._last_reasoning = str(item.get("id") or "")
+        self._last_reasoning = self._last_item = str(item.get("id") or "")
         yield Reasoning("", item=storable(kept))
 
     def _is_callers(self, item: Mapping[str, Any]) -> bool:
@@ -253,8 +255,8 @@ class ItemReader:
 
     def _begin_call(self, place: Any, item: Mapping[str, Any]) -> ToolCallPart:
         extras: dict[str, Any] = {ITEM_ID: item["id"]} if isinstance(item.get("id"), str) else {}
-        if self._last_reasoning:
-            extras[FOLLOWS] = self._last_reasoning
+        if self._last_item:
+            extras[FOLLOWS] = self._last_item
         if item.get("type") != "function_call":
             extras[ITEM_TYPE] = item["type"]
         extras.update({key: value for key, value in item.items() if key not in _CALL_KEYS and says_something(value)})

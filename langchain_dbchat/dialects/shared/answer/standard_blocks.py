@@ -15,6 +15,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages import content as types
 
 from langchain_dbchat.dialects.shared.answer.steps import without_handed_over
+from langchain_dbchat.dialects.shared.blocks.block_fields import begins_with_streamed_text
 from langchain_dbchat.dialects.shared.blocks.citations import flat, read_citation
 from langchain_dbchat.dialects.shared.blocks.message_keys import CALL_EXTRAS
 from langchain_dbchat.dialects.shared.blocks.openai_tools import standard_work
@@ -67,11 +68,10 @@ def _content(message: AIMessage, *, chunk: bool) -> Iterator[dict[str, Any]]:
 
 def _joined(content: Sequence[Any]) -> Sequence[Any]:
     """Join text that was streamed as a string with the block of its rest, which a late citation made a block."""
-    if len(content) > 1 and isinstance(content[0], str) and isinstance(content[1], Mapping):
-        start, block, *rest = content
-        if block.get("index") == "lc_txt_0":
-            return [{**block, "text": start + (block.get("text") or "")}, *rest]
-    return content
+    if not begins_with_streamed_text(content):
+        return content
+    start, block, *rest = content
+    return [{**block, "text": start + (block.get("text") or "")}, *rest]
 
 
 def _translate(block: dict[str, Any]) -> Iterator[dict[str, Any]]:

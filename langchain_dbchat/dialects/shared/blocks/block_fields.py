@@ -7,12 +7,26 @@ Rule 2. ``index`` and an ``id`` that begins with ``lc_`` are LangChain's: they o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Block = Mapping[str, Any]
 
 _NOT_CONTENT = frozenset({"type", "extras", "index", "source_type"})
+
+
+def begins_with_streamed_text(content: Sequence[Any]) -> bool:
+    """Return whether the first text of an answer was streamed as a string, and its other fields came as a block.
+
+    Args:
+        content: The content of a message.
+
+    Returns:
+        True if the first two of its blocks are one text.
+    """
+    if len(content) < 2 or not isinstance(content[0], str):  # noqa: PLR2004  # the text and its rest
+        return False
+    return isinstance(content[1], Mapping) and content[1].get("index") == "lc_txt_0"
 
 
 def unwrapped(block: Block) -> Block:

@@ -24,6 +24,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from langchain_dbchat.dialects.shared.blocks.block_fields import begins_with_streamed_text
 from langchain_dbchat.dialects.shared.blocks.content import is_content, read_block, read_result_content
 from langchain_dbchat.dialects.shared.blocks.content_blocks import (
     DocumentBlock,
@@ -157,6 +158,16 @@ def _numbered(content: Sequence[Any]) -> list[NumberedBlock]:
     return [NumberedBlock(number, block) for number, given in enumerate(content) for block in read_block(given)]
 
 
+def _joined(blocks: list[NumberedBlock], content: Sequence[Any]) -> list[NumberedBlock]:
+    """Join a text that was streamed as a string with its other fields, so that it goes back as a whole answer does."""
+    if not begins_with_streamed_text(content):
+        return blocks
+    (_, start), (number, block), *rest = blocks
+    if not isinstance(start, TextBlock) or not isinstance(block, TextBlock):
+        return blocks
+    return [NumberedBlock(number, replace(block, text=start.text + block.text)), *rest]
+
+
 def _said(blocks: Iterable[NumberedBlock], family: Family) -> list[NumberedBlock]:
     """Return a message that is not the model's, without what a model has left in it, and without refused text."""
     kept: list[NumberedBlock] = []
@@ -245,7 +256,7 @@ def _read_answer(
         said: str | list[NumberedBlock] = text if is_taken(text, target.family) else ""
         replays = bool(calls) and any(call.extras for call in calls) and may_replay(message, target)
     else:
-        blocks = _numbered(content)
+        blocks = _joined(_numbered(content), content)
         calls = read_calls(message, (block for _, block in blocks if isinstance(block, ToolUseBlock)))
         replays = may_replay(message, target)
         said = [
