@@ -1,6 +1,6 @@
 """Decide whether a host is this machine: `http://` is allowed there, and no proxy is used.
 
-It stands outside the rooms, because `routing` and `transport` ask it and neither imports the other.
+It is outside the rooms, because `routing` and `transport` ask it and neither imports the other.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def bearer(token: str | SecretStr, source: str) -> dict[str, str]:
     """Return the header that has a bearer token.
 
     Args:
-        token: The token; white space around it and a leading "Bearer " are forgiven.
+        token: The token; white space around it and a leading "Bearer " are removed.
         source: Where it came from, for the error.
 
     Returns:

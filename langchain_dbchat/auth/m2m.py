@@ -4,7 +4,7 @@ Rule 1. The request is `POST {origin}/oidc/v1/token` with HTTP Basic and `grant_
 Databricks documents this path for every workspace
 (https://docs.databricks.com/aws/en/dev-tools/auth/oauth-m2m). The SDK first discovers it with two requests, and fails
 where discovery is not served.
-Rule 2. A token lives for an hour. The whole process shares it, per workspace and service principal.
+Rule 2. A token is valid for an hour. The whole process shares it, per workspace and service principal.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ class ConnectSession(ExpiringToken):
 
 @dataclass(frozen=True)
 class ConnectCaller:
-    """Whoever the session token of this request stands for: it is asked for every attempt.
+    """The user of this request's session token, which is read for every attempt.
 
     Args:
         server: The Connect server.

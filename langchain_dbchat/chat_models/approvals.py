@@ -69,7 +69,7 @@ def approve(
     Args:
         message: The answer. It is not changed.
         decide: Gets each call, and returns whether it is approved; None approves all.
-        reason: What the agent is told about the calls that are not approved; None for nothing.
+        reason: What the agent reads about the calls that are not approved; None for nothing.
 
     Returns:
         The message to append to the conversation, after the answer.
@@ -100,7 +100,7 @@ def deny(message: AIMessage, reason: str | None = None) -> HumanMessage:
 
     Args:
         message: The answer. It is not changed.
-        reason: What the agent is told; None for nothing.
+        reason: What the agent reads; None for nothing.
 
     Returns:
         The message to append to the conversation, after the answer.

@@ -89,16 +89,7 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
     dialect = choose_dialect(api, target, settings, requested=requested, spoken=endpoint.wires)
     if strict:  # a renamed value is not left out, so strict_params permits it
         target = target._replace(lessons=target.lessons & dialect.refusable.renamed.keys())
-    chat_request = ChatRequest(
-        messages,
-        settings,
-        target,
-        extra=extra,
-        stream=stream,
-        stream_usage=bool(settings.pop("stream_usage", model.stream_usage)),
-        is_structured=structured is not None,
-        limit_name=settings.pop("max_tokens_name", None) or model.max_tokens_name,
-    )
+    chat_request = _chat_request(model, messages, settings, target, extra, stream=stream, structured=structured)
     encoded = encode_call(dialect, chat_request, structured)
     _warn_once(encoded, name, endpoint, strict=strict)
     route = endpoint.route()
@@ -117,6 +108,29 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
         structured=structured,
         route=route,
         shows_headers=shows_headers,
+    )
+
+
+def _chat_request(  # noqa: PLR0913  # the fields of the request
+    model: ChatSettings,
+    messages: list[BaseMessage],
+    settings: dict[str, Any],
+    target: Target,
+    extra: Mapping[str, Any],
+    *,
+    stream: bool,
+    structured: Structured | None,
+) -> ChatRequest:
+    """Return what is encoded; what is about the request, and not a field of it, leaves the settings."""
+    return ChatRequest(
+        messages,
+        settings,
+        target,
+        extra=extra,
+        stream=stream,
+        stream_usage=bool(settings.pop("stream_usage", model.stream_usage)),
+        is_structured=structured is not None,
+        limit_name=settings.pop("max_tokens_name", None) or model.max_tokens_name,
     )
 
 

@@ -61,7 +61,7 @@ class DoctorReport:
         Args:
             step: The step.
             error: Why.
-            start: What stands before the error's text.
+            start: What comes before the error's text.
             *details: What is printed only on demand, before what the error notes of each attempt.
         """
         what, _, request_id = explain(error)

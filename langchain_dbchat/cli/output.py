@@ -89,8 +89,8 @@ def wrapped(text: str, *, first: str = "", rest: str = "", stream: TextIO | None
 
     Args:
         text: The text.
-        first: What stands before its first line.
-        rest: What stands before the other lines.
+        first: What comes before its first line.
+        rest: What comes before the other lines.
         stream: Where it is printed; None for the standard output.
 
     Returns:

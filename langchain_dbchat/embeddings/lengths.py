@@ -58,7 +58,7 @@ def most_tokens(text: str) -> int:
 
 
 def cut_to_words(text: str, window: int) -> str:
-    """Cut off what certainly stands beyond a window.
+    """Cut off what is certainly beyond a window.
 
     Args:
         text: The text.

@@ -1,6 +1,6 @@
 """Send the batches of an embedding run, several at the same time: in threads, or in tasks of an event loop.
 
-Rule 1. `send_batches` takes batches from the run's plan and hands back the outcomes. The plan alone decides what to
+Rule 1. `send_batches` takes batches from the run's plan and gives it the outcomes. The plan alone decides what to
 send and what an outcome means.
 Rule 2. `ThreadWorkers` block and never suspend (see `transport/blocking`); `TaskWorkers` never block the event loop.
 """

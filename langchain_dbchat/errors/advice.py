@@ -1,7 +1,7 @@
 """Choose what the user can do about a refusal by the server's words, in one table, after the class is known.
 
 Rule 1. A row has a pattern of words, the classes of errors for which it counts, and the advice in terms of this
-library. The first row that fits is taken, so more specific rows stand above more general ones. Where no row fits, the
+library. The first row that fits is taken, so more specific rows are above more general ones. Where no row fits, the
 advice of the status stays.
 Rule 2. The caller's words that a server quotes do not choose a row: quoted sentences are cut out first
 (`without_quotes`).

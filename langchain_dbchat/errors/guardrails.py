@@ -3,7 +3,7 @@
 Rule 1. Databricks AI gateway: ``{"input_guardrail": [{"flagged": true, "categories": {"privacy": true, ...},
 "pii_detection": null, "anonymized_input": null}], "finishReason": "input_guardrail_triggered"}`` (docs/wire.md, 6.4),
 and ``output_guardrail`` likewise. Personal data is reported as ``"flagged": false, "pii_detection": true``. The same
-keys stand in answers that were not blocked; only the finish reason says that a call was blocked.
+keys are in answers that were not blocked; only the finish reason says that a call was blocked.
 Rule 2. Unity AI gateway: words only, "Request blocked by input guardrail 'no-secrets'", "Output guardrail 'x' failed to
 evaluate".
 Rule 3. Azure OpenAI: ``{"error": {"code": "content_filter", "innererror": {"content_filter_result": {"violence":

@@ -6,7 +6,7 @@ Rule 2. The value of an ``Authorization`` header, a named secret (``api_key: ...
 ``client_secret=...``) and the user part of a URL are secrets because of their place.
 Rule 3. Words are not secrets. Servers write ``invalid_api_key: Incorrect API key provided``, ``api_key: Field
 required``, ``client_secret: invalid`` and "Basic Authentication is disabled": codes and sentences stay. A value is a
-word if it has only letters (and hyphens between them) and stands in a sentence, or if it is one of the words with which
+word if it has only letters (and hyphens between them) and is in a sentence, or if it is one of the words with which
 servers judge a value (`_JUDGEMENTS`). A password of letters only, in the middle of a sentence, is not recognised by its
 form.
 Rule 4. Masking a text twice changes nothing.

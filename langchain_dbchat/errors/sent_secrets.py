@@ -48,7 +48,7 @@ _TOUCHING = re.compile(r"[\w-]")
 
 @dataclass(frozen=True, slots=True)
 class _SentSecret:
-    """A secret, and whether it counts only where it stands alone."""
+    """A secret, and whether it counts only where it is alone."""
 
     value: str
     alone: bool
@@ -90,7 +90,7 @@ def hide_in_bytes(hide: Hide, data: bytes) -> bytes:
         data: The bytes.
 
     Returns:
-        The same object if no secret stands in it.
+        The same object if no secret is in it.
     """
     text = data.decode("utf-8", "surrogateescape")
     masked = hide(text)

@@ -3,7 +3,7 @@
 Rule 1. Only models whose row has `cache_control` are marked: Databricks documents prompt caching for its Claude models
 (docs.databricks.com/aws/en/machine-learning/foundation-model-apis/score-foundation-models). GPT, Gemini and GLM cache
 by themselves.
-Rule 2. A mark caches all that stands before it, in the order tools, system message, messages. So there is one mark at
+Rule 2. A mark caches all that is before it, in the order tools, system message, messages. So there is one mark at
 the end of the system message, which also caches the tools, and one at the end of the conversation. Anthropic permits
 four marks in a request; marks that the user has set are kept and counted.
 Rule 3. The caller's messages are not changed.

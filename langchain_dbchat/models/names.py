@@ -2,7 +2,7 @@
 
 Rule 1. Only names that Databricks itself gives (``databricks-*``, ``system.ai.*``) identify a model
 (docs.databricks.com/aws/en/machine-learning/foundation-model-apis/supported-models). Any other name is free text.
-Rule 2. The first pattern that is found in the name decides, so a special case stands before the general one.
+Rule 2. The first pattern that is found in the name decides, so a special case is before the general one.
 """
 
 from __future__ import annotations

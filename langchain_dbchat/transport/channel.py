@@ -241,7 +241,7 @@ class Channel:
 
     async def _send(self, send: Send, waits: Waits[AnyClient]) -> Reply | Failure | Unsent:
         signature = await waits.sign(self._credentials, refresh=send.refresh)
-        if send.is_vain(signature):
+        if send.was_refused(signature):
             return Unsent()
         limit, auth = self._max_response_bytes, self._credentials.name
         attempt = Attempt(send.request, signature, auth, self._timeouts, self._clock, limit)

@@ -177,7 +177,7 @@ class Send(NamedTuple):
     refresh: bool = False
     refused: Mapping[str, str] | None = None
 
-    def is_vain(self, signature: Mapping[str, str]) -> bool:
+    def was_refused(self, signature: Mapping[str, str]) -> bool:
         """Return whether a signature is the one that was refused.
 
         Args:

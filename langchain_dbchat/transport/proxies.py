@@ -109,7 +109,7 @@ def show_address(address: str) -> str:
         address: The address, which may be malformed.
 
     Returns:
-        ``host:port``; the scheme stands in front if it is not ``http``.
+        ``host:port``; the scheme is in front if it is not ``http``.
     """
     scheme, mark, rest = address.rpartition("://")
     place = rest.rpartition("@")[2].partition("/")[0]

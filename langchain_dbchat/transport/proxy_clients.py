@@ -62,7 +62,7 @@ class ProxyFailure(NamedTuple):
 
 
 class _Unusable(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """Stands for a proxy that cannot be used, and raises when it is used."""
+    """Replaces a proxy that cannot be used, and raises when it is used."""
 
     def __init__(self, error: ConfigurationError) -> None:
         self._error = error

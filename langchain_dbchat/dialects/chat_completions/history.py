@@ -1,8 +1,8 @@
 """Order wire messages as a conversation: turns, system messages first, media.
 
-Results stand behind their calls already, because that is the same on every wire (`shared.turns`).
+Results are behind their calls already, because that is the same on every wire (`shared.turns`).
 
-Rule 1. Media that only users may send stand in a user message, behind all results of the turn (goose: "required by
+Rule 1. Media that only users may send are in a user message, behind all results of the turn (goose: "required by
 Claude via Databricks").
 Rule 2. Where roles have to take turns, neighbours of one role become one message, and a conversation that the assistant
 opens gets a first message of the user's (aider #1920, litellm #6257).

@@ -43,7 +43,7 @@ def encode_result(turn: ConversationTurn, context: Context) -> EncodedMessage:
         context: The model.
 
     Returns:
-        The tool message, and the media that follow it. The cache mark of the result stands on its last part.
+        The tool message, and the media that follow it. The cache mark of the result is on its last part.
     """
     family, content = context.family, turn.content
     if isinstance(content, str):

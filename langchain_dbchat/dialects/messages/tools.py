@@ -2,7 +2,7 @@
 
 Rule 1. A tool has ``name``, ``description`` and ``input_schema``; Anthropic's own tools, which the caller gives as
 dicts with another ``type``, are sent as they are (docs.claude.com/en/docs/agents-and-tools/tool-use/overview).
-Rule 2. ``tool_choice`` is ``auto``, ``any``, ``tool`` or ``none``; the wish for one call at a time is a part of it.
+Rule 2. ``tool_choice`` is ``auto``, ``any``, ``tool`` or ``none``; the request for one call at a time is a part of it.
 """
 
 from __future__ import annotations

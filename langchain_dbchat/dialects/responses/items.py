@@ -4,7 +4,7 @@ Rule 1. Databricks bounds ids to 64 characters, wants those of messages to begin
 ``fc_``, and refuses ``status`` and null (databricks-ai-bridge, ``chat_models.py``: "FMAPI enforces max 64-char IDs and
 requires msg_ prefix on message ids"). An id of another form is left out, because ids are optional here.
 Rule 2. Reasoning goes back byte for byte, to who can read it: OpenAI's encrypted content, and the text of Open
-Responses ("If it's dropped or modified, the model can't reason over its earlier thinking"). A call stands right behind
+Responses ("If it's dropped or modified, the model can't reason over its earlier thinking"). A call is right behind
 the reasoning that it followed.
 Rule 3. An item of a provider's own tools, and a step of an agent, goes back to the endpoint that it came from.
 Rule 4. An approval is not sent if the conversation has the result of the approved call ("each tool_use must have a

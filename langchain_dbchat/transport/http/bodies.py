@@ -36,8 +36,8 @@ class ReadDeadline(Protocol):
 class _Give(Protocol):
     """Takes a slot back."""
 
-    def __call__(self, slot: PooledConnection[Any], *, honest: bool = True) -> None:
-        """Take it; `honest` is False if the server sent more than one answer."""
+    def __call__(self, slot: PooledConnection[Any], *, excess: bool = False) -> None:
+        """Take it; `excess` is True if the server sent more than its answer."""
 
 
 class _ReadTimeout:
@@ -90,7 +90,7 @@ class _Body:
         if not (self._keeps and self._ended and not self._head.body.excess):
             self._closed = True
             slot.close()
-        self._give(slot, honest=not self._head.body.excess)
+        self._give(slot, excess=self._head.body.excess)
 
 
 class SyncBody(_Body, httpx.SyncByteStream):

@@ -96,7 +96,7 @@ class _Sends(ABC, Generic[_Connection]):
         """Open a connection to a server, which may have another name for TLS."""
 
     @abstractmethod
-    def _give(self, slot: PooledConnection[_Connection], *, honest: bool = True) -> None:
+    def _give(self, slot: PooledConnection[_Connection], *, excess: bool = False) -> None:
         """Give a slot back to the pool."""
 
 
@@ -165,9 +165,9 @@ class PooledTransport(_Sends[Socket], httpx.BaseTransport):
                 if unused is not None:
                     self._give(unused)
 
-    def _give(self, slot: PooledConnection[Socket], *, honest: bool = True) -> None:
+    def _give(self, slot: PooledConnection[Socket], *, excess: bool = False) -> None:
         if self._pid == os.getpid():
-            if not honest:
+            if excess:
                 self._pool.distrust(slot.origin)
             self._pool.give(slot)
         else:
@@ -269,9 +269,9 @@ class AsyncPooledTransport(_Sends[AsyncSocket], httpx.AsyncBaseTransport):
                 self._give(given.result())
         return slot
 
-    def _give(self, slot: PooledConnection[AsyncSocket], *, honest: bool = True) -> None:
+    def _give(self, slot: PooledConnection[AsyncSocket], *, excess: bool = False) -> None:
         if self._pid == os.getpid():  # a forked child shares even the selector of the loop with its parent
-            if not honest:
+            if excess:
                 self._pool.distrust(slot.origin)
             self._pool.give(slot)
             self._pool.settle()

@@ -128,7 +128,7 @@ class ReasoningBlock:
     Attributes:
         text: What the model thought; empty if the provider hides it.
         signature: The signature of the text.
-        data: Encrypted reasoning that stands in place of the text (Anthropic's ``redacted_thinking``).
+        data: Encrypted reasoning in place of the text (Anthropic's ``redacted_thinking``).
         id: The provider's id of the part (OpenAI's ``rs_...``).
         continues: Whether it belongs to the same part as the entry before it.
         extras: What else the entry contained. What belongs to the whole part (OpenAI's ``encrypted_content``) is with

@@ -6,7 +6,7 @@ Rule 2. Reasoning at the end of an answer is left out unless a call follows: "Th
 cannot be `thinking`" (forgecode #2107); OpenAI's Responses refuses a reasoning item "without its required following
 item".
 Rule 3. Text that the family refuses, empty or blank, is left out of what users and systems say (opencode #31259). Its
-cache mark moves to the block before it, because a mark caches all that stands before it.
+cache mark moves to the block before it, because a mark caches all that is before it.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def _nested(tool: dict[str, Any]) -> dict[str, Any]:
 
 
 def split_tool_choice(choice: Any) -> tuple[Any, dict[str, Any]]:
-    """Split the wish for one call at a time from Anthropic's tool choice, which contains it.
+    """Split the request for one call at a time from Anthropic's tool choice, which contains it.
 
     Args:
         choice: The choice in any spelling.

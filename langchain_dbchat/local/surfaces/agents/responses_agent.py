@@ -2,7 +2,7 @@
 
 Rule 1. ``input`` is a list. The agent passes it on to a model of Databricks, which refuses ids over 64 characters, a
 ``status`` and nulls (docs/wire.md, 9.2), and more than one result of a call.
-Rule 2. A stream has a response for each turn of the agent, and the result of a tool stands bare between two. A call
+Rule 2. A stream has a response for each turn of the agent, and the result of a tool is an item between two. A call
 ends before the message that announces it, and the ids of an item differ between its events (docs/wire.md, 9.4).
 """
 
