@@ -39,8 +39,16 @@ _NOT_SEARCHED = frozenset(
 )  # fmt: skip
 """Top-level modules of classes whose objects hold no models of ours."""
 
-_LIBRARIES = ("databricks", "fastapi", "langchain", "langgraph", "langsmith", "pydantic", "starlette", "unitycatalog")
-"""What the names of packages begin with whose classes and modules are not searched."""
+_LIBRARIES = (
+    sys.stdlib_module_names
+    | _NOT_SEARCHED
+    | {
+        "databricks_ai_bridge", "databricks_langchain", "fastapi", "langchain", "langchain_classic",
+        "langchain_community", "langchain_core", "langchain_dbchat", "langgraph", "langsmith", "pydantic",
+        "pydantic_core", "starlette", "unitycatalog",
+    }
+)  # fmt: skip
+"""Top-level modules whose classes and modules are not the user's."""
 
 _KEEPS_A_NAME = {
     ("databricks_ai_bridge", "Genie"): ("space_id", "DatabricksGenieSpace"),
@@ -145,7 +153,7 @@ def _inside(part: Any) -> Iterator[Any]:
 
 def _inside_class(kind: type) -> Iterator[Any]:
     """Return the bases of a user's class, its methods, and its attributes."""
-    if _is_of_a_library(kind.__module__):
+    if _package(kind.__module__) in _LIBRARIES:
         return
     yield from kind.__bases__
     for name, value in vars(kind).items():
@@ -169,13 +177,8 @@ def _modules(function: types.FunctionType, names: Collection[str]) -> Iterator[t
     package = function.__globals__.get("__package__")
     for name in names:
         for found in (function.__globals__.get(name), sys.modules.get(name), sys.modules.get(f"{package}.{name}")):
-            if isinstance(found, types.ModuleType) and not _is_of_a_library(found.__name__):
+            if isinstance(found, types.ModuleType) and _package(found.__name__) not in _LIBRARIES:
                 yield found
-
-
-def _is_of_a_library(module: str) -> bool:
-    package = _package(module)
-    return package in sys.stdlib_module_names or package in _NOT_SEARCHED or package.startswith(_LIBRARIES)
 
 
 def _package(module: str | None) -> str:

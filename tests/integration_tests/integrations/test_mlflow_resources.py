@@ -38,7 +38,7 @@ other = [ChatDatabricksCompat(model="not used")]
 AGENTS = """
 import functools
 
-from my_agents.models import llm
+from databricks_of_mine.models import llm
 
 
 class Agent:
@@ -79,7 +79,7 @@ class ForClass:
 """
 
 FUNCTIONS = """
-import my_agents.models as shared
+import databricks_of_mine.models as shared
 
 
 def by_module(text):
@@ -87,7 +87,7 @@ def by_module(text):
 
 
 def by_import(text):
-    from my_agents.models import llm
+    from databricks_of_mine.models import llm
 
     return llm.invoke(text)
 
@@ -150,11 +150,11 @@ def test_resources_are_found_wherever_a_model_is_used() -> None:
 
 
 def test_resources_are_found_in_what_a_user_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "my_agents").mkdir()
+    (tmp_path / "databricks_of_mine").mkdir()
     for name, code in {"__init__": "", "models": MODELS, "agents": AGENTS, "functions": FUNCTIONS}.items():
-        (tmp_path / "my_agents" / f"{name}.py").write_text(code, "utf-8")
+        (tmp_path / "databricks_of_mine" / f"{name}.py").write_text(code, "utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    agents, functions = (importlib.import_module(f"my_agents.{name}") for name in ("agents", "functions"))
+    agents, functions = (importlib.import_module(f"databricks_of_mine.{name}") for name in ("agents", "functions"))
     for name in ("Agent", "Child", "Attribute", "Property", "Cached", "Static", "ForClass"):
         kind = getattr(agents, name)
         assert _named(resources(kind())) == [("DatabricksServingEndpoint", "z")], name
