@@ -113,7 +113,7 @@ _CODE_KEYS = ("error_code", "code", "type", "status", "__type", "Code", "errorCo
 _STATUS_KEYS = ("error_code", "code", "status", "statusCode", "status_code", "http_status")
 _PROVIDER_KEYS = ("external_model_error", "external_model_message")
 _RECEIVED = re.compile(r"Received error from ([\w./-]{1,100})")
-_SOMEBODY = "an external provider"
+_SOMEBODY = "(not named)"
 _WORDS = (
     "message", "error", "Message", "detail", "msg", "reason", "error_message", "errorMessage", "error_msg",
     "error_description", "details", "errors", "title", "description", "exception", "cause",

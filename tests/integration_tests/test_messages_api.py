@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
+from kit.formats import in_each_format
 from kit.scripted import Received, Scripted, ScriptedServer
 from kit.ways import Way, astream, four_ways, stream
 from langchain_dbchat import ChatDatabricksCompat
@@ -413,3 +414,61 @@ def test_citations_go_back_streamed_or_whole(call: Way) -> None:
         said = call(model, "Hi")
         call(model, [HumanMessage("Hi"), said, HumanMessage("And now?")])
     assert server.requests[1].json["messages"][1] == {"role": "assistant", "content": [text]}
+
+
+def _streamed(blocks: list[dict[str, Any]]) -> Scripted:
+    """Stream blocks as Anthropic does: each begins empty."""
+    told = [START]
+    for n, block in enumerate(blocks):
+        empty = {"thinking": "", "signature": "", "text": "", "input": {}}
+        begun = {key: empty.get(key, value) for key, value in block.items()}
+        told.append({"type": "content_block_start", "index": n, "content_block": begun})
+        deltas = {
+            "thinking": [("thinking_delta", "thinking"), ("signature_delta", "signature")],
+            "text": [("text_delta", "text")],
+        }
+        for kind, field in deltas.get(block["type"], []):
+            told.append({"type": "content_block_delta", "index": n, "delta": {"type": kind, field: block[field]}})
+        if block["type"] == "tool_use":
+            delta = {"type": "input_json_delta", "partial_json": json.dumps(block["input"])}
+            told.append({"type": "content_block_delta", "index": n, "delta": delta})
+        told.append({"type": "content_block_stop", "index": n})
+    return events(*told, *END[1:])
+
+
+def _thought(number: int) -> dict[str, Any]:
+    return {"type": "thinking", "thinking": f"Step {number}", "signature": f"sig-{number}"}
+
+
+def _used(number: int) -> dict[str, Any]:
+    return {"type": "tool_use", "id": f"toolu_{number}", "name": "get", "input": {"n": number}}
+
+
+SAID: dict[str, Any] = {"type": "text", "text": "Let me see."}
+HIDDEN: dict[str, Any] = {"type": "redacted_thinking", "data": "abc"}
+
+
+@four_ways
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [_thought(1), SAID, _used(1), _used(2)],
+        [_thought(1), _used(1), _thought(2), _used(2)],
+        [_thought(1), SAID, _used(1), _used(2), HIDDEN, _used(3), _thought(3), _used(4)],
+        [HIDDEN, _thought(2), _used(1), _thought(3), _used(2)],
+    ],
+    ids=["before", "between", "hidden", "twice before"],
+)
+def test_reasoning_between_calls_goes_back_in_its_place(call: Way, blocks: list[dict[str, Any]]) -> None:
+    def reply(received: Received) -> Scripted:
+        whole = Scripted({**WHOLE, "content": blocks, "stop_reason": "tool_use"})
+        return _streamed(blocks) if received.json.get("stream") else whole
+
+    with ScriptedServer(reply) as server:
+        said = call(llm(server), "Hi")
+        results = [ToolMessage("1", tool_call_id=one["id"]) for one in said.tool_calls]
+        call(llm(server), [HumanMessage("Hi"), said, *results])
+    assert server.requests[1].json["messages"][1] == {"role": "assistant", "content": blocks}
+    with ScriptedServer(in_each_format) as server:  # the place is not a field of chat completions
+        call(llm(server, model=CLAUDE, api="chat"), [HumanMessage("Hi"), said, *results])
+        assert "after_reasoning" not in server.requests[0].body.decode()

@@ -4,7 +4,9 @@ Rule 1. A whole block and a streamed one give the same parts (docs.claude.com/en
 docs.claude.com/en/docs/build-with-claude/streaming).
 Rule 2. A text is a block of its own, with its own citations. Reasoning is Databricks' part of it, so that an answer
 goes back on every wire.
-Rule 3. A block that this package does not know, such as the work of Anthropic's own tools, is kept as it is.
+Rule 3. A model may think between two calls. The calls know how much reasoning was before them, so that all blocks go
+back in their order ("Preserving thinking blocks", docs.claude.com/en/docs/build-with-claude/extended-thinking).
+Rule 4. A block that this package does not know, such as the work of Anthropic's own tools, is kept as it is.
 """
 
 from __future__ import annotations
@@ -25,18 +27,24 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.dialects.shared.answer.parts import Part
 
-__all__ = ["OpenBlock", "read_content_block"]
+__all__ = ["AFTER_REASONING", "REASONING_TYPES", "OpenBlock", "read_content_block"]
+
+AFTER_REASONING = "after_reasoning"
+"""The extra field of a call after a second or later block of reasoning: the number of such blocks before it."""
+
+REASONING_TYPES = frozenset({"thinking", "redacted_thinking"})
 
 _TEXT_KEYS = frozenset({"type", "text"})
 _CALL_KEYS = frozenset({"type", "id", "name", "input"})
 
 
-def read_content_block(block: Mapping[str, Any], index: int) -> Iterator[Part]:
+def read_content_block(block: Mapping[str, Any], index: int, thoughts: int = 0) -> Iterator[Part]:
     """Read a whole block.
 
     Args:
         block: The block.
         index: Its place in the answer.
+        thoughts: The number of blocks of reasoning before it.
 
     Yields:
         Its parts.
@@ -55,7 +63,7 @@ def read_content_block(block: Mapping[str, Any], index: int) -> Iterator[Part]:
         given = block.get("input")
         # A call that a limit cut off has an empty input, as one without arguments has.
         arguments = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False) if given else ""
-        yield _call(block, index, arguments)
+        yield _call(block, index, arguments, thoughts)
     else:
         yield Other(storable(dict(block)))
 
@@ -67,8 +75,10 @@ def _extras(block: Mapping[str, Any]) -> dict[str, Any] | None:
     } or None
 
 
-def _call(block: Mapping[str, Any], index: int, arguments: str) -> ToolCallPart:
+def _call(block: Mapping[str, Any], index: int, arguments: str, thoughts: int) -> ToolCallPart:
     more = {key: storable(value) for key, value in block.items() if key not in _CALL_KEYS and says_something(value)}
+    if thoughts > 1:
+        more[AFTER_REASONING] = thoughts
     return ToolCallPart(index, text_in(block, "id"), text_in(block, "name"), arguments, more or None)
 
 
@@ -79,14 +89,16 @@ class OpenBlock:
         block: The block of the first event.
         index: Its place in the answer.
         follows_text: Whether the answer has a text before it, from which a text is kept apart.
+        thoughts: The number of blocks of reasoning before it.
     """
 
-    __slots__ = ("_block", "_citations", "_index", "_json", "kind", "opens")
+    __slots__ = ("_block", "_citations", "_index", "_json", "_thoughts", "kind", "opens")
 
-    def __init__(self, block: dict[str, Any], index: int, *, follows_text: bool) -> None:
+    def __init__(self, block: dict[str, Any], index: int, *, follows_text: bool, thoughts: int) -> None:
         self.kind = text_in(block, "type")
         self._block = block
         self._index = index
+        self._thoughts = thoughts
         self.opens = follows_text  # the next text begins a block
         self._citations: list[Any] = []
         self._json: list[str] = []  # the input of a call of Anthropic's own tools, in pieces
@@ -100,7 +112,8 @@ class OpenBlock:
             yield from self._reasoning(block)
         elif self.kind == "tool_use":
             given = block.get("input")
-            yield _call(block, self._index, json.dumps(given, ensure_ascii=False) if given else "")
+            arguments = json.dumps(given, ensure_ascii=False) if given else ""
+            yield _call(block, self._index, arguments, self._thoughts)
 
     def add(self, delta: Mapping[str, Any]) -> Iterator[Part]:
         """Add a change.

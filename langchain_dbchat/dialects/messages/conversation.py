@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from langchain_core.messages import AIMessage
 
+from langchain_dbchat.dialects.messages.blocks import AFTER_REASONING
 from langchain_dbchat.dialects.messages.content import (
     MessageBlock,
     write_block,
@@ -33,6 +34,7 @@ from langchain_dbchat.dialects.shared.blocks.content_blocks import (
     ProviderBlock,
     ReasoningBlock,
     TextBlock,
+    ToolUseBlock,
 )
 from langchain_dbchat.dialects.shared.blocks.stand_ins import see_next, write_or_name
 from langchain_dbchat.dialects.shared.conversation.conversation import write_conversation
@@ -144,8 +146,12 @@ def _write_said(turn: ConversationTurn, writer: _Writer) -> list[MessageBlock]:
 
 def _write_answer(turn: ConversationTurn, writer: _Writer) -> list[MessageBlock]:
     written: list[MessageBlock] = []
+    calls, thoughts = _calls_by_reasoning(turn), 0
     for _, block in turn.blocks():
         if isinstance(block, ReasoningBlock):
+            if thoughts:
+                written += [_write_call(call, turn, writer) for call in calls.pop(thoughts, ())]
+            thoughts += 1
             reasoning = write_reasoning(block)
             if reasoning is not None:
                 written.append(reasoning)
@@ -158,10 +164,24 @@ def _write_answer(turn: ConversationTurn, writer: _Writer) -> list[MessageBlock]
         else:
             written.append(writer.named(block, turn.where, edge="\n"))
     written = [block for block in written if block["type"] != "text" or is_taken(block["text"], writer.family)]
-    for call in turn.calls:
-        name = writer.names.get(call.name, call.name)
-        written.append(write_tool_use(call, name, turn.where, replays=turn.replays))
-    return written
+    return [*written, *(_write_call(call, turn, writer) for group in calls.values() for call in group)]
+
+
+def _write_call(call: ToolUseBlock, turn: ConversationTurn, writer: _Writer) -> MessageBlock:
+    return write_tool_use(call, writer.names.get(call.name, call.name), turn.where, replays=turn.replays)
+
+
+def _calls_by_reasoning(turn: ConversationTurn) -> dict[int, list[ToolUseBlock]]:
+    """Return the calls of an answer by the number of blocks of reasoning before them; 0 if all of them are at its end.
+
+    The first calls do not know their number, because most answers have reasoning only before all calls.
+    """
+    numbers = [call.extras.get(AFTER_REASONING) if turn.replays else None for call in turn.calls]
+    first = 1 if any(isinstance(number, int) for number in numbers) else 0
+    calls: dict[int, list[ToolUseBlock]] = {}
+    for call, number in zip(turn.calls, numbers, strict=True):
+        calls.setdefault(number if isinstance(number, int) else first, []).append(call)
+    return calls
 
 
 def _follows_plain_text(block: NeutralBlock, written: list[MessageBlock]) -> TypeGuard[TextBlock]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from langchain_dbchat.dialects.messages.blocks import OpenBlock, read_content_block
+from langchain_dbchat.dialects.messages.blocks import REASONING_TYPES, OpenBlock, read_content_block
 from langchain_dbchat.dialects.messages.facts import MessagesFacts
 from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
 from langchain_dbchat.dialects.shared.answer.chunks import whole_result
@@ -78,12 +78,13 @@ def decode_message(body: bytes, target: Target, request_id: str | None, sent: Se
         raise _not_a_message(payload, target, request_id)
     facts = MessagesFacts(target, request_id)
     facts.note(payload)
-    answer = GrowingAnswer(whole=True, sent=sent)
+    answer, thoughts = GrowingAnswer(whole=True, sent=sent), 0
     for index, block in enumerate(content):
         if not isinstance(block, dict):
             raise MalformedResponseError(f"A block of the answer is a {type(block).__name__}, not an object.")
-        for part in read_content_block(block, index):
+        for part in read_content_block(block, index, thoughts):
             answer.add(part)
+        thoughts += block.get("type") in REASONING_TYPES
     return whole_result(payload, answer, facts)
 
 
@@ -99,13 +100,14 @@ def _not_a_message(payload: Mapping[str, Any], target: Target, request_id: str |
 class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
     """Decoder of a streamed message."""
 
-    __slots__ = ("_begun", "_ended", "_has_text", "_next", "_open")
+    __slots__ = ("_begun", "_ended", "_has_text", "_next", "_open", "_thoughts")
 
     def _begin(self, target: Target, request_id: str | None) -> MessagesFacts:
         self._begun = False  # message_start has arrived
         self._ended = False  # message_stop has arrived
         self._open: dict[int, OpenBlock] = {}  # the blocks that have begun and not ended, by their index
         self._has_text = False  # a text block has begun
+        self._thoughts = 0  # the number of blocks of reasoning that have begun
         self._next = 0  # the smallest index that no block has had
         return MessagesFacts(target, request_id)
 
@@ -161,7 +163,8 @@ class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
         if not isinstance(index, int) or index < self._next or not isinstance(block, dict):
             raise MalformedResponseError(f"The stream contains a block with the index {index!r}, which is not new.")
         self._next = index + 1
-        opened = self._open[index] = OpenBlock(block, index, follows_text=self._has_text)
+        opened = self._open[index] = OpenBlock(block, index, follows_text=self._has_text, thoughts=self._thoughts)
+        self._thoughts += opened.kind in REASONING_TYPES
         self._has_text = self._has_text or opened.kind == "text"
         for part in opened.begin():
             self._add_in_block(part, chunks)
