@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from io import BytesIO
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,7 @@ class Attempt:
         self._answer: dict[str, str] = {}  # the headers of the answer, in lower case
         self._open = False
         self.is_handed_on = False  # the body is open, and the stream closes it
-        self._text = bytearray()
+        self._text = BytesIO()
         self._limit = self._room = math.inf if limit is None else limit
         self._unpacker: Decompressor | None = None
         self._error: DatabricksError | None = None
@@ -250,7 +251,7 @@ class Attempt:
 
     def _keeps(self, piece: bytes) -> bool:
         self._room -= len(piece)
-        self._text += piece
+        self._text.write(piece)
         if self._room >= 0 or self._head is None:
             return True
         if self._head.is_success:
@@ -290,7 +291,7 @@ class Attempt:
                 self._request, self._head, self._answer, self._auth, self._deadline, self._limit, hide=self.hide
             )
             return Reply(self._head.status_code, self._answer, None, reading, hide=self.hide)
-        body = bytes(self._text)
+        body = self._text.getvalue()
         return Reply(self._head.status_code, self._answer, body, signature=self._signature, hide=self.hide)
 
     def hide(self, text: str) -> str:
