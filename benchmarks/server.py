@@ -69,10 +69,20 @@ def objects(kind: str) -> str:
     return json.dumps({"items": items})
 
 
+@cache
+def object_pieces(kind: str) -> list[str]:
+    """Cut the JSON of a stream of objects into the pieces that its events have.
+
+    Args:
+        kind: The model's name without ``bench-``.
+    """
+    text = objects(kind)
+    return [text[start : start + 5] for start in range(0, len(text), 5)]
+
+
 def _object_events(kind: str) -> list[bytes]:
-    text, calls = objects(kind), "calls" in kind
-    pieces = [text[start : start + 5] for start in range(0, len(text), 5)]
-    if not calls:
+    pieces = object_pieces(kind)
+    if "calls" not in kind:
         return [_event({"role": "assistant", "content": piece}) for piece in pieces]
     first = {"index": 0, "id": "toolu_bdrk_01", "type": "function", "function": {"name": "answer", "arguments": ""}}
     deltas = [first, *({"index": 0, "function": {"arguments": piece}} for piece in pieces)]

@@ -134,6 +134,15 @@ def _batch(make: Make) -> Figures:
 def _many(make: Make) -> Figures:
     model = make("paced")
     late: list[float] = []
+    collections: list[float] = []
+
+    def collecting(phase: str, info: dict[str, int]) -> None:
+        del info
+        now = time.thread_time()
+        if phase == "start":
+            collections.append(-now)
+        else:
+            collections[-1] += now
 
     async def tick() -> None:
         while True:
@@ -143,19 +152,22 @@ def _many(make: Make) -> Figures:
 
     async def run() -> Figures:
         late.clear()
+        collections[:] = [0.0]
         ticker = asyncio.create_task(tick())
         wall = time.perf_counter()
         await asyncio.gather(*(_adrain(model) for _ in range(AT_ONCE)))
         wall = time.perf_counter() - wall
         ticker.cancel()
         p99 = sorted(late)[int(len(late) * 0.99)]
-        return {"ratio": wall / (server.PACED * 0.005), "stall": p99 * 1e3}
+        return {"ratio": wall / (server.PACED * 0.005), "stall": p99 * 1e3, "collection": max(collections) * 1e3}
 
+    gc.callbacks.append(collecting)
     _LOOP.run_until_complete(run())  # opens the connections
     figures = _LOOP.run_until_complete(run())
     gc.freeze()  # what a server does after its imports: the collector no longer walks them
     figures["frozen"] = _LOOP.run_until_complete(run())["stall"]
     gc.unfreeze()
+    gc.callbacks.remove(collecting)
     return figures
 
 

@@ -6,6 +6,8 @@ Rule 2. The partial value is what that function returns for the text so far: ope
 closed, a number is read as far as it is one, and a key without a value is left out, as is an escape that has not ended.
 Rule 3. Text before the JSON is accepted as langchain-core accepts it: white space, and a Markdown fence after any text.
 Rule 4. If the text is not JSON, the value has what came before. The whole answer is parsed again at its end.
+Rule 5. An array or object that one piece has as a whole is parsed by `json`. That is tried some times for a piece only,
+because a piece may begin many that do not end in it.
 """
 
 from __future__ import annotations
@@ -31,6 +33,10 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _WORDS = {"true": True, "false": False, "null": None}
 
 _DEEPEST = 500  # nested arrays and objects
+_TRIES = (
+    8  # how many arrays and objects of a piece may turn out not to end in it before no others are parsed as a whole
+)
+_parse = json.JSONDecoder(strict=False).raw_decode
 _LONGEST = 4000  # characters of a number; Python converts no longer ones
 
 _FENCE = "```"
@@ -42,7 +48,18 @@ _FENCE_BEGINS = re.compile(r"(?:j|js|jso)?")
 class PartialJson:
     """The value of a JSON text that is still arriving."""
 
-    __slots__ = ("_is_fenced", "_is_key", "_keys", "_open", "_read", "_rest", "_root", "_string", "holds_null")
+    __slots__ = (
+        "_is_fenced",
+        "_is_key",
+        "_keys",
+        "_open",
+        "_read",
+        "_rest",
+        "_root",
+        "_string",
+        "_tries",
+        "holds_null",
+    )
 
     def __init__(self) -> None:
         # A reader takes a text and a place in it, and returns the next place; None if it needs more text.
@@ -54,6 +71,7 @@ class PartialJson:
         self._string = ""  # the string that is being read
         self._is_key = False
         self._is_fenced = False
+        self._tries = _TRIES
         self.holds_null = False  # whether a null was read
 
     def feed(self, piece: str) -> None:
@@ -63,7 +81,7 @@ class PartialJson:
             piece: The piece, cut anywhere.
         """
         text, place = self._rest + piece, 0
-        self._rest = ""
+        self._rest, self._tries = "", _TRIES
         while place < len(text):
             after = self._read(text, place)
             if after is None:
@@ -141,6 +159,9 @@ class PartialJson:
             self._string, self._is_key, self._read = "", False, self._read_string
             return place + 1
         if char in "{[":
+            whole = self._parse_whole(text, place)
+            if whole is not None:
+                return whole
             container: Any = {} if char == "{" else []
             self._attach(container)
             self._open.append(container)
@@ -148,6 +169,22 @@ class PartialJson:
             self._read = self._read_first
             return place + 1 if len(self._open) <= _DEEPEST else self._give_up(text)
         return self._read_literal(text, place)
+
+    def _parse_whole(self, text: str, place: int) -> int | None:
+        """Read an array or object that ends in this text; return None if it does not, or if that is not known."""
+        if not self._tries or text.find("}" if text[place] == "{" else "]", place) < 0:
+            return None
+        try:
+            value, end = _parse(text, place)
+        except (ValueError, RecursionError):  # it does not end here, is not JSON, or has what is not read
+            self._tries -= 1
+            return None
+        if text.count("[", place, end) + text.count("{", place, end) > _DEEPEST - len(self._open):
+            return None
+        self._attach(value)
+        self.holds_null = self.holds_null or text.find("null", place, end) >= 0
+        self._read = self._read_after if self._open else self._skip
+        return end
 
     def _read_literal(self, text: str, place: int) -> int | None:
         """Read a number, true, false or null."""

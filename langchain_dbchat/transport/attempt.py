@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from io import BytesIO
 from functools import lru_cache
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import httpx

@@ -13,6 +13,7 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.utils.json import parse_partial_json
 
 from kit.operations import is_linear
+from langchain_dbchat.chat_models import partial_json
 from langchain_dbchat.chat_models.partial_json import PartialJson
 from langchain_dbchat.chat_models.structured import ask_for
 from langchain_dbchat.chat_models.structured_shapes import NOTHING
@@ -102,6 +103,34 @@ def test_what_arrives_is_read_as_far_as_it_is_json(text: str, value: Any) -> Non
 
 def test_deep_nesting_is_left_to_the_parser_of_the_whole_answer() -> None:
     assert isinstance(fed(["[" * 100_000, '"text"']), list)
+
+
+def test_what_one_piece_has_as_a_whole_is_as_deep_as_what_comes_in_pieces() -> None:
+    for depth in (10, 499, 500, 501, 600):
+        text = '{"a": ' * depth + "[null, 1]" + "}" * depth
+        assert fed([text]) == fed(list(text))
+
+
+@pytest.mark.parametrize("text", ["[null]", '{"a": {"b": null}}', '[{"a": [1, null]}'])
+def test_a_null_is_noted_in_what_one_piece_has_as_a_whole(text: str) -> None:
+    parser = PartialJson()
+    parser.feed(text)
+    assert parser.holds_null
+
+
+def test_a_piece_with_many_open_arrays_is_not_parsed_from_each_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    parse = partial_json._parse
+    calls: list[int] = []
+
+    def counted(text: str, place: int) -> Any:
+        calls.append(place)
+        return parse(text, place)
+
+    monkeypatch.setattr(partial_json, "_parse", counted)
+    text = '[{"a": ' * 200 + '[1], "b'
+    found = fed([text])
+    assert len(calls) == 8
+    assert found == fed(list(text))
 
 
 def test_a_value_that_was_returned_does_not_change() -> None:
