@@ -1,10 +1,11 @@
-"""Build instances of a Pydantic class from an answer that is still arriving.
+"""Build what an answer that is still arriving stands for: instances of a Pydantic class, or JSON.
 
 Rule 1. Instances within the answer that were complete are not built again, so the time is linear in the answer:
 Pydantic takes an instance of a field's class as it is.
 Rule 2. This holds if the class has no validators of its own, because such a validator would get an instance where it
 gets a dict otherwise, and no union of classes, because the answer may turn out to be of the other class. All other
 types are built from the whole JSON each time.
+Rule 3. Nulls that the caller's schema does not allow are dropped, in what has arrived since the answer before.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from langchain_dbchat.chat_models.structured_shapes import NOTHING
+from langchain_dbchat.dialects.shared.schemas import PartialNulls
 
 if TYPE_CHECKING:
     from langchain_dbchat.chat_models.structured_shapes import AnswerShape
@@ -57,7 +59,7 @@ class PartialInstances:
     """Builds the instance of each partial answer.
 
     Args:
-        shape: The shape of the answer, with a ``build``.
+        shape: The shape of the answer.
     """
 
     def __init__(self, shape: AnswerShape) -> None:
@@ -65,21 +67,25 @@ class PartialInstances:
         kind = shape.wanted.kind
         schema = getattr(kind, "__pydantic_core_schema__", getattr(kind, "core_schema", None))
         self._is_plain = isinstance(schema, dict) and _is_plain(schema)
+        self._nulls = PartialNulls(shape.wanted.schema)
         self._raw: Any = NOTHING
         self._built: Any = None
 
-    def build(self, raw: Any) -> Any:
-        """Build an instance.
+    def build(self, raw: Any, *, holds_null: bool = True) -> Any:
+        """Build an instance, or return the JSON of an answer that has no class.
 
         Args:
             raw: The JSON of a partial answer. Its complete parts are the same objects as in the answer before.
+            holds_null: Whether there may be a null in it.
 
         Returns:
-            The instance.
+            The instance, or the JSON, without the nulls that the schema does not allow.
 
         Raises:
             ValidationError: If the JSON does not fit the class.
         """
+        if holds_null:
+            raw = self._nulls.drop(raw)
         if self._build is None:
             return raw
         built = self._build(_reusing(raw, self._raw, self._built) if self._is_plain else raw)

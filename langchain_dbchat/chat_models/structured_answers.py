@@ -192,7 +192,7 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
             value: The JSON.
             partial: Whether the answer is still arriving.
             holds_null: Whether there may be a null in it.
-            instances: Builds the instances of a partial answer.
+            instances: Builds the instances of a partial answer, and drops its nulls.
 
         Returns:
             The answer; `NOTHING` if a partial answer does not fit the schema yet.
@@ -206,11 +206,12 @@ class StructuredAnswerParser(BaseCumulativeTransformOutputParser[Any]):
             answer = self.shape.unwrapped(value)
             if answer is NOTHING and not partial:
                 raise ValueError(f"{self.shape.key!r} is missing")  # noqa: TRY301  # handled with the other errors below
-            if holds_null and answer is not NOTHING:
-                answer = drop_nulls(answer, self.shape.wanted.schema)
-            if answer is NOTHING or self.shape.build is None:
+            if answer is NOTHING:
                 return answer
-            return self.shape.build(answer) if instances is None else instances.build(answer)
+            if instances is not None:
+                return instances.build(answer, holds_null=holds_null)
+            answer = drop_nulls(answer, self.shape.wanted.schema)
+            return answer if self.shape.build is None else self.shape.build(answer)
         except (ValidationError, ValidationErrorV1, TypeError, ValueError) as error:
             if partial:
                 return NOTHING

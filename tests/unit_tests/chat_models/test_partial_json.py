@@ -148,18 +148,33 @@ def _items(count: int) -> str:
     )
 
 
+def _with_nulls(count: int) -> str:
+    return json.dumps({"items": [{"price": None, "tags": [{"a": None}]}] * (count // 4)})
+
+
 _PROSE = "Let me think about it. "
+
+
+_TAG = {"type": "object", "properties": {"text": {"type": "string"}}}
+_ITEM = {
+    "type": "object",
+    "properties": {
+        "price": {"type": "number"},
+        "tags": {"type": "array", "items": {"anyOf": [{"type": "string"}, _TAG]}},
+    },
+}
 
 
 @pytest.mark.parametrize("tool", [True, False], ids=["tool", "text"])
 @pytest.mark.parametrize(
-    "text_of", [_items, lambda count: json.dumps({"text": "word " * count * 10}), lambda count: _PROSE * count]
+    "text_of",
+    [_items, _with_nulls, lambda count: json.dumps({"text": "word " * count * 10}), lambda count: _PROSE * count],
 )
 def test_a_chunk_an_event_is_linear(tool: bool, text_of: Any) -> None:
     schema = {
         "title": "Answer",
         "type": "object",
-        "properties": {"items": {"type": "array"}, "text": {"type": "string"}},
+        "properties": {"items": {"type": "array", "items": _ITEM}, "text": {"type": "string"}},
     }
     _, parser = ask_for(schema, "function_calling" if tool else "json_schema", None, ())
 

@@ -25,7 +25,7 @@ from langchain_dbchat.dialects.shared.schemas.closed import close
 from langchain_dbchat.dialects.shared.schemas.limits import without_limits
 from langchain_dbchat.dialects.shared.schemas.merged import NotAnObject, is_plain, plain_object
 from langchain_dbchat.dialects.shared.schemas.modern import modernise
-from langchain_dbchat.dialects.shared.schemas.nulls import drop_nulls
+from langchain_dbchat.dialects.shared.schemas.nulls import PartialNulls, drop_nulls
 from langchain_dbchat.dialects.shared.schemas.parts import Document, Schema, UnfitSchema, map_schemas
 from langchain_dbchat.dialects.shared.schemas.references import settle_references
 from langchain_dbchat.dialects.shared.schemas.subset import fit_subset
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _FORMAT = 2
 """The version of `marshal` that writes equal values as equal bytes; later ones also write which objects are shared."""
 
-__all__ = ["drop_nulls", "fit_answer", "fit_parameters", "without_limits"]
+__all__ = ["PartialNulls", "drop_nulls", "fit_answer", "fit_parameters", "without_limits"]
 
 
 def fit_parameters(

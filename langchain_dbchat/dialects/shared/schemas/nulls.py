@@ -6,12 +6,15 @@ absent.
 
 Rule 1  A null is dropped if the caller's schema neither requires the property nor allows null for it.
 Rule 2  Everything else stays as the model wrote it.
+Rule 3  Of an answer that is still arriving, the elements of a list that were complete are not read again, so the time
+    is linear in the answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from operator import is_
+from typing import Any, NamedTuple
 
 from langchain_dbchat.dialects.shared.schemas.modern import modernise
 from langchain_dbchat.dialects.shared.schemas.parts import Document, UnfitSchema, is_annotated_only, kinds_of
@@ -42,15 +45,66 @@ def _holds_null(value: Any) -> bool:
     return isinstance(value, list) and any(map(_holds_null, value))
 
 
-class _Dropping:
-    def __init__(self, document: Document) -> None:
-        self._document = document
+class PartialNulls:
+    """Drops the nulls of an answer that is still arriving.
 
-    def drop(self, value: Any, schemas: list[Any]) -> Any:
+    Args:
+        schema: The caller's schema.
+    """
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self._schema = modernise(schema, checked=False)
+        self._dropping = _Dropping(Document(self._schema), {})
+
+    def drop(self, value: Any) -> Any:
+        """Do the same as `drop_nulls`.
+
+        Args:
+            value: The JSON of a partial answer. Its complete parts are the same objects as in the answer before.
+
+        Returns:
+            The value itself if nothing is dropped, else a new one, whose complete parts are the same objects as in the
+            one before.
+        """
+        return self._dropping.drop(value, [self._schema])
+
+
+class _ReadList(NamedTuple):
+    """What became of a list, or of the part of it that had arrived."""
+
+    value: list[Any]
+    fitting: list[Mapping[str, Any]]
+    kept: list[Any]
+    same: bool  # whether nothing was dropped in any element before the last one
+
+    def is_of(self, value: list[Any], fitting: list[Mapping[str, Any]]) -> bool:
+        """Return whether a list has the same elements, the last one perhaps apart, and has to fit the same schemas."""
+        last = len(self.value) - 1
+        return (
+            0 < last < len(value)
+            and isinstance(self.value[last - 1], (dict, list))  # of which there is one; a number may be in many lists
+            and value[last - 1] is self.value[last - 1]
+            and len(fitting) == len(self.fitting)
+            and all(map(is_, fitting, self.fitting))
+        )
+
+
+class _Dropping:
+    """Drops the nulls of values.
+
+    Args:
+        document: The schema's document.
+        read: Where to note the lists of an answer that is still arriving, by the names of the properties that lead to
+            them; None for a whole value.
+    """
+
+    def __init__(self, document: Document, read: dict[tuple[str, ...], _ReadList] | None = None) -> None:
+        self._document = document
+        self._read = read
+
+    def drop(self, value: Any, schemas: list[Any], path: tuple[str, ...] = ()) -> Any:
         if isinstance(value, list):
-            fitting = self._flat(schemas)
-            kept = [self.drop(inner, self._items(fitting, place)) for place, inner in enumerate(value)]
-            return kept if any(new is not old for new, old in zip(kept, value, strict=True)) else value
+            return self._drop_in_list(value, self._flat(schemas), path)
         if not isinstance(value, Mapping):
             return value
         fitting = [schema for schema in self._flat(schemas) if isinstance(schema.get("properties"), Mapping)]
@@ -62,9 +116,24 @@ class _Dropping:
             below = [schema["properties"][name] for schema in known if name in schema["properties"]]
             if inner is None and below and not self._wanted(name, below, fitting):
                 continue
-            changed[name] = self.drop(inner, below)
+            changed[name] = self.drop(inner, below, (*path, name))
         same = len(changed) == len(value) and all(changed[name] is inner for name, inner in value.items())
         return value if same else changed
+
+    def _drop_in_list(self, value: list[Any], fitting: list[Mapping[str, Any]], path: tuple[str, ...]) -> list[Any]:
+        read = None if self._read is None else self._read.get(path)
+        kept: list[Any] = []
+        same = True
+        if read is not None and read.is_of(value, fitting):
+            kept, same = read.kept[: len(read.value) - 1], read.same
+        same_before = same
+        for place in range(len(kept), len(value)):
+            same_before = same
+            kept.append(self.drop(value[place], self._items(fitting, place), (*path, "")))
+            same = same and kept[-1] is value[place]
+        if self._read is not None:
+            self._read[path] = _ReadList(value, fitting, kept, same_before)
+        return value if same else kept
 
     def _wanted(self, name: str, below: list[Any], objects: list[Mapping[str, Any]]) -> bool:
         required = any(name in (schema.get("required") or ()) and name in schema["properties"] for schema in objects)
