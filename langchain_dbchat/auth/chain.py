@@ -65,13 +65,10 @@ class ChainedCredentials:
         return execute(self._plan(refresh=refresh))
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Return the headers of the first that works.
+        """Do the same as `headers` without blocking the event loop.
 
         Args:
             refresh: The last headers were refused.
-
-        Raises:
-            DatabricksAuthenticationError: None works.
         """
         return await aexecute(self._plan(refresh=refresh))
 

@@ -154,19 +154,7 @@ class Channel:
     async def apost(
         self, request: Request, revise: Revise | None = None, limiter: EndpointLimiter | None = None
     ) -> Reply:
-        """Send a request and read the whole answer.
-
-        Args:
-            request: The request; its `streaming` is False.
-            revise: Returns another request to send after a refusal, or None.
-            limiter: The limiter that each attempt waits for; None to send at once.
-
-        Returns:
-            The 2xx reply with its body.
-
-        Raises:
-            DatabricksError: The call failed.
-        """
+        """Do the same as `post` without blocking the event loop."""
         return await self._obey(self._call(request, revise, limiter), self._task)
 
     @contextmanager
@@ -198,20 +186,11 @@ class Channel:
     def astream(
         self, request: Request, revise: Revise | None = None, limiter: EndpointLimiter | None = None
     ) -> _AsyncStream:
-        """Send a request and open the stream of its answer.
-
-        Args:
-            request: The request; its `streaming` is True.
-            revise: Returns another request to send after a refusal, or None.
-            limiter: The limiter that each attempt waits for, only until the stream opens: while it is open, the user's
-                code runs, and could wait for itself. None to send at once.
+        """Do the same as `stream` without blocking the event loop.
 
         Returns:
             A context that opens the stream; leaving it closes the stream, and the connection with it unless it was read
             to its end.
-
-        Raises:
-            DatabricksError: The call failed, or the stream broke.
         """
         call = self._call(request, revise, limiter)
         return _AsyncStream(lambda: self._obey(call, self._task))

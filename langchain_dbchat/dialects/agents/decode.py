@@ -112,15 +112,7 @@ class AgentStreamDecoder(AnswerStreamDecoder[AgentFacts]):
         return AgentFacts(target, request_id)
 
     def close(self) -> list[ChatGenerationChunk]:
-        """End the stream.
-
-        Returns:
-            The remaining chunks: the calls that are the caller's to execute, and the metadata.
-
-        Raises:
-            MalformedResponseError: If the stream has another format.
-            StreamInterruptedError: If the answer did not say that it had ended.
-        """
+        """End the stream; the calls that are the caller's to execute come before the metadata."""
         self._check_complete()
         chunks: list[ChatGenerationChunk] = []
         for part in self._reader.rest():

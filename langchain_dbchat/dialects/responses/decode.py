@@ -112,15 +112,7 @@ class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
         return ResponsesFacts(target, request_id)
 
     def close(self) -> list[ChatGenerationChunk]:
-        """End the stream.
-
-        Returns:
-            The remaining chunks: the calls that are the caller's to execute, and the metadata.
-
-        Raises:
-            MalformedResponseError: If the stream has another format.
-            StreamInterruptedError: If the answer did not say that it had ended.
-        """
+        """End the stream; the calls that are the caller's to execute come before the metadata."""
         self._check_complete()
         self._facts.end(calls=self._reader.has_calls, logprobs=self._reader.logprobs)
         chunks: list[ChatGenerationChunk] = []

@@ -166,18 +166,7 @@ class AsyncSocket(asyncio.Protocol):
         _wake(self._writer)
 
     async def read(self, timeout: float | None = None) -> bytes:
-        """Read what has arrived.
-
-        Args:
-            timeout: Seconds to wait for the first byte.
-
-        Returns:
-            The bytes; none at the end.
-
-        Raises:
-            httpx.ReadTimeout: Nothing came in time.
-            httpx.ReadError: The connection broke.
-        """
+        """Read what has arrived, as `Socket.read`."""
         if not self._pieces and not self._over:
             reader = self._reader = self._loop.create_future()
             self._start_timer(timeout)
@@ -200,16 +189,7 @@ class AsyncSocket(asyncio.Protocol):
         return data
 
     async def write(self, data: bytes, timeout: float | None = None) -> None:
-        """Write all bytes.
-
-        Args:
-            data: The bytes.
-            timeout: Seconds the network may take to accept them.
-
-        Raises:
-            httpx.WriteTimeout: The network did not take them in time.
-            httpx.WriteError: The connection broke.
-        """
+        """Write all bytes, as `Socket.write`."""
         if self._transport is None or self._transport.is_closing():
             raise httpx.WriteError(str(self._broken or "the connection is closed")) from self._broken
         self._transport.write(data)
