@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import math
 import sys
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -29,11 +30,13 @@ from langchain_dbchat.transport.channel import Channel, Timeouts
 from langchain_dbchat.transport.clients import async_client, sync_client
 from langchain_dbchat.transport.exchange import Request, RetryPolicy
 from langchain_dbchat.transport.headers import plain_headers
+from langchain_dbchat.transport.limiter import EndpointLimiter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from langchain_dbchat.transport.exchange import Reply
+    from langchain_dbchat.transport.limiter import Permit, WaitEvent
 
 
 class Sleepless:
@@ -405,3 +408,27 @@ async def test_a_cancelled_pause_ends_the_call() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert len(server.requests) == 1
+
+
+async def test_a_wait_for_the_limiter_is_not_counted_in_the_deadline_of_the_retries(way: str) -> None:
+    now = 0.0
+
+    class Slow(EndpointLimiter):
+        async def acquire(self, woken: WaitEvent, patience: float = math.inf) -> Permit:
+            nonlocal now
+            now += 100
+            return await super().acquire(woken, patience)
+
+        def release(self, permit: Permit, outcome: Any) -> None:
+            del outcome
+            super().release(permit, None)
+
+    replies = iter([Scripted({"error_code": "TEMPORARILY_UNAVAILABLE"}, status=503), Scripted({"ok": True})])
+    with ScriptedServer(lambda _: next(replies)) as server:
+        request, limiter = request_to(server), Slow("host endpoint")
+        channel = Sleepless(clock=lambda: now, policy=RetryPolicy(deadline=50)).channel
+        if way == "async":
+            reply = await channel.apost(request, limiter=limiter)
+        else:
+            reply = await asyncio.to_thread(channel.post, request, limiter=limiter)
+    assert (reply.status, now) == (200, 200)

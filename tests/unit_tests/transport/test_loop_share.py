@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import itertools
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
 CALLS = 12
+PACKED = {"content-type": "text/event-stream", "content-encoding": "gzip"}
 
 
 class Passes:
@@ -89,6 +91,21 @@ async def test_calls_within_their_share_begin_together(use_clock: Callable[[Call
             channel = Channel(noting)
             await asyncio.gather(*(channel.apost(request_to(server)) for _ in range(CALLS)))
     assert len(set(noting.signed)) == 1
+
+
+async def test_a_small_read_that_contains_much_leaves_the_loop_to_other_tasks(
+    use_clock: Callable[[Callable[[], float]], None],
+) -> None:
+    """Each piece that is decompressed is a step of its own."""
+    use_clock(lambda: 0.0)
+    pieces = 40
+    body = gzip.compress(b": nothing\n\n" * (pieces * 64 * 1024 // 11) + sse({"n": 1}))
+    async with Passes().counting() as passes:
+        with ScriptedServer(lambda _: Scripted(body, headers=PACKED)) as server:
+            async with Channel(Rotating()).astream(request_to(server, streaming=True)) as incoming:
+                before = passes.count
+                assert (await anext(incoming))[0] == b'{"n":1}'
+                assert passes.count - before >= pieces // 2
 
 
 async def test_streams_with_events_leave_the_loop_to_other_tasks(
