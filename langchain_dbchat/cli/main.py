@@ -5,7 +5,8 @@ needs the extra ``cli``.
 Rule 2. A failure is one paragraph on the standard error and an exit code (`ExitCode`), never a traceback. What a
 program reads is alone on the standard output.
 Rule 3. argparse (standard library) reads all command lines, so that ``doctor``, ``local`` and ``--version`` work
-without the extra, and the others are read and explained in the same way.
+without the extra, and the others are read and explained in the same way. shtab writes the completion of shells from
+argparse's parsers.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from langchain_dbchat._version import __version__
 from langchain_dbchat.cli import ask, chat, doctor, embed, models
+from langchain_dbchat.cli.completion import PrintCompletion
 from langchain_dbchat.cli.connection import NotSignedInError
 from langchain_dbchat.cli.exit_codes import ExitCode, UsageError, exit_code_of
 from langchain_dbchat.cli.output import error_line
@@ -140,6 +142,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 the call failed, 2 wrong usage, 3 not signed in or no host, 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"dbchat {__version__}")
+    parser.add_argument(
+        "--completion",
+        action=PrintCompletion,
+        choices=PrintCompletion.SHELLS,
+        metavar="SHELL",
+        help=f"print the script that completes commands and options in {', '.join(PrintCompletion.SHELLS)}",
+    )
     commands = parser.add_subparsers(metavar="command")
     parser.set_defaults(command=None)
     for command in COMMANDS:

@@ -67,7 +67,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "_core": (set(), {"langchain_core"}),
     "cli": (
         {"_version", "auth", "chat_models", "connection", "embeddings", "errors", "integrations", "local"},
-        {"langchain_core", "pyarrow", "pydantic_core", "rich"},
+        {"langchain_core", "pyarrow", "pydantic_core", "rich", "shtab"},
     ),
     "spark": ({"embeddings", "errors", "integrations"}, {"langchain_core", "pandas", "pydantic_core", "pyspark"}),
     "integrations": (
