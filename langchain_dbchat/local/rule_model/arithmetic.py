@@ -23,6 +23,8 @@ RUN = re.compile(rf"[-\d(.][\d\s.+\-*/()]{{1,{LONGEST}}}[\d)]")
 WORDED = (
     (re.compile(r"(?<=\d),(?=\d{3}\b)"), ""),
     (re.compile(r"\bmultiplied by\b|\btimes\b|[\u00d7\u00b7]|(?<=\d)\s*x\s*(?=\d)", re.IGNORECASE), " * "),
+    (re.compile(r"(?<=\d)\s+(?:mal|fois)\s+(?=\d)", re.IGNORECASE), " * "),
+    (re.compile(r"(?<=\d)\s+(?:geteilt durch|divisé par)\s+(?=\d)", re.IGNORECASE), " / "),
     (re.compile(r"\bdivided by\b|\bover\b|\u00f7", re.IGNORECASE), " / "),
     (re.compile(r"\bplus\b", re.IGNORECASE), " + "),
     (re.compile(r"\bminus\b|\u2212", re.IGNORECASE), " - "),

@@ -1,4 +1,4 @@
-"""Choose the value of an enum that names what a text is like: its mood, its language."""
+"""Choose the value of an enum that names what a text is like: its mood, its language, what it is about."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ def class_of(text: str, key: str, values: Sequence[Any]) -> Any:
     elif names & LANGUAGES:
         scores = {name: sum(word in of_it for word in words) for name, of_it in KNOWN["languages"].items()}
     else:
-        return None
+        scores = {
+            name: sum(word in of_it for word in words) for name, of_it in KNOWN["kinds"].items() if name in values
+        }
+        if not any(scores.values()):
+            return None
     best = max(scores, key=lambda name: scores[name])
     wanted = best if scores[best] > 0 else "neutral"
     return next((value for value in values if str(value).lower() == wanted), None)

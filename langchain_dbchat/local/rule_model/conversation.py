@@ -31,7 +31,8 @@ BARE = re.compile(
 STANDALONE = re.compile(r"\b(?:standalone|stand-alone|search) (?:question|query)\b", re.IGNORECASE)
 """What asks for the question in other words, as retrieval over a conversation does."""
 GREETING = re.compile(
-    r"^\W*(?:hi|hello|hey|good (?:morning|afternoon|evening)|greetings)\b(?:[\s,]+(?:there|again|all|everyone|world))?",
+    r"^\W*(?:hi|hello|hey|hallo|guten tag|bonjour|hola|ciao|good (?:morning|afternoon|evening)|greetings)\b"
+    r"(?:[\s,]+(?:there|again|all|everyone|world))?",
     re.IGNORECASE,
 )
 NAMED = re.compile(r"\b(?:[Mm]y name is|[Cc]all me)\s+([^\W\d_][\w'-]*)")
@@ -56,7 +57,11 @@ CLAUSE = re.compile(r",?\s+(?:and|but)\s+(?=(?:I|my|we|our)\b)|,\s+(?=(?:I|my|we
 """Where the next clause about the user begins."""
 SUM_WORDS = frozenset(
     content_words("what calculate calculator compute evaluate solve much many result value answer sum equal equals do")
-) | frozenset(content_words("please math maths expression use tool tell give add exactly quick question of"))
+) | frozenset(
+    content_words(
+        "wie viel ist combien font please math maths expression use tool tell give add exactly quick question of"
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Rule 1. Formats ``date``, ``time`` and ``date-time`` are those of RFC 3339
 (https://json-schema.org/draft/2020-12/json-schema-validation#section-7.3.1).
-Rule 2. A date whose month and day cannot be distinguished, such as 3/4/2026, is not read.
+Rule 2. A date whose month and day cannot be distinguished, such as 3/4/2026, is not read; with dots the day is first.
 """
 
 from __future__ import annotations
@@ -17,13 +17,20 @@ if TYPE_CHECKING:
 MONTHS = (
     "january february march april may june july august september october november december".split()  # noqa: SIM905  # words read best as words
 )
+FOREIGN_MONTHS = {
+    "januar": 1, "janvier": 1, "februar": 2, "février": 2, "märz": 3, "mars": 3, "avril": 4, "mai": 5, "juni": 6,
+    "juin": 6, "juli": 7, "juillet": 7, "août": 8, "septembre": 9, "oktober": 10, "octobre": 10, "novembre": 11,
+    "dezember": 12, "décembre": 12,
+}  # fmt: skip
+"""German and French months that are not written as in English."""
 DAYS = frozenset({"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"})
+SHORT_MONTHS = [name[:3] for name in MONTHS]
 YEAR = 2026
 """The year of a date that has none, so that the same text gives the same date."""
-_MONTH = "|".join(f"{name[:3]}(?:{name[3:]})?" for name in MONTHS)
+_MONTH = "|".join([*FOREIGN_MONTHS, *(f"{name[:3]}(?:{name[3:]})?" for name in MONTHS)])
 _DAY = r"(\d{1,2})(?:st|nd|rd|th)?"
 DATE = re.compile(
-    r"\b(\d{4})-(\d{2})-(\d{2})(?!\d)"
+    r"\b(\d{4})-(\d{2})-(\d{2})(?!\d)|\b(\d{1,2})\.(\d{1,2})\.(\d{4})\b"
     rf"|\b{_DAY}\.?\s+(?:of\s+)?({_MONTH})\b\.?,?(?:\s+(\d{{4}})\b)?"
     rf"|\b({_MONTH})\b\.?\s+{_DAY}\b(?:,?\s+(\d{{4}})\b)?",
     re.IGNORECASE,
@@ -67,11 +74,13 @@ def without_dates(text: str) -> str:
 
 def _dates(text: str) -> Iterator[str]:
     for match in DATE.finditer(text):
-        iso_year, iso_month, iso_day, day, month, year, month_first, its_day, its_year = match.groups()
-        named = month or month_first
-        number = [name[:3] for name in MONTHS].index(named[:3].lower()) + 1 if named else int(iso_month)
+        iso_year, iso_month, iso_day, dot_day, dot_month, dot_year, *named = match.groups()
+        day, month, year, month_first, its_day, its_year = named
+        word = (month or month_first or "").lower()
+        number = int(iso_month or dot_month or 0) or FOREIGN_MONTHS.get(word) or SHORT_MONTHS.index(word[:3]) + 1
+        when = (iso_year or dot_year or year or its_year or YEAR, number, iso_day or dot_day or day or its_day)
         try:
-            yield date(int(iso_year or year or its_year or YEAR), number, int(iso_day or day or its_day)).isoformat()
+            yield date(*map(int, when)).isoformat()
         except ValueError:  # the 31st of February is not a date
             continue
 

@@ -12,9 +12,9 @@ from langchain_dbchat.local.rule_model.tokens import STOPWORDS, content_words
 
 NUMBER = re.compile(r"(?<![\w.\-])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?!\w)")
 QUOTED = re.compile(r"\"([^\"\n]+)\"|“([^”\n]+)”|«([^»\n]+)»|「([^」\n]+)」|`([^`\n]+)`|(?<!\w)'([^'\n]+)'(?!\w)")
-NAME = r"[^\W\d_a-z][\w'\u2019.\-]*(?<![.,'])"
+NAME = r"[^\W\d_a-zß-öø-ÿ][\w'\u2019.\-]*(?<![.,'])"
 NAMES = re.compile(rf"{NAME}(?:\s+(?:{NAME}|de|la|van|von|der|del|of the)(?=\s+{NAME}|\b))*(?:,\s[A-Z]{{2,3}}\b)?")
-BEFORE = re.compile(r"\b(in|for|at|near|of|from|to|about|around|between)\s*$", re.IGNORECASE)
+BEFORE = re.compile(r"\b(in|for|at|near|of|from|to|about|around|between|nach|à|en)\s*$", re.IGNORECASE)
 JOINED = re.compile(r"(?:\b(?:and|or|versus|vs\.?)|,)\s*(?:(?:in|for|at)\s+)?$", re.IGNORECASE)
 EMAIL = re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}\b")
 LINK = re.compile(r"\bhttps?://\S+")

@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from langchain_dbchat.local.rule_model.tokens import content_words
 
 KNOWN = from_json(Path(__file__).with_name("knowledge.json").read_bytes())
-"""Facts with their subjects, capitals, jokes, lists of things, and translations of phrases."""
+"""Facts with their subjects, capitals, jokes, lists of things, translations of phrases, words of kinds and of tools."""
 COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
           "nine": 9, "ten": 10, "eleven": 11, "twelve": 12}  # fmt: skip
 """Numbers as words."""

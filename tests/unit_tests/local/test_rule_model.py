@@ -27,6 +27,8 @@ PEOPLE = tool("get_population", "Count the inhabitants of a city.", city=TEXT)
 MONEY = tool("convert_currency", "Convert money.", amount={"type": "number"}, from_currency=TEXT, to_currency=TEXT)
 MAGIC = tool("magic_function", "Applies a magic function to an input.", input={**WHOLE, "exclusiveMinimum": 0})
 ADD = tool("add", "Add two integers.", a=WHOLE, b=WHOLE)
+UNIT = {"type": "string", "enum": ["celsius", "fahrenheit"], "default": "celsius"}
+WEATHER_IN = tool("get_weather", "Get the current weather.", location=TEXT, unit=UNIT)
 MULTIPLY = tool("multiply", "Multiply two integers.", a=WHOLE, b=WHOLE)
 CUSTOMER = tool("create_customer", "Create a customer.", customer_name=TEXT, description=TEXT)
 SEARCH = tool("search_docs", "Search the documentation.", query=TEXT)
@@ -62,6 +64,18 @@ def calls(message: Body) -> list[tuple[str, Body]]:
             "What's the weather in Oslo, Bergen and Paris?",
             [WEATHER],
             [("get_weather", {"location": place}) for place in ("Oslo", "Bergen", "Paris")],
+        ),
+        (
+            "Compare the weather in Oslo and Rome in celsius.",
+            [WEATHER_IN],
+            [("get_weather", {"location": place, "unit": "celsius"}) for place in ("Oslo", "Rome")],
+        ),
+        ("Wie ist das Wetter in München?", [WEATHER, SEARCH], [("get_weather", {"location": "München"})]),
+        ("Quel temps fait-il à Lyon ?", [WEATHER, SEARCH], [("get_weather", {"location": "Lyon"})]),
+        (
+            "Convert 100 euros to dollars",
+            [MONEY],
+            [("convert_currency", {"amount": 100, "from_currency": "EUR", "to_currency": "USD"})],
         ),
         (
             "What is the population and the weather of Bergen?",

@@ -71,3 +71,45 @@ def test_the_search_for_keys_is_bounded(piece: str) -> None:
     start = time.process_time()
     wanted_schema(text, text[:2_000], is_json=True)
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("prompt", "wanted"),
+    [
+        (
+            "Return JSON with keys name, age and is_student for: Maria is 22 and studies physics.",
+            {"name": "Maria", "age": 22, "is_student": None},
+        ),
+        (
+            'Extract JSON like {"name": "Ada", "age": 36, "tags": ["x"]}: Bob Miller, 41, likes chess, golf and tea.',
+            {"name": "Bob Miller", "age": 41, "tags": ["chess", "golf", "tea"]},
+        ),
+        (
+            "Give me JSON with the fields title (string), year (integer), rating (float): Inception, 2010, rated 8.8.",
+            {"title": "Inception", "year": 2010, "rating": 8.8},
+        ),
+        (
+            'Answer in JSON: {"mood": "positive|negative|neutral", "score": 0.5}. Text: I love this phone.',
+            {"mood": "positive", "score": None},
+        ),
+        ('Return a JSON object {"answer": number}. What is 12*12?', {"answer": 144}),
+        (
+            "Extract date, amount and currency as JSON: On 3 March 2024 we paid 1,250.00 USD to Acme Inc.",
+            {"date": "2024-03-03", "amount": 1250.0, "currency": "USD"},
+        ),
+        (
+            'Answer as JSON: {"person": {"name": "...", "city": "..."}, "vip": true}. Anna lives in Oslo as a VIP.',
+            {"person": {"name": "Anna", "city": "Oslo"}, "vip": True},
+        ),
+        (
+            "Return JSON with setup and punchline keys. Tell me a joke about cats.",
+            {
+                "setup": "Why do cats sit on computers?",
+                "punchline": "Because cats have to keep an eye on the mouse.",
+            },
+        ),
+    ],
+)
+def test_values_have_the_types_that_the_prompt_gives_them(say: Say, prompt: str, wanted: dict[str, Any]) -> None:
+    for request in ({}, {"response_format": {"type": "json_object"}}):
+        assert from_json(say("gpt-5-2", [{"role": "user", "content": prompt}], **request)["content"]) == wanted
