@@ -4,6 +4,8 @@ Rule 1. Such code is a coroutine function. All that it awaits is given to it: fo
 for a thread, coroutine functions that block and never suspend.
 Rule 2. So in a thread, one `send` runs it to its end, like a nested call of sync code: exceptions, interrupts, context
 variables and tracebacks are those of sync code, whether or not the thread has an event loop.
+Rule 3. There is one difference: if a signal handler raises in the very step between the creation of a coroutine and its
+start, Python also warns that this coroutine was never awaited. Nothing has begun then, so nothing is left open.
 """
 
 from __future__ import annotations
