@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gzip
 import json
 import re
@@ -226,6 +227,7 @@ def test_an_answer_without_an_end_is_refused(call: Way) -> None:
                 call(model(server.url, max_response_bytes=2_000_000), "hi")
 
 
+@functools.cache
 def bomb(layers: int, size: int) -> bytes:
     packer = zlib.compressobj(9, wbits=31)
     data = b"".join([packer.compress(PIECE) for _ in range(size // len(PIECE))]) + packer.flush()
