@@ -22,7 +22,6 @@ from langchain_dbchat.local import LocalWorkspace
 COMMAND = os.environ.get("LITELLM_COMMAND") or shutil.which("litellm")
 pytestmark = [
     pytest.mark.skipif(COMMAND is None, reason="needs a LiteLLM proxy: pip install 'litellm[proxy]' (extra peers)"),
-    pytest.mark.timeout(180),
 ]
 
 

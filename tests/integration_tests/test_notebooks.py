@@ -18,7 +18,6 @@ def test_there_are_a_quickstart_an_agent_and_retrieval() -> None:
     assert {it.stem for it in notebooks()} >= {"quickstart", "agent", "rag"}
 
 
-@pytest.mark.timeout(150)  # a kernel starts slowly on a busy machine
 @pytest.mark.parametrize("notebook", notebooks(), ids=lambda it: it.stem)
 def test_each_cell_prints_what_is_stored(notebook: Path) -> None:
     pytest.importorskip("nbclient")

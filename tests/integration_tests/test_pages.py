@@ -31,7 +31,6 @@ RUN = {"script": run_as_script, "console": run_in_console}
 WAYS = [pytest.param(way, id=name) for name, way in RUN.items()]
 
 
-@pytest.mark.timeout(300)  # starting Spark takes a minute on a busy machine
 @pytest.mark.parametrize(
     ("page", "way"),
     [

@@ -13,7 +13,6 @@ import pytest
 from langchain_dbchat.local import LocalWorkspace
 
 pytest_plugins = ["pytester"]
-pytestmark = pytest.mark.timeout(180)
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = ("-p", "no:cacheprovider", "--strict-markers", "-W", "error")

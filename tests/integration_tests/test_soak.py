@@ -15,14 +15,12 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(SOAK), *arguments], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.timeout(120)
 def test_nothing_is_left_over() -> None:
     done = _run("--seconds", "7")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "nothing is left over" in done.stdout
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not tell of file descriptors")
 def test_a_leak_is_noticed() -> None:
     done = _run("--seconds", "4", "--leak")

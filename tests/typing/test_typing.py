@@ -26,7 +26,6 @@ def needs(tool: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(find_spec(tool) is None, reason=f"{tool} is not installed")
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "command",
     [

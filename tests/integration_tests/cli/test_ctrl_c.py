@@ -105,7 +105,6 @@ def conversation(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 # After the answer, while the prompt has not come yet, the interrupt may hit a finalizer, where Python drops it.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.timeout(300)
 def test_at_any_line_of_an_answer(conversation: Any) -> None:
     whole = _Lines(BEYOND)
     conversation(_Lines(BEYOND))  # imports

@@ -52,7 +52,6 @@ def adocuments(embeddings: DatabricksEmbeddings, texts: list[str]) -> Any:
     return asyncio.run(embeddings.aembed_documents(texts))
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("embed", [documents, adocuments])
 def test_twenty_thousand_texts_come_back_complete_and_in_order(embed: Callable[..., Any]) -> None:
     texts = corpus()

@@ -78,7 +78,6 @@ def _answers(url: str) -> bool:
     return True
 
 
-@pytest.mark.timeout(120)
 def test_rag_over_the_workspace_finds_the_right_passages_among_distractors(server: str) -> None:
     with LocalWorkspace(backend=server) as workspace:
         embeddings = DatabricksEmbeddings(
@@ -91,7 +90,6 @@ def test_rag_over_the_workspace_finds_the_right_passages_among_distractors(serve
     assert found == [PASSAGES[best] for _, best in QUESTIONS]
 
 
-@pytest.mark.timeout(120)
 def test_an_openai_compatible_server_and_its_base64_give_the_same_rows(server: str) -> None:
     np = pytest.importorskip("numpy", reason='needs numpy: pip install "langchain-dbchat[numpy]"')
     plain = DatabricksEmbeddings(model="e5-passage", base_url=server, token="none")

@@ -31,7 +31,6 @@ pytestmark = [
         importlib.util.find_spec("mlflow") is None or importlib.util.find_spec("pandas") is None,
         reason='needs MLflow: pip install "langchain-dbchat[mlflow]"',
     ),
-    pytest.mark.timeout(240),
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType"),  # MLflow's own types, when imported
 ]
 

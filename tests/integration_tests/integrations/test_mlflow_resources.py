@@ -24,7 +24,6 @@ pytestmark = [
         find_spec("mlflow") is None or find_spec("pandas") is None,
         reason='needs MLflow: pip install "langchain-dbchat[mlflow]"',
     ),
-    pytest.mark.timeout(240),
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType"),  # MLflow's own types, when imported
 ]
 

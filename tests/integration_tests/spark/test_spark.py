@@ -30,7 +30,7 @@ pytest.importorskip("pandas", reason=_REASON)
 pytest.importorskip("pyarrow", reason=_REASON)
 
 # Py4J and Spark's own pandas code leave sockets open and use what their successors deprecate.
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 QWEN, CLAUDE = "databricks-qwen3-embedding-0-6b", "databricks-claude-sonnet-4-6"
 ROWS = 20_000

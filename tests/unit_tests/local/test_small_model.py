@@ -268,7 +268,6 @@ def test_weights_are_written_once_in_a_type_that_is_read(tmp_path: Path, monkeyp
     assert np.abs(gguf.quants.dequantize(small.data, kind.Q8_0) - rows).max() < 0.05
 
 
-@pytest.mark.timeout(300)  # the first start writes the weights and tunes the model to the machine
 def test_the_real_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("dasllama", reason="part of the extra small-model")
     pytest.importorskip("gguf", reason="part of the extra small-model")
