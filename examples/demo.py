@@ -110,7 +110,7 @@ def run_retrieval() -> None:
     store = InMemoryVectorStore(DatabricksEmbeddings(model=EMBEDDING_MODEL))
     store.add_documents(passages)
     print(f"{len(passages)} passages of {len(paths)} documents embedded with {EMBEDDING_MODEL}.")
-    question = "Which runtime dependencies does the package have?"
+    question = "What are the runtime dependencies?"
     print(f"> {question}")
     found = store.similarity_search(question, k=3)
     prompt = ChatPromptTemplate.from_template(
