@@ -156,6 +156,12 @@ def test_audio_without_sound_is_kept_as_it_is() -> None:
         assert message.additional_kwargs == {"audio": {"transcript": "a", "id": "audio_1"}}
 
 
+def test_an_unknown_field_may_come_late_repeat_and_change() -> None:
+    fields: list[dict[str, Any]] = [{}, {"x": [1]}, {"x": [1]}, {}, {"x": [1], "y": "a"}, {"x": [2]}, {}]
+    message = summed(*(event({"content": "a"}, **more) for more in fields), event({}, "stop"))
+    assert (message.response_metadata["x"], message.response_metadata["y"]) == ([1, 1, 2], "a")
+
+
 def test_each_of_several_answers_keeps_its_own() -> None:
     choices: list[dict[str, Any]] = [
         {"index": n, "message": {"content": "a", "note": n + 1}, "finish_reason": "stop", "matched_stop": str(n)}
