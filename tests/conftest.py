@@ -27,7 +27,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Change the default before any model is made."""
+    """Change the default before any model is made, and keep pytest from rewriting our modules, which assert nothing.
+
+    pytest rewrites the packages of its plugins. Two threads that import at the same time would both build syntax trees,
+    which Python 3.11 can get wrong: "AST constructor recursion depth mismatch"
+    (https://github.com/python/cpython/issues/106905).
+    """
+    vars(config.pluginmanager.rewrite_hook).get("_must_rewrite", set()).discard("langchain_dbchat")
     if config.getoption("--unmerged"):
         ChatDatabricksCompat.model_fields["coalesce"].default = False
         ChatDatabricksCompat.model_rebuild(force=True)
