@@ -31,10 +31,11 @@ from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from langchain_dbchat.errors.guardrails import Guardrail, blocks, finish_reason_of, guardrail_in_words, read_guardrail
 from langchain_dbchat.errors.html_pages import page_words
+from langchain_dbchat.errors.sound_text import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -199,7 +200,7 @@ def _read_quoting(text: str, depth: int) -> ErrorBody | None:
 def _parsed(text: str) -> Any:
     """Read JSON, or a dict as Python writes it; None if it is neither."""
     try:
-        return from_json(text)
+        return read_json(text)
     except ValueError:
         return _literal(text)
 

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["clean_text"]
+import re
+from typing import Any
+
+from pydantic_core import from_json
+
+__all__ = ["clean_text", "read_json"]
+
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+"""An escape of JSON: a pair of surrogates, the half of one (which is the group), or any other."""
 
 
 def clean_text(text: str) -> str:
@@ -21,3 +31,25 @@ def clean_text(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def read_json(raw: bytes | str) -> Any:
+    """Parse JSON of a server, which may write half of a surrogate pair as an escape; it becomes U+FFFD.
+
+    Args:
+        raw: The JSON text.
+
+    Returns:
+        The value; each text in it is sound.
+
+    Raises:
+        ValueError: If it is not JSON.
+    """
+    try:
+        return from_json(raw)
+    except ValueError:
+        written = raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw
+        sound = _ESCAPE.sub(lambda escape: rb"\ufffd" if escape[1] else escape[0], written)
+        if sound == written:
+            raise
+        return from_json(sound)

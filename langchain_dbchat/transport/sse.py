@@ -24,9 +24,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from langchain_dbchat.errors import MalformedResponseError
+from langchain_dbchat.errors.sound_text import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -255,7 +256,7 @@ def _is_object(line: bytes) -> bool:
 
 def _decoded(payload: bytes) -> Any:
     try:
-        return from_json(payload)
+        return read_json(payload)
     except ValueError:
         return None
 

@@ -14,13 +14,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import from_json
-
 from langchain_dbchat.dialects.shared.answer.beside import Other, text_in
 from langchain_dbchat.dialects.shared.answer.fields import says_something, storable
 from langchain_dbchat.dialects.shared.answer.parts import Reasoning, Text, ToolCallPart
 from langchain_dbchat.dialects.shared.blocks.citations import flat
 from langchain_dbchat.errors import MalformedResponseError
+from langchain_dbchat.errors.sound_text import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -180,7 +179,7 @@ class OpenBlock:
 
     def _input(self) -> Any:
         try:
-            return from_json("".join(self._json))
+            return read_json("".join(self._json))
         except ValueError as error:
             raise MalformedResponseError(f"The input of a {self.kind!r} block is not JSON: {error}") from error
 

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import from_json
-
 from langchain_dbchat.dialects.messages.blocks import REASONING_TYPES, OpenBlock, read_content_block
 from langchain_dbchat.dialects.messages.facts import MessagesFacts
 from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
+from langchain_dbchat.dialects.shared.answer.beside import text_in
 from langchain_dbchat.dialects.shared.answer.chunks import whole_result
 from langchain_dbchat.dialects.shared.answer.errors_within import raise_error_within
 from langchain_dbchat.dialects.shared.answer.events import MESSAGE_KEYS, is_last, parse_event, text_of_event
@@ -24,6 +23,7 @@ from langchain_dbchat.dialects.shared.answer.facts import KEEP_ALIVE
 from langchain_dbchat.dialects.shared.answer.parts import Text
 from langchain_dbchat.dialects.shared.answer.stream import AnswerStreamDecoder
 from langchain_dbchat.errors import MalformedResponseError, StreamInterruptedError
+from langchain_dbchat.errors.sound_text import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,7 @@ def ends_stream(event: bytes) -> bool:
     if b"message_stop" not in event[:200]:
         return is_last(event)
     try:
-        payload = from_json(event)
+        payload = read_json(event)
     except ValueError:
         return False
     return isinstance(payload, dict) and payload.get("type") == "message_stop"
@@ -84,7 +84,7 @@ def decode_message(body: bytes, target: Target, request_id: str | None, sent: Se
             raise MalformedResponseError(f"A block of the answer is a {type(block).__name__}, not an object.")
         for part in read_content_block(block, index, thoughts):
             answer.add(part)
-        thoughts += block.get("type") in REASONING_TYPES
+        thoughts += text_in(block, "type") in REASONING_TYPES
     return whole_result(payload, answer, facts)
 
 

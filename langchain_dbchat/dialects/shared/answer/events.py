@@ -1,17 +1,19 @@
 """Read the payloads of events and of whole answers as JSON objects.
 
 Rule 1. A stream ends with ``[DONE]``, also quoted or in lower case, or with an event named ``done``.
-Rule 2. Text that is not a JSON object is an error, which quotes its beginning.
+Rule 2. Text that is not a JSON object is an error, which quotes its beginning. Half of a surrogate pair, which no file
+    or request can contain (RFC 8259, 8.2), becomes U+FFFD.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from langchain_dbchat.dialects.shared.answer.errors_within import raise_error_within
 from langchain_dbchat.errors import MalformedResponseError
+from langchain_dbchat.errors.sound_text import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +54,7 @@ def parse_event(raw: bytes | str) -> dict[str, Any]:
         DatabricksError: If it is an error in Google's format, a list.
     """
     try:
-        payload = from_json(raw)
+        payload = read_json(raw)
     except ValueError as error:
         raise MalformedResponseError(
             f"The server sent something that is not JSON ({error}): {start_of_text(raw)}"

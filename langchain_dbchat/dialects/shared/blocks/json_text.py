@@ -39,7 +39,7 @@ def write_json(value: Any, what: str) -> str:
     except (TypeError, ValueError, RecursionError):
         pass  # not plain: Pydantic writes it, or says why it cannot
     try:
-        return json.dumps(_sound(_jsonable(value)), ensure_ascii=False)
+        return json.dumps(_sound(_jsonable(_sound(value))), ensure_ascii=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise UnsupportedContentError(f"{what} cannot be written as JSON: {error}") from error
 
@@ -63,9 +63,10 @@ def _converted(value: Any) -> Any:
 
 
 def _sound(value: Any) -> Any:
+    """Return a value with sound text and finite numbers; Pydantic refuses the keys of objects that are not sound."""
     if isinstance(value, dict):
-        return {_sound(key): _sound(item) for key, item in value.items()}
-    if isinstance(value, list):
+        return {_sound(key) if isinstance(key, str) else key: _sound(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
         return [_sound(item) for item in value]
     if isinstance(value, str):
         return clean_text(value)
