@@ -122,10 +122,14 @@ def test_at_any_line_of_an_answer(conversation: Any) -> None:
 class _WithFinalizer(BaseCallbackHandler):
     """Loses an object while a call begins; Ctrl-C is pressed while the object's finalizer runs."""
 
+    run_inline = True  # in the thread of the loop, which is the one that has signals
+
     def on_chat_model_start(self, *_: Any, **__: Any) -> None:
         class Lost:
             def __del__(self) -> None:
                 signal.raise_signal(signal.SIGINT)
+                for _ in range(1_000):  # Python looks for signals when a loop jumps back
+                    pass
 
         Lost()
 
