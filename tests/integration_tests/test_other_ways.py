@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ from pydantic import BaseModel
 
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
-from langchain_dbchat import ChatDatabricksCompat
+from langchain_dbchat import ChatDatabricksCompat, DatabricksInvalidRequestError
 from langchain_dbchat.dialects.shared.conversation.turns import CONTINUE
 
 if TYPE_CHECKING:
@@ -143,6 +144,59 @@ def test_a_chosen_schema_that_the_endpoint_refuses_is_asked_for_by_a_tool(worksp
     with pytest.warns(UserWarning, match="refused 'response_format', so it is asked for in another way"):
         found: Any = call(llm.with_structured_output(Weather, method="json_schema"), "It rains in Oslo.")
     assert isinstance(found, Weather)
+
+
+REFUSED = "response_format.type: 'json_schema' is not supported for this model."
+
+
+def _refusing_formats(request: Received) -> Scripted:
+    if "response_format" in request.json:
+        return Scripted({"error_code": "BAD_REQUEST", "message": REFUSED}, status=400)
+    name, said = request.json["tools"][-1]["function"]["name"], '{"city": "Oslo", "condition": "rain"}'
+    return _streamed(name, said) if request.json.get("stream") else _called((name, said))
+
+
+@four_ways
+@pytest.mark.parametrize("tools", [[], [get_weather]])
+def test_a_bound_schema_that_the_endpoint_refuses_is_asked_for_by_a_tool(call: Way, tools: list[Any]) -> None:
+    """Also without other tools; the warning comes once, and the endpoint is asked in this way from then on."""
+    with ScriptedServer(_refusing_formats) as server:
+        llm = _llm(server, model="databricks-kimi-k3")
+        bound = llm.bind_tools(tools, response_format=Weather) if tools else llm.bind(response_format=Weather)
+        with pytest.warns(UserWarning, match="refused 'response_format', so it is asked for in another way") as warned:
+            first = call(bound, "Hi")
+        second = call(bound, "Hi")
+        parsed = call(llm.with_structured_output(Weather, method="json_schema", tools=tools), "Hi")
+    assert len(warned) == 1
+    for message in (first, second):
+        assert (message.text, message.tool_calls) == ('{"city": "Oslo", "condition": "rain"}', [])
+    assert parsed == Weather(city="Oslo", condition="rain")
+    assert ["response_format" in request.json for request in server.requests] == [True, False, False, False]
+    assert [entry["function"]["name"] for entry in server.requests[1].json["tools"]][len(tools) :] == ["Weather"]
+    assert server.requests[1].json["tool_choice"] == "required"
+
+
+@four_ways
+def test_a_bound_schema_is_not_asked_for_in_another_way_with_strict_params(call: Way) -> None:
+    with ScriptedServer(_refusing_formats) as server:
+        llm = _llm(server, model="databricks-kimi-k3", strict_params=True)
+        with pytest.raises(DatabricksInvalidRequestError, match="response_format"):
+            call(llm.bind(response_format=Weather), "Hi")
+
+
+@pytest.mark.parametrize(
+    "model", ["kimi-k3", "qwen3-next-80b-a3b-instruct", "grok-4-6", "deepseek-v4-flash-0731", "inkling"]
+)
+@pytest.mark.parametrize("tools", [[], [get_weather]])
+def test_the_providers_strategy_where_a_schema_is_refused(
+    workspace: LocalWorkspace, model: str, tools: list[Any]
+) -> None:
+    llm = ChatDatabricksCompat(model=f"databricks-{model}", host=workspace.host, token=workspace.token)
+    agent: Any = create_agent(llm, tools, response_format=ProviderStrategy(Weather))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(?s).*refused 'response_format'")  # once an endpoint, by the first test
+        state = agent.invoke({"messages": [("human", "What is the weather in Oslo?")]})
+    assert isinstance(state["structured_response"], Weather)
 
 
 ENDS = [HumanMessage("Name a city."), AIMessage("Oslo is")]

@@ -89,14 +89,15 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
 def _answer_tool(
     settings: Mapping[str, Any], tools: Sequence[Mapping[str, Any]], encoded: EncodedRequest, target: Target
 ) -> dict[str, Any] | None:
-    """Return the tool that stands for a response format, if the family takes either tools or a response format."""
+    """Return the tool that stands for a response format that the endpoint refuses, or refuses beside tools."""
     wanted = settings.get("response_format")
-    if not tools or wanted is None or quirks_of(target).format_with_tools:
+    refused = "response_format" in target.lessons
+    if wanted is None or not (refused or (tools and not quirks_of(target).format_with_tools)):
         return None
-    from langchain_dbchat.dialects.shared.answer.answer_tools import answer_tool  # noqa: PLC0415  # few requests have both
+    from langchain_dbchat.dialects.shared.answer.answer_tools import answer_tool  # noqa: PLC0415  # few requests have one
 
     tool = answer_tool(wanted, tools)
-    if tool is not None:
+    if tool is not None and not refused:
         encoded.warnings.append(
             "it takes either tools or a response format, so the schema is sent as a tool, and its call is the answer"
         )

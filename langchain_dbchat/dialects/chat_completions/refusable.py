@@ -6,8 +6,8 @@ Rule 2. The limit of an answer's length has two names (``max_tokens``, and ``max
 reasoning models). If an endpoint refuses one, the value is sent under the other (pydantic-ai #1205, dify #24307).
 Rule 3. ``thinking_blocks``, in which a LiteLLM proxy gets its reasoning back, is unknown to other servers, which refuse
 it (OpenAI, Groq, vLLM). The reasoning of earlier answers is then not sent.
-Rule 4. `with_structured_output` can request an answer with a tool or with a response format. If an endpoint refuses
-one, the other is used.
+Rule 4. An answer with a schema can be requested with a tool or with a response format. If an endpoint refuses the
+response format, the tool is used; if it refuses the tool choice of `with_structured_output`, the response format is.
 """
 
 from __future__ import annotations

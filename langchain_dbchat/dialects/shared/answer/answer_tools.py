@@ -1,4 +1,4 @@
-"""Request a structured answer beside tools from a model that takes either tools or a response format.
+"""Request a structured answer from a model that refuses a response format, or refuses one beside tools.
 
 Rule 1. The schema becomes one more tool, which the model calls to give its answer. Some tool has to be called, so that
 the model either goes on with its work or answers.
