@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_dbchat.errors import DatabricksAuthenticationError, DatabricksError
+from langchain_dbchat.errors.meanings import ADVICE, PLACE
 from langchain_dbchat.errors.redaction import scrub
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Explanation", "error_line", "explain", "plain", "wrapped"]
 
 _WIDEST = 100  # columns; longer lines are hard to read
-_WHAT_TO_DO = "\n  What to do: "
-_PLACE = "\n  Where: "
 _SEARCH = re.compile(r" Looked at, in this order:(?:\n\s*- [^\n]*)+")
 _LAST_SENTENCE = re.compile(
     r"(?<=[.!?]) ((?:Give|Set|Name|Leave|Make|Check|Call|Use|Run|Install)\b[^.]*(?:\.[^ .][^.]*)*\.)$"
@@ -77,8 +76,8 @@ def explain(error: DatabricksError) -> Explanation:
     Returns:
         Both, without line breaks and secrets, and without the list of what was looked at.
     """
-    what, _, advice = error.message.partition(_WHAT_TO_DO)
-    what = plain(_SEARCH.sub("", what.partition(_PLACE)[0]))
+    what, _, advice = error.message.partition(ADVICE)
+    what = plain(_SEARCH.sub("", what.partition(PLACE)[0]))
     if not advice and (last := _LAST_SENTENCE.search(what)):
         what, advice = what[: last.start()], last[1]
     return Explanation(what, plain(advice), error.request_id or "")

@@ -20,7 +20,9 @@ from langchain_dbchat.errors import (
 from langchain_dbchat.errors.apps import advised_for_app, is_app
 from langchain_dbchat.errors.bodies import ErrorBody, read_error_body, read_retry_after
 from langchain_dbchat.errors.meanings import (
+    ADVICE,
     GARBLED,
+    PLACE,
     Meaning,
     compose,
     describe,
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import AIMessage
 
-__all__ = ["error_from_event", "error_from_response", "malformed_response"]
+__all__ = ["error_from_event", "error_from_response", "locate", "malformed_response"]
 
 _SECRET_HEADER = re.compile(r"authori[sz]ation|cookie|-token$|-secret$|api-?key|authenticate")
 _TEXT_LIMIT = 65_536  # characters of a body that an error keeps
@@ -157,6 +159,30 @@ def malformed_response(  # noqa: PLR0913  # as error_from_response, and why
         auth=auth,
         detail="",
     )
+
+
+def locate(error: DatabricksError, *, endpoint: str | None, host: str, auth: str) -> None:
+    """Add to an error about an answer where the answer came from; only who sent the request knows that.
+
+    Args:
+        error: The error, which is changed unless it names a host.
+        endpoint: The serving endpoint that was called.
+        host: The host that was called.
+        auth: The way of signing in that was used, never the secret.
+    """
+    if error.host is not None:
+        return
+    error.endpoint, error.host, error.auth = error.endpoint or endpoint, host, auth
+    what, _, advice = error.message.partition(ADVICE)
+    error.message = compose(
+        what.partition(PLACE)[0],
+        endpoint=error.endpoint,
+        host=host,
+        auth=auth,
+        request_id=error.request_id,
+        advice=advice,
+    )
+    error.args = (error.message,)
 
 
 def _hidden(headers: Mapping[str, str], body: bytes, hide: Callable[[str], str] | None) -> tuple[dict[str, str], bytes]:

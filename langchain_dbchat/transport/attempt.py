@@ -292,7 +292,9 @@ class Attempt:
             )
             return Reply(self._head.status_code, self._answer, None, reading, hide=self.hide)
         body = self._text.getvalue()
-        return Reply(self._head.status_code, self._answer, body, signature=self._signature, hide=self.hide)
+        return Reply(
+            self._head.status_code, self._answer, body, None, self._signature, self.hide, self._request, self._auth
+        )
 
     def hide(self, text: str) -> str:
         """Mask the secrets of this attempt in a text of the server.

@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from copy import copy
 from typing import TYPE_CHECKING
 
+from langchain_dbchat.errors import DatabricksError
 from langchain_dbchat.transport.attempt import Attempt
 from langchain_dbchat.transport.blocking import finish
 from langchain_dbchat.transport.exchange import Failure, Pause, Reply, Request, RetryPolicy, Unsent, exchange
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.transport.exchange import Send
     from langchain_dbchat.transport.limiter import EndpointLimiter
     from langchain_dbchat.transport.signing import Credentials
@@ -178,7 +178,11 @@ class Channel:
         call = self._call(request, revise, limiter)
         try:
             with closing(EventStream(finish(self._obey(call, self._thread)).source)) as incoming:
-                yield incoming
+                try:
+                    yield incoming
+                except DatabricksError as error:
+                    incoming.locate(error)
+                    raise
         except BaseException:
             finish(call.abandon(self._thread))  # also if an interrupt came before the context began
             raise
@@ -258,6 +262,8 @@ class _AsyncStream:
         self._incoming = AsyncEventStream(reply.source)
         return self._incoming
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, _: object) -> None:
         if self._incoming is not None:
+            if isinstance(error, DatabricksError):
+                self._incoming.locate(error)
             await self._incoming.aclose()

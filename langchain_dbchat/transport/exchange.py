@@ -113,6 +113,7 @@ class Reply:
         source: The reader of the open body; only the loop that opened it uses it.
         signature: The credentials' headers with which the request was sent.
         hide: Masks the secrets that were sent, in a text of the server.
+        request: The request, and `auth` the way of signing in; errors name them.
     """
 
     status: int
@@ -121,9 +122,11 @@ class Reply:
     source: Any = None
     signature: Mapping[str, str] | None = field(default=None, repr=False)
     hide: Callable[[str], str] | None = field(default=None, repr=False)
+    request: Request | None = field(default=None, repr=False)
+    auth: str = ""
 
     def understood(self, read: Callable[[bytes], _Read]) -> _Read:
-        """Read the body; an error about it contains no secret that was sent.
+        """Read the body; an error about it names where it came from, and contains no secret that was sent.
 
         Args:
             read: Reads a body, or raises.
@@ -137,13 +140,24 @@ class Reply:
         body = self.body or b""
         try:
             return read(body)
-        except DatabricksError:
+        except DatabricksError as error:
             from langchain_dbchat.errors.sent_secrets import hide_in_bytes  # noqa: PLC0415  # where something went wrong
 
             masked = body if self.hide is None else hide_in_bytes(self.hide, body)
             if masked is body:
+                self._locate(error)
                 raise
-        return read(masked)
+        try:
+            return read(masked)
+        except DatabricksError as error:
+            self._locate(error)
+            raise
+
+    def _locate(self, error: DatabricksError) -> None:
+        from langchain_dbchat.errors.answers import locate  # noqa: PLC0415  # where something went wrong
+
+        if self.request is not None:
+            locate(error, endpoint=self.request.endpoint, host=self.request.host, auth=self.auth)
 
 
 @dataclass(slots=True)

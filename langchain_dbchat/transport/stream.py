@@ -220,6 +220,16 @@ class StreamReader:
 
         return interruption_of(error, self._request, self._auth, self.headers, self.hide)
 
+    def locate(self, error: DatabricksError) -> None:
+        """Add to an error about the answer where the answer came from.
+
+        Args:
+            error: The error, which is changed.
+        """
+        from langchain_dbchat.errors.answers import locate  # noqa: PLC0415  # where something went wrong
+
+        locate(error, endpoint=self._request.endpoint, host=self._request.host, auth=self._auth)
+
     def pieces(self) -> Iterator[bytes]:
         """Iterate over the body of a sync client; if it does not ask `StreamDeadline`, a thread watches it."""
         if self._is_unwatched:
@@ -272,6 +282,14 @@ class _OpenStream(ABC):
         self._is_over = False
         self.headers = reader.headers
         self.hide = reader.hide
+
+    def locate(self, error: DatabricksError) -> None:
+        """Add to an error about the answer where the answer came from.
+
+        Args:
+            error: The error, which is changed.
+        """
+        self._reader.locate(error)
 
     async def _next(self) -> list[bytes]:
         """Return the payloads that arrive next, all that came together; raise StopAsyncIteration at the end."""

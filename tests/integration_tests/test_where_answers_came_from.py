@@ -1,0 +1,55 @@
+"""An error about an answer with status 2xx says where it came from, as other errors do."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import pytest
+
+from kit.scripted import Scripted, ScriptedServer, sse
+from kit.ways import Way, four_ways
+from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings, DatabricksError
+
+FAILED = {"error": {"message": "The model failed.", "code": 500}}
+ANSWERS = {
+    "empty": Scripted(b""),
+    "no content": Scripted(b"", status=204),
+    "text": Scripted(b"hello", headers={"content-type": "text/plain"}),
+    "a list": Scripted([1, 2]),
+    "another object": Scripted({"x": 1}),
+    "an error": Scripted(FAILED),
+    "an event that is an error": Scripted(sse(FAILED, done=False)),
+    "an event that is text": Scripted(sse("hello", done=False)),
+}
+answers = pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+
+
+def _check(error: DatabricksError, server: ScriptedServer, endpoint: str) -> None:
+    host = urlsplit(server.url).netloc
+    line = f"  Where: endpoint {endpoint!r}, host {host}, credentials from: token argument"
+    assert [part for part in str(error).splitlines() if "Where:" in part] == [line]
+    assert (error.endpoint, error.host, error.auth) == (endpoint, host, "token argument")
+    assert error.message == str(error)
+
+
+@four_ways
+@pytest.mark.parametrize("api", ["chat", "responses", "messages"])
+@answers
+def test_the_chat_model(answer: Scripted, api: Literal["chat", "responses", "messages"], call: Way) -> None:
+    name = "databricks-claude-sonnet-4-6"
+    with ScriptedServer(lambda _: answer) as server:
+        llm = ChatDatabricksCompat(model=name, host=server.url, token="dapi0", max_retries=0, api=api)
+        with pytest.raises(DatabricksError) as caught:
+            call(llm, "Hi")
+        _check(caught.value, server, name)
+
+
+@answers
+def test_embeddings(answer: Scripted) -> None:
+    name = "databricks-gte-large-en"
+    with ScriptedServer(lambda _: answer) as server:
+        embeddings: Any = DatabricksEmbeddings(model=name, host=server.url, token="dapi0", max_retries=0)
+        with pytest.raises(DatabricksError) as caught:
+            embeddings.embed_query("Hi")
+        _check(caught.value, server, name)
