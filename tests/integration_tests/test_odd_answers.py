@@ -11,8 +11,8 @@ from langchain_core.load import dumpd, load
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage, messages_from_dict, messages_to_dict
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from kit.scripted import Received, Scripted, ScriptedServer
-from kit.ways import Way, ainvoke, astream, invoke, stream
+from kit.scripted import Received, Scripted, ScriptedServer, sse
+from kit.ways import Way, ainvoke, astream, four_ways, invoke, stream
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.errors import ConfigurationError, DatabricksError, UnsupportedContentError
 
@@ -147,3 +147,18 @@ def test_an_error_can_be_printed_and_stored_whatever_it_quotes(way: Way, body: s
     error = caught.value
     for text in (str(error), repr(error), error.detail or "", error.error_code or "", repr(vars(error))):
         text.encode()
+
+
+@four_ways
+@pytest.mark.parametrize("given", [[{"type": "text", "text": "a"}], ["a"], {"text": "a"}])
+def test_reasoning_in_another_format_than_text_is_kept(given: Any, call: Way) -> None:
+    def answer(request: Received) -> Scripted:
+        said = {"content": "Hi", "reasoning_content": given}
+        if request.json.get("stream"):
+            return Scripted(sse({"choices": [{"index": 0, "delta": said, "finish_reason": "stop"}]}))
+        return Scripted({"choices": [{"index": 0, "message": said, "finish_reason": "stop"}]})
+
+    with ScriptedServer(answer) as server:
+        message = call(ChatDatabricksCompat(model="databricks-kimi-k3", host=server.url, token="dapi0"), "Hi")
+    assert message.text == "Hi"
+    assert message.additional_kwargs["reasoning_content"] == given

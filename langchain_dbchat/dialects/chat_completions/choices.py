@@ -13,6 +13,7 @@ from typing import Any
 from langchain_dbchat.dialects.shared.answer.beside import (
     PLAIN,
     Other,
+    UnknownFields,
     read_beside,
     reasoning_key,
     text_in,
@@ -81,7 +82,13 @@ def read_content(content: Any) -> Iterator[Part]:
 
 
 def _read_siblings(message: Mapping[str, Any]) -> Iterator[Part]:
-    """Read reasoning outside of the content; a LiteLLM proxy sends it twice, signed in ``thinking_blocks``."""
+    """Read reasoning outside of the content; a LiteLLM proxy sends it twice, signed in ``thinking_blocks``.
+
+    Reasoning in a format that is not documented, such as a list, is kept as an unknown field.
+    """
+    given = message.get("reasoning_content")
+    if given and not isinstance(given, str):
+        yield UnknownFields({"reasoning_content": given})
     blocks = thinking_blocks(message)
     if blocks:
         for block in blocks:
