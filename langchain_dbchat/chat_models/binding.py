@@ -16,6 +16,7 @@ from langchain_core.runnables import Runnable  # noqa: TC002  # rule 1
 from langchain_dbchat.chat_models.call import structured_method
 from langchain_dbchat.connection.given import hidden
 from langchain_dbchat.connection.marks import field_named, marks_of
+from langchain_dbchat.connection.settings import DatabricksConnection
 from langchain_dbchat.dialects.dialect import StructuredMethod  # noqa: TC001  # rule 1
 from langchain_dbchat.dialects.shared.request.converted_tools import convert_once
 from langchain_dbchat.dialects.shared.request.tools import convert_tool_choice, split_tool_choice
@@ -90,6 +91,13 @@ class BindsSettings(_Bindable):
         kwargs = {**parallel, **kwargs}
         bound: Runnable[LanguageModelInput, AIMessage] = self.bind(tools=converted, **kwargs)
         return bound
+
+    if not TYPE_CHECKING:  # the type is that of the model
+
+        def with_credentials(self, **identity: Any) -> Runnable:  # noqa: D102  # below
+            return super().with_credentials(**identity)  # rule 1: fallbacks get the credentials too
+
+        with_credentials.__doc__ = DatabricksConnection.with_credentials.__doc__
 
     @overload
     def with_structured_output(

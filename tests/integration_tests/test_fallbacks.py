@@ -117,3 +117,16 @@ def test_embedding_a_query_can_be_a_tool_and_a_step_of_a_chain() -> None:
         assert as_tool.invoke({"texts": ["a", "b"]}) == [[1.0, 0.0], [1.0, 0.0]]
         chain = RunnableLambda(embeddings.embed_query, afunc=embeddings.aembed_query)
         assert chain.invoke("a") == asyncio.run(chain.ainvoke("a")) == [1.0, 0.0]
+
+
+@four_ways
+def test_other_credentials_are_those_of_each_model(call: Way) -> None:
+    with ScriptedServer(_first_fails) as server:
+        first, second = (
+            ChatDatabricksCompat(model=name, host=server.url, token="dapi0", max_retries=0) for name in (FIRST, SECOND)
+        )
+        whole: Any = first.with_fallbacks([second])
+        assert call(whole.with_credentials(token="dapi-of-ann"), "Hi").text
+    assert [FIRST in request.path for request in server.requests] == [True, False]
+    assert {request.headers["authorization"] for request in server.requests} == {"Bearer dapi-of-ann"}
+    assert first.with_credentials(token="dapi-of-ann").model == FIRST
