@@ -272,7 +272,8 @@ class DatabricksConnection(BaseModel):
                 ``workspace_client``, ``credentials``, ``user_session_token`` or ``auth_type``.
 
         Returns:
-            The copy; this model is not changed.
+            The copy; this model is not changed. It has nothing that was bound with ``bind`` or ``bind_tools``, so bind
+            afterwards.
 
         Raises:
             ConfigurationError: If an argument is not one of the credentials, or if there is none.
