@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dis
 import faulthandler
+import functools
 import gc
 import itertools
 import os
@@ -32,6 +34,7 @@ from langchain_dbchat.transport.http.transport import AsyncPooledTransport, Pool
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Coroutine, Generator, Iterator
+    from types import CodeType
 
     from langchain_dbchat.transport.stream import AsyncEventStream, EventStream
 
@@ -97,12 +100,19 @@ class _CancelAt:
     def __await__(self) -> Generator[Any, Any, Any]:
         inner = self._awaited.__await__()
         value: Any = None
+        error: BaseException | None = None
         for step in itertools.count():
+            if step == self._step:
+                error = asyncio.CancelledError()
             try:
-                wanted = inner.throw(asyncio.CancelledError()) if step == self._step else inner.send(value)
+                wanted = inner.send(value) if error is None else inner.throw(error)
             except StopIteration as end:
                 return end.value
-            value = yield wanted
+            value = error = None
+            try:
+                value = yield wanted
+            except BaseException as thrown:  # noqa: BLE001  # what cancels the task is the call's to end with
+                error = thrown
 
 
 async def _cancel_at(awaited: Any, step: int) -> None:
@@ -129,6 +139,7 @@ async def _drop(channel: Channel, server: HostileServer) -> None:
     _check(number, await anext(aiter(incoming)))
     cycle: list[Any] = [opened, incoming]
     cycle.append(cycle)
+    asyncio.get_running_loop().call_later(0.01, gc.collect)  # before those that wait for its connection give up
 
 
 def _async_call(dice: random.Random, channel: Channel, server: HostileServer) -> Any:
@@ -173,16 +184,21 @@ async def _hold_and_read(channel: Channel, server: HostileServer) -> None:
 
 
 class _Disturbance:
-    """Do something at the n-th bytecode within the transport.
+    """Do something at the n-th bytecode within the transport, or at the next one at which Python runs signal handlers.
+
+    Python runs them behind a call, at a function's start and at a jump back, so that `with lock:` always gives the lock
+    back (https://github.com/python/cpython/issues/74174). Finalizers run, and forks happen, anywhere.
 
     Args:
-        at: Which one.
+        at: Which bytecode.
         what: What is done then; it may raise.
+        anywhere: Whether it may happen at any bytecode.
     """
 
-    def __init__(self, at: int, what: Callable[[], object]) -> None:
+    def __init__(self, at: int, what: Callable[[], object], *, anywhere: bool) -> None:
         self._left = at
         self._what = what
+        self._anywhere = anywhere
 
     def __call__(self, frame: Any, event: str, _: object) -> Any:
         """Trace a frame; `sys.settrace`'s hook."""
@@ -191,7 +207,7 @@ class _Disturbance:
         frame.f_trace_opcodes = True
         if event == "opcode":
             self._left -= 1
-            if self._left == 0:
+            if self._left <= 0 and (self._anywhere or _runs_signal_handlers(frame.f_code, frame.f_lasti)):
                 sys.settrace(None)
                 self._what()
         return self
@@ -204,6 +220,17 @@ class _Disturbance:
             yield
         finally:
             sys.settrace(None)
+
+
+@functools.cache
+def _runs_signal_handlers(code: CodeType, at: int) -> bool:
+    """Tell whether Python runs signal handlers just before a bytecode."""
+    before = ""
+    for step in dis.get_instructions(code):
+        if step.offset == at:
+            return step.opname == "RESUME" or step.opname.startswith("JUMP_B") or before.startswith("CALL")
+        before = step.opname
+    return False
 
 
 def _call(channel: Channel, server: HostileServer) -> None:
@@ -258,7 +285,7 @@ def _alone(dice: random.Random, server: HostileServer) -> None:
                 del cycle
             with (
                 contextlib.suppress(Interrupted, DatabricksError if what == pool.close else Interrupted),
-                _Disturbance(dice.randint(1, 2500), what).under_way(),
+                _Disturbance(dice.randint(1, 2500), what, anywhere=what in {gc.collect, _fork}).under_way(),
             ):
                 _call(channel, server)
         finally:

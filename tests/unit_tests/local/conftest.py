@@ -31,7 +31,7 @@ def served() -> Iterator[LocalWorkspace]:
 @pytest.fixture(scope="session")
 def client(workspace: LocalWorkspace) -> Iterator[httpx.Client]:
     headers = {"authorization": f"Bearer {workspace.token}"}
-    with httpx.Client(base_url=workspace.host, headers=headers, trust_env=False) as one:
+    with httpx.Client(base_url=workspace.host, headers=headers, trust_env=False, timeout=60) as one:
         yield one
 
 
