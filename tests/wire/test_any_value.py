@@ -15,7 +15,7 @@ from langchain_dbchat.dialects.shared.request.sent import SentTools
 from langchain_dbchat.errors import DatabricksError
 
 MISSING = object()
-VALUES: list[Any] = [MISSING, None, -1, 3.5, True, "", "x", [], {}, [1], {"a": 1}, 10**30]
+VALUES: list[Any] = [MISSING, None, -1, 3.5, True, "", "x", [], {}, [1], {"a": 1}, 10**30, [{"type": {}}]]
 CASES = [
     name
     for name in names()
@@ -76,10 +76,12 @@ def test_a_block_without_a_type_is_kept_and_is_not_text() -> None:
 def test_in_a_whole_answer(name: str) -> None:
     case = load(name)
     whole = from_json(case.response or b"")
-    for place in places(whole):
-        for value in VALUES:
-            with suppress(DatabricksError):
-                case.dialect.decode(to_json(changed(whole, place, value)), case.target, "r", SentTools())
+    lists = [key for key, value in whole.items() if isinstance(value, list)]
+    for answer in (whole, {**whole, **{key: [] for key in lists}}):
+        for place in places(answer):
+            for value in VALUES:
+                with suppress(DatabricksError):
+                    case.dialect.decode(to_json(changed(answer, place, value)), case.target, "r", SentTools())
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -29,7 +29,7 @@ __all__ = ["AgentMessages"]
 
 _READ = frozenset({"role", "content", "tool_calls", "tool_call_id"})
 _CALL_KEYS = frozenset({"index", "id", "type", "function"})
-_TEXT_TYPES = frozenset({"text", "output_text"})
+_TEXT_TYPES = ("text", "output_text")  # no set: what an agent sends may not be hashable
 
 
 class AgentMessages:

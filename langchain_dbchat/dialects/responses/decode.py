@@ -36,7 +36,7 @@ _ENDS = frozenset({"completed", "incomplete", "done"})
 _BESIDE = TRACE_FIELDS | {"custom_outputs"}
 """What agents report beside the answer: in a response, at an event of any type (MLflow's `ResponsesAgentStreamEvent`),
 or in an event without a type."""
-_BEGINS = frozenset({"created", "in_progress", "queued"})
+_BEGINS = ("created", "in_progress", "queued")  # no set: what a server sends may not be hashable
 _FAILED = ("failed", "cancelled")
 
 
