@@ -37,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--unmerged"):
         ChatDatabricksCompat.model_fields["coalesce"].default = False
         ChatDatabricksCompat.model_rebuild(force=True)
+        ChatDatabricksCompat.__pydantic_init_subclass__()  # pydantic calls it for a new class, and not now
     if config.getoption("--uvloop"):
         import uvloop
 

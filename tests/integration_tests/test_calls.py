@@ -31,11 +31,11 @@ def _llm(server: ScriptedServer, **settings: Any) -> ChatDatabricksCompat:
 
 @four_ways
 def test_a_call_says_how_it_travels(call: Way) -> None:
-    with ScriptedServer(lambda _: Scripted(wait=3)) as server:
+    with ScriptedServer(lambda _: Scripted(wait=20)) as server:
         began = time.monotonic()
         with pytest.raises(DatabricksTimeoutError, match=r"0\.2"):
             call(_llm(server).bind(timeout=0.2, max_retries=0), "Hello!")
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 15
 
 
 @four_ways

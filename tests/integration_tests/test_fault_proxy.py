@@ -227,7 +227,7 @@ def test_a_retry_after_beyond_the_deadline_is_not_waited_for(call: Way, workspac
     error, requests = _fails(call, workspace, DatabricksRateLimitError, Fault.rate_limit(9, retry_after=3600))
     assert requests == 1
     assert error.retry_after == 3600
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 @four_ways
@@ -271,7 +271,7 @@ def test_comments_for_ever_do_not_hide_that_nothing_comes(
     began = time.monotonic()
     error, requests = _fails(call, workspace, DatabricksTimeoutError, Fault(comments_after=after), timeout=0.4)
     assert requests == 1
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     assert ("idle" if after else "first_event") in str(error)
     assert error.partial is not None or not after
     if error.partial is not None:

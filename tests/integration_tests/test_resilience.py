@@ -92,11 +92,11 @@ def test_a_context_that_is_too_long_is_langchains_own_error(call: Way) -> None:
 
 @pytest.mark.parametrize("call", [invoke, ainvoke, stream, astream])
 def test_the_timeout_is_kept(call: Way) -> None:
-    with ScriptedServer(lambda _: Scripted(wait=5)) as server:
+    with ScriptedServer(lambda _: Scripted(wait=20)) as server:
         began = time.monotonic()
         with pytest.raises(DatabricksTimeoutError, match=r"0\.3"):
             call(_llm(server.url, timeout=0.3), "Hello!")
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
 
 
 streaming = pytest.mark.parametrize("call", [stream, astream])

@@ -110,7 +110,7 @@ def test_a_timeout_ends_an_answer_that_comes_drop_by_drop(call: Way, drip: str) 
         began = time.monotonic()
         with pytest.raises(DatabricksTimeoutError, match="first_event"):
             call(model(server.url, timeout=0.4), "hi")
-        assert 0.35 < time.monotonic() - began < 3
+        assert 0.35 < time.monotonic() - began < 15
 
 
 @four_ways
@@ -125,7 +125,7 @@ def test_the_same_with_a_client_of_the_users(call: Way, drip: str) -> None:
         theirs = model(server.url, timeout=0.4, http_client=client, http_async_client=httpx.AsyncClient())
         with pytest.raises(DatabricksTimeoutError):
             call(theirs, "hi")
-        assert 0.35 < time.monotonic() - began < 5
+        assert 0.35 < time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize("call", [ainvoke, astream])
@@ -135,7 +135,7 @@ def test_a_head_that_comes_drop_by_drop_to_an_async_client_of_the_users(call: Wa
         began = time.monotonic()
         with pytest.raises(DatabricksTimeoutError):
             call(model(server.url, timeout=0.4, http_async_client=httpx.AsyncClient()), "hi")
-        assert 0.35 < time.monotonic() - began < 5
+        assert 0.35 < time.monotonic() - began < 15
 
 
 @four_ways
@@ -148,8 +148,8 @@ def test_a_stream_that_has_begun_ends_when_no_event_is_complete(call: Way) -> No
         with RawServer(dripping(start, drop)) as server:
             began = time.monotonic()
             with pytest.raises(DatabricksTimeoutError):
-                call(model(server.url, timeout=Timeouts(first_event=2, idle=0.3)), "hi")
-            assert time.monotonic() - began < 4
+                call(model(server.url, timeout=Timeouts(first_event=0.6, idle=0.3)), "hi")
+            assert time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize("way", ["sync", "async"])
@@ -164,7 +164,7 @@ def test_a_request_that_is_taken_slowly_is_a_timeout(way: str) -> None:
         began = time.monotonic()
         with pytest.raises(DatabricksTimeoutError, match="timeout: write"):
             _post(way, channel, request)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
 
 
 def _post(way: str, channel: Channel, request: Any) -> Any:
@@ -197,9 +197,9 @@ def test_what_is_complete_is_an_answer_whatever_follows(call: Way, behind: bytes
 
     with RawServer(serve) as server:
         began = time.monotonic()
-        llm = model(server.url, streaming=True, timeout=5)
+        llm = model(server.url, streaming=True, timeout=20)
         assert call(llm, "hi").text == "a"
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 15
 
 
 # Sizes
@@ -405,7 +405,7 @@ def test_a_token_answer_has_a_deadline(way: str, drip: str, monkeypatch: pytest.
         began = time.monotonic()
         with pytest.raises(DatabricksTimeoutError):
             fetch_token(way, request)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
 
 
 # Events

@@ -201,7 +201,7 @@ async def test_silence_between_events_is_idle_and_noise_is_silence(way: str, noi
         began = time.monotonic()
         with pytest.raises(DatabricksTimeoutError, match=r"no further event within 0\.2 s \(timeout: idle\)") as caught:
             await collect(way, channel(first_event=20, idle=0.2), request_to(server, streaming=True), arrived)
-        assert 0.15 < time.monotonic() - began < 2
+        assert 0.15 < time.monotonic() - began < 15
         assert await server.await_open(0) == 0
     assert arrived == [b"1", b"2"]
     assert isinstance(caught.value, TimeoutError)
@@ -213,7 +213,7 @@ async def test_silence_before_the_first_event_is_first_event(way: str, noise: by
         began = time.monotonic()
         with pytest.raises(DatabricksTimeoutError, match=r"no first event within 0\.3 s \(timeout: first_event\)"):
             await collect(way, channel(first_event=0.3, idle=0.05), request_to(server, streaming=True))
-        assert 0.25 < time.monotonic() - began < 2
+        assert 0.25 < time.monotonic() - began < 15
 
 
 async def test_the_first_event_may_take_longer_than_the_pauses(way: str) -> None:
@@ -222,11 +222,11 @@ async def test_the_first_event_may_take_longer_than_the_pauses(way: str) -> None
 
 
 async def test_the_time_of_the_head_counts_towards_the_first_event(way: str) -> None:
-    with ScriptedServer(Scripted([b": hello\n\n"], wait=0.25, stall=True, headers=EVENTS)) as server:
+    with ScriptedServer(Scripted([b": hello\n\n"], wait=0.9, stall=True, headers=EVENTS)) as server:
         began = time.monotonic()
         with pytest.raises(DatabricksTimeoutError, match="first_event"):
-            await collect(way, channel(first_event=0.35), request_to(server, streaming=True))
-        assert time.monotonic() - began < 0.55
+            await collect(way, channel(first_event=1), request_to(server, streaming=True))
+        assert time.monotonic() - began < 1.7  # 1.9 if it did not
 
 
 async def test_the_time_the_caller_takes_does_not_count() -> None:
@@ -248,7 +248,7 @@ async def test_a_server_that_stays_after_the_end_is_left(way: str) -> None:
     with ScriptedServer(Scripted([sse({"a": 1})], stall=True)) as server:
         began = time.monotonic()
         assert await collect(way, channel(idle=20), request_to(server, streaming=True)) == [b'{"a":1}', b"[DONE]"]
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 15
         assert await server.await_open(0) == 0
 
 
@@ -455,7 +455,7 @@ async def test_silence_with_a_client_of_the_users(way: str, noise: bytes) -> Non
         async with channel_of_the_users(first_event=20, idle=0.2) as own:
             with pytest.raises(DatabricksTimeoutError, match=r"no further event within 0\.2 s \(timeout: idle\)"):
                 await collect(way, own, request_to(server, streaming=True), arrived)
-        assert 0.15 < time.monotonic() - began < 2
+        assert 0.15 < time.monotonic() - began < 15
         assert await server.await_open(0) == 0
     assert arrived == [b"1", b"2"]
 
@@ -507,5 +507,5 @@ async def test_the_caller_names_the_last_event(way: str, is_given: bool) -> None
         )
         began = time.monotonic()
         with contextlib.nullcontext() if is_given else pytest.raises(DatabricksTimeoutError):
-            assert await collect(way, channel(idle=1), request) == [b'{"type":"message_stop"}']
-        assert (time.monotonic() - began < 0.9) is is_given
+            assert await collect(way, channel(idle=20 if is_given else 0.3), request) == [b'{"type":"message_stop"}']
+        assert time.monotonic() - began < 15
