@@ -268,7 +268,10 @@ from kit.signing import Rotating, request_to
 from langchain_dbchat.transport.channel import Channel
 channel = Channel(Rotating())
 channel.post(request_to({url!r}))
-asyncio.run(channel.apost(request_to({url!r})))
+async def call():
+    asyncio.get_running_loop().slow_callback_duration = 60  # on a busy machine each step takes long
+    await channel.apost(request_to({url!r}))
+asyncio.run(call())
 """
     with ScriptedServer(lambda _: Scripted({})) as server:
         done = subprocess.run(
