@@ -14,7 +14,7 @@ from langchain_dbchat.transport.deadlines import ReadGuard, ReadsInTime, StreamD
 from langchain_dbchat.transport.decompression import decompressor_for
 from langchain_dbchat.transport.exchange import Failure, Reply
 from langchain_dbchat.transport.headers import merge_headers, plain_headers
-from langchain_dbchat.transport.stream import StreamReader, too_large
+from langchain_dbchat.transport.stream_reader import StreamReader, too_large
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
