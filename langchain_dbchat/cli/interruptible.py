@@ -56,18 +56,22 @@ class InterruptibleLoop:
         with self._ctrl_c_cancels():
             self._task = task = self._loop.create_task(work())
             try:
-                return self._loop.run_until_complete(task)
-            except KeyboardInterrupt:  # pragma: no cover  # Windows, where a loop cannot have the signal
-                task.cancel()
-                return self._loop.run_until_complete(task)
+                return self._run_until_complete(task)
             except asyncio.CancelledError:
                 raise KeyboardInterrupt from None
+
+    def _run_until_complete(self, task: asyncio.Task[T]) -> T:
+        try:
+            return self._loop.run_until_complete(task)
+        except KeyboardInterrupt:  # on Windows, where a loop cannot have the signal
+            task.cancel()
+            return self._loop.run_until_complete(task)
 
     @contextmanager
     def _ctrl_c_cancels(self) -> Iterator[None]:
         try:
             self._loop.add_signal_handler(signal.SIGINT, self._cancel)
-        except NotImplementedError:  # pragma: no cover  # Windows
+        except NotImplementedError:  # on Windows
             yield
             return
         try:

@@ -7,6 +7,7 @@ standard library count as ours do.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import io
 import signal
 import sys
@@ -140,10 +141,43 @@ def test_within_a_finalizer_where_an_exception_would_be_lost(conversation: Any) 
     assert "here" not in shown
 
 
+@pytest.mark.parametrize("handles", [False, True])
+def test_where_a_loop_has_no_signals_an_interrupt_ends_the_coroutine(
+    monkeypatch: pytest.MonkeyPatch, *, handles: bool
+) -> None:
+    """As on Windows: the exception is raised in the loop, at whatever callback it runs."""
+
+    def without_signals(*_: Any) -> None:
+        raise NotImplementedError
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    async def wait() -> str:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(interrupted)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            if not handles:
+                raise
+        return "handled"
+
+    async def result() -> str:
+        return "x"
+
+    with InterruptibleLoop() as loop:
+        monkeypatch.setattr(loop._loop, "add_signal_handler", without_signals)
+        if handles:
+            assert loop.run(wait) == "handled"
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                loop.run(wait)
+        assert loop.run(result) == "x"
+
+
 def test_a_coroutine_that_ends_by_ctrl_c_is_an_interrupt_and_the_loop_goes_on() -> None:
     async def press() -> None:
-        import asyncio
-
         signal.raise_signal(signal.SIGINT)
         await asyncio.sleep(60)
 
