@@ -224,7 +224,7 @@ class _Disturbance:
 
 @functools.cache
 def _runs_signal_handlers(code: CodeType, at: int) -> bool:
-    """Tell whether Python runs signal handlers just before a bytecode."""
+    """Return whether Python runs signal handlers just before a bytecode."""
     before = ""
     for step in dis.get_instructions(code):
         if step.offset == at:

@@ -263,16 +263,21 @@ class ChatDatabricksCompat(
         name, kind = endpoint_name(str(called.get("model") or self.model)), session.workspace.kind
         if kind == "workspace" and name.startswith(APPS):
             from langchain_dbchat.connection.apps import find_app  # noqa: PLC0415  # few models ask the workspace
-            from langchain_dbchat.transport.effects import planned  # noqa: PLC0415  # the same
 
-            return planned(find_app(session, name))
-        must_discover = called.get("family", self.family) == DISCOVER and kind != "app"
-        if must_discover and endpoint_of(session.address, name).family is None:
-            from langchain_dbchat.connection.discovery import discover  # noqa: PLC0415  # the same
-            from langchain_dbchat.transport.effects import planned  # noqa: PLC0415  # the same
+            plan = find_app(session, name)
+        elif self._must_discover(session, name, called):
+            from langchain_dbchat.connection.discovery import discover  # noqa: PLC0415  # few models ask the workspace
 
-            return planned(discover(session, name))
-        return None
+            plan = discover(session, name)
+        else:
+            return None
+        from langchain_dbchat.transport.effects import planned  # noqa: PLC0415  # few models ask the workspace
+
+        return planned(plan)
+
+    def _must_discover(self, session: Session, name: str, called: Mapping[str, Any]) -> bool:
+        is_wanted = called.get("family", self.family) == DISCOVER and session.workspace.kind != "app"
+        return is_wanted and endpoint_of(session.address, name).family is None
 
     def _connect(self) -> Session:
         target = Target(self.model, family_for(self, self.model, None if self.family == DISCOVER else self.family))

@@ -33,9 +33,7 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _WORDS = {"true": True, "false": False, "null": None}
 
 _DEEPEST = 500  # nested arrays and objects
-_TRIES = (
-    8  # how many arrays and objects of a piece may turn out not to end in it before no others are parsed as a whole
-)
+_TRIES = 8  # arrays and objects of one piece that may turn out not to end in it; then no others are parsed as a whole
 _parse = json.JSONDecoder(strict=False).raw_decode
 _LONGEST = 4000  # characters of a number; Python converts no longer ones
 

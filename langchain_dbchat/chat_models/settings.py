@@ -40,8 +40,8 @@ class ChatSettings(DatabricksConnection):
         Literal["max_tokens", "max_completion_tokens"] | None,
         Mark(per_call=True, shown=False, group="sampling and length"),
     ] = None
-    """The name under which `max_tokens` is sent; if the family and the endpoint accept either. By default the name
-    under which the limit was given."""
+    """The name under which `max_tokens` is sent. It is used where the family and the endpoint accept either name; by
+    default it is the name under which the limit was given."""
 
     stop: Annotated[str | list[str] | None, Mark(("stop_sequences",), "wire", per_call=True)] = None
     """Texts at which the answer ends (alias ``stop_sequences``)."""
@@ -53,7 +53,7 @@ class ChatSettings(DatabricksConnection):
     """Seed for sampling."""
 
     frequency_penalty: Annotated[float | None, Mark((), "wire", per_call=True)] = None
-    """Penalty on frequent tokens, -2 to 2; in proportion to how often they occurred."""
+    """Penalty on frequent tokens, -2 to 2. It grows with the number of times that they occurred."""
 
     presence_penalty: Annotated[float | None, Mark((), "wire", per_call=True)] = None
     """Penalty on tokens that occurred, -2 to 2."""
@@ -65,7 +65,8 @@ class ChatSettings(DatabricksConnection):
     """Number of alternatives for each log probability."""
 
     logit_bias: Annotated[Mapping[str, float] | None, Mark((), "wire", per_call=True)] = None
-    """Changes of the likelihood of tokens; by their numbers in the model's vocabulary, -100 to 100 each."""
+    """Changes of the likelihood of tokens. The keys are their numbers in the model's vocabulary; each change is -100 to
+    100."""
 
     reasoning_effort: Annotated[str | None, Mark((), "wire", per_call=True, group="reasoning")] = None
     """Amount of reasoning, from none to max: none, minimal, low, medium, high, xhigh or max; mapped to the spelling of

@@ -3,7 +3,7 @@
 Rule 1. An argument that the constructor accepts is in it, under each of its names: the fields in the order of their
 groups, LangChain's own at the end, then the other names.
 Rule 2. The names and types are those for type checkers (`arguments.py`). The fields of a user's subclass come first.
-Rule 3. The default of a field that is made anew for each object is shown as ``...``, as in type stubs.
+Rule 3. A default that a function makes for each object (``default_factory``) is shown as ``...``, as in type stubs.
 """
 
 from __future__ import annotations

@@ -70,12 +70,12 @@ def blocks(page: Path) -> list[Block]:
 
 
 def needs_environment(page: Path) -> bool:
-    """Tell whether the environment has to name a workspace for this page (Rule 5)."""
+    """Return whether the environment has to name a workspace for this page (Rule 5)."""
     return "LocalWorkspace()" not in blocks(page)[0].code
 
 
 def needs_process(page: Path) -> bool:
-    """Tell whether a page has to run in a process of its own (Rule 4)."""
+    """Return whether a page has to run in a process of its own (Rule 4)."""
     return not OWN_PROCESS.isdisjoint(_imported(page))
 
 
@@ -150,7 +150,7 @@ def run_in_console(these: Sequence[Block]) -> list[str]:
 
 
 def matches(expected: str, printed: str) -> bool:
-    """Tell whether a block printed what the page says (Rule 2)."""
+    """Return whether a block printed what the page says (Rule 2)."""
     pattern = ".*?".join(re.escape(part) for part in _ended(expected).split("..."))
     return re.fullmatch(pattern, _ended(printed), re.DOTALL) is not None
 

@@ -98,7 +98,7 @@ def test_each_module_of_ours_that_a_page_names_exists() -> None:
 
 
 def _exists(path: str) -> bool:
-    """Tell whether a path exists, seen from the repository, the package, or a folder of it."""
+    """Return whether a path exists, seen from the repository, the package, or a folder of it."""
     pattern = path.rstrip("/").replace("<wire>", "*")
     return any(any(ROOT.glob(f"{start}{pattern}")) for start in ("", "docs/", f"{OURS}/", f"{OURS}/**/"))
 

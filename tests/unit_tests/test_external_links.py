@@ -33,7 +33,7 @@ HOSTS = {
 
 
 def is_well_formed(link: str) -> bool:
-    """Tell whether a link has a known host, a path of that host, and perhaps a fragment."""
+    """Return whether a link has a known host, a path of that host, and perhaps a fragment."""
     return any(
         re.fullmatch(rf"https://{re.escape(host)}{path}(?<![.,])(#[\w-]+)?", link) for host, path in HOSTS.items()
     )

@@ -31,7 +31,7 @@ def _script(shell: str, capsys: pytest.CaptureFixture[str]) -> str:
     return printed.out
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 @pytest.mark.parametrize(
     ("words", "completed"),
     [

@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from langchain_dbchat.errors.sound_text import clean_text
 
 UNNAMED = "unnamed_tool"
-"""What a call without a name is called: servers refuse a blank one, and an agent answers that there is no such tool."""
+"""The name of a call that has none. Servers refuse a blank name; an agent answers that it has no tool of this name."""
 
 _NO_ARGUMENTS = frozenset({"", "null", "none", "undefined"})
 _FENCE = re.compile(r"```(?:json)?[ \t]*\r?\n?(\{.*\})\s*```", re.DOTALL | re.IGNORECASE)
