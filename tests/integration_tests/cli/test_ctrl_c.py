@@ -153,12 +153,15 @@ def test_where_a_loop_has_no_signals_an_interrupt_ends_the_coroutine(
     def interrupted() -> None:
         raise KeyboardInterrupt
 
+    cancelled = []
+
     async def wait() -> str:
         loop = asyncio.get_running_loop()
         loop.call_soon(interrupted)
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
+            cancelled.append(True)
             if not handles:
                 raise
         return "handled"
@@ -174,6 +177,7 @@ def test_where_a_loop_has_no_signals_an_interrupt_ends_the_coroutine(
             with pytest.raises(KeyboardInterrupt):
                 loop.run(wait)
         assert loop.run(result) == "x"
+    assert cancelled
 
 
 def test_a_coroutine_that_ends_by_ctrl_c_is_an_interrupt_and_the_loop_goes_on() -> None:
