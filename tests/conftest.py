@@ -74,7 +74,17 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
 
 
 @pytest.fixture(scope="session")
-def workspace() -> Iterator[LocalWorkspace]:
+def served_workspace() -> Iterator[LocalWorkspace]:
     """Serve one embedded workspace for all tests."""
     with LocalWorkspace() as served:
         yield served
+
+
+@pytest.fixture
+def workspace(served_workspace: LocalWorkspace) -> LocalWorkspace:
+    """Return the workspace of all tests, its requests forgotten.
+
+    Its log keeps the last thousand requests: a test that counted them from a mark on would fail behind a thousand.
+    """
+    served_workspace.requests.clear()
+    return served_workspace

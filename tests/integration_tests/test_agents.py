@@ -133,7 +133,6 @@ def test_an_agent_answers_in_a_schema_by_what_the_model_can(
     workspace: LocalWorkspace, model: str, strategy: type[Any]
 ) -> None:
     agent: Any = create_agent(_llm(workspace, model), [get_weather], response_format=Weather)
-    workspace.requests.clear()
     state = agent.invoke({"messages": [HumanMessage("What is the weather in Oslo?")]})
     assert isinstance(state["structured_response"], Weather)
     formats = [request.json.get("response_format") for request in workspace.requests if request.json]

@@ -118,7 +118,6 @@ def depth_of(schema: Any, root: dict[str, Any], seen: int = 0) -> int:
 def test_a_tool_that_holds_itself_keeps_its_children(
     workspace: LocalWorkspace, model: str, given: Any, call: Way
 ) -> None:
-    workspace.requests.clear()
     answer = call(llm_of(workspace, model).bind_tools([given], tool_choice="any"), ASK)
     assert len(answer.tool_calls) == 1
     (request,) = workspace.requests
@@ -137,7 +136,6 @@ def test_a_tool_that_holds_itself_keeps_its_children(
 def test_an_answer_that_holds_itself(
     workspace: LocalWorkspace, model: str, given: Any, strict: bool | None, method: Any
 ) -> None:
-    workspace.requests.clear()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         structured = llm_of(workspace, model).with_structured_output(given, method=method, strict=strict)
@@ -229,7 +227,6 @@ def test_unusual_tools_are_taken_by_every_family(workspace: LocalWorkspace, mode
 @four_ways
 @pytest.mark.parametrize("model", MODELS)
 def test_what_cannot_be_sent_raises_before_the_request(workspace: LocalWorkspace, model: str, call: Way) -> None:
-    workspace.requests.clear()
     with pytest.raises(ValueError, match="The tool 'plant' cannot be sent: .*array"):
         call(llm_of(workspace, model).bind_tools([of_schema({"type": "array", "items": TEXT})]), ASK)
     assert not workspace.requests
@@ -237,7 +234,6 @@ def test_what_cannot_be_sent_raises_before_the_request(workspace: LocalWorkspace
 
 @four_ways
 def test_a_name_that_claude_refuses_raises_before_the_request(workspace: LocalWorkspace, call: Way) -> None:
-    workspace.requests.clear()
     filtered = of_schema({"type": "object", "properties": {"$filter": TEXT}})
     with pytest.raises(ValueError, match=r"The tool 'plant' cannot be sent: .*'\$filter'"):
         call(llm_of(workspace, "databricks-claude-opus-5").bind_tools([filtered]), ASK)
@@ -352,7 +348,6 @@ def test_an_answer_with_a_map_is_not_strict_unless_asked(workspace: LocalWorkspa
         of: dict[str, int]
 
     llm = llm_of(workspace, "databricks-gpt-5-2")
-    workspace.requests.clear()
     assert isinstance(llm.with_structured_output(Counts).invoke(ASK), Counts)
     assert "strict" not in workspace.requests[-1].json["response_format"]["json_schema"]
     with pytest.raises(ValueError, match=r"The schema 'Counts' cannot be sent: at the property 'of', .*\(a map"):

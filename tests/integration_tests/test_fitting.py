@@ -44,7 +44,6 @@ def test_what_the_family_refuses_is_left_out_with_one_warning(
 ) -> None:
     refused = next(iter(settings))
     llm = _llm(workspace, model, **settings)
-    workspace.requests.clear()
     with pytest.warns(UserWarning, match=f"{refused} was left out of the request to '{model}'"):
         call(llm, "Hello!")
     with warnings.catch_warnings():
@@ -59,7 +58,6 @@ def test_what_the_family_refuses_is_left_out_with_one_warning(
 def test_strict_params_raise_before_anything_is_sent(
     workspace: LocalWorkspace, model: str, settings: dict[str, Any], call: Way
 ) -> None:
-    workspace.requests.clear()
     with pytest.raises(ValueError, match=next(iter(settings))):
         call(_llm(workspace, model, strict_params=True, **settings), "Hello!")
     assert not workspace.requests

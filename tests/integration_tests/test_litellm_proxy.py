@@ -26,9 +26,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def proxy(tmp_path_factory: pytest.TempPathFactory, workspace: LocalWorkspace) -> Iterator[str]:
+def proxy(tmp_path_factory: pytest.TempPathFactory, served_workspace: LocalWorkspace) -> Iterator[str]:
     assert COMMAND is not None
-    there = {"api_base": f"{workspace.host}/serving-endpoints", "api_key": workspace.token}
+    there = {"api_base": f"{served_workspace.host}/serving-endpoints", "api_key": served_workspace.token}
     models = {"claude": "databricks-claude-sonnet-4-6", "words": "databricks-gte-large-en"}
     config = {
         "model_list": [

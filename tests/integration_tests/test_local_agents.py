@@ -296,10 +296,10 @@ def test_a_chat_agent_is_not_called_on_responses(workspace: LocalWorkspace) -> N
 
 
 def test_a_lesson_is_learned_once(workspace: LocalWorkspace) -> None:
-    model, before = llm(workspace, "agent-research"), len(workspace.requests)
+    model = llm(workspace, "agent-research")
     for _ in range(2):
         assert isinstance(model.invoke(QUESTION), AIMessage)
-    assert [request.path for request in list(workspace.requests)[before:]] == [
+    assert [request.path for request in workspace.requests] == [
         "/serving-endpoints/agent-research/invocations",
         "/serving-endpoints/responses",
         "/serving-endpoints/responses",

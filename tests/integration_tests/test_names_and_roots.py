@@ -103,7 +103,6 @@ async def test_an_agent_with_odd_names_runs_over_several_turns(workspace: LocalW
     ]
     agent: Any = create_agent(_llm(workspace, model), tools, checkpointer=InMemorySaver())
     config = {"configurable": {"thread_id": "1"}}
-    workspace.requests.clear()
     state: Any = None
     for turn in ("What is the weather in Oslo?", "What is the population of Oslo?", "What is the weather in Bergen?"):
         state = agent.invoke({"messages": [HumanMessage(turn)]}, config)

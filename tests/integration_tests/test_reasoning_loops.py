@@ -127,7 +127,6 @@ def _pydantic_json(messages: list[Any]) -> list[Any]:
 def test_reasoning_survives_what_keeps_the_messages(  # a table of five dimensions
     workspace: LocalWorkspace, model: str, settings: dict[str, Any], kept: Any, call: Way
 ) -> None:
-    workspace.requests.clear()
     _converse(_llm(workspace, model, settings), call, kept)
     sent = str([request.json for request in workspace.requests][-1])
     assert ("signature" in sent) or ("thoughtSignature" in sent)

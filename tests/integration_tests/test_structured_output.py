@@ -66,7 +66,6 @@ BY_FAMILY = [
 @pytest.mark.parametrize(("model", "settings", "way"), BY_FAMILY)
 def test_the_method_suits_the_family(workspace: LocalWorkspace, model: str, settings: dict[str, Any], way: str) -> None:
     structured = _llm(workspace, model, **settings).with_structured_output(Joke)
-    workspace.requests.clear()
     assert isinstance(structured.invoke(ASK), Joke)
     assert isinstance(asyncio.run(structured.ainvoke(ASK)), Joke)
     assert isinstance(list(structured.stream(ASK))[-1], Joke)

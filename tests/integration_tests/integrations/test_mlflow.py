@@ -40,11 +40,11 @@ SCRIPT = Path(__file__).parents[2] / "kit" / "deployed_agent.py"
 
 
 @pytest.fixture(scope="module")
-def deployed(workspace: LocalWorkspace) -> dict[str, Any]:
+def deployed(served_workspace: LocalWorkspace) -> dict[str, Any]:
     """Deploy the agent once, in a process of its own, because MLflow changes the process."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", str(SCRIPT)],
-        env={**os.environ, "DATABRICKS_HOST": workspace.host, "DATABRICKS_TOKEN": workspace.token},
+        env={**os.environ, "DATABRICKS_HOST": served_workspace.host, "DATABRICKS_TOKEN": served_workspace.token},
         capture_output=True,
         text=True,
         check=False,
