@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import BaseMessage, HumanMessage
@@ -11,6 +12,7 @@ from langchain_dbchat.dialects import dialect_named
 from langchain_dbchat.dialects.chat_completions.content import write_parts
 from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
 from langchain_dbchat.dialects.dialect import ChatRequest, EncodedRequest, Target
+from langchain_dbchat.dialects.shared.blocks.content_blocks import MediaBlock, NeutralBlock, ToolResultBlock
 from langchain_dbchat.dialects.shared.conversation.conversation import read_turns
 from langchain_dbchat.dialects.shared.schemas import fit_answer
 from langchain_dbchat.models.families import Family, WireName
@@ -83,3 +85,17 @@ def fit_schema(schema: Mapping[str, Any], family: Family) -> dict[str, Any]:
         A schema that the family accepts.
     """
     return fit_answer(schema, family, "test", strict=False, written=False, drops_nulls=False)[0]
+
+
+def without_data_urls(record: NeutralBlock) -> NeutralBlock:
+    """Return a block with its data as Base64 text, whether they were written so or as a data URL.
+
+    Args:
+        record: The block.
+
+    Returns:
+        The block, equal to each other one that says the same.
+    """
+    if isinstance(record, ToolResultBlock):
+        return replace(record, content=tuple(map(without_data_urls, record.content)))
+    return replace(record, encoded=record.data) if isinstance(record, MediaBlock) else record

@@ -174,7 +174,7 @@ def _write_medium(block: MediaBlock, family: Family, where: str) -> WirePart:
         if kind == "file" and not part["file"].get("file_data"):
             raise UnsupportedContentError(f"{where}: {_NO_FILES}")
         if kind == "input_audio" and "audio_url" in family.media:
-            if block.data is None:
+            if block.encoded is None:
                 raise UnsupportedContentError(f"{where}: an 'input_audio' block needs its 'data' and its 'format'.")
             return _linked("audio_url", f"data:audio/{_audio_format(block)};base64,{block.data}")
     if kind == "image_url" and not family.image_urls and not str(part["image_url"].get("url")).startswith("data:"):
@@ -189,7 +189,7 @@ def _part_of(block: MediaBlock, where: str) -> WirePart:
     """Write a medium in this wire's spelling; what is in that spelling already goes as it is."""
     written = block.written
     if block.kind == "audio":
-        kind = "audio_url" if block.data is None or written.get("type") == "audio_url" else "input_audio"
+        kind = "audio_url" if block.encoded is None or written.get("type") == "audio_url" else "input_audio"
         kind = "input_audio" if isinstance(written.get("input_audio"), Mapping) else kind
     else:
         kind = _PARTS[block.kind]
@@ -216,16 +216,16 @@ def _linked(kind: str, url: str) -> WirePart:
 def _url_of(block: MediaBlock, where: str) -> str:
     if block.url is not None:
         return block.url
-    if block.data is not None:
-        return f"data:{block.mime_type};base64,{block.data}"
+    if block.data_url is not None:
+        return block.data_url
     raise UnsupportedContentError(f"{where}: {_NO_FILES}")
 
 
 def _file(block: MediaBlock, where: str) -> WirePart:
     if block.written.get("type") == "text-plain":
         raise UnsupportedContentError(f"{where}: a 'text-plain' block is sent as text, so it needs its 'text'.")
-    data = block.data if block.data is not None and not block.mime_type else _url_of(block, where)
-    if block.data is None and not data.startswith("data:"):
+    data = block.encoded if block.encoded is not None and not block.mime_type else _url_of(block, where)
+    if block.encoded is None and not data.startswith("data:"):
         raise UnsupportedContentError(f"{where}: a file cannot be sent as a URL; send it as 'base64' and 'mime_type'.")
     mime_type = data[len("data:") :].partition(";")[0] if data.startswith("data:") else ""
     suffix = mime_type.rpartition("/")[2] or "bin"

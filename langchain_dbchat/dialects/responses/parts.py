@@ -67,15 +67,13 @@ def _medium(block: MediaBlock, family: Family, where: str) -> dict[str, Any]:
         kind = "input_image" if block.kind == "image" else "input_file"
         return {"type": kind, "file_id": block.file_id}
     if block.kind == "audio":
-        if block.data is None:
+        if block.encoded is None:
             raise UnsupportedContentError(f"{where}: audio is sent as 'base64' and 'mime_type', not as a URL.")
         return {
             "type": "input_audio",
             "input_audio": {"data": block.data, "format": block.mime_type.rpartition("/")[2].replace("mpeg", "mp3")},
         }
-    url = block.url if block.url is not None else None
-    if url is None and block.data is not None:
-        url = f"data:{block.mime_type};base64,{block.data}"
+    url = block.url if block.url is not None else block.data_url
     if url is None:
         raise UnsupportedContentError(
             f"{where}: Databricks stores no files, so a 'file_id' means nothing; send 'base64' and 'mime_type'."

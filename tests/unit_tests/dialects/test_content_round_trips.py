@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kit.encoding import without_data_urls
 from langchain_dbchat.dialects.shared.blocks.content import read_block
 from langchain_dbchat.dialects.shared.blocks.content_blocks import (
     DocumentBlock,
@@ -28,7 +29,7 @@ arguments = st.dictionaries(words, st.integers(0, 9) | words | st.none() | st.li
 
 
 def read(block: Any) -> list[NeutralBlock]:
-    return list(read_block(block))
+    return list(map(without_data_urls, read_block(block)))
 
 
 def as_anthropic(record: NeutralBlock) -> dict[str, Any]:
@@ -93,9 +94,9 @@ def as_responses(record: NeutralBlock) -> dict[str, Any]:  # noqa: PLR0911  # on
 
 
 images = st.builds(MediaBlock, st.just("image"), url=st.just("https://x.org/a"), detail=st.none())
-pixels = st.builds(MediaBlock, st.just("image"), data=base64s, mime_type=st.just("image/png"))
+pixels = st.builds(MediaBlock, st.just("image"), encoded=base64s, mime_type=st.just("image/png"))
 papers = st.builds(
-    MediaBlock, st.just("file"), data=base64s, mime_type=st.just("application/pdf"), name=st.none() | words
+    MediaBlock, st.just("file"), encoded=base64s, mime_type=st.just("application/pdf"), name=st.none() | words
 )
 stored = st.builds(MediaBlock, st.sampled_from(["image", "file"]), file_id=words)
 media = images | pixels | papers | stored

@@ -67,6 +67,9 @@ _SERVER_TOOL = re.compile(r"^server_tool_|_tool_result$|_call$|^mcp_(?!approval_
 
 _LEFT_IN_ANSWER = re.compile(r"^server_tool_|_tool_result$|_call$|_call_output$|^mcp_|^agent_message$")
 
+_PLAIN_DATA_URL = re.compile(r"data:([^;,]+);base64,")
+"""The head of a data URL of Base64 whose MIME type has no parameters."""
+
 _IDS = frozenset({"id", "call_id", "tool_call_id", "tool_use_id"})
 """The ids that a server gives to the blocks of its own tools."""
 
@@ -197,20 +200,20 @@ def _read_medium(block: Block, kind: MediaKind) -> NeutralBlock:
     if block["type"] == "image_url" and not isinstance(inner.get("url"), str):
         return _faulty(block, "an 'image_url' block needs {'url': '...'} under 'image_url'.")
     said = {**fields, **inner} if key else fields
-    url, data, mime_type = _located(said, key)
+    url, encoded, mime_type = _located(said, key)
     name = next((name for name in ("filename", "name", "title") if isinstance(said.get(name), str)), "")
     file_id = fields.get("id") if fields.get("source_type") == "id" else said.get("file_id")
     if key not in {"input_audio", "file", block["type"]}:  # the server checks those
-        if url is None and data is None and not file_id:
+        if url is None and encoded is None and not file_id:
             return _faulty(block, f"a {block['type']!r} block needs a 'url', or 'base64' and 'mime_type'.")
-        if data is not None and not mime_type and "file_data" not in said:
+        if encoded is not None and not mime_type and "file_data" not in said:
             return _faulty(block, "base64 data needs its 'mime_type', for example 'image/png'.")
     read = _read_keys(key, name, "id" if fields.get("source_type") == "id" else "")
     left, extras = remaining(inner, read), remaining(fields, read)
     return MediaBlock(
         kind,
         url,
-        data,
+        encoded,
         mime_type,
         file_id if isinstance(file_id, str) else None,
         said[name] if name else None,
@@ -227,7 +230,7 @@ def _read_keys(*keys: str) -> frozenset[str]:
 
 
 def _located(said: Block, key: str) -> tuple[str | None, str | None, str]:
-    """Return the URL of a medium or its data, and the MIME type."""
+    """Return the URL of a medium or its data as they were written, and the MIME type."""
     mime_type = first_text(said, ("mime_type", "mimeType", "media_type", "format")) or ""
     if key == "input_audio" and mime_type and "/" not in mime_type:
         mime_type = f"audio/{_AUDIO_TYPES.get(mime_type, mime_type)}"
@@ -237,10 +240,8 @@ def _located(said: Block, key: str) -> tuple[str | None, str | None, str]:
     if not isinstance(given, str):
         return None, None, mime_type
     if given.startswith("data:"):
-        head, marked, rest = given.partition(";base64,")
-        if marked and len(head) > len("data:") and ";" not in head and "," not in head:
-            return None, rest, head[len("data:") :]
-        return given, None, mime_type
+        media_type = _PLAIN_DATA_URL.match(given)
+        return (given, None, mime_type) if media_type is None else (None, given, media_type[1])
     return url, data, mime_type
 
 

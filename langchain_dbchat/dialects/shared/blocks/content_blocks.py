@@ -70,7 +70,8 @@ class MediaBlock:
     Attributes:
         kind: The medium.
         url: Where it is, or a data URL that is not plain Base64.
-        data: Its Base64 text.
+        encoded: Its data as they were written: Base64 text, or a data URL of it. They can be megabytes, so a wire that
+            takes them as they were written copies nothing.
         mime_type: Its MIME type; empty if the block does not say.
         file_id: The id under which a server has stored it.
         name: The name of the file, or its title.
@@ -83,7 +84,7 @@ class MediaBlock:
 
     kind: Literal["image", "audio", "video", "file"]
     url: str | None = None
-    data: str | None = None
+    encoded: str | None = None
     mime_type: str = ""
     file_id: str | None = None
     name: str | None = None
@@ -92,6 +93,20 @@ class MediaBlock:
     cache_control: Any = None
     extras: Mapping[str, Any] = field(default_factory=dict)
     written: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def data(self) -> str | None:
+        """Return the Base64 text."""
+        if self.encoded is None or not self.encoded.startswith("data:"):
+            return self.encoded
+        return self.encoded.partition(",")[2]
+
+    @property
+    def data_url(self) -> str | None:
+        """Return the data as a data URL."""
+        if self.encoded is None or self.encoded.startswith("data:"):
+            return self.encoded
+        return f"data:{self.mime_type};base64,{self.encoded}"
 
 
 @dataclass(frozen=True, slots=True)
