@@ -324,6 +324,6 @@ def encode_call(dialect: Dialect, chat_request: ChatRequest, structured: Structu
     Returns:
         The encoded request, without what the endpoint has refused.
     """
-    if structured is not None and chat_request.target.lessons:
+    if structured is not None:
         chat_request = structured.fitted(chat_request)
     return dialect.encode(chat_request)

@@ -47,9 +47,10 @@ class Structured:
 
         Returns:
             A request with other settings, and without the refused way in ``extra``. It is the given one if it has
-            neither of the refused fields, if both ways are refused, or if other tools are bound.
+            neither of the refused fields, if both ways are refused, or if other tools are bound. A family that writes
+            its calls into the text is never asked with a tool.
         """
-        refused = _WAYS & request.target.lessons
+        refused = {"tool_choice"} if request.target.family.calls_as_text else _WAYS & request.target.lessons
         asked = {**request.settings, **request.extra}
         if not self.is_only_tool or len(refused) != 1 or all(asked.get(name) is None for name in refused):
             return request

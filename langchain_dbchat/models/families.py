@@ -110,9 +110,13 @@ class Family(NamedTuple):
     match pattern '^[a-zA-Z0-9_-]+$'`, at most 64 characters; Anthropic: `String should match pattern`). Gemini's
     `FunctionDeclaration.name` also has to start with a letter or an underscore."""
 
-    json_schema: bool | None = True
-    """Whether `response_format` of type `json_schema` works; None if that is not documented, so that it is sent only if
-    the user gives it. Documented for Claude, GPT, GLM, Gemini, gpt-oss and Llama."""
+    json_schema: bool = True
+    """Whether `response_format` of type `json_schema` is documented: for Claude, GPT, GLM, Gemini, gpt-oss and Llama.
+    Other models get it only if the user gives it."""
+
+    calls_as_text: bool = False
+    """Whether tool calls are written into the text of the answer (Gemma; databricks-ai-bridge), where no agent finds
+    them. A schema is then described in the prompt."""
 
     forced_tool_choice: bool = True
     """Whether a tool can be forced. Claude Opus 5.5 and Fable 5.1: 400."""
@@ -185,7 +189,7 @@ GENERIC = Family(
     strict_tools=True,
     call_ids="[a-zA-Z0-9_-]{1,40}",
     schemas_checked=False,
-    json_schema=None,
+    json_schema=False,
     cache_control=True,
     reasoning="effort",
     signs="own",
@@ -272,7 +276,7 @@ _GEMINI_2 = _GEMINI._replace(
     budget_below_max_tokens=False,
     unsigned_call="",
 )
-_THINKING_WEIGHTS = _GLM._replace(json_schema=None)
+_THINKING_WEIGHTS = _GLM._replace(json_schema=False)
 
 FAMILIES: dict[str, Family] = {
     row.name: row
@@ -345,14 +349,14 @@ FAMILIES: dict[str, Family] = {
             thinks_always=True,
         ),
         _THINKING_WEIGHTS._replace(name="grok", media=_TEXT_ONLY, efforts=("low", "medium", "high", "xhigh")),
-        _OPEN_WEIGHTS._replace(name="thinking-open-weights", media=_TEXT_ONLY, json_schema=None, thinks_always=True),
+        _OPEN_WEIGHTS._replace(name="thinking-open-weights", media=_TEXT_ONLY, json_schema=False, thinks_always=True),
         _ALTERNATING._replace(prefill=False, media=_TEXT_ONLY),
-        _ALTERNATING._replace(name="open-weights-vision", json_schema=None),
+        _ALTERNATING._replace(name="open-weights-vision", json_schema=False, calls_as_text=True),
         _ALTERNATING._replace(name="llama-4", prefill=False),
         _ALTERNATING._replace(
             name="open-weights-unproven",
             media=_TEXT_ONLY,
-            json_schema=None,
+            json_schema=False,
             call_ids="[a-zA-Z0-9]{9}",
         ),
     )

@@ -10,24 +10,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.messages import SystemMessage
+
 from langchain_dbchat.dialects.chat_completions.history import take_turns
 from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
 from langchain_dbchat.dialects.chat_completions.quirks import quirks_of
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
 from langchain_dbchat.dialects.chat_completions.thinking import encode_thinking
 from langchain_dbchat.dialects.dialect import ROLES, ChatRequest, EncodedRequest, StructuredMethod, Target
-from langchain_dbchat.dialects.shared.request.lessons import fit_extra, refused_keys, taught
+from langchain_dbchat.dialects.shared.request.lessons import fit_extra, other_format, refused_keys, taught
 from langchain_dbchat.dialects.shared.request.merging import merge_deep
 from langchain_dbchat.dialects.shared.request.names import fit_body
 from langchain_dbchat.dialects.shared.request.plain_fields import REFUSED, plain_fields
 from langchain_dbchat.dialects.shared.request.sent import SentTools
 from langchain_dbchat.dialects.shared.request.thinking import is_thinking
-from langchain_dbchat.dialects.shared.request.tools import convert_tool_choice, encode_tools, fit_tool_choice
+from langchain_dbchat.dialects.shared.request.tools import (
+    CALLS_AS_TEXT,
+    convert_tool_choice,
+    encode_tools,
+    fit_tool_choice,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from langchain_core.messages import BaseMessage
+
     from langchain_dbchat.dialects.chat_completions.quirks import ChatQuirks
+    from langchain_dbchat.dialects.shared.request.other_formats import OtherFormat
 
 _NOT_PLAIN = frozenset({"tools", "tool_choice", "response_format", "thinking", "reasoning_effort", "stream_options"})
 _LEFT_OUT = REFUSABLE.left_out
@@ -49,25 +59,24 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     target = taught(request.target)
     family, quirks = target.family, quirks_of(target)
     settings = {key: value for key, value in request.settings.items() if value is not None}
-    conversation, changed = encode_conversation(request.messages, target)
+    other = other_format(settings, target, beside_tools=quirks.format_with_tools)
+    if other is not None:
+        settings = other.settings
+    conversation, changed = encode_conversation(_prompted(request.messages, other), target)
     encoded = EncodedRequest({"messages": conversation}, {}, changed, SentTools())
     body = encoded.body
+    if other is not None and other.warning:
+        encoded.warnings.append(other.warning)
     tools = settings.get("tools") or []
-    answer = _answer_tool(settings, tools, encoded, target)
-    tools = tools if answer is None else [*tools, answer]
     fields, notes = encode_thinking(settings, target, tools=bool(tools))
     encoded.warnings.extend(notes)
     plain, encoded.dropped = plain_fields(settings, fields, target, quirks.refuses, _NOT_PLAIN, _LEFT_OUT)
     body.update(plain)
     body.update(fields)
     if tools:
-        body["tools"] = encode_tools(tools, family, encoded.sent, model=target.model)
-        choice = convert_tool_choice(settings.get("tool_choice") or (answer and "any"), tools)
-        if choice is not None:
-            body["tool_choice"], notes = fit_tool_choice(choice, target, thinks=is_thinking(body, family))
-            encoded.warnings.extend(notes)
+        _add_tools(tools, settings.get("tool_choice"), encoded, target)
     stream = request.stream
-    response_format = None if answer else _response_format(settings, encoded, target, request)
+    response_format = _response_format(settings, encoded, target, request)
     if response_format is not None:
         body["response_format"] = response_format
         # A whole answer is then requested, which the decoder reads as a stream of one event.
@@ -77,7 +86,7 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
         _add_stream_options(settings.get("stream_options"), encoded, target, usage=request.stream_usage)
     encoded.dropped.update(refused_keys(request.messages, tools, request.target.family))
     encoded.sent.names = fit_body(body, family)
-    if answer is not None:
+    if other is not None and other.tool:
         encoded.sent.answer = body["tools"][-1]["function"]["name"]
     if request.extra:
         encoded.body = merge_deep(body, _fit_extra(request.extra, target.lessons))
@@ -86,22 +95,23 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     return encoded
 
 
-def _answer_tool(
-    settings: Mapping[str, Any], tools: Sequence[Mapping[str, Any]], encoded: EncodedRequest, target: Target
-) -> dict[str, Any] | None:
-    """Return the tool that stands for a response format that the endpoint refuses, or refuses beside tools."""
-    wanted = settings.get("response_format")
-    refused = "response_format" in target.lessons
-    if wanted is None or not (refused or (tools and not quirks_of(target).format_with_tools)):
-        return None
-    from langchain_dbchat.dialects.shared.answer.answer_tools import answer_tool  # noqa: PLC0415  # few requests have one
+def _add_tools(tools: Sequence[Mapping[str, Any]], choice: Any, encoded: EncodedRequest, target: Target) -> None:
+    family, body = target.family, encoded.body
+    if family.calls_as_text:
+        encoded.warnings.append(CALLS_AS_TEXT)
+    body["tools"] = encode_tools(tools, family, encoded.sent, model=target.model)
+    choice = convert_tool_choice(choice, tools)
+    if choice is not None:
+        body["tool_choice"], notes = fit_tool_choice(choice, target, thinks=is_thinking(body, family))
+        encoded.warnings.extend(notes)
 
-    tool = answer_tool(wanted, tools)
-    if tool is not None and not refused:
-        encoded.warnings.append(
-            "it takes either tools or a response format, so the schema is sent as a tool, and its call is the answer"
-        )
-    return tool
+
+def _prompted(messages: Sequence[BaseMessage], other: OtherFormat | None) -> Sequence[BaseMessage]:
+    """Return messages with the description of a response format in a system message, behind the first ones."""
+    if other is None or not other.prompt:
+        return messages
+    place = next((place for place, message in enumerate(messages) if message.type != "system"), len(messages))
+    return [*messages[:place], SystemMessage(other.prompt), *messages[place:]]
 
 
 def _response_format(
@@ -165,11 +175,13 @@ def choose_method(settings: Mapping[str, Any], target: Target, tools: bool) -> S
         tools: Whether further tools will be bound.
 
     Returns:
-        ``"json_schema"`` if it is known to work in all ways of calling, or if a tool cannot be forced; else
+        ``"json_schema"`` if it is known to work in all ways of calling, or if no tool can be forced; else
         ``"function_calling"``.
     """
     family = target.family
-    native = family.json_schema is True
+    if family.calls_as_text:
+        return "json_schema"
+    native = family.json_schema
     fields, _ = encode_thinking(settings, target, tools=True)
     quirks = quirks_of(target)
     if native and quirks.format_with_stream and (quirks.format_with_tools or not tools):
@@ -190,7 +202,7 @@ def fit_format(given: Any, target: Target, *, drops_nulls: bool) -> dict[str, An
         The request's ``response_format``.
 
     Raises:
-        ValueError: If the family would refuse it.
+        ValueError: If its schema cannot be fitted.
     """
     from langchain_dbchat.dialects.shared.request.formats import (  # noqa: PLC0415  # only with a response format
         encode_format,
@@ -198,7 +210,5 @@ def fit_format(given: Any, target: Target, *, drops_nulls: bool) -> dict[str, An
     )
 
     encoded = encode_format(given)
-    if encoded.get("type") == "json_schema" and target.family.json_schema is False:
-        raise ValueError(f"{target.model!r} does not take a JSON schema. Use method='function_calling'.")
     fit_named_schema(encoded, given, target, drops_nulls=drops_nulls)
     return encoded

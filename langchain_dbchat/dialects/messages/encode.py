@@ -19,7 +19,7 @@ from langchain_dbchat.dialects.messages.marks import bound_marks, mark_end
 from langchain_dbchat.dialects.messages.quirks import VERSION, messages_target, quirks_of
 from langchain_dbchat.dialects.messages.refusable import REFUSABLE
 from langchain_dbchat.dialects.messages.tools import write_tool_choice, write_tools
-from langchain_dbchat.dialects.shared.request.lessons import fit_extra, refused_keys
+from langchain_dbchat.dialects.shared.request.lessons import fit_extra, other_format, refused_keys
 from langchain_dbchat.dialects.shared.request.merging import merge_deep
 from langchain_dbchat.dialects.shared.request.names import callers_names, fit_tool_names
 from langchain_dbchat.dialects.shared.request.plain_fields import plain_fields
@@ -61,8 +61,13 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     target = messages_target(request.target)
     family = target.family
     settings = {key: value for key, value in request.settings.items() if value is not None}
+    other = other_format(settings, target)
+    if other is not None:
+        settings = other.settings
     encoded = EncodedRequest({}, {}, [], SentTools())
     bound = _add_tools(settings, encoded, target)
+    if other is not None and other.tool:
+        encoded.sent.answer = bound[other.tool]
     conversation, encoded.warnings[:0] = encode_conversation(request.messages, target, bound)
     fields, notes = _thinking_fields(settings, target)
     encoded.warnings.extend(notes)

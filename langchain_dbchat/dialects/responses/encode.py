@@ -17,7 +17,7 @@ from langchain_dbchat.dialects.responses.items import encode_items
 from langchain_dbchat.dialects.responses.quirks import REMEMBERED, STORED, encrypts_reasoning, refused_by
 from langchain_dbchat.dialects.responses.refusable import REFUSABLE
 from langchain_dbchat.dialects.shared.request.agent_inputs import AGENT_FIELDS, agent_fields, trace_headers
-from langchain_dbchat.dialects.shared.request.lessons import fit_extra, refused_keys, taught
+from langchain_dbchat.dialects.shared.request.lessons import fit_extra, other_format, refused_keys, taught
 from langchain_dbchat.dialects.shared.request.merging import merge_deep
 from langchain_dbchat.dialects.shared.request.names import callers_names, fit_tool_names
 from langchain_dbchat.dialects.shared.request.plain_fields import plain_fields
@@ -57,12 +57,17 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     """
     target = taught(request.target)
     settings = {key: value for key, value in request.settings.items() if value is not None}
+    other = other_format(settings, target)
+    if other is not None:
+        settings = other.settings
     _check_remembered({**settings, **request.extra}, target)
     refused, extra = refused_by(target.family), dict(request.extra)
     settings.update({key: extra.pop(key) for key in ("include", *STORED & refused) if extra.get(key) is not None})
     encoded = EncodedRequest({}, {}, [], SentTools(), trace_headers(settings))
     fields: dict[str, Any] = {}
     bound = _add_tools(settings, encoded, fields, target)
+    if other is not None and other.tool:
+        encoded.sent.answer = bound[other.tool]
     items, encoded.warnings[:0] = encode_items(request.messages, target, bound)
     plain, encoded.dropped = plain_fields(settings, {}, target, refused, _HANDLED, REFUSABLE.left_out)
     body: dict[str, Any] = {"input": items, **plain, **fields, **agent_fields(settings)}

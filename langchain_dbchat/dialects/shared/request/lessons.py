@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from langchain_dbchat.dialects.dialect import RefusableFields, Target
+    from langchain_dbchat.dialects.shared.request.other_formats import OtherFormat
     from langchain_dbchat.models.families import Family
 
-__all__ = ["fit_extra", "refused_keys", "taught"]
+__all__ = ["fit_extra", "other_format", "refused_keys", "taught"]
 
 _LESSONS: dict[str, dict[str, Any]] = {
     "strict": {"strict_tools": False},
@@ -44,6 +45,24 @@ def taught(target: Target) -> Target:
         return target
     columns = {name: value for lesson in target.lessons for name, value in _LESSONS.get(lesson, {}).items()}
     return target._replace(family=target.family._replace(**columns)) if columns else target
+
+
+def other_format(settings: dict[str, Any], target: Target, *, beside_tools: bool = True) -> OtherFormat | None:
+    """Ask for a response format in another way, if the endpoint does not take it in this call.
+
+    Args:
+        settings: The settings of the call. They are not changed.
+        target: The called model.
+        beside_tools: Whether the wire format and the family take a response format beside tools.
+
+    Returns:
+        What is asked for; None if the call has no response format, or one that can be sent.
+    """
+    if "response_format" not in settings:
+        return None
+    from langchain_dbchat.dialects.shared.request.other_formats import ask_otherwise  # noqa: PLC0415  # few calls have one
+
+    return ask_otherwise(settings, target, beside_tools=beside_tools)
 
 
 def fit_extra(extra: Mapping[str, Any], lessons: frozenset[str], refusable: RefusableFields) -> dict[str, Any]:

@@ -17,7 +17,7 @@ class SentTools:
         names: The caller's name of each sent name; empty if no name differs.
         closed: The caller's parameters of strict tools, by the caller's name. Calls of these tools may contain nulls
             that the parameters do not allow, so their arguments are buffered until they are complete.
-        answer: The name of the tool that stands for a response format, as it was sent; see `answer_tools`.
+        answer: The name of the tool that stands for a response format, as it was sent; see `other_formats`.
         bound: The sent names of the tools, where an agent that has tools of its own may answer.
     """
 

@@ -21,6 +21,12 @@ NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 TOOL_EXTRAS = ("defer_loading", "input_examples", "allowed_callers", "eager_input_streaming")
 """Fields of a tool besides its function that only Anthropic's Messages has."""
 
+CALLS_AS_TEXT = (
+    "it writes its tool calls into the text of its answer, where no agent finds them; a schema works with "
+    "with_structured_output(schema) and with ProviderStrategy"
+)
+"""The warning about tools for a family that calls none."""
+
 _SCHEMA_TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
 
 

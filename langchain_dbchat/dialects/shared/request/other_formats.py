@@ -1,0 +1,82 @@
+"""Ask for a response format in another way, where an endpoint refuses it, or refuses it beside tools.
+
+Rule 1. A schema becomes one more tool, which the model calls to give its answer. Some tool has to be called, so that
+the model either goes on with its work or answers. `answer_tools` makes the call the text of the answer, as a response
+format would have: LangChain's `ProviderStrategy` reads the text, and no agent executes the call.
+Rule 2. A family that writes its calls into the text gets JSON mode, and the schema in the prompt.
+Rule 3. A response format without a schema is left out if the endpoint refuses it: the prompt alone asks for JSON.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from langchain_dbchat.dialects.shared.request.formats import encode_format
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from langchain_dbchat.dialects.dialect import Target
+
+__all__ = ["OtherFormat", "ask_otherwise"]
+
+_DESCRIPTION = "Give the final answer to the user by calling this tool."
+_PROMPT = "Answer with one JSON object that fits this JSON schema, and with nothing else:"
+
+
+class OtherFormat(NamedTuple):
+    """A response format that is asked for in another way.
+
+    Attributes:
+        settings: The settings of the call.
+        tool: The name of the tool that stands for the response format; empty if there is none.
+        prompt: What the system message says besides; empty for nothing.
+        warning: The warning for the user; empty for none.
+    """
+
+    settings: dict[str, Any]
+    tool: str = ""
+    prompt: str = ""
+    warning: str = ""
+
+
+def ask_otherwise(settings: Mapping[str, Any], target: Target, *, beside_tools: bool) -> OtherFormat | None:
+    """Ask for the response format of a call in another way; see `other_format`.
+
+    Args:
+        settings: The settings of the call, with ``response_format``. They are not changed.
+        target: The called model, with the lessons of its endpoint.
+        beside_tools: Whether the wire format and the family take a response format beside tools.
+
+    Returns:
+        Other settings; None if the response format can be sent.
+    """
+    is_refused, tools = "response_format" in target.lessons, settings.get("tools") or []
+    by_prompt = target.family.calls_as_text
+    if not (is_refused or by_prompt or (tools and not beside_tools)):
+        return None
+    named = encode_format(settings["response_format"]).get("json_schema")
+    rest = {key: value for key, value in settings.items() if key != "response_format"}
+    if not isinstance(named, dict):
+        return OtherFormat(rest) if is_refused else None
+    if by_prompt:
+        from pydantic_core import to_json  # noqa: PLC0415  # few requests need it
+
+        prompt = f"{_PROMPT}\n```json\n{to_json(named.get('schema') or {}).decode()}\n```"
+        mode = {} if is_refused else {"response_format": {"type": "json_object"}}
+        return OtherFormat({**rest, **mode}, prompt=prompt, warning="it takes no schema, so the prompt describes it")
+    tool = _answer_tool(named, tools)
+    asked = {**rest, "tools": [*tools, tool], "tool_choice": settings.get("tool_choice") or "any"}
+    warning = "it takes either tools or a response format, so the schema is sent as a tool, and its call is the answer"
+    return OtherFormat(asked, tool["function"]["name"], warning="" if is_refused else warning)
+
+
+def _answer_tool(named: Mapping[str, Any], tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the tool that stands for a named schema; its name differs from those of the bound tools."""
+    name, taken = str(named.get("name")), {tool.get("function", {}).get("name") for tool in tools}
+    while name in taken:
+        name += "_answer"
+    schema = dict(named.get("schema") or {})
+    described = schema.pop("description", None)
+    description = f"{_DESCRIPTION} {described}" if described else _DESCRIPTION
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": schema}}
