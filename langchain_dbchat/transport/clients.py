@@ -64,19 +64,16 @@ class _Client(httpx.Client):
 
     def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
         self._pool = PooledTransport(context, _LIMITS)
-        super().__init__(transport=self._pool, trust_env=False, cookies=_no_cookies())
+        super().__init__(transport=self._pool, trust_env=False)
 
-    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+    def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
         """Send a request, and leave the answer's body open.
 
         Args:
             request: The request.
-            **options: Of httpx, for redirects and authentication, of which there are none here.
+            **_: Options of httpx for redirects and authentication, of which there are none here.
         """
-        del options
-        response = self._pool.handle_request(request)
-        response.request = request
-        return response
+        return self._pool.handle_request(request)
 
 
 class _AsyncClient(httpx.AsyncClient):
@@ -86,14 +83,11 @@ class _AsyncClient(httpx.AsyncClient):
 
     def __init__(self, context: Callable[[], ssl.SSLContext]) -> None:
         self._pool = AsyncPooledTransport(context, _LIMITS)
-        super().__init__(transport=self._pool, trust_env=False, cookies=_no_cookies())
+        super().__init__(transport=self._pool, trust_env=False)
 
-    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+    async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
         """Send a request, and leave the answer's body open; as in `_Client`."""
-        del options
-        response = await self._pool.handle_async_request(request)
-        response.request = request
-        return response
+        return await self._pool.handle_async_request(request)
 
 
 class _ProcessClients:
@@ -170,17 +164,17 @@ async def async_client(proxy: str | None = None) -> httpx.AsyncClient:
 def _new_client(context: Callable[[], ssl.SSLContext], proxy: str | None = None) -> httpx.Client:
     if not proxy and not has_proxy():
         return _Client(context)
-    from langchain_dbchat.transport.proxy_clients import proxied_client  # noqa: PLC0415  # where there is a proxy
+    from langchain_dbchat.transport.proxy_clients import ProxiedClient  # noqa: PLC0415  # where there is a proxy
 
-    return proxied_client(_Client(context), context(), _PROXY_LIMITS, _no_cookies(), proxy)
+    return ProxiedClient(_Client(context), context(), _PROXY_LIMITS, _no_cookies(), proxy)
 
 
 def _new_async_client(context: Callable[[], ssl.SSLContext], proxy: str | None = None) -> httpx.AsyncClient:
     if not proxy and not has_proxy():
         return _AsyncClient(context)
-    from langchain_dbchat.transport.proxy_clients import proxied_async_client  # noqa: PLC0415  # where there is a proxy
+    from langchain_dbchat.transport.proxy_clients import AsyncProxiedClient  # noqa: PLC0415  # where there is a proxy
 
-    return proxied_async_client(_AsyncClient(context), context(), _PROXY_LIMITS, _no_cookies(), proxy)
+    return AsyncProxiedClient(_AsyncClient(context), context(), _PROXY_LIMITS, _no_cookies(), proxy)
 
 
 async def _keep(

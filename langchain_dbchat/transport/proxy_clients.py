@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import httpx
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.errors import ConfigurationError
 
-__all__ = ["ProxyFailure", "proxied_async_client", "proxied_client", "proxy_failure", "proxy_of", "source_of"]
+__all__ = ["AsyncProxiedClient", "ProxiedClient", "ProxyFailure", "proxy_failure", "proxy_of", "source_of"]
 
-_Transport = TypeVar("_Transport")
+_ClientOf = TypeVar("_ClientOf", httpx.Client, httpx.AsyncClient)
 _PORTS = {b"http": 80, b"https": 443, b"socks5": 1080, b"socks5h": 1080}
 _STATUS = re.compile(r"(\d{3})\b")
 _ANSWERS: dict[int, str] = {
@@ -70,25 +70,45 @@ class _Unusable(httpx.BaseTransport, httpx.AsyncBaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Raise what is wrong with the proxy."""
         del request
-        raise self._fresh()
+        raise type(self._error)(self._error.message)  # a new one for each call, because a traceback belongs to one
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raise what is wrong with the proxy."""
-        del request
-        raise self._fresh()
-
-    def _fresh(self) -> ConfigurationError:
-        """Make a new error for each call, because a traceback belongs to one of them."""
-        return type(self._error)(self._error.message)
+        return self.handle_request(request)
 
 
-class _Proxied(httpx.Client):
-    """A client that goes through the proxies of the environment, except to this machine."""
+class _ExceptLoopback(Generic[_ClientOf]):
+    """A client of httpx that goes through proxies, except to this machine; the class before httpx's own.
 
-    def __init__(self, direct: httpx.Client, given: str | None, **options: Any) -> None:
-        super().__init__(trust_env=False, **options)
-        self._direct = direct
+    Args:
+        direct: The client for requests to this machine.
+        context: The TLS context.
+        limits: The limits of each pool.
+        cookies: The jar.
+        given: The proxy that the user has given; None for the environment's.
+    """
+
+    transport: Callable[..., httpx.BaseTransport | httpx.AsyncBaseTransport]
+
+    def __init__(
+        self,
+        direct: _ClientOf,
+        context: ssl.SSLContext,
+        limits: httpx.Limits,
+        cookies: CookieJar,
+        given: str | None = None,
+    ) -> None:
+        mounts = _mounts(given, lambda proxy: self.transport(verify=context, limits=limits, proxy=proxy))
+        options: dict[str, Any] = {"verify": context, "limits": limits, "cookies": cookies, "mounts": mounts}
+        super().__init__(trust_env=False, **options)  # type: ignore[call-arg]  # of httpx's class, which comes next
+        self._direct: _ClientOf = direct
         self.is_given = given is not None
+
+
+class ProxiedClient(_ExceptLoopback[httpx.Client], httpx.Client):
+    """The client for threads."""
+
+    transport = httpx.HTTPTransport
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request through the proxy, or to this machine without it; options as in httpx."""
@@ -100,16 +120,13 @@ class _Proxied(httpx.Client):
         super().close()
 
 
-class _AsyncProxied(httpx.AsyncClient):
-    """The same for an event loop."""
+class AsyncProxiedClient(_ExceptLoopback[httpx.AsyncClient], httpx.AsyncClient):
+    """The client for an event loop."""
 
-    def __init__(self, direct: httpx.AsyncClient, given: str | None, **options: Any) -> None:
-        super().__init__(trust_env=False, **options)
-        self._direct = direct
-        self.is_given = given is not None
+    transport = httpx.AsyncHTTPTransport
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """Send a request; as in `_Proxied`."""
+        """Send a request; as in `ProxiedClient`."""
         if is_loopback(request.url.host):
             return await self._direct.send(request)
         return await super().send(request, **options)
@@ -120,50 +137,10 @@ class _AsyncProxied(httpx.AsyncClient):
         await super().aclose()
 
 
-def proxied_client(
-    direct: httpx.Client, context: ssl.SSLContext, limits: httpx.Limits, cookies: CookieJar, given: str | None = None
-) -> httpx.Client:
-    """Make a client that goes through the proxies of the environment.
-
-    Args:
-        direct: The client for requests to this machine.
-        context: The TLS context.
-        limits: The limits of each pool.
-        cookies: The jar.
-        given: The proxy that the user has given; None for the environment's.
-    """
-    mounts = _mounts(given, lambda proxy: httpx.HTTPTransport(verify=context, limits=limits, proxy=proxy), _Unusable)
-    return _Proxied(direct, given, verify=context, limits=limits, cookies=cookies, mounts=mounts)
-
-
-def proxied_async_client(
-    direct: httpx.AsyncClient,
-    context: ssl.SSLContext,
-    limits: httpx.Limits,
-    cookies: CookieJar,
-    given: str | None = None,
-) -> httpx.AsyncClient:
-    """Make the same for an event loop.
-
-    Args:
-        direct: The client for requests to this machine.
-        context: The TLS context.
-        limits: The limits of each pool.
-        cookies: The jar.
-        given: The proxy that the user has given; None for the environment's.
-    """
-    mounts = _mounts(
-        given, lambda proxy: httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=proxy), _Unusable
-    )
-    return _AsyncProxied(direct, given, verify=context, limits=limits, cookies=cookies, mounts=mounts)
-
-
 def _mounts(
-    given: str | None,
-    make: Callable[[str], _Transport],
-    refuse: Callable[[ConfigurationError], _Transport],
-) -> dict[str, _Transport | None]:
-    mounts: dict[str, _Transport | None] = {}
+    given: str | None, make: Callable[[str], httpx.BaseTransport | httpx.AsyncBaseTransport]
+) -> dict[str, httpx.BaseTransport | httpx.AsyncBaseTransport | None]:
+    mounts: dict[str, httpx.BaseTransport | httpx.AsyncBaseTransport | None] = {}
     for pattern, setting in proxy_patterns(given):
         if setting is None:
             mounts[pattern] = None
@@ -173,7 +150,7 @@ def _mounts(
                 raise ValueError  # noqa: TRY301  # as httpx does for other addresses that it cannot read
             mounts[pattern] = make(setting.address)
         except (ImportError, ValueError, httpx.InvalidURL) as error:
-            mounts[pattern] = refuse(proxy_error(error, setting))
+            mounts[pattern] = _Unusable(proxy_error(error, setting))
     return mounts
 
 
@@ -187,7 +164,7 @@ def proxy_of(client: httpx.Client | httpx.AsyncClient | None, url: str) -> str |
     Returns:
         ``host:port``; None if there is no proxy, or if the client does not show it.
     """
-    if isinstance(client, (_Proxied, _AsyncProxied)) and is_loopback(httpx.URL(url).host):
+    if isinstance(client, (ProxiedClient, AsyncProxiedClient)) and is_loopback(httpx.URL(url).host):
         return None
     choose = getattr(client, "_transport_for_url", None)  # httpx offers no other way to ask
     transport = None if choose is None else choose(httpx.URL(url))
@@ -206,7 +183,7 @@ def source_of(client: httpx.Client | httpx.AsyncClient | None, proxy: str) -> st
         client: The client.
         proxy: The proxy, ``host:port``.
     """
-    if isinstance(client, (_Proxied, _AsyncProxied)) and client.is_given:
+    if isinstance(client, (ProxiedClient, AsyncProxiedClient)) and client.is_given:
         return GIVEN
     return variable_of(proxy) or "http_client"
 

@@ -19,11 +19,15 @@ import select
 import socket
 import ssl
 import time
-from typing import cast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
 
 import httpx
 
 from langchain_dbchat.transport.http.addresses import first_in_turn, first_to_answer, time_left
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["AsyncSocket", "Socket", "aconnect", "connect"]
 
@@ -285,7 +289,7 @@ def connect(
         httpx.ConnectError: There is no connection.
     """
     until = None if timeout is None else time.monotonic() + timeout
-    try:
+    with _connecting():
         made = first_in_turn(host, port, until)
         try:
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -295,10 +299,6 @@ def connect(
         except BaseException:
             made.close()
             raise
-    except TimeoutError as error:
-        raise httpx.ConnectTimeout(str(error)) from error
-    except (OSError, UnicodeError) as error:  # UnicodeError: a name that is not valid in DNS
-        raise httpx.ConnectError(str(error)) from error
     return Socket(made)
 
 
@@ -319,8 +319,15 @@ async def aconnect(
     if not done:
         _abandon(making)
         raise httpx.ConnectTimeout("")
-    try:
+    with _connecting():
         return making.result()[1]
+
+
+@contextmanager
+def _connecting() -> Iterator[None]:
+    """Raise httpx's exceptions instead of those of a socket that does not connect."""
+    try:
+        yield
     except TimeoutError as error:
         raise httpx.ConnectTimeout(str(error)) from error
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that is not valid in DNS

@@ -52,6 +52,8 @@ _Connection = TypeVar("_Connection", Socket, AsyncSocket)
 class _Sends(ABC, Generic[_Connection]):
     """Sends requests on the connections of a pool; the methods that it awaits block, or suspend a task."""
 
+    _pool: ConnectionPool[_Connection]
+    _pid: int
     _body: type[SyncBody | AsyncBody]
     _read: Callable[[_Connection, float | None], Awaitable[bytes]]
     _write: Callable[[_Connection, bytes, float | None], Awaitable[None]]
@@ -61,7 +63,7 @@ class _Sends(ABC, Generic[_Connection]):
         origin, name, waits = _where(request)
         deadline = deadline_of(request)
         reader, data = write_request(request)
-        slot = await self._take(origin, waits.get("pool"))
+        slot = self._take(origin) or await self._wait(origin, waits.get("pool"))
         try:
             if slot.is_doubtful:
                 await self._look(slot)
@@ -77,15 +79,19 @@ class _Sends(ABC, Generic[_Connection]):
             head = None
             while head is None:
                 head = _feed(reader, await self._read(connection, deadline.left()), late)
-            return _response(head, self._body(head, request, slot, self._give))
+            return _response(request, head, self._body(head, request, slot, self._give))
         except BaseException:
             slot.close()
             self._give(slot)
             raise
 
     @abstractmethod
-    async def _take(self, origin: Origin, timeout: float | None) -> PooledConnection[_Connection]:
-        """Take a slot of the pool; wait for one if it has none."""
+    def _take(self, origin: Origin) -> PooledConnection[_Connection] | None:
+        """Take a slot of the pool; None if it has none."""
+
+    @abstractmethod
+    async def _wait(self, origin: Origin, timeout: float | None) -> PooledConnection[_Connection]:
+        """Wait for a slot of the pool."""
 
     @abstractmethod
     async def _look(self, slot: PooledConnection[_Connection]) -> None:
@@ -95,9 +101,14 @@ class _Sends(ABC, Generic[_Connection]):
     async def _connect(self, origin: Origin, timeout: float | None, name: str | None) -> _Connection:
         """Open a connection to a server, which may have another name for TLS."""
 
-    @abstractmethod
     def _give(self, slot: PooledConnection[_Connection], *, excess: bool = False) -> None:
         """Give a slot back to the pool."""
+        if self._pid != os.getpid():
+            slot.close()  # this process's end of the parent's socket; nothing is sent
+            return
+        if excess:
+            self._pool.distrust(slot.origin)
+        self._pool.give(slot)
 
 
 class PooledTransport(_Sends[Socket], httpx.BaseTransport):
@@ -124,14 +135,14 @@ class PooledTransport(_Sends[Socket], httpx.BaseTransport):
         """Send a request and read the head of its answer (the method that httpx calls)."""
         return finish(self._send(request))
 
-    async def _take(self, origin: Origin, timeout: float | None) -> PooledConnection[Socket]:
+    def _take(self, origin: Origin) -> PooledConnection[Socket] | None:
         if self._pid != os.getpid():
             self._begin()
         with self._lock:
             slot = self._pool.take(origin)
         if self._is_closing:
             self.close()
-        return self._wait(origin, timeout) if slot is None else slot
+        return slot
 
     async def _look(self, slot: PooledConnection[Socket]) -> None:
         if slot.cell:
@@ -141,7 +152,7 @@ class PooledTransport(_Sends[Socket], httpx.BaseTransport):
         context = self._context() if origin[0] == "https" else None
         return connect(origin[1], origin[2], context, timeout, name)
 
-    def _wait(self, origin: Origin, timeout: float | None) -> PooledConnection[Socket]:
+    async def _wait(self, origin: Origin, timeout: float | None) -> PooledConnection[Socket]:
         # A finalizer may put into a SimpleQueue at any time and in any thread; an Event takes a lock.
         inbox: queue.SimpleQueue[PooledConnection[Socket] | None] = queue.SimpleQueue()
         waiter: Waiter[Socket] = Waiter(origin, inbox.put)
@@ -164,14 +175,6 @@ class PooledTransport(_Sends[Socket], httpx.BaseTransport):
                 unused = inbox.get_nowait()
                 if unused is not None:
                     self._give(unused)
-
-    def _give(self, slot: PooledConnection[Socket], *, excess: bool = False) -> None:
-        if self._pid == os.getpid():
-            if excess:
-                self._pool.distrust(slot.origin)
-            self._pool.give(slot)
-        else:
-            slot.close()  # this process's end of the parent's socket; nothing is sent
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed by the requests that use them.
@@ -228,9 +231,8 @@ class AsyncPooledTransport(_Sends[AsyncSocket], httpx.AsyncBaseTransport):
         """Send a request and read the head of its answer (the method that httpx calls)."""
         return await self._send(request)
 
-    async def _take(self, origin: Origin, timeout: float | None) -> PooledConnection[AsyncSocket]:
-        slot = self._pool.take(origin)
-        return await self._wait(origin, timeout) if slot is None else slot
+    def _take(self, origin: Origin) -> PooledConnection[AsyncSocket] | None:
+        return self._pool.take(origin)
 
     async def _look(self, slot: PooledConnection[AsyncSocket]) -> None:
         wait = self._pool.watch(slot)
@@ -249,7 +251,9 @@ class AsyncPooledTransport(_Sends[AsyncSocket], httpx.AsyncBaseTransport):
         slot: PooledConnection[AsyncSocket] | None = None
 
         def call(offered: PooledConnection[AsyncSocket] | None) -> None:
-            if offered is not None and not given.done():
+            if offered is None:
+                self._pool.settle()
+            elif not given.done():
                 given.set_result(offered)
 
         waiter: Waiter[AsyncSocket] = Waiter(origin, call)
@@ -268,13 +272,6 @@ class AsyncPooledTransport(_Sends[AsyncSocket], httpx.AsyncBaseTransport):
             if slot is None and given.done():
                 self._give(given.result())
         return slot
-
-    def _give(self, slot: PooledConnection[AsyncSocket], *, excess: bool = False) -> None:
-        if self._pid == os.getpid():  # a forked child shares even the selector of the loop with its parent
-            if excess:
-                self._pool.distrust(slot.origin)
-            self._pool.give(slot)
-            self._pool.settle()
 
     async def aclose(self) -> None:
         """Close the idle connections; those in use are closed by the requests that use them."""
@@ -304,10 +301,10 @@ def _feed(reader: HeadReader, data: bytes, late: httpx.WriteError | None) -> Hea
         raise
 
 
-def _response(head: Head, stream: SyncBody | AsyncBody) -> httpx.Response:
+def _response(request: httpx.Request, head: Head, stream: SyncBody | AsyncBody) -> httpx.Response:
     extensions = {
         "http_version": head.version,
         "reason_phrase": head.reason,
         "deadline": True,  # the request's `deadline` was asked before each read
     }
-    return httpx.Response(head.status, headers=head.headers, stream=stream, extensions=extensions)
+    return httpx.Response(head.status, headers=head.headers, stream=stream, extensions=extensions, request=request)

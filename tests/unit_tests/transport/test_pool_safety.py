@@ -23,7 +23,6 @@ from kit.raw import OK, OURS, Caller, RawServer, answer_always
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
 from langchain_dbchat.transport import clients as pools
-from langchain_dbchat.transport.blocking import finish
 from langchain_dbchat.transport.channel import Channel
 from langchain_dbchat.transport.http.pool import ConnectionPool, Waiter
 from langchain_dbchat.transport.http.transport import AsyncPooledTransport, PooledTransport
@@ -388,7 +387,7 @@ def test_who_waits_in_line_finds_what_was_lost(way: str) -> None:
     with ScriptedServer(lambda _: Scripted({})) as server:
         if way == "sync":
             pool = PooledTransport(ssl.create_default_context, limits)
-            held = [finish(pool._take(("http", "127.0.0.1", int(server.url.rpartition(":")[2])), 1.0))]
+            held = [pool._take(("http", "127.0.0.1", int(server.url.rpartition(":")[2])))]
             threading.Timer(0.1, held.clear).start()
             assert _call(pool, server.url) == b"{}"
             pool.close()
@@ -396,7 +395,7 @@ def test_who_waits_in_line_finds_what_was_lost(way: str) -> None:
 
         async def use() -> None:
             pool = AsyncPooledTransport(ssl.create_default_context, limits)
-            held = [await pool._take(("http", "127.0.0.1", int(server.url.rpartition(":")[2])), 1.0)]
+            held = [pool._take(("http", "127.0.0.1", int(server.url.rpartition(":")[2])))]
             asyncio.get_running_loop().call_later(0.1, held.clear)
             assert await _acall(pool, server.url) == b"{}"
             await pool.aclose()
