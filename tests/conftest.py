@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.connection.endpoints import forget
@@ -29,11 +30,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Change the default before any model is made, and keep pytest from rewriting our modules, which assert nothing.
 
+    Hypothesis tries the same examples in each run, so that a run says something about the change that it tests. To look
+    for new ones, use ``--hypothesis-profile=default``.
+
     pytest rewrites the packages of its plugins. Two threads that import at the same time would both build syntax trees,
     which Python 3.11 can get wrong: "AST constructor recursion depth mismatch"
     (https://github.com/python/cpython/issues/106905).
     """
     vars(config.pluginmanager.rewrite_hook).get("_must_rewrite", set()).discard("langchain_dbchat")
+    if not config.getoption("--hypothesis-profile", None):
+        settings.register_profile("the same examples", derandomize=True, deadline=None)
+        settings.load_profile("the same examples")
     if config.getoption("--unmerged"):
         ChatDatabricksCompat.model_fields["coalesce"].default = False
         ChatDatabricksCompat.model_rebuild(force=True)

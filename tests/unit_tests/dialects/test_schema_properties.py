@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from langchain_dbchat.dialects.chat_completions.encode import fit_format
 from langchain_dbchat.dialects.dialect import Target
-from langchain_dbchat.dialects.shared.request.tools import encode_tools
+from langchain_dbchat.dialects.shared.request.fitted_tools import encode_tools
 from langchain_dbchat.local.models import CHAT
 from langchain_dbchat.local.surfaces.chat_completions.checks.formats import check_format
 from langchain_dbchat.local.surfaces.chat_completions.checks.tools import check_tools
@@ -130,4 +130,6 @@ def test_any_object_as_an_answer_is_taken_or_raises(schema: dict[str, Any]) -> N
         finally:
             assert whole == before
         check_format(asked(model, {"response_format": fitted}))
-        assert fit_format(fitted, target, drops_nulls=True) == fitted
+        again = fit_format(fitted, target, drops_nulls=True)
+        check_format(asked(model, {"response_format": again}))
+        assert again == fitted or strict is None  # what is closed if it can be may be closed the second time
