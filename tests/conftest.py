@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.connection.endpoints import forget
@@ -39,8 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     vars(config.pluginmanager.rewrite_hook).get("_must_rewrite", set()).discard("langchain_dbchat")
     if not config.getoption("--hypothesis-profile", None):
-        settings.register_profile("the same examples", derandomize=True, deadline=None)
-        settings.load_profile("the same examples")
+        slow = [HealthCheck.too_slow]
+        settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=slow)
+        settings.load_profile("same")
     if config.getoption("--unmerged"):
         ChatDatabricksCompat.model_fields["coalesce"].default = False
         ChatDatabricksCompat.model_rebuild(force=True)

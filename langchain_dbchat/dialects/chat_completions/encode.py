@@ -8,6 +8,7 @@ Rule 2. What the family refuses is left out with a warning if the meaning stays 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import SystemMessage
@@ -24,12 +25,7 @@ from langchain_dbchat.dialects.shared.request.names import fit_body
 from langchain_dbchat.dialects.shared.request.plain_fields import REFUSED, plain_fields
 from langchain_dbchat.dialects.shared.request.sent import SentTools
 from langchain_dbchat.dialects.shared.request.thinking import is_thinking
-from langchain_dbchat.dialects.shared.request.tools import (
-    CALLS_AS_TEXT,
-    convert_tool_choice,
-    encode_tools,
-    fit_tool_choice,
-)
+from langchain_dbchat.dialects.shared.request.tools import CALLS_AS_TEXT, convert_tool_choice, fit_tool_choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,8 +69,9 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     plain, encoded.dropped = plain_fields(settings, fields, target, quirks.refuses, _NOT_PLAIN, _LEFT_OUT)
     body.update(plain)
     body.update(fields)
+    bound: dict[str, str] = {}
     if tools:
-        _add_tools(tools, settings.get("tool_choice"), encoded, target)
+        bound = _add_tools(tools, settings.get("tool_choice"), encoded, target)
     stream = request.stream
     response_format = _response_format(settings, encoded, target, request)
     if response_format is not None:
@@ -85,7 +82,7 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
         body["stream"] = True
         _add_stream_options(settings.get("stream_options"), encoded, target, usage=request.stream_usage)
     encoded.dropped.update(refused_keys(request.messages, tools, request.target.family))
-    encoded.sent.names = fit_body(body, family)
+    fit_body(body, bound, family)
     if other is not None and other.tool:
         encoded.sent.answer = body["tools"][-1]["function"]["name"]
     if request.extra:
@@ -95,15 +92,22 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     return encoded
 
 
-def _add_tools(tools: Sequence[Mapping[str, Any]], choice: Any, encoded: EncodedRequest, target: Target) -> None:
+def _add_tools(
+    tools: Sequence[Mapping[str, Any]], choice: Any, encoded: EncodedRequest, target: Target
+) -> dict[str, str]:
+    """Add the tools to the body, and return the sent name of each."""
+    from langchain_dbchat.dialects.shared.request.fitted_tools import fit_tools  # noqa: PLC0415  # only with tools
+
     family, body = target.family, encoded.body
     if family.calls_as_text:
         encoded.warnings.append(CALLS_AS_TEXT)
-    body["tools"] = encode_tools(tools, family, encoded.sent, model=target.model)
+    fitted = fit_tools(tools, target)
+    body["tools"], encoded.sent = list(fitted.tools), replace(fitted.sent)
     choice = convert_tool_choice(choice, tools)
     if choice is not None:
         body["tool_choice"], notes = fit_tool_choice(choice, target, thinks=is_thinking(body, family))
         encoded.warnings.extend(notes)
+    return fitted.names
 
 
 def _prompted(messages: Sequence[BaseMessage], other: OtherFormat | None) -> Sequence[BaseMessage]:

@@ -11,6 +11,7 @@ model wrote it, thinking is left out of the request ("Extended thinking with too
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.dialect import ChatRequest, EncodedRequest, StructuredMethod, Target
@@ -21,11 +22,11 @@ from langchain_dbchat.dialects.messages.refusable import REFUSABLE
 from langchain_dbchat.dialects.messages.tools import write_tool_choice, write_tools
 from langchain_dbchat.dialects.shared.request.lessons import fit_extra, other_format, refused_keys
 from langchain_dbchat.dialects.shared.request.merging import merge_deep
-from langchain_dbchat.dialects.shared.request.names import callers_names, fit_tool_names
+from langchain_dbchat.dialects.shared.request.names import renamed
 from langchain_dbchat.dialects.shared.request.plain_fields import plain_fields
 from langchain_dbchat.dialects.shared.request.sent import SentTools
 from langchain_dbchat.dialects.shared.request.thinking import is_thinking, write_thinking
-from langchain_dbchat.dialects.shared.request.tools import convert_tool_choice, encode_tools, fit_tool_choice
+from langchain_dbchat.dialects.shared.request.tools import convert_tool_choice, fit_tool_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,14 +108,12 @@ def _add_tools(settings: Mapping[str, Any], encoded: EncodedRequest, target: Tar
     if not given:
         return {}
     choice = convert_tool_choice(settings.get("tool_choice"), given)
-    fields: dict[str, Any] = {
-        "tools": encode_tools(given, target.family, encoded.sent, model=target.model),
-        "tool_choice": choice,
-    }
-    bound = fit_tool_names(fields, target.family)
-    encoded.sent.names = callers_names(bound)
-    encoded.body = {"tools": write_tools(fields["tools"], given), "tool_choice": fields["tool_choice"]}
-    return bound
+    from langchain_dbchat.dialects.shared.request.fitted_tools import fit_tools  # noqa: PLC0415  # only with tools
+
+    fitted = fit_tools(given, target)
+    encoded.sent = replace(fitted.sent)
+    encoded.body = {"tools": write_tools(fitted.tools, given), "tool_choice": renamed(choice, fitted.names)}
+    return fitted.names
 
 
 def _thinking_fields(settings: Mapping[str, Any], target: Target) -> tuple[dict[str, Any], list[str]]:

@@ -10,6 +10,7 @@ schemas of chat completions are not, so each function says which it is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.dialect import ChatRequest, EncodedRequest, StructuredMethod, Target
@@ -19,11 +20,11 @@ from langchain_dbchat.dialects.responses.refusable import REFUSABLE
 from langchain_dbchat.dialects.shared.request.agent_inputs import AGENT_FIELDS, agent_fields, trace_headers
 from langchain_dbchat.dialects.shared.request.lessons import fit_extra, other_format, refused_keys, taught
 from langchain_dbchat.dialects.shared.request.merging import merge_deep
-from langchain_dbchat.dialects.shared.request.names import callers_names, fit_tool_names
+from langchain_dbchat.dialects.shared.request.names import renamed
 from langchain_dbchat.dialects.shared.request.plain_fields import plain_fields
 from langchain_dbchat.dialects.shared.request.sent import SentTools
 from langchain_dbchat.dialects.shared.request.thinking import is_switched_off, write_thinking
-from langchain_dbchat.dialects.shared.request.tools import convert_tool_choice, encode_tools
+from langchain_dbchat.dialects.shared.request.tools import convert_tool_choice
 
 if TYPE_CHECKING:
     from langchain_dbchat.models.families import Family
@@ -107,23 +108,20 @@ def _add_tools(
     given = settings.get("tools")
     if not given:
         return {}
+    from langchain_dbchat.dialects.shared.request.fitted_tools import fit_tools  # noqa: PLC0415  # only with tools
+
     choice = settings.get("tool_choice")
     is_other = isinstance(choice, Mapping) and choice.get("type") not in _CHOICES
-    neutral: dict[str, Any] = {
-        "tools": encode_tools(given, target.family, encoded.sent, model=target.model),
-        "tool_choice": None if is_other else convert_tool_choice(choice, given),
-    }
-    bound = fit_tool_names(neutral, target.family)
-    encoded.sent.names = callers_names(bound)
+    fitted = fit_tools(given, target)
+    chosen = choice if is_other else renamed(convert_tool_choice(choice, given), fitted.names)
     custom = (str(tool["name"]) for tool in given if tool.get("type") == "custom" and "name" in tool)
-    encoded.sent.bound = frozenset((*bound.values(), *custom))
-    fields["tools"] = [_flat(tool, target.family) for tool in neutral["tools"]]
-    chosen = choice if is_other else neutral["tool_choice"]
+    encoded.sent = replace(fitted.sent, bound=frozenset((*fitted.names.values(), *custom)))
+    fields["tools"] = [_flat(tool, target.family) for tool in fitted.tools]
     if isinstance(chosen, Mapping) and "function" in chosen:
         chosen = {"type": "function", "name": chosen["function"]["name"]}
     if chosen is not None:
         fields["tool_choice"] = chosen
-    return bound
+    return fitted.names
 
 
 _CHOICES = frozenset({"auto", "none", "any", "required", "function", "tool", None})

@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 
 from kit.targets import target
 from langchain_dbchat.dialects.chat_completions.encode import fit_format
-from langchain_dbchat.dialects.shared.request.tools import convert_tool, encode_tools
+from langchain_dbchat.dialects.shared.request.fitted_tools import encode_tools
+from langchain_dbchat.dialects.shared.request.tools import convert_tool
 from langchain_dbchat.dialects.shared.schemas import drop_nulls
 from langchain_dbchat.models.families import FAMILIES
 

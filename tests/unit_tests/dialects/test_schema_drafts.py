@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kit.encoding import fit_schema
-from langchain_dbchat.dialects.shared.request.tools import encode_tools
+from langchain_dbchat.dialects.shared.request.fitted_tools import encode_tools
 from langchain_dbchat.models.families import FAMILIES
 
 NUMBER = {"type": "number"}

@@ -10,7 +10,7 @@ import pytest
 
 from kit.targets import target
 from langchain_dbchat.dialects.chat_completions.encode import fit_format
-from langchain_dbchat.dialects.shared.request.tools import encode_tools
+from langchain_dbchat.dialects.shared.request.fitted_tools import encode_tools
 from langchain_dbchat.models.families import FAMILIES
 
 TEXT = {"type": "string"}

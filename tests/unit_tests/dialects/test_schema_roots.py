@@ -9,8 +9,9 @@ import pytest
 from langchain_core.tools import BaseTool, StructuredTool, tool
 
 from kit.encoding import fit_schema
+from langchain_dbchat.dialects.shared.request.fitted_tools import encode_tools
 from langchain_dbchat.dialects.shared.request.formats import encode_format
-from langchain_dbchat.dialects.shared.request.tools import convert_tool, encode_tools
+from langchain_dbchat.dialects.shared.request.tools import convert_tool
 from langchain_dbchat.models.families import FAMILIES
 
 EVERY = ["claude", "gpt-5", "gemini-2-5-flash", "gemini-3", "gpt-oss", "open-weights", "generic", "openai-compatible"]

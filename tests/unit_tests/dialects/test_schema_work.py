@@ -6,17 +6,25 @@ import copy
 import enum
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
+from kit.encoding import encode_request
+from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared import schemas
+from langchain_dbchat.dialects.shared.request.fitted_tools import encode_tools, fit_tools
 from langchain_dbchat.dialects.shared.request.sent import SentTools
-from langchain_dbchat.dialects.shared.request.tools import encode_tools
 from langchain_dbchat.models.families import FAMILIES, Family
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
+
+    from langchain_dbchat.models.families import WireName
+
+Result = TypeVar("Result")
 
 FITTERS = {str(path) for path in Path(schemas.__file__).parent.glob("*.py") if path.name != "__init__.py"}
 NAMES = sorted(FAMILIES)
@@ -52,6 +60,11 @@ def tools(count: int, mark: str) -> list[dict[str, Any]]:
 
 def encode(bound: list[dict[str, Any]], family: Family) -> tuple[list[dict[str, Any]], int]:
     """Encode tools, and count the calls of functions that fit schemas."""
+    return counted(lambda: encode_tools(bound, family))
+
+
+def counted(run: Callable[[], Result]) -> tuple[Result, int]:
+    """Run something, and count the calls of functions that fit schemas."""
     calls = 0
 
     def count(frame: FrameType, event: str, arg: object) -> None:
@@ -62,10 +75,10 @@ def encode(bound: list[dict[str, Any]], family: Family) -> tuple[list[dict[str, 
     before = sys.getprofile()
     sys.setprofile(count)
     try:
-        encoded = encode_tools(bound, family)
+        result = run()
     finally:
         sys.setprofile(before)
-    return encoded, calls
+    return result, calls
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -151,3 +164,38 @@ def test_values_that_json_does_not_tell_apart_are_not_taken_for_each_other() -> 
         for kind in kinds
     ]
     assert [[type(value) for value in values] for values in fitted] == [[type(kind[0])] for kind in kinds]
+
+
+WIRES: list[WireName] = ["chat", "responses", "messages"]
+
+
+@pytest.mark.parametrize("api", WIRES)
+def test_the_tools_of_a_request_are_fitted_once_and_no_request_changes_them(api: WireName) -> None:
+    bound = tools(3, f"an agent's on {api}")
+    bound[0]["function"]["name"] = "weather.get"
+    bound[2]["cache_control"] = {"type": "ephemeral"}
+    family = FAMILIES["claude" if api == "messages" else "gpt-5-2"]
+    shared = fit_tools(bound, Target("m", family))
+    before = copy.deepcopy(shared)
+    settings = {"tools": bound, "tool_choice": "weather.get", "parallel_tool_calls": False, "max_tokens": 9}
+
+    def body() -> dict[str, Any]:
+        said = [HumanMessage("Hi"), AIMessage("", tool_calls=[{"name": "weather.get", "args": {}, "id": "1"}])]
+        target = Target("m", family)
+        return encode_request([*said, ToolMessage("x", tool_call_id="1")], settings, target, stream=True, api=api).body
+
+    first, work = counted(body)
+    assert work == 0
+    assert "weather_get" in str(first["tools"][0])
+    assert "weather.get" not in str(first)
+    first["tools"].clear()
+    assert len(body()["tools"]) == 3
+    assert fit_tools(copy.deepcopy(bound), Target("m", family)) is shared
+    assert shared == before
+    bound[1]["function"]["parameters"]["$defs"]["Root"]["properties"]["city"]["type"] = "integer"
+    changed, work = counted(body)
+    assert work
+    tool = changed["tools"][1].get("function", changed["tools"][1])
+    city = tool["input_schema" if api == "messages" else "parameters"]["properties"]["city"]
+    assert city["type"] == "integer"
+    assert shared == before

@@ -10,12 +10,12 @@ from langchain_core.tools import tool
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
+from langchain_dbchat.dialects.shared.request.fitted_tools import encode_tools
 from langchain_dbchat.dialects.shared.request.formats import encode_format
 from langchain_dbchat.dialects.shared.request.tools import (
     NO_PARAMETERS,
     convert_tool,
     convert_tool_choice,
-    encode_tools,
 )
 from langchain_dbchat.models.families import FAMILIES
 

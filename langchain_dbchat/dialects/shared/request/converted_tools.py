@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from langchain_dbchat.dialects.shared.request.tools import convert_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from langchain_core.tools import StructuredTool
+
+    _StateOf = Callable[[Any], tuple[Any, ...] | None]
 
 __all__ = ["convert_once"]
 
@@ -25,6 +29,7 @@ _FORMAT = 2
 
 class _Converted(NamedTuple):
     tool: weakref.ref[Any]
+    state_of: _StateOf
     state: tuple[Any, ...]
     packed: bytes
 
@@ -42,39 +47,56 @@ def convert_once(tool: Any, strict: bool | None) -> dict[str, Any]:
     Returns:
         The tool in OpenAI's shape.
     """
+    key = (id(tool), strict)
     try:
-        state = _state_of(tool)
-        known = None if state is None else _known.get((id(tool), strict))
-        if known is not None and known.tool() is tool and known.state == state:
+        known = _known.get(key)
+        if known is not None and known.tool() is tool and known.state_of(tool) == known.state:
             return marshal.loads(known.packed)  # type: ignore[no-any-return]  # noqa: S302  # the bytes are our own
+        state_of = _state_reader(tool)
+        state = None if state_of is None else state_of(tool)
         converted = convert_tool(tool, strict)
-        if state is not None:
-            key = (id(tool), strict)
+        if state_of is not None and state is not None:
             packed = marshal.dumps(converted, _FORMAT)
-            _known[key] = _Converted(weakref.ref(tool, lambda _: _known.pop(key, None)), state, packed)
+            _known[key] = _Converted(weakref.ref(tool, lambda _: _known.pop(key, None)), state_of, state, packed)
     except ValueError:  # the schema has other values than JSON's
         return convert_tool(tool, strict)
     return converted
 
 
-def _state_of(tool: Any) -> tuple[Any, ...] | None:
-    """Return what the conversion of a tool depends on, without a reference to the tool; None if that is not known."""
+def _state_reader(tool: Any) -> _StateOf | None:
+    """Return what reads the state of a tool of this kind; None if its state cannot be known."""
     if isinstance(tool, FunctionType):
-        hints = tuple(tool.__annotations__.items())
-        return (tool.__name__, tool.__doc__, tool.__code__, tool.__defaults__, hints)
+        return _state_of_function
     if isinstance(tool, type):
-        schema = vars(tool).get("__pydantic_core_schema__")
-        return None if not isinstance(schema, dict) else (tool.__name__, tool.__doc__, _Same(schema))
-    if not _is_structured_tool(tool) or getattr(tool, "extras", None) is not None:
+        return _state_of_class
+    return _state_of_tool if _is_structured_tool(tool) else None
+
+
+# Each of these returns what the conversion of a tool depends on, without a reference to the tool; None if that is not
+# known.
+
+
+def _state_of_function(tool: FunctionType) -> tuple[Any, ...]:
+    return (tool.__name__, tool.__doc__, tool.__code__, tool.__defaults__, tuple(tool.__annotations__.items()))
+
+
+def _state_of_class(tool: Any) -> tuple[Any, ...] | None:
+    schema = vars(tool).get("__pydantic_core_schema__")
+    return None if not isinstance(schema, dict) else (tool.__name__, tool.__doc__, _Same(schema))
+
+
+def _state_of_tool(tool: StructuredTool) -> tuple[Any, ...] | None:
+    if getattr(tool, "extras", None) is not None:
         return None
-    arguments = tool.args_schema
+    arguments: Any = tool.args_schema
     if isinstance(arguments, dict):
         written: Any = marshal.dumps(arguments, _FORMAT)
     else:
-        written = _state_of(arguments)
+        written = _state_of_class(arguments) if isinstance(arguments, type) else None
         if written is None:
             return None
-    codes = tuple(getattr(run, "__code__", type(run)) for run in (tool.func, tool.coroutine))
+    function, coroutine = tool.func, tool.coroutine
+    codes = (getattr(function, "__code__", type(function)), getattr(coroutine, "__code__", type(coroutine)))
     return (tool.name, tool.description, codes, written)
 
 

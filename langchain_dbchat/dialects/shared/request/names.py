@@ -63,31 +63,24 @@ def fit_names(names: Iterable[str], family: Family) -> dict[str, str]:
     }
 
 
-def fit_tool_names(body: dict[str, Any], family: Family) -> dict[str, str]:
-    """Rewrite the names of bound tools and of the chosen tool, in OpenAI's format.
+def fit_tool_names(tools: list[dict[str, Any]], family: Family) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Rewrite the names of bound tools, in OpenAI's format.
 
     Args:
-        body: Fields of a request with ``tools`` and ``tool_choice``. A tool that is bound twice is left out once. The
-            values are replaced if a name changes; nested values are not changed in place.
+        tools: The tools. They are not changed.
         family: The row of the called model.
 
     Returns:
-        The sent name of each bound tool.
+        The tools, one that is bound twice only once, and the sent name of each.
 
     Raises:
         ValueError: If a tool has no name, or two different tools have one name.
     """
-    tools = body.get("tools") or []
     functions = [function for tool in tools if (function := _function_of(tool)) is not None]
     if _are_repeated(functions):
-        tools = body["tools"] = [tool for place, tool in enumerate(tools) if tool not in tools[:place]]
+        tools = [tool for place, tool in enumerate(tools) if tool not in tools[:place]]
     sent = fit_names([function["name"] for function in functions], family) if functions else {}
-    changed = {name: fitted for name, fitted in sent.items() if name != fitted}
-    if changed:
-        body["tools"] = [_renamed(tool, changed) for tool in tools]
-        if body.get("tool_choice") is not None:
-            body["tool_choice"] = _renamed(body["tool_choice"], changed)
-    return sent
+    return [renamed(tool, sent) for tool in tools], sent
 
 
 def fit_past_names(names: Iterable[str], bound: Mapping[str, str], family: Family) -> dict[str, str]:
@@ -124,33 +117,28 @@ def callers_names(sent: Mapping[str, str]) -> dict[str, str]:
     return {fitted: name for name, fitted in sent.items()}
 
 
-def fit_body(body: dict[str, Any], family: Family) -> dict[str, str]:
-    """Rewrite all names in a request's body: of tools, their choice, past calls and results, and the response format.
+def fit_body(body: dict[str, Any], bound: Mapping[str, str], family: Family) -> None:
+    """Rewrite the names in a request's body beside those of its tools: in calls, results, choice and response format.
 
     Args:
         body: The body. Its top-level values are replaced if a name changes; nested values are not changed in place.
+        bound: The sent name of each bound tool.
         family: The row of the called model.
-
-    Returns:
-        The caller's name of each sent name; empty if no name of a bound tool is changed.
-
-    Raises:
-        ValueError: If a tool has no name, or two different tools have one name.
     """
     messages = body.get("messages") or []
-    if not body.get("tools") and "response_format" not in body and not any(map(_has_name, messages)):
-        return {}
-    sent = fit_tool_names(body, family)
-    past = fit_past_names((name for message in messages for name in _names_in(message)), sent, family)
+    if not bound and "response_format" not in body and not any(map(_has_name, messages)):
+        return
+    past = fit_past_names((name for message in messages for name in _names_in(message)), bound, family)
     if past:
-        body["messages"] = [_renamed_message(message, past) for message in body["messages"]]
+        body["messages"] = [_renamed_message(message, past) for message in messages]
+    if body.get("tool_choice") is not None:
+        body["tool_choice"] = renamed(body["tool_choice"], bound)
     wanted = body.get("response_format")
     schema = wanted.get("json_schema") if isinstance(wanted, Mapping) else None
     if isinstance(wanted, Mapping) and isinstance(schema, Mapping) and isinstance(schema.get("name"), str):
         fitted = fit_name(schema["name"], family)
         if fitted != schema["name"]:
             body["response_format"] = {**wanted, "json_schema": {**schema, "name": fitted}}
-    return callers_names(sent)
 
 
 def is_whole(name: str, names: Mapping[str, str]) -> bool:
@@ -187,10 +175,18 @@ def _are_repeated(functions: list[Mapping[str, Any]]) -> bool:
     return len(known) < len(functions)
 
 
-def _renamed(tool: Any, names: Mapping[str, str]) -> Any:
-    """Return a tool, a choice or a call under its sent name."""
+def renamed(tool: Any, names: Mapping[str, str]) -> Any:
+    """Return a tool, a choice or a call under its sent name.
+
+    Args:
+        tool: The tool, the choice or the call, in OpenAI's format; anything else is returned.
+        names: The sent name of each name.
+
+    Returns:
+        A new one, or the same if its name does not change.
+    """
     function = _function_of(tool)
-    if function is None or function["name"] not in names:
+    if function is None or names.get(function["name"], function["name"]) == function["name"]:
         return tool
     return {**tool, "function": {**function, "name": names[function["name"]]}}
 
@@ -213,12 +209,12 @@ def _names_in(message: Any) -> list[str]:
 def _renamed_message(message: Any, names: Mapping[str, str]) -> Any:
     if not any(name in names for name in _names_in(message)):
         return message
-    renamed = dict(message)
+    sent = dict(message)
     if message.get("tool_calls"):
-        renamed["tool_calls"] = [_renamed(call, names) for call in message["tool_calls"]]
+        sent["tool_calls"] = [renamed(call, names) for call in message["tool_calls"]]
     if message.get("role") == "tool" and "name" in message:
-        renamed["name"] = names.get(message["name"], message["name"])
-    return renamed
+        sent["name"] = names.get(message["name"], message["name"])
+    return sent
 
 
 def _rewritten(name: str, family: Family) -> str:

@@ -21,7 +21,7 @@ class SentTools:
         bound: The sent names of the tools, where an agent that has tools of its own may answer.
     """
 
-    names: dict[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
     closed: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     answer: str = ""
     bound: frozenset[str] = frozenset()

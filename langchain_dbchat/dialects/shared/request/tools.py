@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
     from langchain_dbchat.dialects.dialect import Target
-    from langchain_dbchat.dialects.shared.request.sent import SentTools
-    from langchain_dbchat.models.families import Family
 
 NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 """The parameters of a tool without arguments: left out they are a 400 on Llama, and ``{}`` is one on Claude."""
@@ -48,7 +46,7 @@ def convert_tool(tool: Mapping[str, Any] | type | Callable[..., Any] | BaseTool,
     # Strict schemas are closed for the family that is called, not here: elsewhere the open schema is sent.
     own = recursive_function(tool)
     plain = dict(tool) if isinstance(tool, Mapping) else tool  # langchain-core looks for a dict
-    converted = {"type": "function", "function": own} if own else _nested(convert_to_openai_tool(plain))
+    converted = {"type": "function", "function": own} if own else nested(convert_to_openai_tool(plain))
     function = converted.get("function")
     if isinstance(function, Mapping):
         converted = {**converted, "function": _completed(function, tool, strict)}
@@ -88,8 +86,15 @@ def _completed(function: Mapping[str, Any], tool: Any, strict: bool | None) -> d
     return whole
 
 
-def _nested(tool: dict[str, Any]) -> dict[str, Any]:
-    """Return a function in the shape of chat completions, if it came in the flat one of Responses."""
+def nested(tool: dict[str, Any]) -> dict[str, Any]:
+    """Return a tool in the shape of chat completions, if it is a function in the flat one of Responses.
+
+    Args:
+        tool: The tool.
+
+    Returns:
+        A new tool, or the same.
+    """
     if tool.get("type") != "function" or "function" in tool or "name" not in tool:
         return tool
     return {"type": "function", "function": {key: value for key, value in tool.items() if key != "type"}}
@@ -153,8 +158,8 @@ def _chosen_name(choice: Any) -> str | None:
 
 def _choice_of(name: str, tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the choice of a function, or of a provider's own tool, by its name or its type."""
-    nested = [_nested(dict(tool)) for tool in tools]
-    names = [str(tool["function"]["name"]) for tool in nested if isinstance(tool.get("function"), Mapping)]
+    functions = [nested(dict(tool)) for tool in tools]
+    names = [str(tool["function"]["name"]) for tool in functions if isinstance(tool.get("function"), Mapping)]
     if name in names:
         return {"type": "function", "function": {"name": name}}
     for tool in tools:
@@ -184,45 +189,3 @@ def fit_tool_choice(choice: Any, target: Target, *, thinks: bool) -> tuple[Any, 
     else:
         return choice, []
     return "auto", [f"tool_choice={choice!r} was changed to 'auto', because {reason}"]
-
-
-def encode_tools(
-    tools: Sequence[Mapping[str, Any]], family: Family, sent: SentTools | None = None, *, model: str = ""
-) -> list[dict[str, Any]]:
-    """Fit bound tools to a family.
-
-    Args:
-        tools: Tools in OpenAI's shape.
-        family: The row of the model that is called.
-        sent: Where the parameters of closed tools are added whose calls may now contain nulls.
-        model: The endpoint's name, for errors.
-
-    Returns:
-        New tools with explicit parameters, without what the family refuses.
-
-    Raises:
-        TypeError: If a tool was not converted.
-        ValueError: If the parameters of a tool cannot be fitted.
-    """
-    from langchain_dbchat.dialects.shared.schemas import fit_parameters  # noqa: PLC0415  # only with tools
-
-    encoded = []
-    for tool in tools:
-        if not isinstance(tool, Mapping):
-            raise TypeError(f"A tool has to be a dict in OpenAI's shape, not {tool!r}: bind it with bind_tools.")
-        tool = _nested(dict(tool))  # noqa: PLW2901  # the same tool in the shape that is sent
-        function = tool.get("function")
-        if not isinstance(function, Mapping):
-            encoded.append(dict(tool))
-            continue
-        fitted = {key: value for key, value in function.items() if key != "strict" or family.strict_tools}
-        name, parameters = str(function.get("name")), function.get("parameters")
-        strict = fitted.get("strict") is True
-        fitted["parameters"], nulls = fit_parameters(parameters, family, name, strict=strict, model=model)
-        if nulls and sent is not None:
-            sent.closed[name] = parameters or {}
-        entry = {"type": "function", "function": fitted}
-        if family.cache_control and tool.get("cache_control"):
-            entry["cache_control"] = tool["cache_control"]
-        encoded.append(entry)
-    return encoded
