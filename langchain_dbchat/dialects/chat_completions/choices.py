@@ -28,6 +28,7 @@ from langchain_dbchat.errors import MalformedResponseError
 _CALLING = frozenset({"role", "content", "tool_calls"})
 _TEXT_KEYS = frozenset({"type", "text", "index", "citation", "citations"})
 _CALL_KEYS = frozenset({"index", "id", "type", "function"})
+_FRAGMENT_KEYS = frozenset({"index", "type", "function"})
 _FUNCTION_KEYS = frozenset({"name", "arguments"})
 
 
@@ -43,8 +44,10 @@ def read_parts(message: Mapping[str, Any]) -> Iterable[Part]:
     Raises:
         MalformedResponseError: If content or tool calls have an unknown format.
     """
-    is_call = message.get("content") is None and _CALLING.issuperset(message)  # as most fragments of calls
-    return _read_calls(message) if is_call else _read_all(message)
+    calls = message.get("tool_calls")
+    if type(calls) is list and message.get("content") is None and _CALLING.issuperset(message):
+        return map(_read_call, calls)  # as in nearly all events with a call
+    return _read_all(message)
 
 
 def _read_all(message: Mapping[str, Any]) -> Iterator[Part]:
@@ -144,9 +147,12 @@ def _read_calls(message: Mapping[str, Any]) -> Iterable[ToolCallPart]:
 def _read_call(call: Any) -> ToolCallPart:
     if not isinstance(call, dict):
         raise MalformedResponseError(f"A tool call of the answer is a {type(call).__name__}, not an object.")
-    function = call.get("function")
+    function, index = call.get("function"), call.get("index")
+    if type(function) is dict and len(function) == 1 and _FRAGMENT_KEYS.issuperset(call):
+        arguments = function.get("arguments")
+        if type(arguments) is str and type(index) is int:  # as in nearly all events of a call
+            return ToolCallPart(index, None, None, arguments)
     function = function if isinstance(function, dict) else {}
-    index = call.get("index")
     extras: dict[str, Any] = {}
     if not _CALL_KEYS.issuperset(call):
         extras = {key: value for key, value in call.items() if key not in _CALL_KEYS and says_something(value)}

@@ -67,6 +67,11 @@ def join_parts(left: Part, right: Part) -> Part | None:
     Returns:
         The joined part, or None if they cannot be joined.
     """
+    if type(left) is ToolCallPart and type(right) is ToolCallPart:
+        same = left.index is not None and left.index == right.index
+        if same and right.id is None and right.name is None and right.extras is None and left.arguments != "{}":
+            return ToolCallPart(left.index, left.id, left.name, left.arguments + right.arguments, left.extras)
+        return None
     if type(left) is Text and type(right) is Text:
         if left.extras is None and right.extras is None and not right.opens:
             return Text(left.text + right.text, None, left.opens)
@@ -75,9 +80,4 @@ def join_parts(left: Part, right: Part) -> Part | None:
         is_open = left.signature is None and left.data is None and left.item is None
         if is_open and right.data is None and right.opens and right.item is None and left.verbatim == right.verbatim:
             return Reasoning(left.text + right.text, right.signature, None, left.opens, left.verbatim)
-        return None
-    if type(left) is ToolCallPart and type(right) is ToolCallPart:
-        same = left.index is not None and left.index == right.index
-        if same and right.id is None and right.name is None and right.extras is None and left.arguments != "{}":
-            return ToolCallPart(left.index, left.id, left.name, left.arguments + right.arguments, left.extras)
     return None
