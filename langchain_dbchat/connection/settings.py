@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from typing_extensions import Self  # noqa: TC002  # LangChain resolves annotations (`chat_models.binding`, rule 1)
 
+from langchain_dbchat.connection.copies import Copies
 from langchain_dbchat.connection.given import call_settings, constructor_settings
 from langchain_dbchat.connection.marks import Mark, field_named, marks_of
 from langchain_dbchat.connection.session import Session, SessionCache, call_overrides, endpoint_name
@@ -50,7 +51,7 @@ class _ShortSignature:
 _SIGNATURE = _ShortSignature()
 
 
-class DatabricksConnection(BaseModel):
+class DatabricksConnection(Copies, BaseModel):
     """Fields and methods that all models share."""
 
     model_config = ConfigDict(defer_build=True)  # only subclasses have instances
@@ -257,12 +258,6 @@ class DatabricksConnection(BaseModel):
         if client is not None and not hasattr(client, "config"):  # a databricks.sdk.core.Config
             given |= {"workspace_client": None, "config": client}
         return AuthSettings(**given)
-
-    def __copy__(self) -> Self:
-        """Copy the model without its session, because the copy may get other credentials."""
-        copy = super().__copy__()
-        copy._session_cache = SessionCache()  # noqa: SLF001  # a copy of this class
-        return copy
 
     def with_credentials(self, **identity: Any) -> Self:
         """Return a copy with other credentials. The copy shares sockets with this model, but no credentials.

@@ -126,9 +126,13 @@ class DatabricksError(Exception):
 
     Attributes:
         provider: The external model's provider, such as ``openai``, if the words are the provider's; else None.
+        what: What happened, if ``message`` also says where, and what to do next; else None.
+        advice: What to do next; empty if ``message`` does not say it.
     """
 
     provider: str | None = None
+    what: str | None = None
+    advice: str = ""
 
     def __init__(  # noqa: PLR0913  # one record of independent facts, all optional, all by keyword
         self,

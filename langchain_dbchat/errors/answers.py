@@ -20,9 +20,7 @@ from langchain_dbchat.errors import (
 from langchain_dbchat.errors.apps import advised_for_app, is_app
 from langchain_dbchat.errors.bodies import ErrorBody, read_error_body, read_retry_after
 from langchain_dbchat.errors.meanings import (
-    ADVICE,
     GARBLED,
-    PLACE,
     Meaning,
     compose,
     describe,
@@ -173,14 +171,9 @@ def locate(error: DatabricksError, *, endpoint: str | None, host: str, auth: str
     if error.host is not None:
         return
     error.endpoint, error.host, error.auth = error.endpoint or endpoint, host, auth
-    what, _, advice = error.message.partition(ADVICE)
+    what = error.message if error.what is None else error.what
     error.message = compose(
-        what.partition(PLACE)[0],
-        endpoint=error.endpoint,
-        host=host,
-        auth=auth,
-        request_id=error.request_id,
-        advice=advice,
+        what, endpoint=error.endpoint, host=host, auth=auth, request_id=error.request_id, advice=error.advice
     )
     error.args = (error.message,)
 
@@ -228,6 +221,7 @@ def _error(  # noqa: PLR0913  # what happened and where
         auth=auth,
         detail=scrub(said.message),
     )
+    error.what, error.advice = scrub(what), scrub(advice)
     if said.provider:
         error.provider = scrub(said.provider)
     if isinstance(error, DatabricksRefusalError) and said.guardrail is not None:

@@ -359,11 +359,6 @@ def describe(start: str, said: ErrorBody, location: str) -> str:
     return f"{start}: {words or verdict}" if words or verdict else f"{start}, with no explanation"
 
 
-PLACE = "\n  Where: "
-ADVICE = "\n  What to do: "
-"""What begins the lines of an error's message after the first."""
-
-
 def compose(  # noqa: PLR0913  # the parts of one sentence
     what: str,
     *,
@@ -390,4 +385,5 @@ def compose(  # noqa: PLR0913  # the parts of one sentence
     place += [f"host {host}"] if host else []
     place += [f"credentials from: {auth}"] if auth else []
     place += [f"request id {request_id}"] if request_id else []
-    return f"{what}{PLACE if place else ''}{', '.join(place)}{ADVICE if advice else ''}{advice}"
+    lines = [what, f"  Where: {', '.join(place)}" if place else "", f"  What to do: {advice}" if advice else ""]
+    return "\n".join(filter(None, lines))

@@ -241,3 +241,24 @@ def test_embeddings_hear_the_provider(workspace: LocalWorkspace) -> None:
     workspace.fail_next("pii_guardrail")
     with pytest.raises(errors.DatabricksRefusalError, match="pii"):
         asyncio.run(embeddings.aembed_query("x"))
+
+
+UNNAMED: list[tuple[int, Any]] = [
+    (401, {"external_model_error": {"error": {"message": "Incorrect API key provided"}}}),
+    (401, {"external_model_message": "Incorrect API key provided"}),
+    (401, {"error": "Received error", "external_model_message": {"message": "Incorrect API key provided"}}),
+    (401, {"external_model_provider": None, "external_model_error": "Incorrect API key provided"}),
+    (401, {"external_model_provider": "", "external_model_error": ["Incorrect API key provided"]}),
+]
+
+
+@four_ways
+@pytest.mark.parametrize(("status", "body"), UNNAMED)
+def test_a_provider_without_a_name_is_said_to_have_none(status: int, body: Any, call: Way) -> None:
+    with ScriptedServer(lambda _: Scripted(body, status=status)) as server:
+        llm = ChatDatabricksCompat(model="mine", host=server.url, token="dapi0", max_retries=0)
+        with pytest.raises(errors.DatabricksProviderAuthenticationError) as caught:
+            call(llm, "Hi")
+    assert "HTTP 401 from the provider (not named): Incorrect API key provided" in str(caught.value)
+    assert "The provider (not named) refuses the key that the endpoint 'mine' keeps for it" in caught.value.advice
+    assert caught.value.provider == "(not named)"

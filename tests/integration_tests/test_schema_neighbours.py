@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+import warnings
+from typing import Annotated, Any, Literal
 
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from typing_extensions import NotRequired, TypedDict
 
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
-from langchain_dbchat import ChatDatabricksCompat
+from langchain_dbchat import ChatDatabricksCompat, DatabricksInvalidRequestError
 from langchain_dbchat.connection.endpoints import forget
 from langchain_dbchat.local import LocalWorkspace
 
@@ -182,3 +183,92 @@ def test_keys_of_a_typed_dict_that_are_not_required(workspace: LocalWorkspace, m
     function = workspace.requests[-1].json["tools"][0]["function"]
     assert function["parameters"]["required"] == ["city"]
     assert function["parameters"]["properties"]["note"]["description"] == "Anything else."
+
+
+class Cat(BaseModel):
+    """A cat."""
+
+    kind: Literal["cat"]
+    lives: int
+
+
+class Dog(BaseModel):
+    """A dog, which may have a friend, so that its schema contains itself."""
+
+    kind: Literal["dog"]
+    friend: Dog | None = None
+
+
+class Parrot(BaseModel):
+    """A parrot."""
+
+    kind: Literal["parrot"]
+
+
+class Home(BaseModel):
+    """A home with pets."""
+
+    first: Cat | Parrot = Field(discriminator="kind")
+    pets: list[Annotated[Cat | Dog, Field(discriminator="kind")]] = []
+
+
+class Cage(BaseModel):
+    """A home without a pet that contains itself."""
+
+    pet: Cat | Parrot = Field(discriminator="kind")
+
+
+def _broken(schema: Any, root: Any) -> list[str]:
+    """Return the references of a schema, and of its discriminators, that name nothing in it."""
+    found: list[str] = []
+    for node in _nodes(schema):
+        references = [node.get("$ref"), *((node.get("discriminator") or {}).get("mapping") or {}).values()]
+        for reference in (each for each in references if isinstance(each, str)):
+            place: Any = root
+            for step in reference.split("/")[1:]:
+                place = place.get(step) if isinstance(place, dict) else None
+            if place is None:
+                found.append(reference)
+    return found
+
+
+def _nodes(value: Any) -> list[dict[str, Any]]:
+    if isinstance(value, list):
+        return [node for inner in value for node in _nodes(inner)]
+    return [value, *(node for inner in value.values() for node in _nodes(inner))] if isinstance(value, dict) else []
+
+
+def _sent_schema(body: dict[str, Any]) -> Any:
+    for tool in body.get("tools", ()):
+        return tool.get("input_schema") or tool.get("parameters") or tool["function"]["parameters"]
+    wanted = body.get("response_format") or body.get("text", {}).get("format") or body["output_config"]["format"]
+    return wanted.get("schema") or wanted["json_schema"]["schema"]
+
+
+@four_ways
+@pytest.mark.parametrize("schema", [Home, Cage])
+@pytest.mark.parametrize("strict", [None, True])
+@pytest.mark.parametrize(
+    ("model", "api"),
+    [
+        *((model, "chat") for model in MODELS),
+        ("databricks-claude-sonnet-4-6", "messages"),
+        ("databricks-gpt-5-2", "responses"),
+    ],
+)
+def test_each_reference_that_is_sent_names_something(
+    call: Way, schema: Any, strict: bool | None, model: str, api: Any
+) -> None:
+    """langchain-core removes the definitions that a union's discriminator names."""
+    with ScriptedServer(lambda _: Scripted({"error_code": "BAD_REQUEST", "message": "no"}, status=400)) as server:
+        llm = ChatDatabricksCompat(model=model, host=server.url, token="t", api=api, max_retries=0)
+        asked: list[Any] = [llm.bind_tools([schema], strict=strict)]
+        asked += [llm.with_structured_output(schema, method=way, strict=strict) for way in ("function_calling", None)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about strict, where it is not sent
+            for runnable in asked:
+                with pytest.raises(DatabricksInvalidRequestError):
+                    call(runnable, "Hello")
+    schemas = [_sent_schema(request.json) for request in server.requests]
+    assert len(schemas) == 3
+    assert [_broken(each, each) for each in schemas] == [[], [], []]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
 
-from kit.scripted import Scripted, ScriptedServer, sse
+from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings, DatabricksError
 
@@ -53,3 +54,29 @@ def test_embeddings(answer: Scripted) -> None:
         with pytest.raises(DatabricksError) as caught:
             embeddings.embed_query("Hi")
         _check(caught.value, server, name)
+
+
+OWN_LINES = "It failed.\n  Where: in the kitchen\n  What to do: call the cook"
+
+
+@four_ways
+@pytest.mark.parametrize("status", [200, 500])
+def test_words_of_the_server_that_look_like_our_lines_stay_words(status: int, call: Way) -> None:
+    error = {"error_code": "INTERNAL_ERROR", "message": OWN_LINES}
+
+    def answer(received: Received) -> Scripted:
+        streamed = received.json.get("stream") and status == 200
+        return Scripted(sse(error, done=False)) if streamed else Scripted(error, status=status)
+
+    with ScriptedServer(answer) as server:
+        llm = ChatDatabricksCompat(model="mine", host=server.url, token="dapi0", max_retries=0)
+        with pytest.raises(DatabricksError) as caught:
+            call(llm, "Hi")
+    error_, host = caught.value, urlsplit(server.url).netloc
+    place = f"Where: endpoint 'mine', host {host}, credentials from: token argument"
+    assert error_.what is not None
+    assert OWN_LINES in error_.what
+    assert str(error_) == f"{error_.what}\n  {place}\n  What to do: {error_.advice}"
+    assert "cook" not in error_.advice
+    copied = pickle.loads(pickle.dumps(error_))
+    assert (copied.what, copied.advice, str(copied)) == (error_.what, error_.advice, str(error_))

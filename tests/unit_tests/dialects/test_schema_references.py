@@ -113,3 +113,47 @@ def test_the_root_of_an_answer_has_explicit_properties(family: str, schema: dict
     held = {"name": "A", "schema": schema}
     fitted = fit_format({"type": "json_schema", "json_schema": held}, target(family), drops_nulls=True)
     assert fitted["json_schema"] == {"name": "A", "schema": {**schema, "properties": {}}}  # and nothing is closed
+
+
+CAT = {"type": "object", "properties": {"kind": {"const": "cat", "type": "string"}}, "required": ["kind"]}
+DOG = {"type": "object", "properties": {"kind": {"const": "dog", "type": "string"}}, "required": ["kind"]}
+
+
+def mapped(cat: Any, dog: Any, *branches: Any) -> dict[str, Any]:
+    return {"oneOf": list(branches), "discriminator": {"propertyName": "kind", "mapping": {"cat": cat, "dog": dog}}}
+
+
+CAT_AT, DOG_AT = "#/$defs/Cat", "#/$defs/Dog"
+MAPPINGS = {
+    "both are there": (
+        root(mapped(CAT_AT, DOG_AT, {"$ref": CAT_AT}, {"$ref": DOG_AT}), **{"$defs": {"Cat": CAT, "Dog": DOG}}),
+        {"cat": CAT_AT, "dog": DOG_AT},
+    ),
+    "one is there": (
+        root(mapped(CAT_AT, DOG_AT, {"$ref": CAT_AT}, DOG), **{"$defs": {"Cat": CAT}}),
+        {"cat": CAT_AT},
+    ),
+    "none is there": (root(mapped(CAT_AT, DOG_AT, CAT, DOG)), None),
+    "OpenAPI's own place": (root(mapped("#/components/schemas/Cat", "Dog", CAT, DOG)), None),
+    "an anchor": (
+        root(mapped("#cat", "#none", {"$ref": "#cat"}, DOG), **{"$defs": {"Cat": {**CAT, "$anchor": "cat"}}}),
+        {"cat": CAT_AT},
+    ),
+    "in a list": (root({"type": "array", "items": mapped(CAT_AT, DOG_AT, CAT, DOG)}), None),
+}
+
+
+@pytest.mark.parametrize(("schema", "mapping"), MAPPINGS.values(), ids=MAPPINGS)
+@pytest.mark.parametrize("family", ["claude", "gpt-5", "open-weights"])
+def test_a_discriminator_refers_to_what_is_there(
+    schema: dict[str, Any], mapping: dict[str, str] | None, family: str
+) -> None:
+    fitted = sent(schema, family)["properties"]["it"]
+    discriminator = fitted.get("items", fitted)["discriminator"]
+    assert discriminator == {"propertyName": "kind", **({"mapping": mapping} if mapping else {})}
+    assert sent(sent(schema, family), family) == sent(schema, family)
+
+
+def test_a_discriminator_that_is_a_name_is_not_read() -> None:
+    schema = root({"oneOf": [CAT, DOG], "discriminator": "kind"})
+    assert sent(schema, "claude")["properties"]["it"]["discriminator"] == "kind"

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from langchain_dbchat.dialects.shared.schemas.parts import TYPES, Schema, UnfitSchema, map_schemas
+from langchain_dbchat.dialects.shared.schemas.parts import TYPES, Schema, UnfitSchema, map_schemas, mapping_of
 
 _LATEST = "https://json-schema.org/draft/2020-12/schema"
 
@@ -62,7 +62,7 @@ def modernise(schema: Any, *, checked: bool, references: set[str] | None = None)
     Args:
         schema: A schema of any draft.
         checked: Whether a value that is not a schema raises; otherwise it is not changed.
-        references: A set to which all its references are added.
+        references: A set to which all its references are added, also those of OpenAPI's ``discriminator``.
 
     Returns:
         The schema itself if nothing in it is old; otherwise a new one.
@@ -89,8 +89,10 @@ def modernise(schema: Any, *, checked: bool, references: set[str] | None = None)
     node = _required(node)
     if checked:
         _check(node)
-    if references is not None and isinstance(node.get("$ref"), str):
-        references.add(node["$ref"])
+    if references is not None:
+        if isinstance(node.get("$ref"), str):
+            references.add(node["$ref"])
+        references.update(mapping_of(node).values())
     node = map_schemas(node, lambda inner: modernise(inner, checked=checked, references=references))
     return _nullable(node) if "nullable" in node else node
 

@@ -91,6 +91,19 @@ def place_of(path: list[str]) -> str:
     return f"the property {said!r}" if said else "the root"
 
 
+def mapping_of(node: Mapping[str, Any]) -> dict[str, str]:
+    """Return the references of OpenAPI's ``discriminator``, by the value that each stands for.
+
+    Args:
+        node: A schema.
+    """
+    discriminator = node.get("discriminator")
+    mapping = discriminator.get("mapping") if isinstance(discriminator, Mapping) else None
+    if not isinstance(mapping, Mapping):
+        return {}
+    return {value: reference for value, reference in mapping.items() if isinstance(reference, str)}
+
+
 def map_schemas(node: Schema, change: Callable[[Any], Any]) -> Schema:
     """Change each schema right below a schema.
 

@@ -2,8 +2,10 @@
 
 Rule 1  A reference by ``$id`` or ``$anchor`` becomes a pointer (``#/...``): only validators follow the others.
 Rule 2  What a rewritten root no longer contains moves to ``$defs``.
-Rule 3  A reference to nothing raises and names the place, if the family's server checks schemas. GPT: "reference to
-        component '#/$defs/A' which was not found in the schema" (openai-node #970).
+Rule 3  A reference of OpenAPI's ``discriminator`` to nothing is left out: langchain-core writes the parts of a union in
+        the place of their references, and removes ``$defs`` (spec.openapis.org/oas/v3.0.3#discriminator-object).
+Rule 4  Any other reference to nothing raises and names the place, if the family's server checks schemas. GPT:
+        "reference to component '#/$defs/A' which was not found in the schema" (openai-node #970).
 """
 
 from __future__ import annotations
@@ -11,7 +13,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_dbchat.dialects.shared.schemas.parts import DEFINED, Document, Schema, map_schemas, subschemas
+from langchain_dbchat.dialects.shared.schemas.parts import (
+    DEFINED,
+    Document,
+    Schema,
+    map_schemas,
+    mapping_of,
+    subschemas,
+)
 
 
 def settle_references(schema: Schema, document: Document, references: set[str], *, checked: bool) -> Schema:
@@ -30,7 +39,7 @@ def settle_references(schema: Schema, document: Document, references: set[str], 
         UnfitSchema: If a reference names nothing.
     """
     now = Document(schema)
-    written: dict[str, str] = {}
+    written: dict[str, str | None] = {}
     moved: dict[str, Any] = {}
     waiting = sorted(references)
     for reference in waiting:
@@ -38,6 +47,7 @@ def settle_references(schema: Schema, document: Document, references: set[str], 
         if pointer is None or not document.holds(pointer):
             if checked:
                 _follow(schema, document)
+            written[reference] = None
             continue
         written[reference] = pointer
         if now.holds(pointer):
@@ -65,12 +75,23 @@ def _follow(node: Any, document: Document) -> Any:
     return node
 
 
-def _renamed(node: Any, written: Mapping[str, str]) -> Any:
+def _renamed(node: Any, written: Mapping[str, str | None]) -> Any:
     if not isinstance(node, Mapping):
         return node
-    if isinstance(node.get("$ref"), str) and node["$ref"] in written:
+    if isinstance(node.get("$ref"), str) and written.get(node["$ref"]):
         node = {**node, "$ref": written[node["$ref"]]}
+    mapping = mapping_of(node)
+    if not written.keys().isdisjoint(mapping.values()):
+        node = {**node, "discriminator": _remapped(node["discriminator"], mapping, written)}
     return map_schemas(dict(node), lambda inner: _renamed(inner, written))
+
+
+def _remapped(discriminator: Schema, mapping: Schema, written: Mapping[str, str | None]) -> Schema:
+    """Return a discriminator without references to nothing, and without a mapping that has no other."""
+    names = {value: written.get(reference, reference) for value, reference in mapping.items()}
+    kept = {value: reference for value, reference in names.items() if reference is not None}
+    rest = {key: value for key, value in discriminator.items() if key != "mapping"}
+    return {**rest, "mapping": kept} if kept else rest
 
 
 def definition_of(reference: str) -> tuple[str, str] | None:
