@@ -17,6 +17,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.chat_models.structured_shapes import NOTHING
+from langchain_dbchat.errors.sound_text import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,7 @@ _PLAIN = re.compile(r'[^"\\]*')
 _ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
 _OPEN_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?")
 _HIGH = re.compile(r"\\u[dD][89abAB]..")
+_LOW = re.compile(r"\\u[dD][c-fC-F]..")
 _LITERAL = re.compile(r'[^ \t\n\r,:\[\]{}"]+')
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _WORDS = {"true": True, "false": False, "null": None}
@@ -255,8 +257,8 @@ class PartialJson:
             low = _ESCAPE.match(text, end)
             if low is None and (end == len(text) or _OPEN_ESCAPE.fullmatch(text, end)):
                 return None
-            end = end if low is None else low.end()
-        self._string += json.loads(f'"{text[place:end]}"')
+            end = low.end() if low is not None and _LOW.fullmatch(low[0]) else end
+        self._string += clean_text(json.loads(f'"{text[place:end]}"'))
         return end
 
     def _end_string(self, place: int) -> int:

@@ -30,6 +30,7 @@ from langchain_dbchat.chat_models.partial_instances import PartialInstances
 from langchain_dbchat.chat_models.partial_json import PartialJson
 from langchain_dbchat.chat_models.structured_shapes import NOTHING
 from langchain_dbchat.dialects.shared.schemas import drop_nulls
+from langchain_dbchat.errors.sound_text import sound_escapes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -378,8 +379,8 @@ def _read_json(message: Any) -> Any:
 
 
 def _parse_json(text: str) -> Any:
-    """Parse JSON; accept raw control characters in strings, as langchain-core does, because models write them."""
-    return json.loads(text, strict=False)
+    """Parse JSON of a model, which may have raw control characters in strings, and halves of surrogate pairs."""
+    return json.loads(sound_escapes(text), strict=False)
 
 
 def _if_cut(message: AIMessage) -> str:

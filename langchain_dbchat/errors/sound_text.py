@@ -7,12 +7,17 @@ from typing import Any
 
 from pydantic_core import from_json
 
-__all__ = ["clean_text", "read_json"]
+__all__ = ["SoundFragments", "clean_text", "read_json", "sound_escapes"]
 
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
 """An escape of JSON: a pair of surrogates, the half of one (which is the group), or any other."""
+_UNFINISHED = re.compile(
+    r"(?<!\\)(?:\\\\)*(\\(?:u(?:[dD](?:[89abAB](?:[0-9a-fA-F](?:[0-9a-fA-F]"
+    r"(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?)?)?)?|[0-9a-fA-F]{0,3})?)?)\Z"
+)
+"""What may be the beginning of an escape, or of a pair of surrogates, at the end of a text."""
 
 
 def clean_text(text: str) -> str:
@@ -49,7 +54,49 @@ def read_json(raw: bytes | str) -> Any:
         return from_json(raw)
     except ValueError:
         written = raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw
-        sound = _ESCAPE.sub(lambda escape: rb"\ufffd" if escape[1] else escape[0], written)
+        sound = _with_whole_pairs(written)
         if sound == written:
             raise
         return from_json(sound)
+
+
+def sound_escapes(text: str) -> str:
+    """Return JSON text in which each escape of half a surrogate pair is that of U+FFFD.
+
+    Args:
+        text: The JSON text.
+    """
+    return _with_whole_pairs(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+
+def _with_whole_pairs(written: bytes) -> bytes:
+    return _ESCAPE.sub(lambda escape: rb"\ufffd" if escape[1] else escape[0], written)
+
+
+class SoundFragments:
+    """JSON text that arrives in fragments, with U+FFFD in place of each half of a surrogate pair.
+
+    The beginning of an escape is held until the rest of it arrives.
+    """
+
+    __slots__ = ("held",)
+
+    def __init__(self) -> None:
+        self.held = ""
+
+    def add(self, text: str) -> str:
+        """Add a fragment.
+
+        Args:
+            text: The fragment.
+
+        Returns:
+            What is complete of it and of what was held.
+        """
+        if "\\" not in text and not self.held:
+            return text
+        text = self.held + text
+        unfinished = _UNFINISHED.search(text)
+        place = len(text) if unfinished is None else unfinished.start(1)
+        self.held = text[place:]
+        return sound_escapes(text[:place])

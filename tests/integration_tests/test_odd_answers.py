@@ -123,7 +123,7 @@ def test_the_same_in_the_arguments_of_a_call(model: str, value: str) -> None:
         assert (
             bool(whole.invalid_tool_calls) == bool(streamed.invalid_tool_calls) == ("a" not in repr(whole.tool_calls))
         )
-        sound = value in {"infinite", "not a number"}
+        sound = value != "nested too deeply"  # half of a pair is U+FFFD
         assert bool(whole.tool_calls) is sound
 
 

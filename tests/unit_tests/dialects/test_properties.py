@@ -139,7 +139,8 @@ def test_messages_survive_their_trips_and_go_back_alike(said: tuple[dict[str, An
     back = [wire for wire in sent[0] if wire["role"] == "assistant"]
     parts = message["content"] if isinstance(message["content"], list) else []
     if back and [part for part in parts if part["type"] == "reasoning"]:
-        assert back[0]["content"] == parts
+        # Claude refuses blank text.
+        assert back[0]["content"] == [part for part in parts if part["type"] != "text" or part["text"].strip()]
 
 
 @quick

@@ -25,6 +25,7 @@ from langchain_core.utils.json import parse_partial_json
 
 from langchain_dbchat.dialects.shared.blocks.call_arguments import UNNAMED, parse_arguments
 from langchain_dbchat.dialects.shared.request.names import is_whole
+from langchain_dbchat.errors.sound_text import SoundFragments
 
 if TYPE_CHECKING:
     from langchain_core.messages import InvalidToolCall, ToolCall
@@ -55,9 +56,10 @@ class _CallState:
     streams: bool | None = None
     """Whether fragments are passed on immediately; None until the first one."""
     extras: dict[str, Any] = field(default_factory=dict)
+    sound: SoundFragments = field(default_factory=SoundFragments)
 
     def text(self) -> str:
-        return "".join(self.arguments) or self.empty
+        return "".join(self.arguments) + self.sound.held or self.empty
 
     def is_other_than(self, part: ToolCallPart) -> bool:
         """Return whether a fragment with a name begins another call, although it has the same index or none."""
@@ -161,6 +163,8 @@ class Calls:
             state.empty = text
             return ""
         state.empty = ""
+        if not self._whole:
+            text = state.sound.add(text)
         state.arguments.append(text)
         if state.streams is None:
             start = text.lstrip(_JSON_SPACE)
@@ -212,7 +216,7 @@ class Calls:
             if error is None:
                 valid.append(tool_call(name=name, args=arguments, id=state.id))
             else:
-                text = "".join(state.arguments)
+                text = "".join(state.arguments) + state.sound.held
                 invalid.append(invalid_tool_call(name=name, args=text, id=state.id, error=error))
         return valid, invalid
 
@@ -233,7 +237,7 @@ class Calls:
         text = state.text()
         arguments, error = self._read(state, cut=cut)
         if error is not None:
-            return ("" if state.streams else text) + _invalid_end(text)
+            return (state.sound.held if state.streams else text) + _invalid_end(text)
         return "" if state.streams or not text.strip() else json.dumps(arguments, ensure_ascii=False)
 
     def extras(self) -> dict[str | None, dict[str, Any]]:

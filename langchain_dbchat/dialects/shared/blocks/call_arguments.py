@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from langchain_dbchat.errors.sound_text import clean_text
+from langchain_dbchat.errors.sound_text import clean_text, sound_escapes
 
 UNNAMED = "unnamed_tool"
 """The name of a call that has none. Servers refuse a blank name; an agent answers that it has no tool of this name."""
@@ -24,8 +24,9 @@ def parse_arguments(text: str) -> tuple[dict[str, Any], str | None]:
     Nothing, ``null`` and how Python and JavaScript write it mean no arguments (langchain #34123). A string with one
     JSON object is that object: vLLM's Hermes parser encodes what Granite has encoded already (vllm #54964). A
     Markdown fence around one object is left out. Raw control characters inside strings, which models write, are
-    accepted, as langchain-core accepts them. Everything else is not a call, and the model gets an error that says so: a
-    list, a number, an object that more text follows, single quotes, half of a surrogate pair (nothing could store it).
+    accepted, as langchain-core accepts them. Half of a surrogate pair, which nothing could store, is U+FFFD, as
+    elsewhere in an answer. Everything else is not a call, and the model gets an error that says so: a list, a number,
+    an object that more text follows, single quotes.
 
     Args:
         text: JSON text as the model wrote it.
@@ -54,11 +55,7 @@ def _decode(text: str) -> Any:
     try:
         return from_json(text)
     except ValueError:
-        value = json.loads(text, strict=False)
-        text_of = json.dumps(value, ensure_ascii=False)
-        if clean_text(text_of) != text_of:
-            raise ValueError("it contains half of a surrogate pair, which is not a character") from None
-        return value
+        return json.loads(sound_escapes(clean_text(text)), strict=False)
 
 
 def _may_hold_arguments(text: str) -> bool:
