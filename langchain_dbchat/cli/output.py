@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_dbchat.errors import DatabricksAuthenticationError, DatabricksError
-from langchain_dbchat.errors.meanings import ADVICE, PLACE
 from langchain_dbchat.errors.redaction import scrub
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ class Explanation(NamedTuple):
 
 
 def explain(error: DatabricksError) -> Explanation:
-    """Divide the message of an error into what happened and what to do.
+    """Return what happened and what to do.
 
     Args:
         error: The error.
@@ -76,8 +75,8 @@ def explain(error: DatabricksError) -> Explanation:
     Returns:
         Both, without line breaks and secrets, and without the list of what was looked at.
     """
-    what, _, advice = error.message.partition(ADVICE)
-    what = plain(_SEARCH.sub("", what.partition(PLACE)[0]))
+    what, advice = error.message if error.what is None else error.what, error.advice
+    what = plain(_SEARCH.sub("", what))
     if not advice and (last := _LAST_SENTENCE.search(what)):
         what, advice = what[: last.start()], last[1]
     return Explanation(what, plain(advice), error.request_id or "")

@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from typing_extensions import Self
 
-    class _Model(BaseModel):
+    class _CopiedModel(BaseModel):
         """The class that the mixin is mixed into."""
 
         _session_cache: SessionCache
 else:
-    _Model = object  # a mixin is not a model, so pydantic builds no schema for it
+    _CopiedModel = object  # a mixin is not a model, so pydantic builds no schema for it
 
 __all__ = ["Copies"]
 
 _PLAIN = (str, bytes, int, float, type(None))
 
 
-class Copies(_Model):
+class Copies(_CopiedModel):
     """Mixin of models that are copied and pickled as plain data."""
 
     def __copy__(self) -> Self:
@@ -54,5 +54,5 @@ class Copies(_Model):
         if not all(isinstance(value, _PLAIN) for value in self.__dict__.values()):
             from langchain_dbchat.connection.pickling import check_values  # noqa: PLC0415  # few programs pickle a model
 
-            check_values(type(self).__name__, self.__dict__)
+            check_values(self, Copies)
         return super().__getstate__()

@@ -6,13 +6,9 @@ import io
 import pickle
 import sys
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from langchain_dbchat.connection.copies import Copies
 from langchain_dbchat.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["check_values"]
 
@@ -33,16 +29,18 @@ class _Trial(pickle.Pickler):
     """Pickler whose output is not used.
 
     Args:
+        models: The class of models, which check their own values.
         by_value: Whether functions and classes are pickled by value, which always succeeds.
     """
 
-    def __init__(self, *, by_value: bool) -> None:
+    def __init__(self, models: type, *, by_value: bool) -> None:
         super().__init__(io.BytesIO(), pickle.HIGHEST_PROTOCOL)
+        self._models = models
         self._by_value = by_value
 
     def persistent_id(self, value: Any) -> str | None:
         """Pass over models, which check themselves, and over what is pickled by value."""
-        passed = (Copies, FunctionType, type, ModuleType) if self._by_value else Copies
+        passed = (self._models, FunctionType, type, ModuleType) if self._by_value else self._models
         return "passed" if isinstance(value, passed) else None
 
     def error_of(self, value: Any) -> Exception | None:
@@ -54,23 +52,23 @@ class _Trial(pickle.Pickler):
         return None
 
 
-def check_values(model: str, values: Mapping[str, Any]) -> None:
-    """Raise if a value cannot be pickled.
+def check_values(model: object, models: type) -> None:
+    """Raise if a value of a model cannot be pickled.
 
     Args:
-        model: The name of the model's class.
-        values: The values by their settings.
+        model: The model.
+        models: The class of models, which check their own values.
 
     Raises:
         ConfigurationError: If one cannot be pickled; it names the setting, and does not show the value.
     """
     by_value = _is_pickled_by_value()
-    for name, value in values.items():
-        error = _Trial(by_value=by_value).error_of(value)
+    for name, value in vars(model).items():
+        error = _Trial(models, by_value=by_value).error_of(value)
         if error is not None:
             is_local = isinstance(error, (pickle.PicklingError, AttributeError)) and not by_value
             why = _LOCAL if is_local else _STAYS.format(name=name)
-            raise ConfigurationError(f"{model} cannot be pickled: its {name!r} is or contains {why}.")
+            raise ConfigurationError(f"{type(model).__name__} cannot be pickled: its {name!r} is or contains {why}.")
 
 
 def _is_pickled_by_value() -> bool:

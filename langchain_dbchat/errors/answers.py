@@ -19,10 +19,10 @@ from langchain_dbchat.errors import (
 )
 from langchain_dbchat.errors.apps import advised_for_app, is_app
 from langchain_dbchat.errors.bodies import ErrorBody, read_error_body, read_retry_after
+from langchain_dbchat.errors.composing import make_error
 from langchain_dbchat.errors.meanings import (
     GARBLED,
     Meaning,
-    compose,
     describe,
     find_limit,
     find_meaning,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import AIMessage
 
-__all__ = ["error_from_event", "error_from_response", "locate", "malformed_response"]
+__all__ = ["error_from_event", "error_from_response", "malformed_response"]
 
 _SECRET_HEADER = re.compile(r"authori[sz]ation|cookie|-token$|-secret$|api-?key|authenticate")
 _TEXT_LIMIT = 65_536  # characters of a body that an error keeps
@@ -147,35 +147,18 @@ def malformed_response(  # noqa: PLR0913  # as error_from_response, and why
     lower, body = _hidden(headers or {}, b"", hide)
     request_id = lower.get("x-request-id")
     advice = GARBLED.advice.format(host=host or "the host")
-    return MalformedResponseError(
-        compose(why, endpoint=endpoint, host=host, auth=auth, request_id=request_id, advice=advice),
-        status_code=status,
-        request_id=request_id,
+    return make_error(
+        MalformedResponseError,
+        why,
+        advice=advice,
         endpoint=endpoint,
         host=host,
-        response=None if status is None else _keep(status, lower, body),
         auth=auth,
+        request_id=request_id,
+        status_code=status,
+        response=None if status is None else _keep(status, lower, body),
         detail="",
     )
-
-
-def locate(error: DatabricksError, *, endpoint: str | None, host: str, auth: str) -> None:
-    """Add to an error about an answer where the answer came from; only who sent the request knows that.
-
-    Args:
-        error: The error, which is changed unless it names a host.
-        endpoint: The serving endpoint that was called.
-        host: The host that was called.
-        auth: The way of signing in that was used, never the secret.
-    """
-    if error.host is not None:
-        return
-    error.endpoint, error.host, error.auth = error.endpoint or endpoint, host, auth
-    what = error.message if error.what is None else error.what
-    error.message = compose(
-        what, endpoint=error.endpoint, host=host, auth=auth, request_id=error.request_id, advice=error.advice
-    )
-    error.args = (error.message,)
 
 
 def _hidden(headers: Mapping[str, str], body: bytes, hide: Callable[[str], str] | None) -> tuple[dict[str, str], bytes]:
@@ -209,19 +192,20 @@ def _error(  # noqa: PLR0913  # what happened and where
         endpoint=named, host=host or "the host", auth=auth or "unknown", provider=scrub(said.provider or "")
     )
     advice = advice[:1].upper() + advice[1:]
-    error = meaning.kind(
-        compose(what, endpoint=endpoint, host=host, auth=auth, request_id=request_id, advice=advice),
-        status_code=status,
-        error_code=said.code,
-        request_id=request_id,
+    error = make_error(
+        meaning.kind,
+        what,
+        advice=advice,
         endpoint=endpoint,
         host=host,
+        auth=auth,
+        request_id=request_id,
+        status_code=status,
+        error_code=said.code,
         retry_after=said.retry_after,
         limit_type=find_limit(said) if meaning.kind is DatabricksRateLimitError else said.limit_type,
-        auth=auth,
         detail=scrub(said.message),
     )
-    error.what, error.advice = scrub(what), scrub(advice)
     if said.provider:
         error.provider = scrub(said.provider)
     if isinstance(error, DatabricksRefusalError) and said.guardrail is not None:

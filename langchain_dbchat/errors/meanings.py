@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.errors.advice import Kinds
 
-__all__ = ["GARBLED", "Meaning", "compose", "describe", "find_limit", "find_meaning", "read_event"]
+__all__ = ["GARBLED", "Meaning", "describe", "find_limit", "find_meaning", "read_event"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,33 +357,3 @@ def describe(start: str, said: ErrorBody, location: str) -> str:
     words = f"{verdict}. {words}" if verdict and verdict not in words and said.guardrail != Guardrail() else words
     start = f"{start}{name}{by}{to}{page}"
     return f"{start}: {words or verdict}" if words or verdict else f"{start}, with no explanation"
-
-
-def compose(  # noqa: PLR0913  # the parts of one sentence
-    what: str,
-    *,
-    endpoint: str | None = None,
-    host: str | None = None,
-    auth: str | None = None,
-    request_id: str | None = None,
-    advice: str = "",
-) -> str:
-    """Write an error's message: what happened, where and as whom, and what to do next.
-
-    Args:
-        what: What happened, without a full stop.
-        endpoint: The serving endpoint.
-        host: The host.
-        auth: The way of signing in, never the secret.
-        request_id: The server's id of the request.
-        advice: What to do next, in whole sentences.
-
-    Returns:
-        One to three lines.
-    """
-    place = [f"endpoint {endpoint!r}"] if endpoint else []
-    place += [f"host {host}"] if host else []
-    place += [f"credentials from: {auth}"] if auth else []
-    place += [f"request id {request_id}"] if request_id else []
-    lines = [what, f"  Where: {', '.join(place)}" if place else "", f"  What to do: {advice}" if advice else ""]
-    return "\n".join(filter(None, lines))

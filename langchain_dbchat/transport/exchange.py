@@ -154,7 +154,7 @@ class Reply:
             raise
 
     def _locate(self, error: DatabricksError) -> None:
-        from langchain_dbchat.errors.answers import locate  # noqa: PLC0415  # where something went wrong
+        from langchain_dbchat.errors.composing import locate  # noqa: PLC0415  # where something went wrong
 
         if self.request is not None:
             locate(error, endpoint=self.request.endpoint, host=self.request.host, auth=self.auth)

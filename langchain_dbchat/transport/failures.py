@@ -22,7 +22,7 @@ from langchain_dbchat.errors import (
 )
 from langchain_dbchat.errors.answers import malformed_response
 from langchain_dbchat.errors.apps import STOPPED_APP, is_app
-from langchain_dbchat.errors.meanings import compose
+from langchain_dbchat.errors.composing import make_error
 from langchain_dbchat.errors.sent_secrets import hide_causes
 from langchain_dbchat.transport.exchange import Failure, Request
 from langchain_dbchat.transport.proxy_clients import proxy_failure, proxy_of, source_of
@@ -178,11 +178,14 @@ def failure_of(  # noqa: PLR0913  # what was sent, how, and by whom
         what, advice, hopeless = named, fault.advice, None if fault.passes else fault.advice
     elif proxy:
         what = f"{what} (through the proxy {proxy})"
-    made = row.error(
-        compose(what, endpoint=request.endpoint, auth=auth, advice=hopeless or advice),
+    made = make_error(
+        row.error,
+        what,
+        advice=hopeless or advice,
         endpoint=request.endpoint,
         host=request.host,
         auth=auth,
+        names_host=True,
     )
     if isinstance(made, DatabricksConnectionError) and hopeless:
         made.is_retryable = False
@@ -211,18 +214,15 @@ def interruption_of(
     if isinstance(error, httpx.DecodingError):
         return _undecodable(error, request, auth)
     request_id = headers.get("x-request-id")
-    made = StreamInterruptedError(
-        compose(
-            f"{request.host} closed the connection in the middle of the answer: {str(error) or type(error).__name__}",
-            endpoint=request.endpoint,
-            auth=auth,
-            request_id=request_id,
-            advice="Call again; the answer so far is in this error's `partial`.",
-        ),
-        request_id=request_id,
+    made = make_error(
+        StreamInterruptedError,
+        f"{request.host} closed the connection in the middle of the answer: {str(error) or type(error).__name__}",
+        advice="Call again; the answer so far is in this error's `partial`.",
         endpoint=request.endpoint,
         host=request.host,
         auth=auth,
+        request_id=request_id,
+        names_host=True,
     )
     made.__cause__ = error
     return made
@@ -245,18 +245,15 @@ def silence(
     """
     missing = "first event" if which == "first_event" else "further event"
     request_id = headers.get("x-request-id")
-    return DatabricksTimeoutError(
-        compose(
-            f"{request.host} sent no {missing} within {seconds:g} s (timeout: {which})",
-            endpoint=request.endpoint,
-            auth=auth,
-            request_id=request_id,
-            advice="Call again, or raise timeout= if the model needs longer.",
-        ),
-        request_id=request_id,
+    return make_error(
+        DatabricksTimeoutError,
+        f"{request.host} sent no {missing} within {seconds:g} s (timeout: {which})",
+        advice="Call again, or raise timeout= if the model needs longer.",
         endpoint=request.endpoint,
         host=request.host,
         auth=auth,
+        request_id=request_id,
+        names_host=True,
     )
 
 

@@ -208,7 +208,7 @@ class StreamReader:
         Args:
             error: The error, which is changed.
         """
-        from langchain_dbchat.errors.answers import locate  # noqa: PLC0415  # where something went wrong
+        from langchain_dbchat.errors.composing import locate  # noqa: PLC0415  # where something went wrong
 
         locate(error, endpoint=self._request.endpoint, host=self._request.host, auth=self._auth)
 

@@ -121,7 +121,8 @@ def test_a_deep_copy_shares_the_client(call: Way) -> None:
         client.event_hooks["request"].append(lambda request: sent.append(str(request.url)))
         given: dict[str, Any] = {"http_client": client, "rate_limiter": InMemoryRateLimiter(requests_per_second=1000)}
         llm = ChatDatabricksCompat(model="m", host=server.url, token="t", metadata={"a": [1]}, **given)
-        for copied in (copy.deepcopy(llm), llm.model_copy(deep=True), copy.deepcopy(llm | str).first):
+        bound: Any = copy.deepcopy(llm.bind(stop=["x"]))
+        for copied in (copy.deepcopy(llm), llm.model_copy(deep=True), bound.bound):
             assert call(copied, "Hello").text == "Hi."
             assert copied.http_client is client
             assert copied.rate_limiter is llm.rate_limiter

@@ -17,7 +17,7 @@ from pydantic_core import from_json, to_json
 from langchain_dbchat import errors
 from langchain_dbchat.errors import DatabricksError, ErrorResponse
 from langchain_dbchat.errors.answers import error_from_event, error_from_response, malformed_response
-from langchain_dbchat.errors.meanings import compose
+from langchain_dbchat.errors.composing import make_error
 
 PAT = "dapi" + "0123456789abcdef" * 2
 JWT = "eyJraWQiOiJhYmMifQ.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl_-x"
@@ -470,6 +470,9 @@ def test_malformed_responses_say_what_came() -> None:
     assert error.response is not None
 
 
-def test_compose_leaves_out_what_is_not_known() -> None:
-    assert compose("It broke") == "It broke"
-    assert compose("It broke", host="h", advice="Wait.") == "It broke\n  Where: host h\n  What to do: Wait."
+def test_a_message_leaves_out_what_is_not_known() -> None:
+    assert str(make_error(DatabricksError, "It broke")) == "It broke"
+    known = make_error(DatabricksError, "It broke", host="h", advice="Wait.")
+    assert str(known) == "It broke\n  Where: host h\n  What to do: Wait."
+    assert (known.what, known.advice, known.host) == ("It broke", "Wait.", "h")
+    assert str(make_error(DatabricksError, "h broke", host="h", names_host=True)) == "h broke"
