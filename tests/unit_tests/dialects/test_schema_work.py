@@ -199,3 +199,11 @@ def test_the_tools_of_a_request_are_fitted_once_and_no_request_changes_them(api:
     city = tool["input_schema" if api == "messages" else "parameters"]["properties"]["city"]
     assert city["type"] == "integer"
     assert shared == before
+
+
+def test_a_list_of_tools_that_is_very_large_is_not_kept() -> None:
+    bound = tools(2, "x" * 300_000)
+    first = fit_tools(bound, Target("m", FAMILIES["claude"]))
+    again = fit_tools(bound, Target("m", FAMILIES["claude"]))
+    assert again == first
+    assert again is not first

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import marshal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ __all__ = ["FittedTools", "encode_tools", "fit_tools"]
 
 _FORMAT = 2
 """The version of `marshal` that writes equal values as equal bytes."""
+
+_LARGEST = 1 << 19
+"""The size of a list that is kept, in bytes; 32 lists are kept at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +62,14 @@ def fit_tools(tools: Sequence[Mapping[str, Any]], target: Target) -> FittedTools
         ValueError: If the parameters of a tool cannot be fitted, a tool has no name, or two tools have one name.
     """
     written: Any = tools
-    try:
-        return _fit_once(marshal.dumps(written, _FORMAT), target.family)
-    except ValueError:  # it has other values than JSON's, or cannot be sent; here the error can name the model
-        return _fit(tools, target.family, target.model)
+    with suppress(ValueError):  # it has other values than JSON's, or cannot be sent; below, the error names the model
+        packed = marshal.dumps(written, _FORMAT)
+        if len(packed) <= _LARGEST:
+            return _fit_once(packed, target.family)
+    return _fit(tools, target.family, target.model)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _fit_once(packed: bytes, family: Family) -> FittedTools:
     return _fit(marshal.loads(packed), family, "")  # noqa: S302  # the bytes are our own
 
