@@ -124,11 +124,14 @@ def _streamed(dice: random.Random, dialect: Dialect, target: Target) -> AIMessag
     raw = EventStreamDecoder(is_last=dialect.is_last)
     reader = dialect.decoder(target, "req", coalesce=dice.random() < 0.5, usage=True, sent=_sent(dice), mask=None)
     chunks: list[ChatGenerationChunk] = []
-    with reader.keeping_partial():
+    try:
         for piece in pieces(dice, body):
             chunks.extend(reader.feed(raw.feed(piece)))
         chunks.extend(reader.feed(raw.close()))
         chunks.extend(reader.close())
+    except DatabricksError as error:
+        reader.keep_partial(error)
+        raise
     whole = chunks[0].message
     for chunk in chunks[1:]:
         whole = whole + chunk.message

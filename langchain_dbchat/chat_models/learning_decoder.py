@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from langchain_dbchat.dialects.shared.answer.wires import OtherWireError
-from langchain_dbchat.errors import DatabricksError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +13,7 @@ if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk
 
     from langchain_dbchat.dialects.dialect import StreamDecoder
+    from langchain_dbchat.errors import DatabricksError
 
 __all__ = ["LearningDecoder"]
 
@@ -66,14 +65,9 @@ class LearningDecoder:
         """
         return self._decoder.close()
 
-    @contextmanager
-    def keeping_partial(self) -> Iterator[None]:
+    def keep_partial(self, error: DatabricksError, /) -> None:
         """Add the partial message to an error that ends the stream."""
-        try:
-            yield
-        except DatabricksError:
-            with self._decoder.keeping_partial():
-                raise
+        self._decoder.keep_partial(error)
 
     def partial(self) -> AIMessage:
         """Return the partial message."""

@@ -338,14 +338,8 @@ class ChatDatabricksCompat(
     ) -> Iterator[ChatGenerationChunk]:
         call = prepare_call(self, self._session(kwargs), messages, stop, kwargs, stream=True)
         with call.observed(run_manager), call.channel.stream(call.request, call.revise, call.limiter) as incoming:
-            decoder = call.decoder(incoming.headers, incoming.hide)
-            with decoder.keeping_partial():
-                for events in incoming:
-                    for chunk in decoder.feed(events):
-                        if run_manager:
-                            run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                        yield chunk
-                for chunk in decoder.close():
+            for chunks in incoming.decoded(call.decoder):
+                for chunk in chunks:
                     if run_manager:
                         run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                     yield chunk
@@ -360,14 +354,8 @@ class ChatDatabricksCompat(
         call = prepare_call(self, await self._asession(kwargs), messages, stop, kwargs, stream=True)
         with call.observed(run_manager):
             async with call.channel.astream(call.request, call.revise, call.limiter) as incoming:
-                decoder = call.decoder(incoming.headers, incoming.hide)
-                with decoder.keeping_partial():
-                    async for events in incoming:
-                        for chunk in decoder.feed(events):
-                            if run_manager:
-                                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                            yield chunk
-                    for chunk in decoder.close():
+                async for chunks in incoming.decoded(call.decoder):
+                    for chunk in chunks:
                         if run_manager:
                             await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                         yield chunk

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
 
     from langchain_core.messages import AIMessage
     from langchain_core.outputs import ChatGenerationChunk
 
     from langchain_dbchat.dialects.dialect import StreamDecoder
+    from langchain_dbchat.errors import DatabricksError
 
 __all__ = ["TappedDecoder"]
 
@@ -41,9 +41,9 @@ class TappedDecoder:
             self._tap(chunk)
         return last
 
-    def keeping_partial(self) -> AbstractContextManager[None]:
+    def keep_partial(self, error: DatabricksError, /) -> None:
         """Add the partial message to an error that ends the stream."""
-        return self._inner.keeping_partial()
+        self._inner.keep_partial(error)
 
     def partial(self) -> AIMessage:
         """Return the partial message."""

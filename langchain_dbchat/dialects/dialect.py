@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
 
     from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
     from langchain_dbchat.dialects.shared.request.sent import SentTools
+    from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.models.families import Family, WireName
 
 WirePaths = Mapping[str, tuple[str, ...]]
@@ -148,7 +148,7 @@ class StreamDecoder(Protocol):
         """End the stream; raise if the answer is incomplete."""
         ...
 
-    def keeping_partial(self) -> AbstractContextManager[None]:
+    def keep_partial(self, error: DatabricksError, /) -> None:
         """Add the partial message to an error that ends the stream."""
         ...
 

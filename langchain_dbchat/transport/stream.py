@@ -1,6 +1,7 @@
 """An open event stream: read its bytes, and close its response.
 
 A stream is an iterator over lists: each list has all events that arrived together, so that they can become one chunk.
+With `decoded`, it yields what a decoder makes of each list, and at last of the end.
 
 Rule 1. `StreamReader` says what the bytes mean. `StreamDeadline` says how long each read may take, and raises if the
 time is up.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
 
@@ -21,6 +22,8 @@ from langchain_dbchat.transport.blocking import finish
 from langchain_dbchat.transport.turns import loop_share
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from typing_extensions import Self
 
     from langchain_dbchat.errors import DatabricksError
@@ -35,6 +38,19 @@ _BREAKS: tuple[type[Exception], ...] = (*NETWORK_ERRORS, MalformedResponseError)
 """The exceptions that end a stream."""
 
 
+class EventDecoder(Protocol):
+    """What reads the events of a stream, without knowing where they come from."""
+
+    def feed(self, events: list[bytes], /) -> Iterable[Any]:
+        """Read events that arrived together."""
+
+    def close(self) -> Iterable[Any]:
+        """Read the end; raise if something is missing."""
+
+    def keep_partial(self, error: DatabricksError, /) -> None:
+        """Add to an error that ends the stream what was read before."""
+
+
 class _OpenStream(ABC):
     """What the sync and the async stream share; the methods that it awaits block, or suspend a task.
 
@@ -42,43 +58,69 @@ class _OpenStream(ABC):
         reader: Reads the bytes of the response.
     """
 
-    __slots__ = ("_is_over", "_reader", "headers", "hide")
+    __slots__ = ("_close", "_decoder", "_feed", "_is_over", "_reader", "headers", "hide")
 
     def __init__(self, reader: StreamReader) -> None:
         self._reader = reader
         self._is_over = False
         self.headers = reader.headers
         self.hide = reader.hide
+        self._decoder: EventDecoder | None = None
+        self._feed: Callable[[list[bytes]], Iterable[Any]] = list
+        self._close: Callable[[], Iterable[Any]] | None = None
+
+    def decoded(self, make: Callable[[Mapping[str, str], Callable[[str], str]], EventDecoder]) -> Self:
+        """Let a decoder read the events.
+
+        Args:
+            make: Makes the decoder, from the response's headers and a function that masks the request's secrets.
+
+        Returns:
+            This stream, which now yields what the decoder returns: for all events that arrived together, and at last
+            for the end.
+        """
+        self._decoder = decoder = make(self.headers, self.hide)
+        self._feed, self._close = decoder.feed, decoder.close
+        return self
 
     def locate(self, error: DatabricksError) -> None:
-        """Add to an error about the answer where the answer came from.
+        """Add to an error about the answer where the answer came from, and what was read of it.
 
         Args:
             error: The error, which is changed.
         """
+        if self._decoder is not None:
+            self._decoder.keep_partial(error)
         self._reader.locate(error)
 
-    async def _next(self) -> list[bytes]:
-        """Return the payloads that arrive next, all that came together; raise StopAsyncIteration at the end."""
+    async def _next(self) -> Any:
+        """Return what was read of the events that arrive next; raise StopAsyncIteration after the end."""
         if self._is_over:
-            raise StopAsyncIteration
+            return self._last()
         reader = self._reader
         reader.deadline.wait()
+        payloads: list[bytes] = []
         try:
-            if reader.is_packed and (payloads := await self._unpack()):
-                return payloads
-            while (piece := await self._piece()) is not None:
-                payloads = reader.feed(piece)
-                if payloads or (reader.is_packed and (payloads := await self._unpack())):
-                    return payloads
+            if not reader.is_packed or not (payloads := await self._unpack()):
+                while (piece := await self._piece()) is not None:
+                    payloads = reader.feed(piece)
+                    if payloads or (reader.is_packed and (payloads := await self._unpack())):
+                        break
         except _BREAKS as error:
             await self._end()
             reader.check(error)
+        if payloads:
+            return self._feed(payloads)
         await self._end()
         payloads = reader.close()
-        if payloads:
-            return payloads
-        raise StopAsyncIteration
+        return self._feed(payloads) if payloads else self._last()
+
+    def _last(self) -> Any:
+        """Return what the decoder has to add at the end, once."""
+        close, self._close = self._close, None
+        if close is None:
+            raise StopAsyncIteration
+        return close()
 
     async def _unpack(self) -> list[bytes]:
         while (payloads := self._reader.more()) is not None:
@@ -117,7 +159,7 @@ class EventStream(_OpenStream):
         """Iterate over lists of payloads; no list is empty."""
         return self
 
-    def __next__(self) -> list[bytes]:
+    def __next__(self) -> Any:
         try:
             return finish(self._next())
         except StopAsyncIteration:

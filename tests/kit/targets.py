@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from pydantic_core import to_json
@@ -10,7 +11,13 @@ from pydantic_core import to_json
 from kit.encoding import encode_messages
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder
 from langchain_dbchat.dialects.dialect import Target
+from langchain_dbchat.errors import DatabricksError
 from langchain_dbchat.models.families import FAMILIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_dbchat.dialects.dialect import StreamDecoder
 
 
 def target(family: str = "generic", model: str = "my-endpoint") -> Target:
@@ -34,6 +41,16 @@ def chunks_of(*events: bytes, family: str = "generic", coalesce: bool = False) -
     messages = [chunk.message for chunk in [*decoder.feed(events), *decoder.close()]]
     assert all(isinstance(message, AIMessageChunk) for message in messages)
     return [message for message in messages if isinstance(message, AIMessageChunk)]
+
+
+@contextmanager
+def keeping_partial(decoder: StreamDecoder) -> Iterator[None]:
+    """Give each error the partial message of a decoder, as the channel does."""
+    try:
+        yield
+    except DatabricksError as error:
+        decoder.keep_partial(error)
+        raise
 
 
 def summed(*events: bytes, family: str = "generic", coalesce: bool = False) -> AIMessage:

@@ -18,6 +18,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 
 from kit.encoding import encode_request
 from kit.scripted import Scripted, ScriptedServer
+from kit.targets import keeping_partial
 from langchain_dbchat.dialects.shared.answer.events import DONE
 from langchain_dbchat.errors import StreamInterruptedError
 
@@ -345,7 +346,7 @@ def test_what_has_to_come_once_comes_once(name: str) -> None:
 
 def partial_of(decoder: StreamDecoder) -> AIMessage | None:
     try:
-        with decoder.keeping_partial():
+        with keeping_partial(decoder):
             decoder.close()
     except StreamInterruptedError as error:
         return error.partial

@@ -8,7 +8,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 from pydantic_core import to_json
 
-from kit.targets import call_delta, chunks_of, event, summed, target
+from kit.targets import call_delta, chunks_of, event, keeping_partial, summed, target
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.shared.answer import translators
 from langchain_dbchat.dialects.shared.answer.events import DONE
@@ -193,7 +193,7 @@ def test_a_stream_that_does_not_say_that_it_ended_was_cut_off() -> None:
     for events in ([], [event({"content": "a"})], [b'{"id":"x","choices":[]}']):
         decoder = ChatStreamDecoder(target(), "req-7")
         list(decoder.feed(events))
-        with pytest.raises(StreamInterruptedError) as caught, decoder.keeping_partial():
+        with pytest.raises(StreamInterruptedError) as caught, keeping_partial(decoder):
             decoder.close()
         assert caught.value.partial is not None
         assert caught.value.partial.text == ("a" if len(events) and b"delta" in events[0] else "")
@@ -203,7 +203,7 @@ def test_a_stream_that_does_not_say_that_it_ended_was_cut_off() -> None:
 def test_a_partial_message_trusts_no_call_without_arguments() -> None:
     decoder = ChatStreamDecoder(target())
     list(decoder.feed([event(call_delta("", "f", call_id="c1"))]))
-    with pytest.raises(StreamInterruptedError) as caught, decoder.keeping_partial():
+    with pytest.raises(StreamInterruptedError) as caught, keeping_partial(decoder):
         decoder.close()
     assert caught.value.partial is not None
     assert caught.value.partial.tool_calls == []
@@ -221,10 +221,10 @@ def test_another_shape_of_answer_is_named(whole: bool) -> None:
 @pytest.mark.parametrize("payload", [b'{"error": "boom"}', b'{"error_code": "INTERNAL_ERROR", "message": "boom"}'])
 def test_an_error_in_the_stream_comes_after_what_had_arrived(payload: bytes) -> None:
     decoder = ChatStreamDecoder(target())
-    with decoder.keeping_partial():
+    with keeping_partial(decoder):
         chunks = decoder.feed([event({"content": "a"}), payload])
         assert next(chunks).text == "a"
-    with pytest.raises(DatabricksError, match="boom") as caught, decoder.keeping_partial():
+    with pytest.raises(DatabricksError, match="boom") as caught, keeping_partial(decoder):
         next(chunks)
     assert caught.value.partial is not None
     assert caught.value.partial.text == "a"

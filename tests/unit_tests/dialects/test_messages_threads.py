@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, Human
 from pydantic_core import to_json
 
 from kit.encoding import encode_request
-from kit.targets import event, target
+from kit.targets import event, keeping_partial, target
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.errors import StreamInterruptedError
@@ -94,7 +94,7 @@ def read(message: dict[str, Any], finish: str, way: str, made_by: Target) -> AIM
     calls = [{**call, "index": index} for index, call in enumerate(message.get("tool_calls", []))]
     delta = {**message, "tool_calls": calls} if calls else message
     try:
-        with decoder.keeping_partial():
+        with keeping_partial(decoder):
             events = [[event(delta)]] if way == "broken" else [[event(delta)], [event({}, finish)]]
             chunks = [chunk.message for group in events for chunk in decoder.feed(group)]
             chunks += [chunk.message for chunk in decoder.close()]

@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from pydantic_core import to_json
 
 from kit.encoding import encode_messages
-from kit.targets import call_delta, event, summed, target
+from kit.targets import call_delta, event, keeping_partial, summed, target
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.shared.answer import translators
 from langchain_dbchat.dialects.shared.answer.events import DONE
@@ -252,7 +252,7 @@ def test_any_value_anywhere_is_read_or_is_a_malformed_answer(path: tuple[Any, ..
         ]
     decoder = ChatStreamDecoder(target())
     try:
-        with decoder.keeping_partial():
+        with keeping_partial(decoder):
             for events in ([to_json(streamed)], [event({"content": "b"})], [DONE]):
                 list(decoder.feed(events))
             decoder.close()

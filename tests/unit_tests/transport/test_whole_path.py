@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 from pydantic_core import to_json
 
+from kit.targets import keeping_partial
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared.answer.events import is_last
@@ -44,7 +45,7 @@ def _pieces(stream: bytes, places: list[int]) -> list[bytes]:
 def _read(pieces: list[bytes], *, coalesce: bool) -> AIMessageChunk:
     raw, reader = EventStreamDecoder(is_last=is_last), ChatStreamDecoder(TARGET, coalesce=coalesce)
     chunks: list[Any] = []
-    with reader.keeping_partial():
+    with keeping_partial(reader):
         for piece in pieces:
             chunks.extend(reader.feed(raw.feed(piece)))
         chunks.extend(reader.feed(raw.close()))

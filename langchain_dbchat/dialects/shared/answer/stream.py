@@ -10,7 +10,6 @@ Rule 4. No error contains a secret of the request: an event that repeats one is 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -172,16 +171,15 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
             return other
         return type(error)(mask(error.message))
 
-    @contextmanager
-    def keeping_partial(self) -> Iterator[None]:
-        """Add the partial message to an error that ends the stream, wherever it is raised."""
-        try:
-            yield
-        except DatabricksError as error:
-            error.partial = self._partial_without_secrets()
-            error.request_id = error.request_id or self._facts.request_id
-            error.endpoint = error.endpoint or self._facts.target.model
-            raise
+    def keep_partial(self, error: DatabricksError) -> None:
+        """Add the partial message to an error that ends the stream, wherever it was raised.
+
+        Args:
+            error: The error, which is changed.
+        """
+        error.partial = self._partial_without_secrets()
+        error.request_id = error.request_id or self._facts.request_id
+        error.endpoint = error.endpoint or self._facts.target.model
 
     def partial(self) -> AIMessage:
         """Return the partial message."""
