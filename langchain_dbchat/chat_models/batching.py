@@ -48,9 +48,8 @@ class LimitedBatches(_Batches):
         Returns:
             The answers, in the order of the inputs.
         """
-        settings = self._with_limit(kwargs)
         with pointing_here():
-            return super().batch(inputs, config, return_exceptions=return_exceptions, **settings)
+            return super().batch(inputs, config, return_exceptions=return_exceptions, **self._with_limit(kwargs))
 
     async def abatch(
         self, inputs: list[LanguageModelInput], config: Config = None, *, return_exceptions: bool = False, **kwargs: Any
@@ -66,9 +65,8 @@ class LimitedBatches(_Batches):
         Returns:
             The answers, in the order of the inputs.
         """
-        settings = self._with_limit(kwargs)
         with pointing_here():
-            return await super().abatch(inputs, config, return_exceptions=return_exceptions, **settings)
+            return await super().abatch(inputs, config, return_exceptions=return_exceptions, **self._with_limit(kwargs))
 
     if not TYPE_CHECKING:  # type checkers read langchain-core's own overloads, which depend on return_exceptions
 

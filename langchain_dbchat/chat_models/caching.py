@@ -65,9 +65,7 @@ class CachesForCaller(_Model):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        if not self._is_cached():
-            return super()._generate_with_cache(messages, stop, run_manager, **kwargs)
-        model = self._for_caller(self._caller_now(kwargs))
+        model = self._for_caller(self._caller_now(kwargs)) if self._is_cached() else self
         return BaseChatModel._generate_with_cache(model, messages, stop, run_manager, **kwargs)  # noqa: SLF001  # super()
 
     async def _agenerate_with_cache(
@@ -77,9 +75,9 @@ class CachesForCaller(_Model):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        if not self._is_cached():
-            return await super()._agenerate_with_cache(messages, stop, run_manager, **kwargs)
-        model = self._for_caller(await asyncio.to_thread(self._caller_now, kwargs))  # it may read a file
+        model = self
+        if self._is_cached():
+            model = self._for_caller(await asyncio.to_thread(self._caller_now, kwargs))  # it may read a file
         return await BaseChatModel._agenerate_with_cache(  # noqa: SLF001  # super()
             model, messages, stop, run_manager, **kwargs
         )

@@ -71,13 +71,7 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
     extra = merge_extra_body(model, settings)
     if stream and (settings.get("n") or 1) > 1:
         raise ValueError(f"n={settings['n']} answers cannot be streamed. Call invoke, or leave n out.")
-    address = CallAddress(
-        model,
-        session,
-        settings.pop("default_headers", None) or {},
-        settings.pop(QUERY, None),
-        settings.pop("request_tags", None),
-    )
+    address = _address(model, session, settings)
     strict = settings.pop("strict_params", model.strict_params)
     structured: Structured | None = settings.pop("structured", None)
     is_limited = settings.pop("adaptive_limit", model.adaptive_limit) == "always"
@@ -108,6 +102,17 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
         structured=structured,
         route=route,
         shows_headers=shows_headers,
+    )
+
+
+def _address(model: ChatSettings, session: Session, settings: dict[str, Any]) -> CallAddress:
+    """Return where the requests go; what they have besides the body leaves the settings."""
+    return CallAddress(
+        model,
+        session,
+        settings.pop("default_headers", None) or {},
+        settings.pop(QUERY, None),
+        settings.pop("request_tags", None),
     )
 
 

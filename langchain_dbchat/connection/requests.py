@@ -101,7 +101,6 @@ def address_request(  # noqa: PLR0913  # the parts of one request, the last thre
     """
     from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
     from langchain_dbchat.transport.headers import user_agent  # noqa: PLC0415  # loads with the transport
-    from langchain_dbchat.transport.request_size import check_size  # noqa: PLC0415  # loads with the transport
 
     found = _routes_of(settings, session, paths, model)
     url, name = found[min(route, len(found) - 1)]
@@ -113,21 +112,28 @@ def address_request(  # noqa: PLR0913  # the parts of one request, the last thre
     tags = settings.request_tags if tags is None else tags
     if tags:
         ours[_TAGS] = _written_tags(tags)
-    try:
-        written = to_json(body)
-    except PydanticSerializationError as error:
-        raise ConfigurationError(f"The request contains a value that cannot be written as JSON: {error}") from error
-    if settings.max_request_bytes is not None and session.workspace.kind in _SIZE_LIMITED:
-        check_size(body, len(written), settings.max_request_bytes, endpoint=model, host=session.workspace.host)
     return Request(
         url=url,
         headers={**ours, **(settings.default_headers or {}), **(headers or {})},
-        body=written,
+        body=_written(body, settings, session, model),
         endpoint=model,
         host=session.workspace.host,
         streaming=streaming,
         is_last=is_last,
     )
+
+
+def _written(body: dict[str, Any], settings: DatabricksConnection, session: Session, model: str) -> bytes:
+    """Return a body as JSON; raise if that is not possible, or if it is larger than `max_request_bytes`."""
+    try:
+        written = to_json(body)
+    except PydanticSerializationError as error:
+        raise ConfigurationError(f"The request contains a value that cannot be written as JSON: {error}") from error
+    if settings.max_request_bytes is not None and session.workspace.kind in _SIZE_LIMITED:
+        from langchain_dbchat.transport.request_size import check_size  # noqa: PLC0415  # loads with the transport
+
+        check_size(body, len(written), settings.max_request_bytes, endpoint=model, host=session.workspace.host)
+    return written
 
 
 def next_route(  # noqa: PLR0913, PLR0917  # the parts of one request

@@ -128,11 +128,7 @@ class Attempt:
         extensions: dict[str, Any] = {"timeout": self._waits}
         self._is_foreign = not getattr(client, "asks_deadline", False)
         if self._is_foreign:
-            # httpcore reports in a trace that it has sent the request; until then, the time for that is added.
-            waits = (self._timeouts.connect, self._timeouts.pool, self._timeouts.write)
-            self._deadline = StreamDeadline(
-                self._timeouts, self._clock, sum(math.inf if wait is None else wait for wait in waits)
-            )
+            self._deadline = self._deadline_of_foreign()
             extensions["trace"] = self._atrace if isinstance(client, httpx.AsyncClient) else self._trace
         extensions["deadline"] = self._deadline
         method = self._request.method
@@ -162,6 +158,14 @@ class Attempt:
             raise ConfigurationError("A header contains a letter outside ASCII. Look at default_headers.") from None
         self._built = built
         return built
+
+    def _deadline_of_foreign(self) -> StreamDeadline:
+        """Return the deadline of a client that does not say when it has sent the request.
+
+        httpcore reports that in a trace; until then, the time for sending is added.
+        """
+        waits = (self._timeouts.connect, self._timeouts.pool, self._timeouts.write)
+        return StreamDeadline(self._timeouts, self._clock, sum(math.inf if wait is None else wait for wait in waits))
 
     def begin(self, response: httpx.Response) -> bool:
         """Begin to read an answer.

@@ -157,6 +157,32 @@ def failure_of(  # noqa: PLR0913  # what was sent, how, and by whom
     if isinstance(error, httpx.DecodingError):
         return Failure(_undecodable(error, request, auth), sent=True)
     row = next(row for kind, row in _KINDS if isinstance(error, kind))
+    what, advice, is_hopeless = _meaning(error, row, request, timeouts, client)
+    made = make_error(
+        row.error,
+        what,
+        advice=advice,
+        endpoint=request.endpoint,
+        host=request.host,
+        auth=auth,
+        names_host=True,
+    )
+    if isinstance(made, DatabricksConnectionError) and is_hopeless:
+        made.is_retryable = False
+    if row.error is not ConfigurationError:  # httpx's own exception may quote a header
+        made.__cause__ = error
+    made.__suppress_context__ = True
+    return Failure(made, sent=row.sent)
+
+
+def _meaning(
+    error: Exception,
+    row: _FailureKind,
+    request: Request,
+    timeouts: Timeouts,
+    client: httpx.Client | httpx.AsyncClient | None,
+) -> tuple[str, str, bool]:
+    """Return what happened, what to do, and whether it would happen again; a proxy that failed is named instead."""
     what = row.what.format(
         host=request.host,
         text=str(error) or type(error).__name__,
@@ -175,24 +201,10 @@ def failure_of(  # noqa: PLR0913  # what was sent, how, and by whom
     fault = proxy_failure(error, proxy, request.host, source_of(client, proxy)) if proxy else None
     if fault is not None:
         named = fault.what if request.purpose is None else f"{request.purpose.name}: {fault.what}"
-        what, advice, hopeless = named, fault.advice, None if fault.passes else fault.advice
-    elif proxy:
+        return named, fault.advice, not fault.passes
+    if proxy:
         what = f"{what} (through the proxy {proxy})"
-    made = make_error(
-        row.error,
-        what,
-        advice=hopeless or advice,
-        endpoint=request.endpoint,
-        host=request.host,
-        auth=auth,
-        names_host=True,
-    )
-    if isinstance(made, DatabricksConnectionError) and hopeless:
-        made.is_retryable = False
-    if row.error is not ConfigurationError:  # httpx's own exception may quote a header
-        made.__cause__ = error
-    made.__suppress_context__ = True
-    return Failure(made, sent=row.sent)
+    return what, hopeless or advice, bool(hopeless)
 
 
 def interruption_of(

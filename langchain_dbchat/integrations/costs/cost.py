@@ -90,13 +90,7 @@ def cost_of(
         'databricks-claude-sonnet-4-6'
     """
     prices = published_prices() if prices is None else prices
-    if isinstance(answer, EmbeddingUsage):
-        usage: Mapping[str, Any] | None = {"input_tokens": answer.total_tokens, "output_tokens": 0}
-        metadata: Mapping[str, Any] = {}
-    elif isinstance(answer, Mapping):
-        usage, metadata = answer, {}
-    else:
-        usage, metadata = usage_of(answer), answer.response_metadata
+    usage, metadata = _usage_and_metadata(answer)
     name = model or str(metadata.get("model_name") or "")
     if not usage:
         raise UnknownPriceError(
@@ -110,6 +104,16 @@ def cost_of(
     counts = count_tokens(usage)
     price = _price(prices, name, _tier(metadata), counts)
     return _compute(name, counts, price, prices.dollars_per_dbu)
+
+
+def _usage_and_metadata(
+    answer: BaseMessage | EmbeddingUsage | Mapping[str, Any],
+) -> tuple[Mapping[str, Any] | None, Mapping[str, Any]]:
+    if isinstance(answer, EmbeddingUsage):
+        return {"input_tokens": answer.total_tokens, "output_tokens": 0}, {}
+    if isinstance(answer, Mapping):
+        return answer, {}
+    return usage_of(answer), answer.response_metadata
 
 
 def _tier(metadata: Mapping[str, Any]) -> str | None:
