@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _LIMIT = 64 * 1024 * 1024  # bytes of a request's body
-_PATIENCE = 10.0  # seconds that starting, stopping and waiting for connections may take
+_PATIENCE = 30.0  # seconds that starting, stopping and waiting may take
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class Scripted:
         status: The HTTP status.
         headers: Headers besides those of framing; a content-type is added if there is none.
         body: Bytes, text, a dict or list (sent as JSON), or a list of bytes that are flushed one by one.
-        wait: Seconds before the head.
-        delay: Seconds before each piece but the first.
+        wait: Seconds before the head, or what the head waits for.
+        delay: Seconds before each piece but the first, or what the piece with a number waits for.
         chunked: Whether to use chunked transfer; otherwise Content-Length. None: chunked if the body comes in pieces.
         drop_after: Close the connection after so many pieces, before the body's end; -1 before the head.
         stall: After the pieces, say nothing more until the client closes.
@@ -65,8 +66,8 @@ class Scripted:
     body: bytes | str | dict[str, Any] | list[Any] | Sequence[bytes] = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    wait: float = 0.0
-    delay: float = 0.0
+    wait: float | Callable[[], bool] = 0.0
+    delay: float | Callable[[int], bool] = 0.0
     chunked: bool | None = None
     drop_after: int | None = None
     stall: bool = False
@@ -162,7 +163,7 @@ class ScriptedServer:
         if self._thread.is_alive():
             raise TimeoutError("the scripted server did not stop")
 
-    def wait_open(self, count: int, seconds: float = 2.0) -> int:
+    def wait_open(self, count: int, seconds: float = _PATIENCE) -> int:
         """Wait until that many connections are open.
 
         Args:
@@ -177,7 +178,7 @@ class ScriptedServer:
             time.sleep(0.005)
         return self.open_connections
 
-    async def await_open(self, count: int, seconds: float = 2.0) -> int:
+    async def await_open(self, count: int, seconds: float = _PATIENCE) -> int:
         """Do the same as `wait_open` without blocking the event loop.
 
         Args:
@@ -260,7 +261,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, re
             await writer.drain()
             raise ConnectionAbortedError
         if number:
-            await _wait(reader, reply.delay)
+            await _wait(reader, partial(reply.delay, number) if callable(reply.delay) else reply.delay)
         _write(writer, piece, chunked=reply.is_chunked)
         await writer.drain()
     if reply.drop_after is not None:
@@ -279,10 +280,15 @@ def _write(writer: asyncio.StreamWriter, piece: bytes, *, chunked: bool) -> None
         writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
 
 
-async def _wait(reader: asyncio.StreamReader, seconds: float) -> None:
-    """Sleep, but not longer than the client stays."""
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
+async def _wait(reader: asyncio.StreamReader, until: float | Callable[[], bool]) -> None:
+    """Sleep, or wait for what is to become true, but not longer than the client stays."""
+    end = time.monotonic() + (_PATIENCE if callable(until) else until)
+    while not (callable(until) and until()):
+        left = end - time.monotonic()
+        if left <= 0:
+            if callable(until):
+                raise TimeoutError("what the reply waits for has not come")
+            return
         if reader.at_eof():
             raise ConnectionResetError
         await asyncio.sleep(min(0.005, left))

@@ -413,8 +413,8 @@ def test_who_waits_is_woken_when_the_hold_ends_though_nobody_leaves() -> None:
     for thread in threads:
         thread.start()
     time.sleep(0.01)
-    gate.release(entered, Reply(429, {"retry-after": "0.05"}, b""))
     began = time.monotonic()
+    gate.release(entered, Reply(429, {"retry-after": "0.05"}, b""))
     for thread in threads:
         thread.join(5)
     assert crowd.turns == 3
@@ -426,10 +426,10 @@ async def test_tasks_are_woken_when_the_hold_ends_though_the_first_of_them_has_l
     entered = await aacquire(gate)
     first, *others = [asyncio.create_task(avisit(gate, crowd)) for _ in range(4)]
     await asyncio.sleep(0.01)
-    gate.release(entered, Reply(503, {"retry-after": "0.05"}, b""))
+    gate.release(entered, Reply(503, {"retry-after": "1"}, b""))
     await asyncio.sleep(0.01)
     first.cancel()
-    await asyncio.wait_for(asyncio.gather(*others), 5)
+    await asyncio.wait_for(asyncio.gather(*others), 30)
     assert crowd.turns == 3
 
 

@@ -83,11 +83,10 @@ def test_a_connection_with_bytes_left_is_stale(loop: str, secure: bool, tmp_path
         await made.write(b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n", 2.0)
         assert await made.read(2.0) == OK
         assert not made.is_stale()
-        await asyncio.sleep(0.3)
-        assert said.is_set()
+        while not (said.is_set() and made.is_stale()):  # noqa: ASYNC110  # it changes in another thread
+            await asyncio.sleep(0.01)
         number = made._transport.get_extra_info("socket").fileno()  # type: ignore[union-attr]  # it is open
         assert not sockets._is_readable(_Numbered(number))  # type: ignore[arg-type]  # all that is asked of it
-        assert made.is_stale()
         made.close()
         await asyncio.sleep(0.05)
 
@@ -109,7 +108,7 @@ def test_a_short_wait_behind_a_long_one_is_short(loop: str) -> None:
         began = time.monotonic()
         with pytest.raises(httpx.ReadTimeout):
             await made.read(0.2)
-        assert 0.15 < time.monotonic() - began < 5
+        assert 0.15 < time.monotonic() - began < 15
         made.close()
 
     with RawServer(serve) as server:
@@ -251,7 +250,7 @@ def test_a_server_that_ends_tls_leaves_no_warning(loop: str, tmp_path: Path, rec
     assert [str(warning.message) for warning in recwarn if warning.category is ResourceWarning] == []
 
 
-@pytest.mark.parametrize(("pause", "timeout"), [(0.0, None), (0.0, 5.0), (0.05, 0.3)])
+@pytest.mark.parametrize(("pause", "timeout"), [(0.0, None), (0.0, 60.0), (0.2, 0.5)])
 def test_a_write_has_one_deadline_for_all_bytes_or_none(pause: float, timeout: float | None) -> None:
     def drain() -> None:
         while server.recv(64 * 1024):
@@ -264,10 +263,10 @@ def test_a_write_has_one_deadline_for_all_bytes_or_none(pause: float, timeout: f
         reader.start()
         connection = sockets.Socket(ours)
         began = time.monotonic()
-        if pause:  # each piece is taken in time, and all of them would take six seconds
+        if pause:  # each piece is taken in time, and all of them would take 25 seconds
             with pytest.raises(httpx.WriteTimeout):
                 connection.write(data, timeout)
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 15
         else:
             connection.write(data, timeout)
         connection.close()
@@ -287,12 +286,12 @@ def test_a_host_with_an_address_that_leads_nowhere_is_reached_in_time(monkeypatc
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)),
         ]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: infos)
-        connect("twofold", 80, None, 1.0).close()
-        infos[1] = infos[0]
+        connect("twofold", 80, None, 2.0).close()
+        infos[1:] = infos[:1] * 19
         began = time.monotonic()
         with pytest.raises(httpx.ConnectTimeout):
-            connect("twofold", 80, None, 1.0)
-        assert time.monotonic() - began < 1.8  # for all addresses together
+            connect("twentyfold", 80, None, 1.0)
+        assert time.monotonic() - began < 15  # a second for all addresses together
     for open_one in (nowhere, *fillers):
         open_one.close()
 
