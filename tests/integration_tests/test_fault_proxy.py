@@ -60,7 +60,7 @@ def _fails(
         with pytest.raises(kind) as caught:
             call(_llm(proxy, workspace, **settings), QUESTION)
         assert type(caught.value) is kind
-        end = time.monotonic() + 2
+        end = time.monotonic() + 15
         while proxy.open_connections and isinstance(caught.value, DatabricksTimeoutError) and time.monotonic() < end:
             time.sleep(0.01)
         assert proxy.open_connections == 0 or not isinstance(caught.value, DatabricksTimeoutError)
@@ -269,7 +269,7 @@ def test_comments_for_ever_do_not_hide_that_nothing_comes(
     call: Way, after: int, workspace: LocalWorkspace, told: str
 ) -> None:
     began = time.monotonic()
-    error, requests = _fails(call, workspace, DatabricksTimeoutError, Fault(comments_after=after), timeout=0.4)
+    error, requests = _fails(call, workspace, DatabricksTimeoutError, Fault(comments_after=after), timeout=1)
     assert requests == 1
     assert time.monotonic() - began < 15
     assert ("idle" if after else "first_event") in str(error)
@@ -300,7 +300,7 @@ def test_a_client_that_leaves_ends_the_request(workspace: LocalWorkspace) -> Non
             assert chunk.id
             assert proxy.open_connections == 1
             break
-        end = time.monotonic() + 2
+        end = time.monotonic() + 15
         while proxy.open_connections and time.monotonic() < end:
             time.sleep(0.01)
         assert proxy.open_connections == 0
@@ -311,7 +311,7 @@ async def test_an_async_client_that_leaves_ends_the_request(workspace: LocalWork
         async with aclosing(cast("AsyncGenerator[Any, None]", _llm(proxy, workspace).astream(QUESTION))) as chunks:
             assert (await anext(chunks)).id
             assert proxy.open_connections == 1
-        end = time.monotonic() + 2
+        end = time.monotonic() + 15
         while proxy.open_connections and time.monotonic() < end:  # noqa: ASYNC110  # it changes in another thread
             await asyncio.sleep(0.01)
         assert proxy.open_connections == 0

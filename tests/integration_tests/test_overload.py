@@ -28,11 +28,15 @@ MANY = 24
 
 
 class Counter:
-    """An endpoint that takes only so many requests at once, and counts those that it refused."""
+    """An endpoint that takes only so many requests at once, and counts those that it refused.
 
-    def __init__(self, capacity: int, seconds: float = 0.02) -> None:
+    With `until_refused`, the first ones last until one has been refused, however late that one comes.
+    """
+
+    def __init__(self, capacity: int, seconds: float = 0.02, *, until_refused: bool = False) -> None:
         self._capacity = capacity
         self._seconds = seconds
+        self._until_refused = until_refused
         self._busy: list[float] = []
         self._lock = threading.Lock()
         self.refused = 0
@@ -41,15 +45,20 @@ class Counter:
     def __call__(self, received: Received) -> Scripted:
         now = time.monotonic()
         with self._lock:
-            self._busy = [end for end in self._busy if end > now]
+            if self._is_open():
+                self._busy = [end for end in self._busy if end > now]
             self.most = max(self.most, len(self._busy) + 1)
             if len(self._busy) >= self._capacity:
                 self.refused += 1
                 return Scripted({"error_code": "REQUEST_LIMIT_EXCEEDED", "message": "too many"}, status=429)
             self._busy.append(now + self._seconds)
+        wait = self._seconds if self._is_open() else self._is_open
         if received.json.get("stream"):
-            return Scripted(STREAMED, delay=self._seconds, headers={"content-type": "text/event-stream"})
-        return Scripted(ANSWER, wait=self._seconds)
+            return Scripted(STREAMED, wait=wait, headers={"content-type": "text/event-stream"})
+        return Scripted(ANSWER, wait=wait)
+
+    def _is_open(self) -> bool:
+        return self.refused > 0 or not self._until_refused
 
 
 def _llm(server: ScriptedServer, **settings: Any) -> ChatDatabricksCompat:
@@ -94,7 +103,7 @@ def _abatch_as_completed(llm: ChatDatabricksCompat, **settings: Any) -> list[Any
     [*((run, False) for run in (_batch, _abatch, _batch_as_completed, _abatch_as_completed)), (_abatch, True)],
 )
 def test_a_batch_adapts_to_what_the_endpoint_takes(run: Any, streams: bool, caplog: pytest.LogCaptureFixture) -> None:
-    endpoint = Counter(4)
+    endpoint = Counter(4, until_refused=True)
     with ScriptedServer(endpoint) as server, caplog.at_level(logging.INFO, logger="langchain_dbchat"):
         answers = run(_llm(server, streaming=streams))
     assert [answer.text for answer in answers] == ["Hi."] * MANY

@@ -40,7 +40,7 @@ def holdings() -> Holdings:
     return Holdings(len(list(FDS.iterdir())) if FDS.exists() else 0, threading.active_count(), tasks, memory)
 
 
-def wait_for_at_most(before: Holdings, *, more_sockets: int = 0, seconds: float = 5.0) -> Holdings:
+def wait_for_at_most(before: Holdings, *, more_sockets: int = 0, seconds: float = 30.0) -> Holdings:
     """Wait until no more is held than before, memory apart; what the other end closes takes a moment.
 
     Args:

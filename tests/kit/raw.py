@@ -16,7 +16,7 @@ from typing_extensions import Self
 from langchain_dbchat.transport.http.transport import AsyncPooledTransport, PooledTransport
 
 LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=2, keepalive_expiry=5.0)
-WAITS = {"connect": 2.0, "read": 2.0, "write": 2.0, "pool": 2.0}
+WAITS = {"connect": 20.0, "read": 20.0, "write": 20.0, "pool": 20.0}
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 WAYS = ("sync", "async", "httpx sync", "httpx async")
 OURS = ("sync", "async")
@@ -86,7 +86,7 @@ class RawServer:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(20)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -100,7 +100,7 @@ class RawServer:
 
     def _run(self, connection: socket.socket, number: int) -> None:
         with connection, contextlib.suppress(OSError):
-            connection.settimeout(5)
+            connection.settimeout(20)
             self._serve(connection, number)
 
 

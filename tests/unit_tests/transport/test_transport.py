@@ -57,7 +57,7 @@ def test_a_connection_that_the_server_has_left_is_not_used_again(caller: Caller,
     with RawServer(serve) as server:
         for number in range(1, 4):
             assert caller.send(server.url) == (200, b"{}")
-            assert left.wait(2)
+            assert left.wait(20)
             left.clear()
             time.sleep(0.02)
             assert server.connections == number
