@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from kit.forgetting import forget_everything
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.connection.endpoints import forget
 from langchain_dbchat.local import LocalWorkspace
-from langchain_dbchat.transport.clients import close_sync_clients
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,13 +65,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Hide the developer's own credentials, profiles and proxies, and what earlier tests taught of endpoints.
-
-    The sync connections end with each test, because the system may give a port to the servers of two tests within a
-    minute, and the pool does not keep connections of a server that has closed one behind its answer.
-    """
-    forget()
-    close_sync_clients()
+    """Hide the developer's own credentials, profiles and proxies, and all that earlier tests have left."""
+    forget_everything()
     for name in list(os.environ):
         if name.startswith(_SPEAKS) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -90,9 +84,6 @@ def served_workspace() -> Iterator[LocalWorkspace]:
 
 @pytest.fixture
 def workspace(served_workspace: LocalWorkspace) -> LocalWorkspace:
-    """Return the workspace of all tests, its requests forgotten.
-
-    Its log keeps the last thousand requests: a test that counted them from a mark on would fail behind a thousand.
-    """
-    served_workspace.requests.clear()
+    """Return the workspace of all tests, without the requests, scripts and faults of earlier ones."""
+    served_workspace.reset()
     return served_workspace

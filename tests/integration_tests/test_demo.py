@@ -15,7 +15,7 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
         [sys.executable, str(DEMO), *arguments],
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=120,
         check=False,
         env={**os.environ, **environment},
     )

@@ -300,6 +300,6 @@ sys.exit(os.waitstatus_to_exitcode(status))
 def test_a_forked_child_asks_for_itself(slow: Serving) -> None:
     script = FORK.format(tests=str(TESTS), url=slow.url)
     slow.description = Scripted(CLAUDE, wait=lambda: len(slow.asked) == 2)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert slow.asked == ["forked", "forked"]

@@ -15,7 +15,6 @@ from typing_extensions import NotRequired, TypedDict
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.connection.endpoints import forget
 from langchain_dbchat.local import LocalWorkspace
 
 MODELS = [
@@ -355,7 +354,6 @@ def test_an_answer_with_a_map_is_not_strict_unless_asked(workspace: LocalWorkspa
 
 
 def test_what_is_asked_for_in_the_other_way_is_fitted_too() -> None:
-    forget()
     refused = {"error_code": "BAD_REQUEST", "message": "response_format: Extra inputs are not permitted"}
 
     def reply(request: Any) -> Scripted:
@@ -372,4 +370,3 @@ def test_what_is_asked_for_in_the_other_way_is_fitted_too() -> None:
         function = server.requests[-1].json["tools"][0]["function"]
     assert function["strict"] is True
     assert function["parameters"]["additionalProperties"] is False
-    forget()

@@ -58,7 +58,7 @@ def _wait(url: str) -> None:
     end = time.monotonic() + 120
     while True:
         try:
-            urllib.request.urlopen(f"{url}/health/liveliness", timeout=2).close()  # noqa: S310  # a fixed address on this machine
+            urllib.request.urlopen(f"{url}/health/liveliness", timeout=20).close()  # noqa: S310  # a fixed address on this machine
         except OSError:  # noqa: PERF203  # it waits anyway
             if time.monotonic() > end:
                 raise

@@ -17,7 +17,6 @@ from pydantic import BaseModel
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.connection.endpoints import forget
 from langchain_dbchat.errors import DatabricksInvalidRequestError
 from langchain_dbchat.local import LocalWorkspace
 
@@ -210,8 +209,6 @@ def test_a_name_that_is_streamed_in_pieces_is_mapped_when_it_is_whole(model: str
 
 
 def test_names_fit_where_a_refusal_makes_the_client_ask_in_another_way() -> None:
-    forget()
-
     def reply(request: Received) -> Scripted:
         if "response_format" in request.json:
             refused = {"error_code": "BAD_REQUEST", "message": "response_format: Extra inputs are not permitted"}
@@ -226,7 +223,6 @@ def test_names_fit_where_a_refusal_makes_the_client_ask_in_another_way() -> None
         assert _ways(chain, "x") == [Box[int](content=7)] * 4
         assert server.requests[0].json["response_format"]["json_schema"]["name"] == "Box_int_"
         assert server.requests[1].json["tool_choice"]["function"]["name"] == "Box_int_"
-    forget()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -68,13 +67,6 @@ def _llm(server: ScriptedServer, **settings: Any) -> ChatDatabricksCompat:
 
 def _host(server: ScriptedServer) -> str:
     return server.url.removeprefix("http://")
-
-
-@pytest.fixture(autouse=True)
-def fresh_gates() -> Iterator[None]:
-    limits._limiters.clear()
-    yield
-    limits._limiters.clear()
 
 
 def _batch(llm: ChatDatabricksCompat, **settings: Any) -> list[Any]:

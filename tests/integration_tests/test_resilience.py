@@ -162,7 +162,7 @@ async def test_cancelling_a_task_closes_its_connection() -> None:
                 seen.set()
 
         task = asyncio.create_task(read())
-        await asyncio.wait_for(seen.wait(), 5)
+        await asyncio.wait_for(seen.wait(), 30)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task

@@ -15,7 +15,6 @@ from typing_extensions import NotRequired, TypedDict
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksInvalidRequestError
-from langchain_dbchat.connection.endpoints import forget
 from langchain_dbchat.local import LocalWorkspace
 
 MODELS = [
@@ -100,7 +99,6 @@ def test_what_holds_itself_or_refers_anywhere_is_taken(
 
 @four_ways
 def test_an_answer_that_is_asked_for_in_another_way_is_read_as_that(call: Way) -> None:
-    forget()
     arguments = '{"text": "x", "tag": null}'
 
     def reply(request: Received) -> Scripted:
@@ -125,7 +123,6 @@ def test_an_answer_that_is_asked_for_in_another_way_is_read_as_that(call: Way) -
         assert one["parsed"] == {"text": "x"}
         assert [(made["name"], made["args"]) for made in one["raw"].tool_calls] == [("my.note", {"text": "x"})]
     assert json.loads(server.requests[1].body)["tools"][0]["function"]["name"] == "my_note"
-    forget()
 
 
 @four_ways

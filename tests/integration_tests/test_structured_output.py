@@ -19,7 +19,6 @@ from typing_extensions import TypedDict
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.connection.endpoints import forget
 from langchain_dbchat.errors import DatabricksRefusalError
 from langchain_dbchat.local import LocalWorkspace
 
@@ -167,8 +166,6 @@ CALLED = {
 
 
 def test_a_refused_method_is_asked_for_in_the_other_way_once_and_remembered() -> None:
-    forget()
-
     def reply(request: Any) -> Scripted:
         return Scripted(REFUSED_FORMAT, status=400) if "response_format" in request.json else Scripted(CALLED)
 
@@ -180,7 +177,6 @@ def test_a_refused_method_is_asked_for_in_the_other_way_once_and_remembered() ->
         assert structured.invoke(ASK) == Joke(setup="a", punchline="b")
     assert ["response_format" in request.json for request in server.requests] == [True, False, False]
     assert server.requests[1].json["tool_choice"]["function"]["name"] == "Joke"
-    forget()
 
 
 def _answers(message: dict[str, Any], reason: str | None) -> Any:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _INVOCATIONS = re.compile(r"^/serving-endpoints/([^/]+)/invocations$")
-_PATIENCE = 15.0  # seconds
+_PATIENCE = 60.0  # seconds
 
 
 def _rewritten(app: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 COLUMNS, ROWS = 80, 24
-_PATIENCE = 30.0  # seconds
+_PATIENCE = 90.0  # seconds
 _ROOT = Path(__file__).parents[2]
 
 

@@ -17,7 +17,6 @@ from kit.route_optimized import OptimizedWorkspace, route
 from kit.sign_in import Mirror, on_connect, write_cli, write_workbench
 from kit.tls import contexts
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.auth import endpoint_tokens, posit
 from langchain_dbchat.auth.steps import STEPS
 from langchain_dbchat.local import LocalWorkspace
 
@@ -30,8 +29,6 @@ SECTIONS = {
 
 @pytest.fixture
 def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
-    posit.CELLS.clear()
-    endpoint_tokens.forget()
     with Mirror() as server:
         monkeypatch.setenv("DATABRICKS_HOST", server.url)
         yield server

@@ -18,7 +18,6 @@ from pydantic import SecretStr
 from kit.sign_in import BUSY, INVALID, UNKNOWN, Mirror, answer, as_json, chat, on_connect, signer
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
-from langchain_dbchat.auth import posit
 from langchain_dbchat.errors import ConfigurationError, DatabricksAuthenticationError
 from langchain_dbchat.transport import clients as pools
 
@@ -57,7 +56,6 @@ class Busy(Mirror):
 
 @pytest.fixture
 def busy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Busy]:
-    posit.CELLS.clear()
     with Busy() as server:
         for name, value in {**on_connect(server), "DATABRICKS_TOKEN": "of-the-environment"}.items():
             monkeypatch.setenv(name, value)

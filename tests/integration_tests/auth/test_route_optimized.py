@@ -21,7 +21,6 @@ from kit.scripted import Scripted, sse
 from kit.sign_in import PAT, write_cli, write_workbench
 from kit.ways import Way, astream, four_ways, invoke, stream
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
-from langchain_dbchat.auth import cli, endpoint_tokens, m2m
 from langchain_dbchat.cli.main import main
 from langchain_dbchat.dialects import _FOLDERS, dialect_named
 from langchain_dbchat.dialects.dialect import Target
@@ -42,9 +41,6 @@ SECRET = "dose" + "0123456789abcdef" * 2
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OptimizedWorkspace]:
-    for cells in (m2m.CELLS, cli.CELLS):
-        cells.clear()
-    endpoint_tokens.forget()
     route(monkeypatch)
     with OptimizedWorkspace() as running:
         monkeypatch.setenv("DATABRICKS_HOST", running.url)

@@ -16,7 +16,7 @@ from kit.scripted import Received, Scripted, ScriptedServer
 from kit.sign_in import PAT, Mirror, answer, chat, on_connect, signer, write_cli
 from kit.ways import Way, four_ways
 from langchain_dbchat import DatabricksEmbeddings
-from langchain_dbchat.auth import cli, grants, m2m, posit, sdk
+from langchain_dbchat.auth import grants
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksAuthenticationError,
@@ -31,9 +31,6 @@ HUGE = "9" * 400
 
 @pytest.fixture(autouse=True)
 def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
-    for cells in (m2m.CELLS, posit.CELLS, cli.CELLS):
-        cells.clear()
-    sdk.forget()
     monkeypatch.setattr(grants, "FIRST_PAUSE", 0.01)
     with Mirror() as server:
         yield server

@@ -12,7 +12,6 @@ import pytest
 from kit.sign_in import PAT, Mirror, chat, on_connect
 from kit.ways import Way, four_ways
 from langchain_dbchat import DatabricksEmbeddings
-from langchain_dbchat.auth import m2m, posit
 from langchain_dbchat.errors import DatabricksConnectionError
 
 VARIABLES = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
@@ -20,8 +19,6 @@ VARIABLES = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
 
 @pytest.fixture
 def mirror() -> Iterator[Mirror]:
-    m2m.CELLS.clear()
-    posit.CELLS.clear()
     with Mirror() as server:
         yield server
 

@@ -17,7 +17,7 @@ from kit.scripted import Received, Scripted, ScriptedServer
 from kit.sign_in import BUSY, EXCHANGE, PAT, Mirror, chat, on_connect
 from kit.tls import contexts
 from kit.ways import Way, four_ways
-from langchain_dbchat.auth import cli, grants, m2m, posit, sdk
+from langchain_dbchat.auth import grants
 from langchain_dbchat.auth.resolver import resolve
 from langchain_dbchat.auth.settings import AuthSettings
 from langchain_dbchat.errors import DatabricksConnectionError, DatabricksError
@@ -37,9 +37,6 @@ def own_clients(sync: dict[str, Any] | None = None, **options: Any) -> dict[str,
 
 @pytest.fixture(autouse=True)
 def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
-    for cells in (m2m.CELLS, posit.CELLS, cli.CELLS):
-        cells.clear()
-    sdk.forget()
     monkeypatch.setattr(grants, "FIRST_PAUSE", 0.01)
     with Mirror() as server:
         yield server

@@ -27,7 +27,6 @@ from kit.sign_in import (
 )
 from kit.ways import Way, four_ways
 from langchain_dbchat import DatabricksEmbeddings
-from langchain_dbchat.auth import cli, m2m, posit, sdk
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksAuthenticationError,
@@ -38,11 +37,7 @@ from langchain_dbchat.local import LocalWorkspace
 
 @pytest.fixture
 def mirror() -> Iterator[Mirror]:
-    """A server that says who asked; nothing is remembered of servers that had its address before."""
-    for cells in (m2m.CELLS, posit.CELLS, cli.CELLS):
-        cells.clear()
-    posit._last_good.clear()
-    sdk.forget()
+    """A server that says who asked."""
     with Mirror() as server:
         yield server
 

@@ -247,7 +247,7 @@ def test_without_the_extra_it_says_what_to_install() -> None:
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", WITHOUT_RICH, *words]
         return subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=50, stdin=subprocess.DEVNULL
+            command, capture_output=True, text=True, check=False, timeout=120, stdin=subprocess.DEVNULL
         )
 
     done = run("ask", "hi")

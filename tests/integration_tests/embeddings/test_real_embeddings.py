@@ -63,7 +63,7 @@ def server() -> Iterator[str]:
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not _answers(url):
         if time.monotonic() > end or process.poll() is not None:
             pytest.fail("the embedding server did not come up")
@@ -72,7 +72,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        urllib.request.urlopen(url, timeout=5).close()  # noqa: S310  # a server of our own
+        urllib.request.urlopen(url, timeout=20).close()  # noqa: S310  # a server of our own
     except OSError:
         return False
     return True

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kit.token_server import FakeClock, TokenServer
-from langchain_dbchat.auth import cli, m2m, posit, sdk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +27,6 @@ def hermetic(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    for cells in (m2m.CELLS, posit.CELLS, cli.CELLS):
-        cells.clear()
-    posit._last_good.clear()
-    sdk.forget()
     return home
 
 

@@ -135,7 +135,7 @@ async def test_fifty_tasks_make_one_post_and_the_loop_goes_on(server: TokenServe
     heart.cancel()
     assert {headers["Authorization"] for headers in found} == {"Bearer m2m-1"}
     assert len(server.posts) == 1
-    assert beats >= 10
+    assert beats >= 3  # one or two, if the loop were blocked
 
 
 def test_loops_one_after_the_other_share_tokens_and_nothing_else(server: TokenServer) -> None:

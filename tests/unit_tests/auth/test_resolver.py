@@ -90,7 +90,6 @@ def test_the_environments_order(missing: list[str], step: str) -> None:
 
 
 def test_one_of_two_tokens_is_used_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    steps._reported.clear()
     environ = {"DATABRICKS_TOKEN": "env-token", "DATABRICKS_API_KEY": "env-key"}
     with caplog.at_level(logging.WARNING):
         signed = [sign_in(environ) for _ in range(2)]

@@ -205,21 +205,21 @@ def test_while_one_renews_the_others_go_on_with_the_old_token(clock: FakeClock) 
 
     def slow() -> Grant:
         entered.set()
-        assert leave.wait(10)
+        assert leave.wait(30)
         return Grant(SecretStr("new"), 3600)
 
     with ThreadPoolExecutor(1) as pool:
         renewing = pool.submit(cell.get, in_threads(slow))
-        assert entered.wait(10)
+        assert entered.wait(30)
         assert elsewhere(cell, mint) == "t1"
-        assert asyncio.run(asyncio.wait_for(cell.aget(mint.effect), 5)).get_secret_value() == "t1"
+        assert asyncio.run(asyncio.wait_for(cell.aget(mint.effect), 30)).get_secret_value() == "t1"
         leave.set()
         assert show(renewing.result()) == "new"
     assert mint.count == 1
 
 
 def test_all_who_wait_get_the_error_and_the_next_caller_tries_again(clock: FakeClock) -> None:
-    cell, mint = TokenCell(clock), Mint(delay=0.2)
+    cell, mint = TokenCell(clock), Mint(delay=1)
     mint.error = ValueError("refused")
     barrier = threading.Barrier(10)
 
@@ -241,7 +241,7 @@ def test_all_who_wait_get_the_error_and_the_next_caller_tries_again(clock: FakeC
 
 
 async def test_a_cancelled_fetch_leaves_its_place_to_those_who_wait(clock: FakeClock) -> None:
-    cell, mint = TokenCell(clock), Mint(delay=0.2)
+    cell, mint = TokenCell(clock), Mint(delay=1)
     first = asyncio.create_task(cell.aget(mint.effect))
     await asyncio.sleep(0.05)
     others = [asyncio.create_task(cell.aget(mint.effect)) for _ in range(5)]
@@ -253,7 +253,7 @@ async def test_a_cancelled_fetch_leaves_its_place_to_those_who_wait(clock: FakeC
 
 
 async def test_a_cancelled_waiter_takes_nobody_with_it(clock: FakeClock) -> None:
-    cell, mint = TokenCell(clock), Mint(delay=0.2)
+    cell, mint = TokenCell(clock), Mint(delay=1)
     first = asyncio.create_task(cell.aget(mint.effect))
     await asyncio.sleep(0.05)
     second, third = (asyncio.create_task(cell.aget(mint.effect)) for _ in range(2))
@@ -277,7 +277,7 @@ def test_patience_ends(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Non
     leave = threading.Event()
 
     def stuck() -> Grant:
-        leave.wait(10)
+        leave.wait(30)
         return Grant(SecretStr("late"), 3600)
 
     with ThreadPoolExecutor(1) as pool:
@@ -307,12 +307,12 @@ def test_a_forked_child_waits_for_nothing_that_only_its_parent_can_finish(clock:
 
     def slow() -> Grant:
         entered.set()
-        leave.wait(10)
+        leave.wait(30)
         return Grant(SecretStr("parent"), 3600)
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(cell.get, in_threads(slow))
-        assert entered.wait(10)
+        assert entered.wait(30)
         child = os.fork()
         if child == 0:
             try:

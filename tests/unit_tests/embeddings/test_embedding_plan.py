@@ -31,11 +31,6 @@ from langchain_dbchat.errors import (
 Server = Callable[[list[str]], Any]
 
 
-@pytest.fixture(autouse=True)
-def _fresh() -> None:
-    forget()
-
-
 def rules(**given: Any) -> Rules:
     return Rules(**{"host": "h", "endpoint": "e", "batch_size": 10, "max_bytes": 10_000, **given})
 

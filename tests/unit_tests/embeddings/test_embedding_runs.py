@@ -20,7 +20,6 @@ from pydantic import ValidationError
 from kit.embedding import Endpoint, refusal, row_of
 from kit.scripted import Received, Scripted, ScriptedServer
 from langchain_dbchat import DatabricksEmbeddings
-from langchain_dbchat.connection import endpoints
 from langchain_dbchat.embeddings.run import EmbeddingUsage
 from langchain_dbchat.errors import (
     ConfigurationError,
@@ -36,14 +35,6 @@ from langchain_dbchat.transport.blocking import finish
 
 GTE, BGE, QWEN = "databricks-gte-large-en", "databricks-bge-large-en", "databricks-qwen3-embedding-0-6b"
 Embed = Callable[[DatabricksEmbeddings, Sequence[str]], Any]
-
-
-@pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
-    endpoints.forget()
-    limits._limiters.clear()
-    yield
-    endpoints.forget()
 
 
 def sync(embeddings: DatabricksEmbeddings, texts: Sequence[str]) -> Any:
@@ -226,7 +217,7 @@ def test_instances_share_what_is_known_of_an_endpoint() -> None:
         assert len(over(server, adaptive_limit=False).embed_query("x")) == 4
         gate.release(entered, None)
         for thread in threads:
-            thread.join(5)
+            thread.join(30)
         assert done == [4, 4]
 
 

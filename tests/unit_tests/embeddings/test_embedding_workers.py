@@ -23,7 +23,7 @@ class OneWaitsOneIsInterrupted(BaseRateLimiter):
 
     def acquire(self, *, blocking: bool = True) -> bool:  # noqa: ARG002  # the interface
         if next(self.numbers) == 0:
-            self.may_go.wait(5)
+            self.may_go.wait(30)
             self.gone.append("first")
             return True
         raise KeyboardInterrupt

@@ -301,7 +301,7 @@ def test_it_says_what_to_install() -> None:
         "raise SystemExit(main(['local']))\n"
     )
     done = subprocess.run(  # our own script
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 2
     assert 'pip install "langchain-dbchat[local]"' in done.stderr

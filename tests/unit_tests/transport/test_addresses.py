@@ -138,7 +138,7 @@ async def test_a_literal_address_waits_for_no_thread(monkeypatch: pytest.MonkeyP
     with listener() as server:
         if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
             monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", nobody)
-        (await asyncio.wait_for(first_to_answer("127.0.0.1", server.getsockname()[1]), 5)).close()
+        (await asyncio.wait_for(first_to_answer("127.0.0.1", server.getsockname()[1]), 30)).close()
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="event loops have no eager tasks before")

@@ -303,7 +303,7 @@ async def test_a_cancelled_stream_closes_its_connection(noise: bytes) -> None:
 
     with ScriptedServer(Scripted([b"data: 1\n\n"], stall=True, stall_piece=noise)) as server:
         task = asyncio.create_task(read())
-        await asyncio.wait_for(started.wait(), 5)
+        await asyncio.wait_for(started.wait(), 30)
         await asyncio.sleep(0.03)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

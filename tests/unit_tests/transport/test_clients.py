@@ -233,7 +233,7 @@ def test_a_forked_child_opens_its_own_connections() -> None:
         # The child leaves its parent's socket as it is, which is the one thing it may be warned about at its exit.
         warned = ["-W", "error", "-W", "ignore::ResourceWarning"]
         done = subprocess.run(
-            [sys.executable, *warned, "-c", script], capture_output=True, text=True, timeout=50, check=False
+            [sys.executable, *warned, "-c", script], capture_output=True, text=True, timeout=120, check=False
         )
     assert (done.returncode, done.stderr) == (0, "")
     used = {who: {r.connection for r in server.requests if r.json["who"] == who} for who in ("parent", "child")}
@@ -278,7 +278,7 @@ asyncio.run(call())
             [sys.executable, "-X", "dev", "-W", "error", "-c", script.format(tests=str(TESTS), url=server.url)],
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=120,
             check=False,
         )
     assert (done.returncode, done.stderr) == (0, "")
