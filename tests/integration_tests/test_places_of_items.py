@@ -130,3 +130,54 @@ def test_an_item_that_is_repeated_is_read_once(call: Way, item_id: str) -> None:
 def test_equal_items_without_a_place_stay_two(call: Way) -> None:
     item = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Ha. "}]}
     assert blocks(call, [item, item], [done(item), done(item)]) == [("text", "Ha. "), ("text", "Ha. ")]
+
+
+@four_ways
+@pytest.mark.parametrize("place", [{}, {"output_index": None, "item_id": None}], ids=["no place", "null"])
+@pytest.mark.parametrize("stage", ["delta", "done"])
+def test_only_the_end_of_an_item_has_an_index(call: Way, place: Event, stage: str) -> None:
+    def told(kind: str, text: str) -> list[Event]:
+        if stage == "done":
+            return [{"type": f"response.{kind}.done", "text": text, **place}]
+        return [delta(piece, kind, **place) for piece in (text[:2], text[2:])]
+
+    items = [thought("Hm, so."), said("It is"), said("42.", "msg_2")]
+    events = [
+        *told("reasoning_summary_text", "Hm, so."),
+        done(items[0], output_index=0),
+        *told("output_text", "It is"),
+        done(items[1], output_index=1),
+        *told("output_text", "42."),
+        done(items[2], output_index=2),
+    ]
+    assert blocks(call, items, events) == [("reasoning", "Hm, so."), ("text", "It is"), ("text", "42.")]
+
+
+REPEATED = {"written in another way": '{"a":  1 }', "an object": {"a": 1}, "nothing": "", "null": None}
+
+
+@four_ways
+@pytest.mark.parametrize("repeated", REPEATED.values(), ids=REPEATED)
+@pytest.mark.parametrize("place", [{}, {"output_index": 0}, {"item_id": "fc_1"}], ids=["none", "index", "id"])
+def test_arguments_that_are_repeated_in_another_way_are_told_once(call: Way, repeated: Any, place: Event) -> None:
+    kind = "response.function_call_arguments"
+    begun = {"type": "response.output_item.added", "item": {**CALL, "arguments": ""}, **place}
+    item = {**CALL, "arguments": repeated}
+    events = [
+        begun,
+        *({"type": f"{kind}.delta", "delta": piece, **place} for piece in ('{"a"', ": 1}")),
+        {"type": f"{kind}.done", "arguments": repeated, **place},
+        done(item, **place),
+    ]
+    assert blocks(call, [CALL], events, BOUND) == [("tool_call", {"a": 1})]
+
+
+@four_ways
+@pytest.mark.parametrize("arguments", [{"a": 1}, '{"a": 1}', '"{\\"a\\": 1}"'], ids=["object", "text", "twice"])
+@pytest.mark.parametrize("bound", [[], [BOUND]], ids=["an agent's", "the caller's"])
+def test_arguments_may_be_an_object(call: Way, arguments: Any, bound: list[Event]) -> None:
+    item = {**CALL, "arguments": arguments}
+    kind = "tool_call" if bound else "server_tool_call"
+    items = [item] if bound else [item, RESULT]
+    found = blocks(call, items, [done(each) for each in items], *bound)
+    assert found[0] == (kind, {"a": 1})

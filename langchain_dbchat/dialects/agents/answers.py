@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from langchain_dbchat.dialects.shared.answer.beside import UnknownFields, text_in
+from langchain_dbchat.dialects.shared.answer.beside import UnknownFields, arguments_in, text_in
 from langchain_dbchat.dialects.shared.answer.fields import says_something, storable
 from langchain_dbchat.dialects.shared.answer.parts import Part, Text
 from langchain_dbchat.dialects.shared.answer.steps import AgentSteps
@@ -214,8 +214,7 @@ class AgentMessages:
         extras = {"message_id": message.get("id"), "agent": message.get("name")}
         extras.update({key: value for key, value in call.items() if key not in _CALL_KEYS})
         call_id = text_in(call, "id") or f"{message.get('id') or 'call'}_{number}"
-        arguments = text_in(function, "arguments") or ""
-        return self._steps.call(call_id, text_in(function, "name") or UNNAMED, arguments, extras)
+        return self._steps.call(call_id, text_in(function, "name") or UNNAMED, arguments_in(function), extras)
 
 
 def _is_said(message: Mapping[str, Any]) -> bool:

@@ -14,6 +14,7 @@ from langchain_dbchat.dialects.shared.answer.beside import (
     PLAIN,
     Other,
     UnknownFields,
+    arguments_in,
     read_beside,
     reasoning_key,
     text_in,
@@ -160,12 +161,11 @@ def _read_call(call: Any) -> ToolCallPart:
         more = {key: value for key, value in function.items() if key not in _FUNCTION_KEYS and says_something(value)}
         if more:
             extras[FUNCTION_EXTRAS] = more
-    arguments = function.get("arguments")
     return ToolCallPart(
         index=index if isinstance(index, int) else None,
         id=text_in(call, "id"),
         name=text_in(function, "name"),
-        arguments="" if arguments is None else _text_of(arguments),
+        arguments=arguments_in(function),
         extras=storable(extras) if extras else None,
     )
 

@@ -1,8 +1,9 @@
 """Find the item of a response that an event of its stream belongs to.
 
 Rule 1. Items are distinguished by their ``output_index``, and without one by their id.
-Rule 2. The ids of an agent's events may differ for one item (databricks-ai-bridge, ``test_responses_agent_stream``). An
-item that ends under an unknown id is the call that began with its ``call_id``, or what has been said of it so far.
+Rule 2. The ids of an agent's events may differ for one item (databricks-ai-bridge, ``test_responses_agent_stream``), or
+only the end of it may have an index. An item that ends at a place where nothing has begun is the call that began with
+its ``call_id``, or what has been said of it so far.
 Rule 3. Agents may give all their items one ``output_index``, or no place at all. What follows the end of an item at its
 place is another item, unless it repeats that item.
 """
@@ -20,13 +21,14 @@ _NOT_COMPARED = frozenset({"id", "status"})
 class ItemPlaces:
     """The places of the items of one response; a place is a key that two items never share."""
 
-    __slots__ = ("_begun", "_ended", "_latest", "_said")
+    __slots__ = ("_begun", "_ended", "_indexed", "_latest", "_said")
 
     def __init__(self) -> None:
         self._latest: dict[Any, Any] = {}  # the place of the last item under an index or an id, if it is not the first
         self._ended: dict[Any, Mapping[str, Any]] = {}
         self._begun: dict[str, Any] = {}  # the places of calls that have begun, by their call_id
         self._said: dict[Any, list[str]] = {}  # what was said of the items without an index that have not ended
+        self._indexed: set[int] = set()  # the indices at which an item has begun
 
     @property
     def has_ended(self) -> bool:
@@ -53,17 +55,21 @@ class ItemPlaces:
             place: Its place.
             call_id: Its ``call_id``.
         """
+        if type(place) is int:
+            self._indexed.add(place)
         if isinstance(call_id, str):
             self._begun[call_id] = place
 
     def note_text(self, place: Any, text: str) -> None:
-        """Note what was said of an item without an index, because only that may show which item it was.
+        """Note what was said of an item; of one without an index only that may show which item it was.
 
         Args:
             place: The place of the item.
             text: What was said of it now.
         """
-        if place not in self._ended:
+        if type(place) is int:
+            self._indexed.add(place)
+        elif place not in self._ended:
             self._said.setdefault(place, []).append(text)
 
     def end(self, event: Mapping[str, Any], item: Mapping[str, Any]) -> tuple[bool, Any]:
@@ -78,7 +84,7 @@ class ItemPlaces:
         """
         given = _given(event)
         place = self._latest.get(given, given)
-        if type(place) is not int and place not in self._said:  # nothing was said of it under this id
+        if place not in self._said and place not in self._indexed:  # nothing was said of it under this place
             place = self._elsewhere(item, place)
         known = self._ended.get(place)
         if known is not None:

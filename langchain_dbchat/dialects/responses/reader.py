@@ -18,7 +18,7 @@ from typing import Any
 
 from langchain_dbchat.dialects.responses.items import CUSTOM_INPUT, FOLLOWS, ITEM_ID, ITEM_TYPE
 from langchain_dbchat.dialects.responses.places import ItemPlaces
-from langchain_dbchat.dialects.shared.answer.beside import Other, text_in
+from langchain_dbchat.dialects.shared.answer.beside import Other, arguments_in, text_in
 from langchain_dbchat.dialects.shared.answer.fields import says_something, storable
 from langchain_dbchat.dialects.shared.answer.parts import Part, Reasoning, Refusal, Text, ToolCallPart
 from langchain_dbchat.dialects.shared.answer.steps import AgentSteps
@@ -76,7 +76,7 @@ class ItemReader:
         self._texts: dict[tuple[Any, ...], int] = {}  # how much of each text was passed on
         self._spoken: set[tuple[Any, ...]] = set()  # the items with a text, and the kind of text
         self._begun: dict[Any, ToolCallPart] = {}  # the caller's calls that were passed on in part, by their item
-        self._arguments: dict[Any, int] = {}
+        self._arguments: dict[Any, list[str]] = {}  # what was passed on of their arguments
         self._places = ItemPlaces()
 
     @property
@@ -117,14 +117,13 @@ class ItemReader:
         """
         what, _, stage = kind.rpartition(".")
         item = self._places.of_event(event, adds=stage == "delta")
+        whole = stage == "done"
         if what in _TEXTS:
-            whole = stage == "done"
             text = text_in(event, _WHOLE.get(what, "text") if whole else "delta") or ""
             index = str(event.get("summary_index" if what == "reasoning_summary_text" else "content_index") or 0)
             yield from self._text(what, (item, what, index), text, whole=whole)
         elif what == "function_call_arguments":
-            yield from self._call_arguments(item, text_in(event, "arguments" if stage == "done" else "delta") or "",
-                                            whole=stage == "done")  # fmt: skip
+            yield from self._call_arguments(item, arguments_in(event, "arguments" if whole else "delta"), whole=whole)
         elif kind == "content_part.done":
             part = event.get("part")
             if isinstance(part, Mapping):
@@ -190,7 +189,7 @@ class ItemReader:
         opens = key not in self._texts
         if opens or new:
             self._texts[key] = passed_on + len(new)
-            if new and type(key[0]) is not int:
+            if opens if type(key[0]) is int else new:
                 self._places.note_text(key[0], new)
             if what == "output_text":
                 if new:
@@ -271,17 +270,19 @@ class ItemReader:
         begun = self._begun.get(place)
         if begun is None:  # an agent's own call, which is passed on when it is whole
             return
-        passed_on = self._arguments.get(place, 0)
-        new = text[passed_on:] if whole else text
-        if new:
-            self._arguments[place] = passed_on + len(new)
-            yield ToolCallPart(begun.index, None, None, new)
+        known = self._arguments.setdefault(place, [])
+        if whole and known:
+            before = "".join(known)  # what repeats it may be written in another way, and is then not the rest of it
+            text = text[len(before) :] if text.startswith(before) else ""
+        if text:
+            known.append(text)
+            yield ToolCallPart(begun.index, None, None, text)
 
     def _end_call(self, item: Mapping[str, Any], place: Any) -> Iterator[Part]:
         if item["type"] == "custom_tool_call":
             arguments = json.dumps({CUSTOM_INPUT: text_in(item, "input") or ""}, ensure_ascii=False)
         else:
-            arguments = text_in(item, "arguments") or ""
+            arguments = arguments_in(item)
         if place not in self._begun and not self._is_callers(item):
             beside = {key: value for key, value in item.items() if key not in _CALL_KEYS}
             call_id, name = str(item.get("call_id") or item.get("id") or ""), text_in(item, "name") or UNNAMED

@@ -9,6 +9,7 @@ Rule 3. The same reasoning may be in two fields. It is read once; if their texts
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -164,3 +165,17 @@ def text_in(fields: Mapping[str, Any], key: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise MalformedResponseError(f"The answer's {key!r} is a {type(value).__name__}, not text.")
     return value or None
+
+
+def arguments_in(fields: Mapping[str, Any], key: str = "arguments") -> str:
+    """Read the arguments of a call: JSON text, or an object, as some servers write it.
+
+    Args:
+        fields: An object that a server sent.
+        key: The name of the field.
+
+    Returns:
+        The JSON text; empty for nothing.
+    """
+    value = fields.get(key)
+    return value or "" if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
