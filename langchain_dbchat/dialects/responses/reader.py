@@ -121,8 +121,12 @@ class ItemReader:
         if what in _TEXTS:
             text = text_in(event, _WHOLE.get(what, "text") if whole else "delta") or ""
             index = str(event.get("summary_index" if what == "reasoning_summary_text" else "content_index") or 0)
+            if whole and (item, what, index) not in self._texts:  # no delta came before
+                item = self._places.of_event(event, adds=True)
             yield from self._text(what, (item, what, index), text, whole=whole)
         elif what == "function_call_arguments":
+            if item is None:  # no place is given, so they are those of the last call
+                item = next(reversed(self._begun), None)
             yield from self._call_arguments(item, arguments_in(event, "arguments" if whole else "delta"), whole=whole)
         elif kind == "content_part.done":
             part = event.get("part")
