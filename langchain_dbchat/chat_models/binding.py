@@ -6,12 +6,13 @@ find out whether a method returns a runnable, and so has to be called on the fal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence  # noqa: TC003  # rule 1
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from langchain_core.language_models import LanguageModelInput  # noqa: TC002  # rule 1
 from langchain_core.messages import AIMessage  # noqa: TC002  # rule 1
 from langchain_core.runnables import Runnable  # noqa: TC002  # rule 1
+from pydantic import BaseModel
 
 from langchain_dbchat.chat_models.call import structured_method
 from langchain_dbchat.connection.given import hidden
@@ -81,8 +82,11 @@ class BindsSettings(_Bindable):
             The model with the tools bound.
 
         Raises:
+            TypeError: If ``tools`` is one tool, and not a list.
             ValueError: If ``tool_choice`` names a tool that is not bound.
         """
+        if not isinstance(tools, Iterable) or isinstance(tools, (str, Mapping, BaseModel, type)):
+            raise TypeError(f"tools has to be a list of tools, not {tools!r}. Give [tool] for one, [] for none.")
         converted = [convert_once(tool, strict) for tool in tools]
         tool_choice, parallel = split_tool_choice(tool_choice)
         choice = convert_tool_choice(tool_choice, converted)

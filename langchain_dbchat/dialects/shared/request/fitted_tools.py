@@ -97,7 +97,7 @@ def encode_tools(
 
     Raises:
         TypeError: If a tool was not converted.
-        ValueError: If the parameters of a tool cannot be fitted.
+        ValueError: If a tool has no name, or if its parameters cannot be fitted.
     """
     encoded = []
     for tool in tools:
@@ -108,7 +108,11 @@ def encode_tools(
         if not isinstance(function, Mapping):
             encoded.append(dict(tool))
             continue
-        fitted = {key: value for key, value in function.items() if key != "strict" or family.strict_tools}
+        if not isinstance(function.get("name"), str):
+            raise ValueError(f"A tool has no name: {tool!r}. Give it one.")  # noqa: TRY004  # a tool is a value
+        fitted = {key: value for key, value in function.items() if value is not None}
+        if not family.strict_tools:
+            fitted.pop("strict", None)
         name, parameters = str(function.get("name")), function.get("parameters")
         strict = fitted.get("strict") is True
         fitted["parameters"], nulls = fit_parameters(parameters, family, name, strict=strict, model=model)
