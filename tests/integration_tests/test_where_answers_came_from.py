@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from kit.scripted import Received, Scripted, ScriptedServer, sse
-from kit.ways import Way, four_ways
-from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings, DatabricksError
+from kit.ways import Way, ainvoke, four_ways, invoke
+from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings, DatabricksError, MalformedResponseError
 
 FAILED = {"error": {"message": "The model failed.", "code": 500}}
 ANSWERS = {
@@ -80,3 +80,24 @@ def test_words_of_the_server_that_look_like_our_lines_stay_words(status: int, ca
     assert "cook" not in error_.advice
     copied = pickle.loads(pickle.dumps(error_))
     assert (copied.what, copied.advice, str(copied)) == (error_.what, error_.advice, str(error_))
+
+
+MISSING = [
+    ("chat", {"choices": []}, "'choices' that is empty"),
+    ("chat", {"choices": None}, "'choices' that is null"),
+    ("chat", {"id": "x"}, r"\['id'\] instead of 'choices'"),
+    ("responses", {"output": None}, "'output' that is null"),
+    ("responses", {"output": "x"}, "'output' that is str"),
+    ("messages", {"content": None}, "'content' that is null"),
+    ("messages", {"content": "x"}, "'content' that is str"),
+    ("messages", {"id": "x"}, r"\['id'\] instead of 'content'"),
+]
+
+
+@pytest.mark.parametrize(("api", "body", "words"), MISSING)
+@pytest.mark.parametrize("call", [invoke, ainvoke])
+def test_an_answer_without_what_it_needs_says_what_it_has(api: Any, body: Any, words: str, call: Way) -> None:
+    with ScriptedServer(lambda _: Scripted(body)) as server:
+        llm = ChatDatabricksCompat(model="mine", host=server.url, token="t", api=api, max_retries=0)
+        with pytest.raises(MalformedResponseError, match=f"'mine' answered with {words}: it does not use"):
+            call(llm, "Hi")

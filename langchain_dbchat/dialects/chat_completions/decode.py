@@ -20,7 +20,7 @@ from langchain_dbchat.dialects.shared.answer.events import MESSAGE_KEYS, parse_e
 from langchain_dbchat.dialects.shared.answer.fields import storable
 from langchain_dbchat.dialects.shared.answer.parts import Text
 from langchain_dbchat.dialects.shared.answer.stream import AnswerStreamDecoder
-from langchain_dbchat.dialects.shared.answer.wires import in_other_format, wire_of
+from langchain_dbchat.dialects.shared.answer.wires import in_other_format, instead_of, wire_of
 from langchain_dbchat.errors import MalformedResponseError, StreamInterruptedError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _reason_of(choice: Mapping[str, Any]) -> str | None:
 def _no_choices(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
     said = f" It said: {text_of_event(payload)}" if MESSAGE_KEYS & payload.keys() else ""
     return in_other_format(
-        f"The endpoint {target.model!r} answered with {sorted(payload)} instead of 'choices': it does not use "
+        f"The endpoint {target.model!r} answered with {instead_of(payload, 'choices')}: it does not use "
         f"chat completions. Agent and custom model endpoints have other formats; check the endpoint's task.{said}",
         payload,
         request_id,

@@ -22,6 +22,7 @@ from langchain_dbchat.dialects.shared.answer.events import MESSAGE_KEYS, is_last
 from langchain_dbchat.dialects.shared.answer.facts import KEEP_ALIVE
 from langchain_dbchat.dialects.shared.answer.parts import Text
 from langchain_dbchat.dialects.shared.answer.stream import AnswerStreamDecoder
+from langchain_dbchat.dialects.shared.answer.wires import instead_of
 from langchain_dbchat.errors import MalformedResponseError, StreamInterruptedError
 from langchain_dbchat.errors.sound_text import read_json
 
@@ -90,7 +91,7 @@ def decode_message(body: bytes, target: Target, request_id: str | None, sent: Se
 
 def _not_a_message(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
     return MalformedResponseError(
-        f"The endpoint {target.model!r} answered with {sorted(payload)} instead of a message with 'content': it does "
+        f"The endpoint {target.model!r} answered with {instead_of(payload, 'content')}: it does "
         "not use Anthropic's Messages. Leave api= out, or choose another one."
         + (f" It said: {text_of_event(payload)}" if MESSAGE_KEYS & payload.keys() else ""),
         request_id=request_id,

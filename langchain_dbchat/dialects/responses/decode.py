@@ -20,6 +20,7 @@ from langchain_dbchat.dialects.shared.answer.errors_within import may_be_blocked
 from langchain_dbchat.dialects.shared.answer.events import parse_event, text_of_event
 from langchain_dbchat.dialects.shared.answer.facts import KEEP_ALIVE
 from langchain_dbchat.dialects.shared.answer.stream import AnswerStreamDecoder
+from langchain_dbchat.dialects.shared.answer.wires import instead_of
 from langchain_dbchat.dialects.shared.request.agent_inputs import TRACE_FIELDS
 from langchain_dbchat.errors import MalformedResponseError, StreamInterruptedError
 
@@ -94,7 +95,7 @@ def _raise_failure(response: Mapping[str, Any], request_id: str | None) -> None:
 
 def _no_output(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
     return MalformedResponseError(
-        f"The endpoint {target.model!r} answered with {sorted(payload)} instead of 'output': it does not use "
+        f"The endpoint {target.model!r} answered with {instead_of(payload, 'output')}: it does not use "
         f"Responses. Leave api= out, or choose another one. It said: {text_of_event(payload)}",
         request_id=request_id,
     )

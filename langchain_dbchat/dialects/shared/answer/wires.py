@@ -15,7 +15,7 @@ from langchain_dbchat.errors import MalformedResponseError
 if TYPE_CHECKING:
     from langchain_dbchat.models.families import WireName
 
-__all__ = ["OtherWireError", "in_other_format", "wire_of"]
+__all__ = ["OtherWireError", "in_other_format", "instead_of", "wire_of"]
 
 
 class OtherWireError(MalformedResponseError):
@@ -65,3 +65,20 @@ def in_other_format(text: str, payload: Mapping[str, Any], request_id: str | Non
     error = OtherWireError(f"{text} Its answer has the format of api={wire!r}.", request_id=request_id)
     error.wire = wire
     return error
+
+
+def instead_of(payload: Mapping[str, Any], field: str) -> str:
+    """Say what an answer has in the place of a field that it needs.
+
+    Args:
+        payload: The answer or the event.
+        field: The name of the field.
+
+    Returns:
+        The end of a sentence that begins with "answered with".
+    """
+    if field not in payload:
+        return f"{sorted(payload)} instead of {field!r}"
+    value = payload[field]
+    kind = "null" if value is None else type(value).__name__ if value else "empty"
+    return f"{field!r} that is {kind}"
