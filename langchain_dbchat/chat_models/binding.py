@@ -85,7 +85,8 @@ class BindsSettings(_Bindable):
             TypeError: If ``tools`` is one tool, and not a list.
             ValueError: If ``tool_choice`` names a tool that is not bound.
         """
-        if not isinstance(tools, Iterable) or isinstance(tools, (str, Mapping, BaseModel, type)):
+        given: object = tools
+        if not isinstance(given, Iterable) or isinstance(given, (str, Mapping, BaseModel, type)):
             raise TypeError(f"tools has to be a list of tools, not {tools!r}. Give [tool] for one, [] for none.")
         converted = [convert_once(tool, strict) for tool in tools]
         tool_choice, parallel = split_tool_choice(tool_choice)
