@@ -15,7 +15,6 @@ Rule 4. An answer is at most `LARGEST` bytes. A token has a few kilobytes.
 from __future__ import annotations
 
 import base64
-import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -36,6 +35,7 @@ from langchain_dbchat.errors import (
     DatabricksTimeoutError,
     MalformedResponseError,
 )
+from langchain_dbchat.errors.bodies import read_number
 from langchain_dbchat.transport.effects import Effect
 
 if TYPE_CHECKING:
@@ -261,11 +261,6 @@ def _payload(body: bytes) -> dict[str, Any]:
 
 
 def _seconds(value: object) -> float | None:
-    """Return a number of seconds, sent as a number or as digits."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        seconds = float(value)
-    except (ValueError, OverflowError):  # OverflowError: a whole number of hundreds of digits
-        return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+    """Return a number of seconds, sent as a number or as digits; None if it is negative."""
+    seconds = read_number(value)
+    return None if seconds is None or seconds < 0 else seconds

@@ -63,6 +63,7 @@ class Endpoint:
         app_url: The URL of a Databricks app, as read from the workspace; None before the lookup.
         limit: The most that it takes in one request, as its refusals have shown; only ever lowered.
         warnings: The warnings that were shown for it, so that each is shown once.
+        clock: Returns the seconds of a monotonic clock.
     """
 
     family: str | None = None
@@ -70,74 +71,63 @@ class Endpoint:
     app_url: str | None = None
     limit: RequestLimit = field(default_factory=RequestLimit)
     warnings: set[str] = field(default_factory=set)
+    clock: Callable[[], float] = time.monotonic
     _lessons: Mapping[str, float] = field(default_factory=dict)
     _wire: tuple[str, float] | None = None
     _route: tuple[int, float] | None = None
 
-    def lessons(self, clock: Callable[[], float] = time.monotonic) -> frozenset[str]:
+    def lessons(self) -> frozenset[str]:
         """Return the lessons that have not expired.
-
-        Args:
-            clock: Returns the seconds of a monotonic clock.
 
         Returns:
             The names of refused fields.
         """
         if not self._lessons:
             return frozenset()
-        now = clock()
+        now = self.clock()
         return frozenset(name for name, end in self._lessons.items() if now < end)
 
-    def learn(self, lessons: frozenset[str], clock: Callable[[], float] = time.monotonic) -> None:
+    def learn(self, lessons: frozenset[str]) -> None:
         """Replace the lessons; each new one expires after `LIFETIME` seconds.
 
         Args:
             lessons: All lessons from now on.
-            clock: Returns the seconds of a monotonic clock.
         """
-        now = clock()
+        now = self.clock()
         known = {name: end for name, end in self._lessons.items() if now < end}
         self._lessons = {name: known.get(name, now + LIFETIME) for name in lessons}
 
-    def wire(self, clock: Callable[[], float] = time.monotonic) -> str | None:
+    def wire(self) -> str | None:
         """Return the wire format that the endpoint asked for in a refusal.
-
-        Args:
-            clock: Returns the seconds of a monotonic clock.
 
         Returns:
             Its name; None if there was none, or if it has expired.
         """
-        return self._wire[0] if self._wire is not None and clock() < self._wire[1] else None
+        return self._wire[0] if self._wire is not None and self.clock() < self._wire[1] else None
 
-    def learn_wire(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def learn_wire(self, name: str) -> None:
         """Store the wire format that a refusal asked for.
 
         Args:
             name: Its name.
-            clock: Returns the seconds of a monotonic clock.
         """
-        self._wire = (name, clock() + LIFETIME)
+        self._wire = (name, self.clock() + LIFETIME)
 
-    def route(self, clock: Callable[[], float] = time.monotonic) -> int:
+    def route(self) -> int:
         """Return the number of the first of the endpoint's URLs that exists.
-
-        Args:
-            clock: Returns the seconds of a monotonic clock.
 
         Returns:
             Its place in the list of `routing.routes`, 0 for the first.
         """
-        return self._route[0] if self._route is not None and clock() < self._route[1] else 0
+        return self._route[0] if self._route is not None and self.clock() < self._route[1] else 0
 
-    def learn_route(self, number: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def learn_route(self, number: int) -> None:
         """Store that the URLs before this one do not exist.
 
         Args:
             number: Its place in the list of `routing.routes`.
-            clock: Returns the seconds of a monotonic clock.
         """
-        self._route = (number, clock() + LIFETIME)
+        self._route = (number, self.clock() + LIFETIME)
 
     def is_new_warning(self, text: str) -> bool:
         """Return whether a warning is new, and record that it is shown.

@@ -336,17 +336,7 @@ class DatabricksConnection(Copies, BaseModel):
         return self._session_cache.get(key) or self._session_cache.put(key, self._connect())
 
     async def _asession(self, call: Mapping[str, Any] | None = None) -> Session:
-        """Do the same as `_session` without blocking the event loop.
-
-        Args:
-            call: The settings of a call, which may contain credentials.
-
-        Returns:
-            The session.
-
-        Raises:
-            ConfigurationError: If there is no host or no way to sign in.
-        """
+        """Do the same as `_session` without blocking the event loop."""
         session = self._session_cache.get(self._key())
         if session is not None and not (
             call and any(call_overrides(marks_of(type(self)), call_settings(type(self), call)))

@@ -340,19 +340,32 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
+def read_number(value: object) -> float | None:
+    """Read a number that a server sent as a number or as digits.
+
+    Args:
+        value: The value.
+
+    Returns:
+        The number; None if it is none, or not finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):  # OverflowError: a whole number of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None
+
+
 def _seconds(value: Any) -> float | None:
     """Read a number of seconds, or a string of it; None if it is neither, or not finite.
 
     A negative number counts as zero. A number beyond a year counts as a year, because locks and sleeps refuse larger
     ones.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        seconds = float(value)
-    except (ValueError, OverflowError):  # OverflowError: a whole number of hundreds of digits
-        return None
-    return min(max(0.0, seconds), _YEAR) if math.isfinite(seconds) else None
+    seconds = read_number(value)
+    return None if seconds is None else min(max(0.0, seconds), _YEAR)
 
 
 def read_retry_after(headers: Mapping[str, str], body: ErrorBody) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 
@@ -158,15 +158,7 @@ def failure_of(  # noqa: PLR0913  # what was sent, how, and by whom
         return Failure(_undecodable(error, request, auth), sent=True)
     row = next(row for kind, row in _KINDS if isinstance(error, kind))
     what, advice, is_hopeless = _meaning(error, row, request, timeouts, client)
-    made = make_error(
-        row.error,
-        what,
-        advice=advice,
-        endpoint=request.endpoint,
-        host=request.host,
-        auth=auth,
-        names_host=True,
-    )
+    made = make_error(row.error, what, advice=advice, **_place(request, auth))
     if isinstance(made, DatabricksConnectionError) and is_hopeless:
         made.is_retryable = False
     if row.error is not ConfigurationError:  # httpx's own exception may quote a header
@@ -225,17 +217,10 @@ def interruption_of(
     hide_causes(error, hide)
     if isinstance(error, httpx.DecodingError):
         return _undecodable(error, request, auth)
-    request_id = headers.get("x-request-id")
-    made = make_error(
-        StreamInterruptedError,
-        f"{request.host} closed the connection in the middle of the answer: {str(error) or type(error).__name__}",
-        advice="Call again; the answer so far is in this error's `partial`.",
-        endpoint=request.endpoint,
-        host=request.host,
-        auth=auth,
-        request_id=request_id,
-        names_host=True,
-    )
+    what = f"{request.host} closed the connection in the middle of the answer: {str(error) or type(error).__name__}"
+    advice = "Call again; the answer so far is in this error's `partial`."
+    place = _place(request, auth, headers.get("x-request-id"))
+    made = make_error(StreamInterruptedError, what, advice=advice, **place)
     made.__cause__ = error
     return made
 
@@ -256,17 +241,21 @@ def silence(
         The error, to be raised by the caller.
     """
     missing = "first event" if which == "first_event" else "further event"
-    request_id = headers.get("x-request-id")
-    return make_error(
-        DatabricksTimeoutError,
-        f"{request.host} sent no {missing} within {seconds:g} s (timeout: {which})",
-        advice="Call again, or raise timeout= if the model needs longer.",
-        endpoint=request.endpoint,
-        host=request.host,
-        auth=auth,
-        request_id=request_id,
-        names_host=True,
-    )
+    what = f"{request.host} sent no {missing} within {seconds:g} s (timeout: {which})"
+    advice = "Call again, or raise timeout= if the model needs longer."
+    place = _place(request, auth, headers.get("x-request-id"))
+    return make_error(DatabricksTimeoutError, what, advice=advice, **place)
+
+
+def _place(request: Request, auth: str, request_id: str | None = None) -> dict[str, Any]:
+    """Return where an error happened, for `make_error`."""
+    return {
+        "endpoint": request.endpoint,
+        "host": request.host,
+        "auth": auth,
+        "request_id": request_id,
+        "names_host": True,
+    }
 
 
 def _undecodable(error: Exception, request: Request, auth: str) -> DatabricksError:

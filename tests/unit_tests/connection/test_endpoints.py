@@ -8,14 +8,30 @@ from langchain_dbchat.connection.endpoints import LIFETIME, RequestLimit, endpoi
 def test_a_lesson_ends() -> None:
     now = [100.0]
     known = endpoint_of("https://h/a", "e")
-    known.learn(frozenset({"seed"}), lambda: now[0])
-    assert known.lessons(lambda: now[0]) == {"seed"}
+    known.clock = lambda: now[0]
+    known.learn(frozenset({"seed"}))
+    assert known.lessons() == {"seed"}
     now[0] += LIFETIME / 2
-    known.learn(frozenset({"seed", "top_p"}), lambda: now[0])
+    known.learn(frozenset({"seed", "top_p"}))
     now[0] += LIFETIME / 2
-    assert known.lessons(lambda: now[0]) == {"top_p"}
-    known.learn(frozenset({"top_p", "seed"}), lambda: now[0])
-    assert known.lessons(lambda: now[0]) == {"seed", "top_p"}
+    assert known.lessons() == {"top_p"}
+    known.learn(frozenset({"top_p", "seed"}))
+    assert known.lessons() == {"seed", "top_p"}
+
+
+def test_a_wire_format_and_a_url_are_known_for_as_long() -> None:
+    now = [100.0]
+    known = endpoint_of("https://h/a", "e")
+    known.clock = lambda: now[0]
+    assert (known.wire(), known.route()) == (None, 0)
+    known.learn_wire("responses")
+    now[0] += LIFETIME / 2
+    known.learn_route(1)
+    assert (known.wire(), known.route()) == ("responses", 1)
+    now[0] += LIFETIME / 2
+    assert (known.wire(), known.route()) == (None, 1)
+    now[0] += LIFETIME / 2
+    assert (known.wire(), known.route()) == (None, 0)
 
 
 def test_what_is_known_of_one_endpoint_is_not_known_of_another() -> None:

@@ -144,7 +144,7 @@ def test_every_model_takes_the_next_turn(thread: list[AnyMessage]) -> None:
         body = encode_request(thread, {}, to, stream=False).body
         to_json(body)
         try:
-            checks.check(ChatRequestBody(model, endpoint, "path", body, SEAL))
+            checks.check(ChatRequestBody(model, endpoint, body, SEAL, "path"))
         except Refused as refused:
             pytest.fail(f"{endpoint}: {refused.body}\n{body}")
         if model.family.name == "claude":

@@ -88,7 +88,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def asked(model: str, body: dict[str, Any]) -> ChatRequestBody:
-    return ChatRequestBody(BY_NAME[model], f"databricks-{model}", "path", body, None)  # type: ignore[arg-type]  # signs nothing
+    return ChatRequestBody(BY_NAME[model], f"databricks-{model}", body, None, "path")  # type: ignore[arg-type]  # signs nothing
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -13,7 +13,6 @@ from typing_extensions import TypedDict
 from langchain_dbchat.dialects.shared.request.fitted_tools import encode_tools
 from langchain_dbchat.dialects.shared.request.formats import encode_format
 from langchain_dbchat.dialects.shared.request.tools import (
-    NO_PARAMETERS,
     convert_tool,
     convert_tool_choice,
 )
@@ -87,7 +86,11 @@ def test_everything_that_langchain_calls_a_tool(given: Any, name: str) -> None:
 def test_a_tool_without_arguments_says_so(given: Any) -> None:
     for family in ("claude", "open-weights", "gemini-3"):
         (wire,) = encode_tools([convert_tool(given, None)], FAMILIES[family])
-        assert wire["function"] == {"name": "clock", "description": "The time.", "parameters": NO_PARAMETERS}
+        assert wire["function"] == {
+            "name": "clock",
+            "description": "The time.",
+            "parameters": {"type": "object", "properties": {}},
+        }
 
 
 def test_strict_goes_only_where_it_is_known() -> None:

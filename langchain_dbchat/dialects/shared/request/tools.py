@@ -12,10 +12,6 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.dialects.dialect import Target
 
-NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
-"""The parameters of a tool without arguments: left out they are a 400 on Llama, and ``{}`` is one on Claude."""
-
-
 TOOL_EXTRAS = ("defer_loading", "input_examples", "allowed_callers", "eager_input_streaming")
 """Fields of a tool besides its function that only Anthropic's Messages has."""
 

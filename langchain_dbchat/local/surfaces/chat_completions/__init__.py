@@ -31,7 +31,7 @@ async def answer(incoming: InferenceRequest) -> Response:
     if served.messages_only:
         raise plain(400, "BAD_REQUEST", f"{name} is not supported on this API. Use the Messages API: /v1/messages.")
     services = incoming.services
-    request = ChatRequestBody(served, name, incoming.entry, body, services.signer)
+    request = ChatRequestBody(served, name, body, services.signer, incoming.entry)
     checks.check(request)
     prompt = services.cache.count_prompt(request.for_model())
     checks.check_window(request, prompt.tokens)

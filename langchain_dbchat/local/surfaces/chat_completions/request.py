@@ -6,41 +6,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.local.rule_model.request import ModelRequest
+from langchain_dbchat.local.surfaces.request_body import ConversationBody
 
 if TYPE_CHECKING:
     from langchain_dbchat.local.families import ServedFamily
-    from langchain_dbchat.local.models import ServedModel
-    from langchain_dbchat.local.rule_model.reasoning_signer import ReasoningSigner
     from langchain_dbchat.local.surfaces.surface import EntryPoint
 
 SAMPLING = ("temperature", "top_p", "seed", "presence_penalty", "frequency_penalty")
 
 
 @dataclass(frozen=True, slots=True)
-class ChatRequestBody:
+class ChatRequestBody(ConversationBody):
     """A chat completions request to an endpoint."""
 
-    model: ServedModel
-    """The model behind the endpoint."""
-    endpoint: str
-    """The name that was called."""
     entry: EntryPoint
     """The path that the request came by; the same refusal reads differently on each."""
-    body: dict[str, Any]
-    """The JSON body, which nothing here changes."""
-    signer: ReasoningSigner
-    """The workspace's signer."""
 
     @property
     def family(self) -> ServedFamily:
         """Return the family of the model."""
         return self.model.family
-
-    @property
-    def messages(self) -> list[dict[str, Any]]:
-        """Return the messages; `checks.messages` makes sure that they are dicts."""
-        messages = self.body.get("messages")
-        return messages if isinstance(messages, list) else []
 
     @property
     def tools(self) -> list[dict[str, Any]]:
@@ -61,13 +46,6 @@ class ChatRequestBody:
             if isinstance(value, int):
                 return value
         return self.model.default_output
-
-    @property
-    def thinking(self) -> str | None:
-        """Return the ``type`` of an explicit ``thinking`` field."""
-        thinking = self.body.get("thinking")
-        kind = thinking.get("type") if isinstance(thinking, dict) else None
-        return kind if isinstance(kind, str) else None
 
     @property
     def reasons(self) -> bool:

@@ -9,12 +9,10 @@ from pydantic_core import to_json
 
 from langchain_dbchat.local.rule_model.reasoning_signer import canonical
 from langchain_dbchat.local.rule_model.request import ModelRequest
+from langchain_dbchat.local.surfaces.request_body import ConversationBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from langchain_dbchat.local.models import ServedModel
-    from langchain_dbchat.local.rule_model.reasoning_signer import ReasoningSigner
 
 MessageBlockBody = dict[str, Any]
 
@@ -22,35 +20,13 @@ _CHOICES = {"any": "required", "none": "none"}
 
 
 @dataclass(frozen=True, slots=True)
-class MessagesRequestBody:
+class MessagesRequestBody(ConversationBody):
     """A Messages request to an endpoint."""
-
-    model: ServedModel
-    """The model behind the endpoint."""
-    endpoint: str
-    """The name that was called."""
-    body: dict[str, Any]
-    """The JSON body, which nothing here changes."""
-    signer: ReasoningSigner
-    """The workspace's signer."""
-
-    @property
-    def messages(self) -> list[dict[str, Any]]:
-        """Return the messages; the checks make sure that they are dicts."""
-        messages = self.body.get("messages")
-        return messages if isinstance(messages, list) else []
 
     @property
     def tools(self) -> list[dict[str, Any]]:
         """Return the tools that the caller executes."""
         return [tool for tool in self.body.get("tools") or [] if "input_schema" in tool]
-
-    @property
-    def thinking(self) -> str | None:
-        """Return the ``type`` of ``thinking``."""
-        thinking = self.body.get("thinking")
-        kind = thinking.get("type") if isinstance(thinking, dict) else None
-        return kind if isinstance(kind, str) else None
 
     @property
     def thinks(self) -> bool:

@@ -6,29 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.local.rule_model.request import ModelRequest
+from langchain_dbchat.local.surfaces.request_body import EndpointRequestBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from langchain_dbchat.local.models import ServedModel
-    from langchain_dbchat.local.rule_model.reasoning_signer import ReasoningSigner
 
 ENCRYPTED = "reasoning.encrypted_content"
 """The value of ``include`` that asks for reasoning which can be sent back."""
 
 
 @dataclass(frozen=True, slots=True)
-class ResponsesRequestBody:
+class ResponsesRequestBody(EndpointRequestBody):
     """A Responses request to an endpoint."""
-
-    model: ServedModel
-    """The model behind the endpoint."""
-    endpoint: str
-    """The name that was called."""
-    body: dict[str, Any]
-    """The JSON body, which nothing here changes."""
-    signer: ReasoningSigner
-    """The workspace's signer."""
 
     @property
     def is_gpt(self) -> bool:
