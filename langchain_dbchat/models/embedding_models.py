@@ -5,8 +5,7 @@ Rule 1. An endpoint's name is free text, so a row is found by Databricks' own na
 Rule 2. Of any other endpoint nothing is assumed: no instruction is sent, and the length of texts is not checked.
 Rule 3. Each fact can be set on `DatabricksEmbeddings`, too.
 
-Sources, as of November 2026: Databricks' pages on embedding models and their query format; windows, lengths of vectors
-and refusals as measured on the service in 2026.
+The facts, with their sources, are those of docs/wire.md, 7.
 """
 
 from __future__ import annotations

@@ -33,11 +33,12 @@ class Family(NamedTuple):
     of the pro models (`mode: responses`). Every Claude also serves Messages and every GPT Responses."""
 
     strict_tools: bool = False
-    """Whether a tool may have `strict`. If not: `tools.0.custom.strict: Extra inputs are not permitted`."""
+    """Whether a tool may have `strict`. If not: `tools.0.custom.strict: Extra inputs are not permitted`
+    (docs/wire.md, 2.2, row strict)."""
 
     empty_text: bool = True
     """Whether empty text is accepted. Claude: `messages: text content blocks must be non-empty`, also in an assistant's
-    message with tool calls only, which Databricks itself returns with `content: ""`."""
+    message with tool calls only, which Databricks itself returns with `content: ""` (docs/wire.md, 2.5)."""
 
     blank_text: bool = True
     """Whether text that consists of white space is accepted. Claude: `messages: text content blocks must contain
@@ -53,8 +54,8 @@ class Family(NamedTuple):
     (deepagents #1585), and Llama."""
 
     image_urls: bool = True
-    """Whether an image may be an http(s) URL. Claude: `Http data URLs are not supported by Claude`; it accepts
-    data URLs."""
+    """Whether an image may be an http(s) URL. Claude: `Http data URLs are not supported by Claude`; it accepts data
+    URLs (docs/wire.md, 2.2, row image)."""
 
     alternating_roles: bool = False
     """Whether user and assistant messages must alternate, the user's first. Llama, DBRX and Mixtral: `Chat message
@@ -71,16 +72,16 @@ class Family(NamedTuple):
 
     orphan_results: bool = False
     """Whether a tool result without its call in the conversation is accepted. Databricks' models answer 400; some
-    servers behind `base_url=` do not check."""
+    servers behind `base_url=` do not check (docs/wire.md, 2.5)."""
 
     media: frozenset[str] | None = None
     """The kinds of content parts besides text that are accepted; None for all kinds. Databricks documents audio and
-    video for Gemini only, as `audio_url` and `video_url`."""
+    video for Gemini only, as `audio_url` and `video_url` (docs/wire.md, 2.2, row media)."""
 
     schemas_checked: bool = True
     """Whether the server validates a schema before the model gets it (Claude: `JSON schema is invalid. It must match
     JSON Schema draft 2020-12`). If so, an invalid schema raises before it is sent, with the name of the property.
-    Unknown servers get the schema unchanged."""
+    Unknown servers get the schema unchanged (docs/wire.md, 6.4, row drafts)."""
 
     schema_keywords: frozenset[str] | None = None
     """The JSON-schema keywords that the server supports; None for all of draft 2020-12. Gemini copies a schema into a
@@ -88,11 +89,12 @@ class Family(NamedTuple):
     translated or moved into the description, and the answer is validated with the caller's own schema."""
 
     schema_array_items: bool = False
-    """Whether each array must have `items`. GPT: `In context=('properties', 'x'), array schema missing items`."""
+    """Whether each array must have `items`. GPT: `In context=('properties', 'x'), array schema missing items`
+    (docs/wire.md, 6.4, row OpenAI's schemas)."""
 
     plain_format_root: bool = False
     """Whether the root of a response format must be one plain object, as the parameters of a tool are everywhere. GPT:
-    `schema must be a JSON Schema of 'type: "object"', got 'type: "None"'`."""
+    `schema must be a JSON Schema of 'type: "object"', got 'type: "None"'` (docs/wire.md, 6.4, row OpenAI's schemas)."""
 
     property_names: str = ""
     """The pattern of the names of a tool's top-level properties. Claude: `Property keys should match pattern`; names of
@@ -108,51 +110,56 @@ class Family(NamedTuple):
     tool_names: str = "[a-zA-Z0-9_-]{1,64}"
     """The pattern of the names of tools and schemas; other names are a 400 and are rewritten (OpenAI: `string does not
     match pattern '^[a-zA-Z0-9_-]+$'`, at most 64 characters; Anthropic: `String should match pattern`). Gemini's
-    `FunctionDeclaration.name` also has to start with a letter or an underscore."""
+    `FunctionDeclaration.name` also has to start with a letter or an underscore (docs/wire.md, 6.4, row names)."""
 
     json_schema: bool = True
     """Whether `response_format` of type `json_schema` is documented: for Claude, GPT, GLM, Gemini, gpt-oss and Llama.
-    Other models get it only if the user gives it."""
+    Other models get it only if the user gives it (docs/wire.md, 8.2)."""
 
     calls_as_text: bool = False
     """Whether tool calls are written into the text of the answer (Gemma; databricks-ai-bridge), where no agent finds
-    them. A schema is then described in the prompt."""
+    them. A schema is then described in the prompt (docs/wire.md, 3.4)."""
 
     forced_tool_choice: bool = True
-    """Whether a tool can be forced. Claude Opus 5.5 and Fable 5.1: 400."""
+    """Whether a tool can be forced. Claude Opus 5.5 and Fable 5.1: 400 (docs/wire.md, 2.2)."""
 
     forced_choice_with_thinking: bool = True
-    """Whether a tool can be forced while the model thinks. Claude: 400 with thinking on."""
+    """Whether a tool can be forced while the model thinks. Claude: 400 with thinking on
+    (docs/wire.md, 14, row forced tools)."""
 
     cache_control: bool = False
-    """Whether `cache_control` markers are accepted: documented for Databricks-hosted Claude; a 400 elsewhere."""
+    """Whether `cache_control` markers are accepted: documented for Databricks-hosted Claude; a 400 elsewhere
+    (docs/wire.md, 2.4)."""
 
     reasoning: ReasoningStyle = "none"
     """How reasoning is requested: Claude up to 4.5 and Gemini 2.5 by `thinking` with a budget, Claude from 4.7 on by
-    adaptive `thinking` and `output_config.effort`, Claude 4.6 by either, the rest by `reasoning_effort`."""
+    adaptive `thinking` and `output_config.effort`, Claude 4.6 by either, the rest by `reasoning_effort`
+    (docs/wire.md, 2.3)."""
 
     efforts: tuple[str, ...] = ()
-    """The accepted values of `reasoning_effort` (or `output_config.effort`), weakest first."""
+    """The accepted values of `reasoning_effort` (or `output_config.effort`), weakest first (docs/wire.md, 2.3)."""
 
     effort_aliases: tuple[tuple[str, str], ...] = ()
-    """Efforts that are documented as other names of an effort, as pairs: the given one, and the one that is sent."""
+    """Efforts that are documented as other names of an effort, as pairs: the given one, and the one that is sent
+    (docs/wire.md, 2.3)."""
 
     budget_range: tuple[int, int] = (1024, 131_072)
     """Minimum and maximum of `thinking.budget_tokens`, in tokens. Claude: at least 1024; Gemini 2.5 Flash 0 to 24576,
-    Pro 128 to 32768."""
+    Pro 128 to 32768 (docs/wire.md, 2.3)."""
 
     budget_below_max_tokens: bool = True
-    """Whether `max_tokens` must be greater than the budget. Claude: 400 otherwise."""
+    """Whether `max_tokens` must be greater than the budget. Claude: 400 otherwise (docs/wire.md, 2.3)."""
 
     thinks_always: bool = False
-    """Whether thinking cannot be switched off; a setting that switches it off then raises."""
+    """Whether thinking cannot be switched off; a setting that switches it off then raises (docs/wire.md, 2.3)."""
 
     disabled_thinking_with_tools: bool = True
     """Whether thinking may be disabled while tools are bound. Claude Opus 5 then writes its tool calls as text (8 of 12
-    measured calls)."""
+    measured calls; docs/wire.md, 2.3, row opus-5)."""
 
     sampling_with_thinking: bool = True
-    """Whether `temperature`, `top_p` and `top_k` may be sent while the model thinks. Claude refuses them then."""
+    """Whether `temperature`, `top_p` and `top_k` may be sent while the model thinks. Claude refuses them then
+    (docs/wire.md, 2.2)."""
 
     sampling_without_reasoning: bool = False
     """Whether `temperature` and `top_p`, which the family refuses, are sent if the user has switched reasoning off.
@@ -162,7 +169,7 @@ class Family(NamedTuple):
     signs: Literal["anthropic", "google", "openai", "own", ""] = ""
     """The kind of signature of its reasoning: a vendor's, which all models of that vendor accept; the endpoint's own,
     which only that endpoint accepts; or none. Reasoning is sent back only to a family with the same kind; unsigned
-    reasoning is never sent back."""
+    reasoning is never sent back (docs/wire.md, 5)."""
 
     unsigned_call: str = ""
     """The value that replaces the signature of a tool call without one, for example a call of another model. Gemini 3
@@ -171,7 +178,7 @@ class Family(NamedTuple):
 
     signed_text: bool = False
     """Whether plain text may have its own signature (Gemini's `thoughtSignature`), so that text answers are lists of
-    blocks."""
+    blocks (docs/wire.md, 5.2)."""
 
 
 _GOOGLE_SCHEMA = frozenset(

@@ -22,15 +22,15 @@ class ChatQuirks(NamedTuple):
     refuses: frozenset[str] = frozenset()
     """Optional request fields that the family answers with a 400, as measured on claude-opus-5, gpt-5-6-sol and glm-5-2
     in August 2026 and reported for the rest (temperature on Claude from Opus 4.7 on and on every GPT-5, `seed` on
-    Claude, `stop` on GPT-5, ...)."""
+    Claude, `stop` on GPT-5, ...) (docs/wire.md, 2.2, 2.6)."""
 
     stream_options: bool = True
     """Whether the usage of a stream is requested with `stream_options`. Gemini answers it with 400 INVALID_ARGUMENT,
     the gateway's open-weight models with `unknown field`; Claude and Llama always send the usage in each event.
-    External and GPT endpoints send it only on request."""
+    External and GPT endpoints send it only on request (docs/wire.md, 2.2)."""
 
     message_names: bool = False
-    """Whether a message may have `name`; Databricks' own models refuse it."""
+    """Whether a message may have `name`; Databricks' own models refuse it (docs/wire.md, 1.2)."""
 
     thinking_blocks: bool = False
     """Whether signed reasoning goes back beside the content, in Anthropic's shape: a LiteLLM proxy sends and accepts it
@@ -38,28 +38,32 @@ class ChatQuirks(NamedTuple):
 
     system: Literal["first", "anywhere"] = "anywhere"
     """Which positions system messages may have. Databricks documents one `system` message, as the first; Gemini refuses
-    a second one."""
+    a second one (docs/wire.md, 2.2, row roles)."""
 
     tool_history: Literal["grouped", "split"] = "grouped"
     """How several tool calls of one past message are sent. Claude requires all results directly after the message with
-    the calls; gpt-oss answers `Multiple tool calls are not supported.`, so each call is sent with its result."""
+    the calls; gpt-oss answers `Multiple tool calls are not supported.`, so each call is sent with its result
+    (docs/wire.md, 2.5, rows 3 and 4)."""
 
     tool_result_media: bool = True
-    """Whether a tool message may contain images and files. If not, they are moved to a following user message."""
+    """Whether a tool message may contain images and files. If not, they are moved to a following user message
+    (docs/wire.md, 2.5, row 3)."""
 
     answer_media: bool = True
     """Whether an assistant's message may contain images, as Gemini's image models send them. If not, they are moved to
-    a following user message, because other models document them for the user role only."""
+    a following user message, because other models document them for the user role only
+    (docs/wire.md, 3.3, row gemini-image)."""
 
     json_object: bool = True
-    """Whether `response_format` of type `json_object` works. Claude: 400."""
+    """Whether `response_format` of type `json_object` works. Claude: 400 (docs/wire.md, 8.2)."""
 
     format_with_tools: bool = True
     """Whether `response_format` and `tools` may be sent together. Claude: `Cannot specify both response_format and
-    tools in the same request.`; GLM 5.2 answers 200 and never calls a tool (30 of 30 calls)."""
+    tools in the same request.`; GLM 5.2 answers 200 and never calls a tool (30 of 30 calls) (docs/wire.md, 2.2)."""
 
     format_with_stream: bool = True
-    """Whether `response_format` may be sent with `stream`. On Claude `stream` must be false with it."""
+    """Whether `response_format` may be sent with `stream`. On Claude `stream` must be false with it
+    (docs/wire.md, 8.2)."""
 
     max_tokens_name: Literal["max_tokens", "max_completion_tokens", ""] = "max_tokens"
     """The request field that limits an answer's length; empty if both are accepted or that is not known, so that the
@@ -70,7 +74,7 @@ class ChatQuirks(NamedTuple):
 
     tools_need_effort_none: bool = False
     """Whether tools on chat completions require an explicit `reasoning_effort: "none"`. GPT-5.4 to 5.6 answer 400 when
-    it is left out."""
+    it is left out (docs/wire.md, 2.3, row gpt-5-6)."""
 
 
 _PENALTIES = frozenset({"frequency_penalty", "presence_penalty"})

@@ -30,7 +30,8 @@ class MessagesQuirks(NamedTuple):
 
     refuses: frozenset[str] = frozenset()
     """Settings that are left out. The fields of other APIs do not exist here: ``seed: Extra inputs are not permitted``.
-    Claude from Opus 4.7 on refuses ``temperature``, ``top_p`` and ``top_k`` on every wire."""
+    Claude from Opus 4.7 on refuses ``temperature``, ``top_p`` and ``top_k`` on every wire
+    (docs/wire.md, 14, row unknown fields)."""
 
     default_max_tokens: int = 8192
     """The value of the required field ``max_tokens`` if the user gives none, in tokens. It is not the model's maximum,
@@ -40,7 +41,7 @@ class MessagesQuirks(NamedTuple):
 
     document_urls: bool = True
     """Whether a document may be a URL, and a file an id of Anthropic's Files API. Databricks stores no files, and
-    documents no URLs: ``Http data URLs are not supported by Claude``."""
+    documents no URLs: ``Http data URLs are not supported by Claude`` (docs/wire.md, 14, row images)."""
 
 
 _ELSEWHERE = frozenset(

@@ -12,6 +12,8 @@ import pytest
 import langchain_dbchat
 from langchain_dbchat.dialects.chat_completions import quirks
 from langchain_dbchat.dialects.chat_completions.quirks import ChatQuirks
+from langchain_dbchat.dialects.messages import quirks as messages_quirks
+from langchain_dbchat.dialects.messages.quirks import MessagesQuirks
 from langchain_dbchat.models import families, names
 from langchain_dbchat.models.families import FAMILIES, GENERIC, Family, family_of
 
@@ -19,8 +21,11 @@ PACKAGE = Path(langchain_dbchat.__file__).parent
 TABLES = {
     Family: (families, {"family", "row"}),
     ChatQuirks: (quirks, {"quirks", "quirks_of(target)", "quirks_of(request.target)", "family_quirks(family)"}),
+    MessagesQuirks: (messages_quirks, {"quirks", "quirks_of(target)"}),
 }
 """Each table of facts: where its columns are declared, and what the code calls a row of it."""
+SOURCE = re.compile(r"docs/wire\.md, \d|[a-z]+\.[a-z]+/|[a-z] #\d+")
+"""A section of the page on the wire, a URL, or a reported case."""
 each_table = pytest.mark.parametrize("table", TABLES)
 MODEL_NAME = re.compile(r"claude|gpt|gemini|gemma|llama|glm|kimi|qwen|grok|deepseek|inkling", re.IGNORECASE)
 ASKS = {"startswith", "endswith", "find", "index", "count", "search", "match", "fullmatch"}
@@ -99,7 +104,7 @@ def columns(table: Any) -> list[str]:
 
 
 @each_table
-def test_every_column_is_documented(table: type) -> None:
+def test_every_column_is_documented_with_its_source(table: type) -> None:
     tree = ast.parse(Path(str(TABLES[table][0].__file__)).read_text(encoding="utf-8"))
     body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == table.__name__)
     documented = []
@@ -107,7 +112,9 @@ def test_every_column_is_documented(table: type) -> None:
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
             after = body[place + 1] if place + 1 < len(body) else None
             assert isinstance(after, ast.Expr), f"{field.target.id} has no docstring"
-            assert strings(after)[0].rstrip().endswith("."), field.target.id
+            text = strings(after)[0].rstrip()
+            assert text.endswith("."), field.target.id
+            assert field.target.id == "name" or SOURCE.search(text), f"{field.target.id} has no source"
             documented.append(field.target.id)
     assert documented == columns(table)
 
