@@ -9,7 +9,10 @@ evaluate".
 Rule 3. Azure OpenAI: ``{"error": {"code": "content_filter", "innererror": {"content_filter_result": {"violence":
 {"filtered": true, "severity": "medium"}, "jailbreak": {"filtered": true, "detected": true}}}}}``
 (https://learn.microsoft.com/azure/ai-services/openai/concepts/content-filter). OpenAI: ``content_policy_violation``.
-Rule 4. The text that was checked (``anonymized_input``) is the caller's own: it is never repeated in the error.
+Rule 4. Providers' filters that answer in words only. Anthropic: "Output blocked by content filtering policy"
+(anthropics/claude-code #6195). OpenAI: "your prompt was flagged as potentially violating our usage policy"
+(openai/codex #7250). Gemini: its block reasons (ai.google.dev/api/generate-content#BlockReason).
+Rule 5. The text that was checked (``anonymized_input``) is the caller's own: it is never repeated in the error.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Guardrail", "blocks", "finish_reason_of", "guardrail_in_words", "read_guardrail"]
+__all__ = ["Guardrail", "blocks", "filter_in_words", "finish_reason_of", "guardrail_in_words", "read_guardrail"]
 
 FILTER_CODES = frozenset(
     {
@@ -41,12 +44,18 @@ _WORDS = re.compile(
     r"guard-?rails?|(?:(input|output)\s+)?guard-?rails?\b[^.\n]{0,80}?\b(?:failed\s+to\s+evaluate|triggered|blocked|"
     r"violat\w+|rejected))"
 )
+_FILTER_WORDS = re.compile(
+    r"(?i)\b(?:blocked|rejected|flagged|filtered|refused)\b[^.\n]{0,60}?\b(?:content[ -](?:filter(?:s|ing)?|moderation)"
+    r"|(?:usage|content|safety|moderation|content management) polic(?:y|ies)|safety (?:system|filters?)"
+    r"|(?-i:SAFETY|IMAGE_SAFETY|PROHIBITED_CONTENT|BLOCKLIST|SPII|RECITATION))\b"
+)
 _SIDE_IN_WORDS = re.compile(r"(?i)\b(input|output)\s+guard-?rail")
 _NAME_IN_WORDS = re.compile(r"(?i)guard-?rails?\s{0,4}[:(]?\s{0,4}['\"`]([^'\"`\n]{1,200})['\"`]")
 # Keys of an entry that are not findings: numbers, verdicts about everything, and the caller's own text.
 _NO_FINDING = frozenset(
     {"flagged", "filtered", "detected", "anonymized_input", "anonymized_output", "include_in_response"}
 )
+_LONGEST = 10_000  # characters of an error's words that are searched
 _NAMES = ("name", "guardrail_name", "guardrail", "label", "type")
 
 
@@ -124,6 +133,15 @@ def guardrail_in_words(text: str) -> Guardrail | None:
         return None
     side, name = _SIDE_IN_WORDS.search(text), _NAME_IN_WORDS.search(text)
     return Guardrail(side[1].lower() if side else None, name[1] if name else None)
+
+
+def filter_in_words(text: str) -> bool:
+    """Return whether a provider's content filter says in words that it refused.
+
+    Args:
+        text: The server's words.
+    """
+    return _FILTER_WORDS.search(text[:_LONGEST]) is not None
 
 
 def _read_filter(value: Mapping[str, Any]) -> Guardrail | None:

@@ -30,7 +30,7 @@ from langchain_dbchat.errors import (
 )
 from langchain_dbchat.errors.advice import PROVIDER_ADVICE, QUOTA, special_advice
 from langchain_dbchat.errors.bodies import VAGUE_CODES, ErrorBody, read_error_value
-from langchain_dbchat.errors.guardrails import FILTER_CODES, Guardrail, blocks, finish_reason_of
+from langchain_dbchat.errors.guardrails import FILTER_CODES, Guardrail, blocks, filter_in_words, finish_reason_of
 from langchain_dbchat.errors.overflow import is_overflow
 
 if TYPE_CHECKING:
@@ -283,7 +283,7 @@ def _meaning_of_refusal(found: int, said: ErrorBody) -> Meaning:
     if not codes.isdisjoint(_QUOTA_CODES):
         return Meaning(DatabricksRateLimitError, QUOTA, lasting=True)
     if meaning.kind in _MAY_BE_BLOCKED:
-        if said.guardrail is not None or not codes.isdisjoint(FILTER_CODES):
+        if said.guardrail is not None or not codes.isdisjoint(FILTER_CODES) or filter_in_words(said.message):
             return _refusal(said)
         if meaning.kind is not DatabricksPermissionDeniedError and is_overflow(said.message, codes):
             return _OVERFLOW
@@ -322,7 +322,7 @@ def _refusal(said: ErrorBody) -> Meaning:
     if _FAILED_GUARDRAIL.search(said.message):
         return _NO_VERDICT
     filtered = {code.upper() for code in said.codes} & FILTER_CODES
-    return _FILTER if filtered else _REFUSAL
+    return _FILTER if filtered or said.guardrail is None else _REFUSAL
 
 
 def find_limit(said: ErrorBody) -> str | None:

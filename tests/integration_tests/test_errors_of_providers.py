@@ -262,3 +262,40 @@ def test_a_provider_without_a_name_is_said_to_have_none(status: int, body: Any, 
     assert "HTTP 401 from the provider (not named): Incorrect API key provided" in str(caught.value)
     assert "The provider (not named) refuses the key that the endpoint 'mine' keeps for it" in caught.value.advice
     assert caught.value.provider == "(not named)"
+
+
+FILTERED = [
+    "Output blocked by content filtering policy",
+    "Invalid prompt: your prompt was flagged as potentially violating our usage policy. Please try again.",
+    "Your request was rejected as a result of our safety system.",
+    "The prompt was blocked: PROHIBITED_CONTENT",
+    "The response was blocked due to SAFETY.",
+    "Your input was refused by our content policy",
+]
+NOT_FILTERED = [
+    "Access blocked: the safety officer has to agree",
+    "Your request was rejected: temperature is out of range",
+    "The usage policy has changed",
+    "Requests are blocked. The content policy of the page is strict.",
+]
+
+
+@four_ways
+@pytest.mark.parametrize("words", FILTERED)
+@pytest.mark.parametrize("shape", ["plain", "provider"])
+def test_a_filter_that_answers_in_words_refused(words: str, shape: str, call: Way) -> None:
+    plain = {"error_code": "BAD_REQUEST", "message": words}
+    body = plain if shape == "plain" else {"external_model_provider": "p", "external_model_error": {"message": words}}
+    with ScriptedServer(lambda _: Scripted(body, status=400)) as server:
+        llm = ChatDatabricksCompat(model="mine", host=server.url, token="dapi0", max_retries=0)
+        with pytest.raises(errors.DatabricksRefusalError, match="What to do: The provider's content filter refused"):
+            call(llm, "Hi")
+
+
+@pytest.mark.parametrize("words", NOT_FILTERED)
+def test_words_that_are_no_filters(words: str) -> None:
+    with ScriptedServer(lambda _: Scripted({"error_code": "BAD_REQUEST", "message": words}, status=400)) as server:
+        llm = ChatDatabricksCompat(model="mine", host=server.url, token="dapi0", max_retries=0)
+        with pytest.raises(errors.DatabricksInvalidRequestError) as caught:
+            llm.invoke("Hi")
+    assert not isinstance(caught.value, errors.DatabricksRefusalError)
