@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
@@ -223,11 +224,44 @@ def test_another_server_takes_urls_and_files(call: Way) -> None:
 
 
 @four_ways
-def test_an_open_schema_says_what_to_do(call: Way) -> None:
-    schema = {"title": "Counts", "type": "object", "additionalProperties": {"type": "integer"}}
+def test_an_open_schema_that_has_to_be_strict_says_what_to_do(call: Way) -> None:
+    schema = {"title": "Counts", "type": "object", "additionalProperties": {"type": "integer"}, "strict": True}
     with ScriptedServer(answer) as server:
         with pytest.raises(ValueError, match="method='function_calling'"):
             call(llm(server).bind(response_format=schema), "Count")
+        assert not server.requests
+
+
+@four_ways
+def test_an_open_schema_is_asked_for_by_a_tool(call: Way) -> None:
+    def called(received: Received) -> Scripted:
+        block = {"type": "tool_use", "id": "toolu_1", "name": "Counts", "input": {"a": 1}}
+        if received.json.get("stream"):
+            return events(START, {**TEXT[0], "content_block": block}, END[0], *END[1:])
+        return Scripted({**WHOLE, "content": [block], "stop_reason": "tool_use"})
+
+    schema = {"title": "Counts", "type": "object", "additionalProperties": {"type": "integer"}}
+    with ScriptedServer(called) as server:
+        model = llm(server)
+        with pytest.warns(UserWarning, match="takes only closed schemas .*, so the schema is sent as a tool"):
+            message = call(model.bind(response_format=schema), "Count")
+        parsed: Any = call(model.with_structured_output(schema, method="json_schema"), "Count")
+    assert (json.loads(message.text), message.tool_calls) == ({"a": 1}, [])
+    assert parsed == {"a": 1}
+    for request in server.requests:
+        assert "output_config" not in request.json
+        assert [tool["name"] for tool in request.json["tools"]] == ["Counts"]
+
+
+@four_ways
+def test_any_schema_is_an_answer_of_a_model_that_cannot_be_forced(call: Way, workspace: LocalWorkspace) -> None:
+    """Its answers are asked for by a schema, and a map cannot be closed."""
+    model = on(workspace, "databricks-claude-opus-5-5")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(?s).*(closed schemas|cannot be forced)")  # once an endpoint
+        found: Any = call(model.with_structured_output(dict[str, int], include_raw=True), "Count: a 1")
+    assert found["raw"].text
+    assert [tool["name"] for tool in workspace.requests[-1].json["tools"]] == ["answer"]
 
 
 @four_ways

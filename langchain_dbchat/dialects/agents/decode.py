@@ -18,7 +18,7 @@ from langchain_dbchat.dialects.shared.answer.events import parse_event, text_of_
 from langchain_dbchat.dialects.shared.answer.facts import KEEP_ALIVE, AnswerFacts
 from langchain_dbchat.dialects.shared.answer.parts import Text
 from langchain_dbchat.dialects.shared.answer.stream import AnswerStreamDecoder
-from langchain_dbchat.dialects.shared.answer.wires import in_other_format
+from langchain_dbchat.dialects.shared.answer.wires import in_other_format, instead_of
 from langchain_dbchat.errors import StreamInterruptedError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def decode_answer(body: bytes, target: Target, request_id: str | None, sent: Sen
 
 def _no_messages(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
     return in_other_format(
-        f"The endpoint {target.model!r} answered with {sorted(payload)} instead of 'messages': it is not a ChatAgent. "
+        f"The endpoint {target.model!r} answered with {instead_of(payload, 'messages')}: it is not a ChatAgent. "
         f"Leave api='agent' out, or choose the API of the endpoint's task. It said: {text_of_event(payload)}",
         payload,
         request_id,

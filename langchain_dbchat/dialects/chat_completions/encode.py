@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _NOT_PLAIN = frozenset({"tools", "tool_choice", "response_format", "thinking", "reasoning_effort", "stream_options"})
 _LEFT_OUT = REFUSABLE.left_out
+_EITHER = "it takes either tools or a response format"
 
 
 def encode_request(request: ChatRequest) -> EncodedRequest:
@@ -55,7 +56,8 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     target = taught(request.target)
     family, quirks = target.family, quirks_of(target)
     settings = {key: value for key, value in request.settings.items() if value is not None}
-    other = other_format(settings, target, beside_tools=quirks.format_with_tools)
+    unfit = "" if quirks.format_with_tools or not settings.get("tools") else _EITHER
+    other = other_format(settings, target, unfit=unfit)
     if other is not None:
         settings = other.settings
     conversation, changed = encode_conversation(_prompted(request.messages, other), target)

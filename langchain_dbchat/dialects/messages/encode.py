@@ -62,10 +62,11 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     target = messages_target(request.target)
     family = target.family
     settings = {key: value for key, value in request.settings.items() if value is not None}
-    other = other_format(settings, target)
+    other = other_format(settings, target, unfit=_unfit_format(settings, target))
+    encoded = EncodedRequest({}, {}, [], SentTools())
     if other is not None:
         settings = other.settings
-    encoded = EncodedRequest({}, {}, [], SentTools())
+        encoded.warnings.extend([other.warning] if other.warning else [])
     bound = _add_tools(settings, encoded, target)
     if other is not None and other.tool:
         encoded.sent.answer = bound[other.tool]
@@ -100,6 +101,17 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
         encoded.body = merge_deep(body, fit_extra(extra, target.lessons, REFUSABLE))
     encoded.warnings.extend(bound_marks(encoded.body))
     return encoded
+
+
+def _unfit_format(settings: Mapping[str, Any], target: Target) -> str:
+    """Return why a response format cannot be sent, if its schema cannot be closed and the caller does not insist."""
+    if "response_format" not in settings:
+        return ""
+    from langchain_dbchat.dialects.messages.formats import is_closable  # noqa: PLC0415  # only with a format
+
+    return (
+        "" if is_closable(settings["response_format"], target) else "it takes only closed schemas as a response format"
+    )
 
 
 def _add_tools(settings: Mapping[str, Any], encoded: EncodedRequest, target: Target) -> dict[str, str]:

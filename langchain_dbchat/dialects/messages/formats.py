@@ -18,7 +18,7 @@ from langchain_dbchat.dialects.shared.schemas import without_limits
 if TYPE_CHECKING:
     from langchain_dbchat.dialects.dialect import Target
 
-__all__ = ["write_output_format"]
+__all__ = ["is_closable", "write_output_format"]
 
 
 def write_output_format(given: Any, target: Target, *, drops_nulls: bool) -> dict[str, Any] | None:
@@ -48,6 +48,23 @@ def write_output_format(given: Any, target: Target, *, drops_nulls: bool) -> dic
             "with_structured_output(schema, method='function_calling')."
         ) from None
     return {"type": "json_schema", "schema": without_limits(named["schema"])}
+
+
+def is_closable(given: Any, target: Target) -> bool:
+    """Return whether a response format can be sent; one that is strict has to be.
+
+    Args:
+        given: A ``response_format``, Anthropic's own format, or a schema in any spelling.
+        target: The called model.
+    """
+    named = encode_format(_as_openai(given)).get("json_schema")
+    if not isinstance(named, Mapping) or named.get("strict"):
+        return True
+    try:
+        write_output_format(given, target, drops_nulls=True)
+    except ValueError:
+        return False
+    return True
 
 
 def _as_openai(given: Any) -> Any:

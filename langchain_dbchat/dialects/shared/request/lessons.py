@@ -47,13 +47,13 @@ def taught(target: Target) -> Target:
     return target._replace(family=target.family._replace(**columns)) if columns else target
 
 
-def other_format(settings: dict[str, Any], target: Target, *, beside_tools: bool = True) -> OtherFormat | None:
+def other_format(settings: dict[str, Any], target: Target, *, unfit: str = "") -> OtherFormat | None:
     """Ask for a response format in another way, if the endpoint does not take it in this call.
 
     Args:
         settings: The settings of the call. They are not changed.
         target: The called model.
-        beside_tools: Whether the wire format and the family take a response format beside tools.
+        unfit: Why the model does not take the response format in this call; empty if it does.
 
     Returns:
         What is asked for; None if the call has no response format, or one that can be sent.
@@ -62,7 +62,7 @@ def other_format(settings: dict[str, Any], target: Target, *, beside_tools: bool
         return None
     from langchain_dbchat.dialects.shared.request.other_formats import ask_otherwise  # noqa: PLC0415  # few calls have one
 
-    return ask_otherwise(settings, target, beside_tools=beside_tools)
+    return ask_otherwise(settings, target, unfit)
 
 
 def fit_extra(extra: Mapping[str, Any], lessons: frozenset[str], refusable: RefusableFields) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Ask for a response format in another way, where an endpoint refuses it, or refuses it beside tools.
+"""Ask for a response format in another way, where an endpoint refuses it, at all or in this call.
 
 Rule 1. A schema becomes one more tool, which the model calls to give its answer. Some tool has to be called, so that
 the model either goes on with its work or answers. `answer_tools` makes the call the text of the answer, as a response
@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_dbchat.dialects.shared.request.formats import encode_format
+from pydantic_core import to_json
+
+from langchain_dbchat.dialects.shared.request.formats import encode_format, fit_named_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,35 +42,39 @@ class OtherFormat(NamedTuple):
     warning: str = ""
 
 
-def ask_otherwise(settings: Mapping[str, Any], target: Target, *, beside_tools: bool) -> OtherFormat | None:
+def ask_otherwise(settings: Mapping[str, Any], target: Target, unfit: str) -> OtherFormat | None:
     """Ask for the response format of a call in another way; see `other_format`.
 
     Args:
         settings: The settings of the call, with ``response_format``. They are not changed.
         target: The called model, with the lessons of its endpoint.
-        beside_tools: Whether the wire format and the family take a response format beside tools.
+        unfit: Why the model does not take the response format in this call; empty if it does.
 
     Returns:
         Other settings; None if the response format can be sent.
+
+    Raises:
+        ValueError: If its schema cannot be fitted.
     """
-    is_refused, tools = "response_format" in target.lessons, settings.get("tools") or []
-    by_prompt = target.family.calls_as_text
-    if not (is_refused or by_prompt or (tools and not beside_tools)):
+    is_refused, by_prompt = "response_format" in target.lessons, target.family.calls_as_text
+    if not (is_refused or by_prompt or unfit):
         return None
-    named = encode_format(settings["response_format"]).get("json_schema")
+    given = settings["response_format"]
+    encoded = encode_format(given)
+    named = encoded.get("json_schema")
     rest = {key: value for key, value in settings.items() if key != "response_format"}
     if not isinstance(named, dict):
         return OtherFormat(rest) if is_refused else None
     if by_prompt:
-        from pydantic_core import to_json  # noqa: PLC0415  # few requests need it
-
+        fit_named_schema(encoded, given, target, drops_nulls=False)
         prompt = f"{_PROMPT}\n```json\n{to_json(named.get('schema') or {}).decode()}\n```"
         mode = {} if is_refused else {"response_format": {"type": "json_object"}}
         return OtherFormat({**rest, **mode}, prompt=prompt, warning="it takes no schema, so the prompt describes it")
+    tools = settings.get("tools") or []
     tool = _answer_tool(named, tools)
     asked = {**rest, "tools": [*tools, tool], "tool_choice": settings.get("tool_choice") or "any"}
-    warning = "it takes either tools or a response format, so the schema is sent as a tool, and its call is the answer"
-    return OtherFormat(asked, tool["function"]["name"], warning="" if is_refused else warning)
+    warning = "" if is_refused else f"{unfit}, so the schema is sent as a tool, and its call is the answer"
+    return OtherFormat(asked, tool["function"]["name"], warning=warning)
 
 
 def _answer_tool(named: Mapping[str, Any], tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
