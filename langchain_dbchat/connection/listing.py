@@ -100,8 +100,7 @@ def list_endpoints(*, model_services: bool = False, **connection: Any) -> list[L
         DatabricksError: If the server refuses or cannot be reached.
     """
     settings = WorkspaceConnection(**connection)
-    session = settings.session().home
-    return execute(_lists(settings, session, model_services=model_services))
+    return execute(_lists(settings, settings.session().home, model_services=model_services))
 
 
 async def alist_endpoints(*, model_services: bool = False, **connection: Any) -> list[ListedEndpoint]:

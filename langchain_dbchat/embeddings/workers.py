@@ -98,8 +98,8 @@ class ThreadWorkers(Workers["Future[BatchResult]"]):
     def _send(self, prepared: PreparedBatch) -> BatchResult:
         if self._rate_limiter is not None:
             self._rate_limiter.acquire(blocking=True)
-        run = self._run
-        return run.read(prepared, run.channel.post(prepared.request, prepared.revise, run.limiter))
+        reply = self._run.channel.post(prepared.request, prepared.revise, self._run.limiter)
+        return self._run.read(prepared, reply)
 
     async def first(self, in_flight: Collection[Future[BatchResult]]) -> set[Future[BatchResult]]:
         """Wait until one batch has its outcome, and return all that have."""

@@ -137,8 +137,15 @@ class _OpenStream(ABC):
     async def _let_others_run(self) -> None:
         """Let other tasks of the event loop run."""
 
-    @abstractmethod
     async def _end(self) -> None:
+        """Close the response; the connection too, unless the body was read to its end."""
+        if not self._is_over:
+            self._reader.release()
+            await self._close_response()
+            self._is_over = True  # last: an interrupt before lets the next call close it
+
+    @abstractmethod
+    async def _close_response(self) -> None:
         """Close the response."""
 
 
@@ -171,14 +178,12 @@ class EventStream(_OpenStream):
     async def _let_others_run(self) -> None:
         pass
 
-    async def _end(self) -> None:
-        self.close()
+    async def _close_response(self) -> None:
+        self._reader.response.close()
 
     def close(self) -> None:
         """Close the response; the connection too, unless the body was read to its end."""
-        self._is_over = True
-        self._reader.release()
-        self._reader.response.close()
+        finish(self._end())
 
 
 class AsyncEventStream(_OpenStream):
@@ -209,10 +214,7 @@ class AsyncEventStream(_OpenStream):
     async def _let_others_run(self) -> None:
         await asyncio.sleep(0)
 
-    async def _end(self) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the response; the connection too, unless the body was read to its end."""
-        self._is_over = True
+    async def _close_response(self) -> None:
         await self._reader.response.aclose()
+
+    aclose = _OpenStream._end  # noqa: SLF001  # of this class
