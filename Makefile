@@ -6,6 +6,7 @@
 #                    an environment of its own; PART=1: only the tests that can differ there; PYTEST_ARGS="tests/wire -x":
 #                    only these; WORKERS=0: in one process)
 # make pythons       run a part of the tests on Python 3.10, 3.12 and 3.13, as far as they are installed
+# make ci            all that has to be green, two stages at a time; each says how long it took
 # make mutate        break transport and auth line by line and see the tests fail (FILES=... SAMPLE=... SEED=... SECONDS=...;
 #                    NEAR=1: only the tests nearest to each file)
 # make profiles      check the capabilities that are reported (LITELLM=... also against a price list of LiteLLM's)
@@ -45,7 +46,17 @@ WORKERS ?= $(if $(PYTEST_ARGS),0,3)
 
 PYTHONS := 3.10 3.12 3.13
 
-.PHONY: demo smollm2 test pythons $(PYTHONS:%=python-%) lint types format soak fuzz mutate profiles arguments outputs docs package plot scaling bench clean
+# The stages of `make ci`, the longest first but for lint, and what each of them makes.
+CI := ci-lint ci-lowest ci-all $(PYTHONS:%=ci-%) ci-fast ci-unmerged ci-types ci-package ci-docs
+CI_ALONE := ci-lowest $(PYTHONS:%=ci-%)
+$(PYTHONS:%=ci-%): MADE = $(@:ci-%=python-%)
+ci-lowest: MADE = test LOWEST=1 PART=1
+ci-all: MADE = test ALL=1
+ci-fast: MADE = test ALL=1 FAST=1 PART=1
+ci-unmerged: MADE = test ALL=1 UNMERGED=1 PART=1
+ci-types ci-package ci-docs ci-lint: MADE = $(@:ci-%=%)
+
+.PHONY: demo smollm2 test pythons $(PYTHONS:%=python-%) ci $(CI) environment lint types format soak fuzz mutate profiles arguments outputs docs package plot scaling bench clean
 
 demo: $(VENV)/.has-demo $(if $(REAL),$(VENV)/.has-smollm2)
 	@$(BIN)/python examples/demo.py $(if $(LIVE),--live) $(if $(REAL),--real)
@@ -89,6 +100,18 @@ $(PYTHONS:%=python-%): python-%:
 	@$(if $(call find_python,$*),\
 	  echo "Python $*: $(call find_python,$*)" && $(MAKE) --no-print-directory test PY=$* PART=1,\
 	  echo "Python $* is not installed, so nothing is tested on it.")
+
+ci:
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(CI)
+
+$(filter-out $(CI_ALONE),$(CI)): environment
+
+$(CI):
+	@began=$$(date +%s); $(MAKE) --no-print-directory $(MADE) WORKERS=2 && echo "$@ took $$(($$(date +%s) - began)) s."
+
+# What all stages in $(VENV) need, installed at once: only one of them may change it at a time.
+environment: $(VENV)/.has-test-all,fast,small-model,lint,types,docs,package
+	@$(MAKE) --no-print-directory $(VENV)/.has-smollm2
 
 mutate: $(VENV)/.has-mutate
 	@$(BIN)/python tests/mutation/mutate.py $(if $(FILES),--files $(FILES)) --sample $(or $(SAMPLE),60) --seed $(or $(SEED),0) \
@@ -173,11 +196,13 @@ bench: $(addsuffix /.ready,$(if $(QUICK),$(QUICK_CLIENTS),$(CLIENTS)))
 	@$(if $(QUICK),,echo; .venv-bench-numpy/bin/python benchmarks/bench_embeddings.py)
 endif
 
+# The name is that of an extra, or of several with commas between them.
+COMMA := ,
 $(VENV)/.has-%: pyproject.toml $(BIN)/python
 	@echo "Installing langchain-dbchat[$*] into $(VENV): once, for half a minute or more ..."
 	@$(PIP) install $(CONSTRAINTS) -e ".[$*]" || { echo; \
 	  echo "The installation failed. It needs a package index that pip can reach; see the lines above."; exit 1; }
-	@touch $@
+	@touch $(addprefix $(VENV)/.has-,$(subst $(COMMA), ,$*)) $@
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { \
