@@ -71,11 +71,14 @@ $(VENV)/.has-smollm2: $(VENV)/.has-small-model
 	@touch $@
 
 # The tests that can differ in a variant of the whole (PART=1).
-# On the oldest dependencies, which come without any extra: all but those of our own functions on plain data, and those of
-# sockets and signing in (httpx's oldest release is its newest), unless they use the databricks-sdk.
+# On the oldest dependencies, which come without any extra: all but those of our own functions on plain data, those of
+# sockets and signing in (httpx's oldest release is its newest), unless they use the databricks-sdk, and those of the
+# source, the documents and the plugin of pytest.
 PART_LOWEST := tests tests/unit_tests/auth/test_sdk.py tests/integration_tests/auth/test_principals_and_sdk.py \
   $(addprefix --ignore=tests/, unit_tests/auth unit_tests/dialects unit_tests/errors unit_tests/models unit_tests/transport \
-  integration_tests/auth integration_tests/test_soak.py)
+  integration_tests/auth $(addprefix integration_tests/test_, notebooks.py pages.py pytest_plugin.py soak.py) \
+  $(addprefix unit_tests/test_, architecture.py documents.py external_links.py forgetting.py fuzz_targets.py \
+  links_of_the_site.py plot.py project_urls.py reliability_page.py troubleshooting_page.py wire_page.py))
 # On other Pythons: sockets, TLS, event loops, files, and one call of each kind.
 PART_PY := tests/wire tests/unit_tests/auth tests/unit_tests/transport tests/integration_tests/test_calls.py \
   $(addprefix --ignore=tests/unit_tests/, transport/test_whole_path.py transport/test_http11.py auth/test_sdk.py)

@@ -16,9 +16,17 @@ Ask = Callable[..., httpx.Response]
 
 
 @pytest.fixture(scope="session")
-def workspace() -> Iterator[LocalWorkspace]:
-    with LocalWorkspace(retired=True, endpoints={"support-bot": "claude-sonnet-4-6"}) as running:
-        yield running
+def running() -> Iterator[LocalWorkspace]:
+    with LocalWorkspace(retired=True, endpoints={"support-bot": "claude-sonnet-4-6"}) as workspace:
+        yield workspace
+
+
+@pytest.fixture
+def workspace(running: LocalWorkspace) -> Iterator[LocalWorkspace]:
+    """The workspace itself; what a test has left in it is forgotten."""
+    running.reset()
+    yield running
+    running.reset()
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +37,9 @@ def served() -> Iterator[LocalWorkspace]:
 
 
 @pytest.fixture(scope="session")
-def client(workspace: LocalWorkspace) -> Iterator[httpx.Client]:
-    headers = {"authorization": f"Bearer {workspace.token}"}
-    with httpx.Client(base_url=workspace.host, headers=headers, trust_env=False, timeout=60) as one:
+def client(running: LocalWorkspace) -> Iterator[httpx.Client]:
+    headers = {"authorization": f"Bearer {running.token}"}
+    with httpx.Client(base_url=running.host, headers=headers, trust_env=False, timeout=60) as one:
         yield one
 
 

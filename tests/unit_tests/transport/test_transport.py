@@ -287,6 +287,8 @@ def test_tls(way: str, tmp_path: Path) -> None:
     trusting = ssl.create_default_context(cadata=public.decode())
     chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
+    left = threading.Event()
+
     def serve(connection: socket.socket, number: int) -> None:
         with of_server.wrap_socket(connection, server_side=True) as secured:
             for _ in range(2 if number == 1 else 1):
@@ -295,14 +297,16 @@ def test_tls(way: str, tmp_path: Path) -> None:
                 for _ in range(20):
                     secured.sendall(b"%x\r\n%b\r\n" % (100_000, b"x" * 100_000))
                 secured.sendall(b"0\r\n\r\n")
+        left.set()
 
     with RawServer(serve) as server:
         url = server.url.replace("http://127.0.0.1", "https://localhost")
         caller = Caller(way, context=trusting)
-        for connections in (1, 1, 2):  # the third call finds its connection closed
+        for connections, is_closed in ((1, False), (1, True), (2, True)):  # the third call finds its connection closed
             status, body = caller.send(url)
             assert (status, len(body), server.connections) == (200, 2_000_000, connections)
-            time.sleep(0.05)
+            assert not is_closed or left.wait(30)
+            left.clear()
         with pytest.raises(httpx.ConnectError, match="(?i)certificate"):
             caller.send(url.replace("localhost", "127.0.0.1"))
         caller.close()
