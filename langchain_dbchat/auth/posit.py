@@ -126,12 +126,15 @@ class ConnectSession(ExpiringToken):
     kind: str = VIEWER_TYPE
     name: str = "Posit Connect viewer (user_session_token argument)"
 
+    def _key(self) -> tuple[str, ...]:
+        return self.server.key(self.subject.get_secret_value(), self.kind)
+
     def _cell(self) -> TokenCell:
-        return CELLS.cell(self.server.key(self.subject.get_secret_value(), self.kind))
+        return CELLS.cell(self._key())
 
     def cache_identity(self) -> str | None:
         """Name the caller for a cache of answers: this session."""
-        return f"session {self.server.key(self.subject.get_secret_value(), self.kind)}"
+        return f"session {self._key()}"
 
     def _request(self) -> TokenRequest:
         return self.server.exchange(self.subject.get_secret_value(), self.kind, self.name)

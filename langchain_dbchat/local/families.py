@@ -44,7 +44,8 @@ class ServedFamily:
     strict_tools: bool = False
     """Whether ``tools[].function.strict`` is accepted (docs/wire.md, 2.2)."""
     message_name: Literal["no", "tool", "yes"] = "no"
-    """Whether messages may have ``name`` (docs/wire.md, 1.2; Kimi needs one on tool messages, 2.5)."""
+    """Whether messages may have ``name`` (docs/wire.md, 1.2). ``tool``: only the results of tools may, and one that
+    follows no call needs it (Kimi, docs/wire.md, 2.5)."""
     http_images: bool = True
     """Whether images may be http links. Claude refuses them (docs/wire.md, 2.2)."""
     empty_text: bool = True
@@ -80,8 +81,6 @@ class ServedFamily:
     """Whether texts and calls have ``thoughtSignature``, and streamed calls come whole (Gemini, docs/wire.md, 3.4)."""
     thinking_budgets: bool = False
     """Whether ``thinking`` has Google's budgets (docs/wire.md, 2.3)."""
-    needs_tool_name: bool = False
-    """Whether a tool message without its call is refused because it has no name (Kimi, docs/wire.md, 2.5)."""
     tools_as_text: bool = False
     """Whether a tool call is written into the text (gemma, docs/wire.md, 3.4)."""
     announces_calls: bool = False
@@ -125,7 +124,7 @@ DEEPSEEK = ServedFamily(
     name="deepseek", error_style="open", answer_id="chatcmpl-", reasoning="sibling", json_schema=False, cache="auto"
 )
 INKLING = replace(DEEPSEEK, name="inkling", ends_silently=EVERYWHERE)
-KIMI = replace(INKLING, name="kimi", message_name="tool", needs_tool_name=True)
+KIMI = replace(INKLING, name="kimi", message_name="tool")
 GLM = replace(
     DEEPSEEK,
     name="glm",

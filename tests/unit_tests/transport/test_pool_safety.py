@@ -403,6 +403,18 @@ def test_who_waits_in_line_finds_what_was_lost(way: str) -> None:
         asyncio.run(use())
 
 
+@pytest.mark.parametrize("kind", [PooledTransport, AsyncPooledTransport])
+def test_a_forked_child_closes_its_copy_of_a_connection_and_gives_nothing_back(kind: Any) -> None:
+    pool, thing = kind(ssl.create_default_context, LIMITS), Thing()
+    slot = pool._take(HERE)
+    slot.cell.append(thing)
+    pool._pid += 1  # so it is the pool of another process
+    pool._give(slot)
+    assert thing.closed
+    assert not slot.cell
+    assert pool._pool.idle == 0
+
+
 # Finalizers
 
 

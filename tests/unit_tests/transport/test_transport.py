@@ -135,6 +135,24 @@ async def test_tasks_wait_for_their_turn_and_the_line_has_an_end() -> None:
         assert await server.await_open(0) == 0
 
 
+async def test_a_right_that_is_given_back_goes_to_the_first_in_line_at_once() -> None:
+    pool = AsyncPooledTransport(ssl.create_default_context, httpx.Limits(max_connections=1))
+    origin = ("http", "127.0.0.1", 1)
+    taken = pool._take(origin)
+    assert taken is not None
+    waiting = asyncio.create_task(pool._wait(origin, None))
+    for _ in range(3):  # turns of the loop; no time passes
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    pool._give(taken)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert waiting.done()
+    pool._give(waiting.result())
+    assert pool._pool.total == 0
+    await pool.aclose()
+
+
 async def test_cancellation_gives_everything_back() -> None:
     pool = AsyncPooledTransport(ssl.create_default_context, LIMITS)
     with ScriptedServer(lambda _: Scripted([b"{", b"}"], wait=0.02, delay=0.02)) as server:

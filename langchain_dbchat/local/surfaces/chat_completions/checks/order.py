@@ -90,7 +90,7 @@ def _check_result(
             f"messages.{place}: unexpected `tool_use_id` found in `tool_result` blocks: {answered}. Each `tool_result` "
             "block must have a corresponding `tool_use` block in the previous message.",
         )
-    raise invalid(request, KIMI if request.family.needs_tool_name else FOLLOWS)
+    raise invalid(request, KIMI if request.family.message_name == "tool" else FOLLOWS)
 
 
 def _check_answered(request: ChatRequestBody, place: int, open_calls: list[str]) -> None:
