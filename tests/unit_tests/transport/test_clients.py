@@ -57,6 +57,23 @@ def test_one_client_and_one_tls_context_for_all_threads(monkeypatch: pytest.Monk
     clients.pop().close()
 
 
+def test_an_answer_names_its_request() -> None:
+    async def send(url: str) -> None:
+        client = await process_clients.async_client()
+        request = client.build_request("GET", url)
+        response = await client.send(request)
+        assert response.request is request
+        await response.aclose()
+
+    with ScriptedServer(lambda _: Scripted({})) as server:
+        client = process_clients.sync_client()
+        request = client.build_request("GET", server.url)
+        response = client.send(request)
+        assert response.request is request
+        response.close()
+        asyncio.run(send(server.url))
+
+
 def test_an_idle_connection_is_kept_for_30_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_clients, "_states", [process_clients._ProcessClients()])
     channel, idle = Channel(Rotating()), [0.0]
