@@ -113,7 +113,7 @@ def test_a_stream_that_breaks_says_so_and_can_be_asked_for_again(
 def test_a_stream_that_stalls_is_a_timeout(call: Way, mock: Rewriting) -> None:
     mock.expect({"type": "stream_fault", "kind": "stall", "after_chunks": 2, "stall_seconds": 3})
     with pytest.raises(DatabricksTimeoutError) as caught:
-        call(_llm(mock, timeout=0.5), "Please tell me a long story.")
+        call(_llm(mock, timeout=1.5), "Please tell me a long story.")
     assert caught.value.partial is not None
     assert caught.value.partial.text
 

@@ -102,6 +102,13 @@ def _echo(connection: socket.socket) -> bytes:
     return b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n" + data.partition(b"\r\n\r\n")[2]
 
 
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Watch a connection for a second: the thread of a server may take as long to close it on a busy machine."""
+    monkeypatch.setattr("langchain_dbchat.transport.http.pool._WATCH", 1.0)
+
+
+@pytest.mark.usefixtures("watch")
 @pytest.mark.parametrize("way", OURS)
 @pytest.mark.parametrize("late", [0.0, 0.001])
 def test_those_in_line_get_no_connection_that_the_server_has_closed(way: str, late: float) -> None:
@@ -114,6 +121,7 @@ def test_those_in_line_get_no_connection_that_the_server_has_closed(way: str, la
         assert call_all(way, server.url, bodies) == bodies
 
 
+@pytest.mark.usefixtures("watch")
 @pytest.mark.parametrize("way", OURS)
 @pytest.mark.parametrize("late", [None, 0.0, 0.001])
 def test_those_in_line_get_nobody_elses_answer(way: str, late: float | None) -> None:
