@@ -244,7 +244,7 @@ def test_a_value_that_holds_anyway_is_no_news(call: Way, setting: dict[str, Any]
 def test_a_tool_that_need_not_be_strict_is_no_news(call: Way) -> None:
     tool = {"type": "function", "function": {"name": "get", "parameters": {"type": "object", "properties": {}}}}
     with ScriptedServer(_answer) as server:
-        for family in FAMILIES:
+        for family in (name for name, row in FAMILIES.items() if not row.calls_as_text):  # there all tools are news
             llm = _llm(server, family=family, api="chat", strict_params=True)
             call(llm.bind_tools([tool], strict=False), "hi")
     assert all(request.json["tools"][0]["function"].get("strict") is not True for request in server.requests)
