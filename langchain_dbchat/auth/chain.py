@@ -65,11 +65,7 @@ class ChainedCredentials:
         return execute(self._plan(refresh=refresh))
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Do the same as `headers` without blocking the event loop.
-
-        Args:
-            refresh: The last headers were refused.
-        """
+        """Do the same as `headers` without blocking the event loop."""
         return await aexecute(self._plan(refresh=refresh))
 
     def _plan(self, *, refresh: bool) -> Generator[Effect, Any, Mapping[str, str]]:

@@ -122,14 +122,7 @@ class CallableToken:
         return signed(call_token(self.function, self.name), self.name)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Return the headers for what the callable says now.
-
-        Args:
-            refresh: Makes no difference: the callable is asked each time.
-
-        Raises:
-            ConfigurationError: The callable returned no token.
-        """
+        """Do the same as `headers` without blocking the event loop."""
         del refresh
         return signed(await acall_token(self.function), self.name)
 
@@ -150,11 +143,7 @@ class Anonymous:
         return {}
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Return no headers.
-
-        Args:
-            refresh: Makes no difference here.
-        """
+        """Do the same as `headers` without blocking the event loop."""
         return self.headers(refresh=refresh)
 
     def cache_identity(self) -> str | None:
@@ -199,11 +188,7 @@ class WrappedCredentials(DerivedCredentials, ABC):
         return self._wrap(self.credentials.headers(refresh=refresh))
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Do the same as `headers` without blocking the event loop.
-
-        Args:
-            refresh: Passed on.
-        """
+        """Do the same as `headers` without blocking the event loop."""
         return self._wrap(await self.credentials.aheaders(refresh=refresh))
 
     @abstractmethod
@@ -315,11 +300,7 @@ def _run_beside(wait: Callable[[], Awaitable[object]], source: str) -> object:
 
 
 async def acall_token(function: Callable[[], Any]) -> object:
-    """Ask a token callable from async code: an async one on the loop, a sync one in a thread with the context copied.
-
-    Args:
-        function: The callable.
-    """
+    """Ask a token callable in async code: an async one on the loop, a sync one in a thread with the context copied."""
     call = getattr(function, "__call__", None)  # noqa: B004  # asks what kind of call it is, not whether it can be called
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call):
         return await cast("Awaitable[object]", function())

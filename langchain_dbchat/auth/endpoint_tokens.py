@@ -95,11 +95,7 @@ class EndpointCredentials(DerivedCredentials):
         return execute(self._sign(refresh=refresh))
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Do the same as `headers` without blocking the event loop.
-
-        Args:
-            refresh: The last token was refused.
-        """
+        """Do the same as `headers` without blocking the event loop."""
         return await aexecute(self._sign(refresh=refresh))
 
     def _sign(self, *, refresh: bool) -> Generator[Effect, Any, Mapping[str, str]]:

@@ -43,14 +43,7 @@ class ExpiringToken(ABC):
         return bearer(self._cell().get(self._fetch(refresh=refresh), refresh=refresh), self.name)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Return the header with a token that is good for a while.
-
-        Args:
-            refresh: The last token was refused.
-
-        Raises:
-            DatabricksError: No token can be fetched.
-        """
+        """Do the same as `headers` without blocking the event loop."""
         # Finding the cell may read a secret from a file, once, in a process that opened a pickle.
         cell = self._cell() if self._at_hand else await asyncio.to_thread(self._cell)
         return bearer(await cell.aget(self._fetch(refresh=refresh), refresh=refresh), self.name)

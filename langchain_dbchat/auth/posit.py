@@ -169,11 +169,7 @@ class ConnectCaller:
         return self._session(call_token(self.function, self.name)).headers(refresh=refresh)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Return the header for the session of this request.
-
-        Args:
-            refresh: The last token was refused.
-        """
+        """Do the same as `headers` without blocking the event loop."""
         return await self._session(await acall_token(self.function)).aheaders(refresh=refresh)
 
     def _session(self, subject: object) -> ConnectSession:

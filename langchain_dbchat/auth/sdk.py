@@ -99,14 +99,7 @@ class SdkConfig:
         return _authenticate(_successor(self.config), self.name)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Return every header that the Config signs with; in a thread, unless they are known without I/O.
-
-        Args:
-            refresh: Sign in again, on a copy of the Config.
-
-        Raises:
-            DatabricksAuthenticationError: The SDK could not sign in.
-        """
+        """Do the same as `headers`; in a thread, unless they are known without I/O."""
         if not refresh and getattr(self.config, "auth_type", None) in _INLINE:
             return self.headers()
         return await asyncio.to_thread(self.headers, refresh=refresh)
@@ -154,15 +147,7 @@ class SdkSignIn:
         return _authenticate(self._config(refresh=refresh), self.name)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:
-        """Return every header that the SDK signs with; in a thread, unless they are known without I/O.
-
-        Args:
-            refresh: Sign in again.
-
-        Raises:
-            ConfigurationError: The SDK is not installed, or finds nothing to sign in with.
-            DatabricksAuthenticationError: The SDK could not sign in.
-        """
+        """Do the same as `headers`; in a thread, unless they are known without I/O."""
         if self.auth_type not in _INLINE:
             return await asyncio.to_thread(self.headers, refresh=refresh)
         config = await asyncio.to_thread(self._config, refresh=refresh)

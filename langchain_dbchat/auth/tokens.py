@@ -163,12 +163,7 @@ class TokenCell:
         return execute(self._plan(fetch, refresh=refresh, on_loop=False))
 
     async def aget(self, fetch: Effect, *, refresh: bool = False) -> SecretStr:
-        """Return the token, and fetch it first if necessary, without blocking the event loop.
-
-        Args:
-            fetch: Fetches a `Grant`; may raise.
-            refresh: Whether the last token was refused.
-        """
+        """Do the same as `get` without blocking the event loop."""
         return await aexecute(self._plan(fetch, refresh=refresh, on_loop=True))
 
     def _plan(self, fetch: Effect, *, refresh: bool, on_loop: bool) -> Generator[Effect, Any, SecretStr]:

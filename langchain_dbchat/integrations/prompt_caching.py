@@ -87,15 +87,7 @@ class DatabricksPromptCachingMiddleware(AgentMiddleware[Any, Any, Any]):
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> ModelResponse[Any]:
-        """Do the same as `wrap_model_call` in async code.
-
-        Args:
-            request: The request.
-            handler: Calls the model.
-
-        Returns:
-            The model's answer.
-        """
+        """Do the same as `wrap_model_call` without blocking the event loop."""
         return await handler(self._marked(request))
 
     def _marked(self, request: ModelRequest[Any]) -> ModelRequest[Any]:

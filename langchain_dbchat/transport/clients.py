@@ -133,14 +133,7 @@ def sync_client(proxy: str | None = None) -> httpx.Client:
 
 
 async def async_client(proxy: str | None = None) -> httpx.AsyncClient:
-    """Get the running event loop's client for async calls.
-
-    Args:
-        proxy: The URL of a proxy; None for the environment's.
-
-    Returns:
-        The client, which the caller does not close.
-    """
+    """Get the running event loop's client for async calls; otherwise as `sync_client`."""
     state, key, loop = _state(), _key(proxy), asyncio.get_running_loop()
     kept = state.async_clients.get(loop, {}).get(key)
     if kept is not None:

@@ -77,14 +77,7 @@ def execute(plan: Generator[Effect, Any, _Result]) -> _Result:
 
 
 async def aexecute(plan: Generator[Effect, Any, _Result]) -> _Result:
-    """Execute a plan without blocking the event loop.
-
-    Args:
-        plan: The plan.
-
-    Returns:
-        What the plan returns.
-    """
+    """Execute a plan as `execute` does, without blocking the event loop."""
     return await _execute(plan, _acall)
 
 

@@ -78,7 +78,7 @@ class _Unusable(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
 
 class _ExceptLoopback(Generic[_ClientOf]):
-    """A client of httpx that goes through proxies, except to this machine; the class before httpx's own.
+    """A client of httpx that goes through proxies, except to this machine; a base class before httpx's own.
 
     Args:
         direct: The client for requests to this machine.

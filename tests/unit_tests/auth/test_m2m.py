@@ -279,6 +279,12 @@ def test_a_jwt_of_any_length_says_when_it_ends(letters: int) -> None:
     assert grants.jwt_expiry(jwt(exp=1700000000, sub="x" * letters)) == 1700000000
 
 
+@pytest.mark.parametrize("exp", [-1, "-1", True, 10**400, "soon", None, [1700000000]])
+def test_a_jwt_whose_end_is_no_time_does_not_say_when_it_ends(exp: object) -> None:
+    assert grants.jwt_expiry(jwt(exp=exp)) is None
+    assert grants.jwt_expiry(jwt(exp="1700000000")) == 1700000000
+
+
 def test_a_pickle_holds_the_secret_that_was_given_and_no_token(server: TokenServer) -> None:
     signer = principal(server)
     signer.headers()
