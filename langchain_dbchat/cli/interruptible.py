@@ -69,6 +69,7 @@ class InterruptibleLoop:
 
     @contextmanager
     def _ctrl_c_cancels(self) -> Iterator[None]:
+        before = signal.getsignal(signal.SIGINT)
         try:
             self._loop.add_signal_handler(signal.SIGINT, self._cancel)
         except NotImplementedError:  # on Windows
@@ -81,7 +82,9 @@ class InterruptibleLoop:
             self._task = None
             self._loop.call_soon(self._loop.stop)
             self._loop.run_forever()
-            self._loop.remove_signal_handler(signal.SIGINT)
+            self._loop.remove_signal_handler(signal.SIGINT)  # sets Python's own, whatever was there before
+            if before is not None:  # a handler that is not of Python cannot be set again
+                signal.signal(signal.SIGINT, before)
 
     def _cancel(self) -> None:
         if self._task is not None:

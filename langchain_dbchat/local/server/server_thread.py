@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 START_SECONDS = 15.0
+_KEEP_ALIVE = 75  # seconds for a connection without requests; with uvicorn's five, clients that pause meet its end
 
 
 class ServerThread:
@@ -66,7 +67,7 @@ class ServerThread:
         config = uvicorn.Config(
             self._app, interface="asgi3", http="h11", loop="asyncio", ws="none", lifespan="off", log_config=None,
             log_level="critical", access_log=False, server_header=False, proxy_headers=False,
-            timeout_graceful_shutdown=1, backlog=2048,
+            timeout_graceful_shutdown=1, timeout_keep_alive=_KEEP_ALIVE, backlog=2048,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(

@@ -12,6 +12,7 @@ import io
 import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -180,7 +181,13 @@ def test_where_a_loop_has_no_signals_an_interrupt_ends_the_coroutine(
     assert cancelled
 
 
-def test_a_coroutine_that_ends_by_ctrl_c_is_an_interrupt_and_the_loop_goes_on() -> None:
+@pytest.mark.parametrize("before", [signal.default_int_handler, signal.SIG_IGN], ids=["default", "ignored"])
+def test_a_coroutine_that_ends_by_ctrl_c_is_an_interrupt_and_the_loop_goes_on(
+    before: Any, request: pytest.FixtureRequest
+) -> None:
+    """A shell ignores Ctrl-C for what it starts in the background."""
+    request.addfinalizer(partial(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, before)))
+
     async def press() -> None:
         signal.raise_signal(signal.SIGINT)
         await asyncio.sleep(60)
@@ -191,7 +198,6 @@ def test_a_coroutine_that_ends_by_ctrl_c_is_an_interrupt_and_the_loop_goes_on() 
     async def press_at_the_end() -> None:
         signal.raise_signal(signal.SIGINT)
 
-    before = signal.getsignal(signal.SIGINT)
     with InterruptibleLoop() as loop:
         with pytest.raises(KeyboardInterrupt):
             loop.run(press)
