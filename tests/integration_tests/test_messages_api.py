@@ -506,3 +506,21 @@ def test_reasoning_between_calls_goes_back_in_its_place(call: Way, blocks: list[
     with ScriptedServer(in_each_format) as server:  # the place is not a field of chat completions
         call(llm(server, model=CLAUDE, api="chat"), [HumanMessage("Hi"), said, *results])
         assert "after_reasoning" not in server.requests[0].body.decode()
+
+
+@pytest.mark.parametrize("call", [stream, astream])
+@pytest.mark.parametrize(
+    ("event", "kept"), [({}, None), ({"error": None}, None), ({"trace": "t1"}, "t1"), ({"type": None}, None)]
+)
+def test_an_event_without_a_type_does_not_end_an_answer(call: Way, event: dict[str, Any], kept: Any) -> None:
+    """As on the other APIs: it is kept, if it says something."""
+    for place in range(1, 5):
+        whole = [START, *TEXT, *END]
+        whole.insert(place, event)
+        with ScriptedServer(events(*whole)) as server:
+            message = call(llm(server), "Hi")
+        assert message.text == "Hello"
+        assert message.response_metadata.get("trace") == kept
+    with ScriptedServer(events(event, START, *TEXT, *END)) as server:
+        with pytest.raises(MalformedResponseError, match="does not use Anthropic's Messages"):
+            call(llm(server), "Hi")

@@ -3,7 +3,7 @@
 Rule 1. A stream is ``message_start``, blocks of ``content_block_start``, ``content_block_delta`` and
 ``content_block_stop`` with an index each, ``message_delta`` and ``message_stop``; ``ping`` and ``error`` come at any
 place (docs.claude.com/en/docs/build-with-claude/streaming). An event out of this order is an error, because the answer
-cannot be put together from it; an event of an unknown type is kept in ``response_metadata``.
+cannot be put together from it; an event of an unknown type, or without one, is kept in ``response_metadata``.
 Rule 2. A stream is complete if ``message_stop`` has arrived.
 Rule 3. An answer that is a refusal, or that was cut off, has what had arrived; its tool calls are never executed.
 """
@@ -142,6 +142,9 @@ class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
             self._facts.kept.add({kind: {key: value for key, value in payload.items() if key != "type"}})
         else:
             raise_error_within(payload, "content", request_id=self._facts.request_id)
+            if self._begun:
+                self._facts.kept.add(payload)
+                return
             raise _not_a_message(payload, self._facts.target, self._facts.request_id)
 
     def _start_message(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
