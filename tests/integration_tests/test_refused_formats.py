@@ -171,6 +171,18 @@ def test_a_name_that_the_wire_refuses_and_a_tool_of_the_same_name(call: Way, wir
 
 
 @four_ways
+@wires
+def test_a_schema_beside_tools_that_must_not_be_called(call: Way, wire: str) -> None:
+    """Only the tool that stands for the schema is called; else the answer would not follow the schema."""
+    with ScriptedServer(_refusing(wire)) as server:
+        bound = _llm(server, wire).bind_tools([get_weather], tool_choice="none", response_format=Weather)
+        with pytest.warns(UserWarning, match="asked for in another way"):
+            message = call(bound, "Hi")
+    assert Weather.model_validate_json(message.text).city == "Oslo"
+    assert "Weather" in str(server.requests[-1].json["tool_choice"])
+
+
+@four_ways
 @pytest.mark.parametrize("wire", ["chat", "responses"])
 def test_a_refused_json_mode_is_left_to_the_prompt(call: Way, wire: str) -> None:
     with ScriptedServer(_refusing(wire)) as server:
@@ -251,3 +263,13 @@ def test_tools_for_gemma_warn_that_no_agent_finds_their_calls() -> None:
         assert len(server.requests[0].json["tools"]) == 1
         with pytest.raises(ValueError, match="writes its tool calls into the text"):
             llm.bind_tools([get_weather]).invoke("Hi", strict_params=True)
+
+
+@four_ways
+@wires
+@pytest.mark.parametrize("given", [{"name": "x"}, {"name": "x", "schema": None}, {}, None])
+def test_a_format_without_its_schema_raises_before_anything_is_sent(call: Way, wire: str, given: Any) -> None:
+    with ScriptedServer(_refusing(wire)) as server:
+        with pytest.raises(ValueError, match=r"type 'json_schema' needs \{'name': ..., 'schema': ...\}"):
+            call(_llm(server, wire).bind(response_format={"type": "json_schema", "json_schema": given}), "Hi")
+        assert not server.requests

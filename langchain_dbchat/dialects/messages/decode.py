@@ -136,16 +136,17 @@ class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
             self._change_message(payload)
         elif kind == "message_stop":
             self._stop_message(payload)
-        elif kind in KEEP_ALIVE:
-            pass
-        elif isinstance(kind, str) and self._begun:
-            self._facts.kept.add({kind: {key: value for key, value in payload.items() if key != "type"}})
-        else:
+        elif kind not in KEEP_ALIVE:
+            self._keep_event(kind, payload)
+
+    def _keep_event(self, kind: Any, payload: dict[str, Any]) -> None:
+        """Keep an event of an unknown type, or without one; raise if it is an error, or before the message."""
+        if not isinstance(kind, str) or not self._begun:
             raise_error_within(payload, "content", request_id=self._facts.request_id)
-            if self._begun:
-                self._facts.kept.add(payload)
-                return
+        if not self._begun:
             raise _not_a_message(payload, self._facts.target, self._facts.request_id)
+        rest = {key: value for key, value in payload.items() if key != "type"}
+        self._facts.kept.add({kind: rest} if isinstance(kind, str) else rest)
 
     def _start_message(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         message = payload.get("message")

@@ -35,7 +35,7 @@ def encode_format(response_format: Any) -> dict[str, Any]:
         if response_format.get("type") in ("text", "json_object"):
             return dict(response_format)
         held = response_format.get("json_schema")
-        if isinstance(held, Mapping) and isinstance(held.get("schema", {}), Mapping):
+        if isinstance(held, Mapping) and isinstance(held.get("schema"), Mapping):
             return {**response_format, "json_schema": {"name": UNTITLED, **held}}
     wanted = read_schema(response_format)
     return write_format(wanted.name, wanted.description, wanted.schema, wanted.strict)

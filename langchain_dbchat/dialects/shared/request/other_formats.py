@@ -72,9 +72,12 @@ def ask_otherwise(settings: Mapping[str, Any], target: Target, unfit: str) -> Ot
         return OtherFormat({**rest, **mode}, prompt=prompt, warning="it takes no schema, so the prompt describes it")
     tools = settings.get("tools") or []
     tool = _answer_tool(named, tools)
-    asked = {**rest, "tools": [*tools, tool], "tool_choice": settings.get("tool_choice") or "any"}
+    name, choice = tool["function"]["name"], settings.get("tool_choice") or "any"
+    if choice in ("none", {"type": "none"}):  # none of the user's tools
+        choice = name
+    asked = {**rest, "tools": [*tools, tool], "tool_choice": choice}
     warning = "" if is_refused else f"{unfit}, so the schema is sent as a tool, and its call is the answer"
-    return OtherFormat(asked, tool["function"]["name"], warning=warning)
+    return OtherFormat(asked, name, warning=warning)
 
 
 def _answer_tool(named: Mapping[str, Any], tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
