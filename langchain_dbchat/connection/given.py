@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
+_WORDS: Mapping[type, str] = {str: "a string", int: "a whole number", dict: "a mapping", Mapping: "a mapping"}
+"""What errors call the type of a setting."""
+
+
 def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a call by the names of their fields.
 
@@ -37,6 +41,7 @@ def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, 
 
     Raises:
         ValueError: If a setting cannot be given for one call, or is misspelled.
+        TypeError: If a setting is of a wrong type.
     """
     if not called:
         return {}
@@ -59,6 +64,9 @@ def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, 
                 settings["max_tokens_name"] = key
         before = settings.pop(name, None)  # so the later of two names also takes the later position
         after = _plain(value) if name in marks.secret else value
+        if after is None and name in marks.no_none:
+            continue
+        _check_kind(marks, key, name, after)
         is_both = isinstance(before, Mapping) and isinstance(after, Mapping)
         settings[name] = {**before, **after} if is_both else after
     if fixed:
@@ -67,6 +75,16 @@ def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, 
             "model_copy(update={...}) for a model that differs in it."
         )
     return _with_extra_settings(marks, settings) if isinstance(settings.get("extra_body"), Mapping) else settings
+
+
+def _check_kind(marks: Marks, key: str, name: str, value: Any) -> None:
+    """Raise if the value of a call's setting is of a wrong type, as the constructor does."""
+    kinds = marks.kinds.get(name)
+    value = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if kinds is None or value is None or (isinstance(value, kinds) and type(value) is not bool):
+        return
+    wanted = " or ".join(_WORDS[kind] for kind in kinds if kind in _WORDS)
+    raise TypeError(f"{key} is a {type(value).__name__}, but it has to be {wanted}.")
 
 
 def _with_extra_settings(marks: Marks, settings: dict[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,14 @@ Rule 2. If a field does not allow None, None means the default (databricks-langc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from pydantic import BaseModel
 
@@ -97,6 +99,8 @@ class Marks(NamedTuple):
         no_none: Fields for which None means the default.
         fields: All fields.
         groups: The group of each field.
+        kinds: The types of a value, for fields that are not a part of the request, and that have text, a mapping or a
+            whole number.
     """
 
     aliases: Mapping[str, str]
@@ -117,6 +121,7 @@ class Marks(NamedTuple):
     no_none: frozenset[str]
     fields: frozenset[str]
     groups: Mapping[str, SettingGroup]
+    kinds: Mapping[str, tuple[type, ...]]
 
 
 @lru_cache(maxsize=64)
@@ -156,11 +161,29 @@ def marks_of(cls: type[BaseModel]) -> Marks:
         no_none=frozenset(name for name, field in cls.model_fields.items() if _refuses_none(field.annotation)),
         fields=frozenset(marks),
         groups={name: mark.group or _GROUPS[mark.kind] for name, mark in marks.items()},
+        kinds={
+            name: kinds
+            for name, field in cls.model_fields.items()
+            if (kinds := _kinds_of(field.annotation, marks[name].kind))
+        },
     )
 
 
 def _refuses_none(annotation: Any) -> bool:
     return annotation is not Any and annotation is not None and type(None) not in get_args(annotation)
+
+
+def _kinds_of(annotation: Any, kind: SettingKind) -> tuple[type, ...]:
+    """Return the types of a value that is not a field of the request; empty if it is one, or has other types too."""
+    parts = get_args(annotation) if isinstance(annotation, UnionType) or get_origin(annotation) is Union else ()
+    if kind == "wire":
+        return ()
+    checked = {str, Mapping, dict, type(None), *([int] if kind == "how" else [])}
+    kinds: list[type] = []
+    for part in parts or (annotation,):
+        origin = get_origin(part) or part
+        kinds.extend({type(value) for value in get_args(part)} if origin is Literal else [origin])
+    return tuple(kinds) if checked.issuperset(kinds) else ()
 
 
 def field_named(marks: Marks, name: str, value: Any) -> str:

@@ -35,10 +35,13 @@ def agent_fields(settings: Mapping[str, Any]) -> dict[str, Any]:
         The fields that are set; `custom_inputs` also if it is empty.
 
     Raises:
-        ValueError: If ``context`` has a key that agents refuse, or a value that is not text.
+        TypeError: If ``context`` is not a mapping.
+        ValueError: If it has a key that agents refuse, or a value that is not text.
     """
-    context = settings.get("context")
-    for key, value in (context or {}).items():
+    context = settings.get("context") or {}
+    if not isinstance(context, Mapping):
+        raise TypeError(f"context is a {type(context).__name__}, but it has to be a mapping.")
+    for key, value in context.items():
         if key not in _CONTEXT or not isinstance(value, str):
             raise ValueError(
                 f"context={{{key!r}: ...}}: agents take the keys 'conversation_id' and 'user_id' only, each with a "

@@ -8,7 +8,7 @@ Rule 2. Fitted tools are shared between requests, so nobody changes one; who nee
 from __future__ import annotations
 
 import marshal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -100,6 +100,10 @@ def encode_tools(
         ValueError: If a tool has no name, or if its parameters cannot be fitted.
     """
     encoded = []
+    if not isinstance(tools, Iterable):
+        raise TypeError(
+            f"tools is a {type(tools).__name__}, but it has to be a list of tools: bind them with bind_tools."
+        )
     for tool in tools:
         if not isinstance(tool, Mapping):
             raise TypeError(f"A tool has to be a dict in OpenAI's shape, not {tool!r}: bind it with bind_tools.")

@@ -55,7 +55,7 @@ def write_thinking(  # noqa: PLR0913  # the user's settings and the model, the l
     """
     who = repr(model) if model else f"the family {family.name!r}"
     if effort is not None:
-        effort = effort.lower()
+        effort = str(effort).lower()
         effort = "none" if effort in _OFF else effort
         if effort not in EFFORTS:
             raise ValueError(f"reasoning_effort={effort!r} is not one of {', '.join(EFFORTS)}.")
