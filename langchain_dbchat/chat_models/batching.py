@@ -100,17 +100,7 @@ class LimitedBatches(_Batches):
             return_exceptions: bool = False,
             **kwargs: Any,
         ) -> AsyncIterator[tuple[int, AIMessage | Exception]]:
-            """Do the same as `abatch`, but yield each answer as soon as it is complete.
-
-            Args:
-                inputs: The inputs.
-                config: One config, or one for each input.
-                return_exceptions: Whether an error is returned in place of its answer instead of being raised.
-                **kwargs: Settings of each call.
-
-            Returns:
-                An async iterator over pairs: the position of the input, and its answer.
-            """
+            """Do the same as `batch_as_completed` in tasks of the event loop."""
             settings = self._with_limit(kwargs)
             return super().abatch_as_completed(inputs, config, return_exceptions=return_exceptions, **settings)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.dialect import ChatRequest, EncodedRequest, StructuredMethod, Target
 from langchain_dbchat.dialects.responses.items import encode_items
-from langchain_dbchat.dialects.responses.quirks import REMEMBERED, STORED, encrypts_reasoning, refused_by
+from langchain_dbchat.dialects.responses.quirks import REMEMBERED, STORED, quirks_of
 from langchain_dbchat.dialects.responses.refusable import REFUSABLE
 from langchain_dbchat.dialects.shared.request.agent_inputs import AGENT_FIELDS, agent_fields, trace_headers
 from langchain_dbchat.dialects.shared.request.lessons import fit_extra, other_format, refused_keys, taught
@@ -62,7 +62,7 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     if other is not None:
         settings = other.settings
     _check_remembered({**settings, **request.extra}, target)
-    refused, extra = refused_by(target.family), dict(request.extra)
+    refused, extra = quirks_of(target.family).refuses, dict(request.extra)
     settings.update({key: extra.pop(key) for key in ("include", *STORED & refused) if extra.get(key) is not None})
     encoded = EncodedRequest({}, {}, [], SentTools(), trace_headers(settings))
     fields: dict[str, Any] = {}
@@ -94,7 +94,7 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
 
 def _check_remembered(given: Mapping[str, Any], target: Target) -> None:
     name = next((key for key in REMEMBERED if given.get(key) is not None), None)
-    if name is not None and target.family.name != "openai-compatible":
+    if name is not None and not quirks_of(target.family).remembers:
         raise ValueError(
             f"{name}: Databricks stores no conversations, so {target.model!r} would answer 400. Send the messages of "
             "the conversation instead; reasoning of earlier answers goes back with them."
@@ -181,7 +181,7 @@ def _included(settings: Mapping[str, Any], target: Target) -> list[str]:
     given = settings.get("include")
     include = [given] if isinstance(given, str) else list(given) if isinstance(given, Sequence) else []
     wanted = [_LOGPROBS] if settings.get("logprobs") else []
-    if encrypts_reasoning(target.family):
+    if quirks_of(target.family).encrypts_reasoning:
         wanted.append(_ENCRYPTED)
     return [*include, *(name for name in wanted if name not in include)]
 

@@ -14,6 +14,8 @@ from langchain_dbchat.dialects.chat_completions import quirks
 from langchain_dbchat.dialects.chat_completions.quirks import ChatQuirks
 from langchain_dbchat.dialects.messages import quirks as messages_quirks
 from langchain_dbchat.dialects.messages.quirks import MessagesQuirks
+from langchain_dbchat.dialects.responses import quirks as responses_quirks
+from langchain_dbchat.dialects.responses.quirks import ResponsesQuirks
 from langchain_dbchat.models import families, names
 from langchain_dbchat.models.families import FAMILIES, GENERIC, Family, family_of
 
@@ -22,6 +24,7 @@ TABLES = {
     Family: (families, {"family", "row"}),
     ChatQuirks: (quirks, {"quirks", "quirks_of(target)", "quirks_of(request.target)", "family_quirks(family)"}),
     MessagesQuirks: (messages_quirks, {"quirks", "quirks_of(target)"}),
+    ResponsesQuirks: (responses_quirks, {"quirks_of(target.family)"}),
 }
 """Each table of facts: where its columns are declared, and what the code calls a row of it."""
 SOURCE = re.compile(r"docs/wire\.md, \d|[a-z]+\.[a-z]+/|[a-z] #\d+")
@@ -137,6 +140,9 @@ def test_every_column_is_read(table: type) -> None:
 
 def test_each_family_has_a_row_for_the_wire() -> None:
     assert quirks.QUIRKS.keys() == FAMILIES.keys()
+    of_openai = {name for name, row in FAMILIES.items() if row.signs == "openai"}
+    assert responses_quirks.QUIRKS.keys() == of_openai | {"openai-compatible"}
+    assert all(responses_quirks.QUIRKS[name].encrypts_reasoning for name in of_openai)
 
 
 def test_nobody_else_decides_by_a_model_name() -> None:
