@@ -171,6 +171,16 @@ def test_a_name_that_the_wire_refuses_and_a_tool_of_the_same_name(call: Way, wir
 
 
 @four_ways
+def test_a_tool_of_the_wires_own_may_have_the_schemas_name(call: Way) -> None:
+    own = {"type": "custom", "name": "Weather", "description": "Not the schema."}
+    with ScriptedServer(_refusing("responses")) as server:
+        with pytest.warns(UserWarning, match="asked for in another way"):
+            message = call(_llm(server, "responses").bind_tools([own], response_format=Weather), "Hi")
+    assert Weather.model_validate_json(message.text).city == "Oslo"
+    assert [tool["name"] for tool in server.requests[-1].json["tools"]] == ["Weather", "Weather_answer"]
+
+
+@four_ways
 @wires
 def test_a_schema_beside_tools_that_must_not_be_called(call: Way, wire: str) -> None:
     """Only the tool that stands for the schema is called; else the answer would not follow the schema."""

@@ -82,7 +82,7 @@ def ask_otherwise(settings: Mapping[str, Any], target: Target, unfit: str) -> Ot
 
 def _answer_tool(named: Mapping[str, Any], tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the tool that stands for a named schema; its name differs from those of the bound tools."""
-    name, taken = str(named.get("name")), {tool.get("function", {}).get("name") for tool in tools}
+    name, taken = str(named.get("name")), {(tool.get("function") or tool).get("name") for tool in tools}
     while name in taken:
         name += "_answer"
     schema = dict(named.get("schema") or {})
