@@ -58,6 +58,7 @@ def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, 
             refuse_misspelled(cls, name)
         elif name not in marks.per_call:
             fixed.append(key if name in {key, "config_profile"} else f"{key} (another name of {name})")
+            continue
         if name == "max_tokens":
             settings.pop("max_tokens_name", None)
             if key == COMPLETION_LIMIT:
