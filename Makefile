@@ -48,10 +48,12 @@ PYTHONS := 3.10 3.12 3.13
 
 # The stages of `make ci`, the longest first but for lint, and what each of them makes.
 CI := ci-lint ci-lowest ci-all $(PYTHONS:%=ci-%) ci-fast ci-unmerged ci-types ci-package ci-docs
+CI_WORKERS = 2
 CI_ALONE := ci-lowest $(PYTHONS:%=ci-%)
 $(PYTHONS:%=ci-%): MADE = $(@:ci-%=python-%)
 ci-lowest: MADE = test LOWEST=1 PART=1
 ci-all: MADE = test ALL=1
+ci-all: CI_WORKERS = 3
 ci-fast: MADE = test ALL=1 FAST=1 PART=1
 ci-unmerged: MADE = test ALL=1 UNMERGED=1 PART=1
 ci-types ci-package ci-docs ci-lint: MADE = $(@:ci-%=%)
@@ -105,12 +107,13 @@ $(PYTHONS:%=python-%): python-%:
 	  echo "Python $* is not installed, so nothing is tested on it.")
 
 ci:
+	@$(MAKE) --no-print-directory $(BIN)/python  # first, else make begins the long installation behind other stages
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(CI)
 
 $(filter-out $(CI_ALONE),$(CI)): environment
 
 $(CI):
-	@began=$$(date +%s); $(MAKE) --no-print-directory $(MADE) WORKERS=2 && echo "$@ took $$(($$(date +%s) - began)) s."
+	@began=$$(date +%s); $(MAKE) --no-print-directory $(MADE) WORKERS=$(CI_WORKERS) && echo "$@ took $$(($$(date +%s) - began)) s."
 
 # What all stages in $(VENV) need, installed at once: only one of them may change it at a time.
 environment: $(VENV)/.has-test-all,fast,small-model,lint,types,docs,package
