@@ -66,6 +66,8 @@ def sound_escapes(text: str) -> str:
     Args:
         text: The JSON text.
     """
+    if "\\ud" not in text and "\\uD" not in text:
+        return text
     return _with_whole_pairs(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
 
@@ -93,8 +95,8 @@ class SoundFragments:
         Returns:
             What is complete of it and of what was held.
         """
-        if "\\" not in text and not self.held:
-            return text
+        if not self.held and "\\u" not in text and not text.endswith("\\"):
+            return text  # it has no escape of this kind, and ends with the beginning of none
         text = self.held + text
         unfinished = _UNFINISHED.search(text)
         place = len(text) if unfinished is None else unfinished.start(1)
