@@ -347,7 +347,7 @@ def read_number(value: object) -> float | None:
         value: The value.
 
     Returns:
-        The number; None if it is none, or not finite.
+        The number; None if the value is not a number, or not finite.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None

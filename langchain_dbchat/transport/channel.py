@@ -1,7 +1,7 @@
 """The loop that executes an exchange, for threads and for event loops (see `blocking` and `waits`).
 
-Rule 1. The loop contains no decision. `exchange` says what to do next, `Attempt` says what the result of an attempt is,
-and `StreamReader` says what the bytes of a stream mean.
+Rule 1. The loop contains no decision. `exchange` decides what to do next, `Attempt` reads the result of an attempt, and
+`StreamReader` reads the bytes of a stream.
 Rule 2. It asks the credentials, transfers bytes, pauses, and closes what it opened, also when a `CancelledError` or a
 `KeyboardInterrupt` is raised.
 """

@@ -3,7 +3,7 @@
 A stream is an iterator over lists: each list has all events that arrived together, so that they can become one chunk.
 With `decoded`, it yields what a decoder makes of each list, and at last of the end.
 
-Rule 1. `StreamReader` says what the bytes mean. `StreamDeadline` says how long each read may take, and raises if the
+Rule 1. `StreamReader` reads the bytes as events. `StreamDeadline` limits how long each read may take, and raises if the
 time is up.
 Rule 2. `EventStream` and `AsyncEventStream` have the same loop (see `blocking`). If the end of the body is read, the
 connection can be used again; if the caller stops earlier, the connection is closed.

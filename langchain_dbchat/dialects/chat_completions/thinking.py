@@ -30,7 +30,7 @@ def encode_thinking(settings: Mapping[str, Any], target: Target, *, tools: bool)
         The fields to send, and warnings for the user.
 
     Raises:
-        ValueError: If the model does not support the settings. The error says what it supports.
+        ValueError: If the model does not support the settings. The error names those that it supports.
     """
     family, effort = target.family, settings.get("reasoning_effort")
     if tools and family_quirks(family).tools_need_effort_none and not is_switched_off(settings):

@@ -68,7 +68,7 @@ def in_other_format(text: str, payload: Mapping[str, Any], request_id: str | Non
 
 
 def instead_of(payload: Mapping[str, Any], field: str) -> str:
-    """Say what an answer has in the place of a field that it needs.
+    """Describe what an answer has instead of a field that it needs.
 
     Args:
         payload: The answer or the event.

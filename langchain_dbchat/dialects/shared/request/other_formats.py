@@ -32,8 +32,8 @@ class OtherFormat(NamedTuple):
     Attributes:
         settings: The settings of the call.
         tool: The name of the tool that stands for the response format; empty if there is none.
-        prompt: What the system message says besides; empty for nothing.
-        warning: The warning for the user; empty for none.
+        prompt: The text of a further system message; empty if there is none.
+        warning: The warning for the user; empty if there is none.
     """
 
     settings: dict[str, Any]
