@@ -109,9 +109,9 @@ def _unfit_format(settings: Mapping[str, Any], target: Target) -> str:
         return ""
     from langchain_dbchat.dialects.messages.formats import is_closable  # noqa: PLC0415  # only with a format
 
-    return (
-        "" if is_closable(settings["response_format"], target) else "it takes only closed schemas as a response format"
-    )
+    if is_closable(settings["response_format"], target):
+        return ""
+    return "it takes only closed schemas as a response format"
 
 
 def _add_tools(settings: Mapping[str, Any], encoded: EncodedRequest, target: Target) -> dict[str, str]:
@@ -119,9 +119,9 @@ def _add_tools(settings: Mapping[str, Any], encoded: EncodedRequest, target: Tar
     given = settings.get("tools")
     if not given:
         return {}
-    choice = convert_tool_choice(settings.get("tool_choice"), given)
     from langchain_dbchat.dialects.shared.request.fitted_tools import fit_tools  # noqa: PLC0415  # only with tools
 
+    choice = convert_tool_choice(settings.get("tool_choice"), given)
     fitted = fit_tools(given, target)
     encoded.sent = replace(fitted.sent)
     encoded.body = {"tools": write_tools(fitted.tools, given), "tool_choice": renamed(choice, fitted.names)}

@@ -193,7 +193,8 @@ class ItemReader:
         opens = key not in self._texts
         if opens or new:
             self._texts[key] = passed_on + len(new)
-            if opens if type(key[0]) is int else new:
+            has_index = type(key[0]) is int
+            if (has_index and opens) or (new and not has_index):
                 self._places.note_text(key[0], new)
             if what == "output_text":
                 if new:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     _StateOf = Callable[[Any], tuple[Any, ...] | None]
 
-__all__ = ["convert_once"]
+__all__ = ["MARSHAL_FORMAT", "convert_once"]
 
-_FORMAT = 2
+MARSHAL_FORMAT = 2
 """The version of `marshal` that writes equal values as equal bytes."""
 
 
@@ -56,7 +56,7 @@ def convert_once(tool: Any, strict: bool | None) -> dict[str, Any]:
         state = None if state_of is None else state_of(tool)
         converted = convert_tool(tool, strict)
         if state_of is not None and state is not None:
-            packed = marshal.dumps(converted, _FORMAT)
+            packed = marshal.dumps(converted, MARSHAL_FORMAT)
             _known[key] = _Converted(weakref.ref(tool, lambda _: _known.pop(key, None)), state_of, state, packed)
     except ValueError:  # the schema has other values than JSON's
         return convert_tool(tool, strict)
@@ -90,7 +90,7 @@ def _state_of_tool(tool: StructuredTool) -> tuple[Any, ...] | None:
         return None
     arguments: Any = tool.args_schema
     if isinstance(arguments, dict):
-        written: Any = marshal.dumps(arguments, _FORMAT)
+        written: Any = marshal.dumps(arguments, MARSHAL_FORMAT)
     else:
         written = _state_of_class(arguments) if isinstance(arguments, type) else None
         if written is None:

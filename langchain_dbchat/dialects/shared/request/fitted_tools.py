@@ -2,7 +2,7 @@
 
 Rule 1. An agent sends the same tools at each step, so what was fitted is kept. The key is what the tools say and the
 row of the family: a tool that was changed is fitted again.
-Rule 2. Fitted tools are shared between requests, so nobody changes one; who needs another one makes it.
+Rule 2. Fitted tools are shared between requests, so no code changes them; a request that needs another tool makes it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.dialects.shared.request.converted_tools import MARSHAL_FORMAT
 from langchain_dbchat.dialects.shared.request.names import callers_names, fit_tool_names
 from langchain_dbchat.dialects.shared.request.sent import SentTools
 from langchain_dbchat.dialects.shared.request.tools import nested
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from langchain_dbchat.models.families import Family
 
 __all__ = ["FittedTools", "encode_tools", "fit_tools"]
-
-_FORMAT = 2
-"""The version of `marshal` that writes equal values as equal bytes."""
 
 _LARGEST = 1 << 19
 """The size of a list that is kept, in bytes; 32 lists are kept at most."""
@@ -63,7 +61,7 @@ def fit_tools(tools: Sequence[Mapping[str, Any]], target: Target) -> FittedTools
     """
     written: Any = tools
     with suppress(ValueError):  # it has other values than JSON's, or cannot be sent; below, the error names the model
-        packed = marshal.dumps(written, _FORMAT)
+        packed = marshal.dumps(written, MARSHAL_FORMAT)
         if len(packed) <= _LARGEST:
             return _fit_once(packed, target.family)
     return _fit(tools, target.family, target.model)
