@@ -98,6 +98,9 @@ def test_images(data: str, name: str) -> None:
         {"type": "image", "data": data, "mimeType": "image/png"},
         {"type": "resource", "resource": {"blob": data, "mimeType": "image/png"}},
     )
+    (record,) = read({"type": "image", "url": url})
+    assert isinstance(record, MediaBlock)
+    assert record.data_url is url  # megabytes that a wire takes as they were written are not copied
     assert_alike(
         MediaBlock("image", url=link, detail="low"),
         {"type": "image", "url": link, "extras": {"detail": "low"}},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import http.client
 import re
 import socket
 import subprocess
@@ -306,3 +308,15 @@ def test_it_says_what_to_install() -> None:
     assert done.returncode == 2
     assert 'pip install "langchain-dbchat[local]"' in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_connection_is_kept_while_a_client_pauses(workspace: LocalWorkspace) -> None:
+    """As other servers do; after uvicorn's five seconds, a client that pauses would meet the end of its connection."""
+    connection = http.client.HTTPConnection(workspace.host.removeprefix("http://"), timeout=15)
+    connection.connect()
+    connection.auto_open = 0  # a second connection would hide the end of the first
+    with contextlib.closing(connection):
+        for pause in (0.0, 6.0):
+            time.sleep(pause)
+            connection.request("GET", "/")
+            assert connection.getresponse().read()
