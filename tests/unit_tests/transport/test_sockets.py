@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import ssl
 import struct
@@ -66,12 +67,12 @@ SECURE = pytest.mark.parametrize("secure", [False, True])
 def test_a_connection_with_bytes_left_is_stale(loop: str, secure: bool, tmp_path: Path) -> None:
     """The loop has read them already, so that the socket itself has nothing more to tell."""
     of_server, trusting = contexts(tmp_path)
-    said = threading.Event()
+    was_read, said = threading.Event(), threading.Event()
 
     def serve(connection: Any, _: int) -> None:
         take_request(connection)
         connection.sendall(OK)
-        time.sleep(0.1)
+        was_read.wait(5.0)
         connection.sendall(OK)
         said.set()
         connection.recv(1)
@@ -83,10 +84,12 @@ def test_a_connection_with_bytes_left_is_stale(loop: str, secure: bool, tmp_path
         await made.write(b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n", 2.0)
         assert await made.read(2.0) == OK
         assert not made.is_stale()
-        while not (said.is_set() and made.is_stale()):  # noqa: ASYNC110  # it changes in another thread
-            await asyncio.sleep(0.01)
+        was_read.set()
         number = made._transport.get_extra_info("socket").fileno()  # type: ignore[union-attr]  # it is open
-        assert not sockets._is_readable(_Numbered(number))  # type: ignore[arg-type]  # all that is asked of it
+        socket_itself: Any = _Numbered(number)
+        while not (said.is_set() and made.is_stale()) or sockets._is_readable(socket_itself):  # noqa: ASYNC110  # another thread
+            await asyncio.sleep(0.01)
+        assert made.is_stale()
         made.close()
         await asyncio.sleep(0.05)
 
@@ -229,6 +232,8 @@ def test_a_closing_connection_takes_no_request(loop: str, secure: bool, tmp_path
 @LOOPS
 def test_a_server_that_ends_tls_leaves_no_warning(loop: str, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     of_server, trusting = contexts(tmp_path)
+    gc.collect()
+    recwarn.clear()  # what other tests left open
 
     def serve(connection: Any, _: int) -> None:
         take_request(connection)
@@ -246,7 +251,7 @@ def test_a_server_that_ends_tls_leaves_no_warning(loop: str, tmp_path: Path, rec
 
     with serving(serve, of_server) as server:
         run(use(server.url), loop)
-    __import__("gc").collect()
+    gc.collect()
     assert [str(warning.message) for warning in recwarn if warning.category is ResourceWarning] == []
 
 
