@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from langchain_dbchat.dialects.shared.conversation.turns import OPENING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from langchain_dbchat.dialects.chat_completions.quirks import ChatQuirks
     from langchain_dbchat.dialects.shared.conversation.turns import ConversationTurn
@@ -51,18 +51,20 @@ def message_of(turn: ConversationTurn, content: str | list[Wire] | None, quirks:
     return wire
 
 
-def order(entries: list[EncodedMessage], family: Family, quirks: ChatQuirks) -> list[Wire]:
+def order(wire: list[Wire], media: Mapping[int, Sequence[Wire]], family: Family, quirks: ChatQuirks) -> list[Wire]:
     """Make a conversation of messages that were encoded one by one.
 
     Args:
-        entries: The messages, in order.
+        wire: The messages, in order.
+        media: The parts that have to follow a message in a user message, by its place.
         family: The facts of the model that is called.
         quirks: What it accepts on this wire.
 
     Returns:
         The wire messages, in the order in which the family takes them.
     """
-    wire = _place_media(entries) if any(entry.media for entry in entries) else [entry.wire for entry in entries]
+    if media:
+        wire = _place_media(wire, media)
     if family.alternating_roles:
         wire = take_turns(wire)
     elif quirks.system == "first":
@@ -74,19 +76,19 @@ def order(entries: list[EncodedMessage], family: Family, quirks: ChatQuirks) -> 
     return wire
 
 
-def _place_media(entries: Iterable[EncodedMessage]) -> list[Wire]:
+def _place_media(wire: Sequence[Wire], media: Mapping[int, Sequence[Wire]]) -> list[Wire]:
     """Put media that only users may send into a user message, after all results of the turn."""
-    wire: list[Wire] = []
-    media: list[Wire] = []
-    for entry in entries:
-        if media and entry.wire["role"] != "tool":
-            wire.append({"role": "user", "content": media})
-            media = []
-        wire.append(entry.wire)
-        media.extend(entry.media)
-    if media:
-        wire.append({"role": "user", "content": media})
-    return wire
+    placed: list[Wire] = []
+    waiting: list[Wire] = []
+    for number, message in enumerate(wire):
+        if waiting and message["role"] != "tool":
+            placed.append({"role": "user", "content": waiting})
+            waiting = []
+        placed.append(message)
+        waiting.extend(media.get(number, ()))
+    if waiting:
+        placed.append({"role": "user", "content": waiting})
+    return placed
 
 
 def _system_first(wire: list[Wire]) -> list[Wire]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_dbchat.dialects.chat_completions.history import EncodedMessage, Wire, message_of, order
+from langchain_dbchat.dialects.chat_completions.history import Wire, message_of, order
 from langchain_dbchat.dialects.chat_completions.quirks import quirks_of
 from langchain_dbchat.dialects.shared.conversation.conversation import write_conversation
 
@@ -40,13 +40,18 @@ def encode_conversation(messages: Sequence[BaseMessage], target: Target) -> tupl
     family, quirks = target.family, quirks_of(target)
 
     def write(turns: list[ConversationTurn], replaced: set[str]) -> list[Wire]:
-        return order([encode(turn, replaced) for turn in turns], family, quirks)
+        wires: list[Wire] = []
+        media: dict[int, Sequence[Wire]] = {}
+        for turn in turns:
+            if isinstance(turn.content, str) and not turn.calls and turn.role != "tool":
+                wires.append(message_of(turn, turn.content, quirks))
+                continue
+            from langchain_dbchat.dialects.chat_completions.block_messages import Context, encode_turn  # noqa: PLC0415  # many conversations are text
 
-    def encode(turn: ConversationTurn, replaced: set[str]) -> EncodedMessage:
-        if isinstance(turn.content, str) and not turn.calls and turn.role != "tool":
-            return EncodedMessage(message_of(turn, turn.content, quirks))
-        from langchain_dbchat.dialects.chat_completions.block_messages import Context, encode_turn  # noqa: PLC0415  # many conversations are text
-
-        return encode_turn(turn, Context(family, quirks, replaced))
+            encoded = encode_turn(turn, Context(family, quirks, replaced))
+            if encoded.media:
+                media[len(wires)] = encoded.media
+            wires.append(encoded.wire)
+        return order(wires, media, family, quirks)
 
     return write_conversation(messages, target, write)

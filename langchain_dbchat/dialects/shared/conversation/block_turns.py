@@ -40,7 +40,7 @@ from langchain_dbchat.dialects.shared.blocks.json_text import write_json
 from langchain_dbchat.dialects.shared.blocks.reasoning import may_replay
 from langchain_dbchat.dialects.shared.blocks.tool_uses import read_calls
 from langchain_dbchat.dialects.shared.conversation.call_results import HistoryStep, place_results
-from langchain_dbchat.dialects.shared.conversation.turns import ConversationTurn, NumberedBlock, is_taken
+from langchain_dbchat.dialects.shared.conversation.turns import ConversationTurn, NumberedBlock, is_taken, place_of
 from langchain_dbchat.errors import UnsupportedContentError
 from langchain_dbchat.errors.sound_text import clean_text
 
@@ -57,14 +57,14 @@ _PAUSED = "pause_turn"
 
 
 def read_message(
-    message: BaseMessage, target: Target, where: str, keeps: Callable[[ProviderBlock], bool] | None
+    message: BaseMessage, target: Target, number: int, keeps: Callable[[ProviderBlock], bool] | None
 ) -> list[ConversationTurn]:
     """Read one message of a conversation.
 
     Args:
         message: The message. It is not changed.
         target: The called model.
-        where: What to call the message in an error.
+        number: Its place in the conversation, from 0.
         keeps: Returns whether a provider's own block goes back in an earlier answer.
 
     Returns:
@@ -74,13 +74,13 @@ def read_message(
         UnsupportedContentError: If it cannot be sent to any model.
     """
     if isinstance(message, AIMessage):
-        turn = _read_answer(message, target, where, keeps)
+        turn = _read_answer(message, target, number, keeps)
         return [] if turn is None else [turn]
     if isinstance(message, ToolMessage):
-        return [_read_tool_message(message, target.family, where)]
+        return [_read_tool_message(message, target.family, number)]
     if isinstance(message, HumanMessage):
-        return _read_prompt(message, target.family, where)
-    return _read_other(message, target.family, where)
+        return _read_prompt(message, target.family, number)
+    return _read_other(message, target.family, number)
 
 
 def waits_for_provider(turn: ConversationTurn) -> bool:
@@ -112,7 +112,7 @@ def place_turns(turns: Sequence[ConversationTurn], family: Family) -> list[Conve
     for placed in place_results([*map(_step_of, turns)], family):
         turn = turns[placed.place]
         if placed.made_up:
-            made = ConversationTurn("tool", turn.where, turn.message, placed.made_up, call_id=placed.answers)
+            made = ConversationTurn("tool", turn.number, turn.message, placed.made_up, call_id=placed.answers)
             ordered.append(made._replace(failed=True, is_made_up=True))
         elif placed.calls:
             pairs = zip(turn.calls, placed.calls, strict=True)
@@ -130,7 +130,8 @@ def _step_of(turn: ConversationTurn) -> HistoryStep:
     return HistoryStep(turn.role, turn.where, calls, malformed, turn.call_id)
 
 
-def _read_other(message: BaseMessage, family: Family, where: str) -> list[ConversationTurn]:
+def _read_other(message: BaseMessage, family: Family, number: int) -> list[ConversationTurn]:
+    where = place_of(message, number)
     role: Any
     if isinstance(message, SystemMessage):
         role = "system"
@@ -149,9 +150,9 @@ def _read_other(message: BaseMessage, family: Family, where: str) -> list[Conver
         raise UnsupportedContentError(f"{where}: messages of type {message.type!r} cannot be sent to a model.")
     content: Any = message.content
     if isinstance(content, str):
-        return [ConversationTurn(role, where, message, content)] if is_taken(content, family) else []
+        return [ConversationTurn(role, number, message, content)] if is_taken(content, family) else []
     said = _said(_numbered(content), family)
-    return [ConversationTurn(role, where, message, said)] if said else []
+    return [ConversationTurn(role, number, message, said)] if said else []
 
 
 def _numbered(content: Sequence[Any]) -> list[NumberedBlock]:
@@ -181,20 +182,20 @@ def _said(blocks: Iterable[NumberedBlock], family: Family) -> list[NumberedBlock
     return kept
 
 
-def _read_prompt(message: HumanMessage, family: Family, where: str) -> list[ConversationTurn]:
+def _read_prompt(message: HumanMessage, family: Family, number: int) -> list[ConversationTurn]:
     """Read a human message; Anthropic's format puts tool results into it."""
     content: Any = message.content
     if isinstance(content, str):
         if is_taken(content, family):
-            return [ConversationTurn("user", where, message, content)]
-        raise UnsupportedContentError(f"{where}: {_why_empty(content, [])}")
+            return [ConversationTurn("user", number, message, content)]
+        raise UnsupportedContentError(f"{place_of(message, number)}: {_why_empty(content, [])}")
     blocks = _numbered(content)
     turns = [
         ConversationTurn(
             "tool",
-            where,
+            number,
             message,
-            _read_result(block.content, family, where),
+            _read_result(block.content, family, place_of(message, number)),
             call_id=block.call_id,
             failed=block.failed,
             cache_control=block.cache_control,
@@ -204,9 +205,9 @@ def _read_prompt(message: HumanMessage, family: Family, where: str) -> list[Conv
     ]
     said = _said((one for one in blocks if not isinstance(one.block, ToolResultBlock)), family)
     if said:
-        turns.append(ConversationTurn("user", where, message, said))
+        turns.append(ConversationTurn("user", number, message, said))
     elif not turns:
-        raise UnsupportedContentError(f"{where}: {_why_empty(content, blocks)}")
+        raise UnsupportedContentError(f"{place_of(message, number)}: {_why_empty(content, blocks)}")
     return turns
 
 
@@ -221,12 +222,14 @@ def _why_empty(content: Any, blocks: list[NumberedBlock]) -> str:
     return "the message is empty but for white space, and the model refuses text without words."
 
 
-def _read_tool_message(message: ToolMessage, family: Family, where: str) -> ConversationTurn:
+def _read_tool_message(message: ToolMessage, family: Family, number: int) -> ConversationTurn:
     content: Any = message.content
-    is_text = isinstance(content, str)
-    said = clean_text(content) if is_text else _read_result(read_result_content(content), family, where)
+    if isinstance(content, str):
+        said: str | list[NumberedBlock] = clean_text(content)
+    else:
+        said = _read_result(read_result_content(content), family, place_of(message, number))
     call_id, failed = message.tool_call_id or "", message.status == "error"
-    return ConversationTurn("tool", where, message, said, call_id=call_id, failed=failed)
+    return ConversationTurn("tool", number, message, said, call_id=call_id, failed=failed)
 
 
 def _read_result(blocks: Iterable[NeutralBlock], family: Family, where: str) -> list[NumberedBlock]:
@@ -245,10 +248,11 @@ def _clean(block: NeutralBlock, data_in: str = "") -> NeutralBlock:
 
 
 def _read_answer(
-    message: AIMessage, target: Target, where: str, keeps: Callable[[ProviderBlock], bool] | None
+    message: AIMessage, target: Target, number: int, keeps: Callable[[ProviderBlock], bool] | None
 ) -> ConversationTurn | None:
     content: Any = message.content
     if message.additional_kwargs.get("function_call") and not message.tool_calls and not message.invalid_tool_calls:
+        where = place_of(message, number)
         raise UnsupportedContentError(f"{where}: 'function_call' is the obsolete form of a tool call; use tool_calls.")
     if isinstance(content, str):
         calls = read_calls(message, ())
@@ -266,11 +270,11 @@ def _read_answer(
         ]
         said = said if calls else _without_last_reasoning(said, target.family)
     if said or calls:
-        return ConversationTurn("assistant", where, message, said, calls, replays=replays)
+        return ConversationTurn("assistant", number, message, said, calls, replays=replays)
     refusal = message.additional_kwargs.get("refusal")
     if not (refusal and isinstance(refusal, str) and is_taken(refusal, target.family)):
         return None
-    return ConversationTurn("assistant", where, message, [NumberedBlock(0, TextBlock(refusal, refusal=True))])
+    return ConversationTurn("assistant", number, message, [NumberedBlock(0, TextBlock(refusal, refusal=True))])
 
 
 def _goes_back(block: NeutralBlock, keeps: Callable[[ProviderBlock], bool] | None, *, replays: bool) -> bool:

@@ -109,14 +109,13 @@ def read_turns(
     turns: list[ConversationTurn] = []
     has_calls = False
     for number, message in enumerate(messages):
-        where = f"message {number} ({message.type})"
-        turn = _text_turn(message, where, family)
+        turn = _text_turn(message, number, family)
         if turn is not None:
             turns.append(turn)
             continue
         from langchain_dbchat.dialects.shared.conversation.block_turns import read_message  # noqa: PLC0415  # many conversations are text
 
-        read = read_message(message, target, where, keeps)
+        read = read_message(message, target, number, keeps)
         has_calls = has_calls or any(turn.calls or turn.role == "tool" for turn in read)
         turns.extend(read)
     if has_calls:
@@ -128,7 +127,7 @@ def read_turns(
     return turns
 
 
-def _text_turn(message: BaseMessage, where: str, family: Family) -> ConversationTurn | None:
+def _text_turn(message: BaseMessage, number: int, family: Family) -> ConversationTurn | None:
     """Return the turn of a message that is text which the family takes, and nothing else; None for other messages."""
     role, content = _ROLES.get(type(message)), message.content
     if role is None or not isinstance(content, str) or not content or not is_taken(content, family):
@@ -138,7 +137,7 @@ def _text_turn(message: BaseMessage, where: str, family: Family) -> Conversation
         if answer.tool_calls or answer.invalid_tool_calls or answer.additional_kwargs.get("function_call"):
             return None
         content = clean_text(content)
-    return ConversationTurn(role, where, message, content)
+    return ConversationTurn(role, number, message, content)
 
 
 def _needs_continuing(turn: ConversationTurn) -> bool:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.dialects.shared.blocks.content_blocks import NeutralBlock, ToolUseBlock
     from langchain_dbchat.models.families import Family
 
-__all__ = ["CONTINUE", "NO_OUTPUT", "OPENING", "ConversationTurn", "NumberedBlock", "is_taken"]
+__all__ = ["CONTINUE", "NO_OUTPUT", "OPENING", "ConversationTurn", "NumberedBlock", "is_taken", "place_of"]
 
 NO_OUTPUT = "(no output)"
 """The text of an empty tool result where empty text is refused: the model has to see that the call was answered."""
@@ -35,8 +35,8 @@ class ConversationTurn(NamedTuple):
     """One turn of a conversation: what one speaker says, or the result of one tool call."""
 
     role: Literal["system", "user", "assistant", "tool"]
-    where: str
-    """What to call the message in an error, such as ``"message 3 (human)"``."""
+    number: int
+    """The place of the message in the conversation, from 0."""
     message: BaseMessage
     """The message that it was read from; the caller's own object. A made-up result has the message that called."""
     content: str | Sequence[NumberedBlock]
@@ -55,6 +55,11 @@ class ConversationTurn(NamedTuple):
     replays: bool = False
     """Whether signed parts of the answer may be sent to the model; see `may_replay`. If not, it has no reasoning."""
 
+    @property
+    def where(self) -> str:
+        """Return what to call the message in an error; see `place_of`."""
+        return place_of(self.message, self.number)
+
     def blocks(self) -> Sequence[NumberedBlock]:
         """Return the content as blocks; an empty text is none."""
         if not isinstance(self.content, str):
@@ -62,6 +67,16 @@ class ConversationTurn(NamedTuple):
         from langchain_dbchat.dialects.shared.blocks.content_blocks import TextBlock  # noqa: PLC0415  # many conversations are text
 
         return [NumberedBlock(0, TextBlock(self.content))] if self.content else []
+
+
+def place_of(message: BaseMessage, number: int) -> str:
+    """Return what to call a message in an error, such as ``"message 3 (human)"``.
+
+    Args:
+        message: The message.
+        number: Its place in the conversation, from 0.
+    """
+    return f"message {number} ({message.type})"
 
 
 def is_taken(text: str, family: Family) -> bool:
