@@ -57,10 +57,17 @@ def _llm(server: ScriptedServer, **settings: Any) -> ChatDatabricksCompat:
 
 
 @four_ways
+@pytest.mark.parametrize("coalesce", [True, False])
 @pytest.mark.parametrize(
-    "fragments", [['{"city": ', '"Oslo", "condition": "rain"}'], ["{}", '{"city": "Oslo"}'], ["{}"]]
+    "fragments",
+    [
+        ['{"city": ', '"Oslo", "condition": "rain"}'],
+        ["{}", '{"city": "Oslo"}'],
+        ["{}"],
+        ['{"city": ', "{}", ', "condition": ', "{}", "}"],
+    ],
 )
-def test_the_call_of_the_schema_is_the_text_of_the_answer(call: Way, fragments: list[str]) -> None:
+def test_the_call_of_the_schema_is_the_text_of_the_answer(call: Way, coalesce: bool, fragments: list[str]) -> None:
     whole = "".join(fragments).removeprefix("{}") or "{}"
 
     def answer(request: Received) -> Scripted:
@@ -68,7 +75,7 @@ def test_the_call_of_the_schema_is_the_text_of_the_answer(call: Way, fragments: 
         return _streamed(name, *fragments) if request.json.get("stream") else _called((name, whole))
 
     with ScriptedServer(answer) as server:
-        bound = _llm(server).bind_tools([get_weather], response_format=Weather)
+        bound = _llm(server, coalesce=coalesce).bind_tools([get_weather], response_format=Weather)
         with pytest.warns(UserWarning, match="either tools or a response format"):
             message = call(bound, "Hi")
     assert (message.text, message.tool_calls, message.invalid_tool_calls) == (whole, [], [])

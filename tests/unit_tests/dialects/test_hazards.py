@@ -186,6 +186,26 @@ def test_10_a_limit_before_the_arguments_is_no_call(finish: str) -> None:
         assert call["args"] == {}
 
 
+@pytest.mark.parametrize("coalesce", [True, False])
+@pytest.mark.parametrize(
+    ("fragments", "arguments"),
+    [
+        (["{}", '{"a": 1}'], {"a": 1}),
+        (["", "{}", '{"a"', ": 1}"], {"a": 1}),
+        (['{"a": ', "{}", ', "b": ', "{}", "}"], {"a": {}, "b": {}}),
+        (["{", "}"], {}),
+        (["{}", ""], {}),
+    ],
+)
+def test_an_empty_object_before_the_arguments_is_ignored_and_one_within_is_kept(
+    coalesce: bool, fragments: list[str], arguments: dict[str, Any]
+) -> None:
+    first, *rest = fragments
+    events = [event(call_delta(first, "f", call_id="c1")), *(event(call_delta(text)) for text in rest)]
+    (call,) = summed(*events, event({}, "tool_calls"), coalesce=coalesce).tool_calls
+    assert call["args"] == arguments
+
+
 # What stands beside the numbers: how streams and answers end.
 
 

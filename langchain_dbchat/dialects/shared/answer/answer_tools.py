@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from langchain_dbchat.dialects.shared.answer.parts import EMPTY
+
 if TYPE_CHECKING:
     from langchain_dbchat.dialects.shared.answer.parts import ToolCallPart
 
@@ -21,13 +23,14 @@ class AnswerToolCalls:
         whole: Whether each part is a whole call.
     """
 
-    __slots__ = ("_by_index", "_empty", "_is_last", "_name", "_whole")
+    __slots__ = ("_begun", "_by_index", "_empty", "_is_last", "_name", "_whole")
 
     def __init__(self, name: str, *, whole: bool) -> None:
         self._name = name
         self._whole = whole
         self._by_index: dict[int | None, bool] = {}
         self._is_last = False
+        self._begun: set[int | None] = set()  # the calls of which arguments have arrived
         self._empty = ""
 
     def text_of(self, part: ToolCallPart) -> str | None:
@@ -44,10 +47,11 @@ class AnswerToolCalls:
         if not self._by_index.get(part.index, self._is_last):
             return None
         text = part.arguments
-        if text == "{}" and not self._whole:
+        if text == EMPTY and not self._whole and part.index not in self._begun:
             self._empty = text
             return ""
         if text:
+            self._begun.add(part.index)
             self._empty = ""
         return text
 

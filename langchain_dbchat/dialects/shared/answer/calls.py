@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_core.utils.json import parse_partial_json
 
+from langchain_dbchat.dialects.shared.answer.parts import EMPTY
 from langchain_dbchat.dialects.shared.blocks.call_arguments import UNNAMED, parse_arguments
 from langchain_dbchat.dialects.shared.request.names import is_whole
 from langchain_dbchat.errors.sound_text import SoundFragments
@@ -159,7 +160,7 @@ class Calls:
         """Add a fragment of arguments, and return the text that is passed on now."""
         if not text:
             return ""
-        if not self._whole and text == "{}" and not state.arguments and not state.empty:
+        if not self._whole and text == EMPTY and not state.arguments and not state.empty:
             state.empty = text
             return ""
         state.empty = ""

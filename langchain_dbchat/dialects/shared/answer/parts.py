@@ -44,12 +44,20 @@ class ToolCallPart:
     arguments: str
     extras: dict[str, Any] | None = None
 
+    def is_rest_of(self, call: ToolCallPart) -> bool:
+        """Return whether this is nothing but further arguments of a call, which are not instead of its empty ones."""
+        same = self.index == call.index and self.index is not None
+        return same and self.id is None and self.name is None and self.extras is None and call.arguments != EMPTY
+
 
 class Refusal(NamedTuple):
     """The model's text of a refusal."""
 
     text: str
 
+
+EMPTY = "{}"
+"""Arguments with which some servers begin each call, before the fragments of the real ones."""
 
 Part = Text | Reasoning | Other | ToolCallPart | Refusal | Cited | Audio | UnknownFields
 
@@ -58,7 +66,7 @@ SILENT: frozenset[type[Part]] = frozenset({Refusal, Cited, Audio, UnknownFields}
 
 
 def join_parts(left: Part, right: Part) -> Part | None:
-    """Join two parts that arrived together, if one part is equivalent.
+    """Join two parts that arrived together, if one part is equivalent; `ToolCallPart.is_rest_of` tells it of calls.
 
     Args:
         left: The earlier part.
@@ -67,11 +75,6 @@ def join_parts(left: Part, right: Part) -> Part | None:
     Returns:
         The joined part, or None if they cannot be joined.
     """
-    if type(left) is ToolCallPart and type(right) is ToolCallPart:
-        same = left.index is not None and left.index == right.index
-        if same and right.id is None and right.name is None and right.extras is None and left.arguments != "{}":
-            return ToolCallPart(left.index, left.id, left.name, left.arguments + right.arguments, left.extras)
-        return None
     if type(left) is Text and type(right) is Text:
         if left.extras is None and right.extras is None and not right.opens:
             return Text(left.text + right.text, None, left.opens)

@@ -10,6 +10,7 @@ Rule 4. No error contains a secret of the request: an event that repeats one is 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -18,7 +19,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_dbchat.dialects.shared.answer.answer import Delta, GrowingAnswer
 from langchain_dbchat.dialects.shared.answer.chunks import answer_message, call_chunk
 from langchain_dbchat.dialects.shared.answer.events import is_last, parse_event
-from langchain_dbchat.dialects.shared.answer.parts import SILENT, Part, Text, join_parts
+from langchain_dbchat.dialects.shared.answer.parts import EMPTY, SILENT, Part, Text, ToolCallPart, join_parts
 from langchain_dbchat.dialects.shared.blocks.message_keys import PROVIDER
 from langchain_dbchat.errors import DatabricksError
 
@@ -80,7 +81,7 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
         self._coalesce = coalesce
         self._done = False  # `[DONE]` has arrived
         self._pending: Part | None = None  # the last part, which a part that arrived together with it may extend
-        self._texts: list[str] = []  # the same if it is plain text; one of the two is always empty
+        self._texts: list[str] = []  # what continues it: a call's arguments, or plain text if there is no such part
         self._logprobs: dict[str, Any] | None = None  # for the next chunk
         self._facts: FactsT = self._begin(target, request_id)
 
@@ -195,33 +196,37 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
             known[key] = [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
 
     def _add(self, part: Part, chunks: list[ChatGenerationChunk]) -> None:
-        if type(part) is Text and self._pending is None and part.extras is None and not part.opens:
-            self._texts.append(part.text)  # joined at once, because joining them one by one is slow
+        pending = self._pending
+        # Joined at once at the end, because joining them one by one is slow.
+        if type(part) is ToolCallPart:
+            if type(pending) is ToolCallPart and part.is_rest_of(pending) and self._texts != [EMPTY]:
+                self._texts.append(part.arguments)
+                return
+        elif type(part) is Text and pending is None and part.extras is None and not part.opens:
+            self._texts.append(part.text)
             return
-        if type(part) in SILENT:
+        elif type(part) in SILENT:
             self._answer.add(part)
             return
-        if self._texts:
-            self._emit(self._joined_texts(), chunks)
-        elif self._pending is not None:
-            joined = join_parts(self._pending, part)
-            if joined is None:
-                self._emit(self._pending, chunks)
-            else:
-                part = joined
-        self._pending = part
+        before = self._take()
+        joined = None if before is None else join_parts(before, part)
+        if before is not None and joined is None:
+            self._emit(before, chunks)
+        self._pending = joined or part
 
-    def _joined_texts(self) -> Text:
-        text = Text("".join(self._texts))
-        self._texts.clear()
-        return text
+    def _take(self) -> Part | None:
+        """Return the last part as a whole, and forget it."""
+        part, self._pending = self._pending, None
+        if self._texts:
+            text = "".join(self._texts)
+            self._texts.clear()
+            return replace(part, arguments=part.arguments + text) if isinstance(part, ToolCallPart) else Text(text)
+        return part
 
     def _flush(self, chunks: list[ChatGenerationChunk]) -> None:
-        if self._texts:
-            self._emit(self._joined_texts(), chunks)
-        elif self._pending is not None:
-            self._emit(self._pending, chunks)
-            self._pending = None
+        part = self._take()
+        if part is not None:
+            self._emit(part, chunks)
         if self._logprobs is not None:
             chunks.append(self._chunk(Delta(self._answer.empty_content())))
 
