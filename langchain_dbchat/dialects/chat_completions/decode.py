@@ -176,7 +176,7 @@ class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
         if not isinstance(delta, dict):
             raise MalformedResponseError(f"A delta of the stream is a {type(delta).__name__}, not an object.")
         content = delta.get("content")
-        if not _PLAIN_DELTA.issuperset(delta):
+        if content is None or (len(delta) > 1 and not _PLAIN_DELTA.issuperset(delta)):
             parts = read_parts(delta)
         elif type(content) is not str:
             parts = read_content(content)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from langchain_dbchat.dialects.shared.answer.errors_within import raise_error_within
 from langchain_dbchat.errors import MalformedResponseError
@@ -18,9 +18,12 @@ from langchain_dbchat.errors.sound_text import read_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DONE", "MESSAGE_KEYS", "is_last", "parse_event", "start_of_text", "text_of_event"]
+__all__ = ["BRACE", "DONE", "MESSAGE_KEYS", "is_last", "parse_event", "start_of_text", "text_of_event"]
 
 DONE = b"[DONE]"
+
+BRACE = ord("{")
+"""How an event that is a JSON object begins; comparing a number takes half as long as comparing a slice."""
 
 MESSAGE_KEYS = frozenset({"message", "stray_text"})
 """Fields with a text in an event that is not a part of an answer; `sse` gives text outside of events as the second."""
@@ -37,7 +40,9 @@ def is_last(event: bytes) -> bool:
     Returns:
         True if nothing follows it.
     """
-    return event[:1] != b"{" and event.strip().strip(b'"').strip().upper() in {DONE, b"DONE"}
+    if event and event[0] == BRACE:
+        return False
+    return event.strip().strip(b'"').strip().upper() in {DONE, b"DONE"}
 
 
 def parse_event(raw: bytes | str) -> dict[str, Any]:
@@ -54,11 +59,9 @@ def parse_event(raw: bytes | str) -> dict[str, Any]:
         DatabricksError: If it is an error in Google's format, a list.
     """
     try:
-        payload = read_json(raw)
-    except ValueError as error:
-        raise MalformedResponseError(
-            f"The server sent something that is not JSON ({error}): {start_of_text(raw)}"
-        ) from error
+        payload = from_json(raw)  # as `read_json`, without a call
+    except ValueError:
+        payload = _read_unsound(raw)
     if isinstance(payload, dict):
         return payload
     if isinstance(payload, list) and any(isinstance(item, dict) and item.get("error") for item in payload):
@@ -66,6 +69,16 @@ def parse_event(raw: bytes | str) -> dict[str, Any]:
     raise MalformedResponseError(
         f"The server sent a JSON {type(payload).__name__} instead of an object: {start_of_text(raw)}"
     )
+
+
+def _read_unsound(raw: bytes | str) -> Any:
+    """Return the value of JSON with half of a surrogate pair in it; raise if it is something else."""
+    try:
+        return read_json(raw)
+    except ValueError as error:
+        raise MalformedResponseError(
+            f"The server sent something that is not JSON ({error}): {start_of_text(raw)}"
+        ) from error
 
 
 def start_of_text(raw: bytes | str, limit: int = 200) -> str:

@@ -18,7 +18,7 @@ from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_dbchat.dialects.shared.answer.answer import Delta, GrowingAnswer
 from langchain_dbchat.dialects.shared.answer.chunks import answer_message, call_chunk
-from langchain_dbchat.dialects.shared.answer.events import is_last, parse_event
+from langchain_dbchat.dialects.shared.answer.events import BRACE, is_last, parse_event
 from langchain_dbchat.dialects.shared.answer.parts import EMPTY, SILENT, Part, Text, ToolCallPart, join_parts
 from langchain_dbchat.dialects.shared.blocks.message_keys import PROVIDER
 from langchain_dbchat.errors import DatabricksError
@@ -115,7 +115,7 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
         raw = b""
         try:
             for raw in events:
-                if raw[:1] != b"{" and is_last(raw):
+                if (not raw or raw[0] != BRACE) and is_last(raw):
                     self._done = True
                 else:
                     self._read(parse_event(raw), chunks)
