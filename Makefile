@@ -58,7 +58,7 @@ ci-fast: MADE = test ALL=1 FAST=1 PART=1
 ci-unmerged: MADE = test ALL=1 UNMERGED=1 PART=1
 ci-types ci-package ci-docs ci-lint: MADE = $(@:ci-%=%)
 
-.PHONY: demo smollm2 test pythons $(PYTHONS:%=python-%) ci $(CI) environment lint types format soak fuzz mutate profiles arguments outputs docs package plot scaling bench clean
+.PHONY: demo smollm2 test pythons $(PYTHONS:%=python-%) ci $(CI) environment lint types format soak fuzz mutate profiles arguments outputs docs package plot scaling bench instructions clean
 
 demo: $(VENV)/.has-demo $(if $(REAL),$(VENV)/.has-smollm2)
 	@$(BIN)/python examples/demo.py $(if $(LIVE),--live) $(if $(REAL),--real)
@@ -184,6 +184,11 @@ BEFORE := .venv-bench-base-$(or $(COMMIT),$(error BASE=$(BASE) is not a commit o
 bench: .venv-bench-dbchat/.ready $(BEFORE)/.ready
 	@.venv-bench-dbchat/bin/python benchmarks/compare.py $(if $(QUICK),--quick) --rounds $(or $(ROUNDS),9) $(BENCH_ARGS) \
 	  floor=.venv-bench-dbchat/bin/python "dbchat before=$(BEFORE)/bin/python" dbchat=.venv-bench-dbchat/bin/python
+
+instructions: .venv-bench-dbchat/.ready $(BEFORE)/.ready
+	@command -v callgrind_control >/dev/null || { echo "Install valgrind first; on Debian and Ubuntu: apt-get install valgrind"; exit 1; }
+	@.venv-bench-dbchat/bin/python benchmarks/instructions.py $(BENCH_ARGS) \
+	  before=$(BEFORE)/bin/python after=.venv-bench-dbchat/bin/python
 
 $(BEFORE)/source: .venv-bench-dbchat/.ready
 	@mkdir -p $@ && git archive $(COMMIT) | tar -x -C $@

@@ -133,6 +133,12 @@ def _can(client: str, case: str) -> bool:
 Figures = dict[tuple[str, str, bool], list[dict[str, float]]]
 
 
+def environment() -> dict[str, str]:
+    """Return a client's environment: bytecode is kept, as after an installation; a proxy would be measured along."""
+    dropped = {"PYTHONDONTWRITEBYTECODE", *(key for key in os.environ if "proxy" in key.lower())}
+    return {key: value for key, value in os.environ.items() if key not in dropped}
+
+
 class Worker:
     """A client's process.
 
@@ -148,11 +154,8 @@ class Worker:
 
     def _start(self, task: str) -> subprocess.Popen[str]:
         command = [self._python, str(HERE / "worker.py"), self._client, self._base, task]
-        # Bytecode is kept, as after an installation; a proxy would be measured along.
-        dropped = {"PYTHONDONTWRITEBYTECODE", *(key for key in os.environ if "proxy" in key.lower())}
-        clean = {key: value for key, value in os.environ.items() if key not in dropped}
         return subprocess.Popen(  # noqa: S603  # our own script
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=clean
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
         )
 
     def measure(self, case: str, *, merge: bool) -> dict[str, float]:

@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import statistics
+import subprocess
 import sys
 import time
 import warnings
@@ -212,6 +213,15 @@ CASES: dict[str, Callable[[Make], Figures]] = {
 }
 
 
+def _count(run: Callable[[], object]) -> None:
+    """Run something while valgrind, under which this process was started, counts its instructions."""
+    control = ["callgrind_control", str(os.getpid()), "-i"]
+    gc.collect()
+    subprocess.run([*control, "on"], check=True, stdout=subprocess.DEVNULL)  # noqa: S603  # our own words
+    run()
+    subprocess.run([*control, "off"], check=True, stdout=subprocess.DEVNULL)  # noqa: S603  # the same
+
+
 def _serve(client: str, base: str) -> None:
     for line in sys.stdin:
         asked = json.loads(line)
@@ -221,6 +231,8 @@ def _serve(client: str, base: str) -> None:
 
         try:
             figures = CASES[asked["case"]](make)
+            if asked.get("counted"):
+                _count(functools.partial(CASES[asked["case"]], make))
         except Exception as error:  # noqa: BLE001  # a client that cannot do a case says so in the table
             figures = {}
             sys.stderr.write(f"{client}, {asked['case']}: {type(error).__name__}: {str(error)[:300]}\n")

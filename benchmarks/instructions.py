@@ -1,0 +1,79 @@
+"""Count the instructions that each case takes, now and at an older commit; valgrind counts them.
+
+    python benchmarks/instructions.py [--only CASE,...] NAME=PYTHON NAME=PYTHON
+
+Instructions are no time, but no other program, no neighbour of a virtual machine and no change of the processor's speed
+changes their number: two runs differ by about a hundredth. So they decide where the times of `make bench BASE=...`
+spread more than the difference that matters. A case runs once before it is counted, and in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO, cast
+
+from compare import OURS, ROWS, environment
+
+HERE = Path(__file__).parent
+_COUNT = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+_FRESH = {"import", "cold"}
+_COLLECTED = re.compile(r"Collected : (\d+)")
+
+
+def count(python: str, base: str, case: str, *, merge: bool) -> int:
+    """Count the instructions of one case.
+
+    Args:
+        python: The interpreter of the client's environment.
+        base: The server's address.
+        case: The case's name.
+        merge: Whether burst merging is on.
+
+    Returns:
+        How many; of `import` and `cold` those of the whole process.
+
+    Raises:
+        SystemExit: If the case fails.
+    """
+    fresh = case in _FRESH
+    task = case if fresh else "serve"
+    command = [*_COUNT, *([] if fresh else ["--instr-atstart=no"]), python, str(HERE / "worker.py"), OURS, base, task]
+    asked = json.dumps({"case": case, "merge": merge, "counted": True}) + "\n"
+    done = subprocess.run(  # noqa: S603  # our own script
+        command, input="" if fresh else asked, capture_output=True, text=True, check=False, env=environment()
+    )
+    found = _COLLECTED.search(done.stderr)
+    if done.returncode or found is None:
+        raise SystemExit(f"{case}: {done.stderr[-1000:]}")
+    return int(found[1])
+
+
+def main() -> None:
+    """Read the command line, count, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--only", type=lambda text: text.split(","), default=[])
+    parser.add_argument("clients", nargs=2, metavar="NAME=PYTHON", help="first the older commit")
+    asked = parser.parse_args()
+    (before, old), (after, new) = (client.split("=", 1) for client in asked.clients)
+    server = subprocess.Popen(  # noqa: S603  # our own script
+        [sys.executable, str(HERE / "server.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    base = f"http://127.0.0.1:{cast('IO[str]', server.stdout).readline().strip()}"
+    sys.stdout.write(f"| figure | {before}, millions | {after}, millions | after / before |\n|---|---|---|---|\n")
+    for row in ROWS:
+        if not row.quick or row.case.startswith("wire ") or (asked.only and row.case not in asked.only):
+            continue
+        counts = [count(python, base, row.case, merge=row.merge) for python in (old, new)]
+        label = row.label.rsplit(", ", 1)[0]
+        sys.stdout.write(f"| {label} | {counts[0] / 1e6:.1f} | {counts[1] / 1e6:.1f} | {counts[1] / counts[0]:.3f} |\n")
+        sys.stdout.flush()
+    server.communicate()
+
+
+if __name__ == "__main__":
+    main()
