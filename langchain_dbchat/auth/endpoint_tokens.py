@@ -29,7 +29,8 @@ from urllib.parse import quote, urlsplit
 
 import pydantic_core
 
-from langchain_dbchat.auth.credentials import DerivedCredentials, bearer
+from langchain_dbchat.auth.credentials import bearer
+from langchain_dbchat.auth.derived import DerivedCredentials
 from langchain_dbchat.auth.grants import TokenRequest, fetch_grant, sign_in_channel
 from langchain_dbchat.auth.tokens import TokenCell, TokenCells
 from langchain_dbchat.errors import (

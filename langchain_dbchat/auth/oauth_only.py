@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from langchain_dbchat.auth.credentials import WrappedCredentials
+from langchain_dbchat.auth.derived import WrappedCredentials
 from langchain_dbchat.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -12,9 +12,8 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_dbchat.auth.chain import ChainedCredentials, Skipped
-from langchain_dbchat.auth.credentials import Anonymous, CallableToken, ForWorkspace, StaticToken
+from langchain_dbchat.auth.credentials import Anonymous, CallableToken, StaticToken
 from langchain_dbchat.auth.destinations import ADVICE, withheld
-from langchain_dbchat.auth.oauth_only import OAuthOnly
 from langchain_dbchat.auth.search import Search
 from langchain_dbchat.auth.steps import FOREIGN, STEPS, Step
 from langchain_dbchat.errors import ConfigurationError
@@ -102,11 +101,15 @@ def _for_host(credentials: Credentials, search: Search, *, is_given: bool) -> Cr
     login = search.login.workspace if workspace.kind == "optimized" and search.login else None
     workspace_id = search.workspace_id or (login.workspace_id if login else None)
     if workspace_id:
+        from langchain_dbchat.auth.derived import ForWorkspace  # noqa: PLC0415  # few callers name one
+
         credentials = ForWorkspace(credentials, workspace_id)
+    if workspace.kind not in {"app", "optimized"}:
+        return credentials
+    from langchain_dbchat.auth.oauth_only import OAuthOnly  # noqa: PLC0415  # for these hosts only
+
     if workspace.kind == "app":
         return OAuthOnly(credentials, f"The app at {workspace.host}")
-    if workspace.kind != "optimized":
-        return credentials
     if login is None and not is_given:
         raise ConfigurationError(
             f"{workspace.host} is the host of a route-optimized endpoint, whose tokens come from its workspace, and no "

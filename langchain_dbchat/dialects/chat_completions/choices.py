@@ -22,7 +22,7 @@ from langchain_dbchat.dialects.shared.answer.beside import (
 )
 from langchain_dbchat.dialects.shared.answer.fields import says_something, storable
 from langchain_dbchat.dialects.shared.answer.parts import Part, Reasoning, Refusal, Text, ToolCallPart
-from langchain_dbchat.dialects.shared.blocks.citations import flat
+from langchain_dbchat.dialects.shared.blocks.block_fields import flat
 from langchain_dbchat.dialects.shared.blocks.message_keys import FUNCTION_EXTRAS
 from langchain_dbchat.errors import MalformedResponseError
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import SystemMessage
 
-from langchain_dbchat.dialects.chat_completions.history import take_turns
+from langchain_dbchat.dialects.chat_completions.history import has_name, take_turns
 from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
 from langchain_dbchat.dialects.chat_completions.quirks import quirks_of
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
@@ -21,7 +21,6 @@ from langchain_dbchat.dialects.chat_completions.thinking import encode_thinking
 from langchain_dbchat.dialects.dialect import ROLES, ChatRequest, EncodedRequest, StructuredMethod, Target
 from langchain_dbchat.dialects.shared.request.lessons import fit_extra, other_format, refused_keys, taught
 from langchain_dbchat.dialects.shared.request.merging import merge_deep
-from langchain_dbchat.dialects.shared.request.names import fit_body
 from langchain_dbchat.dialects.shared.request.plain_fields import REFUSED, plain_fields
 from langchain_dbchat.dialects.shared.request.sent import SentTools
 from langchain_dbchat.dialects.shared.request.thinking import is_thinking
@@ -84,7 +83,10 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
         body["stream"] = True
         _add_stream_options(settings.get("stream_options"), encoded, target, usage=request.stream_usage)
     encoded.dropped.update(refused_keys(request.messages, tools, request.target.family))
-    fit_body(body, bound, family)
+    if bound or response_format is not None or any(map(has_name, conversation)):
+        from langchain_dbchat.dialects.shared.request.names import fit_body  # noqa: PLC0415  # many requests name nothing
+
+        fit_body(body, bound, family)
     if other is not None and other.tool:
         encoded.sent.answer = body["tools"][-1]["function"]["name"]
     if request.extra:

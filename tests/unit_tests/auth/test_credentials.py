@@ -13,7 +13,8 @@ from pydantic import SecretStr
 
 from langchain_dbchat import auth
 from langchain_dbchat.auth import credentials
-from langchain_dbchat.auth.credentials import CallableToken, ForWorkspace, StaticToken, bearer
+from langchain_dbchat.auth.credentials import CallableToken, StaticToken, bearer
+from langchain_dbchat.auth.derived import ForWorkspace
 from langchain_dbchat.auth.secret import Secret
 from langchain_dbchat.errors import ConfigurationError, DatabricksTimeoutError
 from langchain_dbchat.transport.signing import Credentials

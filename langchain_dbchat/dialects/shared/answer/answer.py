@@ -19,10 +19,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic_core import to_json
 
 from langchain_dbchat.dialects.shared.answer.beside import Audio, Cited, Other, UnknownFields
-from langchain_dbchat.dialects.shared.answer.calls import Calls
 from langchain_dbchat.dialects.shared.answer.fields import Fields
 from langchain_dbchat.dialects.shared.answer.parts import Part, Reasoning, Refusal, Text, ToolCallPart
-from langchain_dbchat.dialects.shared.blocks.citations import sources_of
 from langchain_dbchat.dialects.shared.blocks.message_keys import CALL_EXTRAS
 from langchain_dbchat.dialects.shared.request.sent import SentTools
 
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import InvalidToolCall, ToolCall
 
     from langchain_dbchat.dialects.shared.answer.answer_tools import AnswerToolCalls
+    from langchain_dbchat.dialects.shared.answer.calls import Calls
 
 _OWN_NAMES = frozenset({CALL_EXTRAS, "refusal", "tool_calls", "function_call", "parsed", "lc_source", "lc_data"})
 """Names in ``additional_kwargs`` that LangChain or this package uses itself."""
@@ -105,6 +104,7 @@ class GrowingAnswer:
         "_concluded",
         "_refusal",
         "_segments",
+        "_sent",
         "_whole",
     )
 
@@ -119,7 +119,8 @@ class GrowingAnswer:
         self._blocks = blocks
         self._concluded = False
         self._segments: list[_Segment] = []
-        self._calls = Calls(whole=whole, sent=sent or SentTools())
+        self._sent = sent
+        self._calls: Calls | None = None
         self._answer_calls: AnswerToolCalls | None = None
         if sent is not None and sent.answer:
             from langchain_dbchat.dialects.shared.answer.answer_tools import AnswerToolCalls  # noqa: PLC0415  # few requests have one
@@ -247,6 +248,10 @@ class GrowingAnswer:
         text = None if self._answer_calls is None else self._answer_calls.text_of(part)
         if text is not None:
             return self._add_text(Text(text))
+        if self._calls is None:
+            from langchain_dbchat.dialects.shared.answer.calls import Calls  # noqa: PLC0415  # many answers call nothing
+
+            self._calls = Calls(whole=self._whole, sent=self._sent or SentTools())
         chunk, extras = self._calls.add(part)
         if chunk["args"] or chunk["id"] or chunk["name"] or extras:
             return self._call_delta(chunk, extras)
@@ -275,6 +280,8 @@ class GrowingAnswer:
         beside = self._beside.whole()
         for fields in (kept, beside, beside.get("provider_specific_fields")):
             if fields and isinstance(fields, Mapping):
+                from langchain_dbchat.dialects.shared.blocks.citations import sources_of  # noqa: PLC0415  # few answers have such fields
+
                 known = [citation for citations in cited.values() for citation in citations]
                 found = sources_of(fields, self._text(), known)
                 if found:
@@ -326,7 +333,8 @@ class GrowingAnswer:
         additional = self._fields()
         if additional:
             deltas.append(Delta(self.empty_content(), additional=additional))
-        deltas.extend(self._call_delta(*end) for end in self._calls.finish(cut=cut))
+        if self._calls is not None:
+            deltas.extend(self._call_delta(*end) for end in self._calls.finish(cut=cut))
         return deltas
 
     def _fields(self) -> dict[str, Any]:
@@ -360,11 +368,11 @@ class GrowingAnswer:
         Returns:
             The valid calls and the invalid ones.
         """
-        return self._calls.whole(cut=cut)
+        return ([], []) if self._calls is None else self._calls.whole(cut=cut)
 
     def additional(self) -> dict[str, Any]:
         """Return the ``additional_kwargs``; call it after `calls`, which sets the id of each call."""
-        extras, fields = self._calls.extras(), self._fields()
+        extras, fields = {} if self._calls is None else self._calls.extras(), self._fields()
         return {CALL_EXTRAS: extras, **fields} if extras else fields
 
     _ADDERS: ClassVar[dict[type[Part], Callable[[GrowingAnswer, Any], Delta | None]]] = {

@@ -15,8 +15,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages import content as types
 
 from langchain_dbchat.dialects.shared.answer.steps import without_handed_over
-from langchain_dbchat.dialects.shared.blocks.block_fields import begins_with_streamed_text
-from langchain_dbchat.dialects.shared.blocks.citations import flat, read_citation
+from langchain_dbchat.dialects.shared.blocks.block_fields import begins_with_streamed_text, flat
+from langchain_dbchat.dialects.shared.blocks.citations import read_citation
 from langchain_dbchat.dialects.shared.blocks.message_keys import CALL_EXTRAS
 from langchain_dbchat.dialects.shared.blocks.openai_tools import standard_work
 from langchain_dbchat.dialects.shared.blocks.server_tools import standard_step

@@ -7,7 +7,7 @@ Rule 2. ``index`` and an ``id`` that begins with ``lc_`` are LangChain's: they o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Block = Mapping[str, Any]
@@ -120,3 +120,19 @@ def remaining(fields: Block, read: frozenset[str]) -> dict[str, Any]:
         and not (isinstance(value, list) and not value)
         and not (key == "id" and own_id(fields) is None)
     }
+
+
+def flat(citations: Any) -> Iterator[Any]:
+    """Flatten citations: a list in whole answers, a list of lists or a single citation in deltas.
+
+    Args:
+        citations: Citations in lists of any depth.
+
+    Yields:
+        Each citation.
+    """
+    if isinstance(citations, list):
+        for citation in citations:
+            yield from flat(citation)
+    elif citations is not None:
+        yield citations

@@ -17,10 +17,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.dialects.shared.blocks.block_fields import flat
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["flat", "read_citation", "sources_of"]
+__all__ = ["read_citation", "sources_of"]
 
 _NAMES = {
     "url": ("url", "uri", "source"),
@@ -31,22 +33,6 @@ _NAMES = {
 
 _GROUNDING = ("groundingMetadata", "grounding_metadata", "vertex_ai_grounding_metadata")
 _STANDARD = frozenset({"citation", "non_standard_annotation"})
-
-
-def flat(citations: Any) -> Iterator[Any]:
-    """Flatten citations: a list in whole answers, a list of lists or a single citation in deltas.
-
-    Args:
-        citations: Citations in lists of any depth.
-
-    Yields:
-        Each citation.
-    """
-    if isinstance(citations, list):
-        for citation in citations:
-            yield from flat(citation)
-    elif citations is not None:
-        yield citations
 
 
 def read_citation(citation: Any) -> dict[str, Any]:

@@ -22,12 +22,12 @@ from typing import Any, Literal
 from langchain_dbchat.dialects.shared.blocks.block_fields import (
     Block,
     first_text,
+    flat,
     flattened,
     mapping_of,
     remaining,
     unwrapped,
 )
-from langchain_dbchat.dialects.shared.blocks.citations import flat
 from langchain_dbchat.dialects.shared.blocks.content_blocks import (
     DocumentBlock,
     MediaBlock,

@@ -126,8 +126,6 @@ def fit_body(body: dict[str, Any], bound: Mapping[str, str], family: Family) -> 
         family: The row of the called model.
     """
     messages = body.get("messages") or []
-    if not bound and "response_format" not in body and not any(map(_has_name, messages)):
-        return
     past = fit_past_names((name for message in messages for name in _names_in(message)), bound, family)
     if past:
         body["messages"] = [_renamed_message(message, past) for message in messages]
@@ -189,10 +187,6 @@ def renamed(tool: Any, names: Mapping[str, str]) -> Any:
     if function is None or names.get(function["name"], function["name"]) == function["name"]:
         return tool
     return {**tool, "function": {**function, "name": names[function["name"]]}}
-
-
-def _has_name(message: Any) -> bool:
-    return not isinstance(message, dict) or "tool_calls" in message or message.get("role") == "tool"
 
 
 def _names_in(message: Any) -> list[str]:
