@@ -197,6 +197,9 @@ $(BEFORE)/source: .venv-bench-dbchat/.ready
 $(BEFORE)/.ready: INSTALLED := -c $(BEFORE)/versions.txt -e $(BEFORE)/source
 $(BEFORE)/.ready: | $(BEFORE)/source
 else
+instructions:
+	@echo "Say which commit to compare with: make instructions BASE=COMMIT"; exit 1
+
 bench: $(addsuffix /.ready,$(if $(QUICK),$(QUICK_CLIENTS),$(CLIENTS)))
 	@.venv-bench-dbchat/bin/python benchmarks/compare.py $(if $(QUICK),--quick) $(BENCH_ARGS) \
 	  $(if $(QUICK),,databricks-langchain=.venv-bench-databricks/bin/python) \

@@ -110,7 +110,7 @@ ROWS = (
     Row("embed 2,000 texts: peak memory, MiB", "embedding peak", "mib", 84, merge=True, quick=False),
 )
 
-_FRESH = {"import", "cold"}  # cases that a process can do only once
+FRESH = {"import", "cold"}  # cases that a process can do only once
 _ALONE = {"memory", "embedding peak"}  # cases whose process must have done nothing else
 _FLOOR_CANNOT = {"cold", "single", "asingle", "first", "crowd", "batch", "many", "embed", "embedding peak"}
 """Cases in which something waits or is embedded; nothing does in the floor."""
@@ -160,7 +160,7 @@ class Worker:
 
     def measure(self, case: str, *, merge: bool) -> dict[str, float]:
         """Measure one case once; memory in a process of its own, because its peak never falls."""
-        if case in _FRESH:
+        if case in FRESH:
             process = self._start(case)
             line = process.communicate(timeout=120)[0]
             return cast("dict[str, float]", json.loads(line)) if line else {}

@@ -4,7 +4,8 @@
 
 Instructions are no time, but no other program, no neighbour of a virtual machine and no change of the processor's speed
 changes their number: two runs differ by about a hundredth. So they decide where the times of `make bench BASE=...`
-spread more than the difference that matters. A case runs once before it is counted, and in a process of its own.
+spread more than the difference that matters. Counted are the rows of `make bench QUICK=1` but those of the other wires,
+each in a process of its own, after it ran once.
 """
 
 from __future__ import annotations
@@ -17,11 +18,10 @@ import sys
 from pathlib import Path
 from typing import IO, cast
 
-from compare import OURS, ROWS, environment
+from compare import FRESH, OURS, ROWS, environment
 
 HERE = Path(__file__).parent
 _COUNT = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
-_FRESH = {"import", "cold"}
 _COLLECTED = re.compile(r"Collected : (\d+)")
 
 
@@ -40,15 +40,19 @@ def count(python: str, base: str, case: str, *, merge: bool) -> int:
     Raises:
         SystemExit: If the case fails.
     """
-    fresh = case in _FRESH
+    fresh = case in FRESH
     task = case if fresh else "serve"
-    command = [*_COUNT, *([] if fresh else ["--instr-atstart=no"]), python, str(HERE / "worker.py"), OURS, base, task]
+    client = [python, str(HERE / "worker.py"), OURS, base, task]
+    if fresh:  # not counted: it writes the bytecode
+        subprocess.run(client, check=True, capture_output=True, env=environment())  # noqa: S603  # our own script
+    command = [*_COUNT, *([] if fresh else ["--instr-atstart=no"]), *client]
     asked = json.dumps({"case": case, "merge": merge, "counted": True}) + "\n"
     done = subprocess.run(  # noqa: S603  # our own script
         command, input="" if fresh else asked, capture_output=True, text=True, check=False, env=environment()
     )
     found = _COLLECTED.search(done.stderr)
-    if done.returncode or found is None:
+    figures = done.stdout.strip()
+    if done.returncode or not found or not int(found[1]) or not figures or not json.loads(figures):
         raise SystemExit(f"{case}: {done.stderr[-1000:]}")
     return int(found[1])
 
@@ -64,13 +68,14 @@ def main() -> None:
         [sys.executable, str(HERE / "server.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     base = f"http://127.0.0.1:{cast('IO[str]', server.stdout).readline().strip()}"
-    sys.stdout.write(f"| figure | {before}, millions | {after}, millions | after / before |\n|---|---|---|---|\n")
+    sys.stdout.write(f"| millions of instructions | {before} | {after} | after / before |\n|---|---|---|---|\n")
     for row in ROWS:
         if not row.quick or row.case.startswith("wire ") or (asked.only and row.case not in asked.only):
             continue
         counts = [count(python, base, row.case, merge=row.merge) for python in (old, new)]
-        label = row.label.rsplit(", ", 1)[0]
-        sys.stdout.write(f"| {label} | {counts[0] / 1e6:.1f} | {counts[1] / 1e6:.1f} | {counts[1] / counts[0]:.3f} |\n")
+        sys.stdout.write(
+            f"| {row.label} | {counts[0] / 1e6:.1f} | {counts[1] / 1e6:.1f} | {counts[1] / counts[0]:.3f} |\n"
+        )
         sys.stdout.flush()
     server.communicate()
 

@@ -65,6 +65,7 @@ def _llm(server: ScriptedServer, **settings: Any) -> ChatDatabricksCompat:
         ["{}", '{"city": "Oslo"}'],
         ["{}"],
         ['{"city": ', "{}", ', "condition": ', "{}", "}"],
+        ["", "", "{}", '{"city": "Oslo"}'],
     ],
 )
 def test_the_call_of_the_schema_is_the_text_of_the_answer(call: Way, coalesce: bool, fragments: list[str]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import SystemMessage
 
-from langchain_dbchat.dialects.chat_completions.history import has_name, take_turns
+from langchain_dbchat.dialects.chat_completions.history import take_turns
 from langchain_dbchat.dialects.chat_completions.messages import encode_conversation
 from langchain_dbchat.dialects.chat_completions.quirks import quirks_of
 from langchain_dbchat.dialects.chat_completions.refusable import REFUSABLE
@@ -83,7 +83,7 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
         body["stream"] = True
         _add_stream_options(settings.get("stream_options"), encoded, target, usage=request.stream_usage)
     encoded.dropped.update(refused_keys(request.messages, tools, request.target.family))
-    if bound or response_format is not None or any(map(has_name, conversation)):
+    if bound or response_format is not None or any(map(_may_name_a_tool, conversation)):
         from langchain_dbchat.dialects.shared.request.names import fit_body  # noqa: PLC0415  # many requests name nothing
 
         fit_body(body, bound, family)
@@ -94,6 +94,10 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     if _limit_name(request, quirks) == "max_completion_tokens":
         encoded.body = _renamed(encoded.body)
     return encoded
+
+
+def _may_name_a_tool(message: Mapping[str, Any]) -> bool:
+    return "tool_calls" in message or message["role"] == "tool"
 
 
 def _add_tools(

@@ -51,15 +51,6 @@ def message_of(turn: ConversationTurn, content: str | list[Wire] | None, quirks:
     return wire
 
 
-def has_name(message: Wire) -> bool:
-    """Return whether a message contains the name of a tool.
-
-    Args:
-        message: The message.
-    """
-    return "tool_calls" in message or message["role"] == "tool"
-
-
 def order(wire: list[Wire], media: Mapping[int, Sequence[Wire]], family: Family, quirks: ChatQuirks) -> list[Wire]:
     """Make a conversation of messages that were encoded one by one.
 

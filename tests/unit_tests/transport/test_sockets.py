@@ -87,8 +87,11 @@ def test_a_connection_with_bytes_left_is_stale(loop: str, secure: bool, tmp_path
         was_read.set()
         number = made._transport.get_extra_info("socket").fileno()  # type: ignore[union-attr]  # it is open
         socket_itself: Any = _Numbered(number)
-        while not (said.is_set() and made.is_stale()) or sockets._is_readable(socket_itself):  # noqa: ASYNC110  # another thread
+        for _ in range(3000):
+            if said.is_set() and made.is_stale() and not sockets._is_readable(socket_itself):
+                break
             await asyncio.sleep(0.01)
+        assert not sockets._is_readable(socket_itself)
         assert made.is_stale()
         made.close()
         await asyncio.sleep(0.05)

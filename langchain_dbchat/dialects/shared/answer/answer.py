@@ -280,7 +280,7 @@ class GrowingAnswer:
         beside = self._beside.whole()
         for fields in (kept, beside, beside.get("provider_specific_fields")):
             if fields and isinstance(fields, Mapping):
-                from langchain_dbchat.dialects.shared.blocks.citations import sources_of  # noqa: PLC0415  # few answers have such fields
+                from langchain_dbchat.dialects.shared.blocks.citations import sources_of  # noqa: PLC0415  # many answers have no such fields
 
                 known = [citation for citations in cited.values() for citation in citations]
                 found = sources_of(fields, self._text(), known)

@@ -5,6 +5,7 @@ Rule 1. An empty object before the real arguments (seen on Claude) is ignored, a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from langchain_dbchat.dialects.shared.answer.parts import EMPTY
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["AnswerToolCalls"]
 
 
+@dataclass(slots=True)
+class _NamedCall:
+    """A call, and whether arguments of it have arrived."""
+
+    name: str
+    id: str | None
+    has_begun: bool = False
+
+
 class AnswerToolCalls:
     """The calls of the tool that stands for a response format, while the parts of an answer arrive.
 
@@ -23,14 +33,13 @@ class AnswerToolCalls:
         whole: Whether each part is a whole call.
     """
 
-    __slots__ = ("_begun", "_by_index", "_empty", "_is_last", "_name", "_whole")
+    __slots__ = ("_by_index", "_empty", "_last", "_name", "_whole")
 
     def __init__(self, name: str, *, whole: bool) -> None:
         self._name = name
         self._whole = whole
-        self._by_index: dict[int | None, bool] = {}
-        self._is_last = False
-        self._begun: set[int | None] = set()  # the calls of which arguments have arrived
+        self._by_index: dict[int | None, _NamedCall] = {}
+        self._last: _NamedCall | None = None
         self._empty = ""
 
     def text_of(self, part: ToolCallPart) -> str | None:
@@ -42,18 +51,24 @@ class AnswerToolCalls:
         Returns:
             The text, which may be empty; None if it belongs to another tool.
         """
-        if part.name:
-            self._is_last = self._by_index[part.index] = part.name == self._name
-        if not self._by_index.get(part.index, self._is_last):
+        call = self._call_of(part)
+        if call is None or call.name != self._name:
             return None
         text = part.arguments
-        if text == EMPTY and not self._whole and part.index not in self._begun:
+        if text == EMPTY and not self._whole and not call.has_begun:
             self._empty = text
             return ""
         if text:
-            self._begun.add(part.index)
+            call.has_begun = True
             self._empty = ""
         return text
+
+    def _call_of(self, part: ToolCallPart) -> _NamedCall | None:
+        """Return the call of a fragment: by its index, else the last one; a name begins one, unless it is repeated."""
+        call = self._by_index.get(part.index, self._last)
+        if part.name and (call is None or call.name != part.name or (part.id and part.id != call.id)):
+            call = self._last = self._by_index[part.index] = _NamedCall(part.name, part.id)
+        return call
 
     def rest(self) -> str:
         """Return the text that was not passed on: an empty object, if nothing followed it."""

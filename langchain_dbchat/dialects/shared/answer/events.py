@@ -59,9 +59,11 @@ def parse_event(raw: bytes | str) -> dict[str, Any]:
         DatabricksError: If it is an error in Google's format, a list.
     """
     try:
-        payload = from_json(raw)  # as `read_json`, without a call
+        payload = from_json(raw)
     except ValueError:
-        payload = _read_unsound(raw)
+        payload = None
+    if payload is None:
+        payload = _read_other(raw)
     if isinstance(payload, dict):
         return payload
     if isinstance(payload, list) and any(isinstance(item, dict) and item.get("error") for item in payload):
@@ -71,8 +73,8 @@ def parse_event(raw: bytes | str) -> dict[str, Any]:
     )
 
 
-def _read_unsound(raw: bytes | str) -> Any:
-    """Return the value of JSON with half of a surrogate pair in it; raise if it is something else."""
+def _read_other(raw: bytes | str) -> Any:
+    """Return the value of JSON that pydantic's parser refuses, or of ``null``; raise if it is not JSON."""
     try:
         return read_json(raw)
     except ValueError as error:

@@ -45,9 +45,9 @@ class ToolCallPart:
     extras: dict[str, Any] | None = None
 
     def is_rest_of(self, call: ToolCallPart) -> bool:
-        """Return whether this is nothing but further arguments of a call, which are not instead of its empty ones."""
+        """Return whether this is nothing but further arguments of a call."""
         same = self.index == call.index and self.index is not None
-        return same and self.id is None and self.name is None and self.extras is None and call.arguments != EMPTY
+        return same and self.id is None and self.name is None and self.extras is None
 
 
 class Refusal(NamedTuple):

@@ -199,9 +199,12 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
         pending = self._pending
         # Joined at once at the end, because joining them one by one is slow.
         if type(part) is ToolCallPart:
-            if type(pending) is ToolCallPart and part.is_rest_of(pending) and self._texts != [EMPTY]:
-                self._texts.append(part.arguments)
-                return
+            if type(pending) is ToolCallPart and part.is_rest_of(pending):
+                begun = [pending.arguments] if pending.arguments else self._texts
+                if begun != [EMPTY]:  # what follows those is instead of them
+                    if part.arguments:
+                        self._texts.append(part.arguments)
+                    return
         elif type(part) is Text and pending is None and part.extras is None and not part.opens:
             self._texts.append(part.text)
             return
