@@ -11,7 +11,9 @@ from pydantic_core import to_json
 from kit.targets import call_delta, chunks_of, event, keeping_partial, summed, target
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.shared.answer import translators
+from langchain_dbchat.dialects.shared.answer.answer_tools import AnswerToolCalls
 from langchain_dbchat.dialects.shared.answer.events import DONE
+from langchain_dbchat.dialects.shared.answer.parts import ToolCallPart
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterruptedError
 
 translators.register()
@@ -206,6 +208,21 @@ def test_an_empty_object_before_the_arguments_is_ignored_and_one_within_is_kept(
     events = [event(call_delta(first, "f", call_id="c1")), *(event(call_delta(text)) for text in rest)]
     (call,) = summed(*events, event({}, "tool_calls"), coalesce=coalesce).tool_calls
     assert call["args"] == arguments
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        ([(0, "c1", "f", '{"a": 1}'), (0, "c2", "f", "{}"), (0, None, None, '{"a": 2}')], '{"a": 1}{"a": 2}'),
+        ([(0, "c1", "f", '{"a": '), (0, "c1", "f", "{}"), (0, None, None, "}")], '{"a": {}}'),
+        ([(0, "c1", "f", '{"a": '), (None, None, None, "{}"), (None, None, None, "}")], '{"a": {}}'),
+        ([(0, "c1", "f", "{}"), (1, "c2", "g", "{}"), (0, None, None, "")], "{}"),
+    ],
+)
+def test_the_tool_that_stands_for_a_schema_tells_its_calls_apart(parts: list[Any], text: str) -> None:
+    calls = AnswerToolCalls("f", whole=False)
+    texts = [calls.text_of(ToolCallPart(*part)) for part in parts]
+    assert "".join(part or "" for part in texts) + calls.rest() == text
 
 
 # What stands beside the numbers: how streams and answers end.
