@@ -4,9 +4,11 @@
 
 Instructions are no time, but no other program, no neighbour of a virtual machine and no change of the processor's speed
 changes their number: two runs differ by about a hundredth. So they decide where the times of `make bench BASE=...`
-spread more than the difference that matters. Counted are the rows of `make bench QUICK=1`, each in its own process, after
-it ran once; not those of the other wires, which older commits do not have, and not "one event per read", because under
-valgrind a client is so slow that several events have arrived at each read.
+spread more than the difference that matters.
+
+Counted are the rows of `make bench QUICK=1`, each in a process of its own, after it ran once. Left out are those of the
+other wires, which older commits do not have, and "one event per read", because under valgrind a client is so slow that
+several events have arrived at each read.
 """
 
 from __future__ import annotations
