@@ -2,9 +2,8 @@
 
     python benchmarks/instructions.py [--only CASE,...] NAME=PYTHON NAME=PYTHON
 
-Instructions are no time, but no other program, no neighbour of a virtual machine and no change of the processor's speed
-changes their number: two runs differ by about a hundredth. So they decide where the times of `make bench BASE=...`
-spread more than the difference that matters.
+The number of instructions is not a time. But other programs and the speed of the processor do not change it: two runs
+differ by about 1 %. So it helps where the times of `make bench BASE=...` differ too much from round to round.
 
 Counted are the rows of `make bench QUICK=1`, each in a process of its own, after it ran once. Left out are those of the
 other wires, which older commits do not have, and "one event per read", because under valgrind a client is so slow that
@@ -68,20 +67,26 @@ def main() -> None:
     parser.add_argument("--only", type=lambda text: text.split(","), default=[])
     parser.add_argument("clients", nargs=2, metavar="NAME=PYTHON", help="first the older commit")
     asked = parser.parse_args()
-    (before, old), (after, new) = (client.split("=", 1) for client in asked.clients)
     server = subprocess.Popen(  # noqa: S603  # our own script
         [sys.executable, str(HERE / "server.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     base = f"http://127.0.0.1:{cast('IO[str]', server.stdout).readline().strip()}"
+    try:
+        _write_table(asked.only, base, asked.clients)
+    finally:
+        server.communicate()
+
+
+def _write_table(only: list[str], base: str, clients: list[str]) -> None:
+    (before, old), (after, new) = (client.split("=", 1) for client in clients)
     sys.stdout.write(f"| millions of instructions | {before} | {after} | after / before |\n|---|---|---|---|\n")
     for row in ROWS:
-        if not row.quick or row.case.startswith(_LEFT_OUT) or (asked.only and row.case not in asked.only):
+        if not row.quick or row.case.startswith(_LEFT_OUT) or (only and row.case not in only):
             continue
         older, newer = (count(python, base, row.case, merge=row.merge) for python in (old, new))
         label = _UNIT.sub("", row.label)
         sys.stdout.write(f"| {label} | {older / 1e6:.1f} | {newer / 1e6:.1f} | {newer / older:.3f} |\n")
         sys.stdout.flush()
-    server.communicate()
 
 
 if __name__ == "__main__":

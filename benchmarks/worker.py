@@ -217,7 +217,7 @@ def _count(run: Callable[[], object]) -> None:
     """Run something while valgrind, under which this process was started, counts its instructions."""
     control = ["callgrind_control", str(os.getpid()), "-i"]
     gc.collect()
-    subprocess.run([*control, "on"], check=True, stdout=subprocess.DEVNULL)  # noqa: S603  # our own words
+    subprocess.run([*control, "on"], check=True, stdout=subprocess.DEVNULL)  # noqa: S603  # a fixed command
     run()
     subprocess.run([*control, "off"], check=True, stdout=subprocess.DEVNULL)  # noqa: S603  # the same
 

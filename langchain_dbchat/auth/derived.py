@@ -1,4 +1,4 @@
-"""Credentials that are made of others: they check or change the headers that those sign with."""
+"""Credentials that use other credentials, and check or change the headers that these return."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.transport.signing import Credentials
 
-__all__ = ["WORKSPACE_HEADER", "DerivedCredentials", "ForWorkspace", "WrappedCredentials"]
+__all__ = ["DerivedCredentials", "ForWorkspace", "WrappedCredentials"]
 
-WORKSPACE_HEADER = "X-Databricks-Workspace-Id"
+_WORKSPACE_HEADER = "X-Databricks-Workspace-Id"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class WrappedCredentials(DerivedCredentials, ABC):
             refresh: Passed on.
 
         Raises:
-            DatabricksError: If there are no headers, or if they cannot be used here.
+            DatabricksError: If the credentials cannot sign, or if their headers cannot be used for this host.
         """
         return self._wrap(self.credentials.headers(refresh=refresh))
 
@@ -75,7 +75,7 @@ class ForWorkspace(WrappedCredentials):
     workspace_id: str
 
     def _wrap(self, headers: Mapping[str, str]) -> Mapping[str, str]:
-        return {WORKSPACE_HEADER: self.workspace_id, **headers}
+        return {_WORKSPACE_HEADER: self.workspace_id, **headers}
 
     def cache_identity(self) -> str | None:
         """Return the identity of the caller in this workspace; None if it is not known before signing."""

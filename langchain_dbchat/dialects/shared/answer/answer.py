@@ -372,7 +372,8 @@ class GrowingAnswer:
 
     def additional(self) -> dict[str, Any]:
         """Return the ``additional_kwargs``; call it after `calls`, which sets the id of each call."""
-        extras, fields = {} if self._calls is None else self._calls.extras(), self._fields()
+        fields = self._fields()
+        extras = {} if self._calls is None else self._calls.extras()
         return {CALL_EXTRAS: extras, **fields} if extras else fields
 
     _ADDERS: ClassVar[dict[type[Part], Callable[[GrowingAnswer, Any], Delta | None]]] = {

@@ -66,7 +66,7 @@ SILENT: frozenset[type[Part]] = frozenset({Refusal, Cited, Audio, UnknownFields}
 
 
 def join_parts(left: Part, right: Part) -> Part | None:
-    """Join two parts that arrived together, if one part is equivalent; `ToolCallPart.is_rest_of` tells it of calls.
+    """Join two parts that arrived together, if one part is equivalent; the stream decoder joins those of a call itself.
 
     Args:
         left: The earlier part.

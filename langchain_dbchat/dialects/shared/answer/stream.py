@@ -81,7 +81,7 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
         self._coalesce = coalesce
         self._done = False  # `[DONE]` has arrived
         self._pending: Part | None = None  # the last part, which a part that arrived together with it may extend
-        self._texts: list[str] = []  # what continues it: a call's arguments, or plain text if there is no such part
+        self._texts: list[str] = []  # its further arguments, if it is a call; plain text, if there is none
         self._logprobs: dict[str, Any] | None = None  # for the next chunk
         self._facts: FactsT = self._begin(target, request_id)
 
@@ -115,7 +115,7 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
         raw = b""
         try:
             for raw in events:
-                if (not raw or raw[0] != BRACE) and is_last(raw):
+                if (not raw or raw[0] != BRACE) and is_last(raw):  # `is_last` asks this too; here it saves a call
                     self._done = True
                 else:
                     self._read(parse_event(raw), chunks)
@@ -197,11 +197,11 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
 
     def _add(self, part: Part, chunks: list[ChatGenerationChunk]) -> None:
         pending = self._pending
-        # Joined at once at the end, because joining them one by one is slow.
+        # Texts are collected here and joined once, by `_take`, because joining them one by one is slow.
         if type(part) is ToolCallPart:
             if type(pending) is ToolCallPart and part.is_rest_of(pending):
                 begun = [pending.arguments] if pending.arguments else self._texts
-                if begun != [EMPTY]:  # what follows those is instead of them
+                if begun != [EMPTY]:  # else the arguments that follow replace the empty object
                     if part.arguments:
                         self._texts.append(part.arguments)
                     return
