@@ -183,7 +183,7 @@ class BindsSettings(_Bindable):
             TypeError: If the schema is a value, such as text.
         """
         from langchain_dbchat.chat_models.structured import ask_for  # noqa: PLC0415  # loads parsers, which few programs need
-        from langchain_dbchat.chat_models.structured_answers import WithRaw  # noqa: PLC0415  # the same
+        from langchain_dbchat.chat_models.structured_parsers import WithRaw  # noqa: PLC0415  # the same
 
         if method is None:
             method = structured_method(self, kwargs, tools=bool(tools))

@@ -1,4 +1,4 @@
-"""Request structured answers; `structured_answers` parses them.
+"""Request structured answers; `structured_parsers` parses them.
 
 Rule 1. A schema is requested as a tool that the model must call, or as a response format, depending on the family.
 Rule 2. One parser reads all kinds of answers, because a model that cannot be forced to call a tool may answer with JSON
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.chat_models.structured_answers import StructuredAnswerParser
+from langchain_dbchat.chat_models.structured_parsers import StructuredAnswerParser
 from langchain_dbchat.chat_models.structured_shapes import AnswerShape
 from langchain_dbchat.dialects.shared.request.formats import write_format
 from langchain_dbchat.dialects.shared.request.spellings import Wanted, read_schema, wrap

@@ -16,7 +16,9 @@ from kit.operations import is_linear
 from langchain_dbchat.chat_models import partial_json
 from langchain_dbchat.chat_models.partial_json import PartialJson
 from langchain_dbchat.chat_models.structured import ask_for
+from langchain_dbchat.chat_models.structured_answers import AnswerReader
 from langchain_dbchat.chat_models.structured_shapes import NOTHING
+from langchain_dbchat.chat_models.structured_streams import IncrementalParse
 
 texts = st.text(alphabet='ab{}[],:"\\/\n\t é\U0001f600\x00', max_size=8)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
@@ -196,7 +198,7 @@ def test_a_chunk_an_event_is_linear(tool: bool, text_of: Any) -> None:
         ]
 
         def run() -> None:
-            parse = parser.incremental()
+            parse = IncrementalParse(AnswerReader(parser.tool_name, parser.shape))
             for chunk in chunks:
                 list(parse.add(chunk))
 

@@ -19,7 +19,7 @@ from typing_extensions import TypedDict
 
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.chat_models.structured import ask_for
-from langchain_dbchat.chat_models.structured_answers import StructuredAnswerParser
+from langchain_dbchat.chat_models.structured_parsers import StructuredAnswerParser
 from langchain_dbchat.dialects.shared.request.formats import encode_format
 from langchain_dbchat.dialects.shared.request.spellings import is_object, read_schema, wrap
 
