@@ -28,6 +28,7 @@ __all__ = ["Chunked", "Head", "HeadReader", "Plain", "write_request"]
 Pairs = Sequence[tuple[bytes, bytes]]
 
 _HEAD_LIMIT = 100 * 1024  # bytes of a head, as in httpx
+_COPIED = 64 * 1024  # bytes of a body that is copied behind its head, because a second write takes longer
 _LINE_LIMIT = 16 * 1024  # bytes of a chunk's first line, or of the trailers
 _BODILESS = frozenset({204, 304})
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
@@ -219,14 +220,15 @@ def _check_trailers(block: bytes) -> None:
         raise httpx.RemoteProtocolError(f"malformed headers after the last chunk: {error}") from error
 
 
-def write_request(request: httpx.Request) -> tuple[HeadReader, bytes]:
+def write_request(request: httpx.Request) -> tuple[HeadReader, list[bytes]]:
     """Write a request.
 
     Args:
         request: The request; its body is known as a whole.
 
     Returns:
-        The reader of the answer's head, and the bytes to send.
+        The reader of the answer's head, and the bytes to send: a large body, such as an image, is not copied behind its
+        head.
 
     Raises:
         httpx.LocalProtocolError: It cannot be written, for example for a line break in a header.
@@ -234,10 +236,11 @@ def write_request(request: httpx.Request) -> tuple[HeadReader, bytes]:
     head = _plain_request(request)
     reader = HeadReader(request)
     if head is not None:
-        return reader, head + request.content
+        body = request.content
+        return reader, [head, body] if len(body) > _COPIED else [head + body]
     if any(name.lower() == b"transfer-encoding" for name, _ in request.headers.raw):
         raise httpx.LocalProtocolError("a body that is known as a whole is framed by its length alone")
-    return reader, reader.written()
+    return reader, [reader.written()]
 
 
 def _plain_request(request: httpx.Request) -> bytes | None:

@@ -27,7 +27,7 @@ import httpx
 from langchain_dbchat.transport.http.addresses import first_in_turn, first_to_answer, time_left
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["AsyncSocket", "Socket", "aconnect", "connect"]
 
@@ -66,25 +66,24 @@ class Socket:
         except OSError as error:
             raise httpx.ReadError(str(error)) from error
 
-    def write(self, data: bytes, timeout: float | None = None) -> None:
+    def write(self, pieces: Iterable[bytes], timeout: float | None = None) -> None:
         """Write all bytes.
 
         Args:
-            data: The bytes.
+            pieces: The bytes, in order.
             timeout: Seconds the network may take to accept them.
 
         Raises:
             httpx.WriteTimeout: The network did not take them in time.
             httpx.WriteError: The connection broke.
         """
-        view = memoryview(data)
         until = None if timeout is None else time.monotonic() + timeout
         try:
-            self._socket.settimeout(timeout)
-            while view:
-                view = view[self._socket.send(view) :]
-                if view and until is not None:
+            for piece in pieces:
+                view = memoryview(piece)
+                while view:
                     self._socket.settimeout(time_left(until))
+                    view = view[self._socket.send(view) :]
         except TimeoutError as error:
             raise httpx.WriteTimeout(str(error)) from error
         except OSError as error:
@@ -192,11 +191,12 @@ class AsyncSocket(asyncio.Protocol):
             self._transport.resume_reading()
         return data
 
-    async def write(self, data: bytes, timeout: float | None = None) -> None:
+    async def write(self, pieces: Iterable[bytes], timeout: float | None = None) -> None:
         """Write all bytes, as `Socket.write`."""
         if self._transport is None or self._transport.is_closing():
             raise httpx.WriteError(str(self._broken or "the connection is closed")) from self._broken
-        self._transport.write(data)
+        for piece in pieces:
+            self._transport.write(piece)
         if self._full:
             writer = self._writer = self._loop.create_future()
             self._start_timer(timeout)

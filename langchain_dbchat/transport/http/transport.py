@@ -56,13 +56,13 @@ class _Sends(ABC, Generic[_Connection]):
     _pid: int
     _body: type[SyncBody | AsyncBody]
     _read: Callable[[_Connection, float | None], Awaitable[bytes]]
-    _write: Callable[[_Connection, bytes, float | None], Awaitable[None]]
+    _write: Callable[[_Connection, list[bytes], float | None], Awaitable[None]]
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         """Send a request and read the head of its answer."""
         origin, name, waits = _where(request)
         deadline = deadline_of(request)
-        reader, data = write_request(request)
+        reader, pieces = write_request(request)
         slot = self._take(origin) or await self._wait(origin, waits.get("pool"))
         try:
             if slot.is_doubtful:
@@ -72,7 +72,7 @@ class _Sends(ABC, Generic[_Connection]):
             connection = slot.cell[0]
             late = None
             try:
-                await self._write(connection, data, waits.get("write"))
+                await self._write(connection, pieces, waits.get("write"))
             except httpx.WriteError as error:  # the server may have answered before it read everything, and closed
                 late = error
             deadline.sent()
@@ -195,8 +195,8 @@ async def _read(connection: Socket, timeout: float | None) -> bytes:
     return connection.read(timeout)
 
 
-async def _write(connection: Socket, data: bytes, timeout: float | None) -> None:
-    connection.write(data, timeout)
+async def _write(connection: Socket, pieces: list[bytes], timeout: float | None) -> None:
+    connection.write(pieces, timeout)
 
 
 def _next_in(

@@ -254,12 +254,21 @@ def test_the_patterns_read_what_h11_reads() -> None:
     "headers",
     [{}, {"authorization": "Bearer a b"}, {"x-empty": ""}, {"X-Case": "a\tb"}, {"x-letters": "\xe9".encode("latin-1")}],
 )
-@pytest.mark.parametrize("content", [b"", b"{}"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"x" * 65_536, b"x" * 65_537])
 def test_the_patterns_write_what_h11_writes(headers: dict[str, str | bytes], content: bytes) -> None:
     url = "http://host/a%20b?c=d"
     request = httpx.Request("POST", url, headers=headers, content=content)  # type: ignore[arg-type]  # str and bytes
-    reader, written = write_request(request)
-    assert written == reader.written()
+    reader, pieces = write_request(request)
+    assert b"".join(pieces) == reader.written()
+
+
+def test_a_large_body_is_not_copied_behind_its_head() -> None:
+    small, large = b"x" * 64 * 1024, b"x" * (64 * 1024 + 1)
+    assert [len(write_request(httpx.Request("POST", "http://host/", content=body))[1]) for body in (small, large)] == [
+        1,
+        2,
+    ]
+    assert write_request(httpx.Request("POST", "http://host/", content=large))[1][1] is large
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\r\n", "a\nb", "a\0b", " a", "a ", "a\r\n\r\nGET / HTTP/1.1"])

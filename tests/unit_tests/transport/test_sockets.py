@@ -81,7 +81,7 @@ def test_a_connection_with_bytes_left_is_stale(loop: str, secure: bool, tmp_path
         parts = httpx.URL(url)
         context = trusting if secure else None
         made = await aconnect(parts.host, parts.port or 0, context, 2.0)
-        await made.write(b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n", 2.0)
+        await made.write([b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n"], 2.0)
         assert await made.read(2.0) == OK
         assert not made.is_stale()
         was_read.set()
@@ -155,7 +155,7 @@ def test_nobody_reads_so_the_server_is_slowed_down(secure: bool, tmp_path: Path)
             pytest.skip("uvloop drops what it holds of a paused TLS connection, so nothing is paused there")
         parts = httpx.URL(url)
         made = await aconnect(parts.host, parts.port or 0, trusting if secure else None, 2.0)
-        await made.write(b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n", 2.0)
+        await made.write([b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n"], 2.0)
         await asyncio.sleep(0.5)
         assert made._size < 1_000_000
         before = sent
@@ -223,10 +223,10 @@ def test_a_closing_connection_takes_no_request(loop: str, secure: bool, tmp_path
         made = await aconnect(parts.host, parts.port or 0, trusting if secure else None, 2.0)
         made.close()  # closed by the loop's next turn, not yet
         with pytest.raises(httpx.WriteError):
-            await made.write(b"x", 1.0)
+            await made.write([b"x"], 1.0)
         await asyncio.sleep(0.05)
         with pytest.raises(httpx.WriteError):
-            await made.write(b"x", 1.0)
+            await made.write([b"x"], 1.0)
 
     with serving(lambda connection, _: connection.recv(1), of_server if secure else None) as server:
         run(use(server.url), loop)
@@ -258,13 +258,14 @@ def test_a_server_that_ends_tls_leaves_no_warning(loop: str, tmp_path: Path, rec
     assert [str(warning.message) for warning in recwarn if warning.category is ResourceWarning] == []
 
 
+@pytest.mark.parametrize("count", [1, 64])
 @pytest.mark.parametrize(("pause", "timeout"), [(0.0, None), (0.0, 60.0), (0.2, 0.5)])
-def test_a_write_has_one_deadline_for_all_bytes_or_none(pause: float, timeout: float | None) -> None:
+def test_a_write_has_one_deadline_for_all_bytes_or_none(pause: float, timeout: float | None, count: int) -> None:
     def drain() -> None:
         while server.recv(64 * 1024):
             time.sleep(pause)
 
-    data = bytes(8 * 1024 * 1024)
+    pieces = [bytes(8 * 1024 * 1024 // count)] * count
     ours, server = socket.socketpair()
     with server:
         reader = threading.Thread(target=drain)
@@ -273,10 +274,10 @@ def test_a_write_has_one_deadline_for_all_bytes_or_none(pause: float, timeout: f
         began = time.monotonic()
         if pause:  # each piece is taken in time, and all of them would take 25 seconds
             with pytest.raises(httpx.WriteTimeout):
-                connection.write(data, timeout)
+                connection.write(pieces, timeout)
             assert time.monotonic() - began < 15
         else:
-            connection.write(data, timeout)
+            connection.write(pieces, timeout)
         connection.close()
         reader.join()
 

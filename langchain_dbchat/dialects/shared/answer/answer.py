@@ -148,6 +148,20 @@ class GrowingAnswer:
                 delta.content = [*tail, *delta.content]
         return delta
 
+    def extend_text(self, text: str) -> bool:
+        """Add more of the text with which a streamed answer ends, if it has nothing but text so far.
+
+        Args:
+            text: The text.
+
+        Returns:
+            Whether it was added, so that it is the content of the chunk. If not, `add` takes it as a part.
+        """
+        if not text or self._blocks or self._whole or not self._segments or self._segments[-1].kind != "text":
+            return False
+        self._segments[-1].texts.append(text)
+        return True
+
     def _add_refusal(self, part: Refusal) -> None:
         self._refusal.append(part.text)
 

@@ -227,6 +227,12 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
         return part
 
     def _flush(self, chunks: list[ChatGenerationChunk]) -> None:
+        if self._pending is None and len(self._texts) == 1 and self._logprobs is None:
+            text = self._texts[0]
+            if self._answer.extend_text(text):  # nearly all events of an answer, so this way is the shortest
+                self._texts.clear()
+                chunks.append(ChatGenerationChunk(message=AIMessageChunk(content=text, response_metadata=_TAG)))
+                return
         part = self._take()
         if part is not None:
             self._emit(part, chunks)
