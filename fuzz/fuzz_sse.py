@@ -25,7 +25,7 @@ _STREAMS = streams()
 _ATOMS = (
     b"data: ", b"data:", b"data", b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n", b":", b": keep-alive", b"event: x",
     b"id: 1", b"retry: 5", b"\xef\xbb\xbf", b"\xef", b"[DONE]", b'{"a":1}', b'{"a":', b" ", b"\x00", b"\xff", b"dat",
-    "å€😀".encode(), b"x" * 40,
+    "å€😀".encode(), b"x" * 40, b'data: {"a":1}\n\n', b'data: {"a":1}\n\ndata: {"b":2}\n\n',
 )  # fmt: skip
 
 

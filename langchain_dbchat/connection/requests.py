@@ -100,7 +100,6 @@ def address_request(  # noqa: PLR0913  # the parts of one request, the last thre
         DatabricksInvalidRequestError: If the body is larger than `max_request_bytes`.
     """
     from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
-    from langchain_dbchat.transport.headers import user_agent  # noqa: PLC0415  # loads with the transport
 
     found = _routes_of(settings, session, paths, model)
     url, name = found[min(route, len(found) - 1)]
@@ -108,7 +107,11 @@ def address_request(  # noqa: PLR0913  # the parts of one request, the last thre
         body = {"model": name, **body}
     if settings.default_query or query:
         url = f"{url}?{urlencode({**(settings.default_query or {}), **(query or {})})}"
-    ours = {"user-agent": user_agent(settings.user_agent)} if settings.user_agent else {}
+    ours: dict[str, str] = {}
+    if settings.user_agent:
+        from langchain_dbchat.transport.headers import user_agent  # noqa: PLC0415  # loads with the transport
+
+        ours["user-agent"] = user_agent(settings.user_agent)
     tags = settings.request_tags if tags is None else tags
     if tags:
         ours[_TAGS] = _written_tags(tags)
@@ -129,10 +132,11 @@ def _written(body: dict[str, Any], settings: DatabricksConnection, session: Sess
         written = to_json(body)
     except PydanticSerializationError as error:
         raise ConfigurationError(f"The request contains a value that cannot be written as JSON: {error}") from error
-    if settings.max_request_bytes is not None and session.workspace.kind in _SIZE_LIMITED:
-        from langchain_dbchat.transport.request_size import check_size  # noqa: PLC0415  # loads with the transport
+    limit, size = settings.max_request_bytes, len(written)
+    if limit is not None and size > limit and session.workspace.kind in _SIZE_LIMITED:
+        from langchain_dbchat.transport.request_size import request_too_large  # noqa: PLC0415  # where something went wrong
 
-        check_size(body, len(written), settings.max_request_bytes, endpoint=model, host=session.workspace.host)
+        raise request_too_large(body, size, limit, endpoint=model, host=session.workspace.host)
     return written
 
 

@@ -12,6 +12,7 @@ Rule 4. The host of a route-optimized endpoint serves that endpoint alone, at ``
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import quote
 
@@ -65,14 +66,15 @@ def routes(workspace: Workspace, paths: Paths, model: str, gateway: Gateway = ""
             f"{workspace.host} is the host of the route-optimized endpoint {workspace.endpoint!r}, and {model!r} is "
             "not served there. Leave out model=..., or give the address of the other endpoint."
         )
+    place = workspace.origin, workspace.base_url
     is_workspace = workspace.kind == "workspace"
     if is_workspace and (gateway or model.count(".") >= _SERVICE_DOTS):
-        found = _routes(workspace, paths.get(gateway or "service", paths.get("service", ())), model)
+        found = _routes(*place, paths.get(gateway or "service", paths.get("service", ())), model)
         endpoint = _ENDPOINT + model.removeprefix(_SYSTEM) if model.startswith(_SYSTEM) else model
         if endpoint.startswith(_ENDPOINT):
-            found += _routes(workspace, paths.get("workspace", ()), endpoint)
+            found += _routes(*place, paths.get("workspace", ()), endpoint)
     else:
-        found = _routes(workspace, paths.get(workspace.kind, ()), model)
+        found = _routes(*place, paths.get(workspace.kind, ()), model)
     if not found:
         raise ConfigurationError(
             f"{workspace.host} does not serve this API: it is not known at this kind of address ({workspace.kind}). "
@@ -81,11 +83,11 @@ def routes(workspace: Workspace, paths: Paths, model: str, gateway: Gateway = ""
     return found
 
 
-def _routes(workspace: Workspace, paths: tuple[str, ...], model: str) -> tuple[Route, ...]:
+@lru_cache(maxsize=256)  # each call needs them
+def _routes(origin: str, base_url: str, paths: tuple[str, ...], model: str) -> tuple[Route, ...]:
     return tuple(
         Route(
-            (workspace.origin if path.startswith("/") else f"{workspace.base_url}/")
-            + path.replace("{model}", quote(model, safe="")),
+            (origin if path.startswith("/") else f"{base_url}/") + path.replace("{model}", quote(model, safe="")),
             None if "{model}" in path else model,
         )
         for path in paths

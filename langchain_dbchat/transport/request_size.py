@@ -1,4 +1,4 @@
-"""Refuse requests that are too large, because the server's refusal does not say what made them too large.
+"""Say what makes a request too large, before it is sent, because the server's refusal does not say that.
 
 Rule 1. Databricks accepts 4 MiB for foundation models, external models and agents. Its answer to more is a text without
 a message number; a proxy in front of it answers 413 in HTML, or closes the connection while the body is being sent.
@@ -15,11 +15,13 @@ from langchain_dbchat.errors import DatabricksInvalidRequestError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["check_size"]
+__all__ = ["request_too_large"]
 
 
-def check_size(body: Mapping[str, Any], size: int, limit: int, *, endpoint: str, host: str) -> None:
-    """Refuse a body that is too large, and name what takes most of it.
+def request_too_large(
+    body: Mapping[str, Any], size: int, limit: int, *, endpoint: str, host: str
+) -> DatabricksInvalidRequestError:
+    """Return the error for a body that is too large, which names what takes most of it.
 
     Args:
         body: The body.
@@ -28,12 +30,10 @@ def check_size(body: Mapping[str, Any], size: int, limit: int, *, endpoint: str,
         endpoint: The serving endpoint, for the error.
         host: The host, for the error.
 
-    Raises:
-        DatabricksInvalidRequestError: The body is larger than the limit.
+    Returns:
+        The error.
     """
-    if size <= limit:
-        return
-    raise DatabricksInvalidRequestError(
+    return DatabricksInvalidRequestError(
         f"The request is {_shown(size)} and was not sent: the endpoint {endpoint!r} takes {_shown(limit)}. "
         f"{_largest(body)} Send smaller images or files, or links to them; keep less of the conversation; ask in "
         "several calls. If this endpoint serves a custom model that takes more, say so with max_request_bytes=.",

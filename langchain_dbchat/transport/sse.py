@@ -118,7 +118,7 @@ class EventStreamDecoder:
             self._tail.clear()
         lines = data.split(b"\n")
         tail = lines.pop()
-        payloads = self._read(lines)
+        payloads = self._read_plain(lines) or self._read(lines)
         if tail:
             self._tail += tail
             self._check(len(tail))
@@ -145,6 +145,14 @@ class EventStreamDecoder:
         stray = b"\n".join(self._stray or ()).strip()
         self._stray = []
         return [*payloads, _worded(stray)] if stray else payloads
+
+    def _read_plain(self, lines: list[bytes]) -> list[bytes]:
+        """Read what nearly all reads are: objects, each in a line of its own before an empty line; nothing if not."""
+        if self._data or self._meaning or any(lines[1::2]):
+            return []
+        limit = self._limit
+        payloads = [line[6:] for line in lines[::2] if line.startswith(b"data: {") and len(line) <= limit]
+        return payloads if len(payloads) * 2 == len(lines) else []
 
     def _read(self, lines: list[bytes]) -> list[bytes]:
         payloads: list[bytes] = []

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gzip
 import itertools
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -59,7 +60,7 @@ class Noting(Rotating):
 @pytest.fixture
 def use_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], float]], None]:
     def use(clock: Callable[[], float]) -> None:
-        share = LoopShare(clock)
+        share = LoopShare(clock, lambda: math.inf)  # so that the clock of CPU is asked each time
         for module in (streams, waits):
             monkeypatch.setattr(module, "loop_share", share)
 
@@ -152,7 +153,7 @@ async def test_no_call_waits_forever_while_others_begin(use_clock: Callable[[Cal
 
 async def test_a_share_ends_when_its_time_is_used() -> None:
     now = 100.0
-    share = LoopShare(lambda: now)
+    share = LoopShare(lambda: now, lambda: now)
     assert share.is_used()  # nothing is known of the time before
     await share.give_way()
     assert not share.is_used()
@@ -162,3 +163,27 @@ async def test_a_share_ends_when_its_time_is_used() -> None:
     assert share.is_used()
     await share.give_way()
     assert not share.is_used()
+
+
+async def test_the_clock_of_cpu_is_asked_only_when_the_share_may_be_used() -> None:
+    asked: list[float] = []
+    passed = used = 0.0
+
+    def cpu() -> float:
+        asked.append(used)
+        return used
+
+    share = LoopShare(cpu, lambda: passed)
+    await share.give_way()
+    assert not share.is_used()
+    asked.clear()
+    passed += SHARE * 0.9
+    assert not share.is_used()
+    assert asked == []  # less time has passed than is left
+    passed += SHARE * 100
+    used += SHARE * 0.5
+    assert not share.is_used()  # the thread was waiting
+    assert len(asked) == 1
+    passed += SHARE * 0.6
+    used += SHARE * 0.6
+    assert share.is_used()

@@ -55,6 +55,19 @@ def test_any_cuts_and_any_mixture_of_line_ends(cuts: list[int], ends: list[bytes
     assert decode(*pieces) == decode(stream)
 
 
+LINES = (
+    b'data: {"a":1}\n\n', b'data: {"a":1}\n', b'data:{"a":1}\n\n', b"data: text\n\n", b"data: [DONE]\n\n", b"data\n",
+    b"\n", b": comment\n", b"event: error\n", b"event: ping\n", b"event: done\n", b'{"stray":1}\n', b"stray\n",
+    b'data: {"b":',
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=8))
+def test_lines_that_come_together_mean_what_they_mean_byte_by_byte(lines: list[bytes]) -> None:
+    stream = b"".join(lines)
+    assert decode(stream) == decode(*lines) == decode(*(stream[i : i + 1] for i in range(len(stream))))
+
+
 def test_events_come_as_soon_as_they_are_complete() -> None:
     decoder = EventStreamDecoder(is_last=is_last)
     assert decoder.feed(b"data: a\n\nda") == [b"a"]
@@ -90,7 +103,8 @@ def test_what_no_empty_line_ended(tail: bytes, payloads: list[bytes]) -> None:
 
 def test_an_event_over_the_limit_is_refused_however_it_comes() -> None:
     assert EventStreamDecoder(limit=20).feed(b"data: 0123456789\n\n" * 100) == [b"0123456789"] * 100
-    for stream in (b"data: " + b"x" * 30, b"data: " + b"x" * 30 + b"\n\n", b"data: xxxxxxxx\n" * 4, b":" + b"x" * 30):
+    large = b"data: " + b"x" * 30, b"data: " + b"x" * 30 + b"\n\n", b'data: {"a":"%b"}\n\n' % (b"x" * 30)
+    for stream in (*large, b"data: xxxxxxxx\n" * 4, b":" + b"x" * 30):
         with pytest.raises(MalformedResponseError, match="larger than 20 bytes"):
             EventStreamDecoder(limit=20).feed(stream)
         decoder = EventStreamDecoder(limit=20)
