@@ -19,7 +19,6 @@ from langchain_dbchat.errors import DatabricksError
 from langchain_dbchat.transport.attempt import Attempt
 from langchain_dbchat.transport.blocking import finish
 from langchain_dbchat.transport.exchange import Failure, Pause, Reply, Request, RetryPolicy, Unsent, exchange
-from langchain_dbchat.transport.limiter import Slot
 from langchain_dbchat.transport.stream import NETWORK_ERRORS, AsyncEventStream, EventStream
 from langchain_dbchat.transport.timeouts import Timeouts
 from langchain_dbchat.transport.waits import TaskWaits, ThreadWaits
@@ -212,15 +211,27 @@ class Channel:
                     call.outcome = None
                 else:
                     await waits.turn()
-                    async with Slot(call.limiter, waits.event, self._policy.deadline, self._clock) as slot:
-                        call.waited += slot.waited
-                        call.outcome = slot.outcome = await self._send(wanted, waits)
+                    call.outcome = await (
+                        self._send(wanted, waits)
+                        if call.limiter is None
+                        else self._send_in_turn(wanted, waits, call, call.limiter)
+                    )
         except BaseException:
             await call.abandon(waits)
             raise
         finally:
             call.steps.close()
         return call.reply
+
+    async def _send_in_turn(
+        self, send: Send, waits: Waits[AnyClient], call: _Call, limiter: EndpointLimiter
+    ) -> Reply | Failure | Unsent:
+        from langchain_dbchat.transport.limiter import Slot  # noqa: PLC0415  # few calls are limited
+
+        async with Slot(limiter, waits.event(), self._policy.deadline, self._clock) as slot:
+            call.waited += slot.waited
+            slot.outcome = await self._send(send, waits)
+        return slot.outcome
 
     async def _send(self, send: Send, waits: Waits[AnyClient]) -> Reply | Failure | Unsent:
         signature = await waits.sign(self._credentials, refresh=send.refresh)

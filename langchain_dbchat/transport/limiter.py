@@ -303,8 +303,8 @@ class Slot:
     """The time in which one request is in flight: entered before it is sent, left when its outcome is known.
 
     Args:
-        limiter: Where to wait; None for no limit at all.
-        make_event: Returns what to wait with: a `ThreadEvent` or an `AsyncEvent`.
+        limiter: Where to wait.
+        event: What to wait with.
         patience: Seconds to wait at most for a pause that a server asked for.
         clock: Seconds of a clock that never goes back.
 
@@ -313,17 +313,17 @@ class Slot:
         waited: Seconds that it has waited.
     """
 
-    __slots__ = ("_clock", "_limiter", "_make_event", "_patience", "_permit", "outcome", "waited")
+    __slots__ = ("_clock", "_event", "_limiter", "_patience", "_permit", "outcome", "waited")
 
     def __init__(
         self,
-        limiter: EndpointLimiter | None,
-        make_event: Callable[[], WaitEvent],
+        limiter: EndpointLimiter,
+        event: WaitEvent,
         patience: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limiter = limiter
-        self._make_event = make_event
+        self._event = event
         self._patience = patience
         self._clock = clock
         self.waited = 0.0
@@ -331,17 +331,16 @@ class Slot:
         self.outcome: Outcome = None
 
     async def __aenter__(self) -> Self:
-        if self._limiter is not None:
-            began = self._clock()
-            self._permit = await self._limiter.acquire(self._make_event(), self._patience)
-            self.waited = self._clock() - began
+        began = self._clock()
+        self._permit = await self._limiter.acquire(self._event, self._patience)
+        self.waited = self._clock() - began
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         permit, self._permit = self._permit, None
-        if self._limiter is not None and permit is not None:
+        if permit is not None:
             self._limiter.release(permit, self.outcome)
 
 

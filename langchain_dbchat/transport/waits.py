@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 import httpx
 
 from langchain_dbchat.transport.clients import async_client, sync_client
-from langchain_dbchat.transport.limiter import AsyncEvent, ThreadEvent
 from langchain_dbchat.transport.turns import loop_share
 
 if TYPE_CHECKING:
@@ -39,8 +38,6 @@ class Waits(ABC, Generic[AnyClient]):
     """
 
     http_client: AnyClient | None
-    event: Callable[[], WaitEvent]
-    """Makes what a call waits for its turn with."""
 
     def __init__(self, http_client: AnyClient | None, proxy: str | None, sleep: Callable[[float], Any]) -> None:
         self.http_client = http_client
@@ -53,6 +50,10 @@ class Waits(ABC, Generic[AnyClient]):
 
     async def turn(self) -> None:
         """Let the other tasks of an event loop run, if its calls have used their share of its time."""
+
+    @abstractmethod
+    def event(self) -> WaitEvent:
+        """Return what a call waits for its turn at the endpoint with."""
 
     @abstractmethod
     async def sign(self, credentials: Credentials, *, refresh: bool) -> Mapping[str, str]:
@@ -78,11 +79,15 @@ class Waits(ABC, Generic[AnyClient]):
 class ThreadWaits(Waits[httpx.Client]):
     """What a call in a thread waits for."""
 
-    event = ThreadEvent
-
     async def pause(self, seconds: float) -> None:
         """Pause for so many seconds."""
         self._sleep(seconds)
+
+    def event(self) -> WaitEvent:
+        """Return what a call waits for its turn at the endpoint with."""
+        from langchain_dbchat.transport.limiter import ThreadEvent  # noqa: PLC0415  # few calls are limited
+
+        return ThreadEvent()
 
     async def sign(self, credentials: Credentials, *, refresh: bool) -> Mapping[str, str]:
         """Return the headers that sign one attempt."""
@@ -111,8 +116,6 @@ class ThreadWaits(Waits[httpx.Client]):
 class TaskWaits(Waits[httpx.AsyncClient]):
     """What a call in a task of an event loop waits for."""
 
-    event = AsyncEvent
-
     async def pause(self, seconds: float) -> None:
         """Pause for so many seconds."""
         await self._sleep(seconds)
@@ -121,6 +124,12 @@ class TaskWaits(Waits[httpx.AsyncClient]):
         """Let the other tasks of the event loop run, if its calls have used their share of its time."""
         if loop_share.is_used():
             await loop_share.give_way()
+
+    def event(self) -> WaitEvent:
+        """Return what a call waits for its turn at the endpoint with."""
+        from langchain_dbchat.transport.limiter import AsyncEvent  # noqa: PLC0415  # few calls are limited
+
+        return AsyncEvent()
 
     async def sign(self, credentials: Credentials, *, refresh: bool) -> Mapping[str, str]:
         """Return the headers that sign one attempt."""

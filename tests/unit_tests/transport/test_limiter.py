@@ -188,7 +188,7 @@ def limited(bound: float) -> EndpointLimiter:
 
 
 async def avisit(gate: EndpointLimiter, crowd: Crowd, outcome: Reply | None = None) -> None:
-    async with Slot(gate, AsyncEvent) as turn:
+    async with Slot(gate, AsyncEvent()) as turn:
         crowd.come()
         await asyncio.sleep(0.002)
         crowd.go()
@@ -197,7 +197,7 @@ async def avisit(gate: EndpointLimiter, crowd: Crowd, outcome: Reply | None = No
 
 def visit(gate: EndpointLimiter, crowd: Crowd, outcome: Reply | None = None) -> None:
     async def stay() -> None:
-        async with Slot(gate, ThreadEvent) as turn:
+        async with Slot(gate, ThreadEvent()) as turn:
             crowd.come()
             time.sleep(0.002)  # noqa: ASYNC251  # it runs in a thread
             crowd.go()
@@ -267,7 +267,7 @@ class Interruption:
 
 def pass_through(gate: EndpointLimiter, outcome: Reply | None) -> None:
     async def pass_by() -> None:
-        async with Slot(gate, ThreadEvent) as slot:
+        async with Slot(gate, ThreadEvent()) as slot:
             slot.outcome = outcome
 
     finish(pass_by())
@@ -347,7 +347,7 @@ async def test_first_come_first_served() -> None:
     gate, order = limited(1), list[int]()
 
     async def come(number: int) -> None:
-        async with Slot(gate, AsyncEvent):
+        async with Slot(gate, AsyncEvent()):
             order.append(number)
             await asyncio.sleep(0)
 
@@ -388,7 +388,7 @@ async def test_the_next_task_is_on_its_way_before_the_one_that_leaves_does_anyth
 
 
 async def _stay(gate: EndpointLimiter) -> None:
-    async with Slot(gate, AsyncEvent):
+    async with Slot(gate, AsyncEvent()):
         await asyncio.sleep(60)
 
 
@@ -491,7 +491,7 @@ gate._lock.acquire()
 child = os.fork()
 if child == 0:
     async def enter():
-        async with Slot(limiter_for("h", "e"), ThreadEvent):
+        async with Slot(limiter_for("h", "e"), ThreadEvent()):
             os._exit(42)
     finish(enter())
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
