@@ -17,7 +17,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.chat_models.structured_shapes import NOTHING
-from langchain_dbchat.errors.sound_text import clean_text
+from langchain_dbchat.errors.sound_text import clean_text, sound_escapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,6 +181,8 @@ class PartialJson:
             return None
         if text.count("[", place, end) + text.count("{", place, end) > _DEEPEST - len(self._open):
             return None
+        if text.find("\\u", place, end) >= 0:  # perhaps half of a surrogate pair
+            value = _parse(sound_escapes(text[place:end]))[0]
         self._attach(value)
         self.holds_null = self.holds_null or text.find("null", place, end) >= 0
         self._read = self._read_after if self._open else self._skip

@@ -167,6 +167,22 @@ def test_the_arguments_of_a_new_call(api: Api, length: int, coalesce: bool, call
     message.model_dump_json().encode()
 
 
+@pytest.mark.parametrize("length", [1, 5, 1000])
+@pytest.mark.parametrize("method", ["json_schema", "json_mode"])
+async def test_each_part_of_a_structured_answer(method: Literal["json_schema", "json_mode"], length: int) -> None:
+    pieces = [ESCAPED[start : start + length] for start in range(0, len(ESCAPED), length)]
+    deltas = [{"choices": [{"index": 0, "delta": {"content": piece}}]} for piece in pieces]
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    with ScriptedServer(lambda _: Scripted(sse(*deltas, end))) as server:
+        llm = ChatDatabricksCompat(model="mine", host=server.url, token="t", family="gpt-5", coalesce=False)
+        schema = {"title": "Any", "type": "object", "additionalProperties": True}
+        asked = llm.with_structured_output(schema, method=method, strict=False)
+        partials = [[*asked.stream("Hi")], [part async for part in asked.astream("Hi")]]
+    for parts in partials:
+        assert parts[-1] == READ
+        json.dumps(parts, ensure_ascii=False).encode()
+
+
 @four_ways
 @pytest.mark.parametrize("end", ["\\", "\\ud8", "\\ud83d", "\\ud83d\\u"])
 def test_arguments_that_end_within_an_escape_are_invalid(end: str, call: Way) -> None:

@@ -75,6 +75,8 @@ def test_cuts_make_no_difference(value: Any, data: Any) -> None:
         ('{"a": "\\ud83d', {"a": ""}),
         ('{"a": "\\ud83d\\ude', {"a": ""}),
         ('{"a": "\\ud83d\\ude00', {"a": "\U0001f600"}),
+        ('{"a": "x\\ud83d"}', {"a": "x\ufffd"}),
+        ('[{"\\ude00": ["\\ud83d\\ud83d\\ude00", "\\\\ud83d"]}', [{"\ufffd": ["\ufffd\U0001f600", "\\ud83d"]}]),
         ('{"a": "line\nline', {"a": "line\nline"}),
         ('[{"a": [1, [2', [{"a": [1, [2]]}]),
         ('{"a": 1, "a": 2', {"a": 2}),
