@@ -211,11 +211,10 @@ class Channel:
                     call.outcome = None
                 else:
                     await waits.turn()
-                    call.outcome = await (
-                        self._send(wanted, waits)
-                        if call.limiter is None
-                        else self._send_in_turn(wanted, waits, call, call.limiter)
-                    )
+                    if call.limiter is None:
+                        call.outcome = await self._send(wanted, waits)
+                    else:
+                        await self._send_in_turn(wanted, waits, call, call.limiter)
         except BaseException:
             await call.abandon(waits)
             raise
@@ -223,15 +222,13 @@ class Channel:
             call.steps.close()
         return call.reply
 
-    async def _send_in_turn(
-        self, send: Send, waits: Waits[AnyClient], call: _Call, limiter: EndpointLimiter
-    ) -> Reply | Failure | Unsent:
+    async def _send_in_turn(self, send: Send, waits: Waits[AnyClient], call: _Call, limiter: EndpointLimiter) -> None:
         from langchain_dbchat.transport.limiter import Slot  # noqa: PLC0415  # few calls are limited
 
         async with Slot(limiter, waits.event(), self._policy.deadline, self._clock) as slot:
             call.waited += slot.waited
-            slot.outcome = await self._send(send, waits)
-        return slot.outcome
+            # Here, so that an interrupt while the slot is left does not lose an open stream.
+            call.outcome = slot.outcome = await self._send(send, waits)
 
     async def _send(self, send: Send, waits: Waits[AnyClient]) -> Reply | Failure | Unsent:
         signature = await waits.sign(self._credentials, refresh=send.refresh)

@@ -280,6 +280,12 @@ def test_deltas_that_arrive_together_become_one_chunk() -> None:
     assert [chunk.content for chunk in chunks_of(*events, STOP)] == ["a", "b", "c", ""]
 
 
+@pytest.mark.parametrize("empty", ["", [{"type": "text", "text": ""}]])
+def test_an_empty_text_is_no_chunk(empty: Any) -> None:
+    events = [event({"content": content}) for content in ("a", empty, "b")]
+    assert [chunk.content for chunk in chunks_of(*events, STOP)] == ["a", "b", ""]
+
+
 def test_an_empty_text_does_not_part_what_arrived_together() -> None:
     events = (event(call_delta('{"a":', "f", call_id="c1")), event({"content": ""}), event(call_delta(" 1}")))
     assert len(chunks_of(*events, STOP, coalesce=True)) == 2

@@ -157,7 +157,7 @@ class GrowingAnswer:
         Returns:
             Whether it was added, so that it is the content of the chunk. If not, `add` takes it as a part.
         """
-        if not text or self._blocks or self._whole or not self._segments or self._segments[-1].kind != "text":
+        if not text or self._blocks or not self._segments:  # without blocks, each segment is text
             return False
         self._segments[-1].texts.append(text)
         return True
