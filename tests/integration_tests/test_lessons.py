@@ -115,6 +115,8 @@ def test_four_lessons_in_a_call_and_no_more(call: Way) -> None:
 QUOTING = [
     ("temperature is not supported", "Message refused: temperature is not supported"),
     ("temperature", "Message 'temperature' is not supported"),
+    ("temperature", "Message blocked: temperature is not supported"),
+    ("Max_tokens?", "Content refused: 'max_tokens' is not allowed"),
     (
         "What is `temperature` is deprecated for this model?",
         "Refused: What is `temperature` is deprecated for this mo...",

@@ -230,10 +230,13 @@ class _Quoted:
     def __init__(self, text: str, body: Mapping[str, Any]) -> None:
         self._text = text
         self._request_words = f" {' '.join(word for leaf in _texts(body) for word in _words(leaf))} "
+        self._messages = [_words(text) for text in _message_texts(body)]
 
     def is_quoted(self, start: int, end: int) -> bool:
-        """Return whether the request contains the words at a position with the words before or after them."""
+        """Return whether the words at a position are a whole message, or are in the request with those beside them."""
         within = _words(self._text[start:end])
+        if within in self._messages:
+            return True
         before, after = _words(self._text[:start])[-_BEFORE:], _words(self._text[end:])[:_AFTER]
         sides = ([*before, *within] if len(before) == _BEFORE else [], [*within, *after] if len(after) > 1 else [])
         return any(side and self.contains(" ".join(side)) for side in sides)
@@ -245,6 +248,18 @@ class _Quoted:
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", re.sub(r"\\[nrt]", " ", text.lower()))
+
+
+def _message_texts(body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the texts of the messages of a request in any wire format."""
+    for given in (body.get("messages"), body.get("input"), body.get("system")):
+        for item in given if isinstance(given, list) else [given]:
+            content = item.get("content", item.get("text")) if isinstance(item, Mapping) else item
+            blocks = content if isinstance(content, list) else [content]
+            for block in blocks:
+                text = block.get("text") if isinstance(block, Mapping) else block
+                if isinstance(text, str):
+                    yield text
 
 
 def _texts(value: Any) -> Iterator[str]:
