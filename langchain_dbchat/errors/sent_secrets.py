@@ -38,6 +38,7 @@ _SECRET_NAME = re.compile(
     r"|(?:api|access|subscription|functions?|account|private|shared|session)[-_]?key|^(?:x-)?key$|^code$"
 )
 _SHORTEST, _SHORTEST_ANYWHERE = 4, 8  # characters
+_SEARCHED = 1024 * 1024  # bytes of an answer, and letters in which escapes are undone: both take time and memory
 _ESCAPE = re.compile(
     r"\\{1,16}(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|([nrtbfv0])|(?=[^\\]))"  # JSON, Python, JavaScript
     r"|%(?:25){0,4}([0-9A-Fa-f]{2})"  # a URL
@@ -73,7 +74,7 @@ def hider(headers: Mapping[str, str], url: str = "", form: Mapping[str, str] | N
 
     def hide(text: str) -> str:
         spans = [span for needle in needles for span in _found(text, needle)]
-        plain, positions = _unescaped(text)
+        plain, positions = _unescaped(text[:_SEARCHED])
         if positions is not None:
             escaped = (span for secret in secrets for span in _found(plain, secret))
             spans.extend((positions(start), positions(end)) for start, end in escaped)
@@ -83,15 +84,16 @@ def hider(headers: Mapping[str, str], url: str = "", form: Mapping[str, str] | N
 
 
 def hide_in_bytes(hide: Hide, data: bytes) -> bytes:
-    """Mask secrets in bytes of UTF-8.
+    """Mask secrets in the bytes of an answer that an error is made of.
 
     Args:
         hide: What `hider` made.
-        data: The bytes.
+        data: UTF-8. What is behind the first MiB is left out: no error quotes that much, and searching it takes time.
 
     Returns:
-        The same object if no secret is in it.
+        The same object if no secret is in it and nothing is left out.
     """
+    data = data[:_SEARCHED]
     text = data.decode("utf-8", "surrogateescape")
     masked = hide(text)
     return data if masked == text else masked.encode("utf-8", "surrogateescape")

@@ -144,14 +144,17 @@ class Reply:
             from langchain_dbchat.errors.sent_secrets import hide_in_bytes  # noqa: PLC0415  # where something went wrong
 
             masked = body if self.hide is None else hide_in_bytes(self.hide, body)
-            if masked is body:
+            if self.hide is None or masked is body:
                 self._locate(error)
                 raise
+            kind, bare = type(error), self.hide(error.message)
         try:
             return read(masked)
         except DatabricksError as error:
-            self._locate(error)
-            raise
+            # A body that is too large to be searched is no longer what it was.
+            found = error if type(error) is kind else kind(bare)
+            self._locate(found)
+            raise found from error.__cause__
 
     def _locate(self, error: DatabricksError) -> None:
         from langchain_dbchat.errors.composing import locate  # noqa: PLC0415  # where something went wrong

@@ -19,7 +19,7 @@ from langchain_core.tracers.schemas import Run
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
-from langchain_dbchat.errors import DatabricksError, ErrorResponse
+from langchain_dbchat.errors import DatabricksError, DatabricksRefusalError, ErrorResponse, sent_secrets
 
 TOKEN = "zq7-PLAIN-secret/with+odd=chars"
 FORMS = {
@@ -125,6 +125,44 @@ _PLACES: dict[str, Reply] = {
 def test_wherever_it_stands(call: Way, form: str, place: str) -> None:
     with ScriptedServer(_PLACES[place](FORMS[form])) as server, _raises_without_the_token(FORMS[form]):
         _ask(call, server)
+
+
+_LARGE = "%2F" * 500_000  # more than is searched
+_LARGE_PLACES: dict[str, Callable[[str], Any]] = {
+    "before the limit": lambda form: {"message": form, "strange": _LARGE},
+    "behind the limit": lambda form: {"strange": _LARGE, "message": form},
+    "an error before the limit": lambda form: {"error": {"message": form}, "more": _LARGE},
+    "an error behind the limit": lambda form: {"more": _LARGE, "error": {"message": form}},
+}
+
+
+@four_ways
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize("place", _LARGE_PLACES)
+def test_in_a_large_answer_with_status_200(
+    call: Way, place: str, streamed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of which errors quote a little: the first MiB is searched, and nothing of the rest is shown."""
+    said = _LARGE_PLACES[place](FORMS["URL"])
+    searched: list[int] = []
+    original = sent_secrets._unescaped
+
+    def unescaped(text: str) -> Any:
+        searched.append(len(text))
+        return original(text)
+
+    monkeypatch.setattr(sent_secrets, "_unescaped", unescaped)
+    with ScriptedServer(Scripted(sse(said) if streamed else said)) as server, _raises_without_the_token(FORMS["URL"]):
+        _ask(call, server)
+    assert max(searched) <= 1024 * 1024
+
+
+@four_ways
+def test_a_large_answer_that_a_guardrail_ended_stays_a_refusal(call: Way) -> None:
+    choice = {"index": 0, "message": {"content": f"{TOKEN} {_LARGE}"}, "finish_reason": "input_guardrail_triggered"}
+    with ScriptedServer(Scripted({"choices": [choice]})) as server, pytest.raises(DatabricksRefusalError) as caught:
+        _ask(call, server)
+    assert TOKEN not in str(caught.value)
 
 
 @four_ways

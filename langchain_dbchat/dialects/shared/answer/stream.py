@@ -161,16 +161,20 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
 
     def _without_secrets(self, error: DatabricksError, raw: bytes) -> DatabricksError:
         """Return the error of the same event without secrets; the event is read again if it contains any."""
-        mask, text = self._mask, raw.decode("utf-8", "replace")
-        masked = text if mask is None else mask(text)
-        if mask is None or masked == text:
+        if self._mask is None:
+            return error
+        from langchain_dbchat.errors.sent_secrets import hide_in_bytes  # noqa: PLC0415  # where something went wrong
+
+        masked = hide_in_bytes(self._mask, raw)
+        if masked is raw:
             return error
         again = type(self)(self._facts.target, self._facts.request_id)
         try:
-            list(again.feed([masked.encode()]))
+            list(again.feed([masked]))
         except DatabricksError as other:
-            return other
-        return type(error)(mask(error.message))
+            if type(other) is type(error):
+                return other
+        return type(error)(self._mask(error.message))  # the event is too large to be read again
 
     def keep_partial(self, error: DatabricksError) -> None:
         """Add the partial message to an error that ends the stream, wherever it was raised.
