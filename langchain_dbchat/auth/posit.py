@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -49,7 +48,6 @@ _ADVICE = {
 }
 
 _last_good: dict[tuple[Path, str], SecretStr] = {}
-_last_good_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -237,16 +235,14 @@ class FileToken:
             ConfigurationError: The file contains no token.
         """
         key = (self.path, self.section)
-        with _last_good_lock:
-            known = _last_good.get(key)
+        known = _last_good.get(key)  # without a lock, which a thread of the parent may hold after a fork
         try:
             token = self._read(again=refresh)
         except ConfigurationError:
             if known is None or refresh:
                 raise
             return bearer(known, self.name)
-        with _last_good_lock:
-            _last_good[key] = token
+        _last_good[key] = token
         return bearer(token, self.name)
 
     async def aheaders(self, *, refresh: bool = False) -> Mapping[str, str]:

@@ -11,7 +11,6 @@ Rule 4. Errors name the file and the line, and never quote the line, because it 
 from __future__ import annotations
 
 import configparser
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -27,7 +26,6 @@ DEFAULT_PROFILE = "DEFAULT"
 
 _Stamp = tuple[int, int, int]
 _parsed: dict[Path, tuple[_Stamp, ConfigFile]] = {}
-_parsed_lock = threading.Lock()
 _PARSED_LIMIT = 64
 
 
@@ -101,15 +99,13 @@ def read_profiles(path: Path, *, again: bool = False) -> ConfigFile:
     except ValueError:
         raise ConfigurationError(f"{str(path)!r} is not the path of a file: it contains a NUL character.") from None
     stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-    with _parsed_lock:
-        known = _parsed.get(path)
+    known = _parsed.get(path)  # without a lock, which a thread of the parent may hold after a fork
     if known and known[0] == stamp and not again:
         return known[1]
     config = ConfigFile(path, sections=_parse(path))
-    with _parsed_lock:
-        if len(_parsed) >= _PARSED_LIMIT:
-            _parsed.clear()
-        _parsed[path] = (stamp, config)
+    if len(_parsed) >= _PARSED_LIMIT:
+        _parsed.clear()
+    _parsed[path] = (stamp, config)
     return config
 
 

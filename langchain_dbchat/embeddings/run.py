@@ -8,7 +8,6 @@ it. The user is warned once.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
+from langchain_dbchat._process_lock import ProcessLock
 from langchain_dbchat.connection.endpoints import endpoint_of
 from langchain_dbchat.connection.observing import observer
 from langchain_dbchat.connection.requests import address_request, next_route
@@ -70,7 +70,7 @@ class Meter:
     __slots__ = ("_lock", "usage")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self.usage = EmbeddingUsage()
 
     def add(self, texts: int, usage: Mapping[str, Any]) -> None:

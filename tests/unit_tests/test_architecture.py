@@ -71,7 +71,18 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "spark": ({"embeddings", "errors", "integrations"}, {"langchain_core", "pandas", "pydantic_core", "pyspark"}),
     "integrations": (
-        {"_version", "chat_models", "connection", "embeddings", "errors", "local", "models", "testing", "transport"},
+        {
+            "_process_lock",
+            "_version",
+            "chat_models",
+            "connection",
+            "embeddings",
+            "errors",
+            "local",
+            "models",
+            "testing",
+            "transport",
+        },
         {"langchain", "langchain_core", "mlflow", "opentelemetry", "pydantic_core", "pytest", "yaml"},
     ),
     "chat_models": (
@@ -79,7 +90,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
         {"langchain_core", "pydantic"},
     ),
     "embeddings": (
-        {"_core", "connection", "dialects", "errors", "models", "transport"},
+        {"_core", "_process_lock", "connection", "dialects", "errors", "models", "transport"},
         {"langchain_core", "numpy", "pydantic", "pydantic_core", "tqdm"},
     ),
     "connection": (
@@ -101,6 +112,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
         {"dasllama", "gguf", "httpx", "platformdirs", "pydantic_core", "starlette", "uvicorn"},
     ),
     "_loopback": (set(), set()),
+    "_process_lock": (set(), set()),
     "_version": (set(), set()),
 }
 

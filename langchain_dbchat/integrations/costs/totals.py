@@ -10,7 +10,6 @@ Rule 4. Totals are plain data: they can be added, pickled, and written as JSON, 
 from __future__ import annotations
 
 import json
-import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
@@ -21,6 +20,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGeneration
 from langchain_core.tracers.context import register_configure_hook
 
+from langchain_dbchat._process_lock import ProcessLock
 from langchain_dbchat.errors import ConfigurationError, MalformedResponseError, StreamInterruptedError
 from langchain_dbchat.integrations.costs.cost import UnknownPriceError, cost_of
 from langchain_dbchat.integrations.token_counts import count_tokens, usage_of
@@ -182,7 +182,7 @@ class CostTracker(BaseCallbackHandler):
     def __init__(self, prices: PriceList | None = None) -> None:
         super().__init__()
         self.prices = prices
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._totals = CostTotals()
         self._started: dict[UUID, str] = {}
 
