@@ -6,6 +6,8 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -29,3 +31,11 @@ def test_each_file_of_the_two_rooms_has_its_tests() -> None:
     assert set(nearest.NEAREST) == files
     named = {test for tests in (*nearest.NEAREST.values(), *nearest.FOLDERS.values()) for test in tests}
     assert [test for test in sorted(named) if not ROOT.joinpath(test).exists()] == []
+
+
+def test_each_survivor_is_a_line_of_its_file() -> None:
+    tomllib: Any = pytest.importorskip("tomllib")  # Python 3.10 has none
+    survivors = tomllib.loads(ROOT.joinpath("tests/mutation/survivors.toml").read_text("utf-8"))["survivor"]
+    assert survivors
+    for survivor in survivors:
+        assert survivor["before"] in ROOT.joinpath("langchain_dbchat", survivor["file"]).read_text("utf-8"), survivor
