@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import httpx
 
+from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.transport.clients import async_client, sync_client
 from langchain_dbchat.transport.turns import loop_share
 
@@ -95,7 +96,7 @@ class ThreadWaits(Waits[httpx.Client]):
 
     async def client(self) -> httpx.Client:
         """Return the client that sends."""
-        return self.http_client or sync_client(self._proxy)
+        return sync_client(self._proxy) if self.http_client is None else _open(self.http_client, "http_client")
 
     async def send(self, attempt: Attempt, client: httpx.Client, request: httpx.Request) -> httpx.Response:
         """Send a request, and return its answer when the head has come."""
@@ -137,7 +138,9 @@ class TaskWaits(Waits[httpx.AsyncClient]):
 
     async def client(self) -> httpx.AsyncClient:
         """Return the client that sends."""
-        return self.http_client or await async_client(self._proxy)
+        if self.http_client is None:
+            return await async_client(self._proxy)
+        return _open(self.http_client, "http_async_client")
 
     async def send(self, attempt: Attempt, client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
         """Send a request, and return its answer when the head has come."""
@@ -156,3 +159,12 @@ class TaskWaits(Waits[httpx.AsyncClient]):
     async def close(self, response: httpx.Response) -> None:
         """Close an answer."""
         await response.aclose()
+
+
+def _open(client: AnyClient, setting: str) -> AnyClient:
+    """Return a user's client, or raise if it was closed."""
+    if getattr(client, "is_closed", False):
+        raise ConfigurationError(
+            f"The client given as {setting}= is closed. Keep it open while the model is used, or leave {setting} out."
+        )
+    return client

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from langchain_core import exceptions as core
 from langchain_core.messages import HumanMessage
@@ -134,6 +135,18 @@ def test_a_secret_in_the_servers_words_is_masked(call: Way) -> None:
     with ScriptedServer(lambda _: reply) as server:
         error = _error(call, _chat(host=server.url, token=SECRET), DatabricksError)
     assert "may not" in str(error)
+
+
+@four_ways
+def test_a_client_that_was_closed_is_named(call: Way) -> None:
+    client, async_client = httpx.Client(), httpx.AsyncClient()
+    client.close()
+    asyncio.run(async_client.aclose())
+    with ScriptedServer(Scripted({})) as server:
+        llm = _chat(host=server.url, token="t", http_client=client, http_async_client=async_client)
+        with pytest.raises(ConfigurationError, match=r"http_(async_)?client= is closed"):
+            call(llm)
+        assert server.requests == []
 
 
 def test_embeddings_fail_alike(workspace: LocalWorkspace) -> None:
