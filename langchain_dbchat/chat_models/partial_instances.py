@@ -110,6 +110,7 @@ def _reusing(raw: Any, before: Any, built: Any) -> Any:
         if (
             not isinstance(built[0], BaseModel)
             or len(built) != len(before)
+            or len(raw) < len(before)  # the key came once more
             or (last and raw[last - 1] is not before[last - 1])
         ):
             return raw

@@ -157,7 +157,7 @@ class AnswerReader:
                 return instances.build(answer, holds_null=holds_null)
             answer = drop_nulls(answer, self.shape.wanted.schema)
             return answer if self.shape.build is None else self.shape.build(answer)
-        except (ValidationError, ValidationErrorV1, TypeError, ValueError) as error:
+        except (ValidationError, ValidationErrorV1, TypeError, ValueError, RecursionError) as error:
             if partial:
                 return NOTHING
             raise OutputParserException(
@@ -169,7 +169,7 @@ def _read_json(message: Any) -> Any:
     """Parse the JSON of a whole answer; unlike a partial answer, incomplete JSON is an error."""
     try:
         return parse_json_markdown(message.text, parser=_parse_json)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: it is nested too deeply
         raise OutputParserException(
             f"The answer is not valid JSON{_if_cut(message)}: {error}", llm_output=message.text
         ) from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.outputs import ChatGeneration, Generation
+from pydantic import BaseModel
 
 from langchain_dbchat.chat_models.partial_instances import PartialInstances
 from langchain_dbchat.chat_models.partial_json import PartialJson
@@ -61,7 +62,9 @@ class IncrementalParse:
             whole = sum_of(self._chunks)
             is_message = isinstance(whole, AIMessage)
             generation = ChatGeneration(message=whole) if is_message else Generation(text=str(whole))
-            yield from self._new(self._reader.find(generation, partial=False))
+            answer = self._reader.find(generation, partial=False)
+            if answer is not NOTHING and not _is_same(answer, self._last):
+                yield answer
 
     def _add_fragment(self, fragment: Mapping[str, Any]) -> None:
         """Add a fragment of a tool call; one without an index is a call of its own."""
@@ -91,6 +94,21 @@ class _PartialCall:
     def __init__(self) -> None:
         self.name = ""
         self.arguments = PartialJson()
+
+
+def _is_same(left: Any, right: Any) -> bool:
+    """Return whether two answers are equal in what ``==`` ignores, too: types, signs of zero, which fields were set."""
+    if left is right:
+        return True
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, BaseModel):
+        return left.model_fields_set == right.model_fields_set and _is_same(left.__dict__, right.__dict__)
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(_is_same(value, right[key]) for key, value in left.items())
+    if isinstance(left, (list, tuple)):
+        return len(left) == len(right) and all(map(_is_same, left, right))
+    return repr(left) == repr(right) if isinstance(left, float) else bool(left == right)
 
 
 def sum_of(chunks: Sequence[Any]) -> Any:

@@ -190,11 +190,11 @@ class ItemReader:
     def _text(self, what: str, key: tuple[Any, ...], text: str, *, whole: bool = False) -> Iterator[Part]:
         passed_on = self._texts.get(key, 0)
         new = text[passed_on:] if whole else text
-        opens = key not in self._texts
-        if opens or new:
+        is_known, opens = key in self._texts, not passed_on  # an empty delta does not open a text
+        if new or not is_known:
             self._texts[key] = passed_on + len(new)
             has_index = type(key[0]) is int
-            if (has_index and opens) or (new and not has_index):
+            if (has_index and not is_known) or (new and not has_index):
                 self._places.note_text(key[0], new)
             if what == "output_text":
                 if new:
@@ -204,7 +204,7 @@ class ItemReader:
                 yield Refusal(new)
             elif new:
                 yield Reasoning(new, None, None, not (opens and key[:2] in self._spoken), what == "reasoning_text")
-        if opens:
+        if new:
             self._spoken.add(key[:2])
 
     def _content_part(self, item: Any, index: Any, part: Mapping[str, Any]) -> Iterator[Part]:

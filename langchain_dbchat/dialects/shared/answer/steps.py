@@ -20,7 +20,7 @@ from typing import Any
 from langchain_dbchat.dialects.shared.answer.beside import Other
 from langchain_dbchat.dialects.shared.answer.fields import says_something, storable
 from langchain_dbchat.dialects.shared.answer.parts import ToolCallPart
-from langchain_dbchat.dialects.shared.blocks.block_fields import flattened, remaining
+from langchain_dbchat.dialects.shared.blocks.block_fields import flattened, remaining, unwrapped
 from langchain_dbchat.dialects.shared.blocks.call_arguments import parse_arguments
 from langchain_dbchat.dialects.shared.blocks.content_blocks import TextBlock, ToolResultBlock, ToolUseBlock
 from langchain_dbchat.dialects.shared.blocks.json_text import write_json
@@ -115,11 +115,12 @@ def read_step(block: Mapping[str, Any]) -> ToolUseBlock | ToolResultBlock | Text
     """Read a step of an earlier answer, to send it back to an agent.
 
     Args:
-        block: A block of an answer's content. It is not changed.
+        block: A block of an answer's content, which LangChain may have wrapped. It is not changed.
 
     Returns:
         The call, the result with its output as the only text, or the text of a message; None for any other block.
     """
+    block = unwrapped(block)
     kind, fields = block.get("type"), flattened(block)
     if kind == _CALL:
         extras = remaining(fields, frozenset({"id", "name", "args"}))
@@ -158,11 +159,11 @@ def without_handed_over(content: Sequence[Any], handed_over: AbstractSet[Any]) -
 
 
 def _is_handed_over(block: Any, ids: AbstractSet[Any]) -> bool:
-    return _kind(block) == _CALL and block.get("id") in ids
+    return _kind(block) == _CALL and unwrapped(block).get("id") in ids
 
 
 def _kind(block: Any) -> Any:
-    return block.get("type") if isinstance(block, Mapping) else None
+    return unwrapped(block).get("type") if isinstance(block, Mapping) else None
 
 
 def _kept(extras: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -112,7 +112,10 @@ def stand_in(block: Named) -> str:
 
 
 def _written(block: Named) -> Mapping[str, Any]:
-    return block.value if isinstance(block, ProviderBlock) else block.written
+    """Return a block as it was written, without the index that a stream gave it here."""
+    written = block.value if isinstance(block, ProviderBlock) else block.written
+    is_ours = str(written.get("index", "")).startswith("lc_")
+    return {key: value for key, value in written.items() if key != "index"} if is_ours else written
 
 
 def _details(block: Mapping[str, Any]) -> list[str]:
