@@ -181,8 +181,10 @@ class PartialJson:
             return None
         if text.count("[", place, end) + text.count("{", place, end) > _DEEPEST - len(self._open):
             return None
-        if text.find("\\u", place, end) >= 0:  # perhaps half of a surrogate pair
-            value = _parse(sound_escapes(text[place:end]))[0]
+        written = text[place:end]
+        sound = sound_escapes(written)
+        if sound != written:  # it has half of a surrogate pair
+            value = _parse(sound)[0]
         self._attach(value)
         self.holds_null = self.holds_null or text.find("null", place, end) >= 0
         self._read = self._read_after if self._open else self._skip

@@ -39,6 +39,7 @@ _LINE = 32  # bytes of memory for a line of an event of several lines, besides i
 _EVENT_LIMIT = 16 * 1024 * 1024  # bytes; the largest payload that model serving takes or gives
 _DONE = b"done"
 _BRACE = ord("{")
+_FEW = 4  # lines that `_read` reads as fast as `_read_plain`
 _NAMES = {
     **dict.fromkeys((b"error", b"exception"), "error"),
     **dict.fromkeys((b"ping", b"heartbeat", b"keepalive", b"keep-alive"), "ping"),
@@ -118,7 +119,7 @@ class EventStreamDecoder:
             self._tail.clear()
         lines = data.split(b"\n")
         tail = lines.pop()
-        payloads = self._read_plain(lines) or self._read(lines)
+        payloads = (len(lines) > _FEW and self._read_plain(lines)) or self._read(lines)
         if tail:
             self._tail += tail
             self._check(len(tail))
@@ -147,7 +148,7 @@ class EventStreamDecoder:
         return [*payloads, _worded(stray)] if stray else payloads
 
     def _read_plain(self, lines: list[bytes]) -> list[bytes]:
-        """Read what nearly all reads are: objects, each in a line of its own before an empty line; nothing if not."""
+        """Read many objects, each in a line of its own before an empty line; nothing if there is anything else."""
         if self._data or self._meaning or any(lines[1::2]):
             return []
         limit = self._limit

@@ -32,8 +32,8 @@ class LoopShare(threading.local):
 
     Args:
         clock: Returns the seconds of CPU that the thread has used.
-        wall_clock: Returns the seconds that have passed, whoever used them. It takes a tenth of the time of the other,
-            which is a system call, and goes at least as fast.
+        wall_clock: Returns the seconds that have passed, whoever used them, which are normally at least as many. It
+            takes a tenth of the time of the other, which is a system call.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class LoopShare(threading.local):
     def is_used(self) -> bool:
         """Return whether the share is used, so that the caller has to `give_way`."""
         now = self._wall_clock()
-        if now < self._not_before:
+        if self._not_before - SHARE <= now < self._not_before:
             return False
         left = self._end - self._clock()
         self._not_before = now + left
-        return left < 0
+        return not 0 <= left <= SHARE  # more is left if the clock began anew, in a forked child
 
     async def give_way(self) -> None:
         """Let the loop run its other tasks, until a share has some time left."""

@@ -187,3 +187,16 @@ async def test_the_clock_of_cpu_is_asked_only_when_the_share_may_be_used() -> No
     passed += SHARE * 0.6
     used += SHARE * 0.6
     assert share.is_used()
+
+
+@pytest.mark.parametrize("child", [True, False])
+async def test_a_clock_that_goes_back_gives_no_longer_share(child: bool) -> None:
+    """In a forked child, the clock of CPU begins anew; a clock that was replaced in a test may go back."""
+    used, passed = 1000.0, 2000.0
+    share = LoopShare(lambda: used, lambda: passed)
+    await share.give_way()
+    assert not share.is_used()
+    used, passed = (0.0, passed + 1) if child else (used + SHARE * 2, 0.0)
+    assert share.is_used()
+    await share.give_way()
+    assert not share.is_used()

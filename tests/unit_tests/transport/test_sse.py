@@ -104,7 +104,7 @@ def test_what_no_empty_line_ended(tail: bytes, payloads: list[bytes]) -> None:
 def test_an_event_over_the_limit_is_refused_however_it_comes() -> None:
     assert EventStreamDecoder(limit=20).feed(b"data: 0123456789\n\n" * 100) == [b"0123456789"] * 100
     large = b"data: " + b"x" * 30, b"data: " + b"x" * 30 + b"\n\n", b'data: {"a":"%b"}\n\n' % (b"x" * 30)
-    for stream in (*large, b"data: xxxxxxxx\n" * 4, b":" + b"x" * 30):
+    for stream in (*large, b'data: {"a":1}\n\n' * 3 + large[-1], b"data: xxxxxxxx\n" * 4, b":" + b"x" * 30):
         with pytest.raises(MalformedResponseError, match="larger than 20 bytes"):
             EventStreamDecoder(limit=20).feed(stream)
         decoder = EventStreamDecoder(limit=20)
