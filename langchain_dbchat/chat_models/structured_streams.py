@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import operator
+from dataclasses import fields, is_dataclass
+from datetime import datetime, time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.outputs import ChatGeneration, Generation
 from pydantic import BaseModel
+from pydantic.v1 import BaseModel as BaseModelV1
 
 from langchain_dbchat.chat_models.partial_instances import PartialInstances
 from langchain_dbchat.chat_models.partial_json import PartialJson
@@ -19,6 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from langchain_dbchat.chat_models.structured_answers import AnswerReader
+
+
+_LOOSELY_EQUAL = (float, Decimal, datetime, time)
+"""Types of which equal values may be written differently: 0.0 and -0.0, 1.0 and 1.00, two zones of one moment."""
 
 
 class IncrementalParse:
@@ -97,18 +105,48 @@ class _PartialCall:
 
 
 def _is_same(left: Any, right: Any) -> bool:
-    """Return whether two answers are equal in what ``==`` ignores, too: types, signs of zero, which fields were set."""
-    if left is right:
-        return True
-    if type(left) is not type(right):
-        return False
-    if isinstance(left, BaseModel):
-        return left.model_fields_set == right.model_fields_set and _is_same(left.__dict__, right.__dict__)
-    if isinstance(left, dict):
-        return left.keys() == right.keys() and all(_is_same(value, right[key]) for key, value in left.items())
-    if isinstance(left, (list, tuple)):
-        return len(left) == len(right) and all(map(_is_same, left, right))
-    return repr(left) == repr(right) if isinstance(left, float) else bool(left == right)
+    """Return whether two answers are equal in what ``==`` ignores, too: types, signs of zero, which fields were set.
+
+    It does not call itself, because an answer may be nested as deeply as can be read.
+    """
+    waiting = [(left, right)]
+    while waiting:
+        one, other = waiting.pop()
+        if one is other:
+            continue
+        if type(one) is not type(other):
+            return False
+        ones, others = _content_of(one), _content_of(other)
+        if ones is None or others is None:
+            if not _is_same_value(one, other):
+                return False
+        elif ones.keys() != others.keys():
+            return False
+        else:
+            waiting.extend((value, others[key]) for key, value in ones.items())
+    return True
+
+
+def _content_of(value: Any) -> dict[Any, Any] | None:
+    """Return the values within a value, and which fields of it were set; None if it is a single value."""
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, (list, tuple)):
+        return dict(enumerate(value))
+    if isinstance(value, BaseModel):
+        values = {name: value.__dict__.get(name, NOTHING) for name in type(value).model_fields}
+        return {"values": values, "extra": value.__pydantic_extra__, "set": value.model_fields_set}
+    if isinstance(value, BaseModelV1):
+        return {"values": value.__dict__, "set": value.__fields_set__}
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name, NOTHING) for field in fields(value)}
+    return None
+
+
+def _is_same_value(left: Any, right: Any) -> bool:
+    if isinstance(left, (set, frozenset)):
+        return sorted(map(repr, left)) == sorted(map(repr, right))
+    return repr(left) == repr(right) if isinstance(left, _LOOSELY_EQUAL) else bool(left == right)
 
 
 def sum_of(chunks: Sequence[Any]) -> Any:
