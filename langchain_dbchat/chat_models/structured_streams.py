@@ -56,7 +56,7 @@ class IncrementalParse:
         found = source.value()
         if found is NOTHING and source is not self._text:
             found = {}  # the arguments of the call have not begun
-        if found is not NOTHING and (self._found is NOTHING or found != self._found):
+        if found is not NOTHING and (self._found is NOTHING or _differ(found, self._found)):
             self._found = found
             answer = self._reader.validated(
                 found, partial=True, holds_null=source.holds_null, instances=self._instances
@@ -89,7 +89,7 @@ class IncrementalParse:
         return None if self._calls else self._text
 
     def _new(self, answer: Any) -> Iterator[Any]:
-        if answer is not NOTHING and (self._last is NOTHING or answer != self._last):
+        if answer is not NOTHING and (self._last is NOTHING or _differ(answer, self._last)):
             self._last = answer
             yield answer
 
@@ -102,6 +102,14 @@ class _PartialCall:
     def __init__(self) -> None:
         self.name = ""
         self.arguments = PartialJson()
+
+
+def _differ(left: Any, right: Any) -> bool:
+    """Return whether two partial answers differ; those that are nested too deeply to be compared may."""
+    try:
+        return bool(left != right)
+    except RecursionError:
+        return True
 
 
 def _is_same(left: Any, right: Any) -> bool:

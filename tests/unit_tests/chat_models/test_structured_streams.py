@@ -1,13 +1,16 @@
-"""Streamed structured answers: the last one is the whole answer, and it comes once."""
+"""Streamed structured answers: the last one is the whole answer, once, and deep ones are read or refused in words."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import itertools
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk
 from pydantic import BaseModel, ConfigDict
 from pydantic.v1 import BaseModel as BaseModelV1
@@ -52,6 +55,10 @@ class Point:
 @dataclass
 class Held:
     person: Person | None = None
+
+
+class Tree(BaseModel):
+    below: list[Tree] = []
 
 
 def _streamed(kind: Any, pieces: list[str]) -> list[Any]:
@@ -106,3 +113,13 @@ def test_a_value_that_is_the_same_comes_once(kind: Any, text: str) -> None:
 def test_a_property_that_was_read_meanwhile_is_no_part_of_the_answer() -> None:
     parser = ask_for(Person, "json_schema", None, ())[1]
     assert [found.initial for found in parser.transform(iter([AIMessageChunk(content='{"name":"Ada"}')]))] == ["A"]
+
+
+@pytest.mark.parametrize("depth", range(20, 500, 10))
+@pytest.mark.parametrize("in_pieces", [True, False])
+def test_a_deep_answer_is_read_or_is_an_error_of_the_parser(depth: int, in_pieces: bool) -> None:
+    text = '{"below":[' * depth + "]}" * depth
+    half = len(text) // 2
+    cuts = [0, half - 8, half - 2, len(text) - 6, len(text) - 4, len(text) - 2, len(text)] if in_pieces else [0, None]
+    with contextlib.suppress(OutputParserException):
+        assert _streamed(Tree, [text[start:end] for start, end in itertools.pairwise(cuts)])
