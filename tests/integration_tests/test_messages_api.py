@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 from pydantic import BaseModel
@@ -251,6 +252,32 @@ def test_an_open_schema_is_asked_for_by_a_tool(call: Way) -> None:
     for request in server.requests:
         assert "output_config" not in request.json
         assert [tool["name"] for tool in request.json["tools"]] == ["Counts"]
+
+
+class Counts(BaseModel):
+    counts: dict[str, int] = {}
+
+
+@four_ways
+@pytest.mark.parametrize("limited", [False, True])
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+def test_an_empty_answer_is_one_unless_a_limit_ended_it(call: Way, method: Any, limited: bool) -> None:
+    stop = "max_tokens" if limited else "tool_use"
+
+    def called(received: Received) -> Scripted:
+        block = {"type": "tool_use", "id": "toolu_1", "name": "Counts", "input": {}}
+        if received.json.get("stream"):
+            delta = {"type": "input_json_delta", "partial_json": ""}
+            end = {"type": "message_delta", "delta": {"stop_reason": stop}, "usage": {"output_tokens": 2}}
+            return events(START, {**TEXT[0], "content_block": block}, {**TEXT[1], "delta": delta}, END[0], end, END[2])
+        return Scripted({**WHOLE, "content": [block], "stop_reason": stop})
+
+    with ScriptedServer(called) as server, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(?s).*closed schemas")
+        asked = llm(server).with_structured_output(Counts, method=method, include_raw=True)
+        found: Any = call(asked, "Count")
+    assert found["parsed"] == (None if limited else Counts())
+    assert isinstance(found["parsing_error"], OutputParserException) is limited
 
 
 @four_ways

@@ -217,10 +217,13 @@ def test_an_empty_object_before_the_arguments_is_ignored_and_one_within_is_kept(
         ([(0, "c1", "f", '{"a": '), (0, "c1", "f", "{}"), (0, None, None, "}")], '{"a": {}}'),
         ([(0, "c1", "f", '{"a": '), (None, None, None, "{}"), (None, None, None, "}")], '{"a": {}}'),
         ([(0, "c1", "f", "{}"), (1, "c2", "g", "{}"), (0, None, None, "")], "{}"),
+        ([(0, "c1", "f", ""), (0, None, None, "")], "{}"),
+        ([(0, "c1", "f", '{"a": 1}'), (1, "c2", "f", "")], '{"a": 1}'),
+        ([(0, "c1", "g", "")], ""),
     ],
 )
 def test_the_tool_that_stands_for_a_schema_tells_its_calls_apart(parts: list[Any], text: str) -> None:
-    calls = AnswerToolCalls("f", whole=False)
+    calls = AnswerToolCalls("f")
     texts = [calls.text_of(ToolCallPart(*part)) for part in parts]
     assert "".join(part or "" for part in texts) + calls.rest() == text
 

@@ -125,7 +125,7 @@ class GrowingAnswer:
         if sent is not None and sent.answer:
             from langchain_dbchat.dialects.shared.answer.answer_tools import AnswerToolCalls  # noqa: PLC0415  # few requests have one
 
-            self._answer_calls = AnswerToolCalls(sent.answer, whole=whole)
+            self._answer_calls = AnswerToolCalls(sent.answer)
         self._refusal: list[str] = []
         self._cited: dict[str, dict[bytes, Any]] = {}
         self._audio: list[Mapping[str, Any]] = []
@@ -274,11 +274,12 @@ class GrowingAnswer:
     def _call_delta(self, chunk: dict[str, Any], extras: dict[str, Any] | None) -> Delta:
         return Delta(self.empty_content(), call=chunk, additional={CALL_EXTRAS: extras} if extras else None)
 
-    def conclude(self, kept: Mapping[str, Any]) -> list[Delta]:
+    def conclude(self, kept: Mapping[str, Any], *, cut: bool = False) -> list[Delta]:
         """End the content: add the citations to the text, and the audio to the answer.
 
         Args:
             kept: The unknown fields of the answer and the choice, which may contain sources.
+            cut: Whether a limit ended the answer.
 
         Returns:
             The changes of the message; none if the content has ended already.
@@ -286,7 +287,7 @@ class GrowingAnswer:
         if self._concluded:
             return []
         self._concluded = True
-        deltas = self._rest_of_answer()
+        deltas = self._rest_of_answer(cut=cut)
         cited: dict[str, Any] = {}
         if self._cited:
             cited = {key: list(citations.values()) for key, citations in self._cited.items() if citations}
@@ -315,8 +316,8 @@ class GrowingAnswer:
                 deltas.append(self._add_other(Other(audio)))
         return deltas
 
-    def _rest_of_answer(self) -> list[Delta]:
-        rest = self._answer_calls.rest() if self._answer_calls is not None else ""
+    def _rest_of_answer(self, *, cut: bool) -> list[Delta]:
+        rest = self._answer_calls.rest(cut=cut) if self._answer_calls is not None else ""
         delta = self._add_text(Text(rest)) if rest else None
         return [delta] if delta is not None else []
 
@@ -343,7 +344,7 @@ class GrowingAnswer:
         Returns:
             The last deltas, if any.
         """
-        deltas = self.conclude(kept)
+        deltas = self.conclude(kept, cut=cut)
         additional = self._fields()
         if additional:
             deltas.append(Delta(self.empty_content(), additional=additional))

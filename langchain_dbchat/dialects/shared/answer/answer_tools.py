@@ -1,6 +1,7 @@
 """Read the calls of the tool that stands for a response format (`other_formats`) as the text of the answer.
 
 Rule 1. An empty object before the real arguments (seen on Claude) is ignored, as in other calls.
+Rule 2. A call without arguments is an empty object, as in other calls, unless a limit ended the answer.
 """
 
 from __future__ import annotations
@@ -30,17 +31,16 @@ class AnswerToolCalls:
 
     Args:
         name: The tool's name, as it was sent.
-        whole: Whether each part is a whole call.
     """
 
-    __slots__ = ("_by_index", "_empty", "_last", "_name", "_whole")
+    __slots__ = ("_by_index", "_empty", "_has_begun", "_last", "_name")
 
-    def __init__(self, name: str, *, whole: bool) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._whole = whole
         self._by_index: dict[int | None, _NamedCall] = {}
         self._last: _NamedCall | None = None
         self._empty = ""
+        self._has_begun = False
 
     def text_of(self, part: ToolCallPart) -> str | None:
         """Return the text of the answer that a fragment of a call contains.
@@ -55,12 +55,14 @@ class AnswerToolCalls:
         if call is None or call.name != self._name:
             return None
         text = part.arguments
-        if text == EMPTY and not self._whole and not call.has_begun:
+        if text == EMPTY and not call.has_begun:
             self._empty = text
             return ""
         if text:
-            call.has_begun = True
+            call.has_begun = self._has_begun = True
             self._empty = ""
+        elif not self._has_begun:
+            self._empty = EMPTY
         return text
 
     def _call_of(self, part: ToolCallPart) -> _NamedCall | None:
@@ -70,7 +72,14 @@ class AnswerToolCalls:
             call = self._last = self._by_index[part.index] = _NamedCall(part.name, part.id)
         return call
 
-    def rest(self) -> str:
-        """Return the text that was not passed on: an empty object, if nothing followed it."""
+    def rest(self, *, cut: bool = False) -> str:
+        """Return the text that was not passed on: an empty object, if nothing followed it.
+
+        Args:
+            cut: Whether a limit ended the answer, so that arguments may be missing.
+
+        Returns:
+            The text, which may be empty.
+        """
         rest, self._empty = self._empty, ""
-        return rest
+        return "" if cut else rest

@@ -36,7 +36,7 @@ def answer_message(answer: GrowingAnswer, facts: AnswerFacts, *, cut: bool) -> A
     Returns:
         The message.
     """
-    answer.conclude(facts.kept.whole())
+    answer.conclude(facts.kept.whole(), cut=cut)
     content: Any = answer.content()
     calls, invalid = answer.calls(cut=cut)
     return AIMessage(
