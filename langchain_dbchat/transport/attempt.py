@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from langchain_dbchat.errors import ConfigurationError
-from langchain_dbchat.transport.deadlines import ReadGuard, ReadsInTime, StreamDeadline, asks_deadline, in_time
+from langchain_dbchat.transport.deadlines import ReadGuard, ReadsInTime, StreamDeadline, asks_deadline
 from langchain_dbchat.transport.decompression import decompressor_for
 from langchain_dbchat.transport.exchange import Failure, Reply
-from langchain_dbchat.transport.headers import merge_headers, plain_headers
+from langchain_dbchat.transport.headers import merge_headers, plain_headers, refuse_framing_of
 from langchain_dbchat.transport.stream_reader import StreamReader, too_large
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.transport.decompression import Decompressor
     from langchain_dbchat.transport.exchange import Request
+    from langchain_dbchat.transport.sending import Sending
     from langchain_dbchat.transport.timeouts import Timeouts
 
 __all__ = ["Attempt"]
@@ -53,7 +54,6 @@ class Attempt:
         "_head",
         "_headers",
         "_hide",
-        "_is_foreign",
         "_is_unwatched",
         "_limit",
         "_open",
@@ -65,6 +65,7 @@ class Attempt:
         "_unpacker",
         "_waits",
         "is_handed_on",
+        "sending",
     )
 
     def __init__(  # noqa: PLR0913, PLR0917  # the parts of one attempt
@@ -102,7 +103,7 @@ class Attempt:
         self._error: DatabricksError | None = None
         self._guard: ReadGuard | None = None
         self._is_unwatched = False  # the code that reads the open body does not ask our deadline before each read
-        self._is_foreign = False  # the client is one that does not ask our deadline
+        self.sending: Sending | None = None  # bounds a client that does not ask our deadline
 
     @property
     def client_auth(self) -> Any:
@@ -126,12 +127,12 @@ class Attempt:
         self._client = client
         url, headers, body = self._request.url, self._headers, self._request.body or None
         extensions: dict[str, Any] = {"timeout": self._waits}
-        self._is_foreign = not getattr(client, "asks_deadline", False)
-        if self._is_foreign:
-            self._deadline = self._deadline_of_foreign()
-            extensions["trace"] = self._atrace if isinstance(client, httpx.AsyncClient) else self._trace
+        if not getattr(client, "asks_deadline", False):
+            extensions["trace"] = self._watch_sending(is_async=isinstance(client, httpx.AsyncClient))
         extensions["deadline"] = self._deadline
         method = self._request.method
+        if not ours:
+            refuse_framing_of(client)
         try:
             parsed = _url(url)
             if ours:
@@ -159,13 +160,19 @@ class Attempt:
         self._built = built
         return built
 
-    def _deadline_of_foreign(self) -> StreamDeadline:
-        """Return the deadline of a client that does not say when it has sent the request.
+    def _watch_sending(self, *, is_async: bool) -> Callable[..., Any]:
+        """Bound a client that does not say when it has sent the request; returns what httpcore reports its steps to.
 
-        httpcore reports that in a trace; until then, the time for sending is added.
+        Until it reports one, the time for sending is added to that for the answer.
         """
+        from langchain_dbchat.transport.sending import AsyncSending, ThreadSending  # noqa: PLC0415  # few clients are
+
         waits = (self._timeouts.connect, self._timeouts.pool, self._timeouts.write)
-        return StreamDeadline(self._timeouts, self._clock, sum(math.inf if wait is None else wait for wait in waits))
+        slack = sum(math.inf if wait is None else wait for wait in waits)
+        self._deadline = StreamDeadline(self._timeouts, self._clock, slack)
+        kind = AsyncSending if is_async else ThreadSending
+        self.sending = kind(self._timeouts, self._clock, self._deadline)
+        return self.sending.trace
 
     def begin(self, response: httpx.Response) -> bool:
         """Begin to read an answer.
@@ -191,28 +198,6 @@ class Attempt:
         if self._is_unwatched and isinstance(self._client, httpx.Client):
             self._guard = ReadGuard(response, self._deadline)
         return False
-
-    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
-        del info
-        if event.endswith("send_request_body.complete"):
-            self._deadline.sent()
-
-    async def _atrace(self, event: str, info: Mapping[str, Any]) -> None:
-        self._trace(event, info)
-
-    async def in_time(self, sending: Awaitable[httpx.Response]) -> httpx.Response:
-        """Wait for the head of the answer, and bound that wait if the client does not.
-
-        Args:
-            sending: Sends the request, and returns the open response.
-
-        Returns:
-            The open response.
-
-        Raises:
-            httpx.ReadTimeout: The time for the answer is up.
-        """
-        return await in_time(sending, self._deadline) if self._is_foreign else await sending
 
     def bounded(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None] | ReadsInTime:
         """Bound each read of a body, if the code that reads it does not ask the deadline.

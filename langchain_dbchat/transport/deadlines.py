@@ -30,13 +30,16 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.transport.timeouts import Timeouts
 
-__all__ = ["ReadGuard", "ReadsInTime", "StreamDeadline", "asks_deadline", "in_time"]
+__all__ = ["AT_LEAST", "LOOK", "ReadGuard", "ReadsInTime", "StreamDeadline", "asks_deadline"]
 
 _T = TypeVar("_T")
 
 _LINGER = 0.25  # seconds for the end of the body after the last event; servers send both together
-_LOOK = 0.25  # seconds after which a guard checks the clock again, because the deadline changes
-_AT_LEAST = 0.05  # seconds that a read may take although the time is up, to read what has arrived already
+LOOK = 0.25
+"""Seconds after which a guard checks the clock again, because the deadline changes."""
+
+AT_LEAST = 0.05
+"""Seconds that a read may take although the time is up, to read what has arrived already."""
 
 
 class StreamDeadline:
@@ -97,7 +100,7 @@ class StreamDeadline:
             if self._late:
                 raise httpx.ReadTimeout("")
             self._late = True
-        return max(_AT_LEAST, left)
+        return max(AT_LEAST, left)
 
     def overdue(self) -> bool:
         """Return whether the time for the next event is up."""
@@ -105,7 +108,7 @@ class StreamDeadline:
 
     def rest(self) -> float:
         """Return the seconds after which to look at the clock again."""
-        return min(max(_AT_LEAST, self._deadline - self._clock() + _AT_LEAST), _LOOK)
+        return min(max(AT_LEAST, self._deadline - self._clock() + AT_LEAST), LOOK)
 
 
 class ReadsInTime:
@@ -129,7 +132,7 @@ class ReadsInTime:
         return self
 
     async def __anext__(self) -> bytes:
-        piece = await in_time(anext(self._pieces, None), self._deadline)
+        piece = await _in_time(anext(self._pieces, None), self._deadline)
         if piece is None:
             raise StopAsyncIteration
         return piece
@@ -173,7 +176,7 @@ class ReadGuard:
                 return
 
 
-async def in_time(awaited: Awaitable[_T], deadline: StreamDeadline) -> _T:
+async def _in_time(awaited: Awaitable[_T], deadline: StreamDeadline) -> _T:
     """Wait for something, but not longer than the time that is left.
 
     Args:

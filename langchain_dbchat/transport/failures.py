@@ -116,7 +116,8 @@ _KINDS: tuple[tuple[type[Exception], _FailureKind], ...] = (
             ConfigurationError,
             False,
             "The request to {host} cannot be written as HTTP",
-            "Look for line breaks in the headers and the token.",
+            "Look for line breaks in the headers and the token, and for a Content-Length that a hook or the "
+            "authentication of your own client has set.",
         ),
     ),
     (

@@ -13,16 +13,16 @@ import platform
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import httpx
+
 from langchain_dbchat._version import __version__
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.transport.decompression import ACCEPTED
 
 if TYPE_CHECKING:
-    import httpx
-
     from langchain_dbchat.transport.exchange import Request
 
-__all__ = ["merge_headers", "plain_headers", "user_agent"]
+__all__ = ["merge_headers", "plain_headers", "refuse_framing_of", "user_agent"]
 
 _USER_AGENT = f"langchain-dbchat/{__version__} python/{'.'.join(platform.python_version_tuple()[:2])}"
 _PARTNER, _SPARK = "DATABRICKS_USER_AGENT", "SPARK_CONNECT_USER_AGENT"
@@ -91,12 +91,27 @@ def user_agent(partner: str | None = None) -> str:
     return " ".join((*words, _USER_AGENT))
 
 
-def _refuse_framing(name: str) -> None:
+def _refuse_framing(name: str, setting: str = "default_headers and extra_headers") -> None:
     if name.strip().lower() in _FRAMING:
         raise ConfigurationError(
             f"The header {name!r} is written by the client itself, because it says how the request is framed. Leave it "
-            "out of default_headers and extra_headers."
+            f"out of {setting}."
         )
+
+
+def refuse_framing_of(client: httpx.Client | httpx.AsyncClient) -> None:
+    """Refuse headers of a user's client that would change how a request is framed.
+
+    Args:
+        client: The client. httpx itself gives it a ``Connection``, and ``close`` in it is a choice of the user's.
+
+    Raises:
+        ConfigurationError: It has such a header.
+    """
+    setting = "http_async_client" if isinstance(client, httpx.AsyncClient) else "http_client"
+    for name in client.headers:
+        if name != "connection":
+            _refuse_framing(name, f"the headers of {setting}")
 
 
 def merge_headers(request: Request, signature: Any, auth: str) -> dict[str, str]:

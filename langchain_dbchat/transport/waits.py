@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import httpx
@@ -100,7 +101,8 @@ class ThreadWaits(Waits[httpx.Client]):
 
     async def send(self, attempt: Attempt, client: httpx.Client, request: httpx.Request) -> httpx.Response:
         """Send a request, and return its answer when the head has come."""
-        return client.send(request, stream=True, auth=attempt.client_auth, follow_redirects=False)  # noqa: ASYNC212  # it runs in a thread
+        send = partial(client.send, request, stream=True, auth=attempt.client_auth, follow_redirects=False)
+        return send() if attempt.sending is None else await attempt.sending.run(send)
 
     async def read(self, attempt: Attempt, response: httpx.Response) -> None:
         """Read the body of an answer, as far as the attempt wants it."""
@@ -144,8 +146,8 @@ class TaskWaits(Waits[httpx.AsyncClient]):
 
     async def send(self, attempt: Attempt, client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
         """Send a request, and return its answer when the head has come."""
-        sending = client.send(request, stream=True, auth=attempt.client_auth, follow_redirects=False)
-        return await attempt.in_time(sending)
+        send = partial(client.send, request, stream=True, auth=attempt.client_auth, follow_redirects=False)
+        return await (send() if attempt.sending is None else attempt.sending.run(send))
 
     async def read(self, attempt: Attempt, response: httpx.Response) -> None:
         """Read the body of an answer, as far as the attempt wants it."""

@@ -64,12 +64,14 @@ class Caller:
 
 
 class RawServer:
-    """Accepts connections and hands each to a function, with its number."""
+    """Accepts connections and hands each to a function, with its number; over TLS if it has a context."""
 
-    def __init__(self, serve: Callable[[socket.socket, int], None]) -> None:
+    def __init__(self, serve: Callable[[socket.socket, int], None], context: ssl.SSLContext | None = None) -> None:
         self._serve = serve
+        self._context = context
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/x"
+        start = "http://127.0.0.1" if context is None else "https://localhost"
+        self.url = f"{start}:{self._listener.getsockname()[1]}/x"
         self.connections = 0
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._open: list[socket.socket] = []
@@ -101,7 +103,11 @@ class RawServer:
     def _run(self, connection: socket.socket, number: int) -> None:
         with connection, contextlib.suppress(OSError):
             connection.settimeout(20)
-            self._serve(connection, number)
+            if self._context is None:
+                self._serve(connection, number)
+                return
+            with self._context.wrap_socket(connection, server_side=True) as secured:
+                self._serve(secured, number)
 
 
 def take_request(connection: socket.socket) -> None:

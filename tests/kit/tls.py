@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-NAMES = ("localhost", "*.serving.cloud.databricks.com")
+NAMES = ("localhost", "*.serving.cloud.databricks.com", "models.example.com")
 
 
 def contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
@@ -29,7 +29,7 @@ def contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 @functools.lru_cache(maxsize=1)
 def certificate() -> tuple[bytes, bytes]:
-    """Make a self-signed certificate for localhost and the hosts of route-optimized endpoints."""
+    """Make a self-signed certificate for `NAMES`."""
     now = dt.datetime.now(dt.timezone.utc)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])

@@ -16,15 +16,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 
+from kit.drips import DRIPS, EVENTS, JSON, chunk, dripping, head
 from kit.raw import RawServer, take_request
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
-from kit.ways import Way, ainvoke, astream, four_ways
+from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.auth import grants
 from langchain_dbchat.auth.grants import TokenRequest, fetch_grant
@@ -42,7 +42,6 @@ from langchain_dbchat.transport.http import http11, sockets
 from langchain_dbchat.transport.sse import EventStreamDecoder
 
 PAGE = Path(__file__).parents[3] / "docs" / "http.md"
-JSON, EVENTS = b"application/json", b"text/event-stream"
 CHUNK = {
     "id": "1",
     "object": "chat.completion.chunk",
@@ -63,45 +62,6 @@ def model(url: str, **more: Any) -> ChatDatabricksCompat:
     return ChatDatabricksCompat(model="e", base_url=host, token="t", max_retries=0, **more)  # no secret
 
 
-def head(kind: bytes, framing: bytes = b"transfer-encoding: chunked") -> bytes:
-    return b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\n%b\r\n\r\n" % (kind, framing)
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-def dripping(start: Callable[[bytes], bytes], drop: bytes) -> Callable[[socket.socket, int], None]:
-    """Answer with a beginning, which depends on what was asked for, then with a drop every 20 ms for ever."""
-
-    def serve(connection: socket.socket, _: int) -> None:
-        asked = connection.recv(65536)
-        while b"\r\n\r\n" not in asked:
-            asked += connection.recv(65536)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.sendall(start(EVENTS if b"text/event-stream" in asked else JSON))
-        while True:
-            for byte in drop:
-                connection.sendall(bytes([byte]))
-                time.sleep(0.02)
-
-    return serve
-
-
-DRIPS: dict[str, tuple[Callable[[bytes], bytes], bytes]] = {
-    "news before the head": (lambda _: b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
-    "a head": (lambda _: b"HTTP/1.1 200 OK\r\nx-long: ", b"x"),
-    "many headers": (lambda _: b"HTTP/1.1 200 OK\r\n", b"x: y\r\n"),
-    "a chunk's extension": (lambda kind: head(kind) + b"5;", b"x"),
-    "the blanks of a chunk's size": (lambda kind: head(kind) + b"5", b" "),
-    "trailers": (lambda kind: head(kind) + b"0\r\n", b"x: y\r\n"),
-    "comments": (head, chunk(b": ping\n\n")),
-    "half an event": (lambda kind: head(kind) + chunk(b"data: "), chunk(b"x")),
-    "spaces": (lambda kind: head(kind, b"content-length: 100000"), b" "),
-    "a body without a length": (lambda kind: head(kind, b"x: y"), b'{"a": 1} '),
-}
-
-
 @four_ways
 @pytest.mark.parametrize("drip", DRIPS)
 def test_a_timeout_ends_an_answer_that_comes_drop_by_drop(call: Way, drip: str) -> None:
@@ -110,31 +70,6 @@ def test_a_timeout_ends_an_answer_that_comes_drop_by_drop(call: Way, drip: str) 
         began = time.monotonic()
         with pytest.raises(DatabricksTimeoutError, match="first_event"):
             call(model(server.url, timeout=0.4), "hi")
-        assert 0.35 < time.monotonic() - began < 15
-
-
-@four_ways
-@pytest.mark.parametrize(
-    "drip", ["a chunk's extension", "comments", "half an event", "spaces", "a body without a length"]
-)
-def test_the_same_with_a_client_of_the_users(call: Way, drip: str) -> None:
-    start, drop = DRIPS[drip]
-    with RawServer(dripping(start, drop)) as server, httpx.Client() as client:
-        began = time.monotonic()
-        # Each event loop of its own has its own client, which goes with the loop.
-        theirs = model(server.url, timeout=0.4, http_client=client, http_async_client=httpx.AsyncClient())
-        with pytest.raises(DatabricksTimeoutError):
-            call(theirs, "hi")
-        assert 0.35 < time.monotonic() - began < 15
-
-
-@pytest.mark.parametrize("call", [ainvoke, astream])
-@pytest.mark.parametrize("drip", ["news before the head", "a head", "many headers"])
-def test_a_head_that_comes_drop_by_drop_to_an_async_client_of_the_users(call: Way, drip: str) -> None:
-    with RawServer(dripping(*DRIPS[drip])) as server:
-        began = time.monotonic()
-        with pytest.raises(DatabricksTimeoutError):
-            call(model(server.url, timeout=0.4, http_async_client=httpx.AsyncClient()), "hi")
         assert 0.35 < time.monotonic() - began < 15
 
 

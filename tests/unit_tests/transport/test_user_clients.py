@@ -1,0 +1,279 @@
+"""Clients of the users', and httpx's own behind a proxy: each timeout is a deadline, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from langchain_core.messages import AIMessage
+
+from kit.drips import DRIPS, dripping
+from kit.raw import RawServer, answer_always, take_request
+from kit.scripted import Scripted, ScriptedServer
+from kit.tls import contexts
+from kit.ways import Way, four_ways
+from langchain_dbchat import ChatDatabricksCompat
+from langchain_dbchat.errors import ConfigurationError, DatabricksTimeoutError
+from langchain_dbchat.transport.channel import Timeouts
+
+HEADS = ("news before the head", "a head", "many headers")
+WHOLE = b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}]}'
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(WHOLE), WHOLE)
+PROXIED = "https://models.example.com"  # the test's certificate has this name
+LONG = 15.0
+NOT_KEPT = httpx.Limits(max_keepalive_connections=0)  # for clients that nobody closes in their event loop
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tls")
+
+
+@pytest.fixture(scope="module")
+def secured(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    return contexts(folder)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_stays() -> Iterator[None]:
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith("langchain-dbchat-"):
+            thread.join(LONG)
+            assert not thread.is_alive()
+
+
+def model(url: str, **more: Any) -> ChatDatabricksCompat:
+    host = url.removesuffix("/x")
+    return ChatDatabricksCompat(model="e", base_url=host, token="t", max_retries=0, **more)  # no secret
+
+
+def ends_in_time(call: Way, llm: ChatDatabricksCompat, text: str = "first_event", least: float = 0.35) -> None:
+    began = time.monotonic()
+    with pytest.raises(DatabricksTimeoutError, match=text):
+        call(llm, "hi")
+    assert least < time.monotonic() - began < LONG
+
+
+@four_ways
+@pytest.mark.parametrize("drip", DRIPS)
+def test_an_answer_that_comes_drop_by_drop(call: Way, drip: str) -> None:
+    with RawServer(dripping(*DRIPS[drip])) as server, httpx.Client() as client:
+        # Each event loop of its own has its own client, which goes with the loop.
+        llm = model(server.url, timeout=0.4, http_client=client, http_async_client=httpx.AsyncClient())
+        ends_in_time(call, llm)
+
+
+@four_ways
+@pytest.mark.parametrize("drip", ["a head", "a chunk's extension", "half an event"])
+@pytest.mark.parametrize("whose", ["the user's", "ours"])
+def test_the_same_over_tls(
+    call: Way,
+    drip: str,
+    whose: str,
+    secured: tuple[ssl.SSLContext, ssl.SSLContext],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of_server, of_client = secured
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "both.pem"))
+    with RawServer(dripping(*DRIPS[drip]), of_server) as server, httpx.Client(verify=of_client) as client:
+        theirs = {"http_client": client, "http_async_client": httpx.AsyncClient(verify=of_client)}
+        ends_in_time(call, model(server.url, timeout=0.4, **(theirs if whose == "the user's" else {})))
+
+
+def _answers_then_drips(drip: str) -> Callable[[socket.socket, int], None]:
+    drips = dripping(*DRIPS[drip])
+
+    def serve(connection: socket.socket, number: int) -> None:
+        take_request(connection)
+        connection.sendall(ANSWER)
+        if number <= 4:
+            drips(connection, number)
+        else:
+            answer_always(ANSWER)(connection, number)
+
+    return serve
+
+
+@pytest.mark.parametrize("drip", HEADS)
+def test_a_connection_that_is_used_again_is_given_back_when_the_time_is_up(drip: str) -> None:
+    """A client with one connection: if it were lost, the next call would find none."""
+    limits = httpx.Limits(max_connections=1)
+    with RawServer(_answers_then_drips(drip)) as server, httpx.Client(limits=limits) as client:
+        llm = model(server.url, timeout=Timeouts(first_event=0.4, pool=3), http_client=client)
+        for _ in range(4):
+            assert llm.invoke("hi").text == "a"
+            ends_in_time(lambda llm, text: llm.invoke(text), llm)
+        assert llm.invoke("hi").text == llm.invoke("hi").text == "a"
+
+
+@pytest.mark.parametrize("drip", HEADS)
+def test_the_same_in_an_event_loop(drip: str) -> None:
+    async def calls(url: str) -> None:
+        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as client:
+            llm = model(url, timeout=Timeouts(first_event=0.4, pool=3), http_async_client=client)
+            for _ in range(4):
+                assert (await llm.ainvoke("hi")).text == "a"
+                with pytest.raises(DatabricksTimeoutError, match="first_event"):
+                    await llm.ainvoke("hi")
+            assert (await llm.ainvoke("hi")).text == (await llm.ainvoke("hi")).text == "a"
+
+    with RawServer(_answers_then_drips(drip)) as server:
+        asyncio.run(calls(server.url))
+
+
+@four_ways
+def test_a_read_that_waits_for_its_next_byte_ends_too(call: Way) -> None:
+    """The time is up between two bytes that come just within httpx's own timeout."""
+
+    def serve(connection: socket.socket, _: int) -> None:
+        take_request(connection)
+        for byte in ANSWER:
+            time.sleep(0.9)
+            connection.sendall(bytes([byte]))
+
+    with RawServer(serve) as server, httpx.Client() as client:
+        llm = model(server.url, timeout=1, http_client=client, http_async_client=httpx.AsyncClient())
+        began = time.monotonic()
+        ends_in_time(call, llm)
+        assert time.monotonic() - began < 1.7  # the next byte comes after 1.8 s
+
+
+@four_ways
+@pytest.mark.parametrize("stage", ["the tunnel", "the answer in it"])
+def test_a_proxy_that_answers_drop_by_drop(
+    call: Way,
+    stage: str,
+    secured: tuple[ssl.SSLContext, ssl.SSLContext],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drips = dripping(*DRIPS["a head"])
+
+    def serve(connection: socket.socket, number: int) -> None:
+        if stage == "the tunnel":
+            drips(connection, number)
+        take_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        with secured[0].wrap_socket(connection, server_side=True) as inner:
+            drips(inner, number)
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "both.pem"))
+    with RawServer(serve) as server:
+        monkeypatch.setenv("HTTPS_PROXY", server.url.removesuffix("/x"))
+        llm = model(PROXIED, timeout=Timeouts(connect=0.4, write=9, pool=9, first_event=0.5))
+        ends_in_time(call, llm, text="connect" if stage == "the tunnel" else "first_event")
+
+
+@four_ways
+def test_a_slow_handshake_in_a_tunnel_has_the_time_to_connect(
+    call: Way, secured: tuple[ssl.SSLContext, ssl.SSLContext], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def serve(connection: socket.socket, _: int) -> None:
+        take_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        time.sleep(0.8)  # longer than the answer may take
+        with secured[0].wrap_socket(connection, server_side=True) as inner:
+            take_request(inner)
+            inner.sendall(ANSWER)
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "both.pem"))
+    with RawServer(serve) as server:
+        monkeypatch.setenv("HTTPS_PROXY", server.url.removesuffix("/x"))
+        assert call(model(PROXIED, timeout=Timeouts(connect=9, first_event=0.4)), "hi").text == "a"
+
+
+@four_ways
+def test_a_request_that_is_taken_slowly(call: Way) -> None:
+    def serve(connection: socket.socket, _: int) -> None:
+        while connection.recv(65536):  # fast enough for each part of it, too slow for the whole
+            time.sleep(0.004)
+
+    with RawServer(serve) as server, httpx.Client() as client:
+        timeouts = Timeouts(write=0.4, first_event=9)
+        llm = model(server.url, timeout=timeouts, http_client=client, http_async_client=httpx.AsyncClient())
+        ends_in_time(call, llm.bind(extra_body={"metadata": {"x": "x" * 30_000_000}}), text="write", least=0.3)
+
+
+@four_ways
+def test_the_time_of_a_hook_before_sending_does_not_count(call: Way) -> None:
+    def wait(_: Any) -> None:
+        time.sleep(0.6)
+
+    async def await_(_: Any) -> None:
+        await asyncio.sleep(0.6)
+
+    timeouts = Timeouts(first_event=0.3, connect=0.3, write=0.3, pool=0.3)
+    with ScriptedServer(lambda _: Scripted(WHOLE)) as server:
+        with httpx.Client(event_hooks={"request": [wait]}) as client:
+            theirs = httpx.AsyncClient(event_hooks={"request": [await_]}, limits=NOT_KEPT)
+            llm = model(server.url, timeout=timeouts, http_client=client, http_async_client=theirs)
+            assert call(llm, "hi").text == "a"
+
+
+def test_a_call_that_is_cancelled_ends_the_request_of_the_users_client() -> None:
+    closed = threading.Event()
+
+    def serve(connection: socket.socket, _: int) -> None:
+        take_request(connection)
+        if connection.recv(1) == b"":
+            closed.set()
+
+    async def cancelled(url: str) -> None:
+        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as client:
+            task = asyncio.create_task(model(url, http_async_client=client).ainvoke("hi"))
+            await asyncio.sleep(0.3)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert await asyncio.to_thread(closed.wait, LONG)
+
+    with RawServer(serve) as server:
+        asyncio.run(cancelled(server.url))
+
+
+# Headers that frame a request
+
+
+@four_ways
+@pytest.mark.parametrize("name", ["Content-Length", "Transfer-Encoding", "Expect", "Upgrade"])
+def test_a_client_whose_headers_frame_a_request_is_refused(call: Way, name: str) -> None:
+    headers = {name: "5"}
+    with ScriptedServer(lambda _: Scripted(WHOLE)) as server, httpx.Client(headers=headers) as client:
+        llm = model(server.url, http_client=client, http_async_client=httpx.AsyncClient(headers=headers))
+        with pytest.raises(ConfigurationError, match=rf"(?i){name}.*http_(async_)?client"):
+            call(llm, "hi")
+        assert server.requests == []
+
+
+class _Lying(httpx.Auth):
+    def auth_flow(self, request: httpx.Request) -> Any:
+        request.headers["Content-Length"] = "5"
+        yield request
+
+
+@four_ways
+def test_a_length_that_an_authentication_sets_wrongly_is_our_error(call: Way) -> None:
+    with ScriptedServer(lambda _: Scripted(WHOLE)) as server, httpx.Client(auth=_Lying()) as client:
+        llm = model(server.url, http_client=client, http_async_client=httpx.AsyncClient(auth=_Lying()))
+        with pytest.raises(ConfigurationError, match="Content-Length"):
+            call(llm, "hi")
+
+
+@four_ways
+def test_a_client_may_close_its_connections(call: Way) -> None:
+    headers = {"Connection": "close"}
+    with ScriptedServer(lambda _: Scripted(WHOLE)) as server, httpx.Client(headers=headers) as client:
+        llm = model(server.url, http_client=client, http_async_client=httpx.AsyncClient(headers=headers))
+        answer: AIMessage = call(llm, "hi")
+        assert answer.text == "a"
+        assert server.requests[0].headers["connection"] == "close"
