@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncSocket", "Socket", "aconnect", "connect"]
 
 _BUFFER = 64 * 1024  # bytes of one read
+_FLOOD = 256 * 1024  # bytes of the read after one that was filled: more has arrived, and fewer reads are fewer chunks
 _HIGH_WATER = 256 * 1024  # bytes that may wait to be read before the transport is paused
 
 
@@ -44,9 +45,10 @@ class Socket:
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
+        self._most = _BUFFER
 
     def read(self, timeout: float | None = None) -> bytes:
-        """Read what has arrived, up to 64 KiB.
+        """Read what has arrived, up to 64 KiB, or up to 256 KiB after a read that was filled.
 
         Args:
             timeout: Seconds to wait for the first byte.
@@ -60,11 +62,13 @@ class Socket:
         """
         try:
             self._socket.settimeout(timeout)
-            return self._socket.recv(_BUFFER)
+            data = self._socket.recv(self._most)
         except TimeoutError as error:
             raise httpx.ReadTimeout(str(error)) from error
         except OSError as error:
             raise httpx.ReadError(str(error)) from error
+        self._most = _FLOOD if len(data) >= _BUFFER else _BUFFER
+        return data
 
     def write(self, pieces: Iterable[bytes], timeout: float | None = None) -> None:
         """Write all bytes.
@@ -267,6 +271,9 @@ class _PlainSocket(AsyncSocket, asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Store a copy of what was read into it."""
         self.data_received(bytes(self._buffer[:nbytes]))
+        most = _FLOOD if nbytes >= _BUFFER else _BUFFER
+        if most != len(self._buffer):
+            self._buffer = memoryview(bytearray(most))
 
 
 def connect(

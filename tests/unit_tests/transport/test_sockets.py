@@ -171,6 +171,51 @@ def test_nobody_reads_so_the_server_is_slowed_down(secure: bool, tmp_path: Path)
         asyncio.run(use(server.url))
 
 
+def _flood_then_a_word(connection: socket.socket, _: int) -> None:
+    take_request(connection)
+    connection.sendall(b"x" * 2_000_000)
+    take_request(connection)
+    connection.sendall(b"word")
+    take_request(connection)
+
+
+def test_a_read_that_was_filled_is_followed_by_a_larger_one() -> None:
+    """So that a flood of events becomes few chunks, and a slow stream pays nothing."""
+    with RawServer(_flood_then_a_word) as server:
+        parts = httpx.URL(server.url)
+        made = connect(parts.host, parts.port or 0, None, 2.0)
+        made.write([b"POST / HTTP/1.1\r\n\r\n"], 2.0)
+        sizes: list[int] = []
+        while sum(sizes) < 2_000_000:
+            sizes.append(len(made.read(5.0)))
+        assert sizes[0] <= 65536 < max(sizes) <= 262144
+        made.write([b"POST / HTTP/1.1\r\n\r\n"], 2.0)
+        assert made.read(5.0) == b"word"
+        assert made._most == 65536
+        made.close()
+
+
+def test_the_same_in_an_event_loop() -> None:
+    async def use(url: str) -> None:
+        parts = httpx.URL(url)
+        made = await aconnect(parts.host, parts.port or 0, None, 2.0)
+        assert isinstance(made, sockets._PlainSocket)
+        await made.write([b"POST / HTTP/1.1\r\n\r\n"], 2.0)
+        got, buffers = 0, set()
+        while got < 2_000_000:
+            got += len(await made.read(5.0))
+            buffers.add(len(made._buffer))
+        assert 262144 in buffers
+        await made.write([b"POST / HTTP/1.1\r\n\r\n"], 2.0)
+        assert await made.read(5.0) == b"word"
+        assert len(made._buffer) == 65536
+        made.close()
+        await asyncio.sleep(0.05)
+
+    with RawServer(_flood_then_a_word) as server:
+        asyncio.run(use(server.url))
+
+
 @pytest.mark.parametrize("way", OURS)
 def test_a_reset_is_no_end(way: str) -> None:
     def serve(connection: socket.socket, _: int) -> None:
