@@ -39,7 +39,7 @@ _LINE = 32  # bytes of memory for a line of an event of several lines, besides i
 _EVENT_LIMIT = 16 * 1024 * 1024  # bytes; the largest payload that model serving takes or gives
 _DONE = b"done"
 _BRACE = ord("{")
-_FEW = 4  # lines that `_read` reads as fast as `_read_plain`
+_FEW = 4  # lines that `_read` reads as fast as `_read_many`
 _NAMES = {
     **dict.fromkeys((b"error", b"exception"), "error"),
     **dict.fromkeys((b"ping", b"heartbeat", b"keepalive", b"keep-alive"), "ping"),
@@ -119,7 +119,7 @@ class EventStreamDecoder:
             self._tail.clear()
         lines = data.split(b"\n")
         tail = lines.pop()
-        payloads = (len(lines) > _FEW and self._read_plain(lines)) or self._read(lines)
+        payloads = self._read_many(lines) if len(lines) > _FEW else self._read(lines)
         if tail:
             self._tail += tail
             self._check(len(tail))
@@ -147,13 +147,22 @@ class EventStreamDecoder:
         self._stray = []
         return [*payloads, _worded(stray)] if stray else payloads
 
-    def _read_plain(self, lines: list[bytes]) -> list[bytes]:
-        """Read many objects, each in a line of its own before an empty line; nothing if there is anything else."""
-        if self._data or self._meaning or any(lines[1::2]):
-            return []
-        limit = self._limit
-        payloads = [line[6:] for line in lines[::2] if line.startswith(b"data: {") and len(line) <= limit]
-        return payloads if len(payloads) * 2 == len(lines) else []
+    def _read_many(self, lines: list[bytes]) -> list[bytes]:
+        """Read one event, then at once all that look like the next one, if each is an object in a line of its own."""
+        start = lines.index(b"") + 1 if b"" in lines else len(lines)
+        payloads, lines = self._read(lines[:start]), lines[start:]
+        is_named = bool(lines) and lines[0].startswith(b"event:")
+        size = 3 if is_named else 2  # lines of an event: its name, data, an empty line
+        alike = lines[: len(lines) // size * size]
+        names = set(alike[::size]) if is_named else ()
+        if not any(alike[size - 1 :: size]) and not any(map(_meaning_of, names)):
+            limit = self._limit
+            data = alike[size - 2 :: size]
+            objects = [line[6:] for line in data if line.startswith(b"data: {") and len(line) <= limit]
+            if len(objects) == len(data):
+                payloads += objects
+                lines = lines[len(alike) :]
+        return payloads + self._read(lines) if lines else payloads
 
     def _read(self, lines: list[bytes]) -> list[bytes]:
         payloads: list[bytes] = []
@@ -191,7 +200,7 @@ class EventStreamDecoder:
     def _read_other(self, line: bytes, payloads: list[bytes]) -> None:
         """Read a line that is not data: a name, a field that is skipped, or stray text."""
         if line.startswith(b"event:"):
-            self._meaning = _NAMES.get(_value(line, len(b"event:")).strip().lower(), "")
+            self._meaning = _meaning_of(line)
         elif line == b"data":  # the format allows a field without a colon: it is empty
             self._data.append(b"")
             self._count(self._data)
@@ -257,6 +266,11 @@ class EventStreamDecoder:
 def _value(line: bytes, start: int = 5) -> bytes:
     """Return the value after a field's name and colon, without the one space that may follow them."""
     return line[start + 1 :] if line[start : start + 1] == b" " else line[start:]
+
+
+def _meaning_of(line: bytes) -> str:
+    """Return what the name of an event means, of a line that has one; of another line, that it has some meaning."""
+    return _NAMES.get(_value(line, 6).strip().lower(), "") if line.startswith(b"event:") else "none of an event"
 
 
 def _is_object(line: bytes) -> bool:
