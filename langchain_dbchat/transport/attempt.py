@@ -13,7 +13,7 @@ from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.transport.deadlines import ReadGuard, ReadsInTime, StreamDeadline, asks_deadline
 from langchain_dbchat.transport.decompression import decompressor_for
 from langchain_dbchat.transport.exchange import Failure, Reply
-from langchain_dbchat.transport.headers import merge_headers, plain_headers, refuse_framing_of
+from langchain_dbchat.transport.headers import merge_headers, plain_headers, refuse_framing_by_client
 from langchain_dbchat.transport.stream_reader import StreamReader, too_large
 
 if TYPE_CHECKING:
@@ -128,11 +128,11 @@ class Attempt:
         url, headers, body = self._request.url, self._headers, self._request.body or None
         extensions: dict[str, Any] = {"timeout": self._waits}
         if not getattr(client, "asks_deadline", False):
-            extensions["trace"] = self._watch_sending(is_async=isinstance(client, httpx.AsyncClient))
+            extensions["trace"] = self._watch_sending(client)
         extensions["deadline"] = self._deadline
         method = self._request.method
         if not ours:
-            refuse_framing_of(client)
+            refuse_framing_by_client(client.headers.multi_items(), f"the headers of {_setting_of(client)}")
         try:
             parsed = _url(url)
             if ours:
@@ -147,6 +147,7 @@ class Attempt:
             elif self._request.purpose is not None:
                 # It signs in, so it takes no cookies and parameters: those may be of another caller of this client.
                 merged = client.headers.copy()
+                merged.pop("cookie", None)
                 merged.update(headers)
                 built = httpx.Request(method, parsed, headers=merged, content=body, extensions=extensions)
             else:
@@ -160,7 +161,7 @@ class Attempt:
         self._built = built
         return built
 
-    def _watch_sending(self, *, is_async: bool) -> Callable[..., Any]:
+    def _watch_sending(self, client: httpx.Client | httpx.AsyncClient) -> Callable[..., Any]:
         """Bound a client that does not say when it has sent the request; returns what httpcore reports its steps to.
 
         Until it reports one, the time for sending is added to that for the answer.
@@ -170,8 +171,8 @@ class Attempt:
         waits = (self._timeouts.connect, self._timeouts.pool, self._timeouts.write)
         slack = sum(math.inf if wait is None else wait for wait in waits)
         self._deadline = StreamDeadline(self._timeouts, self._clock, slack)
-        kind = AsyncSending if is_async else ThreadSending
-        self.sending = kind(self._timeouts, self._clock, self._deadline)
+        kind = AsyncSending if isinstance(client, httpx.AsyncClient) else ThreadSending
+        self.sending = kind(self._timeouts, self._clock, self._deadline, _setting_of(client))
         return self.sending.trace
 
     def begin(self, response: httpx.Response) -> bool:
@@ -319,6 +320,10 @@ class Attempt:
         from langchain_dbchat.transport.failures import failure_of  # noqa: PLC0415  # where something went wrong
 
         return failure_of(error, self._request, self._auth, self._timeouts, self._client, hide=self.hide)
+
+
+def _setting_of(client: httpx.Client | httpx.AsyncClient) -> str:
+    return "http_async_client" if isinstance(client, httpx.AsyncClient) else "http_client"
 
 
 @lru_cache(maxsize=128)

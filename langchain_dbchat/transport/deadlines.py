@@ -14,25 +14,24 @@ read: a timeout may come late, but never early.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
 import socket
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import httpx
 
+from langchain_dbchat.transport.cancelling import cancelled_once, not_cancelled
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from typing_extensions import Self
 
     from langchain_dbchat.transport.timeouts import Timeouts
 
 __all__ = ["AT_LEAST", "LOOK", "ReadGuard", "ReadsInTime", "StreamDeadline", "asks_deadline"]
-
-_T = TypeVar("_T")
 
 _LINGER = 0.25  # seconds for the end of the body after the last event; servers send both together
 LOOK = 0.25
@@ -102,6 +101,11 @@ class StreamDeadline:
             self._late = True
         return max(AT_LEAST, left)
 
+    @property
+    def until(self) -> float:
+        """Return when the time is up, on the clock."""
+        return self._deadline
+
     def overdue(self) -> bool:
         """Return whether the time for the next event is up."""
         return self._clock() > self._deadline
@@ -132,14 +136,21 @@ class ReadsInTime:
         return self
 
     async def __anext__(self) -> bytes:
-        piece = await _in_time(anext(self._pieces, None), self._deadline)
+        piece = await cancelled_once(self._read())
         if piece is None:
             raise StopAsyncIteration
         return piece
 
+    async def _read(self) -> bytes | None:
+        from anyio import move_on_after  # noqa: PLC0415  # httpx's own, which few calls need
+
+        with move_on_after(self._deadline.left()):
+            return await anext(self._pieces, None)
+        raise httpx.ReadTimeout("")
+
     async def aclose(self) -> None:
         """Close the body's iterator."""
-        await self._pieces.aclose()
+        await not_cancelled(self._pieces.aclose())
 
 
 class ReadGuard:
@@ -174,29 +185,6 @@ class ReadGuard:
                 with contextlib.suppress(OSError):  # it has been closed meanwhile
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
                 return
-
-
-async def _in_time(awaited: Awaitable[_T], deadline: StreamDeadline) -> _T:
-    """Wait for something, but not longer than the time that is left.
-
-    Args:
-        awaited: What is waited for; it is cancelled when the time is up.
-        deadline: The time that is left.
-
-    Returns:
-        Its result.
-
-    Raises:
-        httpx.ReadTimeout: The time is up.
-    """
-    waiting = asyncio.ensure_future(awaited)
-    try:
-        return await asyncio.wait_for(waiting, deadline.left())
-    except asyncio.TimeoutError as error:
-        raise httpx.ReadTimeout("") from error
-    finally:
-        if not waiting.done() and not waiting.get_loop().is_closed():
-            waiting.cancel()  # this coroutine is being closed, and `wait_for` leaves the task to itself
 
 
 def asks_deadline(response: httpx.Response) -> bool:

@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
-
-import httpx
 
 from langchain_dbchat._version import __version__
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.transport.decompression import ACCEPTED
 
 if TYPE_CHECKING:
+    import httpx
+
     from langchain_dbchat.transport.exchange import Request
 
-__all__ = ["merge_headers", "plain_headers", "refuse_framing_of", "user_agent"]
+__all__ = ["merge_headers", "plain_headers", "refuse_framing_by_client", "user_agent"]
 
 _USER_AGENT = f"langchain-dbchat/{__version__} python/{'.'.join(platform.python_version_tuple()[:2])}"
 _PARTNER, _SPARK = "DATABRICKS_USER_AGENT", "SPARK_CONNECT_USER_AGENT"
@@ -91,27 +91,33 @@ def user_agent(partner: str | None = None) -> str:
     return " ".join((*words, _USER_AGENT))
 
 
+def refuse_framing_by_client(headers: Iterable[tuple[str, str]], setting: str, lengths: int = 0) -> None:
+    """Refuse headers of a user's client that change how a request is framed.
+
+    Args:
+        headers: Names and values.
+        setting: Where they come from, for the error.
+        lengths: How many times ``Content-Length`` may be among them. A ``Connection`` may be kept or closed.
+
+    Raises:
+        ConfigurationError: One of them does.
+    """
+    for name, value in headers:
+        plain = name.strip().lower()
+        is_length = plain == "content-length"
+        lengths -= is_length
+        if plain not in _FRAMING or (is_length and lengths >= 0):
+            continue
+        if plain != "connection" or value.strip().lower() not in {"close", "keep-alive"}:
+            _refuse_framing(name, setting)
+
+
 def _refuse_framing(name: str, setting: str = "default_headers and extra_headers") -> None:
     if name.strip().lower() in _FRAMING:
         raise ConfigurationError(
             f"The header {name!r} is written by the client itself, because it says how the request is framed. Leave it "
             f"out of {setting}."
         )
-
-
-def refuse_framing_of(client: httpx.Client | httpx.AsyncClient) -> None:
-    """Refuse headers of a user's client that would change how a request is framed.
-
-    Args:
-        client: The client. httpx itself gives it a ``Connection``, and ``close`` in it is a choice of the user's.
-
-    Raises:
-        ConfigurationError: It has such a header.
-    """
-    setting = "http_async_client" if isinstance(client, httpx.AsyncClient) else "http_client"
-    for name in client.headers:
-        if name != "connection":
-            _refuse_framing(name, f"the headers of {setting}")
 
 
 def merge_headers(request: Request, signature: Any, auth: str) -> dict[str, str]:

@@ -1,64 +1,67 @@
 """Bound what a client that is not ours does until the head of an answer has come: it connects, sends and waits.
 
-httpx's timeouts begin again with each byte and each address. Here each phase has one deadline on the clock. httpcore
-reports the phases in a trace (https://www.encode.io/httpcore/extensions/#trace).
+httpx's timeouts begin again with each byte. Here each phase has one deadline on the clock. httpcore reports its steps
+in a trace (https://www.encode.io/httpcore/extensions/#trace).
 
-Rule 1. The phases are `connect`, with a proxy's tunnel and TLS; `write`; and `first_event`, for the head. The wait for
-a free connection has httpx's own timeout, and a user's hooks and authentication have none. A transport that reports
-nothing has the sum of all.
+Rule 1. The phases are `connect`, with a proxy's tunnel and TLS; `write`; and `first_event`, for the head. A deadline
+counts only within a step: the wait for a free connection has httpx's own timeout, and a user's hooks and authentication
+have none. Until the first step, and if a transport reports none, an async client has the sum of all timeouts.
 Rule 2. An async client is cancelled when the time is up.
-Rule 3. A sync client may be in a read that each byte prolongs. A thread raises the timeout in the thread that sends, as
-the interpreter raises KeyboardInterrupt (https://docs.python.org/3/c-api/threads.html#c.PyThreadState_SetAsyncExc), but
-only in a phase, so only in httpcore, which closes the connection then. A connection that was opened for this request is
-also shut down, so that a read that waits for the next byte ends.
+Rule 3. A sync client may be in a read that each byte prolongs. A thread shuts down the socket when the time is up,
+while the step lasts, so never that of another call. httpcore tells which connection it uses only with the answer, so
+it is looked up in the frame that reports the step. If it is not found, and over HTTP/2, whose connection other calls
+share, httpx's own timeouts remain: a timeout may come late, but never early. They also bound connecting with its TLS.
+Rule 4. Headers that frame a request are checked when it is sent: a hook or an authentication may have set them.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
 import socket
+import sys
 import threading
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from langchain_dbchat.transport.cancelling import cancelled_once
 from langchain_dbchat.transport.deadlines import AT_LEAST, LOOK
+from langchain_dbchat.transport.headers import refuse_framing_by_client
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+    from anyio import CancelScope
 
     from langchain_dbchat.transport.deadlines import StreamDeadline
     from langchain_dbchat.transport.timeouts import Timeouts
 
 __all__ = ["AsyncSending", "Sending", "ThreadSending"]
 
-_CONNECT, _WRITE, _READ = (httpx.ConnectTimeout, httpx.WriteTimeout, httpx.ReadTimeout)
-_BEGINNINGS: Mapping[str, type[httpx.TimeoutException]] = {
-    "connect_tcp.started": _CONNECT,
-    "connect_unix_socket.started": _CONNECT,
-    "send_request_headers.started": _WRITE,
-    "receive_response_headers.started": _READ,
+_PHASES: Mapping[str, type[httpx.TimeoutException]] = {
+    "connect_tcp": httpx.ConnectTimeout,
+    "connect_unix_socket": httpx.ConnectTimeout,
+    "setup_socks5_connection": httpx.ConnectTimeout,
+    "start_tls": httpx.ConnectTimeout,
+    "send_request_headers": httpx.WriteTimeout,
+    "send_request_body": httpx.WriteTimeout,
+    "receive_response_headers": httpx.ReadTimeout,
+    "receive_response_body": httpx.ReadTimeout,  # of an answer to an authentication that sends several requests
 }
-_HEAD = "receive_response_headers.complete"
-
-
-class _TimeIsUp(httpx.TimeoutException):
-    """What is raised in the thread that sends."""
-
-    def __init__(self) -> None:
-        super().__init__("")
-
-
-def _translate(error: Exception) -> None:
-    """Raise httpx's exception for one of the libraries below it, which httpx lets through.
-
-    They refuse a request that a user's hook or authentication has changed: its Content-Length is wrong.
-    """
-    if type(error).__module__.partition(".")[0] in {"h11", "h2"}:
-        raise httpx.LocalProtocolError(str(error)) from error
+_FIRST_STEPS = frozenset(
+    {"connect_tcp", "connect_unix_socket", "send_request_headers", "receive_response_headers"}
+)  # a phase begins with one of these
+_RESTARTS = ("connect_tcp.started", "connect_unix_socket.started", "send_request_headers.started")
+_BELOW: Mapping[str, type[httpx.TransportError]] = {
+    "h11": httpx.LocalProtocolError,
+    "h2": httpx.LocalProtocolError,
+    "idna": httpx.RemoteProtocolError,
+    "socksio": httpx.ProxyError,
+}
+_THREAD = "langchain-dbchat-sending"
+_DEPTH = 8  # frames between a connection and what it reports to, at most
 
 
 class Sending(ABC):
@@ -68,18 +71,21 @@ class Sending(ABC):
         timeouts: The timeouts of the call.
         clock: Seconds of a clock that never goes back.
         answer: The time for the answer, which is told when the request has been sent.
-
-    Attributes:
-        error: The exception of the phase.
+        setting: The name of the setting that the client was given as.
     """
 
-    def __init__(self, timeouts: Timeouts, clock: Callable[[], float], answer: StreamDeadline) -> None:
-        self._timeouts = timeouts
+    def __init__(self, timeouts: Timeouts, clock: Callable[[], float], answer: StreamDeadline, setting: str) -> None:
+        self._seconds = {
+            httpx.ConnectTimeout: timeouts.connect,
+            httpx.WriteTimeout: timeouts.write,
+            httpx.ReadTimeout: timeouts.first_event,
+        }
         self._clock = clock
         self._answer = answer
-        self._until: float | None = None  # None for the answer's own deadline
-        self._is_tunnel = False  # what is sent now asks a proxy for a tunnel
-        self.error: type[httpx.TimeoutException] = _READ
+        self._setting = setting
+        self._phase: type[httpx.TimeoutException] = httpx.ReadTimeout
+        self._until = math.inf
+        self._is_over = False  # the head has come, or nothing will; httpcore still reports how it reads the body
 
     trace: Callable[[str, Mapping[str, Any]], Any]
     """What httpcore reports each step to."""
@@ -96,125 +102,154 @@ class Sending(ABC):
 
         Raises:
             httpx.TimeoutException: The time is up.
+            httpx.TransportError: Also where a library below httpx raises an exception of its own.
         """
 
-    def note(self, event: str, info: Mapping[str, Any]) -> None:
+    def _note(self, event: str, info: Mapping[str, Any]) -> bool:
         """Note a step that httpcore reports.
 
         Args:
             event: The part of httpcore, a dot, the step, and whether it has started, is complete or has failed.
             info: What belongs to it.
+
+        Returns:
+            Whether a step of a phase has started.
+
+        Raises:
+            ConfigurationError: The headers would change how the request is framed.
         """
-        step = event.partition(".")[2]
-        if step.endswith(".failed") or (step == _HEAD and not self._is_tunnel):
-            self._until = math.inf
-        request = info.get("request")
-        if request is not None:
-            self._is_tunnel = request.method == b"CONNECT"
-        elif step == _HEAD:
-            self._is_tunnel = False
-        if self._is_tunnel or (begun := _BEGINNINGS.get(step)) is None:
-            return
-        self.error, self._until = begun, None
-        if begun is _READ:
-            self._answer.sent()
-        else:
-            seconds = self._timeouts.connect if begun is _CONNECT else self._timeouts.write
-            self._until = self._clock() + (math.inf if seconds is None else seconds)
+        step, _, state = event.partition(".")[2].rpartition(".")
+        if self._is_over or state != "started" or step not in _PHASES:
+            return False
+        request: Any = info.get("request")
+        is_tunnel = request is not None and request.method == b"CONNECT"
+        if step == "send_request_headers" and not is_tunnel:
+            named = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers)
+            refuse_framing_by_client(named, f"what the hooks and the authentication of {self._setting} set", lengths=1)
+        if step in _FIRST_STEPS and not is_tunnel:
+            self._phase = _PHASES[step]
+            if self._phase is httpx.ReadTimeout:
+                self._answer.sent()
+            seconds = self._seconds[self._phase]
+            self._until = math.inf if seconds is None else self._clock() + seconds
+        return True
 
-    def overdue(self) -> bool:
-        """Return whether the time of the phase is up."""
-        return self._answer.overdue() if self._until is None else self._clock() > self._until
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Raise httpx's exceptions instead of those of libraries below it, which it lets through.
 
-    def rest(self) -> float:
-        """Return the seconds after which to look at the clock again."""
-        if self._until is None:
-            return self._answer.rest()
-        return min(max(AT_LEAST, self._until - self._clock() + AT_LEAST), LOOK)
+        They refuse a request that a hook or an authentication has changed (a wrong Content-Length), an address to which
+        the server redirects, and an answer of a SOCKS proxy. Over HTTP/2, httpcore raises the timeout of one call in
+        all calls on the same connection.
+        """
+        try:
+            yield
+        except httpx.ReadTimeout as error:
+            if self._clock() < self._until - AT_LEAST:
+                raise httpx.RemoteProtocolError("the connection ended with another call on it") from error
+            raise
+        except Exception as error:
+            library = type(error).__module__.partition(".")[0]
+            if library in _BELOW:
+                raise _BELOW[library](str(error)) from error
+            raise
 
 
 class ThreadSending(Sending):
     """The same for a sync client, which a thread watches."""
 
-    def __init__(self, timeouts: Timeouts, clock: Callable[[], float], answer: StreamDeadline) -> None:
-        super().__init__(timeouts, clock, answer)
-        self._lock = threading.Lock()  # held while the phase changes, and while its time is found to be up
+    def __init__(self, timeouts: Timeouts, clock: Callable[[], float], answer: StreamDeadline, setting: str) -> None:
+        super().__init__(timeouts, clock, answer, setting)
+        self._lock = threading.Lock()  # held while a step begins or ends, and while a socket is shut down
         self._left: threading.Event | None = None  # the client has left; None while nothing is watched
-        self._opened: socket.socket | None = None
+        self._socket: socket.socket | None = None  # of the step
+        self._late: type[httpx.TimeoutException] | None = None  # the phase whose time was up
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Note a step; the first one starts the thread."""
+        """Note a step; the first one on a connection starts the thread."""
         with self._lock:
-            self.note(event, info)
-        extra = getattr(info.get("return_value"), "get_extra_info", None)
-        if extra is not None:
-            self._opened = extra("socket")
-        if self._left is None:
+            self._socket = None
+            if event.endswith(_RESTARTS):
+                self._late = None
+            if self._note(event, info) and event.startswith("http11."):
+                self._socket = _socket_of_caller()
+        if self._socket is not None and self._left is None:
             self._left = threading.Event()
-            what = (threading.get_ident(), self._left)
-            threading.Thread(target=self._watch, args=what, name="langchain-dbchat-sending", daemon=True).start()
+            threading.Thread(
+                target=self._watch, args=(self._left,), name="langchain-dbchat-sending", daemon=True
+            ).start()
 
     async def run(self, send: Callable[[], httpx.Response]) -> httpx.Response:
         """Send, until the time of a phase is up; it blocks."""
         try:
-            return send()
-        except _TimeIsUp:
-            raise self.error("") from None
-        except Exception as error:
-            _translate(error)
+            with self._translated():
+                response = send()
+        except httpx.TransportError:
+            if self._late is not None:
+                raise self._late("") from None
             raise
         finally:
+            with self._lock:
+                self._socket, self._is_over = None, True
             if self._left is not None:
                 self._left.set()
+        if self._late is not None:  # the rest of the head had just arrived
+            response.close()
+            raise self._late("")
+        return response
 
-    def _watch(self, thread: int, left: threading.Event) -> None:
-        while not left.wait(self.rest()):
+    def _watch(self, left: threading.Event) -> None:
+        while not left.wait(min(max(AT_LEAST, self._until - self._clock() + AT_LEAST), LOOK)):
             with self._lock:
-                if self.overdue():
-                    self._interrupt(thread)
-                    return
-
-    def _interrupt(self, thread: int) -> None:
-        try:
-            from ctypes import c_ulong, py_object, pythonapi  # noqa: PLC0415  # where something went wrong
-        except ImportError:  # an interpreter without it
-            return
-        pythonapi.PyThreadState_SetAsyncExc(c_ulong(thread), py_object(_TimeIsUp))
-        if self._opened is not None:
-            with contextlib.suppress(OSError):  # it has been closed meanwhile
-                socket.socket.shutdown(self._opened, socket.SHUT_RDWR)
+                if self._socket is not None and self._clock() > self._until:
+                    self._late = self._phase
+                    with contextlib.suppress(OSError):  # the server has closed it
+                        socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+                    self._socket = None
 
 
 class AsyncSending(Sending):
     """The same for an async client."""
 
+    _scope: CancelScope
+
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Note a step."""
-        self.note(event, info)
+        self._scope.deadline = self._deadline() if self._note(event, info) else math.inf
 
     async def run(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         """Send, until the time of a phase is up."""
-        task = asyncio.ensure_future(send())
+        return await cancelled_once(self._send(send), httpx.Response.aclose)
+
+    async def _send(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+        from anyio import CancelScope  # noqa: PLC0415  # httpx's own, which few calls need
+
+        self._until = self._answer.until
         try:
-            while not task.done() and not self.overdue():
-                await asyncio.wait({task}, timeout=self.rest())
-            is_late = not task.done()
-            if is_late:
-                task.cancel()
-                await asyncio.wait({task})  # it closes its connection
-        except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.wait({task})
-            if not task.cancelled() and task.exception() is None:
-                await task.result().aclose()
-            raise
+            with CancelScope(deadline=self._deadline()) as self._scope, self._translated():
+                return await send()
         finally:
-            if not task.done() and not task.get_loop().is_closed():
-                task.cancel()  # this coroutine is being closed
-        if is_late and task.cancelled():
-            raise self.error("")
-        try:
-            return task.result()
-        except Exception as error:
-            _translate(error)
-            raise
+            self._is_over = True
+        raise self._phase("")
+
+    def _deadline(self) -> float:
+        """Return the deadline on the clock of the event loop."""
+        from anyio import current_time  # noqa: PLC0415  # as above
+
+        return current_time() + self._until - self._clock()
+
+
+def _socket_of_caller() -> socket.socket | None:
+    """Return the socket of the connection that reports a step: the owner of one of the frames above, or of its part."""
+    frame = sys._getframe(2)  # noqa: SLF001  # there is no other way to the frame of a caller
+    for _ in range(_DEPTH):
+        owner = frame.f_locals.get("self")
+        for holder in (owner, getattr(owner, "_connection", None)):
+            stream = getattr(holder, "_network_stream", None)
+            if stream is not None:
+                found = stream.get_extra_info("socket")
+                return found if isinstance(found, socket.socket) else None
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return None

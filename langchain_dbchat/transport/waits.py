@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 import httpx
 
 from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.transport.cancelling import not_cancelled
 from langchain_dbchat.transport.clients import async_client, sync_client
+from langchain_dbchat.transport.deadlines import asks_deadline
 from langchain_dbchat.transport.turns import loop_share
 
 if TYPE_CHECKING:
@@ -160,7 +162,7 @@ class TaskWaits(Waits[httpx.AsyncClient]):
 
     async def close(self, response: httpx.Response) -> None:
         """Close an answer."""
-        await response.aclose()
+        await (response.aclose() if asks_deadline(response) else not_cancelled(response.aclose()))
 
 
 def _open(client: AnyClient, setting: str) -> AnyClient:

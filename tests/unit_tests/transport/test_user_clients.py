@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import threading
@@ -15,13 +16,13 @@ import httpx
 import pytest
 from langchain_core.messages import AIMessage
 
-from kit.drips import DRIPS, dripping
+from kit.drips import DRIPS, EVENTS, chunk, dripping, head
 from kit.raw import RawServer, answer_always, take_request
 from kit.scripted import Scripted, ScriptedServer
 from kit.tls import contexts
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.errors import ConfigurationError, DatabricksTimeoutError
+from langchain_dbchat.errors import ConfigurationError, DatabricksConnectionError, DatabricksTimeoutError
 from langchain_dbchat.transport.channel import Timeouts
 
 HEADS = ("news before the head", "a head", "many headers")
@@ -241,6 +242,93 @@ def test_a_call_that_is_cancelled_ends_the_request_of_the_users_client() -> None
         asyncio.run(cancelled(server.url))
 
 
+async def _twice(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+
+
+async def _by_anyio(task: asyncio.Task[Any]) -> None:
+    """As a cancel scope does: in each turn of the event loop, until the task has ended."""
+    while not task.done():
+        task.cancel()
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("cancel", [_twice, _by_anyio])
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_connection_is_given_back_however_often_its_call_is_cancelled(
+    cancel: Callable[[Any], Any], streams: bool
+) -> None:
+    def serve(connection: socket.socket, _: int) -> None:
+        take_request(connection)
+        connection.sendall(ANSWER)
+        take_request(connection)
+        if streams:
+            connection.sendall(head(EVENTS) + chunk(b"data: "))
+        connection.recv(1)
+
+    async def cancelled(url: str) -> None:
+        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as client:
+            llm = model(url, http_async_client=client, timeout=Timeouts(pool=3))
+            for _ in range(3):
+                assert (await llm.ainvoke("hi")).text == "a"
+                task = asyncio.create_task(_all_of(llm.astream("hi")) if streams else llm.ainvoke("hi"))
+                await asyncio.sleep(0.1)
+                await cancel(task)
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+
+    with RawServer(serve) as server:
+        asyncio.run(cancelled(server.url))
+
+
+async def _all_of(stream: Any) -> list[Any]:
+    return [chunk async for chunk in stream]
+
+
+# Clients that send several requests for one call
+
+
+class _TwoRequests(httpx.Auth):
+    requires_response_body = True
+
+    def auth_flow(self, request: httpx.Request) -> Any:
+        yield request
+        yield request
+
+
+@four_ways
+def test_an_answer_that_an_authentication_reads_has_a_deadline_too(call: Way) -> None:
+    drips = dripping(lambda _: b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 100000\r\n\r\n", b"x")
+    with RawServer(drips) as server, httpx.Client(auth=_TwoRequests()) as client:
+        theirs = httpx.AsyncClient(auth=_TwoRequests())
+        ends_in_time(call, model(server.url, timeout=0.4, http_client=client, http_async_client=theirs))
+
+
+class _TriesAgain(httpx.BaseTransport):
+    def __init__(self) -> None:
+        self.inner = httpx.HTTPTransport()
+        self.tries = 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        for _ in range(2):
+            self.tries += 1
+            with contextlib.suppress(httpx.TransportError):
+                return self.inner.handle_request(request)
+        return self.inner.handle_request(request)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def test_each_try_of_a_transport_has_its_deadline() -> None:
+    transport = _TriesAgain()
+    with RawServer(dripping(*DRIPS["a head"])) as server, httpx.Client(transport=transport) as client:
+        ends_in_time(lambda llm, text: llm.invoke(text), model(server.url, timeout=0.4, http_client=client))
+        assert transport.tries == 2
+
+
 # Headers that frame a request
 
 
@@ -255,17 +343,41 @@ def test_a_client_whose_headers_frame_a_request_is_refused(call: Way, name: str)
         assert server.requests == []
 
 
-class _Lying(httpx.Auth):
+class _Setting(httpx.Auth):
+    def __init__(self, name: str, value: str) -> None:
+        self._name, self._value = name, value
+
     def auth_flow(self, request: httpx.Request) -> Any:
-        request.headers["Content-Length"] = "5"
+        request.headers[self._name] = self._value
         yield request
 
 
 @four_ways
-def test_a_length_that_an_authentication_sets_wrongly_is_our_error(call: Way) -> None:
-    with ScriptedServer(lambda _: Scripted(WHOLE)) as server, httpx.Client(auth=_Lying()) as client:
-        llm = model(server.url, http_client=client, http_async_client=httpx.AsyncClient(auth=_Lying()))
-        with pytest.raises(ConfigurationError, match="Content-Length"):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Content-Length", "5"),
+        ("Content-Length", "x"),
+        ("Transfer-Encoding", "chunked"),
+        ("Expect", "100-continue"),
+        ("Connection", "close, Transfer-Encoding"),
+    ],
+)
+def test_headers_that_an_authentication_sets_wrongly_are_our_error(call: Way, name: str, value: str) -> None:
+    auth = _Setting(name, value)
+    with ScriptedServer(lambda _: Scripted(WHOLE)) as server, httpx.Client(auth=auth) as client:
+        llm = model(server.url, http_client=client, http_async_client=httpx.AsyncClient(auth=auth))
+        with pytest.raises(ConfigurationError, match=name):
+            call(llm, "hi")
+        assert server.requests == []
+
+
+@four_ways
+def test_a_redirect_to_a_name_that_is_not_valid_is_our_error(call: Way) -> None:
+    headers = {"location": "https://xn--999999999b/"}
+    with ScriptedServer(lambda _: Scripted(b"", 302, headers=headers)) as server, httpx.Client() as client:
+        llm = model(server.url, http_client=client, http_async_client=httpx.AsyncClient(limits=NOT_KEPT))
+        with pytest.raises(DatabricksConnectionError, match="host that is not valid|closed the connection"):
             call(llm, "hi")
 
 

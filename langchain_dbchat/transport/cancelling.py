@@ -1,0 +1,66 @@
+"""Let what holds a connection of another library end in order, however often its caller is cancelled.
+
+A task may be cancelled again while it ends: cancel scopes of anyio do that in each turn of the event loop, and a user
+may do it by hand. A cancellation within the clean-up of httpcore loses the connection for its pool. So such work runs
+in a task of its own, which is cancelled once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["cancelled_once", "not_cancelled"]
+
+_T = TypeVar("_T")
+
+
+async def cancelled_once(work: Awaitable[_T], undo: Callable[[_T], Awaitable[Any]] | None = None) -> _T:
+    """Wait for work; if the caller is cancelled, cancel it once, and wait for its end.
+
+    Args:
+        work: The work.
+        undo: Undoes its result, if it had one all the same.
+
+    Returns:
+        Its result.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.cancel()
+        await _end_of(task)
+        if undo is not None and not task.cancelled() and task.exception() is None:
+            await not_cancelled(undo(task.result()))
+        raise
+    finally:
+        if not task.done() and not task.get_loop().is_closed():
+            task.cancel()  # this coroutine is being closed
+
+
+async def not_cancelled(work: Awaitable[_T]) -> _T:
+    """Wait for work to its end, also if the caller is cancelled meanwhile.
+
+    Args:
+        work: The work, a clean-up that takes no time.
+
+    Returns:
+        Its result.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await _end_of(task)
+        raise
+
+
+async def _end_of(task: asyncio.Future[Any]) -> None:
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({task})
