@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from hostile_server import HostileServer
+from hostile_server import HostileServer, hostile_servers
 from running import run
 
 from langchain_dbchat.errors import DatabricksError
@@ -33,7 +33,7 @@ from langchain_dbchat.transport.http.transport import AsyncPooledTransport, Pool
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Coroutine, Generator, Iterator
+    from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
     from types import CodeType
 
     from langchain_dbchat.transport.stream import AsyncEventStream, EventStream
@@ -64,10 +64,6 @@ class _Nobody:
 
 class Interrupted(BaseException):
     """What a signal handler raises."""
-
-
-def _no_tls() -> Any:
-    raise AssertionError("nothing here speaks TLS")
 
 
 def _request(server: HostileServer, number: int) -> Request:
@@ -162,7 +158,8 @@ async def _timed_out(channel: Channel, server: HostileServer, seconds: float) ->
 
 async def _crowd(dice: random.Random, server: HostileServer) -> None:
     """Call with more tasks than connections, disturb most of them, and see that all connections are lent again."""
-    async with httpx.AsyncClient(transport=AsyncPooledTransport(_no_tls, _LIMITS), trust_env=False) as client:
+    pool = AsyncPooledTransport(lambda: server.trusting, _LIMITS)
+    async with httpx.AsyncClient(transport=pool, trust_env=False) as client:
         channel = Channel(_Nobody(), timeouts=_TIMEOUTS, policy=_NEVER, http_async_client=client)
         calls = [asyncio.ensure_future(_async_call(dice, channel, server)) for _ in range(dice.randint(1, 9))]
         if dice.random() < 0.3:
@@ -271,7 +268,7 @@ def _fork() -> None:
 
 def _alone(dice: random.Random, server: HostileServer) -> None:
     """Disturb one sync call at one bytecode, and see that all connections are lent again."""
-    pool = PooledTransport(_no_tls, _LIMITS)
+    pool = PooledTransport(lambda: server.trusting, _LIMITS)
     with httpx.Client(transport=pool, trust_env=False) as client:
         channel = Channel(_Nobody(), timeouts=_TIMEOUTS, policy=_NEVER, http_client=client)
         for _ in range(dice.randint(0, 2)):
@@ -303,8 +300,9 @@ def _lends_all(channel: Channel, server: HostileServer) -> None:
         opened.__exit__(None, None, None)
 
 
-def disturbing(dice: random.Random, server: HostileServer) -> None:
-    """Run one case, sync or async."""
+def disturbing(dice: random.Random, servers: Sequence[HostileServer]) -> None:
+    """Run one case, sync or async, with one of the servers."""
+    server = dice.choice(servers)
     faulthandler.dump_traceback_later(_PATIENCE, exit=True)
     complaints: list[object] = []
     before, sys.unraisablehook = sys.unraisablehook, complaints.append
@@ -330,8 +328,8 @@ async def _listened_to(case: Coroutine[Any, Any, None], complaints: list[object]
 
 def main() -> int:
     """Run the target as the command line says."""
-    with HostileServer() as server:
-        return run(lambda dice: disturbing(dice, server))
+    with hostile_servers() as servers:
+        return run(lambda dice: disturbing(dice, servers))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A server on loopback that sends what a fuzz target plans, byte for byte, and an honest answer to every probe.
+"""Servers on loopback that send what a fuzz target plans, byte for byte, and an honest answer to every probe.
 
 POST /case/<number>   the planned bytes, in pieces, then the planned end
 POST /probe/<number>  200 with the body ``probe-<number>``
@@ -10,20 +10,33 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import ssl
 import struct
+import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
+from kit.tls import contexts  # found by the line above
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from typing_extensions import Self
 
 _REQUEST = re.compile(rb"POST /(case|probe|echo)/(\d+)")
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a reset
+_NO_RECORD = b"HTTP/1.1 400 Bad Request\r\n\r\n"  # what a proxy may put into the middle of TLS
+
+ENDS = ("keep", "close", "close", "half", "reset")
+"""How a connection may end behind an answer (see `Plan`)."""
+ENDS_OF_TLS = (*ENDS, "cut", "torn")
+"""The same for TLS."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +46,8 @@ class Plan:
     Attributes:
         pieces: What it sends, piece by piece.
         end: What it does then: ``"keep"`` the connection, ``"close"`` it, ``"reset"`` it, or ``"half"``: close its
-            sending side alone.
+            sending side alone. TLS says so before it closes, unless it is ``"cut"``; ``"torn"`` are bytes that are not
+            TLS, on a connection that stays open.
         pause: Seconds between two pieces.
         said: Set when all has been done.
     """
@@ -45,12 +59,20 @@ class Plan:
 
 
 class HostileServer:
-    """The server; it runs in threads of its own and closes all that it opened."""
+    """The server; it runs in threads of its own and closes all that it opened.
 
-    def __init__(self) -> None:
+    Args:
+        secure: Whether it speaks TLS.
+    """
+
+    def __init__(self, *, secure: bool = False) -> None:
         self.plans: dict[int, Plan] = {}
+        self.secure = secure
+        with tempfile.TemporaryDirectory() as folder:
+            self._context, self.trusting = contexts(Path(folder))
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        start = "https://localhost" if secure else "http://127.0.0.1"
+        self.url = f"{start}:{self._listener.getsockname()[1]}"
         self._open: set[socket.socket] = set()
         self._thread = threading.Thread(target=self._accept, daemon=True)
 
@@ -83,20 +105,29 @@ class HostileServer:
                 self._open.add(connection)
                 threading.Thread(target=self._run, args=(connection,), daemon=True).start()
 
-    def _run(self, connection: socket.socket) -> None:
+    def _run(self, accepted: socket.socket) -> None:
+        connection = accepted
         try:
-            with connection, contextlib.suppress(OSError):
-                held = b""
-                while True:
-                    kind, number, held = _take(connection, held)
-                    if kind == "probe":
-                        _honest(connection, b"probe-%d" % number)
-                    elif kind == "echo":
-                        _echo(connection, number)
-                    elif not self._hostile(connection, self.plans[number]):
-                        return
+            with contextlib.suppress(OSError):
+                if self.secure:  # the first read shakes hands
+                    connection = self._context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
+                    self._open.add(connection)
+                with connection:
+                    self._converse(connection)
         finally:
             self._open.discard(connection)
+            self._open.discard(accepted)
+
+    def _converse(self, connection: socket.socket) -> None:
+        held = b""
+        while True:
+            kind, number, held = _take(connection, held)
+            if kind == "probe":
+                _honest(connection, b"probe-%d" % number)
+            elif kind == "echo":
+                _echo(connection, number)
+            elif not self._hostile(connection, self.plans[number]):
+                return
 
     def _hostile(self, connection: socket.socket, plan: Plan) -> bool:
         """Do what is planned, and say whether the connection goes on."""
@@ -108,13 +139,35 @@ class HostileServer:
             if plan.end == "reset":
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 connection.close()
-            elif plan.end == "half":
-                connection.shutdown(socket.SHUT_WR)
+            elif plan.end in {"close", "half"}:
+                _say_goodbye(connection)
+            elif plan.end == "torn":
+                socket.socket.sendall(connection, _NO_RECORD)  # past TLS
+            if plan.end in {"half", "torn"}:
                 plan.said.set()
                 connection.recv(1)  # until the client closes, or speaks where nobody listens
         finally:
             plan.said.set()
         return plan.end == "keep"
+
+
+@contextlib.contextmanager
+def hostile_servers() -> Iterator[tuple[HostileServer, HostileServer]]:
+    """Run a plain server and one with TLS."""
+    with HostileServer() as plain, HostileServer(secure=True) as secured:
+        yield plain, secured
+
+
+def _say_goodbye(connection: socket.socket) -> None:
+    """Say that nothing more will come, in the connection's own way, and do not wait for the client to say it, too."""
+    if not isinstance(connection, ssl.SSLSocket):
+        connection.shutdown(socket.SHUT_WR)
+        return
+    patience = connection.gettimeout()
+    connection.settimeout(0)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        connection.unwrap()
+    connection.settimeout(patience)
 
 
 def _take(connection: socket.socket, held: bytes) -> tuple[str, int, bytes]:

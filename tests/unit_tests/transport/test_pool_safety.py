@@ -22,6 +22,7 @@ import pytest
 from kit.raw import OK, OURS, Caller, RawServer, answer_always
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
+from kit.tls import contexts
 from langchain_dbchat.transport import clients as pools
 from langchain_dbchat.transport.channel import Channel
 from langchain_dbchat.transport.http.pool import ConnectionPool, Waiter
@@ -31,6 +32,7 @@ from langchain_dbchat.transport.limiter import EndpointLimiter, Permit
 TESTS = Path(__file__).parents[2]
 LIMITS = httpx.Limits(max_connections=5, max_keepalive_connections=5, keepalive_expiry=5.0)
 WAITS = {"connect": 20.0, "read": 20.0, "write": 20.0, "pool": 20.0}
+Tls = tuple[ssl.SSLContext, ssl.SSLContext] | tuple[None, None]
 
 
 HERE, THERE = ("http", "here", 80), ("http", "there", 80)
@@ -50,6 +52,12 @@ class Thing:
         return self.stale
 
 
+@pytest.fixture(params=["plain", "TLS"])
+def tls(request: pytest.FixtureRequest, tmp_path: Path) -> Tls:
+    """The contexts of a server and of a client; None and None without TLS."""
+    return contexts(tmp_path) if request.param == "TLS" else (None, None)
+
+
 def _request(url: str, body: bytes = b"{}") -> httpx.Request:
     return httpx.Request("POST", url, content=body, extensions={"timeout": WAITS})
 
@@ -64,10 +72,11 @@ async def _acall(pool: AsyncPooledTransport, url: str, body: bytes = b"{}") -> b
         return b"".join([piece async for piece in response.stream])  # type: ignore[union-attr]  # an async stream
 
 
-def call_all(way: str, url: str, bodies: list[bytes]) -> list[Any]:
+def call_all(way: str, url: str, bodies: list[bytes], trusting: ssl.SSLContext | None = None) -> list[Any]:
     """Call with all bodies at once, by a pool that is much smaller, and give the answers or the errors."""
+    context = trusting or ssl.create_default_context()
     if way == "sync":
-        pool = PooledTransport(ssl.create_default_context, LIMITS)
+        pool = PooledTransport(lambda: context, LIMITS)
 
         def call(body: bytes) -> Any:
             try:
@@ -82,7 +91,7 @@ def call_all(way: str, url: str, bodies: list[bytes]) -> list[Any]:
         return results
 
     async def call_them() -> list[Any]:
-        pool = AsyncPooledTransport(ssl.create_default_context, LIMITS)
+        pool = AsyncPooledTransport(lambda: context, LIMITS)
         results = await asyncio.gather(*(_acall(pool, url, body) for body in bodies), return_exceptions=True)
         assert pool._pool.total == pool._pool.idle
         await pool.aclose()
@@ -115,20 +124,21 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("watch")
 @pytest.mark.parametrize("way", OURS)
 @pytest.mark.parametrize("late", [0.0, 0.001])
-def test_those_in_line_get_no_connection_that_the_server_has_closed(way: str, late: float) -> None:
+def test_those_in_line_get_no_connection_that_the_server_has_closed(way: str, late: float, tls: Tls) -> None:
     def serve(connection: socket.socket, _: int) -> None:
         connection.sendall(_echo(connection))
         time.sleep(late)
 
-    bodies = [b"%04d" % number for number in range(150)]
-    with RawServer(serve) as server:
-        assert call_all(way, server.url, bodies) == bodies
+    of_server, trusting = tls
+    bodies = [b"%04d" % number for number in range(150 if trusting is None else 60)]
+    with RawServer(serve, of_server) as server:
+        assert call_all(way, server.url, bodies, trusting) == bodies
 
 
 @pytest.mark.usefixtures("watch")
 @pytest.mark.parametrize("way", OURS)
 @pytest.mark.parametrize("late", [None, 0.0, 0.001])
-def test_those_in_line_get_nobody_elses_answer(way: str, late: float | None) -> None:
+def test_those_in_line_get_nobody_elses_answer(way: str, late: float | None, tls: Tls) -> None:
     def serve(connection: socket.socket, _: int) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while True:
@@ -138,22 +148,24 @@ def test_those_in_line_get_nobody_elses_answer(way: str, late: float | None) -> 
                 time.sleep(late)
                 connection.sendall(answer)
 
-    bodies = [b"%04d" % number for number in range(150)]
-    with RawServer(serve) as server:
-        assert call_all(way, server.url, bodies) == bodies
+    of_server, trusting = tls
+    bodies = [b"%04d" % number for number in range(150 if trusting is None else 60)]
+    with RawServer(serve, of_server) as server:
+        assert call_all(way, server.url, bodies, trusting) == bodies
         # A server that was caught is not asked twice on one connection, even if that looks clean.
-        assert server.connections > 140
+        assert server.connections > len(bodies) - 10
 
 
 @pytest.mark.parametrize("way", OURS)
-def test_a_server_that_said_too_much_once_is_not_believed_the_next_time(way: str) -> None:
+def test_a_server_that_said_too_much_once_is_not_believed_the_next_time(way: str, tls: Tls) -> None:
     def serve(connection: socket.socket, number: int) -> None:
         answer = _echo(connection)
         connection.sendall(answer * 2 if number == 1 else answer)
         connection.sendall(_echo(connection))
 
-    caller = Caller(way)
-    with RawServer(serve) as server:
+    of_server, trusting = tls
+    caller = Caller(way, context=trusting)
+    with RawServer(serve, of_server) as server:
         assert [caller.send(server.url, b"%04d" % number)[1] for number in range(4)] == [
             b"0000",
             b"0001",
@@ -165,14 +177,15 @@ def test_a_server_that_said_too_much_once_is_not_believed_the_next_time(way: str
 
 
 @pytest.mark.parametrize("way", OURS)
-def test_a_server_that_behaves_keeps_its_connections(way: str) -> None:
+def test_a_server_that_behaves_keeps_its_connections(way: str, tls: Tls) -> None:
     def serve(connection: socket.socket, _: int) -> None:
         while True:
             connection.sendall(_echo(connection))
 
+    of_server, trusting = tls
     bodies = [b"%04d" % number for number in range(150)]
-    with RawServer(serve) as server:
-        assert call_all(way, server.url, bodies) == bodies
+    with RawServer(serve, of_server) as server:
+        assert call_all(way, server.url, bodies, trusting) == bodies
         assert server.connections <= 5
 
 
@@ -242,9 +255,13 @@ class Interrupt(BaseException):
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers that interrupt")
 @pytest.mark.parametrize("streaming", [False, True])
-def test_interrupts_at_any_moment_lose_no_slot(streaming: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupts_at_any_moment_lose_no_slot(streaming: bool, tls: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
     """A handler raises at some point of each call: between any two steps of it."""
-    pool = PooledTransport(ssl.create_default_context, LIMITS)
+    of_server, trusting = tls
+    # A call that begins with TLS takes longer, so that fewer moments are further apart.
+    rounds, apart = (600, 0.000004) if trusting is None else (300, 0.000012)
+    context = trusting or ssl.create_default_context()
+    pool = PooledTransport(lambda: context, LIMITS)
     client = _Client(pool)
     monkeypatch.setattr("langchain_dbchat.transport.waits.sync_client", lambda _: client)
     # An interrupt in the very step in which a socket is made or forgotten is reported by Python, not raised. Pytest
@@ -261,10 +278,10 @@ def test_interrupts_at_any_moment_lose_no_slot(streaming: bool, monkeypatch: pyt
     hits = 0
     kept: list[BaseException] = []
     try:
-        with ScriptedServer(lambda _: Scripted(sse({"a": 1}) if streaming else {"a": 1})) as server:
+        with ScriptedServer(lambda _: Scripted(sse({"a": 1}) if streaming else {"a": 1}), tls=of_server) as server:
             request = request_to(server, streaming=streaming)
-            for number in range(600):
-                signal.setitimer(signal.ITIMER_REAL, 0.00002 + 0.000004 * (number % 400))
+            for number in range(rounds):
+                signal.setitimer(signal.ITIMER_REAL, 0.00002 + apart * (number % 400))
                 try:
                     armed = True
                     _use(channel, request, streaming=streaming)
@@ -274,7 +291,7 @@ def test_interrupts_at_any_moment_lose_no_slot(streaming: bool, monkeypatch: pyt
                     hits += 1
                     kept[:-2] = []
                     kept.append(error)  # its frames may still refer to a slot; it is recovered with them
-            assert hits > 100
+            assert hits > rounds / 6
             signal.setitimer(signal.ITIMER_REAL, 0)
             _use(channel, request, streaming=streaming)
             kept.clear()
