@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -285,6 +285,48 @@ def test_a_connection_is_given_back_however_often_its_call_is_cancelled(
 
 async def _all_of(stream: Any) -> list[Any]:
     return [chunk async for chunk in stream]
+
+
+class _Answering(httpx.AsyncBaseTransport, httpx.AsyncByteStream):
+    """Answers after some turns of the event loop, and counts the answers that are open."""
+
+    def __init__(self) -> None:
+        self.called = asyncio.Event()
+        self.open_ones = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.called.set()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        self.open_ones += 1
+        return httpx.Response(200, stream=self, request=request)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for _ in range(3):
+            await asyncio.sleep(0)
+        yield WHOLE
+
+    async def aclose(self) -> None:
+        self.open_ones -= 1
+        await asyncio.sleep(0)
+
+
+async def test_a_call_that_is_cancelled_twice_leaves_no_answer_open() -> None:
+    """At any two turns of the event loop: the second cancellation comes while the first one is obeyed."""
+    for first in range(12):
+        for second in range(5):
+            pool = _Answering()
+            async with httpx.AsyncClient(transport=pool) as client:
+                calling = asyncio.ensure_future(model("http://127.0.0.1", http_async_client=client).ainvoke("hi"))
+                await pool.called.wait()
+                for turns in (first, second):
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                    calling.cancel()
+                await asyncio.wait({calling})
+                for _ in range(10):
+                    await asyncio.sleep(0)
+                assert pool.open_ones == 0, (first, second)
 
 
 # Clients that send several requests for one call
