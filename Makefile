@@ -45,6 +45,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 WORKERS ?= $(if $(PYTEST_ARGS),0,3)
 
 PYTHONS := 3.10 3.12 3.13
+COMMA := ,
 
 # The stages of `make ci`, the longest first but for lint, and what each of them makes.
 CI := ci-lint ci-lowest ci-all $(PYTHONS:%=ci-%) ci-fast ci-unmerged ci-types ci-package ci-docs
@@ -81,8 +82,9 @@ PART_LOWEST := tests tests/unit_tests/auth/test_sdk.py tests/integration_tests/a
   integration_tests/auth $(addprefix integration_tests/test_, notebooks.py pages.py pytest_plugin.py soak.py) \
   $(addprefix unit_tests/test_, architecture.py documents.py external_links.py forgetting.py fuzz_targets.py \
   links_of_the_site.py plot.py project_urls.py reliability_page.py troubleshooting_page.py wire_page.py))
-# On other Pythons: sockets, TLS, event loops, files, and one call of each kind.
+# On other Pythons: sockets, TLS, event loops (uvloop's where a test makes one), files, fuzzing, and one call of each kind.
 PART_PY := tests/wire tests/unit_tests/auth tests/unit_tests/transport tests/integration_tests/test_calls.py \
+  tests/unit_tests/test_fuzz_targets.py \
   $(addprefix --ignore=tests/unit_tests/, transport/test_whole_path.py transport/test_http11.py auth/test_sdk.py)
 # With one chunk for each event: what adds up chunks.
 PART_UNMERGED := tests/wire \
@@ -95,7 +97,8 @@ PART_FAST := tests/wire tests/unit_tests/transport \
 VARIANT := $(firstword $(foreach it,LOWEST PY UNMERGED FAST,$(if $($(it)),$(it))))
 PART_ARGS := $(if $(PART),$(or $(PART_$(VARIANT)),$(error PART=1 needs LOWEST=1, PY=..., UNMERGED=1 or FAST=1)))
 
-test: $(VENV)/.has-$(if $(ALL),test-all,test) $(if $(ALL),$(VENV)/.has-smollm2) $(if $(FAST),$(VENV)/.has-fast)
+test: $(VENV)/.has-$(if $(ALL),test-all,test)$(if $(PY),$(COMMA)fast) \
+  $(if $(ALL),$(VENV)/.has-smollm2) $(if $(FAST),$(VENV)/.has-fast)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(UNMERGED),--unmerged) $(if $(FAST),--uvloop) \
 	  $(PART_ARGS) $(PYTEST_ARGS)
 
@@ -211,7 +214,6 @@ bench: $(addsuffix /.ready,$(if $(QUICK),$(QUICK_CLIENTS),$(CLIENTS)))
 endif
 
 # The name is that of an extra, or of several with commas between them.
-COMMA := ,
 $(VENV)/.has-%: pyproject.toml $(BIN)/python
 	@echo "Installing langchain-dbchat[$*] into $(VENV): once, for half a minute or more ..."
 	@$(PIP) install $(CONSTRAINTS) -e ".[$*]" || { echo; \
