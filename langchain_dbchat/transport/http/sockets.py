@@ -8,11 +8,15 @@ Rule 1. A timeout for connecting or writing is a deadline for the whole of it, f
 slowly the server takes the bytes.
 Rule 2. A forked child closes its copy of a socket and nothing else, because it shares an event loop's selector with its
 parent.
+Rule 3. The end of a TLS connection is its end, as in httpx, whether or not the server has said so in TLS
+(close_notify): many servers do not, and asyncio does not tell. What can be cut off then is an answer without a length
+and without chunks; JSON and event streams show that themselves.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import os
 import select
@@ -302,7 +306,8 @@ def connect(
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if context is not None:
                 made.settimeout(time_left(until))
-                made = context.wrap_socket(made, server_hostname=name or host)
+                made = secured = _wrap(made, context, name or host)
+                secured.do_handshake()
         except BaseException:
             made.close()
             raise
@@ -328,6 +333,22 @@ async def aconnect(
         raise httpx.ConnectTimeout("")
     with _connecting():
         return making.result()[1]
+
+
+def _wrap(connected: socket.socket, context: ssl.SSLContext, name: str) -> ssl.SSLSocket:
+    """Put TLS on a socket, without its handshake.
+
+    Python's ssl makes a second socket with the same number before the first one gives it up. If a signal handler raises
+    in between, both would close it, the second one when the number is perhaps somebody else's.
+    """
+    try:
+        return context.wrap_socket(connected, server_hostname=name, do_handshake_on_connect=False)
+    except BaseException:
+        number = connected.fileno()
+        for it in gc.get_objects() if number >= 0 else ():
+            if issubclass(type(it), ssl.SSLSocket) and it.fileno() == number:
+                it.detach()
+        raise
 
 
 @contextmanager

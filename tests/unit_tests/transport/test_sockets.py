@@ -8,6 +8,7 @@ import gc
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -348,6 +349,47 @@ def test_a_host_with_an_address_that_leads_nowhere_is_reached_in_time(monkeypatc
         assert time.monotonic() - began < 15  # a second for all addresses together
     for open_one in (nowhere, *fillers):
         open_one.close()
+
+
+class Interrupt(BaseException):
+    """What a signal handler raises."""
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_an_interrupt_while_tls_begins_closes_nobody_elses_socket(tmp_path: Path) -> None:
+    """The tracer raises at the n-th line that runs within Python's ssl, for each n, until a connection is made."""
+    of_server, trusting = contexts(tmp_path)
+    kept: list[BaseException] = []
+    with RawServer(lambda connection, _: connection.recv(1), of_server) as server:  # type: ignore[arg-type]  # what it returns is not used
+        parts = httpx.URL(server.url)
+        for number in range(200):
+            lines = iter(range(10_000))
+
+            def trace(frame: Any, event: str, _: Any, lines: Any = lines, number: int = number) -> Any:
+                if frame.f_code.co_filename != ssl.__file__:
+                    return None
+                if event == "line" and next(lines) == number:
+                    raise Interrupt
+                return trace
+
+            sys.settrace(trace)
+            try:
+                made = connect(parts.host, parts.port or 0, trusting, 20.0)
+            except Interrupt as error:
+                kept.append(error)  # its frames have what was under way
+            else:
+                sys.settrace(None)
+                made.close()
+                break
+            finally:
+                sys.settrace(None)
+            others = socket.socketpair()  # one of them has the number that has just become free
+            kept.clear()
+            gc.collect()
+            assert [other.send(b"x") for other in others] == [1, 1]
+            for other in others:
+                other.close()
+    assert 10 < number < 199
 
 
 # Chunks
