@@ -75,7 +75,7 @@ _TRAILERS = (
     b"x: y\n",
 )
 _BODIES = (b"", b"{}", b"data: {}\n\n", b"x" * 70, b"\r\n\r\n", b"0\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"y" * 5000)
-_SECOND = b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nstrangers"
+SECOND = b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nstrangers"
 _DAMAGE = (b"\r", b"\n", b"\r\n", b" ", b"0", b"f", b"\x00", b"\xff", b":", b";", b"-", b"HTTP/1.1 200 OK\r\n")
 
 
@@ -103,7 +103,7 @@ def answer(dice: random.Random) -> bytes:
         said += dice.choice(_INFORMATIONAL)
     said += _whole(dice)
     if dice.random() < 0.2:
-        said += dice.choice((_SECOND, b"\r\n", b"x", b"0\r\n\r\n", b"HTTP/1.1 408 Request Timeout\r\n\r\n"))
+        said += dice.choice((SECOND, b"\r\n", b"x", b"0\r\n\r\n", b"HTTP/1.1 408 Request Timeout\r\n\r\n"))
     for _ in range(dice.choice((0, 0, 1, 1, 2, 5)) if dice.random() < 0.5 else 0):
         place = dice.randint(0, len(said))
         piece = dice.choice(_DAMAGE) if dice.random() < 0.7 else dice.randbytes(dice.randint(1, 3))

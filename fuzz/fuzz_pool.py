@@ -16,7 +16,7 @@ from contextlib import aclosing, closing
 from typing import TYPE_CHECKING
 
 import httpx
-from answers import Outcome, answer, as_h11_reads
+from answers import SECOND, Outcome, answer, as_h11_reads
 from fuzz_http11 import _DECISIONS
 from hostile_server import ENDS, ENDS_OF_TLS, HostileServer, Plan, hostile_servers
 from running import pieces, run
@@ -40,10 +40,19 @@ class Pools:
     def __init__(self, server: HostileServer) -> None:
         self.server = server
         self.loop = asyncio.new_event_loop()
-        self.sync: dict[str, httpx.BaseTransport] = {"sync": PooledTransport(lambda: server.trusting, _LIMITS)}
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin with new pools: one that has caught its server at something uses no connection of it again."""
+        self.sync: dict[str, httpx.BaseTransport] = {"sync": PooledTransport(lambda: self.server.trusting, _LIMITS)}
         self.asyncs: dict[str, httpx.AsyncBaseTransport] = {
-            "async": AsyncPooledTransport(lambda: server.trusting, _LIMITS)
+            "async": AsyncPooledTransport(lambda: self.server.trusting, _LIMITS)
         }
+
+    def close(self) -> None:
+        """Close the pools."""
+        self.sync["sync"].close()
+        self.loop.run_until_complete(self.asyncs["async"].aclose())
 
     def send(self, way: str, path: str, waits: dict[str, float]) -> Outcome:
         """Send a request by one of the pools, and say what became of it."""
@@ -112,6 +121,9 @@ def planned(dice: random.Random, ends: tuple[str, ...]) -> tuple[bytes, Plan]:
     cut = [piece for piece in pieces(dice, said) if piece]
     if len(cut) > 12:  # a piece for each byte takes too long over a socket
         cut = [said]
+    if dice.random() < 0.2:  # in a piece of its own, so that it may stay in the socket
+        said += SECOND
+        cut.append(SECOND)
     return said, Plan(cut, dice.choice(ends), pause=0.0005 if dice.random() < 0.3 else 0.0)
 
 
@@ -132,6 +144,8 @@ class Probing:
     def __call__(self, dice: random.Random) -> None:
         """Answer one request with hostile bytes, by each way, and probe the pool."""
         pools, ends = dice.choice(((self.plain, ENDS), (self.secured, ENDS_OF_TLS)))
+        pools.close()
+        pools.renew()
         said, plan = planned(dice, ends)
         what = f"{said!r}, then {plan.end}{' of TLS' if pools.server.secure else ''}"
         expected = as_h11_reads(said, ends=plan.end not in {"keep", "torn"})
