@@ -1,7 +1,11 @@
-"""Replace halves of surrogate pairs, which are in Python strings and in no file, log or request (RFC 8259, 8.2)."""
+"""Replace halves of surrogate pairs, which are in Python strings and in no file, log or request (RFC 8259, 8.2).
+
+JSON text of a tool call that arrives in fragments also gets its raw control characters escaped.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -18,6 +22,8 @@ _UNFINISHED = re.compile(
     r"(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?)?)?)?|[0-9a-fA-F]{0,3})?)?)\Z"
 )
 """What may be the beginning of an escape, or of a pair of surrogates, at the end of a text."""
+_MARKS = re.compile(r'\\.|["\x00-\x1f]', re.DOTALL)
+"""An escape of JSON, or else a quote, or a control character."""
 
 
 def clean_text(text: str) -> str:
@@ -76,15 +82,18 @@ def _with_whole_pairs(written: bytes) -> bytes:
 
 
 class SoundFragments:
-    """JSON text that arrives in fragments, with U+FFFD in place of each half of a surrogate pair.
+    """JSON text that arrives in fragments, as any JSON parser accepts it.
 
-    The beginning of an escape is held until the rest of it arrives.
+    Half of a surrogate pair is U+FFFD, and a raw control character inside a string is an escape: models write line
+    breaks there, which strict parsers refuse. The beginning of an escape is held until the rest of it arrives.
     """
 
-    __slots__ = ("held",)
+    __slots__ = ("_in_string", "_unread", "held")
 
     def __init__(self) -> None:
         self.held = ""
+        self._in_string = False
+        self._unread: list[str] = []  # fragments that nobody has looked through for quotes
 
     def add(self, text: str) -> str:
         """Add a fragment.
@@ -95,10 +104,27 @@ class SoundFragments:
         Returns:
             What is complete of it and of what was held.
         """
-        if not self.held and "\\u" not in text and not text.endswith("\\"):
-            return text  # it has no escape of this kind, and ends with the beginning of none
-        text = self.held + text
-        unfinished = _UNFINISHED.search(text)
-        place = len(text) if unfinished is None else unfinished.start(1)
-        self.held = text[place:]
-        return sound_escapes(text[:place])
+        if self.held or "\\u" in text or text.endswith("\\"):
+            text = self.held + text
+            unfinished = _UNFINISHED.search(text)
+            place = len(text) if unfinished is None else unfinished.start(1)
+            self.held = text[place:]
+            text = sound_escapes(text[:place])
+        if text.isprintable():  # nearly all fragments
+            self._unread.append(text)
+            return text
+        return self._without_control_characters(text)
+
+    def _without_control_characters(self, text: str) -> str:
+        """Escape the control characters inside strings; where strings begin and end, only such a fragment asks."""
+        _MARKS.sub(self._read_mark, "".join(self._unread))
+        self._unread.clear()
+        return _MARKS.sub(self._read_mark, text)
+
+    def _read_mark(self, found: re.Match[str]) -> str:
+        mark = found[0]
+        if mark == '"':
+            self._in_string = not self._in_string
+        elif len(mark) == 1 and self._in_string:
+            return json.dumps(mark)[1:-1]
+        return mark

@@ -10,13 +10,13 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from pydantic_core import from_json
 
+from kit.calling import Api, calling
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.errors.sound_text import SoundFragments, read_json, sound_escapes
 
 HALF = "\ud83d"
-Api = Literal["chat", "responses", "messages"]
 
 
 def _chat(*, stream: bool) -> list[dict[str, Any]]:
@@ -108,58 +108,15 @@ ESCAPED = r'{"half": "x\ud83d", "\ude00": [1, "\ud83d\ude00"], "two": "\ud83d\ud
 READ = {"half": "x\ufffd", "\ufffd": [1, "😀"], "two": "\ufffd😀", "slash": r"\ud83d"}
 
 
-def _called(api: Api, length: int, *, stream: bool) -> Scripted:
-    """Answer with one call whose arguments have escapes; a stream has fragments of some length."""
-    fragments = [ESCAPED[start : start + length] for start in range(0, len(ESCAPED), length)]
-    if api == "chat":
-        function = {"name": "find", "arguments": ESCAPED}
-        call: dict[str, Any] = {"index": 0, "id": "c1", "function": function}
-        if not stream:
-            message = {"content": None, "tool_calls": [call]}
-            return Scripted({"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]})
-        calls = [{**call, "function": {**function, "arguments": ""}}]
-        calls += [{"index": 0, "function": {"arguments": fragment}} for fragment in fragments]
-        deltas = [{"choices": [{"index": 0, "delta": {"tool_calls": [made]}}]} for made in calls]
-        return Scripted(sse(*deltas, {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}))
-    if api == "responses":
-        item = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "find", "arguments": ESCAPED}
-        whole = {"id": "a", "object": "response", "status": "completed", "output": [item]}
-        if not stream:
-            return Scripted(whole)
-        place = {"output_index": 0, "item_id": "fc_1"}
-        events: list[dict[str, Any]] = [
-            {"type": "response.output_item.added", **place, "item": {**item, "arguments": ""}},
-            *({"type": "response.function_call_arguments.delta", **place, "delta": piece} for piece in fragments),
-            {"type": "response.output_item.done", **place, "item": item},
-            {"type": "response.completed", "response": whole},
-        ]
-        return Scripted(sse(*events, done=False))
-    block = {"type": "tool_use", "id": "c1", "name": "find", "input": {}}
-    head = {"id": "a", "type": "message", "role": "assistant", "model": "m", "content": []}
-    if not stream:
-        content = [{**block, "input": json.loads(ESCAPED)}]
-        return Scripted(json.dumps({**head, "content": content, "stop_reason": "tool_use"}))
-    events = [
-        {"type": "message_start", "message": head},
-        {"type": "content_block_start", "index": 0, "content_block": block},
-        *(
-            {"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": piece}}
-            for piece in fragments
-        ),
-        {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}},
-        {"type": "message_stop"},
-    ]
-    return Scripted(sse(*events, done=False))
-
-
 @four_ways
 @pytest.mark.parametrize("api", WIRES)
 @pytest.mark.parametrize("length", [1, 2, 5, 11, 1000])
 @pytest.mark.parametrize("coalesce", [True, False])
 def test_the_arguments_of_a_new_call(api: Api, length: int, coalesce: bool, call: Way) -> None:
     """Wherever a stream is cut, the call is valid, and equal to that of a whole answer."""
-    with ScriptedServer(lambda request: _called(api, length, stream=bool(request.json.get("stream")))) as server:
+    with ScriptedServer(
+        lambda request: calling(api, ESCAPED, length, stream=bool(request.json.get("stream")))
+    ) as server:
         llm = ChatDatabricksCompat(model="mine", host=server.url, token="t", api=api, coalesce=coalesce)
         message = call(llm, "Hi")
     assert [(made["name"], made["args"]) for made in message.tool_calls] == [("find", READ)]
@@ -208,7 +165,7 @@ def test_a_structured_answer(way: str, call: Way) -> None:
     def answer(request: Received) -> Scripted:
         stream = bool(request.json.get("stream"))
         if way == "tool":
-            return _called("chat", 3, stream=stream)
+            return calling("chat", ESCAPED, 3, stream=stream)
         if not stream:
             return Scripted({"choices": [{"index": 0, "message": {"content": ESCAPED}, "finish_reason": "stop"}]})
         deltas = [{"choices": [{"index": 0, "delta": {"content": ESCAPED[at : at + 3]}}]} for at in range(0, 99, 3)]

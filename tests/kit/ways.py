@@ -1,4 +1,4 @@
-"""The four ways of calling a chat model, each giving one whole message."""
+"""The ways of calling a chat model, each giving one whole message."""
 
 from __future__ import annotations
 
@@ -41,6 +41,24 @@ def astream(model: Runnable[Any, Any], messages: Any) -> AIMessage:
     return answer
 
 
+def events(model: Runnable[Any, Any], messages: Any) -> AIMessage:
+    """Stream as LangChain's events of version 3, which assemble the message themselves."""
+    stream: Any = model.stream_events(messages, version="v3")
+    answer: AIMessage = stream.output
+    return answer
+
+
+def aevents(model: Runnable[Any, Any], messages: Any) -> AIMessage:
+    """Stream as events of version 3, in an event loop of its own."""
+
+    async def collect() -> AIMessage:
+        stream: Any = await model.astream_events(messages, version="v3")
+        answer: AIMessage = await stream.output
+        return answer
+
+    return asyncio.run(collect())
+
+
 def add_up(chunks: list[Any]) -> Any:
     """Add messages as a user would; of the objects of a structured answer, each more complete, take the last."""
     if not hasattr(chunks[0], "__add__"):
@@ -52,3 +70,5 @@ def add_up(chunks: list[Any]) -> Any:
 
 
 four_ways = pytest.mark.parametrize("call", [invoke, ainvoke, stream, astream])
+
+six_ways = pytest.mark.parametrize("call", [invoke, ainvoke, stream, astream, events, aevents])
