@@ -22,6 +22,7 @@ from pydantic.v1 import ValidationError as ValidationErrorV1
 
 from langchain_dbchat.chat_models.partial_json import PartialJson
 from langchain_dbchat.chat_models.structured_shapes import NOTHING
+from langchain_dbchat.dialects.shared.blocks.call_arguments import with_reason
 from langchain_dbchat.dialects.shared.schemas import drop_nulls
 from langchain_dbchat.errors.sound_text import sound_escapes
 
@@ -186,7 +187,7 @@ def _if_cut(message: AIMessage) -> str:
 
 
 def _raise_if_invalid(message: AIMessage) -> None:
-    for call in message.invalid_tool_calls:
+    for call in map(with_reason, message.invalid_tool_calls):
         cut = " (the answer was cut off: raise max_tokens)" if _if_cut(message) else ""
         raise OutputParserException(
             f"The model called {call['name']!r} with invalid arguments{cut}: {call['error']}", llm_output=call["args"]

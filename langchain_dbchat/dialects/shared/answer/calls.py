@@ -4,8 +4,8 @@ Rule 1. Streamed arguments are passed on immediately, because langchain-core par
     JSON object. Text that does not begin with a brace is not that object (``null``, an object encoded twice, a Markdown
     fence). It is buffered until the call is complete, and then passed on as the object that `parse_arguments` reads.
 Rule 2. Arguments that are not an object, and arguments that a limit cut off, become ``invalid_tool_calls`` and are
-    never executed. langchain-core completes partial JSON, so cut-off arguments would become a valid call; an unmatched
-    closing bracket makes it treat the call as invalid.
+    never executed. langchain-core completes partial JSON, so cut-off arguments would become a valid call: in a stream
+    they get an end (`invalid_end`) with which it treats the call as invalid, and which is not sent back.
 Rule 3. An empty object before the real arguments (seen on Claude) is ignored.
 Rule 4. Each call has a unique id within the answer, and a name: the caller's name of the tool, even if another name was
     sent.
@@ -21,10 +21,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages.tool import invalid_tool_call, tool_call
-from langchain_core.utils.json import parse_partial_json
 
 from langchain_dbchat.dialects.shared.answer.parts import EMPTY
-from langchain_dbchat.dialects.shared.blocks.call_arguments import UNNAMED, parse_arguments
+from langchain_dbchat.dialects.shared.blocks.call_arguments import CUT_BEFORE, UNNAMED, invalid_end, parse_arguments
 from langchain_dbchat.dialects.shared.request.names import is_whole
 from langchain_dbchat.errors.sound_text import SoundFragments
 
@@ -164,8 +163,7 @@ class Calls:
             state.empty = text
             return ""
         state.empty = ""
-        if not self._whole:
-            text = state.sound.add(text)
+        text = state.sound.add(text)
         state.arguments.append(text)
         if state.streams is None:
             start = text.lstrip(_JSON_SPACE)
@@ -225,7 +223,7 @@ class Calls:
         """Return a call's arguments, or an error; missing arguments are an error if a limit ended the answer."""
         arguments, error = parse_arguments(state.text())
         if error is None and not arguments and cut:
-            error = "The answer was cut off before the arguments."
+            error = CUT_BEFORE
         parameters = self._closed.get(self._name_of(state)) if self._closed and error is None else None
         if parameters is None:
             return arguments, error
@@ -238,7 +236,7 @@ class Calls:
         text = state.text()
         arguments, error = self._read(state, cut=cut)
         if error is not None:
-            return (state.sound.held if state.streams else text) + _invalid_end(text)
+            return (state.sound.held if state.streams else text) + invalid_end(text)
         return "" if state.streams or not text.strip() else json.dumps(arguments, ensure_ascii=False)
 
     def extras(self) -> dict[str | None, dict[str, Any]]:
@@ -248,19 +246,6 @@ class Calls:
 
 def _chunk(state: _CallState, name: str | None, arguments: str, call_id: str | None) -> Chunk:
     return {"type": "tool_call_chunk", "name": name, "args": arguments, "id": call_id, "index": state.index}
-
-
-def _invalid_end(arguments: str) -> str:
-    """Return the text that, if appended, makes langchain-core's parser refuse arguments instead of completing them."""
-    return next((end for end in ("]", "}", '"]', '"}', '""]', '""}') if not _completes(arguments + end)), "")
-
-
-def _completes(arguments: str) -> bool:
-    """Return whether langchain-core would make a valid call of these arguments."""
-    try:
-        return isinstance(parse_partial_json(arguments), dict)
-    except (ValueError, RecursionError):  # langchain-core treats such a call as invalid
-        return False
 
 
 def _new_id() -> str:

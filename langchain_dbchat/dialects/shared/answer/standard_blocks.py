@@ -16,6 +16,7 @@ from langchain_core.messages import content as types
 
 from langchain_dbchat.dialects.shared.answer.steps import without_handed_over
 from langchain_dbchat.dialects.shared.blocks.block_fields import begins_with_streamed_text, flat
+from langchain_dbchat.dialects.shared.blocks.call_arguments import with_reason
 from langchain_dbchat.dialects.shared.blocks.citations import read_citation
 from langchain_dbchat.dialects.shared.blocks.message_keys import CALL_EXTRAS
 from langchain_dbchat.dialects.shared.blocks.openai_tools import standard_work
@@ -147,7 +148,7 @@ def _calls(message: AIMessage) -> Iterator[dict[str, Any]]:
     for call in message.tool_calls:
         yield _with_extras({"type": "tool_call", **call}, extras)
     for invalid in message.invalid_tool_calls:
-        yield _with_extras({"type": "invalid_tool_call", **invalid}, extras)
+        yield _with_extras({"type": "invalid_tool_call", **with_reason(invalid)}, extras)
 
 
 def _call_chunks(message: AIMessageChunk) -> Iterator[dict[str, Any]]:

@@ -1,18 +1,28 @@
-"""Parse the arguments of tool calls, which models and servers write in several ways."""
+"""Parse the arguments of tool calls, which models and servers write in several ways, and mark invalid ones."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from langchain_core.utils.json import parse_partial_json
 from pydantic_core import from_json
 
 from langchain_dbchat.errors.sound_text import clean_text, sound_escapes
 
+if TYPE_CHECKING:
+    from langchain_core.messages import InvalidToolCall
+
 UNNAMED = "unnamed_tool"
 """The name of a call that has none. Servers refuse a blank name; an agent answers that it has no tool of this name."""
 
+CUT_BEFORE = "The answer was cut off before the arguments."
+"""What is wrong with missing arguments, if a limit ended the answer."""
+
+_MARK = "\x18"
+"""What separates invalid arguments from their end: CANCEL, "the data before it is in error" (ECMA-48, 8.3.7)."""
+_ENDS = ("]", "}", '"]', '"}')
 _NO_ARGUMENTS = frozenset({"", "null", "none", "undefined"})
 _FENCE = re.compile(r"```(?:json)?[ \t]*\r?\n?(\{.*\})\s*```", re.DOTALL | re.IGNORECASE)
 _LAYERS = 4  # two were seen: a server that encodes what the model has encoded already
@@ -62,3 +72,43 @@ def _may_hold_arguments(text: str) -> bool:
     """Return whether text within JSON may be arguments that were encoded again, and not words."""
     text = text.strip()
     return text.startswith(("{", '"', "```")) or text.lower() in _NO_ARGUMENTS
+
+
+def invalid_end(arguments: str) -> str:
+    """Return the text that, if appended, makes langchain-core's parser refuse arguments instead of completing them.
+
+    Args:
+        arguments: Invalid arguments, as the model wrote them.
+    """
+    return next(end for end in (f"{_MARK}{end}" for end in _ENDS) if not _completes(arguments + end))
+
+
+def as_written(arguments: str) -> str:
+    """Return the arguments of an invalid call without what `invalid_end` has appended.
+
+    Args:
+        arguments: Arguments of an entry of ``invalid_tool_calls``.
+    """
+    text, mark, end = arguments.rpartition(_MARK)
+    return text if mark and end in _ENDS else arguments
+
+
+def with_reason(call: InvalidToolCall) -> InvalidToolCall:
+    """Return an invalid call as a whole answer has it: langchain-core adds up chunks without the reason.
+
+    Args:
+        call: An entry of ``invalid_tool_calls``. It is not changed.
+    """
+    given = call["args"] or ""
+    text = as_written(given)
+    if text is given:
+        return call
+    return {**call, "args": text, "error": parse_arguments(text)[1] or CUT_BEFORE}
+
+
+def _completes(arguments: str) -> bool:
+    """Return whether langchain-core would make a valid call of these arguments."""
+    try:
+        return isinstance(parse_partial_json(arguments), dict)
+    except (ValueError, RecursionError):  # langchain-core treats such a call as invalid
+        return False

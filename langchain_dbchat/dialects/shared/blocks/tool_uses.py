@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.shared.blocks.block_fields import flattened, mapping_of, remaining
-from langchain_dbchat.dialects.shared.blocks.call_arguments import UNNAMED, parse_arguments
+from langchain_dbchat.dialects.shared.blocks.call_arguments import UNNAMED, as_written, parse_arguments
 from langchain_dbchat.dialects.shared.blocks.content_blocks import ToolUseBlock
 from langchain_dbchat.dialects.shared.blocks.message_keys import CALL_EXTRAS
 from langchain_dbchat.errors.sound_text import clean_text
@@ -63,8 +63,8 @@ def _read_arguments(given: Any) -> tuple[Any, bool]:
     if not given:
         return {}, False
     if isinstance(given, str):
-        text = clean_text(given)
-        arguments, fault = parse_arguments(text)
+        given = as_written(clean_text(given))
+        arguments, fault = parse_arguments(given)
         return (arguments, False) if fault is None else ({"invalid_arguments": given}, True)
     return (given, False) if isinstance(given, Mapping) else ({"invalid_arguments": given}, True)
 
