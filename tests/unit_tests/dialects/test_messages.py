@@ -191,10 +191,10 @@ def test_invalid_calls_go_back_as_json(args: str | None, arguments: str) -> None
     assert wire["tool_calls"] == [wire_call(), wire_call("c2", arguments=arguments)]
 
 
-def test_a_refusal_goes_back_where_it_is_all_that_was_said() -> None:
+def test_a_refusal_goes_back_behind_what_was_said() -> None:
     refused = AIMessage("", additional_kwargs={"refusal": "I can't."})
     assert encode(HI, refused, HI)[1] == {"role": "assistant", "content": "I can't."}
-    assert encode(HI, AIMessage("But look:", additional_kwargs={"refusal": "no"}), HI)[1]["content"] == "But look:"
+    assert encode(HI, AIMessage("But look: ", additional_kwargs={"refusal": "no"}), HI)[1]["content"] == "But look: no"
 
 
 # Reasoning.

@@ -254,13 +254,17 @@ def _read_answer(
     if message.additional_kwargs.get("function_call") and not message.tool_calls and not message.invalid_tool_calls:
         where = place_of(message, number)
         raise UnsupportedContentError(f"{where}: 'function_call' is the obsolete form of a tool call; use tool_calls.")
-    if isinstance(content, str):
+    refusal = _refusal_beside(message, target.family)
+    if isinstance(content, str) and refusal is None:
         calls = read_calls(message, ())
         text = clean_text(content)
         said: str | list[NumberedBlock] = text if is_taken(text, target.family) else ""
         replays = bool(calls) and any(call.extras for call in calls) and may_replay(message, target)
     else:
+        content = [content] if isinstance(content, str) else content
         blocks = _joined(_numbered(content), content)
+        if refusal is not None and not any(isinstance(block, TextBlock) and block.refusal for _, block in blocks):
+            blocks = [*blocks, NumberedBlock(len(content), refusal)]
         calls = read_calls(message, (block for _, block in blocks if isinstance(block, ToolUseBlock)))
         replays = may_replay(message, target)
         said = [
@@ -271,10 +275,14 @@ def _read_answer(
         said = said if calls else _without_last_reasoning(said, target.family)
     if said or calls:
         return ConversationTurn("assistant", number, message, said, calls, replays=replays)
+    return None
+
+
+def _refusal_beside(message: AIMessage, family: Family) -> TextBlock | None:
+    """Return the refusal beside an answer's content, which the standard blocks have behind it."""
     refusal = message.additional_kwargs.get("refusal")
-    if not (refusal and isinstance(refusal, str) and is_taken(refusal, target.family)):
-        return None
-    return ConversationTurn("assistant", number, message, [NumberedBlock(0, TextBlock(refusal, refusal=True))])
+    takes = isinstance(refusal, str) and bool(refusal) and is_taken(refusal, family)
+    return TextBlock(str(refusal), refusal=True) if takes else None
 
 
 def _goes_back(block: NeutralBlock, keeps: Callable[[ProviderBlock], bool] | None, *, replays: bool) -> bool:

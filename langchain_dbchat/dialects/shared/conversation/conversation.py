@@ -49,6 +49,9 @@ _ROLES: Mapping[type, _Role] = {
     SystemMessageChunk: "system",
 }
 
+_BESIDE = frozenset({"function_call", "refusal"})
+"""What may stand beside the text of an answer in ``additional_kwargs`` and is not text alone."""
+
 
 def write_conversation(
     messages: Sequence[BaseMessage],
@@ -134,7 +137,8 @@ def _text_turn(message: BaseMessage, number: int, family: Family) -> Conversatio
         return None
     if role == "assistant":
         answer: Any = message
-        if answer.tool_calls or answer.invalid_tool_calls or answer.additional_kwargs.get("function_call"):
+        beside = answer.additional_kwargs
+        if answer.tool_calls or answer.invalid_tool_calls or (beside and not _BESIDE.isdisjoint(beside)):
             return None
         content = clean_text(content)
     return ConversationTurn(role, number, message, content)
