@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Fields", "says_something", "storable"]
 
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1  # the range of MessagePack, and so of a LangGraph checkpoint
-_LEAVES = frozenset({str, bool, float, type(None)})
 
 
 def says_something(value: Any) -> bool:
@@ -127,12 +126,16 @@ def storable(value: Any) -> Any:
         A copy, with text in place of numbers below -2**63 and above 2**64-1.
     """
     kind = type(value)
-    if kind is dict:
-        # The numbers of a usage object are small: one comparison takes a third of the time of a call.
-        return {
-            key: below if (type(below) is int and 0 <= below <= _LARGEST) or type(below) in _LEAVES else storable(below)
-            for key, below in value.items()
-        }
-    if kind is list:
-        return [storable(below) for below in value]
-    return str(value) if kind is int and not _SMALLEST <= value <= _LARGEST else value
+    if kind is not dict and kind is not list:
+        return str(value) if kind is int and not _SMALLEST <= value <= _LARGEST else value
+    copy = value.copy()
+    todo = [copy]
+    for box in todo:  # a list and no recursion, because an agent's arguments may be nested deeply
+        for key, below in box.items() if type(box) is dict else enumerate(box):
+            kind = type(below)
+            if kind is dict or kind is list:
+                box[key] = copied = below.copy()
+                todo.append(copied)
+            elif kind is int and not _SMALLEST <= below <= _LARGEST:
+                box[key] = str(below)
+    return copy
