@@ -10,6 +10,7 @@ Rule 3. An answer that is a refusal, or that was cut off, has what had arrived; 
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.messages.blocks import REASONING_TYPES, OpenBlock, read_content_block
@@ -72,7 +73,7 @@ def decode_message(body: bytes, target: Target, request_id: str | None, sent: Se
         DatabricksError: If the body is an error in spite of its status.
         MalformedResponseError: If the body is not a message.
     """
-    payload = parse_event(body)
+    payload = _parse(body)
     raise_error_within(payload, "content", request_id=request_id)
     content = payload.get("content")
     if not isinstance(content, list):
@@ -87,6 +88,31 @@ def decode_message(body: bytes, target: Target, request_id: str | None, sent: Se
             answer.add(part)
         thoughts += text_in(block, "type") in REASONING_TYPES
     return whole_result(payload, answer, facts)
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    """Parse an answer, in which the input of a call may be nested more deeply than the parser follows.
+
+    A stream has each input as text. So it is text here, too, if the answer cannot be parsed as it is.
+    """
+    try:
+        return parse_event(body)
+    except MalformedResponseError:
+        written = _with_inputs_as_text(body)
+        if written is None:
+            raise
+        return parse_event(written)
+
+
+def _with_inputs_as_text(body: bytes) -> str | None:
+    try:
+        payload = json.loads(body)
+        uses = [block for block in payload["content"] if block["type"] == "tool_use"]
+        for use in uses:
+            use["input"] = json.dumps(use["input"])
+        return json.dumps(payload) if uses else None
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return None
 
 
 def _not_a_message(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
