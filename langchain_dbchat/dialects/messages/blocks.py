@@ -172,7 +172,9 @@ class OpenBlock:
             extras = _extras(block)
             if extras:
                 yield Text("", extras, self.opens)
-        elif self.kind not in {"thinking", "tool_use"}:
+        elif self.kind == "thinking":
+            yield Reasoning("", item={})  # a block without a signature ends here, too
+        elif self.kind != "tool_use":
             if self._json and "".join(self._json).strip():
                 block["input"] = self._input()
             yield from read_content_block(block, self._index)

@@ -229,7 +229,7 @@ class GrowingAnswer:
         self._blocks = True
         last = self._segments[-1] if self._segments else None
         entry = last.entries[-1] if last is not None and last.entries else None
-        closed = entry is None or entry.signature is not None or entry.data is not None
+        closed = entry is None or entry.signature is not None or entry.data is not None or part.data is not None
         is_new = last is None or last.kind != "reasoning" or last.has_ended
         if last is None or is_new or (part.opens and (closed or self._whole)):
             last = self._open("reasoning", "lc_rs_")
