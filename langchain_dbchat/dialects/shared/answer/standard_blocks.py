@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages import content as types
 
 from langchain_dbchat.dialects.shared.answer.steps import without_handed_over
-from langchain_dbchat.dialects.shared.blocks.block_fields import begins_with_streamed_text, flat
+from langchain_dbchat.dialects.shared.blocks.block_fields import flat, rest_of_streamed_text
 from langchain_dbchat.dialects.shared.blocks.call_arguments import with_reason
 from langchain_dbchat.dialects.shared.blocks.citations import read_citation
 from langchain_dbchat.dialects.shared.blocks.message_keys import CALL_EXTRAS
@@ -69,10 +69,12 @@ def _content(message: AIMessage, *, chunk: bool) -> Iterator[dict[str, Any]]:
 
 def _joined(content: Sequence[Any]) -> Sequence[Any]:
     """Join text that was streamed as a string with the block of its rest, which a late citation made a block."""
-    if not begins_with_streamed_text(content):
+    place = rest_of_streamed_text(content)
+    if not place:
         return content
-    start, block, *rest = content
-    return [{**block, "text": start + (block.get("text") or "")}, *rest]
+    block = content[place]
+    text = {**block, "text": content[0] + (block.get("text") or "")}
+    return [text, *content[1:place], *content[place + 1 :]]
 
 
 def _translate(block: dict[str, Any]) -> Iterator[dict[str, Any]]:

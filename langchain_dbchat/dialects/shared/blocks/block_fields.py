@@ -15,18 +15,19 @@ Block = Mapping[str, Any]
 _NOT_CONTENT = frozenset({"type", "extras", "index", "source_type"})
 
 
-def begins_with_streamed_text(content: Sequence[Any]) -> bool:
-    """Return whether the first text of an answer was streamed as a string, and its other fields came as a block.
+def rest_of_streamed_text(content: Sequence[Any]) -> int:
+    """Find the other fields of an answer's first text, which was streamed as a string: they came as a block, later.
 
     Args:
         content: The content of a message.
 
     Returns:
-        True if the first two of its blocks are one text.
+        The place of the block; 0 if there is none.
     """
-    if len(content) < 2 or not isinstance(content[0], str):  # noqa: PLR2004  # the text and its rest
-        return False
-    return isinstance(content[1], Mapping) and content[1].get("index") == "lc_txt_0"
+    if not content or not isinstance(content[0], str):
+        return 0
+    places = (place for place, block in enumerate(content) if isinstance(block, Mapping))
+    return next((place for place in places if content[place].get("index") == "lc_txt_0"), 0)
 
 
 def unwrapped(block: Block) -> Block:

@@ -24,7 +24,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from langchain_dbchat.dialects.shared.blocks.block_fields import begins_with_streamed_text
+from langchain_dbchat.dialects.shared.blocks.block_fields import rest_of_streamed_text
 from langchain_dbchat.dialects.shared.blocks.content import is_content, read_block, read_result_content
 from langchain_dbchat.dialects.shared.blocks.content_blocks import (
     DocumentBlock,
@@ -161,12 +161,13 @@ def _numbered(content: Sequence[Any]) -> list[NumberedBlock]:
 
 def _joined(blocks: list[NumberedBlock], content: Sequence[Any]) -> list[NumberedBlock]:
     """Join a text that was streamed as a string with its other fields, so that it goes back as a whole answer does."""
-    if not begins_with_streamed_text(content):
+    place = rest_of_streamed_text(content)
+    start = blocks[0].block if place else None
+    rest = next((block for number, block in blocks if number == place), None)
+    if not isinstance(start, TextBlock) or not isinstance(rest, TextBlock):
         return blocks
-    (_, start), (number, block), *rest = blocks
-    if not isinstance(start, TextBlock) or not isinstance(block, TextBlock):
-        return blocks
-    return [NumberedBlock(number, replace(block, text=start.text + block.text)), *rest]
+    text = replace(rest, text=start.text + rest.text)
+    return [NumberedBlock(place, text), *(one for one in blocks[1:] if one.number != place)]
 
 
 def _said(blocks: Iterable[NumberedBlock], family: Family) -> list[NumberedBlock]:
