@@ -86,8 +86,7 @@ def decode_answer(body: bytes, target: Target, request_id: str | None, sent: Sen
     if blocked is not None:
         refused = blocked
         raise_blocked(payload, lambda: refused, request_id=request_id)
-    usage = storable(dict(shared.usage)) if shared.usage else {}
-    return ChatResult(generations=generations, llm_output={"token_usage": usage, "model_name": target.model})
+    return ChatResult(generations=generations, llm_output=shared.llm_output())
 
 
 def _reason_of(choice: Mapping[str, Any]) -> str | None:

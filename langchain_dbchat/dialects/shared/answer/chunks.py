@@ -12,7 +12,6 @@ from langchain_core.messages.tool import invalid_tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 from langchain_dbchat.dialects.shared.answer.errors_within import may_be_blocked, raise_blocked
-from langchain_dbchat.dialects.shared.answer.fields import storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,11 +66,8 @@ def whole_result(payload: Mapping[str, Any], answer: GrowingAnswer, facts: Answe
     if may_be_blocked(payload):
         raise_blocked(payload, lambda: message, request_id=facts.request_id)
     info = {"finish_reason": facts.finish_reason} if facts.finish_reason else None
-    usage = storable(dict(facts.usage)) if facts.usage else {}
-    return ChatResult(
-        generations=[ChatGeneration(message=message, generation_info=info)],
-        llm_output={"token_usage": usage, "model_name": facts.target.model},
-    )
+    generations = [ChatGeneration(message=message, generation_info=info)]
+    return ChatResult(generations=generations, llm_output=facts.llm_output())
 
 
 def call_chunk(call: Mapping[str, Any], fields: Mapping[str, Any]) -> AIMessageChunk:

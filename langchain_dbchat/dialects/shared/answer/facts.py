@@ -88,6 +88,13 @@ class AnswerFacts:
         """Return the token usage in LangChain's format, if the answer has one."""
         return decode_usage(self.usage) if self.usage else None
 
+    def llm_output(self) -> dict[str, Any]:
+        """Return the ``llm_output`` of a whole answer, which LangChain adds to the metadata of the message."""
+        return {"model_name": self.target.model, **self._token_usage()}
+
+    def _token_usage(self) -> dict[str, Any]:
+        return {"token_usage": storable(dict(self.usage))} if self.usage else {}
+
     def metadata(self) -> dict[str, Any]:
         """Return the ``response_metadata`` of the message."""
         metadata: dict[str, Any] = {
@@ -103,8 +110,7 @@ class AnswerFacts:
             metadata["id"] = self.id
         if self.request_id is not None:
             metadata["request_id"] = self.request_id
-        if self.usage is not None:
-            metadata["token_usage"] = storable(dict(self.usage))
+        metadata.update(self._token_usage())
         for key, value in self.kept.whole().items():
             metadata[f"server_{key}" if key in _OWN_NAMES else key] = value
             if key in TRACE_FIELDS and (trace_id := trace_id_in({key: value})):
