@@ -35,7 +35,7 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _WORDS = {"true": True, "false": False, "null": None}
 
 _DEEPEST = 500  # nested arrays and objects
-_TRIES = 8  # arrays and objects of one piece that may turn out not to end in it; then no others are parsed as a whole
+_TRIES = 8  # arrays and objects of one piece that may not be read as a whole; then no others are parsed as a whole
 _parse = json.JSONDecoder(strict=False).raw_decode
 _LONGEST = 4000  # characters of a number; Python converts no longer ones
 
@@ -172,12 +172,14 @@ class PartialJson:
 
     def _parse_whole(self, text: str, place: int) -> int | None:
         """Read an array or object that ends in this text; return None if it does not, or if that is not known."""
-        if not self._tries or text.find("}" if text[place] == "{" else "]", place) < 0:
+        if not self._tries:
+            return None
+        self._tries -= 1  # each try may read all of the text
+        if text.find("}" if text[place] == "{" else "]", place) < 0:
             return None
         try:
             value, end = _parse(text, place)
         except (ValueError, RecursionError):  # it does not end here, is not JSON, or has what is not read
-            self._tries -= 1
             return None
         if text.count("[", place, end) + text.count("{", place, end) > _DEEPEST - len(self._open):
             return None
@@ -185,6 +187,7 @@ class PartialJson:
         sound = sound_escapes(written)
         if sound != written:  # it has half of a surrogate pair
             value = _parse(sound)[0]
+        self._tries += 1  # this part of the text is not read again
         self._attach(value)
         self.holds_null = self.holds_null or text.find("null", place, end) >= 0
         self._read = self._read_after if self._open else self._skip

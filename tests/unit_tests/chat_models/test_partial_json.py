@@ -122,18 +122,49 @@ def test_a_null_is_noted_in_what_one_piece_has_as_a_whole(text: str) -> None:
     assert parser.holds_null
 
 
-def test_a_piece_with_many_open_arrays_is_not_parsed_from_each_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+class _Piece(str):
+    """A piece that notes how many characters of it are searched for an end."""
+
+    __slots__ = ("searched",)
+    searched: int
+
+    def __radd__(self, rest: str) -> _Piece:
+        assert not rest
+        return self
+
+    def find(self, *wanted: Any) -> int:
+        found = super().find(*wanted)
+        self.searched += (len(self) if found < 0 else found) - wanted[1]
+        return found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"a": ' * 200 + '[1], "b',
+        "[" * 400 + "[1]," * 5000 + "1" + "]" * 400,
+        '{"a": ' * 400 + "[" + "{}," * 5000 + "1]" + "}" * 400,
+        "[" * 400 + "1, " * 5000,
+        "[" * 400 + '{"a": 1}, ' * 500 + '"',
+    ],
+    ids=["open", "many within arrays", "many within objects", "no end", "ends of others"],
+)
+def test_a_piece_is_not_read_from_each_of_its_arrays(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     parse = partial_json._parse
-    calls: list[int] = []
+    parsed: list[int] = []
 
     def counted(text: str, place: int) -> Any:
-        calls.append(place)
-        return parse(text, place)
+        parsed.append(len(text) - place)  # the most that it reads
+        value, end = parse(text, place)
+        parsed[-1] = end - place
+        return value, end
 
     monkeypatch.setattr(partial_json, "_parse", counted)
-    text = '[{"a": ' * 200 + '[1], "b'
-    found = fed([text])
-    assert len(calls) == 8
+    piece = _Piece(text)
+    piece.searched = 0
+    found = fed([piece])
+    assert sum(parsed) <= 9 * len(text)
+    assert piece.searched <= 11 * len(text)
     assert found == fed(list(text))
 
 
