@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from langchain_dbchat.dialects.responses.items import CUSTOM_INPUT, FOLLOWS, ITEM_ID, ITEM_TYPE
 from langchain_dbchat.dialects.responses.places import ItemPlaces
 from langchain_dbchat.dialects.shared.answer.beside import Other, arguments_in, text_in
 from langchain_dbchat.dialects.shared.answer.fields import says_something, storable
-from langchain_dbchat.dialects.shared.answer.parts import Part, Reasoning, Refusal, Text, ToolCallPart
+from langchain_dbchat.dialects.shared.answer.parts import Part, Reasoning, Refusal, Text, ToolCallPart, new_call_id
 from langchain_dbchat.dialects.shared.answer.steps import AgentSteps
 from langchain_dbchat.dialects.shared.blocks.call_arguments import UNNAMED
 from langchain_dbchat.errors import MalformedResponseError
@@ -103,7 +104,9 @@ class ItemReader:
 
     def rest(self) -> Iterator[Part]:
         """Yield the calls without a result, which are the caller's to execute; at the end of the answer."""
-        yield from self._steps.unanswered()
+        for call in self._steps.unanswered():
+            yield replace(call, index=self._calls)  # it is another call, even if the caller's has the same id
+            self._calls += 1
 
     def read_delta(self, kind: str, event: Mapping[str, Any]) -> Iterator[Part]:
         """Read an event that adds to an item, or that repeats a part of one.
@@ -264,7 +267,7 @@ class ItemReader:
         if item.get("type") != "function_call":
             extras[ITEM_TYPE] = item["type"]
         extras.update({key: value for key, value in item.items() if key not in _CALL_KEYS and says_something(value)})
-        call_id = text_in(item, "call_id") or text_in(item, "id")
+        call_id = text_in(item, "call_id") or text_in(item, "id") or new_call_id()  # v3 events take it first or never
         part = ToolCallPart(self._calls, call_id, text_in(item, "name"), "", storable(extras) or None)
         self._calls += 1
         self._begun[place] = part

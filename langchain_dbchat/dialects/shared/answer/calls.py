@@ -16,13 +16,12 @@ Rule 5. A strict tool is sent with a closed schema, so a model may write nulls t
 from __future__ import annotations
 
 import json
-import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 
-from langchain_dbchat.dialects.shared.answer.parts import EMPTY
+from langchain_dbchat.dialects.shared.answer.parts import EMPTY, new_call_id
 from langchain_dbchat.dialects.shared.blocks.call_arguments import CUT_BEFORE, UNNAMED, invalid_end, parse_arguments
 from langchain_dbchat.dialects.shared.request.names import is_whole
 from langchain_dbchat.errors.sound_text import SoundFragments
@@ -185,7 +184,7 @@ class Calls:
         for state in self._states:
             call_id = name = None
             if state.id is None:
-                state.id = call_id = _new_id()
+                state.id = call_id = new_call_id()
             if not state.name:
                 state.name = name = UNNAMED
             elif self._names:
@@ -209,7 +208,7 @@ class Calls:
         invalid: list[InvalidToolCall] = []
         for state in self._states:
             if state.id is None:
-                state.id = _new_id()
+                state.id = new_call_id()
             name = self._name_of(state)
             arguments, error = self._read(state, cut=cut)
             if error is None:
@@ -246,7 +245,3 @@ class Calls:
 
 def _chunk(state: _CallState, name: str | None, arguments: str, call_id: str | None) -> Chunk:
     return {"type": "tool_call_chunk", "name": name, "args": arguments, "id": call_id, "index": state.index}
-
-
-def _new_id() -> str:
-    return f"call_{uuid.uuid4().hex}"

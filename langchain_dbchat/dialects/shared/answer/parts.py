@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -48,6 +49,11 @@ class ToolCallPart:
         """Return whether this is nothing but further arguments of a call."""
         same = self.index == call.index and self.index is not None
         return same and self.id is None and self.name is None and self.extras is None
+
+
+def new_call_id() -> str:
+    """Return an id for a call that has none."""
+    return f"call_{uuid.uuid4().hex}"
 
 
 class Refusal(NamedTuple):
