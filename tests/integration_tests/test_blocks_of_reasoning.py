@@ -42,7 +42,7 @@ def _messages(blocks: list[dict[str, Any]], *, stream: bool) -> Scripted:
     for index, block in enumerate(blocks):
         start = block if "data" in block else {**block, **dict.fromkeys(block.keys() - {"type"}, "")}
         events.append({"type": "content_block_start", "index": index, "content_block": start})
-        for key in block.keys() - {"type", "data"}:
+        for key in [key for key in block if key not in {"type", "data"}]:
             for piece in (block[key][:3], block[key][3:]) if key != "signature" else (block[key],):
                 delta = {"type": f"{key}_delta", key: piece}
                 events.append({"type": "content_block_delta", "index": index, "delta": delta})
