@@ -36,6 +36,7 @@ __all__ = ["hide_causes", "hide_in_bytes", "hide_in_values", "hider"]
 _SECRET_NAME = re.compile(
     r"(?i)authori[sz]ation|authenticate|cookie|token|secret|password|passwd|credential|assertion|(?:^|[-_])sig(?:nature)?$"
     r"|(?:api|access|subscription|functions?|account|private|shared|session)[-_]?key|^(?:x-)?key$|^code$"
+    r"|(?:^|[-_])(?:auth|bearer|jwt|pass|pwd)(?:$|[-_])"
 )
 _SHORTEST, _SHORTEST_ANYWHERE = 4, 8  # characters
 _SEARCHED = 1024 * 1024  # bytes of an answer, and letters in which escapes are undone: both take time and memory
@@ -55,18 +56,18 @@ class _SentSecret:
     alone: bool
 
 
-def hider(headers: Mapping[str, str], url: str = "", form: Mapping[str, str] | None = None) -> Hide:
+def hider(headers: Iterable[tuple[str, str]], url: str = "", form: Mapping[str, str] | None = None) -> Hide:
     """Make the function that masks the secrets of one request.
 
     Args:
-        headers: The headers that were sent.
+        headers: The names and values of the headers that were sent.
         url: The URL that was called.
         form: The fields of a form that was sent.
 
     Returns:
         A function that takes a text and returns it with ``***`` where a secret stood.
     """
-    fields = [*headers.items(), *(form or {}).items(), *parse_qsl(urlsplit(url).query)]
+    fields = [*headers, *(form or {}).items(), *parse_qsl(urlsplit(url).query)]
     found = [value for name, value in fields if _SECRET_NAME.search(name) for value in _values(name, value)]
     found.extend(filter(None, [unquote(urlsplit(url).password or "")]))
     secrets = [secret for value in dict.fromkeys(found) if (secret := _secret(value)) is not None]

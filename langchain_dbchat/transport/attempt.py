@@ -298,10 +298,12 @@ class Attempt:
         from langchain_dbchat.errors.sent_secrets import hider  # noqa: PLC0415  # where something went wrong
 
         if self._hide is None:
-            sent = self._built  # it also has the headers and the authentication of a user's client
-            headers = self._headers if sent is None else {**self._headers, **sent.headers}
+            built = self._built  # it also has the headers and the authentication of a user's client
+            url = self._request.url if built is None else str(built.url)
+            sent = [] if self.sending is None else self.sending.sent
+            headers = [*self._headers.items(), *([] if built is None else built.headers.multi_items()), *sent]
             form = None if self._request.purpose is None else self._request.purpose.form
-            self._hide = hider(headers, self._request.url if sent is None else str(sent.url), form)
+            self._hide = hider(dict.fromkeys(headers), url, form)
         return self._hide(text)
 
     def failed(self, error: Exception) -> Reply | Failure:

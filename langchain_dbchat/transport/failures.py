@@ -159,7 +159,7 @@ def failure_of(  # noqa: PLR0913  # what was sent, how, and by whom
         return Failure(_undecodable(error, request, auth), sent=True)
     row = next(row for kind, row in _KINDS if isinstance(error, kind))
     what, advice, is_hopeless = _meaning(error, row, request, timeouts, client)
-    made = make_error(row.error, what, advice=advice, **_place(request, auth))
+    made = make_error(row.error, hide(what), advice=advice, **_place(request, auth))
     if isinstance(made, DatabricksConnectionError) and is_hopeless:
         made.is_retryable = False
     if row.error is not ConfigurationError:  # httpx's own exception may quote a header

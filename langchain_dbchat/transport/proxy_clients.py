@@ -77,6 +77,75 @@ class _Unusable(httpx.BaseTransport, httpx.AsyncBaseTransport):
         return self.handle_request(request)
 
 
+class _ProxyTransport(httpx.HTTPTransport):
+    """httpx's transport, whose pool loses no place when a tunnel fails.
+
+    httpcore takes a tunnel whose TLS failed for one that is in use, for ever.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        _change_connections(self, _closing)
+
+
+class _AsyncProxyTransport(httpx.AsyncHTTPTransport):
+    """The same for an event loop."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        _change_connections(self, _aclosing)
+
+
+def _change_connections(transport: Any, change: Callable[[Any], None]) -> None:
+    pool: Any = getattr(transport, "_pool", None)  # httpx offers no other way to its pool
+    make = getattr(pool, "create_connection", None)
+    if make is not None:
+
+        def changed(origin: Any) -> Any:
+            connection = make(origin)
+            change(connection)
+            return connection
+
+        pool.create_connection = changed
+
+
+def _closing(connection: Any) -> None:
+    """Let a connection close itself when a request fails on it, unless it is in use by another one."""
+    from httpcore import ConnectionNotAvailable  # noqa: PLC0415  # httpx has loaded it
+
+    handle = connection.handle_request
+
+    def handle_request(request: Any) -> Any:
+        try:
+            return handle(request)
+        except ConnectionNotAvailable:
+            raise
+        except BaseException:
+            connection.close()
+            raise
+
+    connection.handle_request = handle_request
+
+
+def _aclosing(connection: Any) -> None:
+    from anyio import CancelScope  # noqa: PLC0415  # httpx has loaded it
+    from httpcore import ConnectionNotAvailable  # noqa: PLC0415  # as above
+
+    handle = connection.handle_async_request
+
+    async def handle_async_request(request: Any) -> Any:
+        try:
+            return await handle(request)
+        except ConnectionNotAvailable:
+            raise
+        except BaseException:
+            with CancelScope(shield=True):
+                await connection.aclose()
+            raise
+
+    connection.handle_async_request = handle_async_request
+
+
 class _ExceptLoopback(Generic[_ClientOf]):
     """A client of httpx that goes through proxies, except to this machine; a base class before httpx's own.
 
@@ -108,7 +177,7 @@ class _ExceptLoopback(Generic[_ClientOf]):
 class ProxiedClient(_ExceptLoopback[httpx.Client], httpx.Client):
     """The client for threads."""
 
-    transport = httpx.HTTPTransport
+    transport = _ProxyTransport
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request through the proxy, or to this machine without it; options as in httpx."""
@@ -123,7 +192,7 @@ class ProxiedClient(_ExceptLoopback[httpx.Client], httpx.Client):
 class AsyncProxiedClient(_ExceptLoopback[httpx.AsyncClient], httpx.AsyncClient):
     """The client for an event loop."""
 
-    transport = httpx.AsyncHTTPTransport
+    transport = _AsyncProxyTransport
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request; as in `ProxiedClient`."""

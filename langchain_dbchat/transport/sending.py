@@ -72,6 +72,9 @@ class Sending(ABC):
         clock: Seconds of a clock that never goes back.
         answer: The time for the answer, which is told when the request has been sent.
         setting: The name of the setting that the client was given as.
+
+    Attributes:
+        sent: The names and values of all headers that were sent, also to a proxy; errors mask the secrets among them.
     """
 
     def __init__(self, timeouts: Timeouts, clock: Callable[[], float], answer: StreamDeadline, setting: str) -> None:
@@ -83,6 +86,7 @@ class Sending(ABC):
         self._clock = clock
         self._answer = answer
         self._setting = setting
+        self.sent: list[tuple[str, str]] = []
         self._phase: type[httpx.TimeoutException] = httpx.ReadTimeout
         self._until = math.inf
         self._is_over = False  # the head has come, or nothing will; httpcore still reports how it reads the body
@@ -123,9 +127,14 @@ class Sending(ABC):
             return False
         request: Any = info.get("request")
         is_tunnel = request is not None and request.method == b"CONNECT"
-        if step == "send_request_headers" and not is_tunnel:
-            named = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers)
-            refuse_framing_by_client(named, f"what the hooks and the authentication of {self._setting} set", lengths=1)
+        if step == "send_request_headers":
+            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers]
+            self.sent += headers
+            if not is_tunnel:
+                setting = f"what the hooks and the authentication of {self._setting} set"
+                refuse_framing_by_client(headers, setting, lengths=1)
+        elif step == "setup_socks5_connection" and info.get("auth"):
+            self.sent.append(("proxy-password", info["auth"][1].decode("latin-1")))
         if step in _FIRST_STEPS and not is_tunnel:
             self._phase = _PHASES[step]
             if self._phase is httpx.ReadTimeout:

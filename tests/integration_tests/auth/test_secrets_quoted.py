@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import pickle
+import socket
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import pytest
 from langchain_core.tracers import BaseTracer
 from langchain_core.tracers.schemas import Run
 
+from kit.raw import RawServer, take_request
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
@@ -215,3 +217,84 @@ def test_words_that_only_look_like_it_are_told(call: Way) -> None:
         _ask(call, server)
     assert said["message"] in caught.value.message
     assert caught.value.error_code == "invalid_api_key"
+
+
+# A client of the user's, and proxies
+
+
+class _Signing(httpx.Auth):
+    """Signs with one secret, and again with another; or signs a copy."""
+
+    requires_response_body = True
+
+    def __init__(self, *secrets: str, copies: bool = False) -> None:
+        self._secrets, self._copies = secrets, copies
+
+    def auth_flow(self, request: httpx.Request) -> Any:
+        for secret in self._secrets:
+            signed = request
+            if self._copies:
+                signed = httpx.Request(
+                    request.method,
+                    request.url,
+                    headers=request.headers,
+                    content=request.content,
+                    extensions=request.extensions,
+                )
+            signed.headers["Authorization"] = f"Bearer {secret}"
+            yield signed
+
+
+SECOND = "zq8-OTHER-secret/with+odd=chars"
+CLIENTS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "a header": ({"headers": {"X-Tenant-Pass": TOKEN}}, [TOKEN]),
+    "a header twice": ({"headers": [("X-Jwt", TOKEN), ("X-Jwt", SECOND)]}, [TOKEN, SECOND]),
+    "an authentication that renews its token": ({"auth": _Signing(TOKEN, SECOND)}, [TOKEN, SECOND]),
+    "an authentication that copies the request": ({"auth": _Signing(TOKEN, copies=True)}, [TOKEN]),
+}
+
+
+@four_ways
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_what_a_client_of_the_users_sends(call: Way, kind: str) -> None:
+    settings, secrets = CLIENTS[kind]
+    refusal = Scripted({"message": f"You sent {' and '.join(secrets)}."}, 403)
+    with ScriptedServer(lambda _: refusal) as server, httpx.Client(**settings) as client:
+        theirs = httpx.AsyncClient(**settings, limits=httpx.Limits(max_keepalive_connections=0))
+        llm = ChatDatabricksCompat(
+            model="e", host=server.url, token="t", max_retries=0, http_client=client, http_async_client=theirs
+        )
+        with pytest.raises(DatabricksError, match="You sent") as caught:
+            call(llm, "Hello!")
+    assert not [secret for secret in secrets if secret in _shown(caught.value)]
+
+
+PASSWORD = "zq9-PLAIN-password"
+BASIC = base64.b64encode(f"me:{PASSWORD}".encode()).decode()
+
+
+@four_ways
+@pytest.mark.parametrize("way", ["proxy", "HTTPS_PROXY", "http_client"])
+def test_the_password_of_a_proxy_that_it_quotes(call: Way, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(connection: socket.socket, _: int) -> None:
+        take_request(connection)
+        said = f"you sent {BASIC} for {PASSWORD}"
+        connection.sendall(f"HTTP/1.1 407 {said}\r\ncontent-length: 0\r\n\r\n".encode())
+
+    with RawServer(refuse) as proxy:
+        address = proxy.url.removesuffix("/x").replace("//", f"//me:{PASSWORD}@")
+        settings: dict[str, Any] = {}
+        if way == "HTTPS_PROXY":
+            monkeypatch.setenv(way, address)
+        elif way == "proxy":
+            settings = {"proxy": address}
+        else:
+            theirs = httpx.AsyncClient(proxy=address)
+            settings = {"http_client": httpx.Client(proxy=address), "http_async_client": theirs}
+        host = "https://adb-1.azuredatabricks.net"
+        llm = ChatDatabricksCompat(model="e", host=host, token="t", max_retries=0, **settings)
+        with pytest.raises(DatabricksError, match="407 you sent") as caught:
+            call(llm, "Hello!")
+    shown = _shown(caught.value)
+    assert PASSWORD not in shown
+    assert BASIC not in shown

@@ -83,7 +83,7 @@ SECRETS = [
     TOKEN.replace("/", "\\u002f"),
     "a plain word ",
 ]
-hide = hider({"Authorization": f"Bearer {TOKEN}"})
+hide = hider({"Authorization": f"Bearer {TOKEN}"}.items())
 
 
 @pytest.mark.parametrize("piece", SECRETS)

@@ -19,10 +19,16 @@ from langchain_core.messages import AIMessage
 from kit.drips import DRIPS, EVENTS, chunk, dripping, head
 from kit.raw import RawServer, answer_always, take_request
 from kit.scripted import Scripted, ScriptedServer
-from kit.tls import contexts
-from kit.ways import Way, four_ways
+from kit.tls import certificate, contexts
+from kit.ways import Way, ainvoke, astream, four_ways
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.errors import ConfigurationError, DatabricksConnectionError, DatabricksTimeoutError
+from langchain_dbchat.errors import (
+    ConfigurationError,
+    DatabricksConnectionError,
+    DatabricksError,
+    DatabricksTimeoutError,
+)
+from langchain_dbchat.transport import clients
 from langchain_dbchat.transport.channel import Timeouts
 
 HEADS = ("news before the head", "a head", "many headers")
@@ -191,6 +197,57 @@ def test_a_slow_handshake_in_a_tunnel_has_the_time_to_connect(
     with RawServer(serve) as server:
         monkeypatch.setenv("HTTPS_PROXY", server.url.removesuffix("/x"))
         assert call(model(PROXIED, timeout=Timeouts(connect=9, first_event=0.4)), "hi").text == "a"
+
+
+@four_ways
+@pytest.mark.parametrize("fault", ["a certificate", "silence", "nonsense"])
+def test_a_tunnel_whose_tls_fails_gives_its_place_back(
+    call: Way,
+    fault: str,
+    secured: tuple[ssl.SSLContext, ssl.SSLContext],
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The pool has one place: if it were lost, the last call would find none."""
+    certificate.cache_clear()
+    stranger = contexts(tmp_path)[0]
+
+    def serve(connection: socket.socket, number: int) -> None:
+        take_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        if number <= 3 and fault != "a certificate":
+            connection.recv(65536)
+            connection.sendall(b"" if fault == "silence" else b"nonsense" * 10)
+            while connection.recv(65536):  # until the client closes
+                pass
+            return
+        context = stranger if number <= 3 else secured[0]
+        with context.wrap_socket(connection, server_side=True) as inner:
+            take_request(inner)
+            inner.sendall(ANSWER)
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "both.pem"))
+    monkeypatch.setattr(clients, "_PROXY_LIMITS", httpx.Limits(max_connections=1))
+    with RawServer(serve) as server:
+        monkeypatch.setenv("HTTPS_PROXY", server.url.removesuffix("/x"))
+
+        def failing(llm: ChatDatabricksCompat, text: str) -> AIMessage:
+            for _ in range(3):
+                with pytest.raises(DatabricksError):
+                    call(llm, text)
+            return call(llm, text)
+
+        async def failing_in_one_loop(llm: ChatDatabricksCompat) -> AIMessage:
+            for _ in range(3):
+                with pytest.raises(DatabricksError):
+                    await llm.ainvoke("hi")
+            return await llm.ainvoke("hi")
+
+        llm = model(PROXIED, timeout=Timeouts(connect=0.3, pool=3))
+        is_async = call in (ainvoke, astream)
+        answer = asyncio.run(failing_in_one_loop(llm)) if is_async else failing(llm, "hi")
+        assert answer.text == "a"
 
 
 @four_ways
