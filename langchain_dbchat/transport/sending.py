@@ -89,6 +89,7 @@ class Sending(ABC):
         self.sent: list[tuple[str, str]] = []
         self._phase: type[httpx.TimeoutException] = httpx.ReadTimeout
         self._until = math.inf
+        self._is_shared = False  # other calls may use the connection at the same time
         self._is_over = False  # the head has come, or nothing will; httpcore still reports how it reads the body
 
     trace: Callable[[str, Mapping[str, Any]], Any]
@@ -125,6 +126,7 @@ class Sending(ABC):
         step, _, state = event.partition(".")[2].rpartition(".")
         if self._is_over or state != "started" or step not in _PHASES:
             return False
+        self._is_shared = event.startswith("http2.")
         request: Any = info.get("request")
         is_tunnel = request is not None and request.method == b"CONNECT"
         if step == "send_request_headers":
@@ -154,7 +156,7 @@ class Sending(ABC):
         try:
             yield
         except httpx.ReadTimeout as error:
-            if self._clock() < self._until - AT_LEAST:
+            if self._is_shared and self._clock() < self._until - AT_LEAST:
                 raise httpx.RemoteProtocolError("the connection ended with another call on it") from error
             raise
         except Exception as error:

@@ -428,6 +428,18 @@ def test_each_try_of_a_transport_has_its_deadline() -> None:
         assert transport.tries == 2
 
 
+@four_ways
+def test_a_transport_that_says_that_the_time_is_up_is_believed(call: Way) -> None:
+    def late(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("", request=request)
+
+    transport = httpx.MockTransport(late)
+    with httpx.Client(transport=transport) as client:
+        theirs = httpx.AsyncClient(transport=transport)
+        with pytest.raises(DatabricksTimeoutError, match="first_event"):
+            call(model("http://127.0.0.1", http_client=client, http_async_client=theirs), "hi")
+
+
 # Headers that frame a request
 
 
