@@ -172,7 +172,9 @@ class Attempt:
         slack = sum(math.inf if wait is None else wait for wait in waits)
         self._deadline = StreamDeadline(self._timeouts, self._clock, slack)
         kind = AsyncSending if isinstance(client, httpx.AsyncClient) else ThreadSending
-        self.sending = kind(self._timeouts, self._clock, self._deadline, _setting_of(client))
+        self.sending = kind(
+            self._timeouts, self._clock, self._deadline, _setting_of(client), streaming=self._request.streaming
+        )
         return self.sending.trace
 
     def begin(self, response: httpx.Response) -> bool:
@@ -185,6 +187,8 @@ class Attempt:
             Whether its body stays open, because it is the stream that was requested.
         """
         self._head, self._answer = response, plain_headers(response.headers)
+        if self.sending is not None and self.sending.head_at is not None:
+            self._deadline.put_off(self._clock() - self.sending.head_at)  # a hook took this time
         page = self._answer.get("content-type", "").lower().startswith("text/html")
         self._open = response.is_success and self._request.streaming and not page
         if self._open:

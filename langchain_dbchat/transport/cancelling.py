@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["cancelled_once", "not_cancelled"]
 
+_PATIENCE = 1.0  # seconds
+
 _T = TypeVar("_T")
 
 
 async def cancelled_once(work: Awaitable[_T], undo: Callable[[_T], Awaitable[Any]] | None = None) -> _T:
-    """Wait for work; if the caller is cancelled, cancel it once, and wait for its end.
+    """Wait for work; if the caller is cancelled, cancel it once, and wait for its end, a second at most.
 
     Args:
         work: The work.
@@ -35,7 +37,7 @@ async def cancelled_once(work: Awaitable[_T], undo: Callable[[_T], Awaitable[Any
     except asyncio.CancelledError:
         task.cancel()
         await _end_of(task)
-        if undo is not None and not task.cancelled() and task.exception() is None:
+        if undo is not None and task.done() and not task.cancelled() and task.exception() is None:
             await not_cancelled(undo(task.result()))
         raise
     finally:
@@ -44,7 +46,7 @@ async def cancelled_once(work: Awaitable[_T], undo: Callable[[_T], Awaitable[Any
 
 
 async def not_cancelled(work: Awaitable[_T]) -> _T:
-    """Wait for work to its end, also if the caller is cancelled meanwhile.
+    """Wait for work to its end, also if the caller is cancelled meanwhile, but then a second at most.
 
     Args:
         work: The work, a clean-up that takes no time.
@@ -61,6 +63,12 @@ async def not_cancelled(work: Awaitable[_T]) -> _T:
 
 
 async def _end_of(task: asyncio.Future[Any]) -> None:
+    """Wait for the end of a task, which takes no time, unless a user's code in it does not end."""
+    loop = task.get_loop()
+    until = loop.time() + _PATIENCE
     while not task.done():
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait({task})
+            await asyncio.wait({task}, timeout=until - loop.time())
+        if loop.time() >= until:
+            task.cancel()
+            return

@@ -66,6 +66,10 @@ class StreamDeadline:
         """Note that the request has been sent: the time for the answer begins."""
         self._deadline = self._clock() + self.seconds
 
+    def put_off(self, seconds: float) -> None:
+        """Do not count so many seconds."""
+        self._deadline += seconds
+
     def wait(self) -> None:
         """Begin to wait for events; the time that the caller needed for the last ones does not count."""
         if self._flowing and not self._lingers:

@@ -78,9 +78,10 @@ class _Unusable(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
 
 class _ProxyTransport(httpx.HTTPTransport):
-    """httpx's transport, whose pool loses no place when a tunnel fails.
+    """httpx's transport, whose pool loses no place when a connection cannot be opened through the proxy.
 
-    httpcore takes a tunnel whose TLS failed for one that is in use, for ever.
+    httpcore takes a tunnel whose TLS failed for one that is in use, for ever, and also a way through a SOCKS proxy that
+    was cancelled.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -110,40 +111,48 @@ def _change_connections(transport: Any, change: Callable[[Any], None]) -> None:
 
 
 def _closing(connection: Any) -> None:
-    """Let a connection close itself when a request fails on it, unless it is in use by another one."""
-    from httpcore import ConnectionNotAvailable  # noqa: PLC0415  # httpx has loaded it
-
-    handle = connection.handle_request
+    """Let a connection close itself if its first request fails; later, other requests may use it already."""
+    handle, is_open = connection.handle_request, False
 
     def handle_request(request: Any) -> Any:
+        nonlocal is_open
         try:
-            return handle(request)
-        except ConnectionNotAvailable:
-            raise
+            response = handle(request)
         except BaseException:
-            connection.close()
+            if not is_open:
+                _mark_failed(connection)
+                connection.close()
             raise
+        is_open = True
+        return response
 
     connection.handle_request = handle_request
 
 
 def _aclosing(connection: Any) -> None:
     from anyio import CancelScope  # noqa: PLC0415  # httpx has loaded it
-    from httpcore import ConnectionNotAvailable  # noqa: PLC0415  # as above
 
-    handle = connection.handle_async_request
+    handle, is_open = connection.handle_async_request, False
 
     async def handle_async_request(request: Any) -> Any:
+        nonlocal is_open
         try:
-            return await handle(request)
-        except ConnectionNotAvailable:
-            raise
+            response = await handle(request)
         except BaseException:
-            with CancelScope(shield=True):
-                await connection.aclose()
+            if not is_open:
+                _mark_failed(connection)
+                with CancelScope(shield=True):
+                    await connection.aclose()
             raise
+        is_open = True
+        return response
 
     connection.handle_async_request = handle_async_request
+
+
+def _mark_failed(connection: Any) -> None:
+    if hasattr(connection, "_connect_failed"):
+        connection._connect_failed = True  # noqa: SLF001  # httpcore does so for an Exception only
 
 
 class _ExceptLoopback(Generic[_ClientOf]):

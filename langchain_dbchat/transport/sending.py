@@ -72,12 +72,16 @@ class Sending(ABC):
         clock: Seconds of a clock that never goes back.
         answer: The time for the answer, which is told when the request has been sent.
         setting: The name of the setting that the client was given as.
+        streaming: Whether an event stream is requested.
 
     Attributes:
+        head_at: When the head of the answer had come; None if it is not known.
         sent: The names and values of all headers that were sent, also to a proxy; errors mask the secrets among them.
     """
 
-    def __init__(self, timeouts: Timeouts, clock: Callable[[], float], answer: StreamDeadline, setting: str) -> None:
+    def __init__(
+        self, timeouts: Timeouts, clock: Callable[[], float], answer: StreamDeadline, setting: str, *, streaming: bool
+    ) -> None:
         self._seconds = {
             httpx.ConnectTimeout: timeouts.connect,
             httpx.WriteTimeout: timeouts.write,
@@ -89,6 +93,10 @@ class Sending(ABC):
         self.sent: list[tuple[str, str]] = []
         self._phase: type[httpx.TimeoutException] = httpx.ReadTimeout
         self._until = math.inf
+        self._streaming = streaming
+        self._is_stream = False  # a stream answers, and a hook reads it: it has no time as a whole
+        self.head_at: float | None = None
+        self._opening: Any = None  # the stream to a SOCKS proxy that has not opened a way; httpcore would forget it
         self._is_shared = False  # other calls may use the connection at the same time
         self._is_over = False  # the head has come, or nothing will; httpcore still reports how it reads the body
 
@@ -124,6 +132,10 @@ class Sending(ABC):
             ConfigurationError: The headers would change how the request is framed.
         """
         step, _, state = event.partition(".")[2].rpartition(".")
+        if step == "receive_response_headers" and state == "complete":
+            self._note_head(info.get("return_value"))
+        if step == "setup_socks5_connection" and state != "failed":
+            self._opening = info.get("stream") if state == "started" else None
         if self._is_over or state != "started" or step not in _PHASES:
             return False
         self._is_shared = event.startswith("http2.")
@@ -137,13 +149,21 @@ class Sending(ABC):
                 refuse_framing_by_client(headers, setting, lengths=1)
         elif step == "setup_socks5_connection" and info.get("auth"):
             self.sent.append(("proxy-password", info["auth"][1].decode("latin-1")))
-        if step in _FIRST_STEPS and not is_tunnel:
+        if step == "receive_response_body" and self._is_stream:
+            self._until = math.inf
+        elif step in _FIRST_STEPS and not is_tunnel:
             self._phase = _PHASES[step]
             if self._phase is httpx.ReadTimeout:
                 self._answer.sent()
             seconds = self._seconds[self._phase]
             self._until = math.inf if seconds is None else self._clock() + seconds
         return True
+
+    def _note_head(self, head: Any) -> None:
+        """Note the head of an answer, in the form of HTTP/1.1 or HTTP/2."""
+        self.head_at, self._is_shared = self._clock(), False
+        status = next((part for part in head or () if isinstance(part, int)), 0)
+        self._is_stream = self._streaming and 200 <= status < 300  # noqa: PLR2004  # the statuses that mean success
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -156,7 +176,8 @@ class Sending(ABC):
         try:
             yield
         except httpx.ReadTimeout as error:
-            if self._is_shared and self._clock() < self._until - AT_LEAST:
+            is_early = self._phase is httpx.ReadTimeout and self._clock() < self._until - AT_LEAST
+            if self._is_shared and is_early:
                 raise httpx.RemoteProtocolError("the connection ended with another call on it") from error
             raise
         except Exception as error:
@@ -169,8 +190,10 @@ class Sending(ABC):
 class ThreadSending(Sending):
     """The same for a sync client, which a thread watches."""
 
-    def __init__(self, timeouts: Timeouts, clock: Callable[[], float], answer: StreamDeadline, setting: str) -> None:
-        super().__init__(timeouts, clock, answer, setting)
+    def __init__(
+        self, timeouts: Timeouts, clock: Callable[[], float], answer: StreamDeadline, setting: str, *, streaming: bool
+    ) -> None:
+        super().__init__(timeouts, clock, answer, setting, streaming=streaming)
         self._lock = threading.Lock()  # held while a step begins or ends, and while a socket is shut down
         self._left: threading.Event | None = None  # the client has left; None while nothing is watched
         self._socket: socket.socket | None = None  # of the step
@@ -182,8 +205,11 @@ class ThreadSending(Sending):
             self._socket = None
             if event.endswith(_RESTARTS):
                 self._late = None
-            if self._note(event, info) and event.startswith("http11."):
-                self._socket = _socket_of_caller()
+            if self._note(event, info):
+                if event.startswith("http11."):
+                    self._socket = _socket_of_caller()
+                elif "stream" in info:  # that of a SOCKS proxy
+                    self._socket = _socket_in(info["stream"])
         if self._socket is not None and self._left is None:
             self._left = threading.Event()
             threading.Thread(
@@ -204,6 +230,8 @@ class ThreadSending(Sending):
                 self._socket, self._is_over = None, True
             if self._left is not None:
                 self._left.set()
+            if self._opening is not None:
+                self._opening.close()
         if self._late is not None:  # the rest of the head had just arrived
             response.close()
             raise self._late("")
@@ -241,6 +269,9 @@ class AsyncSending(Sending):
                 return await send()
         finally:
             self._is_over = True
+            if self._opening is not None:
+                with CancelScope(shield=True):
+                    await self._opening.aclose()
         raise self._phase("")
 
     def _deadline(self) -> float:
@@ -258,9 +289,13 @@ def _socket_of_caller() -> socket.socket | None:
         for holder in (owner, getattr(owner, "_connection", None)):
             stream = getattr(holder, "_network_stream", None)
             if stream is not None:
-                found = stream.get_extra_info("socket")
-                return found if isinstance(found, socket.socket) else None
+                return _socket_in(stream)
         if frame.f_back is None:
             break
         frame = frame.f_back
     return None
+
+
+def _socket_in(stream: Any) -> socket.socket | None:
+    found = stream.get_extra_info("socket")
+    return found if isinstance(found, socket.socket) else None

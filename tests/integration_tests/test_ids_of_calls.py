@@ -96,3 +96,19 @@ def test_the_signature_of_a_call_without_an_id(version: Any, call: Way) -> None:
     assert message.tool_calls[0]["args"] == {"a": 1}
     assert sent["id"]
     assert sent["thoughtSignature"] == "c2ln"
+
+
+@six_ways
+@pytest.mark.parametrize("version", ["v0", "v1"])
+@pytest.mark.parametrize("ids", [{"call_id": "c1"}, {}], ids=["one id", "no id"])
+def test_two_calls_of_an_agent(ids: dict[str, str], version: Any, call: Way) -> None:
+    """They are not among the tools that were sent, and nobody has answered them, so both are the caller's."""
+    items = [_call("book", **ids), {**_call("book", **ids), "arguments": '{"of": "another"}'}]
+    with ScriptedServer(lambda got: _responses(got, items)) as server:
+        llm = ChatDatabricksCompat(model="mine", host=server.url, token="t", api="responses", output_version=version)
+        message = call(llm, "Hi")
+        _next_turn(llm, message)
+        sent = [item for item in server.requests[-1].json["input"] if item.get("type") == "function_call"]
+    assert [one["args"] for one in message.tool_calls] == [{"of": "book"}, {"of": "another"}]
+    assert len({one["id"] for one in message.tool_calls}) == 2
+    assert [item["call_id"] for item in sent] == [one["id"] for one in message.tool_calls]

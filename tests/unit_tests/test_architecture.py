@@ -103,7 +103,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "dialects": ({"errors", "models"}, {"langchain_core", "pydantic", "pydantic_core"}),
     "testing": ({"connection", "errors", "local", "transport"}, {"pydantic_core", "starlette"}),
-    "transport": ({"_loopback", "_version", "errors"}, {"anyio", "h11", "httpcore", "httpx", "pydantic_core"}),
+    "transport": ({"_loopback", "_version", "errors"}, {"anyio", "h11", "httpx", "pydantic_core"}),
     "routing": ({"_loopback", "errors"}, set()),
     "models": (set(), {"langchain_core"}),
     "errors": (set(), {"langchain_core", "pydantic_core"}),

@@ -293,7 +293,8 @@ class ItemReader:
             arguments = arguments_in(item)
         if place not in self._begun and not self._is_callers(item):
             beside = {key: value for key, value in item.items() if key not in _CALL_KEYS}
-            call_id, name = str(item.get("call_id") or item.get("id") or ""), text_in(item, "name") or UNNAMED
+            call_id = str(item.get("call_id") or item.get("id") or "") or new_call_id()
+            name = text_in(item, "name") or UNNAMED
             step = self._steps.call(call_id, name, arguments, beside)
             if step is not None:
                 yield step

@@ -186,6 +186,7 @@ def test_a_read_that_was_filled_is_followed_by_a_larger_one() -> None:
         parts = httpx.URL(server.url)
         made = connect(parts.host, parts.port or 0, None, 2.0)
         made.write([b"POST / HTTP/1.1\r\n\r\n"], 2.0)
+        time.sleep(0.3)  # so that much has arrived
         sizes: list[int] = []
         while sum(sizes) < 2_000_000:
             sizes.append(len(made.read(5.0)))
@@ -201,17 +202,20 @@ def test_the_same_in_an_event_loop() -> None:
         parts = httpx.URL(url)
         made = await aconnect(parts.host, parts.port or 0, None, 2.0)
         assert isinstance(made, sockets._PlainSocket)
-        await made.write([b"POST / HTTP/1.1\r\n\r\n"], 2.0)
-        got, buffers = 0, set()
-        while got < 2_000_000:
-            got += len(await made.read(5.0))
-            buffers.add(len(made._buffer))
-        assert 262144 in buffers
-        await made.write([b"POST / HTTP/1.1\r\n\r\n"], 2.0)
-        assert await made.read(5.0) == b"word"
-        assert len(made._buffer) == 65536
-        made.close()
-        await asyncio.sleep(0.05)
+        try:
+            await made.write([b"POST / HTTP/1.1\r\n\r\n"], 2.0)
+            time.sleep(0.3)  # noqa: ASYNC251  # the loop is held, so that much has arrived when it reads
+            got, buffers = 0, set()
+            while got < 2_000_000:
+                got += len(await made.read(5.0))
+                buffers.add(len(made._buffer))
+            assert 262144 in buffers
+            await made.write([b"POST / HTTP/1.1\r\n\r\n"], 2.0)
+            assert await made.read(5.0) == b"word"
+            assert len(made._buffer) == 65536
+        finally:
+            made.close()
+            await asyncio.sleep(0.05)
 
     with RawServer(_flood_then_a_word) as server:
         asyncio.run(use(server.url))

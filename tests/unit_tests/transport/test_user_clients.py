@@ -33,6 +33,7 @@ from langchain_dbchat.transport.channel import Timeouts
 
 HEADS = ("news before the head", "a head", "many headers")
 WHOLE = b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}]}'
+LAST = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(WHOLE), WHOLE)
 PROXIED = "https://models.example.com"  # the test's certificate has this name
 LONG = 15.0
@@ -181,6 +182,70 @@ def test_a_proxy_that_answers_drop_by_drop(
         ends_in_time(call, llm, text="connect" if stage == "the tunnel" else "first_event")
 
 
+@pytest.mark.parametrize("whose", ["ours", "the user's"])
+def test_a_socks_proxy_that_says_nothing(whose: str) -> None:
+    pytest.importorskip("socksio")
+
+    def serve(connection: socket.socket, _: int) -> None:
+        while connection.recv(65536):
+            pass
+
+    with RawServer(serve) as server:
+        address = server.url.removesuffix("/x").replace("http", "socks5")
+        with httpx.Client(proxy=address) as client:
+            settings: dict[str, Any] = {"proxy": address} if whose == "ours" else {"http_client": client}
+            llm = model(PROXIED, timeout=Timeouts(connect=0.4, first_event=9), **settings)
+            ends_in_time(lambda llm, text: llm.invoke(text), llm, text="connect")
+
+
+async def test_a_way_through_a_socks_proxy_that_is_cancelled_gives_its_place_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("socksio")
+
+    def serve(connection: socket.socket, number: int) -> None:
+        connection.recv(100)
+        if number <= 3:
+            connection.recv(100)
+            return
+        connection.sendall(b"\x05\x00")
+        connection.recv(100)
+        connection.sendall(b"\x05\x00\x00\x01" + bytes(6))
+        take_request(connection)
+        connection.sendall(ANSWER)
+
+    monkeypatch.setattr(clients, "_PROXY_LIMITS", httpx.Limits(max_connections=1))
+    with RawServer(serve) as server:
+        address = server.url.removesuffix("/x").replace("http", "socks5")
+        llm = model("http://models.example.com", allow_http=True, timeout=Timeouts(connect=0.2, pool=3), proxy=address)
+        for _ in range(3):
+            with pytest.raises(DatabricksTimeoutError, match="connect"):
+                await llm.ainvoke("hi")
+        assert (await llm.ainvoke("hi")).text == "a"
+
+
+async def test_a_call_that_is_cancelled_ends_no_other_behind_the_same_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At any turn of the event loop: httpcore gives an idle connection to two calls, and one of them gets it."""
+
+    def serve(connection: socket.socket, _: int) -> None:
+        while True:
+            take_request(connection)
+            time.sleep(0.01)
+            connection.sendall(ANSWER)
+
+    with RawServer(serve) as server:
+        monkeypatch.setenv("HTTP_PROXY", server.url.removesuffix("/x"))
+        llm = model("http://models.example.com", allow_http=True)
+        for turns in range(12):
+            await llm.ainvoke("hi")
+            stays, goes = (asyncio.create_task(llm.ainvoke("hi")) for _ in range(2))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            goes.cancel()
+            await asyncio.wait({goes})
+            assert (await stays).text == "a"
+
+
 @four_ways
 def test_a_slow_handshake_in_a_tunnel_has_the_time_to_connect(
     call: Way, secured: tuple[ssl.SSLContext, ssl.SSLContext], folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -265,17 +330,64 @@ def test_a_request_that_is_taken_slowly(call: Way) -> None:
 @four_ways
 def test_the_time_of_a_hook_before_sending_does_not_count(call: Way) -> None:
     def wait(_: Any) -> None:
-        time.sleep(0.6)
+        time.sleep(1.5)
 
     async def await_(_: Any) -> None:
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.5)
 
-    timeouts = Timeouts(first_event=0.3, connect=0.3, write=0.3, pool=0.3)
+    timeouts = Timeouts(first_event=1, connect=1, write=1, pool=1)
     with ScriptedServer(lambda _: Scripted(WHOLE)) as server:
         with httpx.Client(event_hooks={"request": [wait]}) as client:
             theirs = httpx.AsyncClient(event_hooks={"request": [await_]}, limits=NOT_KEPT)
             llm = model(server.url, timeout=timeouts, http_client=client, http_async_client=theirs)
             assert call(llm, "hi").text == "a"
+
+
+@four_ways
+@pytest.mark.parametrize("streams", [False, True])
+def test_the_time_of_a_hook_for_answers_does_not_count(call: Way, streams: bool) -> None:
+    """It waits, and if a stream answers, it reads that, which takes longer than its first event may."""
+
+    def look(response: httpx.Response) -> None:
+        if streams:
+            response.read()
+        time.sleep(1.5)
+
+    async def alook(response: httpx.Response) -> None:
+        if streams:
+            await response.aread()
+        await asyncio.sleep(1.5)
+
+    pieces = [b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n', *[b": ping\n\n"] * 6, LAST]
+    reply = Scripted(pieces, delay=0.25, headers={"content-type": "text/event-stream"}) if streams else Scripted(WHOLE)
+    timeouts = Timeouts(first_event=1, idle=1)
+    with ScriptedServer(lambda _: reply) as server, httpx.Client(event_hooks={"response": [look]}) as client:
+        theirs = httpx.AsyncClient(event_hooks={"response": [alook]}, limits=NOT_KEPT)
+        llm = model(server.url, timeout=timeouts, http_client=client, http_async_client=theirs, streaming=streams)
+        assert call(llm, "hi").text == "a"
+
+
+class _Unending(httpx.AsyncBaseTransport, httpx.AsyncByteStream):
+    """Answers, and does not let itself be closed."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=self, request=request)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield WHOLE
+
+    async def aclose(self) -> None:
+        await asyncio.sleep(LONG)
+
+
+async def test_a_call_can_be_cancelled_whatever_its_client_does() -> None:
+    client = httpx.AsyncClient(transport=_Unending())  # not closed: that would not end either
+    calling = asyncio.create_task(model("http://127.0.0.1", http_async_client=client).ainvoke("hi"))
+    await asyncio.sleep(0.1)
+    calling.cancel()
+    done, _ = await asyncio.wait({calling}, timeout=LONG / 2)
+    assert done
+    assert calling.cancelled()
 
 
 def test_a_call_that_is_cancelled_ends_the_request_of_the_users_client() -> None:

@@ -37,11 +37,11 @@ _RESULT = "server_tool_result"
 class AgentSteps:
     """The steps of one answer, while they arrive."""
 
-    __slots__ = ("_answered", "_calls")
+    __slots__ = ("_known", "_unanswered")
 
     def __init__(self) -> None:
-        self._calls: dict[str, ToolCallPart] = {}
-        self._answered: set[str] = set()
+        self._known: dict[tuple[str, str, str], int] = {}  # id, name and arguments of each call, and its place
+        self._unanswered: dict[str, list[ToolCallPart]] = {}  # by their ids, of which two calls may have one
 
     def call(self, call_id: str, name: str, arguments: str, extras: Mapping[str, Any] | None = None) -> Other | None:
         """Add a tool call of the agent.
@@ -55,12 +55,12 @@ class AgentSteps:
         Returns:
             The block of the call as a part of the answer; None if the answer has this call already.
         """
-        known = self._calls.get(call_id)
-        if known is not None and (known.name, known.arguments) == (name, arguments):
+        key = (call_id, name, arguments)
+        if key in self._known:
             return None
+        self._known[key] = len(self._known)
         more = _kept(extras)
-        self._calls[call_id] = ToolCallPart(None, call_id, name, arguments, more or None)
-        self._answered.discard(call_id)
+        self._unanswered.setdefault(call_id, []).append(ToolCallPart(None, call_id, name, arguments, more or None))
         args, fault = parse_arguments(arguments)
         block: dict[str, Any] = {
             "type": _CALL,
@@ -84,7 +84,7 @@ class AgentSteps:
         Returns:
             The block of the result as a part of the answer.
         """
-        self._answered.add(call_id)
+        self._unanswered.pop(call_id, None)
         block: dict[str, Any] = {
             "type": _RESULT,
             "tool_call_id": call_id,
@@ -108,7 +108,8 @@ class AgentSteps:
 
     def unanswered(self) -> list[ToolCallPart]:
         """Return the calls without a result, which are the caller's to execute; to be read at the end of the answer."""
-        return [call for call_id, call in self._calls.items() if call_id not in self._answered]
+        calls = [call for calls in self._unanswered.values() for call in calls]
+        return sorted(calls, key=lambda call: self._known[call.id or "", call.name or "", call.arguments])
 
 
 def read_step(block: Mapping[str, Any]) -> ToolUseBlock | ToolResultBlock | TextBlock | None:
