@@ -199,6 +199,8 @@ def test_a_read_that_was_filled_is_followed_by_a_larger_one() -> None:
 
 def test_the_same_in_an_event_loop() -> None:
     async def use(url: str) -> None:
+        if not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+            pytest.skip("uvloop does not use our buffer: it reads 250 kB at once by itself")
         parts = httpx.URL(url)
         made = await aconnect(parts.host, parts.port or 0, None, 2.0)
         assert isinstance(made, sockets._PlainSocket)
