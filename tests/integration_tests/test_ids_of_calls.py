@@ -112,3 +112,13 @@ def test_two_calls_of_an_agent(ids: dict[str, str], version: Any, call: Way) -> 
     assert [one["args"] for one in message.tool_calls] == [{"of": "book"}, {"of": "another"}]
     assert len({one["id"] for one in message.tool_calls}) == 2
     assert [item["call_id"] for item in sent] == [one["id"] for one in message.tool_calls]
+
+
+@six_ways
+def test_a_result_leaves_an_agents_call_to_the_agent(call: Way) -> None:
+    answered = {"type": "function_call_output", "call_id": "c1", "output": "booked"}
+    items = [_call("book", call_id="c1"), answered, _call("book", call_id="c2"), OK]
+    with ScriptedServer(lambda got: _responses(got, items)) as server:
+        llm = ChatDatabricksCompat(model="mine", host=server.url, token="t", api="responses")
+        message = call(llm, "Hi")
+    assert [one["id"] for one in message.tool_calls] == ["c2"]

@@ -173,3 +173,23 @@ def test_names_and_stray_text_cut_anywhere(stream: bytes, payloads: list[bytes])
 def test_of_stray_text_a_limited_part_is_kept() -> None:
     (payload,) = decode(*[b"<p>" + b"x" * 1000 + b"</p>\n"] * 100)
     assert 16_000 < len(payload) < 17_000
+
+
+@pytest.mark.parametrize(
+    ("named", "payload"),
+    [
+        (b'event: error\ndata: {"said": 1}\n\n', b'{"error":'),
+        (b'event: ping\ndata: {"said": 1}\n\n', None),
+        (b'event: delta\ndata: {"said": 1}\n\n', b'{"said": 1}'),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1, 5, 9])
+def test_a_name_that_counts_among_many_that_do_not(named: bytes, payload: bytes | None, place: int) -> None:
+    """Many events of one read are read at once, but only if no name among them counts."""
+    events = [b'event: delta\ndata: {"a": 1}\n\n'] * 10
+    events[place] = named
+    read = EventStreamDecoder().feed(b"".join(events))
+    begins = [payload if number == place else b'{"a": 1}' for number in range(10)]
+    expected = [begin for begin in begins if begin is not None]
+    assert len(read) == len(expected)
+    assert all(whole.startswith(begin) for whole, begin in zip(read, expected, strict=True))

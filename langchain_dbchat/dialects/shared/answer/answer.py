@@ -179,7 +179,9 @@ class GrowingAnswer:
     def _add_other(self, part: Other) -> Delta:
         self._blocks = True
         block = part.block
-        if not isinstance(block.get("type"), str):  # LangChain would read it as text
+        kind = block.get("type")
+        if not isinstance(kind, str) or (kind == "text" and not isinstance(block.get("text"), str)):
+            # LangChain would read it as text.
             block = {"type": "non_standard", "value": block}
         segment = self._open(block["type"], "lc_blk_")
         segment.extras = block
