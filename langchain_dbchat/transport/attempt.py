@@ -166,7 +166,7 @@ class Attempt:
 
         Until it reports one, the time for sending is added to that for the answer.
         """
-        from langchain_dbchat.transport.sending import AsyncSending, ThreadSending  # noqa: PLC0415  # few clients are
+        from langchain_dbchat.transport.sending import AsyncSending, ThreadSending  # noqa: PLC0415  # our own clients do not need it
 
         waits = (self._timeouts.connect, self._timeouts.pool, self._timeouts.write)
         slack = sum(math.inf if wait is None else wait for wait in waits)

@@ -33,10 +33,8 @@ async def cancelled_once(work: Awaitable[_T], undo: Callable[[_T], Awaitable[Any
     """
     task = asyncio.ensure_future(work)
     try:
-        return await asyncio.shield(task)
+        return await _result_of(task, cancels=True)
     except asyncio.CancelledError:
-        task.cancel()
-        await _end_of(task)
         if undo is not None and task.done() and not task.cancelled() and task.exception() is None:
             await not_cancelled(undo(task.result()))
         raise
@@ -54,21 +52,20 @@ async def not_cancelled(work: Awaitable[_T]) -> _T:
     Returns:
         Its result.
     """
-    task = asyncio.ensure_future(work)
+    return await _result_of(asyncio.ensure_future(work), cancels=False)
+
+
+async def _result_of(task: asyncio.Future[_T], *, cancels: bool) -> _T:
+    """Wait for a task; if the caller is cancelled, cancel the task or not, and wait for its end, a second at most."""
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await _end_of(task)
-        raise
-
-
-async def _end_of(task: asyncio.Future[Any]) -> None:
-    """Wait for the end of a task, which takes no time, unless a user's code in it does not end."""
-    loop = task.get_loop()
-    until = loop.time() + _PATIENCE
-    while not task.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait({task}, timeout=until - loop.time())
-        if loop.time() >= until:
+        if cancels:
             task.cancel()
-            return
+        loop = task.get_loop()
+        until = loop.time() + _PATIENCE
+        while not task.done() and loop.time() < until:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({task}, timeout=until - loop.time())
+        task.cancel()  # code of the user's in it does not end
+        raise

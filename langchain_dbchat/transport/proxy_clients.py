@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import httpx
 
 from langchain_dbchat._loopback import is_loopback
+from langchain_dbchat.transport.blocking import finish
 from langchain_dbchat.transport.proxies import GIVEN, proxy_error, proxy_patterns, show_address, variable_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Coroutine
     from http.cookiejar import CookieJar
 
     from langchain_dbchat.errors import ConfigurationError
@@ -111,43 +112,47 @@ def _change_connections(transport: Any, change: Callable[[Any], None]) -> None:
 
 
 def _closing(connection: Any) -> None:
-    """Let a connection close itself if its first request fails; later, other requests may use it already."""
-    handle, is_open = connection.handle_request, False
+    handle = connection.handle_request
 
-    def handle_request(request: Any) -> Any:
-        nonlocal is_open
-        try:
-            response = handle(request)
-        except BaseException:
-            if not is_open:
-                _mark_failed(connection)
-                connection.close()
-            raise
-        is_open = True
-        return response
+    async def handle_in_thread(request: Any) -> Any:
+        return handle(request)
 
-    connection.handle_request = handle_request
+    async def close() -> None:
+        connection.close()
+
+    first = _closed_if_first_fails(connection, handle_in_thread, close)
+    connection.handle_request = lambda request: finish(first(request))
 
 
 def _aclosing(connection: Any) -> None:
     from anyio import CancelScope  # noqa: PLC0415  # httpx has loaded it
 
-    handle, is_open = connection.handle_async_request, False
+    async def close() -> None:
+        with CancelScope(shield=True):
+            await connection.aclose()
 
-    async def handle_async_request(request: Any) -> Any:
+    connection.handle_async_request = _closed_if_first_fails(connection, connection.handle_async_request, close)
+
+
+def _closed_if_first_fails(
+    connection: Any, handle: Callable[[Any], Awaitable[Any]], close: Callable[[], Awaitable[None]]
+) -> Callable[[Any], Coroutine[Any, Any, Any]]:
+    """Let a connection close itself if its first request fails; later, other requests may use it already."""
+    is_open = False
+
+    async def handled(request: Any) -> Any:
         nonlocal is_open
         try:
             response = await handle(request)
         except BaseException:
             if not is_open:
                 _mark_failed(connection)
-                with CancelScope(shield=True):
-                    await connection.aclose()
+                await close()
             raise
         is_open = True
         return response
 
-    connection.handle_async_request = handle_async_request
+    return handled
 
 
 def _mark_failed(connection: Any) -> None:

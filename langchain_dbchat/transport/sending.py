@@ -31,7 +31,7 @@ from langchain_dbchat.transport.deadlines import AT_LEAST, LOOK
 from langchain_dbchat.transport.headers import refuse_framing_by_client
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from anyio import CancelScope
 
@@ -60,7 +60,6 @@ _BELOW: Mapping[str, type[httpx.TransportError]] = {
     "idna": httpx.RemoteProtocolError,
     "socksio": httpx.ProxyError,
 }
-_THREAD = "langchain-dbchat-sending"
 _DEPTH = 8  # frames between a connection and what it reports to, at most
 
 
@@ -70,7 +69,7 @@ class Sending(ABC):
     Args:
         timeouts: The timeouts of the call.
         clock: Seconds of a clock that never goes back.
-        answer: The time for the answer, which is told when the request has been sent.
+        answer: The deadline of the answer; its time begins when the request has been sent.
         setting: The name of the setting that the client was given as.
         streaming: Whether an event stream is requested.
 
@@ -142,11 +141,7 @@ class Sending(ABC):
         request: Any = info.get("request")
         is_tunnel = request is not None and request.method == b"CONNECT"
         if step == "send_request_headers":
-            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers]
-            self.sent += headers
-            if not is_tunnel:
-                setting = f"what the hooks and the authentication of {self._setting} set"
-                refuse_framing_by_client(headers, setting, lengths=1)
+            self._note_headers(request.headers, is_tunnel=is_tunnel)
         elif step == "setup_socks5_connection" and info.get("auth"):
             self.sent.append(("proxy-password", info["auth"][1].decode("latin-1")))
         if step == "receive_response_body" and self._is_stream:
@@ -159,11 +154,19 @@ class Sending(ABC):
             self._until = math.inf if seconds is None else self._clock() + seconds
         return True
 
+    def _note_headers(self, raw: Sequence[tuple[bytes, bytes]], *, is_tunnel: bool) -> None:
+        """Note the headers of a request; raise if they change how it is framed. A tunnel's are httpcore's own."""
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
+        self.sent += headers
+        if not is_tunnel:
+            setting = f"what the hooks and the authentication of {self._setting} set"
+            refuse_framing_by_client(headers, setting, lengths=1)
+
     def _note_head(self, head: Any) -> None:
         """Note the head of an answer, in the form of HTTP/1.1 or HTTP/2."""
         self.head_at, self._is_shared = self._clock(), False
         status = next((part for part in head or () if isinstance(part, int)), 0)
-        self._is_stream = self._streaming and 200 <= status < 300  # noqa: PLR2004  # the statuses that mean success
+        self._is_stream = self._streaming and httpx.codes.is_success(status)
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -276,14 +279,14 @@ class AsyncSending(Sending):
 
     def _deadline(self) -> float:
         """Return the deadline on the clock of the event loop."""
-        from anyio import current_time  # noqa: PLC0415  # as above
+        from anyio import current_time  # noqa: PLC0415  # httpx's own, which few calls need
 
         return current_time() + self._until - self._clock()
 
 
 def _socket_of_caller() -> socket.socket | None:
     """Return the socket of the connection that reports a step: the owner of one of the frames above, or of its part."""
-    frame = sys._getframe(2)  # noqa: SLF001  # there is no other way to the frame of a caller
+    frame = sys._getframe(2)  # noqa: SLF001  # httpcore passes its connection to nobody
     for _ in range(_DEPTH):
         owner = frame.f_locals.get("self")
         for holder in (owner, getattr(owner, "_connection", None)):

@@ -155,7 +155,8 @@ class EventStreamDecoder:
         size = 3 if is_named else 2  # lines of an event: its name, data, an empty line
         alike = lines[: len(lines) // size * size]
         names = set(alike[::size]) if is_named else ()
-        if not any(alike[size - 1 :: size]) and not any(map(_meaning_of, names)):
+        mean_nothing = all(name.startswith(b"event:") and not _meaning_of(name) for name in names)
+        if mean_nothing and not any(alike[size - 1 :: size]):
             limit = self._limit
             data = alike[size - 2 :: size]
             objects = [line[6:] for line in data if line.startswith(b"data: {") and len(line) <= limit]
@@ -269,8 +270,8 @@ def _value(line: bytes, start: int = 5) -> bytes:
 
 
 def _meaning_of(line: bytes) -> str:
-    """Return what the name of an event means, of a line that has one; of another line, that it has some meaning."""
-    return _NAMES.get(_value(line, 6).strip().lower(), "") if line.startswith(b"event:") else "none of an event"
+    """Return what the name in a line ``event: name`` means; empty if it means nothing."""
+    return _NAMES.get(_value(line, len(b"event:")).strip().lower(), "")
 
 
 def _is_object(line: bytes) -> bool:

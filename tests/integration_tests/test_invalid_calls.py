@@ -1,4 +1,4 @@
-"""Calls whose arguments are no object, or were cut off: none is lost, and each goes back as the model wrote it."""
+"""A call whose arguments are not an object, or were cut off, is not lost, and goes back as the model wrote it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A block that says that it is text and has none as a string is kept, and is no text for LangChain."""
+"""A block of type text whose text is not a string is kept, but LangChain does not read it as text."""
 
 from __future__ import annotations
 

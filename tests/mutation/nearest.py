@@ -65,6 +65,7 @@ _NAMES = {
     "transport/http/http11.py": ("transport/test_http11.py", "transport/test_transport.py"),
     "transport/http/pool.py": ("transport/test_transport.py", "transport/test_pool_safety.py"),
     "transport/http/sockets.py": ("transport/test_sockets.py", "transport/test_transport.py"),
+    "transport/http/tls_sockets.py": ("transport/test_pool_safety.py", "transport/test_sockets.py"),
     "transport/http/transport.py": ("transport/test_transport.py", "transport/test_pool_safety.py"),
     "transport/limit.py": ("transport/test_limiter.py",),
     "transport/limiter.py": ("transport/test_limiter.py", "transport/test_pool_safety.py"),

@@ -16,7 +16,6 @@ and without chunks; JSON and event streams show that themselves.
 from __future__ import annotations
 
 import asyncio
-import gc
 import math
 import os
 import select
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING, cast
 import httpx
 
 from langchain_dbchat.transport.http.addresses import first_in_turn, first_to_answer, time_left
+from langchain_dbchat.transport.http.tls_sockets import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -306,7 +306,7 @@ def connect(
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if context is not None:
                 made.settimeout(time_left(until))
-                made = secured = _wrap(made, context, name or host)
+                made = secured = wrapped(made, context, name or host)
                 secured.do_handshake()
         except BaseException:
             made.close()
@@ -333,22 +333,6 @@ async def aconnect(
         raise httpx.ConnectTimeout("")
     with _connecting():
         return making.result()[1]
-
-
-def _wrap(connected: socket.socket, context: ssl.SSLContext, name: str) -> ssl.SSLSocket:
-    """Put TLS on a socket, without its handshake.
-
-    Python's ssl makes a second socket with the same number before the first one gives it up. If a signal handler raises
-    in between, both would close it, the second one when the number is perhaps somebody else's.
-    """
-    try:
-        return context.wrap_socket(connected, server_hostname=name, do_handshake_on_connect=False)
-    except BaseException:
-        number = connected.fileno()
-        for it in gc.get_objects() if number >= 0 else ():
-            if issubclass(type(it), ssl.SSLSocket) and it.fileno() == number:
-                it.detach()
-        raise
 
 
 @contextmanager
