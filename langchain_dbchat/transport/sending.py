@@ -6,7 +6,8 @@ in a trace (https://www.encode.io/httpcore/extensions/#trace).
 Rule 1. The phases are `connect`, with a proxy's tunnel and TLS; `write`; and `first_event`, for the head. A deadline
 counts only within a step: the wait for a free connection has httpx's own timeout, and a user's hooks and authentication
 have none. Until the first step, and if a transport reports none, an async client has the sum of all timeouts.
-Rule 2. An async client is cancelled when the time is up.
+Rule 2. An async client is cancelled when the time is up. Only the way through a SOCKS proxy is shut down: if it were
+cancelled, httpcore would never give its place in the pool back.
 Rule 3. A sync client may be in a read that each byte prolongs. A thread shuts down the socket when the time is up,
 while the step lasts, so never that of another call. httpcore tells which connection it uses only with the answer, so
 it is looked up in the frame that reports the step. If it is not found, and over HTTP/2, whose connection other calls
@@ -16,8 +17,10 @@ Rule 4. Headers that frame a request are checked when it is sent: a hook or an a
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
+import os
 import socket
 import sys
 import threading
@@ -254,14 +257,20 @@ class AsyncSending(Sending):
     """The same for an async client."""
 
     _scope: CancelScope
+    _timer: asyncio.TimerHandle | None = None  # of a way through a SOCKS proxy
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Note a step."""
-        self._scope.deadline = self._deadline() if self._note(event, info) else math.inf
+        deadline = self._deadline() if self._note(event, info) else math.inf
+        self._stop_timer()
+        if self._opening is not None and deadline < math.inf:
+            self._timer = asyncio.get_running_loop().call_at(deadline, _shut_down, self._opening)
+            deadline = math.inf
+        self._scope.deadline = deadline
 
     async def run(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         """Send, until the time of a phase is up."""
-        return await cancelled_once(self._send(send), httpx.Response.aclose)
+        return await cancelled_once(self._send(send), httpx.Response.aclose, self._cancel)
 
     async def _send(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         from anyio import CancelScope  # noqa: PLC0415  # httpx's own, which few calls need
@@ -270,12 +279,26 @@ class AsyncSending(Sending):
         try:
             with CancelScope(deadline=self._deadline()) as self._scope, self._translated():
                 return await send()
+        except Exception:
+            if self._opening is None or self._clock() < self._until:
+                raise
         finally:
             self._is_over = True
+            self._stop_timer()
             if self._opening is not None:
                 with CancelScope(shield=True):
                     await self._opening.aclose()
         raise self._phase("")
+
+    def _cancel(self, task: asyncio.Future[httpx.Response]) -> None:
+        """Cancel what `run` waits for."""
+        if self._opening is None or not _shut_down(self._opening):
+            task.cancel()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _deadline(self) -> float:
         """Return the deadline on the clock of the event loop."""
@@ -302,3 +325,13 @@ def _socket_of_caller() -> socket.socket | None:
 def _socket_in(stream: Any) -> socket.socket | None:
     found = stream.get_extra_info("socket")
     return found if isinstance(found, socket.socket) else None
+
+
+def _shut_down(stream: Any) -> bool:
+    """Shut down the socket of a stream, so that whoever reads from it gets an exception; return whether it has one."""
+    found = stream.get_extra_info("socket")
+    if found is None:
+        return False
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(found.fileno())) as same:  # uvloop's has no shutdown
+        same.shutdown(socket.SHUT_RDWR)
+    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import queue
 import socket
 import ssl
 import threading
@@ -198,14 +199,19 @@ def test_a_socks_proxy_that_says_nothing(whose: str) -> None:
             ends_in_time(lambda llm, text: llm.invoke(text), llm, text="connect")
 
 
-async def test_a_way_through_a_socks_proxy_that_is_cancelled_gives_its_place_back(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.parametrize("ends", ["in time", "cancelled", "cancelled again and again"])
+@pytest.mark.parametrize("whose", ["ours", "the user's"])
+async def test_a_silent_socks_proxy_costs_no_place(whose: str, ends: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("socksio")
+    silent: queue.Queue[int] = queue.Queue()
 
     def serve(connection: socket.socket, number: int) -> None:
         connection.recv(100)
         if number <= 3:
+            if number == 2:  # silent a step later
+                connection.sendall(b"\x05\x00")
+                connection.recv(100)
+            silent.put(number)
             connection.recv(100)
             return
         connection.sendall(b"\x05\x00")
@@ -214,14 +220,25 @@ async def test_a_way_through_a_socks_proxy_that_is_cancelled_gives_its_place_bac
         take_request(connection)
         connection.sendall(ANSWER)
 
-    monkeypatch.setattr(clients, "_PROXY_LIMITS", httpx.Limits(max_connections=1))
+    limits = httpx.Limits(max_connections=1)
+    monkeypatch.setattr(clients, "_PROXY_LIMITS", limits)
     with RawServer(serve) as server:
         address = server.url.removesuffix("/x").replace("http", "socks5")
-        llm = model("http://models.example.com", allow_http=True, timeout=Timeouts(connect=0.2, pool=3), proxy=address)
-        for _ in range(3):
-            with pytest.raises(DatabricksTimeoutError, match="connect"):
-                await llm.ainvoke("hi")
-        assert (await llm.ainvoke("hi")).text == "a"
+        async with httpx.AsyncClient(proxy=address, limits=limits) as client:
+            settings: dict[str, Any] = {"proxy": address} if whose == "ours" else {"http_async_client": client}
+            timeout = Timeouts(connect=0.2 if ends == "in time" else 9, pool=3)
+            llm = model("http://models.example.com", allow_http=True, timeout=timeout, **settings)
+            for _ in range(3):
+                call = asyncio.create_task(llm.ainvoke("hi"))
+                await asyncio.to_thread(silent.get, timeout=LONG)
+                if ends != "in time":
+                    call.cancel()
+                while ends == "cancelled again and again" and not call.done():
+                    await asyncio.sleep(0)
+                    call.cancel()
+                with pytest.raises(DatabricksTimeoutError if ends == "in time" else asyncio.CancelledError):
+                    await call
+            assert (await llm.ainvoke("hi")).text == "a"
 
 
 async def test_a_call_that_is_cancelled_ends_no_other_behind_the_same_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
