@@ -108,7 +108,14 @@ class Attempt:
     @property
     def client_auth(self) -> Any:
         """Return the ``auth`` of httpx: a user's client may have its own, but not for a request that signs in."""
-        return httpx.USE_CLIENT_DEFAULT if self._request.purpose is None else None
+        if self._request.purpose is not None:
+            return None
+        auth = None if self.sending is None or self._client is None else self._client.auth
+        if auth is None:
+            return httpx.USE_CLIENT_DEFAULT
+        from langchain_dbchat.transport.bounded_auth import BoundedAuth  # noqa: PLC0415  # our own clients have none
+
+        return BoundedAuth(auth, self._limit, self._too_large)
 
     def build(self, client: httpx.Client | httpx.AsyncClient, *, ours: bool) -> httpx.Request:
         """Write the request for a client.
@@ -187,6 +194,10 @@ class Attempt:
             Whether its body stays open, because it is the stream that was requested.
         """
         self._head, self._answer = response, plain_headers(response.headers)
+        if self.sending is not None:
+            from langchain_dbchat.transport.bounded_auth import unbounded  # noqa: PLC0415  # our own clients have none
+
+            unbounded(response)
         if self.sending is not None and self.sending.head_at is not None:
             self._deadline.put_off(self._clock() - self.sending.head_at)  # a hook took this time
         page = self._answer.get("content-type", "").lower().startswith("text/html")
@@ -249,18 +260,21 @@ class Attempt:
         if self._room >= 0 or self._head is None:
             return True
         if self._head.is_success:
-            from langchain_dbchat.errors.answers import malformed_response  # noqa: PLC0415  # where something went wrong
-
-            self._error = malformed_response(
-                too_large(self._limit, self._request.purpose),
-                status=self._head.status_code,
-                headers=self._answer,
-                endpoint=self._request.endpoint,
-                host=self._request.host,
-                auth=self._auth,
-                hide=self.hide,
-            )
+            self._error = self._too_large(self._head)
         return False
+
+    def _too_large(self, response: httpx.Response) -> DatabricksError:
+        from langchain_dbchat.errors.answers import malformed_response  # noqa: PLC0415  # where something went wrong
+
+        return malformed_response(
+            too_large(self._limit, self._request.purpose),
+            status=response.status_code,
+            headers=plain_headers(response.headers),
+            endpoint=self._request.endpoint,
+            host=self._request.host,
+            auth=self._auth,
+            hide=self.hide,
+        )
 
     def release(self) -> None:
         """Stop watching the response, before it is closed."""
