@@ -17,7 +17,7 @@ from langchain_dbchat.transport.headers import merge_headers, plain_headers, ref
 from langchain_dbchat.transport.stream_reader import StreamReader, too_large
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.transport.decompression import Decompressor
@@ -133,10 +133,10 @@ class Attempt:
         """
         self._client = client
         url, headers, body = self._request.url, self._headers, self._request.body or None
-        extensions: dict[str, Any] = {"timeout": self._waits}
-        if not getattr(client, "asks_deadline", False):
-            extensions["trace"] = self._watch_sending(client)
-        extensions["deadline"] = self._deadline
+        trace = None if getattr(client, "asks_deadline", False) else self._watch_sending(client)
+        extensions: dict[str, Any] = {"timeout": self._waits, "deadline": self._deadline}
+        if trace is not None:
+            extensions["trace"] = trace
         method = self._request.method
         if not ours:
             refuse_framing_by_client(client.headers.multi_items(), f"the headers of {_setting_of(client)}")
@@ -173,7 +173,8 @@ class Attempt:
 
         Until it reports one, the time for sending is added to that for the answer.
         """
-        from langchain_dbchat.transport.sending import AsyncSending, ThreadSending  # noqa: PLC0415  # our own clients do not need it
+        # Our own clients do not need it.
+        from langchain_dbchat.transport.sending import AsyncSending, ThreadSending, may_use_http2  # noqa: PLC0415
 
         waits = (self._timeouts.connect, self._timeouts.pool, self._timeouts.write)
         slack = sum(math.inf if wait is None else wait for wait in waits)
@@ -182,6 +183,10 @@ class Attempt:
         self.sending = kind(
             self._timeouts, self._clock, self._deadline, _setting_of(client), streaming=self._request.streaming
         )
+        if isinstance(self.sending, ThreadSending) and may_use_http2(client, self._request.url):
+            from langchain_dbchat.transport.apart import LeavableTimeouts  # noqa: PLC0415  # few clients use HTTP/2
+
+            self._waits = self.sending.leavable = LeavableTimeouts(self._waits)
         return self.sending.trace
 
     def begin(self, response: httpx.Response) -> bool:
@@ -214,6 +219,14 @@ class Attempt:
         if self._is_unwatched and isinstance(self._client, httpx.Client):
             self._guard = ReadGuard(response, self._deadline)
         return False
+
+    def guarded(self, pieces: Iterable[bytes]) -> Iterable[bytes]:
+        """Do the same as `bounded` for a sync client.
+
+        Args:
+            pieces: The body.
+        """
+        return pieces if self._guard is None else self._guard.pieces(pieces)
 
     def bounded(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None] | ReadsInTime:
         """Bound each read of a body, if the code that reads it does not ask the deadline.

@@ -7,9 +7,9 @@ Rule 1. `StreamDeadline` returns the time for each read, and raises if the time 
 pool asks it before each read.
 Rule 2. A user's async client does not ask it, so each of its reads is cancelled when the time is up.
 Rule 3. A user's sync client does not ask it either. A thread watches the body, and shuts the socket down when the time
-is up (the socket is a public extension of httpcore, https://www.encode.io/httpcore/extensions/). If there is no socket
-(another transport, HTTP/2), httpx's read timeout is the larger one of the two, and the clock is checked after each
-read: a timeout may come late, but never early.
+is up (the socket is a public extension of httpcore, https://www.encode.io/httpcore/extensions/). Over HTTP/2, each read
+is done in a thread of its own (see `apart`). If there is no socket (another transport), httpx's read timeout is the
+larger one of the two, and the clock is checked after each read: a timeout may come late, but never early.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import contextlib
 import math
 import socket
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx
@@ -25,7 +26,7 @@ import httpx
 from langchain_dbchat.transport.cancelling import cancelled_once, not_cancelled
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 
     from typing_extensions import Self
 
@@ -158,16 +159,17 @@ class ReadsInTime:
 
 
 class ReadGuard:
-    """Ends a read of a sync client that does not ask `StreamDeadline`, by shutting the socket down.
+    """Ends a read of a sync client that does not ask `StreamDeadline`: shuts the socket down, or leaves the read.
 
     Args:
         response: The open response.
         deadline: The time that is left.
     """
 
-    __slots__ = ("_deadline", "_released", "_socket", "has_fired")
+    __slots__ = ("_deadline", "_released", "_response", "_socket", "has_fired")
 
     def __init__(self, response: httpx.Response, deadline: StreamDeadline) -> None:
+        self._response = response
         stream = response.extensions.get("network_stream")
         self._socket: socket.socket | None = None
         if stream is not None and response.http_version.startswith("HTTP/1"):
@@ -177,6 +179,18 @@ class ReadGuard:
         self.has_fired = False
         if self._socket is not None and not response.is_closed:
             threading.Thread(target=self._watch, name="langchain-dbchat-deadline", daemon=True).start()
+
+    def pieces(self, body: Iterable[bytes]) -> Iterator[bytes]:
+        """Iterate over the body."""
+        if self._response.http_version != "HTTP/2":
+            yield from body
+            return
+        from langchain_dbchat.transport.apart import run_apart  # noqa: PLC0415  # few clients use HTTP/2
+
+        timeouts = self._response.request.extensions["timeout"]
+        read = partial(next, iter(body), None)
+        while (piece := run_apart(read, self._deadline.left, timeouts)) is not None:
+            yield piece
 
     def release(self) -> None:
         """Stop watching, before the response is closed and its connection used again."""

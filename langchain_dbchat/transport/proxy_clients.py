@@ -24,6 +24,7 @@ import httpx
 from langchain_dbchat._loopback import is_loopback
 from langchain_dbchat.transport.blocking import finish
 from langchain_dbchat.transport.proxies import GIVEN, proxy_error, proxy_patterns, show_address, variable_of
+from langchain_dbchat.transport.user_clients import pool_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -249,9 +250,7 @@ def proxy_of(client: httpx.Client | httpx.AsyncClient | None, url: str) -> str |
     """
     if isinstance(client, (ProxiedClient, AsyncProxiedClient)) and is_loopback(httpx.URL(url).host):
         return None
-    choose = getattr(client, "_transport_for_url", None)  # httpx offers no other way to ask
-    transport = None if choose is None else choose(httpx.URL(url))
-    place = getattr(getattr(transport, "_pool", None), "_proxy_url", None)
+    place = getattr(pool_of(client, url), "_proxy_url", None)
     if place is None:
         return None
     host = place.host.decode("ascii", "replace")

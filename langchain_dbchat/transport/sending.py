@@ -10,8 +10,9 @@ Rule 2. An async client is cancelled when the time is up. Only the way through a
 cancelled, httpcore would never give its place in the pool back.
 Rule 3. A sync client may be in a read that each byte prolongs. A thread shuts down the socket when the time is up,
 while the step lasts, so never that of another call. httpcore tells which connection it uses only with the answer, so
-it is looked up in the frame that reports the step. If it is not found, and over HTTP/2, whose connection other calls
-share, httpx's own timeouts remain: a timeout may come late, but never early. They also bound connecting with its TLS.
+it is looked up in the frame that reports the step. If it is not found, httpx's own timeouts remain: a timeout may come
+late, but never early. They also bound connecting with its TLS. A sync client that may use HTTP/2 sends in a thread of
+its own (see `apart`), which the caller leaves when the time is up; until its first step, it has the sum of all times.
 Rule 4. Headers that frame a request are checked when it is sent: a hook or an authentication may have set them.
 """
 
@@ -32,16 +33,18 @@ import httpx
 from langchain_dbchat.transport.cancelling import cancelled_once
 from langchain_dbchat.transport.deadlines import AT_LEAST, LOOK
 from langchain_dbchat.transport.headers import refuse_framing_by_client
+from langchain_dbchat.transport.user_clients import pool_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from anyio import CancelScope
 
+    from langchain_dbchat.transport.apart import LeavableTimeouts
     from langchain_dbchat.transport.deadlines import StreamDeadline
     from langchain_dbchat.transport.timeouts import Timeouts
 
-__all__ = ["AsyncSending", "Sending", "ThreadSending"]
+__all__ = ["AsyncSending", "Sending", "ThreadSending", "may_use_http2"]
 
 _PHASES: Mapping[str, type[httpx.TimeoutException]] = {
     "connect_tcp": httpx.ConnectTimeout,
@@ -120,7 +123,7 @@ class Sending(ABC):
             httpx.TransportError: Also where a library below httpx raises an exception of its own.
         """
 
-    def _note(self, event: str, info: Mapping[str, Any]) -> bool:
+    def _note(self, event: str, info: Mapping[str, Any]) -> bool | None:
         """Note a step that httpcore reports.
 
         Args:
@@ -128,7 +131,8 @@ class Sending(ABC):
             info: What belongs to it.
 
         Returns:
-            Whether a step of a phase has started.
+            Whether a step of a phase has started or not, so that it has ended; None for any other event: within a step,
+            httpcore also reports the settings of an HTTP/2 server.
 
         Raises:
             ConfigurationError: The headers would change how the request is framed.
@@ -138,7 +142,9 @@ class Sending(ABC):
             self._note_head(info.get("return_value"))
         if step == "setup_socks5_connection" and state != "failed":
             self._opening = info.get("stream") if state == "started" else None
-        if self._is_over or state != "started" or step not in _PHASES:
+        if step not in _PHASES:
+            return None
+        if self._is_over or state != "started":
             return False
         self._is_shared = event.startswith("http2.")
         request: Any = info.get("request")
@@ -194,12 +200,18 @@ class Sending(ABC):
 
 
 class ThreadSending(Sending):
-    """The same for a sync client, which a thread watches."""
+    """The same for a sync client, which a thread watches.
+
+    Attributes:
+        leavable: The timeouts of the request, if the client may use HTTP/2.
+    """
 
     def __init__(
         self, timeouts: Timeouts, clock: Callable[[], float], answer: StreamDeadline, setting: str, *, streaming: bool
     ) -> None:
         super().__init__(timeouts, clock, answer, setting, streaming=streaming)
+        self.leavable: LeavableTimeouts | None = None
+        self._is_step = True  # a step is being done, or the first one is to come
         self._lock = threading.Lock()  # held while a step begins or ends, and while a socket is shut down
         self._left: threading.Event | None = None  # the client has left; None while nothing is watched
         self._socket: socket.socket | None = None  # of the step
@@ -208,10 +220,13 @@ class ThreadSending(Sending):
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Note a step; the first one on a connection starts the thread."""
         with self._lock:
-            self._socket = None
+            is_step = self._note(event, info)
+            if is_step is None:
+                return
+            self._is_step, self._socket = is_step, None
             if event.endswith(_RESTARTS):
                 self._late = None
-            if self._note(event, info):
+            if is_step:
                 if event.startswith("http11."):
                     self._socket = _socket_of_caller()
                 elif "stream" in info:  # that of a SOCKS proxy
@@ -226,7 +241,7 @@ class ThreadSending(Sending):
         """Send, until the time of a phase is up; it blocks."""
         try:
             with self._translated():
-                response = send()
+                response = send() if self.leavable is None else self._send_apart(send, self.leavable)
         except httpx.TransportError:
             if self._late is not None:
                 raise self._late("") from None
@@ -242,6 +257,21 @@ class ThreadSending(Sending):
             response.close()
             raise self._late("")
         return response
+
+    def _send_apart(self, send: Callable[[], httpx.Response], timeouts: LeavableTimeouts) -> httpx.Response:
+        from langchain_dbchat.transport.apart import run_apart  # noqa: PLC0415  # few clients use HTTP/2
+
+        self._until = self._answer.until
+        return run_apart(send, self._rest, timeouts, httpx.Response.close)
+
+    def _rest(self) -> float:
+        """Return the seconds until the next look at the clock, or raise if the time of a step is up."""
+        left = self._until - self._clock()
+        if self._socket is not None or not self._is_step:  # the socket is watched; a hook has its own time
+            return LOOK
+        if left <= 0:
+            raise self._phase("")
+        return min(left, LOOK)
 
     def _watch(self, left: threading.Event) -> None:
         while not left.wait(min(max(AT_LEAST, self._until - self._clock() + AT_LEAST), LOOK)):
@@ -261,7 +291,10 @@ class AsyncSending(Sending):
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Note a step."""
-        deadline = self._deadline() if self._note(event, info) else math.inf
+        is_step = self._note(event, info)
+        if is_step is None:
+            return
+        deadline = self._deadline() if is_step else math.inf
         self._stop_timer()
         if self._opening is not None and deadline < math.inf:
             self._timer = asyncio.get_running_loop().call_at(deadline, _shut_down, self._opening)
@@ -305,6 +338,16 @@ class AsyncSending(Sending):
         from anyio import current_time  # noqa: PLC0415  # httpx's own, which few calls need
 
         return current_time() + self._until - self._clock()
+
+
+def may_use_http2(client: httpx.Client | httpx.AsyncClient, url: str) -> bool:
+    """Return whether a client may send a request to a URL over HTTP/2.
+
+    Args:
+        client: A user's client.
+        url: The URL.
+    """
+    return bool(getattr(pool_of(client, url), "_http2", False))  # httpx does not show it otherwise
 
 
 def _socket_of_caller() -> socket.socket | None:

@@ -214,10 +214,11 @@ class StreamReader:
 
     def pieces(self) -> Iterator[bytes]:
         """Iterate over the body of a sync client; if it does not ask `StreamDeadline`, a thread watches it."""
-        if self._is_unwatched:
-            self._guard = ReadGuard(self.response, self.deadline)
-        body = self.response.stream if self.direct else self.response.iter_bytes()
-        return iter(cast("Iterable[bytes]", body))  # a sync client's response has a sync stream
+        body = cast("Iterable[bytes]", self.response.stream if self.direct else self.response.iter_bytes())
+        if not self._is_unwatched:
+            return iter(body)
+        self._guard = ReadGuard(self.response, self.deadline)
+        return self._guard.pieces(body)
 
     def release(self) -> None:
         """Stop watching the response, before it is closed."""

@@ -108,8 +108,8 @@ class ThreadWaits(Waits[httpx.Client]):
 
     async def read(self, attempt: Attempt, response: httpx.Response) -> None:
         """Read the body of an answer, as far as the attempt wants it."""
-        body = response.stream if attempt.is_raw() else response.iter_bytes()
-        for piece in cast("Iterable[bytes]", body):
+        body = cast("Iterable[bytes]", response.stream if attempt.is_raw() else response.iter_bytes())
+        for piece in attempt.guarded(body):
             if not attempt.feed(piece):
                 break
 

@@ -1,0 +1,249 @@
+"""Clients of the users' over HTTP/2: each timeout is a deadline there too, and one call does not end another."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import queue
+import signal
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from kit.http2 import EVENTS, JSON, Talk, http2_server
+from kit.tls import contexts
+from kit.ways import Way, four_ways
+from langchain_dbchat import ChatDatabricksCompat
+from langchain_dbchat.errors import DatabricksTimeoutError
+from langchain_dbchat.transport.apart import LeavableTimeouts, run_apart
+from langchain_dbchat.transport.channel import Timeouts
+
+WHOLE = b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}]}'
+EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n'
+LAST = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+LONG = 15.0
+CALLER: contextvars.ContextVar[str] = contextvars.ContextVar("CALLER")
+
+
+class Interrupt(BaseException):
+    """What a signal handler raises."""
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    return contexts(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(autouse=True)
+def no_thread_stays() -> Iterator[None]:
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith("langchain-dbchat-"):
+            thread.join(LONG)
+            assert not thread.is_alive()
+
+
+class Answers:
+    """Does what the last message of each request says, and pings in each pause."""
+
+    def __init__(self, *, greets: bool = True) -> None:
+        self.greets = greets
+        self.connections = 0
+        self.taken: queue.SimpleQueue[int] = queue.SimpleQueue()  # streams
+
+    def __call__(self, talk: Talk, number: int) -> None:
+        self.connections = number
+        flowing: dict[int, int] = {}  # streams, and how many events they still get
+        if self.greets:
+            talk.h2.initiate_connection()
+        for request in talk.turns():
+            if request is None:
+                talk.ping()
+                for stream in [*flowing]:
+                    flowing[stream] -= 1
+                    talk.h2.send_data(stream, EVENT if flowing[stream] else LAST, end_stream=not flowing[stream])
+                    if not flowing[stream]:
+                        del flowing[stream]
+                continue
+            stream, words = request
+            self.taken.put(stream)
+            if words == "answer":
+                talk.head(stream, JSON)
+                talk.h2.send_data(stream, WHOLE, end_stream=True)
+            elif words == "flow":
+                talk.head(stream, EVENTS)
+                flowing[stream] = 40
+            elif words != "be silent":
+                talk.head(stream, EVENTS if "event" in words else JSON)
+                body = {"a head": b"", "half a body": WHOLE[:20], "half an event": EVENT[:20], "one event": EVENT}
+                talk.h2.send_data(stream, body[words])
+
+
+def model(url: str, client: httpx.Client, context: ssl.SSLContext, **more: Any) -> ChatDatabricksCompat:
+    # Each event loop of its own has its own client, which goes with the loop.
+    inside = httpx.AsyncClient(verify=context, http2=True, limits=httpx.Limits(max_keepalive_connections=0))
+    theirs: dict[str, Any] = {"http_client": client, "http_async_client": inside}
+    host = url.removesuffix("/x")
+    return ChatDatabricksCompat(model="e", base_url=host, token="t", max_retries=0, **theirs | more)  # no secret
+
+
+@four_ways
+def test_an_answer_is_read(call: Way, tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    words = "flow" if "stream" in call.__name__ else "answer"
+    with http2_server(tls[0], Answers()) as server, httpx.Client(verify=tls[1], http2=True) as client:
+        assert set(call(model(server.url, client, tls[1]), words).text) == {"a"}
+
+
+@four_ways
+@pytest.mark.parametrize("words", ["be silent", "a head", "half a body", "half an event", "one event"])
+def test_a_server_that_only_keeps_the_connection_alive(
+    call: Way, words: str, tls: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    answers = Answers()
+    with http2_server(tls[0], answers) as server, httpx.Client(verify=tls[1], http2=True) as client:
+        llm = model(server.url, client, tls[1], timeout=Timeouts(first_event=0.5, idle=0.5))
+        began = time.monotonic()
+        with pytest.raises(DatabricksTimeoutError, match="first_event|idle"):
+            call(llm, words)
+        assert 0.45 < time.monotonic() - began < 5
+        assert llm.invoke("answer").text == "a"
+        if not call.__name__.startswith("a"):
+            assert answers.connections == 1  # it was not lost
+
+
+@four_ways
+def test_a_server_that_never_greets(call: Way, tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    with http2_server(tls[0], Answers(greets=False)) as server, httpx.Client(verify=tls[1], http2=True) as client:
+        llm = model(server.url, client, tls[1], timeout=Timeouts(connect=0.2, write=0.2, pool=0.2, first_event=0.4))
+        began = time.monotonic()
+        with pytest.raises(DatabricksTimeoutError):
+            call(llm, "be silent")
+        assert time.monotonic() - began < 5
+
+
+def test_calls_that_end_late_end_no_other(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    """In threads that share a connection: one streams, others wait in vain."""
+    answers, got = Answers(), list[str]()
+    with http2_server(tls[0], answers) as server, httpx.Client(verify=tls[1], http2=True) as client:
+        llm = model(server.url, client, tls[1], timeout=LONG)
+        assert llm.invoke("answer").text == "a"
+        late = llm.model_copy(update={"timeout": 0.4})
+        taken: list[float] = []
+
+        def flows() -> None:
+            got.append("".join(chunk.text for chunk in llm.stream("flow")))
+
+        def waits() -> None:
+            began = time.monotonic()
+            with pytest.raises(DatabricksTimeoutError):
+                late.invoke("be silent")
+            taken.append(time.monotonic() - began)
+
+        answers.taken.get(timeout=LONG)
+        threads = [threading.Thread(target=work) for work in (flows, flows, waits, waits, waits, waits)]
+        for thread in threads:
+            thread.start()
+            answers.taken.get(timeout=LONG)  # httpcore confuses streams that begin at once in several threads
+        for thread in threads:
+            thread.join(LONG)
+        assert answers.connections == 1
+    assert len(taken) == 4
+    assert max(taken) < 1.2  # the streams take 2 s
+    assert got == ["a" * 39] * 2
+
+
+async def test_the_same_in_an_event_loop(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    answers = Answers()
+    with http2_server(tls[0], answers) as server, httpx.Client() as unused:
+        client = httpx.AsyncClient(verify=tls[1], http2=True)
+        llm = model(server.url, unused, tls[1], timeout=LONG, http_async_client=client)
+        assert (await llm.ainvoke("answer")).text == "a"
+        late = llm.model_copy(update={"timeout": 0.4})
+
+        async def flow() -> str:
+            return "".join([chunk.text async for chunk in llm.astream("flow")])
+
+        streams = [asyncio.create_task(flow()) for _ in range(2)]
+        began = time.monotonic()
+        failed = await asyncio.gather(*[late.ainvoke("be silent") for _ in range(4)], return_exceptions=True)
+        assert time.monotonic() - began < 1.2
+        assert {type(error) for error in failed} == {DatabricksTimeoutError}
+        assert await asyncio.gather(*streams) == ["a" * 39] * 2
+        assert answers.connections == 1
+        await client.aclose()
+
+
+def test_an_interrupt_ends_a_call(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    def interrupt(*_: object) -> None:
+        raise Interrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with http2_server(tls[0], Answers()) as server, httpx.Client(verify=tls[1], http2=True) as client:
+            llm = model(server.url, client, tls[1], timeout=LONG)
+            for words in ("be silent", "a head"):
+                began = time.monotonic()
+                signal.setitimer(signal.ITIMER_REAL, 0.3)
+                with pytest.raises(Interrupt):
+                    llm.invoke(words)
+                assert time.monotonic() - began < 5
+                assert llm.invoke("answer").text == "a"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@four_ways
+def test_hooks_have_the_callers_context_and_their_own_time(
+    call: Way, tls: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    seen: list[str] = []
+
+    def look(response: httpx.Response) -> None:
+        time.sleep(0.6)
+        seen.append(CALLER.get("nobody") + " " + response.http_version)
+
+    async def alook(response: httpx.Response) -> None:
+        await asyncio.sleep(0.6)
+        seen.append(CALLER.get("nobody") + " " + response.http_version)
+
+    with (
+        http2_server(tls[0], Answers()) as server,
+        httpx.Client(verify=tls[1], http2=True, event_hooks={"response": [look]}) as client,
+    ):
+        llm = model(server.url, client, tls[1], timeout=0.4)
+        llm.http_async_client.event_hooks["response"].append(alook)
+        token = CALLER.set("me")
+        assert call(llm, "answer").text == "a"
+        CALLER.reset(token)
+    assert seen == ["me HTTP/2"]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_work_that_was_left_is_undone(late: bool) -> None:
+    timeouts, undone = LeavableTimeouts({"read": 1.0}), queue.SimpleQueue[str]()
+    asked, left = threading.Event(), threading.Event()
+
+    def work() -> str:
+        asked.wait(LONG)
+        if late:
+            left.wait(LONG)
+        return "result"
+
+    def rest() -> float:
+        asked.set()
+        if not late:
+            time.sleep(0.2)  # the result is there when the caller leaves
+        raise httpx.ReadTimeout("")
+
+    with pytest.raises(httpx.ReadTimeout):
+        run_apart(work, rest, timeouts, undone.put)
+    left.set()
+    assert undone.get(timeout=LONG) == "result"
+    with pytest.raises(httpx.ReadTimeout):
+        timeouts.get("read")
