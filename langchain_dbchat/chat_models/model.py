@@ -354,6 +354,8 @@ class ChatDatabricksCompat(
         call = prepare_call(self, await self._asession(kwargs), messages, stop, kwargs, stream=True)
         with call.observed(run_manager):
             async with call.channel.astream(call.request, call.revise, call.limiter) as incoming:
+                if call.coalesce:
+                    incoming.gather()
                 async for chunks in incoming.decoded(call.decoder):
                     for chunk in chunks:
                         if run_manager:

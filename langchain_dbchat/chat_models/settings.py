@@ -103,7 +103,8 @@ class ChatSettings(DatabricksConnection):
     """Whether `invoke` requests a stream and joins its chunks."""
 
     coalesce: Annotated[bool, Mark(per_call=True, group="form of the answer")] = True
-    """Whether deltas that arrived together become one chunk; it never waits for more. False: one chunk per event."""
+    """Whether deltas that arrived together become one chunk; nothing waits for more unless an event loop is busy.
+    False: one chunk per event."""
 
     extra_body: Annotated[
         Mapping[str, Any] | None,

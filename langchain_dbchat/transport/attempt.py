@@ -173,17 +173,16 @@ class Attempt:
 
         Until it reports one, the time for sending is added to that for the answer.
         """
-        # Our own clients do not need it.
-        from langchain_dbchat.transport.sending import AsyncSending, ThreadSending, may_use_http2  # noqa: PLC0415
+        from langchain_dbchat.transport import sending  # noqa: PLC0415  # our own clients do not need it
 
         waits = (self._timeouts.connect, self._timeouts.pool, self._timeouts.write)
         slack = sum(math.inf if wait is None else wait for wait in waits)
         self._deadline = StreamDeadline(self._timeouts, self._clock, slack)
-        kind = AsyncSending if isinstance(client, httpx.AsyncClient) else ThreadSending
+        kind = sending.AsyncSending if isinstance(client, httpx.AsyncClient) else sending.ThreadSending
         self.sending = kind(
             self._timeouts, self._clock, self._deadline, _setting_of(client), streaming=self._request.streaming
         )
-        if isinstance(self.sending, ThreadSending) and may_use_http2(client, self._request.url):
+        if isinstance(self.sending, sending.ThreadSending) and sending.may_use_http2(client, self._request.url):
             from langchain_dbchat.transport.apart import LeavableTimeouts  # noqa: PLC0415  # few clients use HTTP/2
 
             self._waits = self.sending.leavable = LeavableTimeouts(self._waits)

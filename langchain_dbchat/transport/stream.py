@@ -19,7 +19,7 @@ import httpx
 
 from langchain_dbchat.errors import MalformedResponseError
 from langchain_dbchat.transport.blocking import finish
-from langchain_dbchat.transport.turns import loop_share
+from langchain_dbchat.transport.turns import Gathering, loop_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -204,6 +204,10 @@ class AsyncEventStream(_OpenStream):
         return self
 
     __anext__ = _OpenStream._next  # noqa: SLF001  # of this class
+
+    def gather(self) -> None:
+        """Let events collect while the loop is busy (see `turns`); only on a connection of ours, which looks there."""
+        self._reader.response.request.extensions["gather"] = Gathering().rest
 
     async def _piece(self) -> bytes | None:
         piece = await anext(self._pieces, None)

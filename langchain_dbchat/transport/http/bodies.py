@@ -1,7 +1,8 @@
 """The body of an answer on a pooled connection, read piece by piece.
 
 Rule 1. How long a read may take is asked before each read. The extension ``deadline`` of a request decides; without it,
-the timeout ``read`` of httpx bounds each read by itself, as in httpx.
+the timeout ``read`` of httpx bounds each read by itself, as in httpx. The extension ``gather``, which may be set until
+the first read, lets reads of an event loop collect more (see `AsyncSocket.read`).
 Rule 2. A connection is given back when the answer was read to its end and nothing follows it; otherwise it is closed.
 """
 
@@ -15,7 +16,7 @@ import httpx
 from langchain_dbchat.transport.http.http11 import wants_close
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from langchain_dbchat.transport.http.http11 import Head
     from langchain_dbchat.transport.http.pool import PooledConnection
@@ -60,6 +61,7 @@ class _Body:
 
     def __init__(self, head: Head, request: httpx.Request, slot: PooledConnection[Any], give: _Give) -> None:
         self._head = head
+        self._extensions = request.extensions
         self._deadline = deadline_of(request)
         self._keeps = head.keeps and not wants_close(request.headers.raw)
         self._slot: PooledConnection[Any] | None = slot
@@ -123,6 +125,7 @@ class AsyncBody(_Body, httpx.AsyncByteStream):
     """
 
     _began = False
+    _gather: Callable[[], float] | None = None
 
     def __aiter__(self) -> AsyncBody:
         return self
@@ -131,12 +134,12 @@ class AsyncBody(_Body, httpx.AsyncByteStream):
         body, connection = self._head.body, self._connection
         try:
             if not self._began:
-                self._began = True
+                self._began, self._gather = True, self._extensions.get("gather")
                 piece = self._first()
                 if piece:
                     return piece
             while not body.done:
-                piece = body.feed(await connection.read(self._left()))
+                piece = body.feed(await connection.read(self._left(), self._gather))
                 if piece:
                     return piece
             self._ended = True

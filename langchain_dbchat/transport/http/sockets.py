@@ -31,7 +31,7 @@ from langchain_dbchat.transport.http.addresses import first_in_turn, first_to_an
 from langchain_dbchat.transport.http.tls_sockets import wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["AsyncSocket", "Socket", "aconnect", "connect"]
 
@@ -176,8 +176,13 @@ class AsyncSocket(asyncio.Protocol):
         self._full = False
         _wake(self._writer)
 
-    async def read(self, timeout: float | None = None) -> bytes:
-        """Read what has arrived, as `Socket.read`."""
+    async def read(self, timeout: float | None = None, gather: Callable[[], float] | None = None) -> bytes:
+        """Read what has arrived, as `Socket.read`.
+
+        Args:
+            timeout: Seconds to wait for the first byte.
+            gather: Called when bytes came that were waited for; returns for how many seconds to collect more.
+        """
         if not self._pieces and not self._over:
             reader = self._reader = self._loop.create_future()
             self._start_timer(timeout)
@@ -187,6 +192,9 @@ class AsyncSocket(asyncio.Protocol):
                 self._reader = self._due = None
             if not in_time:
                 raise httpx.ReadTimeout("")
+            rest = 0.0 if gather is None else gather()
+            if rest:
+                await asyncio.sleep(rest)
         if not self._pieces:
             if self._broken is not None:
                 raise httpx.ReadError(str(self._broken)) from self._broken

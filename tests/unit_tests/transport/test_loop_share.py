@@ -19,7 +19,7 @@ from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.transport import stream as streams
 from langchain_dbchat.transport import waits
 from langchain_dbchat.transport.channel import AsyncEventStream, Channel
-from langchain_dbchat.transport.turns import SHARE, LoopShare
+from langchain_dbchat.transport.turns import GATHERING, SHARE, Gathering, LoopShare, loop_share
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -200,3 +200,67 @@ async def test_a_clock_that_goes_back_gives_no_longer_share(child: bool) -> None
     assert share.is_used()
     await share.give_way()
     assert not share.is_used()
+
+
+async def test_a_loop_is_busy_while_its_shares_are_used_quickly() -> None:
+    used = passed = 100.0
+    share = LoopShare(lambda: used, lambda: passed)
+    await share.give_way()
+    assert not share.is_busy(passed)  # nothing is known of the time before
+    used, passed = used + SHARE, passed + SHARE * 3
+    await share.give_way()
+    assert share.is_busy(passed)
+    used, passed = used + SHARE, passed + SHARE * 5
+    await share.give_way()
+    assert share.is_busy(passed)  # for a while
+    passed += 1
+    assert not share.is_busy(passed)
+    await share.give_way()
+    assert not share.is_busy(passed)
+
+
+async def test_a_stream_waits_between_chunks_only_while_the_loop_is_busy() -> None:
+    used = passed = 100.0
+    share = LoopShare(lambda: used, lambda: passed)
+    gathering = Gathering(share)
+    assert gathering.rest() == 0.0
+    passed += GATHERING / 4
+    assert gathering.rest() == 0.0  # the loop has time
+    await share.give_way()
+    await share.give_way()
+    passed += GATHERING / 4
+    assert gathering.rest() == pytest.approx(GATHERING * 3 / 4)
+    passed += GATHERING * 3 / 4
+    assert gathering.rest() == pytest.approx(GATHERING)  # since the last ones were taken
+    passed += GATHERING * 2.5
+    assert gathering.rest() == 0.0  # events that are further apart do not wait
+    assert Gathering(share).rest() == 0.0  # nor does the first event of a stream
+
+
+@pytest.mark.parametrize("coalesce", [True, False])
+@pytest.mark.parametrize("busy", [True, False])
+async def test_events_of_a_busy_loop_become_fewer_chunks(
+    busy: bool, coalesce: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each event comes by itself, two milliseconds after the one before."""
+    asked: list[float] = []
+
+    def is_busy(now: float) -> bool:
+        asked.append(now)
+        return busy
+
+    monkeypatch.setattr(loop_share, "is_busy", is_busy)
+    words = [f"{number} " for number in range(100)]
+    events = [sse({"choices": [{"index": 0, "delta": {"content": word}}]}, done=False) for word in words]
+    events.append(sse({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}))
+    began = asyncio.get_running_loop().time()
+    with ScriptedServer(lambda _: Scripted(events, delay=0.002)) as server:
+        llm = ChatDatabricksCompat(model="m", host=server.url, token="t", coalesce=coalesce)
+        texts = [chunk.text async for chunk in llm.astream("Hello!")]
+    taken = asyncio.get_running_loop().time() - began
+    assert "".join(texts) == "".join(words)
+    assert bool(asked) is coalesce
+    if not coalesce:
+        assert len([text for text in texts if text]) == len(words)
+    elif busy:
+        assert len(texts) <= taken / GATHERING + 3  # the first one, and those of the end
