@@ -27,9 +27,7 @@ from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.errors.user_warnings import pointing_here, warn
 
 if TYPE_CHECKING:
-    from asyncio import Task
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from concurrent.futures import Future
     from contextlib import AbstractContextManager
 
     from langchain_dbchat.connection.observing import EmbeddingObservation
@@ -282,26 +280,27 @@ class EmbeddingRun:
         count, endpoint = len(prepared.batch.items), self._settings.model
         return reply.understood(lambda body: read_rows(body, count, endpoint, packed=packed))
 
-    def take(self, batch: Batch, done: Future[BatchResult] | Task[BatchResult]) -> None:
+    def take(self, batch: Batch, result: Callable[[], BatchResult]) -> None:
         """Take the outcome of a batch.
 
         Args:
             batch: The batch.
-            done: The future or task that has sent it.
+            result: Returns its rows and their usage, or raises.
 
         Raises:
             BaseException: What is not an error of the batch, such as a KeyboardInterrupt.
         """
-        error = done.exception()
-        if error is not None and not isinstance(error, Exception):
-            raise error
-        if error is None:
-            rows, usage = done.result()
+        outcome: BatchResult | Exception
+        try:
+            outcome = rows, usage = result()
+        except Exception as error:  # noqa: BLE001  # the plan decides what it means for each text
+            outcome = error
+        else:
             self._meter.add(len(rows), usage)
             if self._observation is not None:
                 dimensions = next((len(row) for row in rows if not isinstance(row, Exception)), None)
                 self._observation.received(dimensions, token_count(usage.get("prompt_tokens")))
-        self.plan.take(batch, error or done.result())
+        self.plan.take(batch, outcome)
         if self._bar is not None:
             self._bar.update(self.plan.settled - self._bar.n)
 

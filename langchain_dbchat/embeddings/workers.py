@@ -3,6 +3,8 @@
 Rule 1. `send_batches` takes batches from the run's plan and gives it the outcomes. The plan alone decides what to
 send and what an outcome means.
 Rule 2. `ThreadWorkers` block and never suspend (see `transport/blocking`); `TaskWorkers` never block the event loop.
+Rule 3. Threads only send. The caller's thread reads their answers: rows that many threads have allocated need a fifth
+more memory, and only one thread at a time can read anyway.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -19,14 +22,14 @@ if TYPE_CHECKING:
     from langchain_core.rate_limiters import BaseRateLimiter
 
     from langchain_dbchat.connection.session import Session
-    from langchain_dbchat.embeddings.plan import Batch
     from langchain_dbchat.embeddings.run import EmbeddingRun, PreparedBatch
     from langchain_dbchat.embeddings.settings import EmbeddingSettings
     from langchain_dbchat.embeddings.wire import BatchResult
+    from langchain_dbchat.transport.exchange import Reply
 
 __all__ = ["TaskWorkers", "ThreadWorkers", "Workers", "send_batches"]
 
-_Job = TypeVar("_Job", "Future[BatchResult]", "asyncio.Task[BatchResult]")
+_Job = TypeVar("_Job", "Future[Reply]", "asyncio.Task[BatchResult]")
 
 
 class Workers(ABC, Generic[_Job]):
@@ -55,6 +58,10 @@ class Workers(ABC, Generic[_Job]):
         """Wait until one batch has its outcome, and return all that have."""
 
     @abstractmethod
+    def result(self, done: _Job, prepared: PreparedBatch) -> BatchResult:
+        """Return the rows of a batch that was sent, or raise."""
+
+    @abstractmethod
     async def stop(self, in_flight: Collection[_Job]) -> None:
         """End the work; what is in flight is not wanted any more."""
 
@@ -66,20 +73,21 @@ async def send_batches(run: EmbeddingRun, workers: Workers[_Job]) -> None:
         run: The run, which gets the outcomes.
         workers: What sends them.
     """
-    in_flight: dict[_Job, Batch] = {}
+    in_flight: dict[_Job, PreparedBatch] = {}
     try:
         while True:
             for prepared in run.next_batches(len(in_flight)):
-                in_flight[workers.start(prepared)] = prepared.batch
+                in_flight[workers.start(prepared)] = prepared
             if not in_flight:
                 return
             for done in await workers.first(in_flight):
-                run.take(in_flight.pop(done), done)
+                prepared = in_flight.pop(done)
+                run.take(prepared.batch, partial(workers.result, done, prepared))
     finally:
         await workers.stop(in_flight)
 
 
-class ThreadWorkers(Workers["Future[BatchResult]"]):
+class ThreadWorkers(Workers["Future[Reply]"]):
     """Threads; the caller's own if the run sends one request after the other."""
 
     def __init__(self, run: EmbeddingRun, rate_limiter: BaseRateLimiter | None) -> None:
@@ -91,21 +99,24 @@ class ThreadWorkers(Workers["Future[BatchResult]"]):
         """Return the connection of a model."""
         return model._session()  # noqa: SLF001  # of this package's model
 
-    def start(self, prepared: PreparedBatch) -> Future[BatchResult]:
+    def start(self, prepared: PreparedBatch) -> Future[Reply]:
         """Begin to send a batch."""
         return self._threads.submit(copy_context().run, self._send, prepared)
 
-    def _send(self, prepared: PreparedBatch) -> BatchResult:
+    def _send(self, prepared: PreparedBatch) -> Reply:
         if self._rate_limiter is not None:
             self._rate_limiter.acquire(blocking=True)
-        reply = self._run.channel.post(prepared.request, prepared.revise, self._run.limiter)
-        return self._run.read(prepared, reply)
+        return self._run.channel.post(prepared.request, prepared.revise, self._run.limiter)
 
-    async def first(self, in_flight: Collection[Future[BatchResult]]) -> set[Future[BatchResult]]:
+    async def first(self, in_flight: Collection[Future[Reply]]) -> set[Future[Reply]]:
         """Wait until one batch has its outcome, and return all that have."""
         return wait(in_flight, return_when=FIRST_COMPLETED).done
 
-    async def stop(self, in_flight: Collection[Future[BatchResult]]) -> None:
+    def result(self, done: Future[Reply], prepared: PreparedBatch) -> BatchResult:
+        """Return the rows of a batch that was sent, or raise."""
+        return self._run.read(prepared, done.result())
+
+    async def stop(self, in_flight: Collection[Future[Reply]]) -> None:
         """End the threads; a KeyboardInterrupt does not wait for what is in flight."""
         self._threads.shutdown(wait=not in_flight, cancel_futures=True)
 
@@ -133,6 +144,11 @@ class TaskWorkers(Workers["asyncio.Task[BatchResult]"]):
     async def first(self, in_flight: Collection[asyncio.Task[BatchResult]]) -> set[asyncio.Task[BatchResult]]:
         """Wait until one batch has its outcome, and return all that have."""
         return (await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED))[0]
+
+    def result(self, done: asyncio.Task[BatchResult], prepared: PreparedBatch) -> BatchResult:
+        """Return the rows of a batch that was sent, or raise."""
+        del prepared  # each task reads its answer, so that the loop runs others between two of them
+        return done.result()
 
     async def stop(self, in_flight: Collection[asyncio.Task[BatchResult]]) -> None:
         """Cancel what is in flight, and wait for its end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from typing import Any
 
 import pytest
 from langchain_core.rate_limiters import BaseRateLimiter
@@ -11,6 +12,8 @@ from langchain_core.rate_limiters import BaseRateLimiter
 from kit.embedding import Endpoint
 from kit.scripted import ScriptedServer
 from langchain_dbchat import DatabricksEmbeddings
+from langchain_dbchat.embeddings import run
+from langchain_dbchat.embeddings.wire import read_rows
 
 
 class OneWaitsOneIsInterrupted(BaseRateLimiter):
@@ -43,3 +46,18 @@ def test_an_interrupted_run_does_not_wait_for_the_requests_of_its_threads() -> N
         waited_for = list(limiter.gone)
         limiter.may_go.set()
     assert not waited_for
+
+
+def test_answers_are_read_in_the_callers_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that many threads have allocated need more memory."""
+    readers: list[threading.Thread] = []
+
+    def reading(*args: Any, **settings: Any) -> Any:
+        readers.append(threading.current_thread())
+        return read_rows(*args, **settings)
+
+    monkeypatch.setattr(run, "read_rows", reading)
+    with ScriptedServer(Endpoint()) as server:
+        embeddings = DatabricksEmbeddings(model="m", host=server.url, token="t", batch_size=1, max_concurrency=4)
+        assert len(embeddings.embed_documents([str(number) for number in range(12)])) == 12
+    assert readers == [threading.current_thread()] * 12
