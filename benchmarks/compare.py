@@ -8,7 +8,8 @@ a figure is the median of the rounds. Read the figures as ratios: the last lines
 With a client "dbchat before" (an older commit of this package in an environment of its own), the last column is the
 ratio of "dbchat" to it: the median of the rounds' ratios, because both were measured side by side in each round, the
 ratios between which half of the rounds lie, and the ratio of the fastest rounds, because other programs only ever add
-to a figure. Where these disagree, the machine was too busy for that row.
+to a figure. Where these disagree, the machine was too busy for that row. A case that the older commit does not have is
+left out for both, because what a process has loaded changes how long its next case takes.
 """
 
 from __future__ import annotations
@@ -183,6 +184,15 @@ class Worker:
             self._process = None
 
 
+def _shared(before: Worker, wanted: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
+    """Leave out the cases that an older commit does not have."""
+    shared = [one for one in wanted if one[0] in FRESH or before.measure(one[0], merge=one[1])]
+    before.stop()
+    missing = ", ".join(sorted({case for case, _ in wanted} - {case for case, _ in shared}))
+    sys.stderr.write(f"left out, because {BEFORE} does not have it: {missing or 'nothing'}\n")
+    return shared
+
+
 def measure(clients: dict[str, str], rows: Iterable[Row], rounds: int) -> Figures:
     """Measure all cases of all clients, round by round.
 
@@ -204,6 +214,8 @@ def measure(clients: dict[str, str], rows: Iterable[Row], rounds: int) -> Figure
     try:
         for worker in workers.values():
             worker.measure("import", merge=True)  # not counted: it writes the bytecode
+        if BEFORE in workers:
+            wanted = _shared(workers[BEFORE], wanted)
         for turn in range(rounds):
             sys.stderr.write(f"round {turn + 1} of {rounds}\n")
             for case, merge in wanted:
