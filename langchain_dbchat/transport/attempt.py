@@ -17,7 +17,7 @@ from langchain_dbchat.transport.headers import merge_headers, plain_headers, ref
 from langchain_dbchat.transport.stream_reader import StreamReader, too_large
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.transport.decompression import Decompressor
@@ -111,11 +111,11 @@ class Attempt:
         if self._request.purpose is not None:
             return None
         auth = None if self.sending is None or self._client is None else self._client.auth
-        if auth is None:
+        if self.sending is None or auth is None:
             return httpx.USE_CLIENT_DEFAULT
         from langchain_dbchat.transport.bounded_auth import BoundedAuth  # noqa: PLC0415  # our own clients have none
 
-        return BoundedAuth(auth, self._limit, self._too_large)
+        return BoundedAuth(auth, self.sending, self._limit, self._too_large)
 
     def build(self, client: httpx.Client | httpx.AsyncClient, *, ours: bool) -> httpx.Request:
         """Write the request for a client.
@@ -182,10 +182,9 @@ class Attempt:
         self.sending = kind(
             self._timeouts, self._clock, self._deadline, _setting_of(client), streaming=self._request.streaming
         )
-        if isinstance(self.sending, sending.ThreadSending) and sending.may_use_http2(client, self._request.url):
-            from langchain_dbchat.transport.apart import LeavableTimeouts  # noqa: PLC0415  # few clients use HTTP/2
-
-            self._waits = self.sending.leavable = LeavableTimeouts(self._waits)
+        if isinstance(self.sending, sending.ThreadSending):
+            self.sending.endable.update(self._waits)
+            self._waits = self.sending.endable
         return self.sending.trace
 
     def begin(self, response: httpx.Response) -> bool:
@@ -218,14 +217,6 @@ class Attempt:
         if self._is_unwatched and isinstance(self._client, httpx.Client):
             self._guard = ReadGuard(response, self._deadline)
         return False
-
-    def guarded(self, pieces: Iterable[bytes]) -> Iterable[bytes]:
-        """Do the same as `bounded` for a sync client.
-
-        Args:
-            pieces: The body.
-        """
-        return pieces if self._guard is None else self._guard.pieces(pieces)
 
     def bounded(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None] | ReadsInTime:
         """Bound each read of a body, if the code that reads it does not ask the deadline.

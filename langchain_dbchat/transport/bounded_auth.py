@@ -4,24 +4,26 @@ httpx reads the whole answer to each request of an authentication but the last, 
 
 Rule 1. Such an answer has the same bound as every other, counted after decompression, before httpx decompresses it.
 Rule 2. The answer that the call reads is not counted here, because it is counted there.
-Rule 3. A request that the authentication makes itself has the timeouts of the call, unless it has others, because
-httpx gives it none.
+Rule 3. A request that the authentication makes itself has the deadlines of the call, unless it has its own timeouts,
+because httpx gives it none; its secrets are masked, too. It is not changed for ever, because it may be sent again.
 """
 
 from __future__ import annotations
 
 import math
-from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, cast
+from contextlib import aclosing, closing, contextmanager
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
+from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.transport.decompression import decompressor_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 
     from langchain_dbchat.transport.decompression import Decompressor
+    from langchain_dbchat.transport.sending import Sending
 
 __all__ = ["BoundedAuth", "unbounded"]
 
@@ -31,38 +33,66 @@ class BoundedAuth(httpx.Auth):
 
     Args:
         auth: The user's own.
+        sending: What the client does with the request.
         limit: The maximum size of an answer in bytes, decompressed.
         refuse: Makes the error for an answer that is larger.
     """
 
-    def __init__(self, auth: httpx.Auth, limit: float, refuse: Callable[[httpx.Response], Exception]) -> None:
+    def __init__(
+        self, auth: httpx.Auth, sending: Sending, limit: float, refuse: Callable[[httpx.Response], Exception]
+    ) -> None:
         self._auth = auth
+        self._sending = sending
         self._limit = limit
         self._refuse = refuse
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Do what the user's does, with bounded answers."""
         with closing(self._auth.sync_auth_flow(request)) as flow:
-            wanted = next(flow)
+            wanted = next(flow, None)
             while True:
-                response = yield _timed(wanted, request)
+                with self._as_of_call(wanted, request) as asked:
+                    response = yield asked
                 try:
                     wanted = flow.send(self._bounded(response))
                 except StopIteration:
+                    self._sending.is_for_auth = False
                     return
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Do the same in an event loop."""
         async with aclosing(self._auth.async_auth_flow(request)) as flow:
-            wanted = await anext(flow)
+            wanted = await anext(flow, None)
             while True:
-                response = yield _timed(wanted, request)
+                with self._as_of_call(wanted, request) as asked:
+                    response = yield asked
                 try:
                     wanted = await flow.asend(self._bounded(response))
                 except StopAsyncIteration:
+                    self._sending.is_for_auth = False
                     return
 
+    @contextmanager
+    def _as_of_call(self, wanted: httpx.Request | None, request: httpx.Request) -> Iterator[httpx.Request]:
+        """Give a request what it lacks of the call's, while it is sent."""
+        if not isinstance(wanted, httpx.Request):
+            raise ConfigurationError(
+                f"The authentication of your HTTP client gave {type(wanted).__name__} instead of a request. Its flow "
+                "has to yield the request that it was given, signed."
+            )
+        self._sending.is_for_auth = False
+        own = wanted.extensions
+        ours: dict[str, Any] = {
+            key: request.extensions[key] for key in ("timeout", "trace") if key in request.extensions
+        }
+        wanted.extensions = {**ours, **own}
+        try:
+            yield wanted
+        finally:
+            wanted.extensions = own
+
     def _bounded(self, response: httpx.Response) -> httpx.Response:
+        self._sending.is_for_auth = True
         if self._limit < math.inf:
             response.stream = _Counted(response, self._limit, self._refuse)
         return response
@@ -72,12 +102,6 @@ def unbounded(response: httpx.Response) -> None:
     """Let the call read an answer itself, if the authentication has not."""
     if isinstance(response.stream, _Counted):
         response.stream = response.stream.inner
-
-
-def _timed(wanted: httpx.Request, request: httpx.Request) -> httpx.Request:
-    """Return what an authentication wants to send, with timeouts."""
-    wanted.extensions = {"timeout": request.extensions["timeout"], **wanted.extensions}
-    return wanted
 
 
 class _Counted(httpx.SyncByteStream, httpx.AsyncByteStream):

@@ -7,9 +7,10 @@ Rule 1. `StreamDeadline` returns the time for each read, and raises if the time 
 pool asks it before each read.
 Rule 2. A user's async client does not ask it, so each of its reads is cancelled when the time is up.
 Rule 3. A user's sync client does not ask it either. A thread watches the body, and shuts the socket down when the time
-is up (the socket is a public extension of httpcore, https://www.encode.io/httpcore/extensions/). Over HTTP/2, each read
-is done in a thread of its own (see `apart`). If there is no socket (another transport), httpx's read timeout is the
-larger one of the two, and the clock is checked after each read: a timeout may come late, but never early.
+is up (the socket is a public extension of httpcore, https://www.encode.io/httpcore/extensions/). Over HTTP/2, other
+calls may use it too: then it stays, and the late call ends with its next read (see `EndableTimeouts`). If there is no
+socket (another transport), httpx's read timeout is the larger one of the two, and the clock is checked after each read.
+So a timeout may come late, but never early.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import contextlib
 import math
 import socket
 import threading
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from langchain_dbchat.transport.cancelling import cancelled_once, not_cancelled
+from langchain_dbchat.transport.foreign_errors import httpx_errors_only
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.transport.timeouts import Timeouts
 
-__all__ = ["AT_LEAST", "LOOK", "ReadGuard", "ReadsInTime", "StreamDeadline", "asks_deadline"]
+__all__ = ["AT_LEAST", "LOOK", "EndableTimeouts", "ReadGuard", "ReadsInTime", "StreamDeadline", "asks_deadline"]
 
 _LINGER = 0.25  # seconds for the end of the body after the last event; servers send both together
 LOOK = 0.25
@@ -149,7 +150,7 @@ class ReadsInTime:
     async def _read(self) -> bytes | None:
         from anyio import move_on_after  # noqa: PLC0415  # httpx's own, which few calls need
 
-        with move_on_after(self._deadline.left()):
+        with move_on_after(self._deadline.left()), httpx_errors_only():
             return await anext(self._pieces, None)
         raise httpx.ReadTimeout("")
 
@@ -158,51 +159,84 @@ class ReadsInTime:
         await not_cancelled(self._pieces.aclose())
 
 
+class EndableTimeouts(dict[str, "float | None"]):
+    """The timeouts of a sync request, as httpcore gets them; over HTTP/2, it looks them up before each read.
+
+    Attributes:
+        connection: The connection of httpcore, over HTTP/2; None for HTTP/1.1, or if it is not known.
+        is_late: Whether the time is up and other calls use the connection, so that the next read raises.
+    """
+
+    connection: Any = None
+    is_late = False
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a timeout in seconds, or raise if the time is up."""
+        if self.is_late:
+            raise httpx.ReadTimeout("")
+        return super().get(key, default)
+
+    def end(self, connected: socket.socket) -> bool:
+        """End what a call does on a connection, whose time is up.
+
+        Args:
+            connected: The socket of the connection.
+
+        Returns:
+            Whether the socket was shut down; False if other calls use it, so that this one ends with its next read.
+        """
+        # A socket that is shut down has to be read to its end, or httpcore would use it again.
+        self.is_late = len(getattr(self.connection, "_events", ())) > 1  # streams that httpcore reads
+        if self.is_late:
+            return False
+        with contextlib.suppress(OSError):  # it has been closed meanwhile
+            socket.socket.shutdown(connected, socket.SHUT_RDWR)
+        return True
+
+
 class ReadGuard:
-    """Ends a read of a sync client that does not ask `StreamDeadline`: shuts the socket down, or leaves the read.
+    """Ends a read of a sync client that does not ask `StreamDeadline`, by shutting the socket down.
 
     Args:
         response: The open response.
         deadline: The time that is left.
     """
 
-    __slots__ = ("_deadline", "_released", "_response", "_socket", "has_fired")
+    __slots__ = ("_deadline", "_lock", "_released", "_socket", "_timeouts", "has_fired")
 
     def __init__(self, response: httpx.Response, deadline: StreamDeadline) -> None:
-        self._response = response
         stream = response.extensions.get("network_stream")
+        timeouts = response.request.extensions.get("timeout")  # a hook may have set others
+        self._timeouts = timeouts if isinstance(timeouts, EndableTimeouts) else EndableTimeouts()
         self._socket: socket.socket | None = None
-        if stream is not None and response.http_version.startswith("HTTP/1"):
+        if stream is not None and (response.http_version.startswith("HTTP/1") or self._timeouts.connection is not None):
             self._socket = stream.get_extra_info("socket")
         self._deadline = deadline
         self._released = threading.Event()
+        self._lock = threading.Lock()  # held while the socket is shut down
         self.has_fired = False
         if self._socket is not None and not response.is_closed:
             threading.Thread(target=self._watch, name="langchain-dbchat-deadline", daemon=True).start()
 
-    def pieces(self, body: Iterable[bytes]) -> Iterator[bytes]:
-        """Iterate over the body."""
-        if self._response.http_version != "HTTP/2":
+    @staticmethod
+    def pieces(body: Iterable[bytes]) -> Iterator[bytes]:
+        """Iterate over the body; exceptions of libraries below httpx become its own."""
+        with httpx_errors_only():
             yield from body
-            return
-        from langchain_dbchat.transport.apart import run_apart  # noqa: PLC0415  # few clients use HTTP/2
-
-        timeouts = self._response.request.extensions["timeout"]
-        read = partial(next, iter(body), None)
-        while (piece := run_apart(read, self._deadline.left, timeouts)) is not None:
-            yield piece
 
     def release(self) -> None:
         """Stop watching, before the response is closed and its connection used again."""
-        self._released.set()
+        with self._lock:
+            self._released.set()
 
     def _watch(self) -> None:
         while not self._released.wait(self._deadline.rest()):
-            if self._deadline.waiting and self._deadline.overdue() and self._socket is not None:
-                self.has_fired = True
-                with contextlib.suppress(OSError):  # it has been closed meanwhile
-                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-                return
+            with self._lock:
+                is_late = self._deadline.waiting and self._deadline.overdue() and not self._released.is_set()
+                if is_late and self._socket is not None:
+                    self.has_fired = True
+                    if self._timeouts.end(self._socket):
+                        return
 
 
 def asks_deadline(response: httpx.Response) -> bool:

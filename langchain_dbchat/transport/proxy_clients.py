@@ -24,7 +24,6 @@ import httpx
 from langchain_dbchat._loopback import is_loopback
 from langchain_dbchat.transport.blocking import finish
 from langchain_dbchat.transport.proxies import GIVEN, proxy_error, proxy_patterns, show_address, variable_of
-from langchain_dbchat.transport.user_clients import pool_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -250,7 +249,9 @@ def proxy_of(client: httpx.Client | httpx.AsyncClient | None, url: str) -> str |
     """
     if isinstance(client, (ProxiedClient, AsyncProxiedClient)) and is_loopback(httpx.URL(url).host):
         return None
-    place = getattr(pool_of(client, url), "_proxy_url", None)
+    choose = getattr(client, "_transport_for_url", None)  # httpx offers no other way to ask
+    transport = None if choose is None else choose(httpx.URL(url))
+    place = getattr(getattr(transport, "_pool", None), "_proxy_url", None)
     if place is None:
         return None
     host = place.host.decode("ascii", "replace")
@@ -267,7 +268,7 @@ def source_of(client: httpx.Client | httpx.AsyncClient | None, proxy: str) -> st
     """
     if isinstance(client, (ProxiedClient, AsyncProxiedClient)) and client.is_given:
         return GIVEN
-    return variable_of(proxy) or "http_client"
+    return variable_of(proxy) or ("http_async_client" if isinstance(client, httpx.AsyncClient) else "http_client")
 
 
 def proxy_failure(error: Exception, proxy: str, host: str, source: str) -> ProxyFailure | None:

@@ -6,13 +6,13 @@ in a trace (https://www.encode.io/httpcore/extensions/#trace).
 Rule 1. The phases are `connect`, with a proxy's tunnel and TLS; `write`; and `first_event`, for the head. A deadline
 counts only within a step: the wait for a free connection has httpx's own timeout, and a user's hooks and authentication
 have none. Until the first step, and if a transport reports none, an async client has the sum of all timeouts.
-Rule 2. An async client is cancelled when the time is up. Only the way through a SOCKS proxy is shut down: if it were
-cancelled, httpcore would never give its place in the pool back.
+Rule 2. An async client is cancelled when the time is up. Only the way through a SOCKS proxy, with TLS in it, is shut
+down: if it were cancelled, httpcore would never give its place in the pool back.
 Rule 3. A sync client may be in a read that each byte prolongs. A thread shuts down the socket when the time is up,
 while the step lasts, so never that of another call. httpcore tells which connection it uses only with the answer, so
 it is looked up in the frame that reports the step. If it is not found, httpx's own timeouts remain: a timeout may come
-late, but never early. They also bound connecting with its TLS. A sync client that may use HTTP/2 sends in a thread of
-its own (see `apart`), which the caller leaves when the time is up; until its first step, it has the sum of all times.
+late, but never early. They also bound connecting with its TLS. Over HTTP/2, other calls may use the connection too:
+then it stays, and the late call ends with its next read (see `EndableTimeouts`).
 Rule 4. Headers that frame a request are checked when it is sent: a hook or an authentication may have set them.
 """
 
@@ -31,20 +31,19 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from langchain_dbchat.transport.cancelling import cancelled_once
-from langchain_dbchat.transport.deadlines import AT_LEAST, LOOK
+from langchain_dbchat.transport.deadlines import AT_LEAST, LOOK, EndableTimeouts
+from langchain_dbchat.transport.foreign_errors import httpx_errors_only
 from langchain_dbchat.transport.headers import refuse_framing_by_client
-from langchain_dbchat.transport.user_clients import pool_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from anyio import CancelScope
 
-    from langchain_dbchat.transport.apart import LeavableTimeouts
     from langchain_dbchat.transport.deadlines import StreamDeadline
     from langchain_dbchat.transport.timeouts import Timeouts
 
-__all__ = ["AsyncSending", "Sending", "ThreadSending", "may_use_http2"]
+__all__ = ["AsyncSending", "Sending", "ThreadSending"]
 
 _PHASES: Mapping[str, type[httpx.TimeoutException]] = {
     "connect_tcp": httpx.ConnectTimeout,
@@ -60,12 +59,6 @@ _FIRST_STEPS = frozenset(
     {"connect_tcp", "connect_unix_socket", "send_request_headers", "receive_response_headers"}
 )  # a phase begins with one of these
 _RESTARTS = ("connect_tcp.started", "connect_unix_socket.started", "send_request_headers.started")
-_BELOW: Mapping[str, type[httpx.TransportError]] = {
-    "h11": httpx.LocalProtocolError,
-    "h2": httpx.LocalProtocolError,
-    "idna": httpx.RemoteProtocolError,
-    "socksio": httpx.ProxyError,
-}
 _DEPTH = 8  # frames between a connection and what it reports to, at most
 
 
@@ -99,9 +92,10 @@ class Sending(ABC):
         self._phase: type[httpx.TimeoutException] = httpx.ReadTimeout
         self._until = math.inf
         self._streaming = streaming
-        self._is_stream = False  # a stream answers, and a hook reads it: it has no time as a whole
+        self._is_stream = False  # a stream answers
+        self.is_for_auth = False  # an authentication reads the answer, and not a hook, which has its own time
         self.head_at: float | None = None
-        self._opening: Any = None  # the stream to a SOCKS proxy that has not opened a way; httpcore would forget it
+        self._opening: Any = None  # the stream to a SOCKS proxy while no way is open; httpcore would forget it
         self._is_shared = False  # other calls may use the connection at the same time
         self._is_over = False  # the head has come, or nothing will; httpcore still reports how it reads the body
 
@@ -138,12 +132,10 @@ class Sending(ABC):
             ConfigurationError: The headers would change how the request is framed.
         """
         step, _, state = event.partition(".")[2].rpartition(".")
-        if step == "receive_response_headers" and state == "complete":
-            self._note_head(info.get("return_value"))
-        if step == "setup_socks5_connection" and state != "failed":
-            self._opening = info.get("stream") if state == "started" else None
         if step not in _PHASES:
             return None
+        if step == "receive_response_headers" and state == "complete":
+            self._note_head(info.get("return_value"))
         if self._is_over or state != "started":
             return False
         self._is_shared = event.startswith("http2.")
@@ -151,9 +143,9 @@ class Sending(ABC):
         is_tunnel = request is not None and request.method == b"CONNECT"
         if step == "send_request_headers":
             self._note_headers(request.headers, is_tunnel=is_tunnel)
-        elif step == "setup_socks5_connection" and info.get("auth"):
-            self.sent.append(("proxy-password", info["auth"][1].decode("latin-1")))
-        if step == "receive_response_body" and self._is_stream:
+        elif step == "setup_socks5_connection":
+            self._note_socks(info)
+        if step == "receive_response_body" and self._is_stream and not self.is_for_auth:
             self._until = math.inf
         elif step in _FIRST_STEPS and not is_tunnel:
             self._phase = _PHASES[step]
@@ -165,11 +157,17 @@ class Sending(ABC):
 
     def _note_headers(self, raw: Sequence[tuple[bytes, bytes]], *, is_tunnel: bool) -> None:
         """Note the headers of a request; raise if they change how it is framed. A tunnel's are httpcore's own."""
+        self._opening = None
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
         self.sent += headers
         if not is_tunnel:
             setting = f"what the hooks and the authentication of {self._setting} set"
             refuse_framing_by_client(headers, setting, lengths=1)
+
+    def _note_socks(self, info: Mapping[str, Any]) -> None:
+        self._opening = info.get("stream")
+        if info.get("auth"):
+            self.sent.append(("proxy-password", info["auth"][1].decode("latin-1")))
 
     def _note_head(self, head: Any) -> None:
         """Note the head of an answer, in the form of HTTP/1.1 or HTTP/2."""
@@ -179,39 +177,29 @@ class Sending(ABC):
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
-        """Raise httpx's exceptions instead of those of libraries below it, which it lets through.
-
-        They refuse a request that a hook or an authentication has changed (a wrong Content-Length), an address to which
-        the server redirects, and an answer of a SOCKS proxy. Over HTTP/2, httpcore raises the timeout of one call in
-        all calls on the same connection.
-        """
+        """Raise httpx's exceptions alone; over HTTP/2, httpcore raises a timeout in all calls on the connection."""
         try:
-            yield
+            with httpx_errors_only():
+                yield
         except httpx.ReadTimeout as error:
             is_early = self._phase is httpx.ReadTimeout and self._clock() < self._until - AT_LEAST
             if self._is_shared and is_early:
                 raise httpx.RemoteProtocolError("the connection ended with another call on it") from error
-            raise
-        except Exception as error:
-            library = type(error).__module__.partition(".")[0]
-            if library in _BELOW:
-                raise _BELOW[library](str(error)) from error
             raise
 
 
 class ThreadSending(Sending):
     """The same for a sync client, which a thread watches.
 
-    Attributes:
-        leavable: The timeouts of the request, if the client may use HTTP/2.
+    Args:
+        seconds: The timeouts of the request.
     """
 
     def __init__(
         self, timeouts: Timeouts, clock: Callable[[], float], answer: StreamDeadline, setting: str, *, streaming: bool
     ) -> None:
         super().__init__(timeouts, clock, answer, setting, streaming=streaming)
-        self.leavable: LeavableTimeouts | None = None
-        self._is_step = True  # a step is being done, or the first one is to come
+        self.endable = EndableTimeouts()
         self._lock = threading.Lock()  # held while a step begins or ends, and while a socket is shut down
         self._left: threading.Event | None = None  # the client has left; None while nothing is watched
         self._socket: socket.socket | None = None  # of the step
@@ -223,12 +211,14 @@ class ThreadSending(Sending):
             is_step = self._note(event, info)
             if is_step is None:
                 return
-            self._is_step, self._socket = is_step, None
+            self._socket = None
             if event.endswith(_RESTARTS):
-                self._late = None
+                self._late, self.endable.is_late = None, False
             if is_step:
-                if event.startswith("http11."):
-                    self._socket = _socket_of_caller()
+                if event.startswith(("http11.", "http2.")):
+                    connection = _connection_of_caller()
+                    self._socket = None if connection is None else _socket_in(connection._network_stream)  # noqa: SLF001  # see there
+                    self.endable.connection = connection if self._is_shared else None
                 elif "stream" in info:  # that of a SOCKS proxy
                     self._socket = _socket_in(info["stream"])
         if self._socket is not None and self._left is None:
@@ -241,7 +231,7 @@ class ThreadSending(Sending):
         """Send, until the time of a phase is up; it blocks."""
         try:
             with self._translated():
-                response = send() if self.leavable is None else self._send_apart(send, self.leavable)
+                response = send()
         except httpx.TransportError:
             if self._late is not None:
                 raise self._late("") from None
@@ -258,29 +248,13 @@ class ThreadSending(Sending):
             raise self._late("")
         return response
 
-    def _send_apart(self, send: Callable[[], httpx.Response], timeouts: LeavableTimeouts) -> httpx.Response:
-        from langchain_dbchat.transport.apart import run_apart  # noqa: PLC0415  # few clients use HTTP/2
-
-        self._until = self._answer.until
-        return run_apart(send, self._rest, timeouts, httpx.Response.close)
-
-    def _rest(self) -> float:
-        """Return the seconds until the next look at the clock, or raise if the time of a step is up."""
-        left = self._until - self._clock()
-        if self._socket is not None or not self._is_step:  # the socket is watched; a hook has its own time
-            return LOOK
-        if left <= 0:
-            raise self._phase("")
-        return min(left, LOOK)
-
     def _watch(self, left: threading.Event) -> None:
         while not left.wait(min(max(AT_LEAST, self._until - self._clock() + AT_LEAST), LOOK)):
             with self._lock:
                 if self._socket is not None and self._clock() > self._until:
                     self._late = self._phase
-                    with contextlib.suppress(OSError):  # the server has closed it
-                        socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-                    self._socket = None
+                    if self.endable.end(self._socket):
+                        self._socket = None
 
 
 class AsyncSending(Sending):
@@ -294,7 +268,8 @@ class AsyncSending(Sending):
         is_step = self._note(event, info)
         if is_step is None:
             return
-        deadline = self._deadline() if is_step else math.inf
+        # If connecting to a SOCKS proxy were cancelled, its place would be lost; there, httpcore's timeout is exact.
+        deadline = self._deadline() if is_step and not event.startswith("socks.connect_tcp") else math.inf
         self._stop_timer()
         if self._opening is not None and deadline < math.inf:
             self._timer = asyncio.get_running_loop().call_at(deadline, _shut_down, self._opening)
@@ -340,25 +315,14 @@ class AsyncSending(Sending):
         return current_time() + self._until - self._clock()
 
 
-def may_use_http2(client: httpx.Client | httpx.AsyncClient, url: str) -> bool:
-    """Return whether a client may send a request to a URL over HTTP/2.
-
-    Args:
-        client: A user's client.
-        url: The URL.
-    """
-    return bool(getattr(pool_of(client, url), "_http2", False))  # httpx does not show it otherwise
-
-
-def _socket_of_caller() -> socket.socket | None:
-    """Return the socket of the connection that reports a step: the owner of one of the frames above, or of its part."""
+def _connection_of_caller() -> Any:
+    """Return the connection that reports a step: the owner of one of the frames above, or of its part."""
     frame = sys._getframe(2)  # noqa: SLF001  # httpcore passes its connection to nobody
     for _ in range(_DEPTH):
         owner = frame.f_locals.get("self")
         for holder in (owner, getattr(owner, "_connection", None)):
-            stream = getattr(holder, "_network_stream", None)
-            if stream is not None:
-                return _socket_in(stream)
+            if getattr(holder, "_network_stream", None) is not None:
+                return holder
         if frame.f_back is None:
             break
         frame = frame.f_back

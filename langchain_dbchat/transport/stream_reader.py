@@ -214,11 +214,12 @@ class StreamReader:
 
     def pieces(self) -> Iterator[bytes]:
         """Iterate over the body of a sync client; if it does not ask `StreamDeadline`, a thread watches it."""
-        body = cast("Iterable[bytes]", self.response.stream if self.direct else self.response.iter_bytes())
+        body = self.response.stream if self.direct else self.response.iter_bytes()
+        pieces = cast("Iterable[bytes]", body)  # a sync client's response has a sync stream
         if not self._is_unwatched:
-            return iter(body)
+            return iter(pieces)
         self._guard = ReadGuard(self.response, self.deadline)
-        return self._guard.pieces(body)
+        return self._guard.pieces(pieces)
 
     def release(self) -> None:
         """Stop watching the response, before it is closed."""

@@ -6,12 +6,12 @@ Importing this module does not load httpx.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["UserClients", "pool_of"]
+__all__ = ["UserClients"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +32,3 @@ class UserClients:
 
     def __reduce__(self) -> tuple[type[UserClients], tuple[None, None, str | None]]:
         return (UserClients, (None, None, self.proxy))
-
-
-def pool_of(client: httpx.Client | httpx.AsyncClient | None, url: str) -> Any:
-    """Find httpcore's pool that a client would use for a URL.
-
-    Args:
-        client: The client; None if it is not known.
-        url: The URL.
-
-    Returns:
-        The pool; None if there is none, or if the client does not show it.
-    """
-    choose = getattr(client, "_transport_for_url", None)  # httpx offers no other way to ask
-    if choose is None:
-        return None
-    from httpx import URL  # noqa: PLC0415  # see above
-
-    return getattr(choose(URL(url)), "_pool", None)

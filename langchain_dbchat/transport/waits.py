@@ -17,7 +17,7 @@ import httpx
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.transport.cancelling import not_cancelled
 from langchain_dbchat.transport.clients import async_client, sync_client
-from langchain_dbchat.transport.deadlines import asks_deadline
+from langchain_dbchat.transport.deadlines import ReadGuard, asks_deadline
 from langchain_dbchat.transport.turns import loop_share
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class ThreadWaits(Waits[httpx.Client]):
     async def read(self, attempt: Attempt, response: httpx.Response) -> None:
         """Read the body of an answer, as far as the attempt wants it."""
         body = cast("Iterable[bytes]", response.stream if attempt.is_raw() else response.iter_bytes())
-        for piece in attempt.guarded(body):
+        for piece in body if asks_deadline(response) else ReadGuard.pieces(body):
             if not attempt.feed(piece):
                 break
 

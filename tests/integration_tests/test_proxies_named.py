@@ -180,7 +180,8 @@ def test_the_proxy_of_a_users_own_client(call: Way, closed_port: int) -> None:
         llm = _llm(http_client=client, http_async_client=httpx.AsyncClient(proxy=address))
         with pytest.raises(DatabricksConnectionError) as caught:
             call(llm, "Hello!")
-    assert f"The proxy 127.0.0.1:{closed_port} (http_client)" in _shown(caught.value)
+    setting = "http_async_client" if call.__name__.startswith("a") else "http_client"
+    assert f"The proxy 127.0.0.1:{closed_port} ({setting})" in _shown(caught.value)
 
 
 def test_embeddings_and_sign_in_name_it_too(closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import h2.config
 import h2.connection
 import h2.events
+import h2.settings
 
 from kit.raw import RawServer
 
@@ -50,9 +51,19 @@ class Talk:
                 elif isinstance(event, h2.events.StreamEnded):
                     yield event.stream_id, json.loads(self._bodies[event.stream_id])["messages"][-1]["content"]
 
+    def greet(self, at_once: int) -> None:
+        """Send the settings: how many streams a client may open at once."""
+        limit = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: at_once}
+        self.h2.local_settings = h2.settings.Settings(client=False, initial_values=limit)
+        self.h2.initiate_connection()
+
     def head(self, stream: int, kind: str) -> None:
         """Send the head of an answer."""
         self.h2.send_headers(stream, [(":status", "200"), ("content-type", kind)])
+
+    def send_raw(self, data: bytes) -> None:
+        """Send bytes that need not be HTTP/2."""
+        self._socket.sendall(self.h2.data_to_send() + data)
 
     def ping(self) -> None:
         """Send what says nothing about any answer."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import socket
+import time
+import traceback
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
@@ -14,7 +16,12 @@ from kit.raw import RawServer, take_request
 from kit.scripted import Scripted, ScriptedServer
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.errors import DatabricksError, DatabricksTimeoutError, MalformedResponseError
+from langchain_dbchat.errors import (
+    ConfigurationError,
+    DatabricksError,
+    DatabricksTimeoutError,
+    MalformedResponseError,
+)
 
 LIMIT = 200_000
 WHOLE = b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}]}'
@@ -156,3 +163,122 @@ def test_a_request_of_an_authentication_has_the_timeouts_of_the_call(call: Way) 
         theirs = clients(Asking(server.url))
         with theirs["http_client"], pytest.raises(DatabricksTimeoutError, match="first_event"):
             call(model(server, theirs, timeout=0.3), "hi")
+
+
+class Keeping(httpx.Auth):
+    """Gets a token with the same request each time."""
+
+    def __init__(self, url: str) -> None:
+        self.request = httpx.Request("POST", url, content=b"{}")
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        yield self.request
+        yield request
+
+
+class Copying(httpx.Auth):
+    """Sends a copy of the request, as some that sign do."""
+
+    def __init__(self, **headers: str) -> None:
+        self.headers = headers
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        headers = {**request.headers, **self.headers}
+        yield httpx.Request(request.method, request.url, headers=headers, content=request.content)
+
+
+class Broken(httpx.Auth):
+    """Yields what is no request."""
+
+    def __init__(self, given: Any) -> None:
+        self.given = given
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:  # noqa: ARG002  # httpx's
+        yield self.given
+
+
+def dripping(connection: socket.socket, _: int) -> None:
+    take_request(connection)
+    while True:
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        time.sleep(0.1)
+
+
+@four_ways
+@pytest.mark.parametrize("make", [Asking, Keeping, lambda _: Copying()])
+def test_its_requests_have_deadlines(call: Way, make: Callable[[str], httpx.Auth]) -> None:
+    with RawServer(dripping) as server:
+        theirs = clients(make(server.url))
+        began = time.monotonic()
+        with theirs["http_client"], pytest.raises(DatabricksTimeoutError, match="first_event"):
+            call(model(server, theirs, timeout=0.4), "hi")
+        assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("seconds", [(0.3, 9.0), (9.0, 0.3)])
+def test_a_request_that_is_sent_again_has_the_deadline_of_each_call(seconds: tuple[float, float]) -> None:
+    """The first answer comes after 0.6 s, the others at once; of two calls, the patient one succeeds."""
+
+    def serve(connection: socket.socket, number: int) -> None:
+        while True:
+            take_request(connection)
+            if number <= 2:
+                time.sleep(0.6)
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(WHOLE), WHOLE))
+
+    with RawServer(serve) as server:
+        auth = Keeping(server.url)
+        with httpx.Client(auth=auth) as client:
+            for timeout in seconds:
+                llm = model(server, {"http_client": client}, timeout=timeout)
+                if timeout < 1:
+                    with pytest.raises(DatabricksTimeoutError):
+                        llm.invoke("hi")
+                else:
+                    assert llm.invoke("hi").text == "a"
+                assert auth.request.extensions == {}
+
+
+@four_ways
+def test_a_stream_that_it_reads_has_a_deadline(call: Way) -> None:
+    def serve(connection: socket.socket, _: int) -> None:
+        take_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+        while True:
+            connection.sendall(b": nothing\n\n")
+            time.sleep(0.1)
+
+    with RawServer(serve) as server:
+        theirs = clients(Reading())
+        began = time.monotonic()
+        with theirs["http_client"], pytest.raises(DatabricksTimeoutError, match="first_event"):
+            call(model(server, theirs, timeout=0.4), "hi")
+        assert time.monotonic() - began < 5
+
+
+@four_ways
+def test_what_it_sends_is_masked(call: Way) -> None:
+    secret = "of-no-known-shape-1"  # no secret
+    with ScriptedServer(lambda got: Scripted({"message": got.headers["x-api-key"]}, status=400)) as server:
+        theirs = clients(Copying(**{"x-api-key": secret}))
+        with theirs["http_client"], pytest.raises(DatabricksError) as caught:
+            call(model(server, theirs), "hi")
+    assert secret not in "".join(traceback.format_exception(caught.value))
+
+
+@four_ways
+def test_its_copy_does_not_change_the_framing(call: Way) -> None:
+    with ScriptedServer(lambda _: Scripted(WHOLE)) as server:
+        theirs = clients(Copying(**{"transfer-encoding": "chunked"}))
+        with theirs["http_client"], pytest.raises(ConfigurationError, match=r"(?i)transfer-encoding"):
+            call(model(server, theirs), "hi")
+    assert not server.requests
+
+
+@four_ways
+@pytest.mark.parametrize("given", [None, "text"])
+def test_one_that_yields_no_request_is_named(call: Way, given: Any) -> None:
+    with ScriptedServer(lambda _: Scripted(WHOLE)) as server:
+        theirs = clients(Broken(given))
+        with theirs["http_client"], pytest.raises(ConfigurationError, match="authentication of your HTTP client"):
+            call(model(server, theirs), "hi")

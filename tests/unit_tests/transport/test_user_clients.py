@@ -201,33 +201,39 @@ def test_a_socks_proxy_that_says_nothing(whose: str) -> None:
 
 @pytest.mark.parametrize("ends", ["in time", "cancelled", "cancelled again and again"])
 @pytest.mark.parametrize("whose", ["ours", "the user's"])
-async def test_a_silent_socks_proxy_costs_no_place(whose: str, ends: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_socks_proxy_costs_no_place(
+    whose: str, ends: str, secured: tuple[ssl.SSLContext, ssl.SSLContext], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if it is silent a step later, or the server behind it is."""
     pytest.importorskip("socksio")
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "both.pem"))
     silent: queue.Queue[int] = queue.Queue()
+
+    steps = (b"\x05\x00", b"\x05\x00\x00\x01" + bytes(6))
 
     def serve(connection: socket.socket, number: int) -> None:
         connection.recv(100)
-        if number <= 3:
-            if number == 2:  # silent a step later
-                connection.sendall(b"\x05\x00")
+        for answer in steps[: number - 1]:
+            connection.sendall(answer)
+            if answer is steps[0]:
                 connection.recv(100)
+        if number <= 3:
             silent.put(number)
-            connection.recv(100)
+            while connection.recv(5000):
+                pass
             return
-        connection.sendall(b"\x05\x00")
-        connection.recv(100)
-        connection.sendall(b"\x05\x00\x00\x01" + bytes(6))
-        take_request(connection)
-        connection.sendall(ANSWER)
+        with secured[0].wrap_socket(connection, server_side=True) as inner:
+            take_request(inner)
+            inner.sendall(ANSWER)
 
     limits = httpx.Limits(max_connections=1)
     monkeypatch.setattr(clients, "_PROXY_LIMITS", limits)
     with RawServer(serve) as server:
         address = server.url.removesuffix("/x").replace("http", "socks5")
-        async with httpx.AsyncClient(proxy=address, limits=limits) as client:
+        async with httpx.AsyncClient(proxy=address, limits=limits, verify=secured[1]) as client:
             settings: dict[str, Any] = {"proxy": address} if whose == "ours" else {"http_async_client": client}
             timeout = Timeouts(connect=0.2 if ends == "in time" else 9, pool=3)
-            llm = model("http://models.example.com", allow_http=True, timeout=timeout, **settings)
+            llm = model(PROXIED, timeout=timeout, **settings)
             for _ in range(3):
                 call = asyncio.create_task(llm.ainvoke("hi"))
                 await asyncio.to_thread(silent.get, timeout=LONG)
