@@ -1,7 +1,8 @@
 """Raise httpx's exceptions instead of those of the libraries below it, which it lets through.
 
 They refuse a request that a hook or an authentication has changed (a wrong Content-Length), an address to which the
-server redirects, an answer of a SOCKS proxy, frames and statuses of an HTTP/2 server.
+server redirects, an answer of a SOCKS proxy, frames and statuses of an HTTP/2 server. And httpcore takes what h2 says
+of the state of a connection for a fault of the request.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ def httpx_errors_only() -> Iterator[None]:
     try:
         yield
     except httpx.LocalProtocolError as error:
-        if type(error.__cause__ and error.__cause__.__context__).__name__ == _USED_UP:
-            raise httpx.RemoteProtocolError(f"the HTTP/2 connection has too many open streams: {error}") from error
-        raise
+        cause = error.__cause__ and error.__cause__.__context__
+        if cause is None or type(cause).__module__.partition(".")[0] != "h2" or "header" in str(error).lower():
+            raise
+        used_up = "too many open streams: " if type(cause).__name__ == _USED_UP else ""
+        raise httpx.RemoteProtocolError(f"the HTTP/2 connection broke: {used_up}{error}") from error
     except httpx.HTTPError:
         raise
     except Exception as error:

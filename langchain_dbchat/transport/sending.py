@@ -59,6 +59,10 @@ _FIRST_STEPS = frozenset(
     {"connect_tcp", "connect_unix_socket", "send_request_headers", "receive_response_headers"}
 )  # a phase begins with one of these
 _RESTARTS = ("connect_tcp.started", "connect_unix_socket.started", "send_request_headers.started")
+_ON_CONNECTIONS = ("http11.", "http2.")
+_NOTHING_SENT = (
+    "http2.send_request_headers.started"  # another thread could get the same stream: do as little as possible
+)
 _DEPTH = 8  # frames between a connection and what it reports to, at most
 
 
@@ -215,7 +219,7 @@ class ThreadSending(Sending):
             if event.endswith(_RESTARTS):
                 self._late, self.endable.is_late = None, False
             if is_step:
-                if event.startswith(("http11.", "http2.")):
+                if event.startswith(_ON_CONNECTIONS) and event != _NOTHING_SENT:
                     connection = _connection_of_caller()
                     self._socket = None if connection is None else _socket_in(connection._network_stream)  # noqa: SLF001  # see there
                     self.endable.connection = connection if self._is_shared else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import signal
+import socket
 import ssl
 import threading
 import time
@@ -12,15 +13,20 @@ from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
+from httpcore._backends.sync import SyncStream
 
 from kit.http2 import EVENTS, JSON, Talk, http2_server
 from kit.tls import contexts
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.errors import DatabricksConnectionError, DatabricksError, DatabricksTimeoutError
+from langchain_dbchat.transport.blocking import finish
 from langchain_dbchat.transport.channel import Timeouts
+from langchain_dbchat.transport.deadlines import StreamDeadline
+from langchain_dbchat.transport.sending import ThreadSending
 
 WHOLE = b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}]}'
 EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n'
@@ -244,3 +250,29 @@ async def test_nor_in_an_event_loop(tls: tuple[ssl.SSLContext, ssl.SSLContext]) 
                     await anext(chunks)
             with pytest.raises(DatabricksConnectionError, match="too many open streams"):
                 await llm.ainvoke("answer")
+
+
+def test_no_thread_is_started_before_a_stream_has_its_number() -> None:
+    """Starting one lets other threads run, and httpcore would give them the same number."""
+    timeouts, ends = Timeouts(first_event=LONG), socket.socketpair()
+    answer = StreamDeadline(timeouts, time.monotonic)
+    sending = ThreadSending(timeouts, time.monotonic, answer, "http_client", streaming=False)
+    request = httpcore.Request("POST", "https://localhost/")
+
+    class Connection:
+        _network_stream = SyncStream(ends[0])
+
+        def report(self, step: str) -> None:
+            sending.trace(f"http2.{step}.started", {"request": request})
+
+    def watchers() -> int:
+        return sum(thread.name == "langchain-dbchat-sending" for thread in threading.enumerate())
+
+    connection = Connection()
+    connection.report("send_request_headers")
+    assert not watchers()
+    connection.report("receive_response_headers")
+    assert watchers() == 1
+    finish(sending.run(lambda: httpx.Response(200)))
+    for end in ends:
+        end.close()
