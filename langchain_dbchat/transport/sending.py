@@ -4,8 +4,9 @@ httpx's timeouts begin again with each byte. Here each phase has one deadline on
 in a trace (https://www.encode.io/httpcore/extensions/#trace).
 
 Rule 1. The phases are `connect`, with a proxy's tunnel and TLS; `write`; and `first_event`, for the head. A deadline
-counts only within a step: the wait for a free connection has httpx's own timeout, and a user's hooks and authentication
-have none. Until the first step, and if a transport reports none, an async client has the sum of all timeouts.
+counts only within a step: the wait for a free connection has httpx's own timeout, and what a user's hooks and
+authentication do meanwhile has none. Until the first step, and if a transport reports none, an async client has the sum
+of all timeouts.
 Rule 2. An async client is cancelled when the time is up. Only the way through a SOCKS proxy, with TLS in it, is shut
 down: if it were cancelled, httpcore would never give its place in the pool back.
 Rule 3. A sync client may be in a read that each byte prolongs. A thread shuts down the socket when the time is up,
@@ -195,8 +196,8 @@ class Sending(ABC):
 class ThreadSending(Sending):
     """The same for a sync client, which a thread watches.
 
-    Args:
-        seconds: The timeouts of the request.
+    Attributes:
+        endable: The timeouts of the request.
     """
 
     def __init__(
