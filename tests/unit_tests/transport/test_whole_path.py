@@ -140,5 +140,6 @@ def test_any_json_as_an_event_is_our_error_or_nothing(value: Any, first: bool) -
         assert error.partial is not None
         assert error.partial.text in {"", "a"}
     else:
-        assert isinstance(value, dict)
+        # Some servers write the end of a stream as a JSON text.
+        assert isinstance(value, dict) or is_last(to_json(value))
         assert message.text == "a"
