@@ -110,12 +110,11 @@ class Attempt:
         """Return the ``auth`` of httpx: a user's client may have its own, but not for a request that signs in."""
         if self._request.purpose is not None:
             return None
-        auth = None if self.sending is None or self._client is None else self._client.auth
-        if self.sending is None or auth is None:
+        if self.sending is None or self._client is None or self._client.auth is None:
             return httpx.USE_CLIENT_DEFAULT
         from langchain_dbchat.transport.bounded_auth import BoundedAuth  # noqa: PLC0415  # our own clients have none
 
-        return BoundedAuth(auth, self.sending, self._limit, self._too_large)
+        return BoundedAuth(self._client.auth, self.sending, self._limit, self._too_large)
 
     def build(self, client: httpx.Client | httpx.AsyncClient, *, ours: bool) -> httpx.Request:
         """Write the request for a client.

@@ -4,8 +4,8 @@ httpx reads the whole answer to each request of an authentication but the last, 
 
 Rule 1. Such an answer has the same bound as every other, counted after decompression, before httpx decompresses it.
 Rule 2. The answer that the call reads is not counted here, because it is counted there.
-Rule 3. A request that the authentication makes itself has the deadlines of the call, unless it has its own timeouts,
-because httpx gives it none; its secrets are masked, too. It is not changed for ever, because it may be sent again.
+Rule 3. A request that the authentication makes itself has the deadlines of the call, because httpx gives it none, and
+its secrets are masked. After it was sent, it is as it was before, because the authentication may send it again.
 """
 
 from __future__ import annotations
@@ -56,7 +56,6 @@ class BoundedAuth(httpx.Auth):
                 try:
                     wanted = flow.send(self._bounded(response))
                 except StopIteration:
-                    self._sending.is_for_auth = False
                     return
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
@@ -69,7 +68,6 @@ class BoundedAuth(httpx.Auth):
                 try:
                     wanted = await flow.asend(self._bounded(response))
                 except StopAsyncIteration:
-                    self._sending.is_for_auth = False
                     return
 
     @contextmanager

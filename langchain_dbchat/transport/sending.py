@@ -222,7 +222,7 @@ class ThreadSending(Sending):
             if is_step:
                 if event.startswith(_ON_CONNECTIONS) and event != _NOTHING_SENT:
                     connection = _connection_of_caller()
-                    self._socket = None if connection is None else _socket_in(connection._network_stream)  # noqa: SLF001  # see there
+                    self._socket = None if connection is None else _socket_in(connection._network_stream)  # noqa: SLF001  # httpcore shows it nowhere else
                     self.endable.connection = connection if self._is_shared else None
                 elif "stream" in info:  # that of a SOCKS proxy
                     self._socket = _socket_in(info["stream"])
@@ -340,7 +340,7 @@ def _socket_in(stream: Any) -> socket.socket | None:
 
 
 def _shut_down(stream: Any) -> bool:
-    """Shut down the socket of a stream, so that whoever reads from it gets an exception; return whether it has one."""
+    """Shut down the socket of a stream, so that a read of it raises an exception. Return False if it has no socket."""
     found = stream.get_extra_info("socket")
     if found is None:
         return False
