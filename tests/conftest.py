@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ from langchain_dbchat.local import LocalWorkspace
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_LONG = 15.0  # seconds
 _SPEAKS = ("DATABRICKS_", "ARM_", "GOOGLE_", "CONNECT_", "RSTUDIO_", "POSIT_", "LANGSMITH_", "LANGCHAIN_")
 
 
@@ -73,6 +75,16 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("DATABRICKS_CLI_PATH", str(home / "no-cli"))
+
+
+@pytest.fixture
+def no_thread_stays() -> Iterator[None]:
+    """Check that each thread of the package ends soon after a test."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith("langchain-dbchat-"):
+            thread.join(_LONG)
+            assert not thread.is_alive()
 
 
 @pytest.fixture(scope="session")

@@ -188,7 +188,7 @@ class Copying(httpx.Auth):
 
 
 class Broken(httpx.Auth):
-    """Yields what is no request."""
+    """Yields something that is not a request."""
 
     def __init__(self, given: Any) -> None:
         self.given = given

@@ -9,7 +9,6 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -31,6 +30,8 @@ from langchain_dbchat.transport.sending import ThreadSending
 WHOLE = b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}]}'
 EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n'
 LAST = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+pytestmark = pytest.mark.usefixtures("no_thread_stays")
+
 LONG = 15.0
 
 
@@ -41,15 +42,6 @@ class Interrupt(BaseException):
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return contexts(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture(autouse=True)
-def no_thread_stays() -> Iterator[None]:
-    yield
-    for thread in threading.enumerate():
-        if thread.name.startswith("langchain-dbchat-"):
-            thread.join(LONG)
-            assert not thread.is_alive()
 
 
 class Answers:

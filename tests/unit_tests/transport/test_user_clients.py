@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ WHOLE = b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": 
 LAST = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(WHOLE), WHOLE)
 PROXIED = "https://models.example.com"  # the test's certificate has this name
+pytestmark = pytest.mark.usefixtures("no_thread_stays")
+
 LONG = 15.0
 NOT_KEPT = httpx.Limits(max_keepalive_connections=0)  # for clients that nobody closes in their event loop
 
@@ -49,15 +51,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def secured(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return contexts(folder)
-
-
-@pytest.fixture(autouse=True)
-def no_thread_stays() -> Iterator[None]:
-    yield
-    for thread in threading.enumerate():
-        if thread.name.startswith("langchain-dbchat-"):
-            thread.join(LONG)
-            assert not thread.is_alive()
 
 
 def model(url: str, **more: Any) -> ChatDatabricksCompat:
