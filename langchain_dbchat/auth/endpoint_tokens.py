@@ -257,9 +257,9 @@ def _details_of(endpoint_id: str) -> str:
     )
 
 
-def _json(body: bytes | None) -> Any:
+def _json(body: bytes) -> Any:
     try:
-        return pydantic_core.from_json(body or b"")
+        return pydantic_core.from_json(body)
     except ValueError:
         return None
 

@@ -211,7 +211,7 @@ def _host(url: str) -> str:
 
 def _grant_in(reply: Reply) -> Grant:
     """Return the token in an answer that has one."""
-    payload = _payload(reply.body or b"")
+    payload = _payload(reply.body)
     token = str(payload["access_token"]).strip()
     lifetime = _seconds(payload.get("expires_in"))
     if lifetime is None:
@@ -222,14 +222,14 @@ def _grant_in(reply: Reply) -> Grant:
 
 def _error_in(request: TokenRequest, reply: Reply) -> DatabricksError | None:
     """Return the error that an answer is; None if it contains a token."""
-    token = _payload(reply.body or b"").get("access_token")
+    token = _payload(reply.body).get("access_token")
     if reply.status == _OK and isinstance(token, str) and token.strip():
         return None
     from langchain_dbchat.errors.bodies import read_error_body, read_retry_after  # noqa: PLC0415  # for errors only
     from langchain_dbchat.errors.redaction import scrub  # noqa: PLC0415  # the same
     from langchain_dbchat.errors.sent_secrets import hide_in_bytes  # noqa: PLC0415  # the same
 
-    body = reply.body or b""
+    body = reply.body
     body = body if reply.hide is None else hide_in_bytes(reply.hide, body)
     payload, status = _payload(body), reply.status
     code = payload.get("error") or payload.get("error_code") or payload.get("code")

@@ -79,7 +79,7 @@ def _url_in(reply: Reply, session: Session, model: str) -> str:
     """Return the URL in the description of an app."""
     where: dict[str, Any] = {"endpoint": model, "host": session.workspace.host}
     try:
-        app: Any = from_json(reply.body or b"")
+        app: Any = from_json(reply.body)
     except ValueError:
         raise MalformedResponseError("The description of the app is not JSON.", **where) from None
     app = app if isinstance(app, dict) else {}

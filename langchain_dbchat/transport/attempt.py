@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.transport.content import Content
 from langchain_dbchat.transport.deadlines import ReadGuard, ReadsInTime, StreamDeadline, asks_deadline
 from langchain_dbchat.transport.decompression import decompressor_for
 from langchain_dbchat.transport.exchange import Failure, Reply
@@ -48,6 +48,7 @@ class Attempt:
         "_built",
         "_client",
         "_clock",
+        "_content",
         "_deadline",
         "_error",
         "_guard",
@@ -60,7 +61,6 @@ class Attempt:
         "_request",
         "_room",
         "_signature",
-        "_text",
         "_timeouts",
         "_unpacker",
         "_waits",
@@ -97,7 +97,7 @@ class Attempt:
         self._answer: dict[str, str] = {}  # the headers of the answer, in lower case
         self._open = False
         self.is_handed_on = False  # the body is open, and the stream closes it
-        self._text = BytesIO()
+        self._content = Content()
         self._limit = self._room = math.inf if limit is None else limit
         self._unpacker: Decompressor | None = None
         self._error: DatabricksError | None = None
@@ -133,7 +133,8 @@ class Attempt:
         self._client = client
         url, headers, body = self._request.url, self._headers, self._request.body or None
         trace = None if getattr(client, "asks_deadline", False) else self._watch_sending(client)
-        extensions: dict[str, Any] = {"timeout": self._waits, "deadline": self._deadline}
+        streaming = self._request.streaming
+        extensions: dict[str, Any] = {"timeout": self._waits, "deadline": self._deadline, "streaming": streaming}
         if trace is not None:
             extensions["trace"] = trace
         method = self._request.method
@@ -258,7 +259,7 @@ class Attempt:
 
     def _keeps(self, piece: bytes) -> bool:
         self._room -= len(piece)
-        self._text.write(piece)
+        self._content.write(piece)
         if self._room >= 0 or self._head is None:
             return True
         if self._head.is_success:
@@ -287,7 +288,7 @@ class Attempt:
         """Return the result of this attempt.
 
         Returns:
-            The reply; its body is None if `begin` returned that it stays open. A failure if the answer was too large.
+            The reply, without content if `begin` returned that it stays open. A failure if the answer was too large.
         """
         if self._head is None:
             raise TypeError("no answer has begun")
@@ -301,9 +302,15 @@ class Attempt:
                 self._request, self._head, self._answer, self._auth, self._deadline, self._limit, hide=self.hide
             )
             return Reply(self._head.status_code, self._answer, None, reading, hide=self.hide)
-        body = self._text.getvalue()
         return Reply(
-            self._head.status_code, self._answer, body, None, self._signature, self.hide, self._request, self._auth
+            self._head.status_code,
+            self._answer,
+            self._content,
+            None,
+            self._signature,
+            self.hide,
+            self._request,
+            self._auth,
         )
 
     def hide(self, text: str) -> str:

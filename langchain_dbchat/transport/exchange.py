@@ -41,6 +41,8 @@ from langchain_dbchat.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
+    from langchain_dbchat.transport.content import Content
+
 __all__ = ["Failure", "Pause", "Purpose", "Reply", "Request", "RetryPolicy", "Send", "Unsent", "exchange"]
 
 LESSONS = 4
@@ -109,7 +111,7 @@ class Reply:
     Attributes:
         status: The HTTP status.
         headers: The headers with lower-case names.
-        body: The body, decompressed; None while it is still open.
+        content: The body, decompressed; None while it is still open.
         source: The reader of the open body; only the loop that opened it uses it.
         signature: The credentials' headers with which the request was sent.
         hide: Masks the secrets that were sent, in a text of the server.
@@ -118,12 +120,17 @@ class Reply:
 
     status: int
     headers: Mapping[str, str]
-    body: bytes | None = None
+    content: Content | None = None
     source: Any = None
     signature: Mapping[str, str] | None = field(default=None, repr=False)
     hide: Callable[[str], str] | None = field(default=None, repr=False)
     request: Request | None = field(default=None, repr=False)
     auth: str = ""
+
+    @property
+    def body(self) -> bytes:
+        """Return the bytes of the content; none while the body is open."""
+        return b"" if self.content is None else self.content.read()
 
     def understood(self, read: Callable[[bytes], _Read]) -> _Read:
         """Read the body; an error about it names where it came from, and contains no secret that was sent.
@@ -137,7 +144,7 @@ class Reply:
         Raises:
             DatabricksError: What `read` raises.
         """
-        body = self.body or b""
+        body = self.body
         try:
             return read(body)
         except DatabricksError as error:
@@ -367,7 +374,7 @@ def _error_of(outcome: Reply | Failure | Unsent | None, request: Request, auth: 
     return error_from_response(
         status=outcome.status,
         headers=outcome.headers,
-        body=outcome.body or b"",
+        body=outcome.body,
         endpoint=request.endpoint,
         host=request.host,
         auth=auth,
@@ -377,7 +384,8 @@ def _error_of(outcome: Reply | Failure | Unsent | None, request: Request, auth: 
 
 def _is_page(reply: Reply) -> bool:
     kind = reply.headers.get("content-type", "").lower()
-    return kind.startswith("text/html") or (reply.body or b"")[:256].lstrip().lower().startswith(_PAGE_STARTS)
+    start = b"" if reply.content is None else reply.content.first(256)
+    return kind.startswith("text/html") or start.lstrip().lower().startswith(_PAGE_STARTS)
 
 
 def _is_unknown_caller(error: DatabricksError) -> bool:

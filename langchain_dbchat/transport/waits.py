@@ -109,9 +109,8 @@ class ThreadWaits(Waits[httpx.Client]):
     async def read(self, attempt: Attempt, response: httpx.Response) -> None:
         """Read the body of an answer, as far as the attempt wants it."""
         body = cast("Iterable[bytes]", response.stream if attempt.is_raw() else response.iter_bytes())
-        for piece in body if asks_deadline(response) else ReadGuard.pieces(body):
-            if not attempt.feed(piece):
-                break
+        pieces = body if asks_deadline(response) else ReadGuard.pieces(body)
+        all(map(attempt.feed, pieces))  # unlike a loop, it holds no piece while it waits for the next one
 
     async def close(self, response: httpx.Response) -> None:
         """Close an answer."""

@@ -2,7 +2,8 @@
 
 Rule 1. How long a read may take is asked before each read. The extension ``deadline`` of a request decides; without it,
 the timeout ``read`` of httpx bounds each read by itself, as in httpx. The extension ``gather``, which may be set until
-the first read, lets reads of an event loop collect more (see `AsyncSocket.read`).
+the first read, lets reads of an event loop collect more (see `AsyncSocket.read`). The extension ``streaming`` says that
+events are read, of which a thread may take more at once.
 Rule 2. A connection is given back when the answer was read to its end and nothing follows it; otherwise it is closed.
 """
 
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import httpx
 
 from langchain_dbchat.transport.http.http11 import wants_close
+from langchain_dbchat.transport.http.sockets import BUFFER, FLOOD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,10 +106,12 @@ class SyncBody(_Body, httpx.SyncByteStream):
             piece = self._first()
             if piece:
                 yield piece
+            most = FLOOD if self._extensions.get("streaming") else BUFFER
             while not body.done:
-                piece = body.feed(connection.read(self._left()))
+                piece = body.feed(connection.read(self._left(), most))
                 if piece:
                     yield piece
+                del piece
             self._ended = True
         except BaseException:
             self._give_back()

@@ -33,10 +33,14 @@ from langchain_dbchat.transport.http.tls_sockets import wrapped
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["AsyncSocket", "Socket", "aconnect", "connect"]
+__all__ = ["BUFFER", "FLOOD", "AsyncSocket", "Socket", "aconnect", "connect"]
 
-_BUFFER = 64 * 1024  # bytes of one read
-_FLOOD = 256 * 1024  # bytes of the read after one that was filled: more has arrived, and fewer reads are fewer chunks
+BUFFER = 64 * 1024
+"""Bytes of one read."""
+
+FLOOD = 256 * 1024
+"""Bytes of a stream's read after one that was filled: more has arrived, and fewer reads are fewer chunks."""
+
 _HIGH_WATER = 256 * 1024  # bytes that may wait to be read before the transport is paused
 
 
@@ -49,13 +53,14 @@ class Socket:
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
-        self._most = _BUFFER
+        self._most = BUFFER
 
-    def read(self, timeout: float | None = None) -> bytes:
-        """Read what has arrived, up to 64 KiB, or up to 256 KiB after a read that was filled.
+    def read(self, timeout: float | None = None, most: int = BUFFER) -> bytes:
+        """Read what has arrived, up to 64 KiB, or more after a read that was filled.
 
         Args:
             timeout: Seconds to wait for the first byte.
+            most: How many bytes a read may take after one that was filled.
 
         Returns:
             The bytes; none at the end.
@@ -71,7 +76,7 @@ class Socket:
             raise httpx.ReadTimeout(str(error)) from error
         except OSError as error:
             raise httpx.ReadError(str(error)) from error
-        self._most = _FLOOD if len(data) >= _BUFFER else _BUFFER
+        self._most = most if len(data) >= BUFFER else BUFFER
         return data
 
     def write(self, pieces: Iterable[bytes], timeout: float | None = None) -> None:
@@ -273,7 +278,7 @@ class _PlainSocket(AsyncSocket, asyncio.BufferedProtocol):
 
     def __init__(self) -> None:
         super().__init__()
-        self._buffer = memoryview(bytearray(_BUFFER))
+        self._buffer = memoryview(bytearray(BUFFER))
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return the buffer."""
@@ -283,7 +288,7 @@ class _PlainSocket(AsyncSocket, asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Store a copy of what was read into it."""
         self.data_received(bytes(self._buffer[:nbytes]))
-        most = _FLOOD if nbytes >= _BUFFER else _BUFFER
+        most = FLOOD if nbytes >= BUFFER else BUFFER
         if most != len(self._buffer):
             self._buffer = memoryview(bytearray(most))
 

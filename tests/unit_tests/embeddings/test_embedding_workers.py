@@ -14,6 +14,7 @@ from kit.scripted import ScriptedServer
 from langchain_dbchat import DatabricksEmbeddings
 from langchain_dbchat.embeddings import run
 from langchain_dbchat.embeddings.wire import read_rows
+from langchain_dbchat.transport.content import Content
 
 
 class OneWaitsOneIsInterrupted(BaseRateLimiter):
@@ -49,15 +50,23 @@ def test_an_interrupted_run_does_not_wait_for_the_requests_of_its_threads() -> N
 
 
 def test_answers_are_read_in_the_callers_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows that many threads have allocated need more memory."""
+    """What many threads have allocated, rows and joined bodies, needs more memory."""
     readers: list[threading.Thread] = []
+    joiners: set[threading.Thread] = set()
 
     def reading(*args: Any, **settings: Any) -> Any:
         readers.append(threading.current_thread())
         return read_rows(*args, **settings)
 
+    def joining(self: Content) -> bytes:
+        joiners.add(threading.current_thread())
+        return join(self)
+
+    join = Content.read
     monkeypatch.setattr(run, "read_rows", reading)
+    monkeypatch.setattr(Content, "read", joining)
     with ScriptedServer(Endpoint()) as server:
         embeddings = DatabricksEmbeddings(model="m", host=server.url, token="t", batch_size=1, max_concurrency=4)
         assert len(embeddings.embed_documents([str(number) for number in range(12)])) == 12
     assert readers == [threading.current_thread()] * 12
+    assert joiners == {threading.current_thread()}

@@ -213,7 +213,7 @@ def test_the_page_names_the_bounds_that_the_code_has() -> None:
         "The head of an answer": _size(http11._HEAD_LIMIT),
         "The first line of a chunk": f"{_size(http11._LINE_LIMIT)} each",
         "Bytes that an event loop holds": f"{_size(sockets._HIGH_WATER)} and one read, then",
-        "Bytes of one read": f"{_size(sockets._BUFFER)}; {_size(sockets._FLOOD)} after",
+        "Bytes of one read": f"{_size(sockets.BUFFER)}; {_size(sockets.FLOOD)} after",
         "The body of an error": f"{_size(attempt._ERROR_BODY_LIMIT)} is read",
         "The largest answer": f"`max_response_bytes`, {_size(channel.MAX_RESPONSE_BYTES)} by default",
         "Connecting": f"`timeout.connect`, {waits.connect:.0f} s",

@@ -22,13 +22,14 @@ from langchain_dbchat.errors import (
     DatabricksTimeoutError,
     MalformedResponseError,
 )
+from langchain_dbchat.transport.content import Content
 from langchain_dbchat.transport.exchange import LESSONS, Failure, Pause, Reply, Request, RetryPolicy, Send, exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 REQUEST = Request("https://host/x", {}, b'{"a":1,"b":2}', "ep", "https://host")
-OK = Reply(200, {"content-type": "application/json"}, b"{}")
+OK = Reply(200, {"content-type": "application/json"}, Content(b"{}"))
 
 
 @dataclass
@@ -75,7 +76,7 @@ class Drive:
 
 def reply(status: int, body: Any = b"", **headers: str) -> Reply:
     data = body if isinstance(body, bytes) else to_json(body)
-    return Reply(status, {name.replace("_", "-"): value for name, value in headers.items()}, data)
+    return Reply(status, {name.replace("_", "-"): value for name, value in headers.items()}, Content(data))
 
 
 def unsent() -> Failure:

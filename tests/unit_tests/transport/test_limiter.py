@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from langchain_dbchat.errors import DatabricksConnectionError
 from langchain_dbchat.transport import limiter as limits
 from langchain_dbchat.transport.blocking import finish
+from langchain_dbchat.transport.content import Content
 from langchain_dbchat.transport.exchange import Failure, Reply
 from langchain_dbchat.transport.limit import Limit
 from langchain_dbchat.transport.limiter import (
@@ -33,9 +34,9 @@ from langchain_dbchat.transport.limiter import (
     limiter_for,
 )
 
-OK = Reply(200, {}, b"{}")
-FULL = Reply(429, {}, b"")
-BUSY = Reply(503, {}, b"")
+OK = Reply(200, {}, Content(b"{}"))
+FULL = Reply(429, {}, Content())
+BUSY = Reply(503, {}, Content())
 DROPPED = Failure(DatabricksConnectionError("gone"), sent=True)
 
 
@@ -104,7 +105,7 @@ def test_it_does_not_climb_when_nobody_waits() -> None:
     assert limit.bound == 4
 
 
-@pytest.mark.parametrize("outcome", [DROPPED, None, Reply(500, {}, b""), Reply(400, {}, b"")])
+@pytest.mark.parametrize("outcome", [DROPPED, None, Reply(500, {}, Content()), Reply(400, {}, Content(b""))])
 def test_other_outcomes_do_not_lower_it(outcome: Reply | Failure | None) -> None:
     limit = Limit(bound=4)
     assert limit.end(started(limit, 4)[0], outcome, 0) is None
@@ -114,7 +115,10 @@ def test_other_outcomes_do_not_lower_it(outcome: Reply | Failure | None) -> None
 
 @pytest.mark.parametrize(
     "reply",
-    [Reply(429, {"retry-after": "7"}, b""), Reply(503, {}, b'{"error": {"message": "x", "retry_after": 7}}')],
+    [
+        Reply(429, {"retry-after": "7"}, Content()),
+        Reply(503, {}, Content(b'{"error": {"message": "x", "retry_after": 7}}')),
+    ],
 )
 def test_retry_after_holds_everybody(reply: Reply) -> None:
     limit = Limit()
@@ -127,8 +131,8 @@ def test_retry_after_holds_everybody(reply: Reply) -> None:
 def test_a_late_complaint_does_not_shorten_the_wait() -> None:
     limit = Limit()
     first, second = started(limit, 2)
-    limit.end(first, Reply(429, {"retry-after": "7"}, b""), 100.0)
-    limit.end(second, Reply(429, {"retry-after": "1"}, b""), 101.0)
+    limit.end(first, Reply(429, {"retry-after": "7"}, Content()), 100.0)
+    limit.end(second, Reply(429, {"retry-after": "1"}, Content()), 101.0)
     assert limit.wait(101.0) == 6
 
 
@@ -148,7 +152,12 @@ def test_at_one_the_wait_doubles_up_to_a_minute_and_a_success_forgets_it() -> No
 @given(st.lists(st.sampled_from(["start", "ok", "full", "asked", "drop"]), max_size=200))
 def test_no_course_of_events_closes_it_for_ever(events: list[str]) -> None:
     limit, travelling, now = Limit(), list[int](), 0.0
-    outcomes: dict[str, Any] = {"ok": OK, "full": FULL, "asked": Reply(429, {"retry-after": "3"}, b""), "drop": DROPPED}
+    outcomes: dict[str, Any] = {
+        "ok": OK,
+        "full": FULL,
+        "asked": Reply(429, {"retry-after": "3"}, Content()),
+        "drop": DROPPED,
+    }
     for event in events:
         now += 0.1
         if event == "start":
@@ -414,7 +423,7 @@ def test_who_waits_is_woken_when_the_hold_ends_though_nobody_leaves() -> None:
         thread.start()
     time.sleep(0.01)
     began = time.monotonic()
-    gate.release(entered, Reply(429, {"retry-after": "0.05"}, b""))
+    gate.release(entered, Reply(429, {"retry-after": "0.05"}, Content()))
     for thread in threads:
         thread.join(30)
     assert crowd.turns == 3
@@ -426,7 +435,7 @@ async def test_tasks_are_woken_when_the_hold_ends_though_the_first_of_them_has_l
     entered = await aacquire(gate)
     first, *others = [asyncio.create_task(avisit(gate, crowd)) for _ in range(4)]
     await asyncio.sleep(0.01)
-    gate.release(entered, Reply(503, {"retry-after": "1"}, b""))
+    gate.release(entered, Reply(503, {"retry-after": "1"}, Content()))
     await asyncio.sleep(0.01)
     first.cancel()
     await asyncio.wait_for(asyncio.gather(*others), 30)
@@ -467,7 +476,7 @@ async def test_a_lane_without_a_gate_and_a_task_cancelled_between_both() -> None
 def test_the_log_tells(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", limits.__name__)
     gate = EndpointLimiter("https://workspace.example my-endpoint")
-    gate.release(acquire(gate), Reply(429, {"retry-after": "0.01"}, b""))
+    gate.release(acquire(gate), Reply(429, {"retry-after": "0.01"}, Content()))
     assert caplog.messages == [
         "https://workspace.example my-endpoint: HTTP 429: at most 1 at once from now on, nothing for 0.01 s"
     ]

@@ -22,7 +22,7 @@ from kit.raw import LIMITS, OK, OURS, WAITS, Caller, RawServer, answer_always, t
 from kit.tls import contexts
 from langchain_dbchat.transport.http import sockets
 from langchain_dbchat.transport.http.http11 import Chunked
-from langchain_dbchat.transport.http.sockets import AsyncSocket, aconnect, connect
+from langchain_dbchat.transport.http.sockets import FLOOD, AsyncSocket, aconnect, connect
 from langchain_dbchat.transport.http.transport import AsyncPooledTransport
 
 
@@ -189,7 +189,7 @@ def test_a_read_that_was_filled_is_followed_by_a_larger_one() -> None:
         time.sleep(0.3)  # so that much has arrived
         sizes: list[int] = []
         while sum(sizes) < 2_000_000:
-            sizes.append(len(made.read(5.0)))
+            sizes.append(len(made.read(5.0, FLOOD)))
         assert sizes[0] <= 65536 < max(sizes) <= 262144
         made.write([b"POST / HTTP/1.1\r\n\r\n"], 2.0)
         assert made.read(5.0) == b"word"
