@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
     from langchain_dbchat.errors import DatabricksError
+    from langchain_dbchat.transport.clients import AnyClient
     from langchain_dbchat.transport.decompression import Decompressor
     from langchain_dbchat.transport.exchange import Request
     from langchain_dbchat.transport.sending import Sending
@@ -105,16 +106,25 @@ class Attempt:
         self._is_unwatched = False  # the code that reads the open body does not ask our deadline before each read
         self.sending: Sending | None = None  # bounds a client that does not ask our deadline
 
-    @property
-    def client_auth(self) -> Any:
-        """Return the ``auth`` of httpx: a user's client may have its own, but not for a request that signs in."""
-        if self._request.purpose is not None:
-            return None
-        if self.sending is None or self._client is None or self._client.auth is None:
-            return httpx.USE_CLIENT_DEFAULT
-        from langchain_dbchat.transport.bounded_auth import BoundedAuth  # noqa: PLC0415  # our own clients have none
+    def sender(self, client: AnyClient) -> tuple[AnyClient, dict[str, Any]]:
+        """Return the client that sends the request, and the options of httpx for it.
 
-        return BoundedAuth(self._client.auth, self.sending, self._limit, self._too_large)
+        Args:
+            client: The client that the request was written for. A user's may have an ``auth`` of its own, but not for a
+                request that signs in.
+        """
+        auth: Any = httpx.USE_CLIENT_DEFAULT
+        if self.sending is not None:
+            from langchain_dbchat.transport.bounded_answers import AnswerBound  # noqa: PLC0415  # see `begin`
+            from langchain_dbchat.transport.bounded_auth import BoundedAuth  # noqa: PLC0415  # the same
+
+            answers = AnswerBound(self._limit, self._too_large)
+            if client.auth is not None:
+                auth = BoundedAuth(client.auth, self.sending, answers)
+            client = answers.before_hooks(client)
+        if self._request.purpose is not None:
+            auth = None
+        return client, {"stream": True, "auth": auth, "follow_redirects": False}
 
     def build(self, client: httpx.Client | httpx.AsyncClient, *, ours: bool) -> httpx.Request:
         """Write the request for a client.
@@ -198,7 +208,7 @@ class Attempt:
         """
         self._head, self._answer = response, plain_headers(response.headers)
         if self.sending is not None:
-            from langchain_dbchat.transport.bounded_auth import unbounded  # noqa: PLC0415  # our own clients have none
+            from langchain_dbchat.transport.bounded_answers import unbounded  # noqa: PLC0415  # our own clients have none
 
             unbounded(response)
         if self.sending is not None and self.sending.head_at is not None:

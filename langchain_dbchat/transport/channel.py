@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from langchain_dbchat.transport.clients import AnyClient
     from langchain_dbchat.transport.exchange import Send
     from langchain_dbchat.transport.limiter import EndpointLimiter
     from langchain_dbchat.transport.signing import Credentials
-    from langchain_dbchat.transport.waits import AnyClient, Waits
+    from langchain_dbchat.transport.waits import Waits
 
     Revise = Callable[[DatabricksError], Request | None]
     Steps = Generator[Send | Pause, Reply | Failure | Unsent | None, Reply]

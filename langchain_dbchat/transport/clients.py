@@ -28,7 +28,7 @@ import atexit
 import os
 import threading
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
@@ -40,7 +40,10 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Callable
 
-__all__ = ["async_client", "close_sync_clients", "sync_client"]
+__all__ = ["AnyClient", "async_client", "close_sync_clients", "sync_client"]
+
+AnyClient = TypeVar("AnyClient", httpx.Client, httpx.AsyncClient)
+"""A client for threads or one for an event loop."""
 
 # What httpx reads from the environment when a client is made, in the spellings that it knows.
 _VARIABLES = (

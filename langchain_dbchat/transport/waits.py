@@ -10,13 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 import httpx
 
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.transport.cancelling import not_cancelled
-from langchain_dbchat.transport.clients import async_client, sync_client
+from langchain_dbchat.transport.clients import AnyClient, async_client, sync_client
 from langchain_dbchat.transport.deadlines import ReadGuard, asks_deadline
 from langchain_dbchat.transport.turns import loop_share
 
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.transport.limiter import WaitEvent
     from langchain_dbchat.transport.signing import Credentials
 
-__all__ = ["AnyClient", "TaskWaits", "ThreadWaits", "Waits"]
-
-AnyClient = TypeVar("AnyClient", httpx.Client, httpx.AsyncClient)
+__all__ = ["TaskWaits", "ThreadWaits", "Waits"]
 
 
 class Waits(ABC, Generic[AnyClient]):
@@ -103,7 +101,8 @@ class ThreadWaits(Waits[httpx.Client]):
 
     async def send(self, attempt: Attempt, client: httpx.Client, request: httpx.Request) -> httpx.Response:
         """Send a request, and return its answer when the head has come."""
-        send = partial(client.send, request, stream=True, auth=attempt.client_auth, follow_redirects=False)
+        sender, options = attempt.sender(client)
+        send = partial(sender.send, request, **options)
         return send() if attempt.sending is None else await attempt.sending.run(send)
 
     async def read(self, attempt: Attempt, response: httpx.Response) -> None:
@@ -147,7 +146,8 @@ class TaskWaits(Waits[httpx.AsyncClient]):
 
     async def send(self, attempt: Attempt, client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
         """Send a request, and return its answer when the head has come."""
-        send = partial(client.send, request, stream=True, auth=attempt.client_auth, follow_redirects=False)
+        sender, options = attempt.sender(client)
+        send = partial(sender.send, request, **options)
         return await (send() if attempt.sending is None else attempt.sending.run(send))
 
     async def read(self, attempt: Attempt, response: httpx.Response) -> None:

@@ -1,4 +1,4 @@
-"""What the authentication of a user's client reads before the call does has the bound of every answer."""
+"""What hooks and the authentication of a user's client read of an answer has the bound of every answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from kit.raw import RawServer, take_request
 from kit.scripted import Scripted, ScriptedServer
-from kit.ways import Way, four_ways
+from kit.ways import Way, ainvoke, astream, four_ways
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.errors import (
     ConfigurationError,
@@ -90,16 +90,31 @@ def compressed(head: bytes) -> Callable[[socket.socket, int], None]:
     return serve
 
 
-READERS: dict[str, Callable[[str], httpx.Auth]] = {
-    "the answer to an unsigned request": lambda _: httpx.DigestAuth("me", "it"),
-    "an authentication's last answer": lambda _: Reading(),
-    "an authentication's own request": Asking,
-    "the same in its own flows": AskingInLoops,
+def clients(auth: httpx.Auth | None = None, *, hooks: bool = False) -> dict[str, Any]:
+    ours: dict[str, Any] = {"response": [read]} if hooks else {}
+    inside: dict[str, Any] = {"response": [aread]} if hooks else {}
+    return {
+        "http_client": httpx.Client(auth=auth, event_hooks=ours),
+        "http_async_client": httpx.AsyncClient(auth=auth, event_hooks=inside, limits=NOT_KEPT),
+    }
+
+
+def read(response: httpx.Response) -> None:
+    response.read()
+
+
+async def aread(response: httpx.Response) -> None:
+    await response.aread()
+
+
+READERS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "the answer to an unsigned request": lambda _: clients(httpx.DigestAuth("me", "it")),
+    "an authentication's last answer": lambda _: clients(Reading()),
+    "an authentication's own request": lambda url: clients(Asking(url)),
+    "the same in its own flows": lambda url: clients(AskingInLoops(url)),
+    "a hook": lambda _: clients(hooks=True),
+    "a hook, and an authentication": lambda _: clients(Reading(), hooks=True),
 }
-
-
-def clients(auth: httpx.Auth) -> dict[str, Any]:
-    return {"http_client": httpx.Client(auth=auth), "http_async_client": httpx.AsyncClient(auth=auth, limits=NOT_KEPT)}
 
 
 def model(server: RawServer | ScriptedServer, theirs: dict[str, Any], **more: Any) -> ChatDatabricksCompat:
@@ -113,7 +128,7 @@ def model(server: RawServer | ScriptedServer, theirs: dict[str, Any], **more: An
 def test_a_body_without_an_end(call: Way, reader: str, status: bytes) -> None:
     sent = [0]
     with RawServer(endless(status, sent)) as server:
-        theirs = clients(READERS[reader](server.url))
+        theirs = READERS[reader](server.url)
         with theirs["http_client"], pytest.raises(DatabricksError) as caught:
             call(model(server, theirs, max_response_bytes=LIMIT, timeout=20), "hi")
     if reader == "the answer to an unsigned request" and status.startswith(b"500"):
@@ -131,7 +146,7 @@ def test_a_body_without_an_end(call: Way, reader: str, status: bytes) -> None:
 @pytest.mark.parametrize("reader", READERS)
 def test_a_body_that_is_small_until_it_is_decompressed(call: Way, reader: str) -> None:
     with RawServer(compressed(b"401 No\r\n" + CHALLENGE)) as server:
-        theirs = clients(READERS[reader](server.url))
+        theirs = READERS[reader](server.url)
         with theirs["http_client"], pytest.raises(MalformedResponseError, match="larger than 200000 bytes"):
             call(model(server, theirs, max_response_bytes=LIMIT), "hi")
 
@@ -146,9 +161,50 @@ def test_an_answer_of_a_usual_size_is_read_as_before(call: Way, reader: str) -> 
         return Scripted(WHOLE)
 
     with ScriptedServer(answer) as server:
-        theirs = clients(READERS[reader](server.url))
+        theirs = READERS[reader](server.url)
         with theirs["http_client"]:
             assert call(model(server, theirs, max_response_bytes=LIMIT), "hi").text == "a"
+
+
+class _Uncopied(httpx.Client):
+    def __copy__(self) -> httpx.Client:
+        raise NotImplementedError("object proxy must define __copy__()")  # as wrapt says
+
+
+def test_a_client_that_cannot_be_copied_sends_itself() -> None:
+    seen: list[int] = []
+    hooks: dict[str, list[Callable[..., Any]]] = {"response": [lambda response: seen.append(response.status_code)]}
+    with ScriptedServer(lambda _: Scripted(WHOLE)) as server, _Uncopied(event_hooks=hooks) as client:
+        assert model(server, {"http_client": client}).invoke("hi").text == "a"
+    assert seen == [200]
+
+
+@four_ways
+def test_a_client_with_hooks_stays_as_it_is(call: Way) -> None:
+    """Each hook runs once; cookies come into its own jar; hooks that are added between two calls are used."""
+    headers = {"set-cookie": "a=b; Path=/", "content-type": "application/json"}
+    with ScriptedServer(lambda _: Scripted(WHOLE, headers=headers)) as server:
+        theirs = clients(hooks=True)
+        is_async = call in {ainvoke, astream}
+        client = theirs["http_async_client" if is_async else "http_client"]
+        seen: list[str] = []
+
+        def note(response: httpx.Response) -> None:
+            seen.append(response.text)
+
+        async def anote(response: httpx.Response) -> None:
+            note(response)
+
+        with theirs["http_client"]:
+            llm = model(server, theirs)
+            hooks = [*client.event_hooks["response"]]
+            assert call(llm, "hi").text == "a"
+            assert client.event_hooks["response"] == hooks
+            client.event_hooks["response"].append(anote if is_async else note)
+            assert call(llm, "hi").text == "a"
+        assert seen == [WHOLE.decode()]
+        assert dict(client.cookies) == {"a": "b"}
+        assert server.requests[-1].headers["cookie"] == "a=b"
 
 
 @four_ways
