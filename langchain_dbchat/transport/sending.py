@@ -7,22 +7,21 @@ Rule 1. The phases are `connect`, with a proxy's tunnel and TLS; `write`; and `f
 counts only within a step: the wait for a free connection has httpx's own timeout, and what a user's hooks and
 authentication do meanwhile has none. Until the first step, and if a transport reports none, an async client has the sum
 of all timeouts.
-Rule 2. An async client is cancelled when the time is up. Only the way through a SOCKS proxy, with TLS in it, is shut
-down: if it were cancelled, httpcore would never give its place in the pool back.
+Rule 2. An async client is cancelled when the time is up.
 Rule 3. A sync client may be in a read that each byte prolongs. A thread shuts down the socket when the time is up,
 while the step lasts, so never that of another call. httpcore tells which connection it uses only with the answer, so
 it is looked up in the frame that reports the step. If it is not found, httpx's own timeouts remain: a timeout may come
 late, but never early. They also bound connecting with its TLS. Over HTTP/2, other calls may use the connection too:
-then it stays, and the late call ends with its next read (see `EndableTimeouts`).
+then it stays, and the late call ends by itself (see `EndableTimeouts`).
 Rule 4. Headers that frame a request are checked when it is sent: a hook or an authentication may have set them.
+Rule 5. A connection that fails while it opens a way through a proxy is closed. httpcore would take it for one that is
+in use, for ever, if TLS fails in a tunnel, or if what opens a way through a SOCKS proxy is cancelled or interrupted.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
-import os
 import socket
 import sys
 import threading
@@ -38,6 +37,7 @@ from langchain_dbchat.transport.headers import refuse_framing_by_client
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from types import FrameType
 
     from anyio import CancelScope
 
@@ -64,6 +64,9 @@ _ON_CONNECTIONS = ("http11.", "http2.")
 _NOTHING_SENT = (
     "http2.send_request_headers.started"  # another thread could get the same stream: do as little as possible
 )
+_OPENS_WAYS = frozenset(
+    {"socks.connect_tcp", "socks.setup_socks5_connection", "socks.start_tls", "proxy.start_tls"}
+)  # steps through a proxy
 _DEPTH = 8  # frames between a connection and what it reports to, at most
 
 
@@ -100,7 +103,7 @@ class Sending(ABC):
         self._is_stream = False  # a stream answers
         self.is_for_auth = False  # an authentication reads the answer, and not a hook, which has its own time
         self.head_at: float | None = None
-        self._opening: Any = None  # the stream to a SOCKS proxy while no way is open; httpcore would forget it
+        self._to_proxy: Any = None  # the stream to a SOCKS proxy, which httpcore does not close
         self._is_shared = False  # other calls may use the connection at the same time
         self._is_over = False  # the head has come, or nothing will; httpcore still reports how it reads the body
 
@@ -149,7 +152,9 @@ class Sending(ABC):
         if step == "send_request_headers":
             self._note_headers(request.headers, is_tunnel=is_tunnel)
         elif step == "setup_socks5_connection":
-            self._note_socks(info)
+            self._to_proxy = info.get("stream")
+            if info.get("auth"):
+                self.sent.append(("proxy-password", info["auth"][1].decode("latin-1")))
         if step == "receive_response_body" and self._is_stream and not self.is_for_auth:
             self._until = math.inf
         elif step in _FIRST_STEPS and not is_tunnel:
@@ -162,17 +167,22 @@ class Sending(ABC):
 
     def _note_headers(self, raw: Sequence[tuple[bytes, bytes]], *, is_tunnel: bool) -> None:
         """Note the headers of a request; raise if they change how it is framed. A tunnel's are httpcore's own."""
-        self._opening = None
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
         self.sent += headers
         if not is_tunnel:
             setting = f"what the hooks and the authentication of {self._setting} set"
             refuse_framing_by_client(headers, setting, lengths=1)
 
-    def _note_socks(self, info: Mapping[str, Any]) -> None:
-        self._opening = info.get("stream")
-        if info.get("auth"):
-            self.sent.append(("proxy-password", info["auth"][1].decode("latin-1")))
+    def _left_open(self, event: str) -> list[Any]:
+        """Return what has to be closed because of a step that has failed."""
+        step, _, state = event.rpartition(".")
+        if state != "failed" or step not in _OPENS_WAYS:
+            return []
+        connection = _above(_in_pool)
+        if hasattr(connection, "_connect_failed"):
+            connection._connect_failed = True  # noqa: SLF001  # httpcore does so for an Exception only
+        found = [connection, self._to_proxy if step.startswith("socks.") else None]
+        return [each for each in found if each is not None]
 
     def _note_head(self, head: Any) -> None:
         """Note the head of an answer, in the form of HTTP/1.1 or HTTP/2."""
@@ -221,11 +231,13 @@ class ThreadSending(Sending):
                 self._late, self.endable.is_late = None, False
             if is_step:
                 if event.startswith(_ON_CONNECTIONS) and event != _NOTHING_SENT:
-                    connection = _connection_of_caller()
+                    connection = _above(_with_stream)
                     self._socket = None if connection is None else _socket_in(connection._network_stream)  # noqa: SLF001  # httpcore shows it nowhere else
                     self.endable.connection = connection if self._is_shared else None
                 elif "stream" in info:  # that of a SOCKS proxy
                     self._socket = _socket_in(info["stream"])
+            for each in self._left_open(event):
+                each.close()
         if self._socket is not None and self._left is None:
             self._left = threading.Event()
             threading.Thread(
@@ -246,8 +258,6 @@ class ThreadSending(Sending):
                 self._socket, self._is_over = None, True
             if self._left is not None:
                 self._left.set()
-            if self._opening is not None:
-                self._opening.close()
         if self._late is not None:  # the rest of the head had just arrived
             response.close()
             raise self._late("")
@@ -266,24 +276,22 @@ class AsyncSending(Sending):
     """The same for an async client."""
 
     _scope: CancelScope
-    _timer: asyncio.TimerHandle | None = None  # of a way through a SOCKS proxy
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Note a step."""
+        from anyio import CancelScope  # noqa: PLC0415  # httpx's own, which few calls need
+
         is_step = self._note(event, info)
         if is_step is None:
             return
-        # If connecting to a SOCKS proxy were cancelled, its place would be lost; there, httpcore's timeout is exact.
-        deadline = self._deadline() if is_step and not event.startswith("socks.connect_tcp") else math.inf
-        self._stop_timer()
-        if self._opening is not None and deadline < math.inf:
-            self._timer = asyncio.get_running_loop().call_at(deadline, _shut_down, self._opening)
-            deadline = math.inf
-        self._scope.deadline = deadline
+        self._scope.deadline = self._deadline() if is_step else math.inf
+        for each in self._left_open(event):
+            with CancelScope(shield=True):
+                await each.aclose()
 
     async def run(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         """Send, until the time of a phase is up."""
-        return await cancelled_once(self._send(send), httpx.Response.aclose, self._cancel)
+        return await cancelled_once(self._send(send), httpx.Response.aclose)
 
     async def _send(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         from anyio import CancelScope  # noqa: PLC0415  # httpx's own, which few calls need
@@ -292,26 +300,9 @@ class AsyncSending(Sending):
         try:
             with CancelScope(deadline=self._deadline()) as self._scope, self._translated():
                 return await send()
-        except Exception:
-            if self._opening is None or self._clock() < self._until:
-                raise
         finally:
             self._is_over = True
-            self._stop_timer()
-            if self._opening is not None:
-                with CancelScope(shield=True):
-                    await self._opening.aclose()
         raise self._phase("")
-
-    def _cancel(self, task: asyncio.Future[httpx.Response]) -> None:
-        """Cancel what `run` waits for."""
-        if self._opening is None or not _shut_down(self._opening):
-            task.cancel()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def _deadline(self) -> float:
         """Return the deadline on the clock of the event loop."""
@@ -320,30 +311,32 @@ class AsyncSending(Sending):
         return current_time() + self._until - self._clock()
 
 
-def _connection_of_caller() -> Any:
-    """Return the connection that reports a step: the owner of one of the frames above, or of its part."""
-    frame = sys._getframe(2)  # noqa: SLF001  # httpcore passes its connection to nobody
+def _above(find: Callable[[Any], Any]) -> Any:
+    """Look for a connection of httpcore in the frames that have reported a step, because it passes them to nobody.
+
+    Args:
+        find: Returns the connection that an object is or has, or None.
+    """
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # see above
     for _ in range(_DEPTH):
-        owner = frame.f_locals.get("self")
-        for holder in (owner, getattr(owner, "_connection", None)):
-            if getattr(holder, "_network_stream", None) is not None:
-                return holder
-        if frame.f_back is None:
+        if frame is None:
             break
+        found = find(frame.f_locals.get("self"))
+        if found is not None:
+            return found
         frame = frame.f_back
     return None
+
+
+def _with_stream(owner: Any) -> Any:
+    both = (owner, getattr(owner, "_connection", None))
+    return next((each for each in both if getattr(each, "_network_stream", None) is not None), None)
+
+
+def _in_pool(owner: Any) -> Any:
+    return owner if hasattr(owner, "can_handle_request") else None
 
 
 def _socket_in(stream: Any) -> socket.socket | None:
     found = stream.get_extra_info("socket")
     return found if isinstance(found, socket.socket) else None
-
-
-def _shut_down(stream: Any) -> bool:
-    """Shut down the socket of a stream, so that a read of it raises an exception. Return False if it has no socket."""
-    found = stream.get_extra_info("socket")
-    if found is None:
-        return False
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(found.fileno())) as same:  # uvloop's has no shutdown
-        same.shutdown(socket.SHUT_RDWR)
-    return True

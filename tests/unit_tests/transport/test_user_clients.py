@@ -1,10 +1,9 @@
-"""Clients of the users', and httpx's own behind a proxy: each timeout is a deadline, and nothing is lost."""
+"""Clients of the users': each timeout is a deadline, and nothing is lost."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
 import socket
 import ssl
 import threading
@@ -18,18 +17,17 @@ import pytest
 from langchain_core.messages import AIMessage
 
 from kit.drips import DRIPS, EVENTS, chunk, dripping, head
+from kit.in_time import LONG, ends_in_time
 from kit.raw import RawServer, answer_always, take_request
 from kit.scripted import Scripted, ScriptedServer
-from kit.tls import certificate, contexts
-from kit.ways import Way, ainvoke, astream, four_ways
+from kit.tls import contexts
+from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksConnectionError,
-    DatabricksError,
     DatabricksTimeoutError,
 )
-from langchain_dbchat.transport import clients
 from langchain_dbchat.transport.channel import Timeouts
 
 HEADS = ("news before the head", "a head", "many headers")
@@ -39,7 +37,6 @@ ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 
 PROXIED = "https://models.example.com"  # the test's certificate has this name
 pytestmark = pytest.mark.usefixtures("no_thread_stays")
 
-LONG = 15.0
 NOT_KEPT = httpx.Limits(max_keepalive_connections=0)  # for clients that nobody closes in their event loop
 
 
@@ -56,13 +53,6 @@ def secured(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 def model(url: str, **more: Any) -> ChatDatabricksCompat:
     host = url.removesuffix("/x")
     return ChatDatabricksCompat(model="e", base_url=host, token="t", max_retries=0, **more)  # no secret
-
-
-def ends_in_time(call: Way, llm: ChatDatabricksCompat, text: str = "first_event", least: float = 0.35) -> None:
-    began = time.monotonic()
-    with pytest.raises(DatabricksTimeoutError, match=text):
-        call(llm, "hi")
-    assert least < time.monotonic() - began < LONG
 
 
 @four_ways
@@ -148,187 +138,6 @@ def test_a_read_that_waits_for_its_next_byte_ends_too(call: Way) -> None:
         began = time.monotonic()
         ends_in_time(call, llm)
         assert time.monotonic() - began < 1.7  # the next byte comes after 1.8 s
-
-
-@four_ways
-@pytest.mark.parametrize("stage", ["the tunnel", "the answer in it"])
-def test_a_proxy_that_answers_drop_by_drop(
-    call: Way,
-    stage: str,
-    secured: tuple[ssl.SSLContext, ssl.SSLContext],
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    drips = dripping(*DRIPS["a head"])
-
-    def serve(connection: socket.socket, number: int) -> None:
-        if stage == "the tunnel":
-            drips(connection, number)
-        take_request(connection)
-        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        with secured[0].wrap_socket(connection, server_side=True) as inner:
-            drips(inner, number)
-
-    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "both.pem"))
-    with RawServer(serve) as server:
-        monkeypatch.setenv("HTTPS_PROXY", server.url.removesuffix("/x"))
-        llm = model(PROXIED, timeout=Timeouts(connect=0.4, write=9, pool=9, first_event=0.5))
-        ends_in_time(call, llm, text="connect" if stage == "the tunnel" else "first_event")
-
-
-@pytest.mark.parametrize("whose", ["ours", "the user's"])
-def test_a_socks_proxy_that_says_nothing(whose: str) -> None:
-    pytest.importorskip("socksio")
-
-    def serve(connection: socket.socket, _: int) -> None:
-        while connection.recv(65536):
-            pass
-
-    with RawServer(serve) as server:
-        address = server.url.removesuffix("/x").replace("http", "socks5")
-        with httpx.Client(proxy=address) as client:
-            settings: dict[str, Any] = {"proxy": address} if whose == "ours" else {"http_client": client}
-            llm = model(PROXIED, timeout=Timeouts(connect=0.4, first_event=9), **settings)
-            ends_in_time(lambda llm, text: llm.invoke(text), llm, text="connect")
-
-
-@pytest.mark.parametrize("ends", ["in time", "cancelled", "cancelled again and again"])
-@pytest.mark.parametrize("whose", ["ours", "the user's"])
-async def test_a_silent_socks_proxy_costs_no_place(
-    whose: str, ends: str, secured: tuple[ssl.SSLContext, ssl.SSLContext], folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also if it is silent a step later, or the server behind it is."""
-    pytest.importorskip("socksio")
-    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "both.pem"))
-    silent: queue.Queue[int] = queue.Queue()
-
-    steps = (b"\x05\x00", b"\x05\x00\x00\x01" + bytes(6))
-
-    def serve(connection: socket.socket, number: int) -> None:
-        connection.recv(100)
-        for answer in steps[: number - 1]:
-            connection.sendall(answer)
-            if answer is steps[0]:
-                connection.recv(100)
-        if number <= 3:
-            silent.put(number)
-            while connection.recv(5000):
-                pass
-            return
-        with secured[0].wrap_socket(connection, server_side=True) as inner:
-            take_request(inner)
-            inner.sendall(ANSWER)
-
-    limits = httpx.Limits(max_connections=1)
-    monkeypatch.setattr(clients, "_PROXY_LIMITS", limits)
-    with RawServer(serve) as server:
-        address = server.url.removesuffix("/x").replace("http", "socks5")
-        async with httpx.AsyncClient(proxy=address, limits=limits, verify=secured[1]) as client:
-            settings: dict[str, Any] = {"proxy": address} if whose == "ours" else {"http_async_client": client}
-            timeout = Timeouts(connect=0.2 if ends == "in time" else 9, pool=3)
-            llm = model(PROXIED, timeout=timeout, **settings)
-            for _ in range(3):
-                call = asyncio.create_task(llm.ainvoke("hi"))
-                await asyncio.to_thread(silent.get, timeout=LONG)
-                if ends != "in time":
-                    call.cancel()
-                while ends == "cancelled again and again" and not call.done():
-                    await asyncio.sleep(0)
-                    call.cancel()
-                with pytest.raises(DatabricksTimeoutError if ends == "in time" else asyncio.CancelledError):
-                    await call
-            assert (await llm.ainvoke("hi")).text == "a"
-
-
-async def test_a_call_that_is_cancelled_ends_no_other_behind_the_same_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At any turn of the event loop: httpcore gives an idle connection to two calls, and one of them gets it."""
-
-    def serve(connection: socket.socket, _: int) -> None:
-        while True:
-            take_request(connection)
-            time.sleep(0.01)
-            connection.sendall(ANSWER)
-
-    with RawServer(serve) as server:
-        monkeypatch.setenv("HTTP_PROXY", server.url.removesuffix("/x"))
-        llm = model("http://models.example.com", allow_http=True)
-        for turns in range(12):
-            await llm.ainvoke("hi")
-            stays, goes = (asyncio.create_task(llm.ainvoke("hi")) for _ in range(2))
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            goes.cancel()
-            await asyncio.wait({goes})
-            assert (await stays).text == "a"
-
-
-@four_ways
-def test_a_slow_handshake_in_a_tunnel_has_the_time_to_connect(
-    call: Way, secured: tuple[ssl.SSLContext, ssl.SSLContext], folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def serve(connection: socket.socket, _: int) -> None:
-        take_request(connection)
-        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        time.sleep(0.8)  # longer than the answer may take
-        with secured[0].wrap_socket(connection, server_side=True) as inner:
-            take_request(inner)
-            inner.sendall(ANSWER)
-
-    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "both.pem"))
-    with RawServer(serve) as server:
-        monkeypatch.setenv("HTTPS_PROXY", server.url.removesuffix("/x"))
-        assert call(model(PROXIED, timeout=Timeouts(connect=9, first_event=0.4)), "hi").text == "a"
-
-
-@four_ways
-@pytest.mark.parametrize("fault", ["a certificate", "silence", "nonsense"])
-def test_a_tunnel_whose_tls_fails_gives_its_place_back(
-    call: Way,
-    fault: str,
-    secured: tuple[ssl.SSLContext, ssl.SSLContext],
-    folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The pool has one place: if it were lost, the last call would find none."""
-    certificate.cache_clear()
-    stranger = contexts(tmp_path)[0]
-
-    def serve(connection: socket.socket, number: int) -> None:
-        take_request(connection)
-        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        if number <= 3 and fault != "a certificate":
-            connection.recv(65536)
-            connection.sendall(b"" if fault == "silence" else b"nonsense" * 10)
-            while connection.recv(65536):  # until the client closes
-                pass
-            return
-        context = stranger if number <= 3 else secured[0]
-        with context.wrap_socket(connection, server_side=True) as inner:
-            take_request(inner)
-            inner.sendall(ANSWER)
-
-    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "both.pem"))
-    monkeypatch.setattr(clients, "_PROXY_LIMITS", httpx.Limits(max_connections=1))
-    with RawServer(serve) as server:
-        monkeypatch.setenv("HTTPS_PROXY", server.url.removesuffix("/x"))
-
-        def failing(llm: ChatDatabricksCompat, text: str) -> AIMessage:
-            for _ in range(3):
-                with pytest.raises(DatabricksError):
-                    call(llm, text)
-            return call(llm, text)
-
-        async def failing_in_one_loop(llm: ChatDatabricksCompat) -> AIMessage:
-            for _ in range(3):
-                with pytest.raises(DatabricksError):
-                    await llm.ainvoke("hi")
-            return await llm.ainvoke("hi")
-
-        llm = model(PROXIED, timeout=Timeouts(connect=0.3, pool=3))
-        is_async = call in (ainvoke, astream)
-        answer = asyncio.run(failing_in_one_loop(llm)) if is_async else failing(llm, "hi")
-        assert answer.text == "a"
 
 
 @four_ways
