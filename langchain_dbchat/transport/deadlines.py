@@ -215,11 +215,14 @@ class EndableTimeouts(dict[str, "float | None"]):
 
 def _is_readable(connected: socket.socket, wait: float) -> bool:
     """Return whether a read of a socket would not wait; look for some seconds."""
-    if connected.fileno() < 0 or (isinstance(connected, ssl.SSLSocket) and connected.pending()):
+    if isinstance(connected, ssl.SSLSocket) and connected.pending():
         return True
     with selectors.DefaultSelector() as selector:
-        selector.register(connected, selectors.EVENT_READ)
-        return bool(selector.select(wait))
+        try:
+            selector.register(connected, selectors.EVENT_READ)
+            return bool(selector.select(wait))
+        except (OSError, ValueError):  # it has been closed, which the read will say
+            return True
 
 
 class ReadGuard:

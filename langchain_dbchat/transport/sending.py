@@ -173,8 +173,8 @@ class Sending(ABC):
             setting = f"what the hooks and the authentication of {self._setting} set"
             refuse_framing_by_client(headers, setting, lengths=1)
 
-    def _left_open(self, event: str) -> list[Any]:
-        """Return what has to be closed because of a step that has failed."""
+    def _failed_way(self, event: str) -> list[Any]:
+        """Mark the connection whose step on a way through a proxy has failed; return what has to be closed."""
         step, _, state = event.rpartition(".")
         if state != "failed" or step not in _OPENS_WAYS:
             return []
@@ -236,7 +236,7 @@ class ThreadSending(Sending):
                     self.endable.connection = connection if self._is_shared else None
                 elif "stream" in info:  # that of a SOCKS proxy
                     self._socket = _socket_in(info["stream"])
-            for each in self._left_open(event):
+            for each in self._failed_way(event):
                 each.close()
         if self._socket is not None and self._left is None:
             self._left = threading.Event()
@@ -285,7 +285,7 @@ class AsyncSending(Sending):
         if is_step is None:
             return
         self._scope.deadline = self._deadline() if is_step else math.inf
-        for each in self._left_open(event):
+        for each in self._failed_way(event):
             with CancelScope(shield=True):
                 await each.aclose()
 
