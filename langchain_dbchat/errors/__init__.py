@@ -261,7 +261,7 @@ class MalformedRowsError(EmbeddingsIncompleteError, MalformedResponseError):
 
 
 class ConfigurationError(DatabricksError, ValueError):
-    """A setting is missing or wrong, and nothing was sent."""
+    """A setting is missing or wrong; nothing was sent, unless it is what your HTTP client does with an answer."""
 
 
 class UnsupportedContentError(DatabricksError, ValueError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.errors import ConfigurationError, DatabricksError
 from langchain_dbchat.transport.content import Content
 from langchain_dbchat.transport.deadlines import ReadGuard, ReadsInTime, StreamDeadline, asks_deadline
 from langchain_dbchat.transport.decompression import decompressor_for
@@ -19,7 +19,7 @@ from langchain_dbchat.transport.stream_reader import StreamReader, too_large
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
-    from langchain_dbchat.errors import DatabricksError
+    from langchain_dbchat.transport.bounded_answers import AnswerBound
     from langchain_dbchat.transport.clients import AnyClient
     from langchain_dbchat.transport.decompression import Decompressor
     from langchain_dbchat.transport.exchange import Request
@@ -45,6 +45,7 @@ class Attempt:
 
     __slots__ = (
         "_answer",
+        "_answers",
         "_auth",
         "_built",
         "_client",
@@ -96,6 +97,7 @@ class Attempt:
         self._hide: Callable[[str], str] | None = None
         self._head: httpx.Response | None = None
         self._answer: dict[str, str] = {}  # the headers of the answer, in lower case
+        self._answers: AnswerBound | None = None
         self._open = False
         self.is_handed_on = False  # the body is open, and the stream closes it
         self._content = Content()
@@ -115,13 +117,13 @@ class Attempt:
         """
         auth: Any = httpx.USE_CLIENT_DEFAULT
         if self.sending is not None:
-            from langchain_dbchat.transport.bounded_answers import AnswerBound  # noqa: PLC0415  # see `begin`
+            from langchain_dbchat.transport.bounded_answers import AnswerBound  # noqa: PLC0415  # not for our own clients
             from langchain_dbchat.transport.bounded_auth import BoundedAuth  # noqa: PLC0415  # the same
 
-            answers = AnswerBound(self._limit, self._too_large)
+            self._answers = AnswerBound(self._limit, self._too_large)
             if client.auth is not None:
-                auth = BoundedAuth(client.auth, self.sending, answers)
-            client = answers.before_hooks(client)
+                auth = BoundedAuth(client.auth, self.sending, self._answers)
+            client = self._answers.before_hooks(client)
         if self._request.purpose is not None:
             auth = None
         return client, {"stream": True, "auth": auth, "follow_redirects": False}
@@ -207,10 +209,8 @@ class Attempt:
             Whether its body stays open, because it is the stream that was requested.
         """
         self._head, self._answer = response, plain_headers(response.headers)
-        if self.sending is not None:
-            from langchain_dbchat.transport.bounded_answers import unbounded  # noqa: PLC0415  # our own clients have none
-
-            unbounded(response)
+        if self._answers is not None:
+            self._answers.lift(response, _setting_of(self._client))
         if self.sending is not None and self.sending.head_at is not None:
             self._deadline.put_off(self._clock() - self.sending.head_at)  # a hook took this time
         page = self._answer.get("content-type", "").lower().startswith("text/html")
@@ -352,16 +352,24 @@ class Attempt:
         Returns:
             The failure; or the reply, if it is an error whose body was cut off.
         """
+        from langchain_dbchat.transport.bounded_answers import UnreadableAnswer  # noqa: PLC0415  # where something failed
+        from langchain_dbchat.transport.failures import failure_of  # noqa: PLC0415  # the same
+
+        if isinstance(error, UnreadableAnswer):
+            if error.response.request is self._built:  # and not one of an authentication
+                self._head, self._answer = error.response, plain_headers(error.response.headers)
+            error = error.reason
         if self._head is not None and not self._head.is_success:
             return self.reply()
+        if isinstance(error, DatabricksError):
+            return Failure(error, sent=True)
         if self._guard is not None and self._guard.has_fired:
             error = httpx.ReadTimeout("")
-        from langchain_dbchat.transport.failures import failure_of  # noqa: PLC0415  # where something went wrong
 
         return failure_of(error, self._request, self._auth, self._timeouts, self._client, hide=self.hide)
 
 
-def _setting_of(client: httpx.Client | httpx.AsyncClient) -> str:
+def _setting_of(client: httpx.Client | httpx.AsyncClient | None) -> str:
     return "http_async_client" if isinstance(client, httpx.AsyncClient) else "http_client"
 
 

@@ -4,16 +4,21 @@ Rule 1. Such an answer has the same bound as every other, counted after decompre
 Rule 2. The answer that the call reads is not counted here, because it is counted there.
 Rule 3. A hook sees an answer before anything of ours does. So a client with such hooks is copied for each call, with
 one more hook before them. The client itself stays as it is, and the copy has the same connections, cookies and hooks.
+Only httpx's own classes are copied: a class of the user's may keep a state, or close its connections when it goes.
+Rule 4. The user's code gets an `UnreadableAnswer`, an error of httpx as it may expect one. The call raises what the
+answer is, also if the user's code has caught it: the error of its status, or what is wrong with an answer of a success.
 """
 
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from copy import copy
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import httpx
 
+from langchain_dbchat.errors import ConfigurationError, DatabricksError
 from langchain_dbchat.transport.decompression import decompressor_for
 
 if TYPE_CHECKING:
@@ -22,7 +27,21 @@ if TYPE_CHECKING:
     from langchain_dbchat.transport.clients import AnyClient
     from langchain_dbchat.transport.decompression import Decompressor
 
-__all__ = ["AnswerBound", "unbounded"]
+__all__ = ["AnswerBound", "UnreadableAnswer"]
+
+
+class UnreadableAnswer(httpx.ReadError):
+    """What code of the user's gets from an answer that is too large, or that cannot be decompressed.
+
+    Args:
+        response: The answer.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, response: httpx.Response, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.response = response
+        self.reason = reason
 
 
 class AnswerBound:
@@ -36,6 +55,7 @@ class AnswerBound:
     def __init__(self, limit: float, refuse: Callable[[httpx.Response], Exception]) -> None:
         self._limit = limit
         self._refuse = refuse
+        self._last: _Counted | None = None
 
     def bound(self, response: httpx.Response) -> None:
         """Bound what is read of an answer.
@@ -43,8 +63,8 @@ class AnswerBound:
         Args:
             response: The open response.
         """
-        if self._limit < math.inf and not isinstance(response.stream, _Counted):
-            response.stream = _Counted(response, self._limit, self._refuse)
+        if self._last is None or self._last.response is not response:  # a hook has not bounded it already
+            response.stream = self._last = _Counted(response, self._limit, self._refuse)
 
     async def abound(self, response: httpx.Response) -> None:
         """Do the same as the hook of an async client."""
@@ -57,55 +77,87 @@ class AnswerBound:
             client: The user's client.
 
         Returns:
-            A copy; the client itself if no hook of it sees answers, or if it cannot be copied.
+            A copy; the client itself if no hook of it sees answers, or if it is not of httpx's own classes.
         """
-        hooks: dict[str, list[Any]] = client.event_hooks
-        if not hooks.get("response"):
+        ours = {httpx.Client: self.bound, httpx.AsyncClient: self.abound}.get(type(client))
+        if ours is None or "send" in vars(client) or not client.event_hooks["response"]:
             return client
-        try:
-            sender: Any = copy(client)
-        except Exception:  # noqa: BLE001  # an object around a client, say, which can raise anything
-            return client
-        ours = self.abound if isinstance(sender, httpx.AsyncClient) else self.bound
-        sender.event_hooks = {**hooks, "response": [ours, *hooks["response"]]}
-        return cast("AnyClient", sender)
+        sender = copy(client)
+        sender.event_hooks = {**client.event_hooks, "response": [ours, *client.event_hooks["response"]]}
+        return sender
+
+    def lift(self, response: httpx.Response, setting: str) -> None:
+        """Let the call read an answer itself, if the user's code has not.
+
+        Args:
+            response: The answer.
+            setting: The name of the setting that the client was given as.
+
+        Raises:
+            UnreadableAnswer: The user's code has begun to, and nothing that can be used is left.
+        """
+        if self._last is not None and self._last.response is response:
+            if self._last.error is not None:
+                raise self._last.error
+            self._last.is_lifted = True  # a hook may have put it into a stream of its own
+            if response.stream is self._last:
+                response.stream = self._last.inner
+        if response.is_stream_consumed and not _is_kept(response):
+            words = f"A hook or the authentication of {setting} has read an answer without keeping it."
+            advice = "Call response.read() there, or await response.aread() in an event loop: both keep it."
+            raise UnreadableAnswer(response, ConfigurationError(f"{words} {advice}"))
 
 
-def unbounded(response: httpx.Response) -> None:
-    """Let the call read an answer itself, if the user's code has not."""
-    if isinstance(response.stream, _Counted):
-        response.stream = response.stream.inner
+def _is_kept(response: httpx.Response) -> bool:
+    try:
+        _ = response.content
+    except httpx.ResponseNotRead:
+        return False
+    return True
 
 
 class _Counted(httpx.SyncByteStream, httpx.AsyncByteStream):
     """A body that raises when it is too large."""
 
     def __init__(self, response: httpx.Response, limit: float, refuse: Callable[[httpx.Response], Exception]) -> None:
+        self.response = response
         self.inner = response.stream
-        self._response = response
+        self.error: UnreadableAnswer | None = None
+        self.is_lifted = limit == math.inf
         self._room = limit
         self._refuse = refuse
 
     def __iter__(self) -> Iterator[bytes]:
-        unpacker = self._unpacker()
-        for piece in cast("Iterable[bytes]", self.inner):
-            self._count(piece, unpacker)
-            yield piece
+        with self._raising():
+            unpacker = self._unpacker()
+            for piece in cast("Iterable[bytes]", self.inner):
+                self._count(piece, unpacker)
+                yield piece
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        unpacker = self._unpacker()
-        async for piece in cast("AsyncIterable[bytes]", self.inner):
-            self._count(piece, unpacker)
-            yield piece
+        with self._raising():
+            unpacker = self._unpacker()
+            async for piece in cast("AsyncIterable[bytes]", self.inner):
+                self._count(piece, unpacker)
+                yield piece
+
+    @contextmanager
+    def _raising(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.DecodingError, DatabricksError) as error:
+            self.error = UnreadableAnswer(self.response, error)
+            raise self.error from error
 
     def _unpacker(self) -> Decompressor | None:
-        return decompressor_for(self._response.headers.get("content-encoding", ""))
+        coding = "" if self.is_lifted else self.response.headers.get("content-encoding", "")
+        return decompressor_for(coding)
 
     def _count(self, piece: bytes, unpacker: Decompressor | None) -> None:
-        for size in _sizes(piece, unpacker):
+        for size in () if self.is_lifted else _sizes(piece, unpacker):
             self._room -= size
             if self._room < 0:
-                raise self._refuse(self._response)
+                raise self._refuse(self.response)
 
     def close(self) -> None:
         cast("httpx.SyncByteStream", self.inner).close()

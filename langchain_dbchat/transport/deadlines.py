@@ -8,7 +8,7 @@ pool asks it before each read.
 Rule 2. A user's async client does not ask it, so each of its reads is cancelled when the time is up.
 Rule 3. A user's sync client does not ask it either. A thread watches the body, and shuts the socket down when the time
 is up (the socket is a public extension of httpcore, https://www.encode.io/httpcore/extensions/). Over HTTP/2, other
-calls may use it too: then it stays, and the late call ends by itself (see `EndableTimeouts`). If there is no
+calls may use it too: then it stays, and the late call ends with its next read (see `EndableTimeouts`). If there is no
 socket (another transport), httpx's read timeout is the larger one of the two, and the clock is checked after each read.
 So a timeout may come late, but never early.
 """
@@ -17,11 +17,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-import selectors
 import socket
-import ssl
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -165,12 +162,9 @@ class ReadsInTime:
 class EndableTimeouts(dict[str, "float | None"]):
     """The timeouts of a sync request, as httpcore gets them; over HTTP/2, it looks them up before each read.
 
-    There, a read that takes too long ends all calls on the connection. So the wait for bytes is here, and ends this one
-    call alone.
-
     Attributes:
         connection: The connection of httpcore, over HTTP/2; None for HTTP/1.1, or if it is not known.
-        is_late: Whether the time is up and other calls use the connection.
+        is_late: Whether the time is up and other calls use the connection, so that the next read raises.
     """
 
     connection: Any = None
@@ -178,22 +172,9 @@ class EndableTimeouts(dict[str, "float | None"]):
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return a timeout in seconds, or raise if the time is up."""
-        seconds = super().get(key, default)
-        if key == "read" and self.connection is not None:
-            self._wait_for_bytes(math.inf if seconds is None else seconds)
         if self.is_late:
             raise httpx.ReadTimeout("")
-        return seconds
-
-    def _wait_for_bytes(self, seconds: float) -> None:
-        stream = self.connection._network_stream  # noqa: SLF001  # httpcore shows it nowhere else
-        connected = stream.get_extra_info("socket")
-        if connected is None or isinstance(stream.get_extra_info("ssl_object"), ssl.SSLObject):
-            return  # bytes may have arrived that the socket does not show: TLS in TLS, or another backend
-        until = time.monotonic() + seconds
-        while not self.is_late and not _is_readable(connected, AT_LEAST):
-            if time.monotonic() > until:
-                raise httpx.ReadTimeout("")
+        return super().get(key, default)
 
     def end(self, connected: socket.socket) -> bool:
         """End what a call does on a connection, whose time is up.
@@ -202,7 +183,7 @@ class EndableTimeouts(dict[str, "float | None"]):
             connected: The socket of the connection.
 
         Returns:
-            Whether the socket was shut down; False if other calls use it, so that this one ends by itself.
+            Whether the socket was shut down; False if other calls use it, so that this one ends with its next read.
         """
         # A socket that is shut down has to be read to its end, or httpcore would use it again.
         self.is_late = len(getattr(self.connection, "_events", ())) > 1  # streams that httpcore reads
@@ -211,18 +192,6 @@ class EndableTimeouts(dict[str, "float | None"]):
         with contextlib.suppress(OSError):  # it has been closed meanwhile
             socket.socket.shutdown(connected, socket.SHUT_RDWR)
         return True
-
-
-def _is_readable(connected: socket.socket, wait: float) -> bool:
-    """Return whether a read of a socket would not wait; look for some seconds."""
-    if isinstance(connected, ssl.SSLSocket) and connected.pending():
-        return True
-    with selectors.DefaultSelector() as selector:
-        try:
-            selector.register(connected, selectors.EVENT_READ)
-            return bool(selector.select(wait))
-        except (OSError, ValueError):  # it has been closed, which the read will say
-            return True
 
 
 class ReadGuard:

@@ -7,15 +7,18 @@ Rule 1. The phases are `connect`, with a proxy's tunnel and TLS; `write`; and `f
 counts only within a step: the wait for a free connection has httpx's own timeout, and what a user's hooks and
 authentication do meanwhile has none. Until the first step, and if a transport reports none, an async client has the sum
 of all timeouts.
-Rule 2. An async client is cancelled when the time is up.
+Rule 2. An async client is cancelled when the time is up. What its caller cancels waits for a step to begin, for a few
+turns of the event loop: between two steps, httpcore takes locks, and a cancellation there loses a place in the pool.
 Rule 3. A sync client may be in a read that each byte prolongs. A thread shuts down the socket when the time is up,
 while the step lasts, so never that of another call. httpcore tells which connection it uses only with the answer, so
 it is looked up in the frame that reports the step. If it is not found, httpx's own timeouts remain: a timeout may come
 late, but never early. They also bound connecting with its TLS. Over HTTP/2, other calls may use the connection too:
-then it stays, and the late call ends by itself (see `EndableTimeouts`).
+then it stays, and the late call ends with its next read (see `EndableTimeouts`).
 Rule 4. Headers that frame a request are checked when it is sent: a hook or an authentication may have set them.
-Rule 5. A connection that fails while it opens a way through a proxy is closed. httpcore would take it for one that is
-in use, for ever, if TLS fails in a tunnel, or if what opens a way through a SOCKS proxy is cancelled or interrupted.
+Rule 5. A connection that fails while TLS or a way through a proxy begins is closed. httpcore would leave its socket
+open, and take the connection for one that is in use, for ever, if TLS fails in a tunnel, or if what opens a way through
+a SOCKS proxy is cancelled or interrupted. The pools of our own clients close a connection after any failure (see
+`proxy_clients`); those of users' clients are not changed.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from langchain_dbchat.transport.foreign_errors import httpx_errors_only
 from langchain_dbchat.transport.headers import refuse_framing_by_client
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from types import FrameType
 
@@ -64,9 +68,17 @@ _ON_CONNECTIONS = ("http11.", "http2.")
 _NOTHING_SENT = (
     "http2.send_request_headers.started"  # another thread could get the same stream: do as little as possible
 )
+_CONNECTS = frozenset({"connect_tcp", "connect_unix_socket"})
 _OPENS_WAYS = frozenset(
-    {"socks.connect_tcp", "socks.setup_socks5_connection", "socks.start_tls", "proxy.start_tls"}
-)  # steps through a proxy
+    {
+        "connection.start_tls",
+        "socks.connect_tcp",
+        "socks.setup_socks5_connection",
+        "socks.start_tls",
+        "proxy.start_tls",
+    }
+)
+_TURNS = 10  # of an event loop; between two steps there are fewer
 _DEPTH = 8  # frames between a connection and what it reports to, at most
 
 
@@ -103,7 +115,7 @@ class Sending(ABC):
         self._is_stream = False  # a stream answers
         self.is_for_auth = False  # an authentication reads the answer, and not a hook, which has its own time
         self.head_at: float | None = None
-        self._to_proxy: Any = None  # the stream to a SOCKS proxy, which httpcore does not close
+        self._opening: Any = None  # the stream on which TLS or a way begins; if that fails, httpcore leaves it open
         self._is_shared = False  # other calls may use the connection at the same time
         self._is_over = False  # the head has come, or nothing will; httpcore still reports how it reads the body
 
@@ -142,6 +154,8 @@ class Sending(ABC):
         step, _, state = event.partition(".")[2].rpartition(".")
         if step not in _PHASES:
             return None
+        if step in _CONNECTS:
+            self._opening = info.get("return_value")
         if step == "receive_response_headers" and state == "complete":
             self._note_head(info.get("return_value"))
         if self._is_over or state != "started":
@@ -151,10 +165,8 @@ class Sending(ABC):
         is_tunnel = request is not None and request.method == b"CONNECT"
         if step == "send_request_headers":
             self._note_headers(request.headers, is_tunnel=is_tunnel)
-        elif step == "setup_socks5_connection":
-            self._to_proxy = info.get("stream")
-            if info.get("auth"):
-                self.sent.append(("proxy-password", info["auth"][1].decode("latin-1")))
+        elif info.get("auth"):  # to a SOCKS proxy
+            self.sent.append(("proxy-password", info["auth"][1].decode("latin-1")))
         if step == "receive_response_body" and self._is_stream and not self.is_for_auth:
             self._until = math.inf
         elif step in _FIRST_STEPS and not is_tunnel:
@@ -167,6 +179,7 @@ class Sending(ABC):
 
     def _note_headers(self, raw: Sequence[tuple[bytes, bytes]], *, is_tunnel: bool) -> None:
         """Note the headers of a request; raise if they change how it is framed. A tunnel's are httpcore's own."""
+        self._opening = None
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
         self.sent += headers
         if not is_tunnel:
@@ -174,15 +187,15 @@ class Sending(ABC):
             refuse_framing_by_client(headers, setting, lengths=1)
 
     def _failed_way(self, event: str) -> list[Any]:
-        """Mark the connection whose step on a way through a proxy has failed; return what has to be closed."""
+        """Mark the connection on which TLS or a way through a proxy could not begin; return what has to be closed."""
         step, _, state = event.rpartition(".")
         if state != "failed" or step not in _OPENS_WAYS:
             return []
-        connection = _above(_in_pool)
+        is_direct = step.startswith("connection.")  # httpcore marks it itself
+        connection: Any = None if is_direct else _above(_in_pool)
         if hasattr(connection, "_connect_failed"):
             connection._connect_failed = True  # noqa: SLF001  # httpcore does so for an Exception only
-        found = [connection, self._to_proxy if step.startswith("socks.") else None]
-        return [each for each in found if each is not None]
+        return [each for each in (connection, self._opening) if each is not None]
 
     def _note_head(self, head: Any) -> None:
         """Note the head of an answer, in the form of HTTP/1.1 or HTTP/2."""
@@ -276,6 +289,7 @@ class AsyncSending(Sending):
     """The same for an async client."""
 
     _scope: CancelScope
+    _in_step = False
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Note a step."""
@@ -284,6 +298,7 @@ class AsyncSending(Sending):
         is_step = self._note(event, info)
         if is_step is None:
             return
+        self._in_step = is_step
         self._scope.deadline = self._deadline() if is_step else math.inf
         for each in self._failed_way(event):
             with CancelScope(shield=True):
@@ -291,7 +306,7 @@ class AsyncSending(Sending):
 
     async def run(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         """Send, until the time of a phase is up."""
-        return await cancelled_once(self._send(send), httpx.Response.aclose)
+        return await cancelled_once(self._send(send), httpx.Response.aclose, self._cancel)
 
     async def _send(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         from anyio import CancelScope  # noqa: PLC0415  # httpx's own, which few calls need
@@ -303,6 +318,13 @@ class AsyncSending(Sending):
         finally:
             self._is_over = True
         raise self._phase("")
+
+    def _cancel(self, task: asyncio.Future[httpx.Response], turns: int = _TURNS) -> None:
+        """Cancel what sends, in a step or after so many turns: then it waits in a pool or in the user's code."""
+        if self._in_step or not turns:
+            task.cancel()
+        elif not task.done():
+            task.get_loop().call_soon(self._cancel, task, turns - 1)
 
     def _deadline(self) -> float:
         """Return the deadline on the clock of the event loop."""

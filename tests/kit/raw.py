@@ -80,10 +80,14 @@ class RawServer:
         self._threads[0].start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop_accepting(self) -> None:
+        """Refuse connections from now on; those that are open stay."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop_accepting()
         for connection in self._open:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)

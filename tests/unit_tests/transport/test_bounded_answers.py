@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import socket
 import time
 import traceback
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
 import httpx
@@ -18,12 +19,16 @@ from kit.ways import Way, ainvoke, astream, four_ways
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.errors import (
     ConfigurationError,
+    DatabricksAuthenticationError,
     DatabricksError,
+    DatabricksInvalidRequestError,
+    DatabricksRateLimitError,
     DatabricksTimeoutError,
     MalformedResponseError,
 )
 
 LIMIT = 200_000
+LAST = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
 WHOLE = b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}]}'
 CHALLENGE = b'www-authenticate: Digest realm="r", nonce="n", qop="auth"\r\n'
 NOT_KEPT = httpx.Limits(max_keepalive_connections=0)  # for clients that nobody closes in their event loop
@@ -90,21 +95,23 @@ def compressed(head: bytes) -> Callable[[socket.socket, int], None]:
     return serve
 
 
-def clients(auth: httpx.Auth | None = None, *, hooks: bool = False) -> dict[str, Any]:
+def clients(auth: httpx.Auth | None = None, *, hooks: bool = False, catches: bool = False) -> dict[str, Any]:
+    caught = contextlib.suppress(Exception) if catches else contextlib.nullcontext()
+
+    def read(response: httpx.Response) -> None:
+        with caught:
+            response.read()
+
+    async def aread(response: httpx.Response) -> None:
+        with caught:
+            await response.aread()
+
     ours: dict[str, Any] = {"response": [read]} if hooks else {}
     inside: dict[str, Any] = {"response": [aread]} if hooks else {}
     return {
         "http_client": httpx.Client(auth=auth, event_hooks=ours),
         "http_async_client": httpx.AsyncClient(auth=auth, event_hooks=inside, limits=NOT_KEPT),
     }
-
-
-def read(response: httpx.Response) -> None:
-    response.read()
-
-
-async def aread(response: httpx.Response) -> None:
-    await response.aread()
 
 
 READERS: dict[str, Callable[[str], dict[str, Any]]] = {
@@ -114,40 +121,45 @@ READERS: dict[str, Callable[[str], dict[str, Any]]] = {
     "the same in its own flows": lambda url: clients(AskingInLoops(url)),
     "a hook": lambda _: clients(hooks=True),
     "a hook, and an authentication": lambda _: clients(Reading(), hooks=True),
+    "a hook that catches what it meets": lambda _: clients(hooks=True, catches=True),
 }
+OWN_REQUESTS = {"an authentication's own request", "the same in its own flows"}
 
 
 def model(server: RawServer | ScriptedServer, theirs: dict[str, Any], **more: Any) -> ChatDatabricksCompat:
     host = server.url.removesuffix("/x")
-    return ChatDatabricksCompat(model="e", base_url=host, token="t", max_retries=0, **theirs, **more)  # no secret
+    settings: dict[str, Any] = {"max_retries": 0, **theirs, **more}
+    return ChatDatabricksCompat(model="e", base_url=host, token="t", **settings)  # no secret
 
 
 @four_ways
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("status", [b"401 No\r\n" + CHALLENGE, b"200 OK\r\n", b"500 Bad\r\n"])
 def test_a_body_without_an_end(call: Way, reader: str, status: bytes) -> None:
+    """An error of the endpoint is that error; any other answer is too large."""
     sent = [0]
     with RawServer(endless(status, sent)) as server:
         theirs = READERS[reader](server.url)
         with theirs["http_client"], pytest.raises(DatabricksError) as caught:
             call(model(server, theirs, max_response_bytes=LIMIT, timeout=20), "hi")
-    if reader == "the answer to an unsigned request" and status.startswith(b"500"):
-        # It answers no authentication: it is read as an error is, up to a bound.
-        assert not isinstance(caught.value, MalformedResponseError)
-    else:
+    assert caught.value.status_code == int(status[:3])
+    if status.startswith(b"200") or reader in OWN_REQUESTS:
         assert isinstance(caught.value, MalformedResponseError)
         assert f"larger than {LIMIT} bytes" in str(caught.value)
         assert "max_response_bytes" in str(caught.value)
-    assert caught.value.status_code == int(status[:3])
+    else:
+        assert not isinstance(caught.value, MalformedResponseError)
     assert sent[0] < 20_000_000  # what the sockets of both sides hold
 
 
 @four_ways
 @pytest.mark.parametrize("reader", READERS)
 def test_a_body_that_is_small_until_it_is_decompressed(call: Way, reader: str) -> None:
-    with RawServer(compressed(b"401 No\r\n" + CHALLENGE)) as server:
+    is_challenged = reader.endswith("unsigned request")
+    with RawServer(compressed(b"401 No\r\n" + CHALLENGE if is_challenged else b"200 OK\r\n")) as server:
         theirs = READERS[reader](server.url)
-        with theirs["http_client"], pytest.raises(MalformedResponseError, match="larger than 200000 bytes"):
+        kind = DatabricksAuthenticationError if is_challenged else MalformedResponseError
+        with theirs["http_client"], pytest.raises(kind, match="401" if is_challenged else "larger than 200000 bytes"):
             call(model(server, theirs, max_response_bytes=LIMIT), "hi")
 
 
@@ -166,17 +178,106 @@ def test_an_answer_of_a_usual_size_is_read_as_before(call: Way, reader: str) -> 
             assert call(model(server, theirs, max_response_bytes=LIMIT), "hi").text == "a"
 
 
-class _Uncopied(httpx.Client):
-    def __copy__(self) -> httpx.Client:
-        raise NotImplementedError("object proxy must define __copy__()")  # as wrapt says
+class Counting(httpx.Client):
+    """Keeps a state, and closes its connections when it goes, as clients of some libraries do."""
+
+    calls = 0
+
+    def send(self, *args: Any, **options: Any) -> httpx.Response:
+        self.calls += 1
+        return super().send(*args, **options)
+
+    def __del__(self) -> None:
+        self.close()
 
 
-def test_a_client_that_cannot_be_copied_sends_itself() -> None:
+def test_a_client_of_a_class_of_the_users_sends_itself() -> None:
     seen: list[int] = []
     hooks: dict[str, list[Callable[..., Any]]] = {"response": [lambda response: seen.append(response.status_code)]}
-    with ScriptedServer(lambda _: Scripted(WHOLE)) as server, _Uncopied(event_hooks=hooks) as client:
-        assert model(server, {"http_client": client}).invoke("hi").text == "a"
-    assert seen == [200]
+    events = Scripted([b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n'] * 3 + [LAST], delay=0.05)
+    with ScriptedServer(lambda _: events) as server, Counting(event_hooks=hooks) as client:
+        llm = model(server, {"http_client": client})
+        for _ in range(2):
+            assert "".join(chunk.text for chunk in llm.stream("hi")) == "aaa"
+        assert client.calls == 2
+    assert seen == [200, 200]
+
+
+@four_ways
+@pytest.mark.parametrize("coding", ["br", "unknown"])
+def test_an_error_in_a_coding_that_nobody_asked_for_is_that_error(call: Way, coding: str) -> None:
+    """Also if a hook reads it."""
+    reply = Scripted(WHOLE, status=429, headers={"content-encoding": coding})
+    with ScriptedServer(lambda _: reply) as server:
+        theirs = clients(hooks=True)
+        with theirs["http_client"], pytest.raises(DatabricksRateLimitError):
+            call(model(server, theirs), "hi")
+    assert len(server.requests) == 1
+
+
+@four_ways
+def test_it_is_sent_again_as_without_a_hook(call: Way) -> None:
+    replies = [Scripted(b"x" * 2 * LIMIT, status=429), Scripted(WHOLE)]
+    with ScriptedServer(*replies) as server:
+        theirs = clients(hooks=True)
+        with theirs["http_client"]:
+            assert call(model(server, theirs, max_response_bytes=LIMIT, max_retries=1), "hi").text == "a"
+
+
+class Passing(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """Passes a body on, as a hook that shows progress does."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self.inner
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self.inner:
+            yield piece
+
+    def close(self) -> None:
+        self.inner.close()
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+@four_ways
+@pytest.mark.parametrize("size", [LIMIT, LIMIT + 1])
+def test_an_answer_is_counted_once(call: Way, size: int) -> None:
+    """Also one that a hook passes on: it is the call that reads it."""
+
+    def put(response: httpx.Response) -> None:
+        response.stream = Passing(response.stream)
+
+    async def aput(response: httpx.Response) -> None:
+        put(response)
+
+    with ScriptedServer(lambda _: Scripted(WHOLE + b" " * (size - len(WHOLE)))) as server:
+        client = httpx.Client(event_hooks={"response": [put]})
+        inside = httpx.AsyncClient(event_hooks={"response": [aput]}, limits=NOT_KEPT)
+        llm = model(server, {"http_client": client, "http_async_client": inside}, max_response_bytes=LIMIT)
+        with client, contextlib.nullcontext() if size == LIMIT else pytest.raises(MalformedResponseError):
+            assert call(llm, "hi").text == "a"
+
+
+@four_ways
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_hook_that_takes_an_answer_is_named(call: Way, status: int) -> None:
+    def take(response: httpx.Response) -> None:
+        list(response.iter_bytes())
+
+    async def atake(response: httpx.Response) -> None:
+        _ = [piece async for piece in response.aiter_bytes()]
+
+    with ScriptedServer(lambda _: Scripted(WHOLE, status=status)) as server:
+        client = httpx.Client(event_hooks={"response": [take]})
+        inside = httpx.AsyncClient(event_hooks={"response": [atake]}, limits=NOT_KEPT)
+        kind = ConfigurationError if status == 200 else DatabricksInvalidRequestError
+        with client, pytest.raises(kind, match=r"response\.(a)?read\(\)" if status == 200 else "400"):
+            call(model(server, {"http_client": client, "http_async_client": inside}), "hi")
 
 
 @four_ways

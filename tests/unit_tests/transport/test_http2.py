@@ -45,14 +45,12 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.S
 
 
 class Answers:
-    """Does what the last message of each request says, and pings in each pause, unless it is silent then."""
+    """Does what the last message of each request says, and pings in each pause."""
 
-    def __init__(self, *, greets: bool = True, at_once: int = 100, pings: bool = True) -> None:
+    def __init__(self, *, greets: bool = True, at_once: int = 100) -> None:
         self.greets = greets
-        self.pings = pings
         self.at_once = at_once
         self.connections = 0
-        self.last_at = 0.0  # when a silent server sends what ends its streams
         self.taken: queue.SimpleQueue[int] = queue.SimpleQueue()  # streams
 
     def __call__(self, talk: Talk, number: int) -> None:
@@ -62,21 +60,14 @@ class Answers:
             talk.greet(self.at_once)
         for request in talk.turns():
             if request is None:
-                if self.pings:
-                    talk.ping()
-                    flow_on(talk, flowing)
-                elif time.monotonic() > self.last_at:
-                    flow_on(talk, dict.fromkeys(flowing, 1))
-                    flowing.clear()
+                talk.ping()
+                flow_on(talk, flowing)
                 continue
             stream, words = request
             self.taken.put(stream)
             if words == "flow":
                 talk.head(stream, EVENTS)
                 flowing[stream] = 40
-                if not self.pings:
-                    talk.h2.send_data(stream, EVENT)
-                    self.last_at = time.monotonic() + 2
             elif "wrong" in words:
                 answer_wrongly(talk, stream, words)
             elif words != "be silent":
@@ -158,24 +149,6 @@ def test_a_call_that_ends_late_ends_no_other(words: str, tls: tuple[ssl.SSLConte
         texts += [chunk.text for chunk in stream]
         assert llm.invoke("answer").text == "a"
     assert "".join(texts) == "a" * 39
-    assert answers.connections == 1
-
-
-@pytest.mark.parametrize("words", ["be silent", "a head", "half a body"])
-def test_nor_does_its_silence(words: str, tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
-    """A read that takes too long would end all calls on the connection."""
-    answers = Answers(pings=False)
-    with http2_server(tls[0], answers) as server, httpx.Client(verify=tls[1], http2=True) as client:
-        llm = model(server.url, client, tls[1], timeout=LONG)
-        stream = llm.stream("flow")
-        texts = [next(stream).text]
-        began = time.monotonic()
-        with pytest.raises(DatabricksTimeoutError):
-            llm.model_copy(update={"timeout": 0.4}).invoke(words)
-        assert 0.35 < time.monotonic() - began < 1
-        texts += [chunk.text for chunk in stream]
-        assert llm.invoke("answer").text == "a"
-    assert "".join(texts) == "a"
     assert answers.connections == 1
 
 

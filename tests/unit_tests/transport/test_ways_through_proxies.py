@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import queue
 import signal
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from httpcore._synchronization import AsyncLock
 from langchain_core.messages import AIMessage
 
-from kit.drips import DRIPS, dripping
+from kit.drips import DRIPS, EVENTS, chunk, dripping, head
 from kit.in_time import LONG, ends_in_time
 from kit.raw import RawServer, take_request
 from kit.tls import certificate, contexts
@@ -31,7 +33,7 @@ from langchain_dbchat.transport.channel import Timeouts
 WHOLE = b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}]}'
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(WHOLE), WHOLE)
 PROXIED = "https://models.example.com"  # the test's certificate has this name
-ONE_PLACE = httpx.Limits(max_connections=1)
+ONE_PLACE = httpx.Limits(max_connections=1, max_keepalive_connections=0)  # an event loop ends before its client does
 STEPS = (b"\x05\x00", b"\x05\x00\x00\x01" + bytes(6))  # what a SOCKS proxy answers: a way of signing in, a way
 WHOSE = pytest.mark.parametrize("whose", ["ours", "the user's"])
 pytestmark = pytest.mark.usefixtures("no_thread_stays")
@@ -133,14 +135,19 @@ def with_a_full_queue(serve: Callable[[socket.socket, int], None]) -> Iterator[t
 
         def take() -> None:
             may_take.wait(LONG)
-            listener.accept()[0].close()
-            with listener.accept()[0] as connection:
-                serve(connection, len(STEPS) + 2)
+            with suppress(OSError):
+                listener.accept()[0].close()
+                with listener.accept()[0] as connection:
+                    serve(connection, len(STEPS) + 2)
 
         thread = threading.Thread(target=take)
         thread.start()
-        yield f"socks5://127.0.0.1:{listener.getsockname()[1]}", may_take
-        thread.join(LONG)
+        try:
+            yield f"socks5://127.0.0.1:{listener.getsockname()[1]}", may_take
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            may_take.set()
+            thread.join(LONG)
 
 
 @pytest.fixture
@@ -201,6 +208,74 @@ async def end(call: asyncio.Task[AIMessage], how: str) -> None:
         call.cancel()
     with pytest.raises(DatabricksTimeoutError if how == "in time" else asyncio.CancelledError):
         await call
+
+
+class Talking:
+    """A server over TLS, behind a SOCKS proxy, in a tunnel or without either, that answers each request."""
+
+    def __init__(self, way: str, context: ssl.SSLContext) -> None:
+        self._way = way
+        self._context = context
+
+    def __call__(self, connection: socket.socket, _: int) -> None:
+        if self._way == "socks5":
+            for answer in STEPS:
+                connection.recv(100)
+                connection.sendall(answer)
+        elif self._way == "http":
+            take_request(connection)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        with self._context.wrap_socket(connection, server_side=True) as inner:
+            while True:
+                take_request(inner)
+                inner.sendall(ANSWER)
+
+
+@pytest.mark.parametrize("moment", ["a turn of the loop", "a lock that httpcore takes"])
+@pytest.mark.parametrize(
+    ("whose", "way"),
+    [("ours", "socks5"), ("ours", "http"), ("the user's", "socks5"), ("the user's", "http"), ("the user's", "none")],
+)
+async def test_a_call_that_is_cancelled_at_any_moment_costs_no_place(  # fixtures
+    whose: str,
+    way: str,
+    moment: str,
+    secured: tuple[ssl.SSLContext, ssl.SSLContext],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "both.pem"))
+    monkeypatch.setattr(clients, "_PROXY_LIMITS", ONE_PLACE)
+    left: list[tuple[asyncio.Task[Any], Iterator[int]]] = []  # a call that is cancelled, and locks until then
+    enter = AsyncLock.__aenter__
+
+    async def entering(lock: AsyncLock) -> AsyncLock:
+        for call, locks in left:
+            if next(locks) == 0:
+                call.cancel()
+        return await enter(lock)
+
+    monkeypatch.setattr(AsyncLock, "__aenter__", entering)
+    with RawServer(Talking(way, secured[0])) as server:
+        there = server.url.removesuffix("/x")
+        options: dict[str, Any] = {"limits": ONE_PLACE, "verify": secured[1]}
+        proxy: dict[str, Any] = {} if way == "none" else {"proxy": there.replace("http", way)}
+        url = there.replace("http://127.0.0.1", "https://localhost") if way == "none" else PROXIED
+        for number in range(1, 26 if moment == "a turn of the loop" else 8):
+            theirs = httpx.AsyncClient(**options, **proxy)
+            settings = proxy if whose == "ours" else {"http_async_client": theirs}
+            llm = model(url, timeout=Timeouts(pool=3), **settings)
+            call = asyncio.create_task(llm.ainvoke("hi"))
+            if moment == "a turn of the loop":
+                for _ in range(number):
+                    await asyncio.sleep(0)
+                call.cancel()
+            else:
+                left.append((call, itertools.count(1 - number)))
+            await asyncio.wait({call})
+            left.clear()
+            assert (await llm.ainvoke("hi")).text == "a", number
+            await theirs.aclose()
 
 
 @pytest.mark.filterwarnings(
@@ -321,3 +396,60 @@ def test_a_tunnel_whose_tls_fails_gives_its_place_back(  # fixtures
         is_async = call in (ainvoke, astream)
         answer = asyncio.run(failing_in_one_loop(llm)) if is_async else failing(llm, "hi")
         assert answer.text == "a"
+
+
+class TwoWays(httpx.Auth):
+    """Gets a token on one way, and sends the call on another while the first way is in use by somebody else."""
+
+    def __init__(self) -> None:
+        self.has_token, self.is_streaming = threading.Event(), threading.Event()
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        if b"another" in request.content:
+            token = yield httpx.Request("POST", "http://models.example.com/token", content=b"{}")
+            token.read()  # so that its way is free again
+            self.has_token.set()
+            self.is_streaming.wait(LONG)
+            request.url = httpx.URL("http://other.example.com")
+        yield request
+
+
+def test_a_way_that_fails_closes_no_other() -> None:
+    pytest.importorskip("socksio")
+    auth = TwoWays()
+    event = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n'
+    failed: queue.Queue[Exception] = queue.Queue()
+
+    def another(llm: ChatDatabricksCompat) -> None:
+        try:
+            llm.invoke("another")
+        except DatabricksError as error:
+            failed.put(error)
+
+    def serve(connection: socket.socket, _: int) -> None:
+        server.stop_accepting()  # no second way
+        for answer in STEPS:
+            connection.recv(100)
+            connection.sendall(answer)
+        take_request(connection)
+        connection.sendall(ANSWER)
+        take_request(connection)
+        connection.sendall(head(EVENTS) + chunk(event))
+        failed_with.append(failed.get(timeout=LONG))
+        connection.sendall(chunk(event) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+
+    failed_with: list[Exception] = []
+    with RawServer(serve) as server:
+        address = server.url.removesuffix("/x").replace("http", "socks5")
+        with httpx.Client(proxy=address, auth=auth) as client:
+            llm = model("http://models.example.com", timeout=LONG, http_client=client, allow_http=True)
+            thread = threading.Thread(target=another, args=(llm,))
+            thread.start()
+            assert auth.has_token.wait(LONG)
+            texts = []
+            for piece in llm.stream("a stream"):
+                auth.is_streaming.set()
+                texts.append(piece.text)
+            thread.join(LONG)
+    assert "".join(texts) == "aa"
+    assert len(failed_with) == 1
