@@ -36,7 +36,11 @@ PROXIED = "https://models.example.com"  # the test's certificate has this name
 ONE_PLACE = httpx.Limits(max_connections=1, max_keepalive_connections=0)  # an event loop ends before its client does
 STEPS = (b"\x05\x00", b"\x05\x00\x00\x01" + bytes(6))  # what a SOCKS proxy answers: a way of signing in, a way
 WHOSE = pytest.mark.parametrize("whose", ["ours", "the user's"])
-pytestmark = pytest.mark.usefixtures("no_thread_stays")
+# Python's ssl leaves the socket of a handshake that fails, the server's too, to the garbage collector.
+pytestmark = [
+    pytest.mark.usefixtures("no_thread_stays"),
+    pytest.mark.filterwarnings("ignore:unclosed <ssl:ResourceWarning"),
+]
 
 
 class Interrupt(BaseException):
@@ -278,9 +282,6 @@ async def test_a_call_that_is_cancelled_at_any_moment_costs_no_place(  # fixture
             await theirs.aclose()
 
 
-@pytest.mark.filterwarnings(
-    "ignore:unclosed <ssl:ResourceWarning"
-)  # ssl leaves the socket of a handshake to the collector
 @WHOSE
 def test_an_interrupt_costs_no_place(
     through: Callable[..., ChatDatabricksCompat], secured: tuple[ssl.SSLContext, ssl.SSLContext]
