@@ -60,7 +60,7 @@ class Content:
         """Return the first bytes.
 
         Args:
-            size: How many, at most 64 KiB.
+            size: How many, at most 16 KiB.
         """
         return self._start.getvalue()[:size]
 
