@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from langchain_dbchat.errors import ConfigurationError, DatabricksError
-from langchain_dbchat.transport.content import Content
+from langchain_dbchat.transport.content import ERROR_BODY_LIMIT, Content
 from langchain_dbchat.transport.deadlines import ReadGuard, ReadsInTime, StreamDeadline, asks_deadline
 from langchain_dbchat.transport.decompression import decompressor_for
 from langchain_dbchat.transport.exchange import Failure, Reply
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from langchain_dbchat.transport.timeouts import Timeouts
 
 __all__ = ["Attempt"]
-
-_ERROR_BODY_LIMIT = 1024 * 1024  # bytes of an error's body that are read; no error needs more
 
 
 class Attempt:
@@ -186,13 +184,19 @@ class Attempt:
         Until it reports one, the time for sending is added to that for the answer.
         """
         from langchain_dbchat.transport import sending  # noqa: PLC0415  # our own clients do not need it
+        from langchain_dbchat.transport.lost_connections import take_lost_connections  # noqa: PLC0415  # the same
 
         waits = (self._timeouts.connect, self._timeouts.pool, self._timeouts.write)
         slack = sum(math.inf if wait is None else wait for wait in waits)
         self._deadline = StreamDeadline(self._timeouts, self._clock, slack)
         kind = sending.AsyncSending if isinstance(client, httpx.AsyncClient) else sending.ThreadSending
         self.sending = kind(
-            self._timeouts, self._clock, self._deadline, _setting_of(client), streaming=self._request.streaming
+            self._timeouts,
+            self._clock,
+            self._deadline,
+            _setting_of(client),
+            partial(take_lost_connections, client, self._request.url),
+            streaming=self._request.streaming,
         )
         if isinstance(self.sending, sending.ThreadSending):
             self.sending.endable.update(self._waits)
@@ -222,7 +226,7 @@ class Attempt:
             self._waits["read"] = None if first is None or idle is None else max(first, idle)
             return True
         if not response.is_success:
-            self._room = _ERROR_BODY_LIMIT
+            self._room = ERROR_BODY_LIMIT
         self._is_unwatched = not asks_deadline(response)
         if self._is_unwatched and isinstance(self._client, httpx.Client):
             self._guard = ReadGuard(response, self._deadline)
@@ -355,14 +359,10 @@ class Attempt:
         from langchain_dbchat.transport.bounded_answers import UnreadableAnswer  # noqa: PLC0415  # where something failed
         from langchain_dbchat.transport.failures import failure_of  # noqa: PLC0415  # the same
 
-        if isinstance(error, UnreadableAnswer):
-            if error.response.request is self._built:  # and not one of an authentication
-                self._head, self._answer = error.response, plain_headers(error.response.headers)
-            error = error.reason
         if self._head is not None and not self._head.is_success:
             return self.reply()
-        if isinstance(error, DatabricksError):
-            return Failure(error, sent=True)
+        if isinstance(error, UnreadableAnswer):
+            return Failure(error.reason, sent=True)
         if self._guard is not None and self._guard.has_fired:
             error = httpx.ReadTimeout("")
 

@@ -5,13 +5,13 @@ Rule 2. The answer that the call reads is not counted here, because it is counte
 Rule 3. A hook sees an answer before anything of ours does. So a client with such hooks is copied for each call, with
 one more hook before them. The client itself stays as it is, and the copy has the same connections, cookies and hooks.
 Only httpx's own classes are copied: a class of the user's may keep a state, or close its connections when it goes.
-Rule 4. The user's code gets an `UnreadableAnswer`, an error of httpx as it may expect one. The call raises what the
-answer is, also if the user's code has caught it: the error of its status, or what is wrong with an answer of a success.
+Rule 4. The body of an error ends for the user's code where it ends for the call: after a megabyte, or where it cannot
+be read on. So its status is what the call raises. What is wrong with the body of a success raises an error of httpx
+there, and the call raises the same, also if the user's code has caught it.
 """
 
 from __future__ import annotations
 
-import math
 from contextlib import contextmanager
 from copy import copy
 from typing import TYPE_CHECKING, cast
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, cast
 import httpx
 
 from langchain_dbchat.errors import ConfigurationError, DatabricksError
+from langchain_dbchat.transport.content import ERROR_BODY_LIMIT
 from langchain_dbchat.transport.decompression import decompressor_for
 
 if TYPE_CHECKING:
@@ -31,16 +32,14 @@ __all__ = ["AnswerBound", "UnreadableAnswer"]
 
 
 class UnreadableAnswer(httpx.ReadError):
-    """What code of the user's gets from an answer that is too large, or that cannot be decompressed.
+    """What code of the user's gets from an answer that the call cannot use.
 
     Args:
-        response: The answer.
         reason: What is wrong with it.
     """
 
-    def __init__(self, response: httpx.Response, reason: Exception) -> None:
+    def __init__(self, reason: DatabricksError) -> None:
         super().__init__(str(reason))
-        self.response = response
         self.reason = reason
 
 
@@ -52,7 +51,7 @@ class AnswerBound:
         refuse: Makes the error for an answer that is larger.
     """
 
-    def __init__(self, limit: float, refuse: Callable[[httpx.Response], Exception]) -> None:
+    def __init__(self, limit: float, refuse: Callable[[httpx.Response], DatabricksError]) -> None:
         self._limit = limit
         self._refuse = refuse
         self._last: _Counted | None = None
@@ -94,7 +93,7 @@ class AnswerBound:
             setting: The name of the setting that the client was given as.
 
         Raises:
-            UnreadableAnswer: The user's code has begun to, and nothing that can be used is left.
+            httpx.HTTPError: The user's code has begun to, and nothing that can be used is left.
         """
         if self._last is not None and self._last.response is response:
             if self._last.error is not None:
@@ -102,10 +101,10 @@ class AnswerBound:
             self._last.is_lifted = True  # a hook may have put it into a stream of its own
             if response.stream is self._last:
                 response.stream = self._last.inner
-        if response.is_stream_consumed and not _is_kept(response):
-            words = f"A hook or the authentication of {setting} has read an answer without keeping it."
+        if (response.is_stream_consumed or response.is_closed) and not _is_kept(response):
+            words = f"A hook or the authentication of {setting} has taken or closed an answer without keeping it."
             advice = "Call response.read() there, or await response.aread() in an event loop: both keep it."
-            raise UnreadableAnswer(response, ConfigurationError(f"{words} {advice}"))
+            raise UnreadableAnswer(ConfigurationError(f"{words} {advice}"))
 
 
 def _is_kept(response: httpx.Response) -> bool:
@@ -117,47 +116,53 @@ def _is_kept(response: httpx.Response) -> bool:
 
 
 class _Counted(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that raises when it is too large."""
+    """A body that raises when it is too large; that of an error ends."""
 
-    def __init__(self, response: httpx.Response, limit: float, refuse: Callable[[httpx.Response], Exception]) -> None:
+    def __init__(
+        self, response: httpx.Response, limit: float, refuse: Callable[[httpx.Response], DatabricksError]
+    ) -> None:
         self.response = response
         self.inner = response.stream
-        self.error: UnreadableAnswer | None = None
-        self.is_lifted = limit == math.inf
-        self._room = limit
+        self.error: httpx.HTTPError | None = None
+        self.is_lifted = False
+        self._is_error = not response.is_success
+        self._room = ERROR_BODY_LIMIT if self._is_error else limit
         self._refuse = refuse
 
     def __iter__(self) -> Iterator[bytes]:
-        with self._raising():
-            unpacker = self._unpacker()
+        with self._ending():
+            count = self._counter()
             for piece in cast("Iterable[bytes]", self.inner):
-                self._count(piece, unpacker)
+                count(piece)
                 yield piece
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with self._raising():
-            unpacker = self._unpacker()
+        with self._ending():
+            count = self._counter()
             async for piece in cast("AsyncIterable[bytes]", self.inner):
-                self._count(piece, unpacker)
+                count(piece)
                 yield piece
 
     @contextmanager
-    def _raising(self) -> Iterator[None]:
+    def _ending(self) -> Iterator[None]:
         try:
             yield
-        except (httpx.DecodingError, DatabricksError) as error:
-            self.error = UnreadableAnswer(self.response, error)
-            raise self.error from error
+        except httpx.HTTPError as error:
+            if not self._is_error or self.is_lifted:
+                self.error = error
+                raise
 
-    def _unpacker(self) -> Decompressor | None:
+    def _counter(self) -> Callable[[bytes], None]:
         coding = "" if self.is_lifted else self.response.headers.get("content-encoding", "")
-        return decompressor_for(coding)
+        unpacker = decompressor_for(coding)
 
-    def _count(self, piece: bytes, unpacker: Decompressor | None) -> None:
-        for size in () if self.is_lifted else _sizes(piece, unpacker):
-            self._room -= size
-            if self._room < 0:
-                raise self._refuse(self.response)
+        def count(piece: bytes) -> None:
+            for size in () if self.is_lifted else _sizes(piece, unpacker):
+                self._room -= size
+                if self._room < 0:
+                    raise UnreadableAnswer(self._refuse(self.response))
+
+        return count
 
     def close(self) -> None:
         cast("httpx.SyncByteStream", self.inner).close()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from operator import methodcaller
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -22,24 +21,19 @@ _PATIENCE = 1.0  # seconds
 _T = TypeVar("_T")
 
 
-async def cancelled_once(
-    work: Awaitable[_T],
-    undo: Callable[[_T], Awaitable[Any]] | None = None,
-    cancel: Callable[[asyncio.Future[_T]], object] = methodcaller("cancel"),
-) -> _T:
+async def cancelled_once(work: Awaitable[_T], undo: Callable[[_T], Awaitable[Any]] | None = None) -> _T:
     """Wait for work; if the caller is cancelled, cancel it once, and wait for its end, a second at most.
 
     Args:
         work: The work.
         undo: Undoes its result, if it had one all the same.
-        cancel: Cancels it, or ends it in another way.
 
     Returns:
         Its result.
     """
     task = asyncio.ensure_future(work)
     try:
-        return await _result_of(task, cancel)
+        return await _result_of(task, is_cancelled=True)
     except asyncio.CancelledError:
         if undo is not None and task.done() and not task.cancelled() and task.exception() is None:
             await not_cancelled(undo(task.result()))
@@ -58,16 +52,16 @@ async def not_cancelled(work: Awaitable[_T]) -> _T:
     Returns:
         Its result.
     """
-    return await _result_of(asyncio.ensure_future(work))
+    return await _result_of(asyncio.ensure_future(work), is_cancelled=False)
 
 
-async def _result_of(task: asyncio.Future[_T], cancel: Callable[[asyncio.Future[_T]], object] | None = None) -> _T:
+async def _result_of(task: asyncio.Future[_T], *, is_cancelled: bool) -> _T:
     """Wait for a task; if the caller is cancelled, cancel the task or not, and wait for its end, a second at most."""
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        if cancel is not None:
-            cancel(task)
+        if is_cancelled:
+            task.cancel()
         loop = task.get_loop()
         until = loop.time() + _PATIENCE
         while not task.done() and loop.time() < until:

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mmap import mmap
 
-__all__ = ["Content"]
+__all__ = ["ERROR_BODY_LIMIT", "Content"]
+
+ERROR_BODY_LIMIT = 1024 * 1024
+"""Bytes of an error's body that are read; no error needs more."""
 
 _START = 16 * 1024  # bytes that the allocator keeps; most answers have fewer
 _MAP = 1024 * 1024  # bytes of one map
@@ -80,4 +83,7 @@ class Content:
 def _new_map() -> mmap:
     from mmap import ACCESS_COPY, mmap  # noqa: PLC0415  # few answers are so large
 
-    return mmap(-1, _MAP, access=ACCESS_COPY)  # private, also in a forked child
+    try:
+        return mmap(-1, _MAP, access=ACCESS_COPY)  # private, also in a forked child
+    except OSError as error:
+        raise MemoryError(str(error)) from error

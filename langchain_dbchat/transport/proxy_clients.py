@@ -22,11 +22,10 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import httpx
 
 from langchain_dbchat._loopback import is_loopback
-from langchain_dbchat.transport.blocking import finish
 from langchain_dbchat.transport.proxies import GIVEN, proxy_error, proxy_patterns, show_address, variable_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Callable
     from http.cookiejar import CookieJar
 
     from langchain_dbchat.errors import ConfigurationError
@@ -78,88 +77,6 @@ class _Unusable(httpx.BaseTransport, httpx.AsyncBaseTransport):
         return self.handle_request(request)
 
 
-class _ProxyTransport(httpx.HTTPTransport):
-    """httpx's transport, whose pool loses no place when a connection cannot be opened through the proxy.
-
-    httpcore takes a tunnel whose TLS failed for one that is in use, for ever, and also a way through a SOCKS proxy that
-    was cancelled.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        _change_connections(self, _closing)
-
-
-class _AsyncProxyTransport(httpx.AsyncHTTPTransport):
-    """The same for an event loop."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        _change_connections(self, _aclosing)
-
-
-def _change_connections(transport: Any, change: Callable[[Any], None]) -> None:
-    pool: Any = getattr(transport, "_pool", None)  # httpx offers no other way to its pool
-    make = getattr(pool, "create_connection", None)
-    if make is not None:
-
-        def changed(origin: Any) -> Any:
-            connection = make(origin)
-            change(connection)
-            return connection
-
-        pool.create_connection = changed
-
-
-def _closing(connection: Any) -> None:
-    handle = connection.handle_request
-
-    async def handle_in_thread(request: Any) -> Any:
-        return handle(request)
-
-    async def close() -> None:
-        connection.close()
-
-    first = _closed_if_first_fails(connection, handle_in_thread, close)
-    connection.handle_request = lambda request: finish(first(request))
-
-
-def _aclosing(connection: Any) -> None:
-    from anyio import CancelScope  # noqa: PLC0415  # httpx has loaded it
-
-    async def close() -> None:
-        with CancelScope(shield=True):
-            await connection.aclose()
-
-    connection.handle_async_request = _closed_if_first_fails(connection, connection.handle_async_request, close)
-
-
-def _closed_if_first_fails(
-    connection: Any, handle: Callable[[Any], Awaitable[Any]], close: Callable[[], Awaitable[None]]
-) -> Callable[[Any], Coroutine[Any, Any, Any]]:
-    """Let a connection close itself if its first request fails; later, other requests may use it already."""
-    is_open = False
-
-    async def handled(request: Any) -> Any:
-        nonlocal is_open
-        try:
-            response = await handle(request)
-        except BaseException:
-            if not is_open:
-                _mark_failed(connection)
-                await close()
-            raise
-        is_open = True
-        return response
-
-    return handled
-
-
-def _mark_failed(connection: Any) -> None:
-    if hasattr(connection, "_connect_failed"):
-        connection._connect_failed = True  # noqa: SLF001  # httpcore does so for an Exception only
-
-
 class _ExceptLoopback(Generic[_ClientOf]):
     """A client of httpx that goes through proxies, except to this machine; a base class before httpx's own.
 
@@ -191,7 +108,7 @@ class _ExceptLoopback(Generic[_ClientOf]):
 class ProxiedClient(_ExceptLoopback[httpx.Client], httpx.Client):
     """The client for threads."""
 
-    transport = _ProxyTransport
+    transport = httpx.HTTPTransport
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request through the proxy, or to this machine without it; options as in httpx."""
@@ -206,7 +123,7 @@ class ProxiedClient(_ExceptLoopback[httpx.Client], httpx.Client):
 class AsyncProxiedClient(_ExceptLoopback[httpx.AsyncClient], httpx.AsyncClient):
     """The client for an event loop."""
 
-    transport = _AsyncProxyTransport
+    transport = httpx.AsyncHTTPTransport
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request; as in `ProxiedClient`."""

@@ -7,18 +7,15 @@ Rule 1. The phases are `connect`, with a proxy's tunnel and TLS; `write`; and `f
 counts only within a step: the wait for a free connection has httpx's own timeout, and what a user's hooks and
 authentication do meanwhile has none. Until the first step, and if a transport reports none, an async client has the sum
 of all timeouts.
-Rule 2. An async client is cancelled when the time is up. What its caller cancels waits for a step to begin, for a few
-turns of the event loop: between two steps, httpcore takes locks, and a cancellation there loses a place in the pool.
+Rule 2. An async client is cancelled when the time is up.
 Rule 3. A sync client may be in a read that each byte prolongs. A thread shuts down the socket when the time is up,
 while the step lasts, so never that of another call. httpcore tells which connection it uses only with the answer, so
 it is looked up in the frame that reports the step. If it is not found, httpx's own timeouts remain: a timeout may come
 late, but never early. They also bound connecting with its TLS. Over HTTP/2, other calls may use the connection too:
 then it stays, and the late call ends with its next read (see `EndableTimeouts`).
 Rule 4. Headers that frame a request are checked when it is sent: a hook or an authentication may have set them.
-Rule 5. A connection that fails while TLS or a way through a proxy begins is closed. httpcore would leave its socket
-open, and take the connection for one that is in use, for ever, if TLS fails in a tunnel, or if what opens a way through
-a SOCKS proxy is cancelled or interrupted. The pools of our own clients close a connection after any failure (see
-`proxy_clients`); those of users' clients are not changed.
+Rule 5. A call that fails leaves nothing behind in the client: connections that httpcore has lost are taken out of its
+pool (see `lost_connections`), and a socket on which TLS or a way through a proxy could not begin is closed.
 """
 
 from __future__ import annotations
@@ -33,15 +30,13 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from langchain_dbchat.transport.cancelling import cancelled_once
+from langchain_dbchat.transport.cancelling import cancelled_once, not_cancelled
 from langchain_dbchat.transport.deadlines import AT_LEAST, LOOK, EndableTimeouts
 from langchain_dbchat.transport.foreign_errors import httpx_errors_only
 from langchain_dbchat.transport.headers import refuse_framing_by_client
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-    from types import FrameType
 
     from anyio import CancelScope
 
@@ -69,16 +64,6 @@ _NOTHING_SENT = (
     "http2.send_request_headers.started"  # another thread could get the same stream: do as little as possible
 )
 _CONNECTS = frozenset({"connect_tcp", "connect_unix_socket"})
-_OPENS_WAYS = frozenset(
-    {
-        "connection.start_tls",
-        "socks.connect_tcp",
-        "socks.setup_socks5_connection",
-        "socks.start_tls",
-        "proxy.start_tls",
-    }
-)
-_TURNS = 10  # of an event loop; between two steps there are fewer
 _DEPTH = 8  # frames between a connection and what it reports to, at most
 
 
@@ -90,6 +75,7 @@ class Sending(ABC):
         clock: Seconds of a clock that never goes back.
         answer: The deadline of the answer; its time begins when the request has been sent.
         setting: The name of the setting that the client was given as.
+        lost: Takes the connections that are lost out of the client's pool (see `lost_connections`).
         streaming: Whether an event stream is requested.
 
     Attributes:
@@ -97,8 +83,15 @@ class Sending(ABC):
         sent: The names and values of all headers that were sent, also to a proxy; errors mask the secrets among them.
     """
 
-    def __init__(
-        self, timeouts: Timeouts, clock: Callable[[], float], answer: StreamDeadline, setting: str, *, streaming: bool
+    def __init__(  # noqa: PLR0913  # what it has to know of the call and of its client
+        self,
+        timeouts: Timeouts,
+        clock: Callable[[], float],
+        answer: StreamDeadline,
+        setting: str,
+        lost: Callable[[], Sequence[Any]],
+        *,
+        streaming: bool,
     ) -> None:
         self._seconds = {
             httpx.ConnectTimeout: timeouts.connect,
@@ -108,6 +101,7 @@ class Sending(ABC):
         self._clock = clock
         self._answer = answer
         self._setting = setting
+        self._lost = lost
         self.sent: list[tuple[str, str]] = []
         self._phase: type[httpx.TimeoutException] = httpx.ReadTimeout
         self._until = math.inf
@@ -186,16 +180,10 @@ class Sending(ABC):
             setting = f"what the hooks and the authentication of {self._setting} set"
             refuse_framing_by_client(headers, setting, lengths=1)
 
-    def _failed_way(self, event: str) -> list[Any]:
-        """Mark the connection on which TLS or a way through a proxy could not begin; return what has to be closed."""
-        step, _, state = event.rpartition(".")
-        if state != "failed" or step not in _OPENS_WAYS:
-            return []
-        is_direct = step.startswith("connection.")  # httpcore marks it itself
-        connection: Any = None if is_direct else _above(_in_pool)
-        if hasattr(connection, "_connect_failed"):
-            connection._connect_failed = True  # noqa: SLF001  # httpcore does so for an Exception only
-        return [each for each in (connection, self._opening) if each is not None]
+    def _left_behind(self) -> list[Any]:
+        """Return what a call that has failed leaves open: the socket of a beginning, and connections that are lost."""
+        opening, self._opening = self._opening, None
+        return [*([] if opening is None else [opening]), *self._lost()]
 
     def _note_head(self, head: Any) -> None:
         """Note the head of an answer, in the form of HTTP/1.1 or HTTP/2."""
@@ -223,10 +211,17 @@ class ThreadSending(Sending):
         endable: The timeouts of the request.
     """
 
-    def __init__(
-        self, timeouts: Timeouts, clock: Callable[[], float], answer: StreamDeadline, setting: str, *, streaming: bool
+    def __init__(  # noqa: PLR0913  # what it has to know of the call and of its client
+        self,
+        timeouts: Timeouts,
+        clock: Callable[[], float],
+        answer: StreamDeadline,
+        setting: str,
+        lost: Callable[[], Sequence[Any]],
+        *,
+        streaming: bool,
     ) -> None:
-        super().__init__(timeouts, clock, answer, setting, streaming=streaming)
+        super().__init__(timeouts, clock, answer, setting, lost, streaming=streaming)
         self.endable = EndableTimeouts()
         self._lock = threading.Lock()  # held while a step begins or ends, and while a socket is shut down
         self._left: threading.Event | None = None  # the client has left; None while nothing is watched
@@ -244,13 +239,11 @@ class ThreadSending(Sending):
                 self._late, self.endable.is_late = None, False
             if is_step:
                 if event.startswith(_ON_CONNECTIONS) and event != _NOTHING_SENT:
-                    connection = _above(_with_stream)
+                    connection = _connection_of_caller()
                     self._socket = None if connection is None else _socket_in(connection._network_stream)  # noqa: SLF001  # httpcore shows it nowhere else
                     self.endable.connection = connection if self._is_shared else None
                 elif "stream" in info:  # that of a SOCKS proxy
                     self._socket = _socket_in(info["stream"])
-            for each in self._failed_way(event):
-                each.close()
         if self._socket is not None and self._left is None:
             self._left = threading.Event()
             threading.Thread(
@@ -262,8 +255,10 @@ class ThreadSending(Sending):
         try:
             with self._translated():
                 response = send()
-        except httpx.TransportError:
-            if self._late is not None:
+        except BaseException as error:
+            for each in self._left_behind():
+                each.close()
+            if self._late is not None and isinstance(error, httpx.TransportError):
                 raise self._late("") from None
             raise
         finally:
@@ -289,24 +284,22 @@ class AsyncSending(Sending):
     """The same for an async client."""
 
     _scope: CancelScope
-    _in_step = False
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Note a step."""
-        from anyio import CancelScope  # noqa: PLC0415  # httpx's own, which few calls need
-
         is_step = self._note(event, info)
         if is_step is None:
             return
-        self._in_step = is_step
         self._scope.deadline = self._deadline() if is_step else math.inf
-        for each in self._failed_way(event):
-            with CancelScope(shield=True):
-                await each.aclose()
 
     async def run(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         """Send, until the time of a phase is up."""
-        return await cancelled_once(self._send(send), httpx.Response.aclose, self._cancel)
+        try:
+            return await cancelled_once(self._send(send), httpx.Response.aclose)
+        except BaseException:
+            for each in self._left_behind():
+                await not_cancelled(each.aclose())
+            raise
 
     async def _send(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         from anyio import CancelScope  # noqa: PLC0415  # httpx's own, which few calls need
@@ -319,13 +312,6 @@ class AsyncSending(Sending):
             self._is_over = True
         raise self._phase("")
 
-    def _cancel(self, task: asyncio.Future[httpx.Response], turns: int = _TURNS) -> None:
-        """Cancel what sends, in a step or after so many turns: then it waits in a pool or in the user's code."""
-        if self._in_step or not turns:
-            task.cancel()
-        elif not task.done():
-            task.get_loop().call_soon(self._cancel, task, turns - 1)
-
     def _deadline(self) -> float:
         """Return the deadline on the clock of the event loop."""
         from anyio import current_time  # noqa: PLC0415  # httpx's own, which few calls need
@@ -333,30 +319,18 @@ class AsyncSending(Sending):
         return current_time() + self._until - self._clock()
 
 
-def _above(find: Callable[[Any], Any]) -> Any:
-    """Look for a connection of httpcore in the frames that have reported a step, because it passes them to nobody.
-
-    Args:
-        find: Returns the connection that an object is or has, or None.
-    """
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # see above
+def _connection_of_caller() -> Any:
+    """Return the connection that reports a step: the owner of one of the frames above, or of its part."""
+    frame = sys._getframe(2)  # noqa: SLF001  # httpcore passes its connection to nobody
     for _ in range(_DEPTH):
-        if frame is None:
+        owner = frame.f_locals.get("self")
+        for holder in (owner, getattr(owner, "_connection", None)):
+            if getattr(holder, "_network_stream", None) is not None:
+                return holder
+        if frame.f_back is None:
             break
-        found = find(frame.f_locals.get("self"))
-        if found is not None:
-            return found
         frame = frame.f_back
     return None
-
-
-def _with_stream(owner: Any) -> Any:
-    both = (owner, getattr(owner, "_connection", None))
-    return next((each for each in both if getattr(each, "_network_stream", None) is not None), None)
-
-
-def _in_pool(owner: Any) -> Any:
-    return owner if hasattr(owner, "can_handle_request") else None
 
 
 def _socket_in(stream: Any) -> socket.socket | None:

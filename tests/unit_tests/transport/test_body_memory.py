@@ -146,3 +146,12 @@ def test_a_thread_reads_more_at_once_of_a_stream_than_of_a_whole_answer(
         else:
             Channel(Rotating()).post(request)
     assert asked == {most}
+
+
+def test_a_map_that_the_system_refuses_is_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(mmap, "mmap", refuse)
+    with pytest.raises(MemoryError, match="Cannot allocate"):
+        Content(bytes(MIB))

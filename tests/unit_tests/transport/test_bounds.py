@@ -34,7 +34,7 @@ from langchain_dbchat.errors import (
     DatabricksTimeoutError,
     MalformedResponseError,
 )
-from langchain_dbchat.transport import attempt, channel, clients
+from langchain_dbchat.transport import channel, clients, content
 from langchain_dbchat.transport.channel import Channel, Timeouts
 from langchain_dbchat.transport.decompression import Decompressor, decompressor_for
 from langchain_dbchat.transport.exchange import RetryPolicy
@@ -214,7 +214,7 @@ def test_the_page_names_the_bounds_that_the_code_has() -> None:
         "The first line of a chunk": f"{_size(http11._LINE_LIMIT)} each",
         "Bytes that an event loop holds": f"{_size(sockets._HIGH_WATER)} and one read, then",
         "Bytes of one read": f"{_size(sockets.BUFFER)}; {_size(sockets.FLOOD)} after",
-        "The body of an error": f"{_size(attempt._ERROR_BODY_LIMIT)} is read",
+        "The body of an error": f"{_size(content.ERROR_BODY_LIMIT)} is read",
         "The largest answer": f"`max_response_bytes`, {_size(channel.MAX_RESPONSE_BYTES)} by default",
         "Connecting": f"`timeout.connect`, {waits.connect:.0f} s",
         "Sending a request": f"`timeout.write`, {waits.write:.0f} s",

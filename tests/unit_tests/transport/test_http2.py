@@ -248,7 +248,7 @@ def test_no_thread_is_started_before_a_stream_has_its_number() -> None:
     """Starting one lets other threads run, and httpcore would give them the same number."""
     timeouts, ends = Timeouts(first_event=LONG), socket.socketpair()
     answer = StreamDeadline(timeouts, time.monotonic)
-    sending = ThreadSending(timeouts, time.monotonic, answer, "http_client", streaming=False)
+    sending = ThreadSending(timeouts, time.monotonic, answer, "http_client", list, streaming=False)
     request = httpcore.Request("POST", "https://localhost/")
 
     class Connection:

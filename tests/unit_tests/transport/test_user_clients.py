@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 import ssl
 import threading
@@ -437,3 +438,38 @@ def test_a_client_may_close_its_connections(call: Way) -> None:
         answer: AIMessage = call(llm, "hi")
         assert answer.text == "a"
         assert server.requests[0].headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("how", ["timeouts", "one after another"])
+@pytest.mark.parametrize("places", [1, 5])
+async def test_calls_that_wait_for_a_place_cost_none(how: str, places: int) -> None:
+    """Httpcore gives a place that is free to a call that has just left, and forgets it."""
+    answering = threading.Event()
+
+    def serve(connection: socket.socket, _: int) -> None:
+        take_request(connection)
+        while not answering.wait(0.05) and not select.select([connection], [], [], 0)[0]:
+            pass
+        connection.sendall(ANSWER)
+
+    limits = httpx.Limits(max_connections=places, max_keepalive_connections=0)
+    with RawServer(serve) as server:
+        async with httpx.AsyncClient(limits=limits) as client:
+            llm = model(server.url, timeout=LONG, http_async_client=client)
+
+            async def leave_early() -> None:
+                async with asyncio.timeout(0.5):
+                    await llm.ainvoke("hi")
+
+            for _ in range(3):
+                calls = [
+                    asyncio.create_task(leave_early() if how == "timeouts" else llm.ainvoke("hi")) for _ in range(60)
+                ]
+                await asyncio.sleep(0.1)
+                for call in calls if how != "timeouts" else ():
+                    call.cancel()
+                    await asyncio.sleep(0.0003)
+                await asyncio.gather(*calls, return_exceptions=True)
+            answering.set()
+            for answer in await asyncio.gather(*[llm.ainvoke("hi") for _ in range(places)]):
+                assert answer.text == "a"
