@@ -44,9 +44,9 @@ def take_lost_connections(client: Any, url: str) -> Sequence[Any]:
 
 
 def _lost(pool: Any) -> list[Any]:
-    used = [request.connection for request in pool._requests]  # noqa: SLF001  # see rule 2
+    used = {id(request.connection) for request in pool._requests}  # noqa: SLF001  # see rule 2
     return [
         each
         for each in pool._connections  # noqa: SLF001  # the same
-        if not (each in used or each.is_idle() or each.is_available() or each.is_closed() or each.has_expired())
+        if not (id(each) in used or each.is_idle() or each.is_available() or each.is_closed() or each.has_expired())
     ]
