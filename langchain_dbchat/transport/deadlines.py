@@ -33,7 +33,16 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.transport.timeouts import Timeouts
 
-__all__ = ["AT_LEAST", "LOOK", "EndableTimeouts", "ReadGuard", "ReadsInTime", "StreamDeadline", "asks_deadline"]
+__all__ = [
+    "AT_LEAST",
+    "LOOK",
+    "EndableTimeouts",
+    "ReadGuard",
+    "ReadsInTime",
+    "StreamDeadline",
+    "aclose_in_order",
+    "asks_deadline",
+]
 
 _LINGER = 0.25  # seconds for the end of the body after the last event; servers send both together
 LOOK = 0.25
@@ -242,3 +251,12 @@ class ReadGuard:
 def asks_deadline(response: httpx.Response) -> bool:
     """Decide whether the code that reads a response asks `StreamDeadline` before each read, as our own pool does."""
     return "deadline" in response.extensions
+
+
+async def aclose_in_order(response: httpx.Response) -> None:
+    """Close a response; httpcore would lose its place in the pool if that was cancelled, and our own pool does not.
+
+    Args:
+        response: The open response of an async client.
+    """
+    await (response.aclose() if asks_deadline(response) else not_cancelled(response.aclose()))

@@ -3,7 +3,8 @@
 httpcore loses a connection, and takes its place for used for ever, if a call is cancelled or interrupted while the pool
 gives it a new connection, at one of httpcore's locks or while SOCKS opens a way, and if TLS fails in a tunnel.
 
-Rule 1. In a pool, a connection that no request uses is idle, can be used by several, or is closed. Any other is lost.
+Rule 1. In a pool, a connection that no request uses is idle or closed. Any other is lost, over HTTP/2 too: the call
+that opened it was cancelled meanwhile, and it would fail the next one.
 Rule 2. The pool is read and changed as httpcore does it, in its lock; httpx shows it nowhere else. A transport without
 such a pool is left alone.
 """
@@ -48,5 +49,5 @@ def _lost(pool: Any) -> list[Any]:
     return [
         each
         for each in pool._connections  # noqa: SLF001  # the same
-        if not (id(each) in used or each.is_idle() or each.is_available() or each.is_closed() or each.has_expired())
+        if not (id(each) in used or each.is_idle() or each.is_closed() or each.has_expired())
     ]

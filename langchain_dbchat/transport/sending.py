@@ -20,6 +20,7 @@ pool (see `lost_connections`), and a socket on which TLS or a way through a prox
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 import socket
@@ -148,8 +149,9 @@ class Sending(ABC):
         step, _, state = event.partition(".")[2].rpartition(".")
         if step not in _PHASES:
             return None
-        if step in _CONNECTS:
-            self._opening = info.get("return_value")
+        if step in _CONNECTS or (step == "start_tls" and state == "complete"):
+            # With TLS it is the pool's, and over HTTP/2 others use it at once.
+            self._opening = info.get("return_value") if step in _CONNECTS else None
         if step == "receive_response_headers" and state == "complete":
             self._note_head(info.get("return_value"))
         if self._is_over or state != "started":
@@ -257,7 +259,8 @@ class ThreadSending(Sending):
                 response = send()
         except BaseException as error:
             for each in self._left_behind():
-                each.close()
+                with contextlib.suppress(Exception):  # the call's own exception says more
+                    each.close()
             if self._late is not None and isinstance(error, httpx.TransportError):
                 raise self._late("") from None
             raise
@@ -296,9 +299,9 @@ class AsyncSending(Sending):
         """Send, until the time of a phase is up."""
         try:
             return await cancelled_once(self._send(send), httpx.Response.aclose)
-        except BaseException:
-            for each in self._left_behind():
-                await not_cancelled(each.aclose())
+        except (Exception, asyncio.CancelledError):
+            if left := self._left_behind():
+                await not_cancelled(_close_all(left))
             raise
 
     async def _send(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
@@ -317,6 +320,12 @@ class AsyncSending(Sending):
         from anyio import current_time  # noqa: PLC0415  # httpx's own, which few calls need
 
         return current_time() + self._until - self._clock()
+
+
+async def _close_all(left: Sequence[Any]) -> None:
+    for each in left:
+        with contextlib.suppress(Exception):  # the call's own exception says more
+            await each.aclose()
 
 
 def _connection_of_caller() -> Any:

@@ -19,6 +19,7 @@ import httpx
 
 from langchain_dbchat.errors import MalformedResponseError
 from langchain_dbchat.transport.blocking import finish
+from langchain_dbchat.transport.deadlines import aclose_in_order
 from langchain_dbchat.transport.turns import Gathering, loop_share
 
 if TYPE_CHECKING:
@@ -219,6 +220,6 @@ class AsyncEventStream(_OpenStream):
         await asyncio.sleep(0)
 
     async def _close_response(self) -> None:
-        await self._reader.response.aclose()
+        await aclose_in_order(self._reader.response)
 
     aclose = _OpenStream._end  # noqa: SLF001  # of this class

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 import httpx
 
 from langchain_dbchat.errors import ConfigurationError
-from langchain_dbchat.transport.cancelling import not_cancelled
 from langchain_dbchat.transport.clients import AnyClient, async_client, sync_client
-from langchain_dbchat.transport.deadlines import ReadGuard, asks_deadline
+from langchain_dbchat.transport.deadlines import ReadGuard, aclose_in_order, asks_deadline
 from langchain_dbchat.transport.turns import loop_share
 
 if TYPE_CHECKING:
@@ -161,7 +160,7 @@ class TaskWaits(Waits[httpx.AsyncClient]):
 
     async def close(self, response: httpx.Response) -> None:
         """Close an answer."""
-        await (response.aclose() if asks_deadline(response) else not_cancelled(response.aclose()))
+        await aclose_in_order(response)
 
 
 def _open(client: AnyClient, setting: str) -> AnyClient:

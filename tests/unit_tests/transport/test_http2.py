@@ -15,6 +15,7 @@ from typing import Any
 import httpcore
 import httpx
 import pytest
+from httpcore._async.http2 import AsyncHTTP2Connection
 from httpcore._backends.sync import SyncStream
 
 from kit.http2 import EVENTS, JSON, Talk, http2_server
@@ -268,3 +269,31 @@ def test_no_thread_is_started_before_a_stream_has_its_number() -> None:
     finish(sending.run(lambda: httpx.Response(200)))
     for end in ends:
         end.close()
+
+
+async def test_a_call_that_is_cancelled_ends_none_on_its_connection(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    """Nor the next one: httpcore leaves a connection that is half open to it."""
+    opened = asyncio.Event()
+    begin = AsyncHTTP2Connection.__init__
+
+    def beginning(self: Any, *args: Any, **options: Any) -> None:
+        begin(self, *args, **options)
+        opened.set()
+        if turns < 0:
+            call.cancel()
+
+    with pytest.MonkeyPatch.context() as patch, http2_server(tls[0], Answers()) as server, httpx.Client() as unused:
+        patch.setattr(AsyncHTTP2Connection, "__init__", beginning)
+        for turns in (-1, 0, 1, 2, 5, 20, 60, 120):
+            client = httpx.AsyncClient(verify=tls[1], http2=True, limits=httpx.Limits(max_connections=1))
+            llm = model(server.url, unused, tls[1], timeout=LONG, http_async_client=client)
+            opened.clear()
+            call = asyncio.create_task(llm.ainvoke("answer"))
+            await opened.wait()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            call.cancel()
+            await asyncio.wait({call})
+            for _ in range(2):
+                assert (await llm.ainvoke("answer")).text == "a", turns
+            await client.aclose()

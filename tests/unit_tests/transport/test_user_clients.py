@@ -473,3 +473,32 @@ async def test_calls_that_wait_for_a_place_cost_none(how: str, places: int) -> N
             answering.set()
             for answer in await asyncio.gather(*[llm.ainvoke("hi") for _ in range(places)]):
                 assert answer.text == "a"
+
+
+async def test_a_stream_that_is_cancelled_at_its_end_costs_no_place() -> None:
+    """In each turn of the event loop behind its last text, also while its answer is being closed."""
+    events = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n' + LAST
+
+    def serve(connection: socket.socket, _: int) -> None:
+        while True:
+            take_request(connection)
+            connection.sendall(head(EVENTS) + chunk(events) + b"0\r\n\r\n")
+
+    with RawServer(serve) as server:
+        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as client:
+            llm = model(server.url, timeout=Timeouts(pool=3), http_async_client=client)
+            has_begun = asyncio.Event()
+
+            async def read() -> None:
+                async for _ in llm.astream("hi"):
+                    has_begun.set()
+
+            for turns in range(15):
+                has_begun.clear()
+                reading = asyncio.create_task(read())
+                await has_begun.wait()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                reading.cancel()
+                await asyncio.wait({reading})
+            assert (await anext(llm.astream("hi"))).text == "a"
