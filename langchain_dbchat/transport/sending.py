@@ -149,9 +149,7 @@ class Sending(ABC):
         step, _, state = event.partition(".")[2].rpartition(".")
         if step not in _PHASES:
             return None
-        if step in _CONNECTS or (step == "start_tls" and state == "complete"):
-            # With TLS it is the pool's, and over HTTP/2 others use it at once.
-            self._opening = info.get("return_value") if step in _CONNECTS else None
+        self._note_opening(step, state, info)
         if step == "receive_response_headers" and state == "complete":
             self._note_head(info.get("return_value"))
         if self._is_over or state != "started":
@@ -172,6 +170,13 @@ class Sending(ABC):
             seconds = self._seconds[self._phase]
             self._until = math.inf if seconds is None else self._clock() + seconds
         return True
+
+    def _note_opening(self, step: str, state: str, info: Mapping[str, Any]) -> None:
+        """Note the stream of a new connection until TLS is on: from then on others may use it, over HTTP/2."""
+        if step in _CONNECTS:
+            self._opening = info.get("return_value")
+        elif step == "start_tls" and state == "complete":
+            self._opening = None
 
     def _note_headers(self, raw: Sequence[tuple[bytes, bytes]], *, is_tunnel: bool) -> None:
         """Note the headers of a request; raise if they change how it is framed. A tunnel's are httpcore's own."""
@@ -213,17 +218,8 @@ class ThreadSending(Sending):
         endable: The timeouts of the request.
     """
 
-    def __init__(  # noqa: PLR0913  # what it has to know of the call and of its client
-        self,
-        timeouts: Timeouts,
-        clock: Callable[[], float],
-        answer: StreamDeadline,
-        setting: str,
-        lost: Callable[[], Sequence[Any]],
-        *,
-        streaming: bool,
-    ) -> None:
-        super().__init__(timeouts, clock, answer, setting, lost, streaming=streaming)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.endable = EndableTimeouts()
         self._lock = threading.Lock()  # held while a step begins or ends, and while a socket is shut down
         self._left: threading.Event | None = None  # the client has left; None while nothing is watched

@@ -21,7 +21,6 @@ from kit.drips import DRIPS, EVENTS, chunk, dripping, head
 from kit.in_time import LONG, ends_in_time
 from kit.raw import RawServer, answer_always, take_request
 from kit.scripted import Scripted, ScriptedServer
-from kit.tls import contexts
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.errors import (
@@ -39,16 +38,6 @@ PROXIED = "https://models.example.com"  # the test's certificate has this name
 pytestmark = pytest.mark.usefixtures("no_thread_stays")
 
 NOT_KEPT = httpx.Limits(max_keepalive_connections=0)  # for clients that nobody closes in their event loop
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("tls")
-
-
-@pytest.fixture(scope="module")
-def secured(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    return contexts(folder)
 
 
 def model(url: str, **more: Any) -> ChatDatabricksCompat:

@@ -47,16 +47,6 @@ class Interrupt(BaseException):
     """What a signal handler raises."""
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("tls")
-
-
-@pytest.fixture(scope="module")
-def secured(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    return contexts(folder)
-
-
 def model(url: str, **more: Any) -> ChatDatabricksCompat:
     return ChatDatabricksCompat(model="e", base_url=url, token="t", max_retries=0, **more)  # no secret
 
