@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -142,16 +142,16 @@ class Attempt:
         """
         self._client = client
         url, headers, body = self._request.url, self._headers, self._request.body or None
-        trace = None if getattr(client, "asks_deadline", False) else self._watch_sending(client)
-        streaming = self._request.streaming
-        extensions: dict[str, Any] = {"timeout": self._waits, "deadline": self._deadline, "streaming": streaming}
-        if trace is not None:
-            extensions["trace"] = trace
         method = self._request.method
         if not ours:
             refuse_framing_by_client(client.headers.multi_items(), f"the headers of {_setting_of(client)}")
         try:
             parsed = _url(url)
+            trace = None if getattr(client, "asks_deadline", False) else self._watch_sending(client, parsed)
+            streaming = self._request.streaming
+            extensions: dict[str, Any] = {"timeout": self._waits, "deadline": self._deadline, "streaming": streaming}
+            if trace is not None:
+                extensions["trace"] = trace
             if ours:
                 # Without build_request, because it merges headers, cookies and parameters that our clients do not have,
                 # and httpx.Request copies all headers once more to add the two that frame a body.
@@ -178,13 +178,13 @@ class Attempt:
         self._built = built
         return built
 
-    def _watch_sending(self, client: httpx.Client | httpx.AsyncClient) -> Callable[..., Any]:
+    def _watch_sending(self, client: httpx.Client | httpx.AsyncClient, url: httpx.URL) -> Callable[..., Any]:
         """Bound a client that does not say when it has sent the request; returns what httpcore reports its steps to.
 
         Until it reports one, the time for sending is added to that for the answer.
         """
         from langchain_dbchat.transport import sending  # noqa: PLC0415  # our own clients do not need it
-        from langchain_dbchat.transport.lost_connections import take_lost_connections  # noqa: PLC0415  # the same
+        from langchain_dbchat.transport.user_pools import UserPool  # noqa: PLC0415  # the same
 
         waits = (self._timeouts.connect, self._timeouts.pool, self._timeouts.write)
         slack = sum(math.inf if wait is None else wait for wait in waits)
@@ -195,12 +195,9 @@ class Attempt:
             self._clock,
             self._deadline,
             _setting_of(client),
-            partial(take_lost_connections, client, self._request.url),
+            UserPool(client, url),
             streaming=self._request.streaming,
         )
-        if isinstance(self.sending, sending.ThreadSending):
-            self.sending.endable.update(self._waits)
-            self._waits = self.sending.endable
         return self.sending.trace
 
     def begin(self, response: httpx.Response) -> bool:
@@ -229,7 +226,7 @@ class Attempt:
             self._room = ERROR_BODY_LIMIT
         self._is_unwatched = not asks_deadline(response)
         if self._is_unwatched and isinstance(self._client, httpx.Client):
-            self._guard = ReadGuard(response, self._deadline)
+            self._guard = ReadGuard(response, self._deadline, self.sending)
         return False
 
     def bounded(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None] | ReadsInTime:
@@ -313,7 +310,14 @@ class Attempt:
         if self._open:
             self.is_handed_on = True
             reading = StreamReader(
-                self._request, self._head, self._answer, self._auth, self._deadline, self._limit, hide=self.hide
+                self._request,
+                self._head,
+                self._answer,
+                self._auth,
+                self._deadline,
+                self._limit,
+                hide=self.hide,
+                sending=self.sending,
             )
             return Reply(self._head.status_code, self._answer, None, reading, hide=self.hide)
         return Reply(

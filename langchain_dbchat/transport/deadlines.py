@@ -7,10 +7,9 @@ Rule 1. `StreamDeadline` returns the time for each read, and raises if the time 
 pool asks it before each read.
 Rule 2. A user's async client does not ask it, so each of its reads is cancelled when the time is up.
 Rule 3. A user's sync client does not ask it either. A thread watches the body, and shuts the socket down when the time
-is up (the socket is a public extension of httpcore, https://www.encode.io/httpcore/extensions/). Over HTTP/2, other
-calls may use it too: then it stays, and the late call ends with its next read (see `EndableTimeouts`). If there is no
-socket (another transport), httpx's read timeout is the larger one of the two, and the clock is checked after each read.
-So a timeout may come late, but never early.
+is up (the socket is a public extension of httpcore, https://www.encode.io/httpcore/extensions/). If there is no socket
+of this call alone (another transport), httpx's read timeout is the larger one of the two, and the clock is checked
+after each read. So a timeout may come late, but never early.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import contextlib
 import math
 import socket
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -31,17 +30,18 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from langchain_dbchat.transport.sending import Sending
     from langchain_dbchat.transport.timeouts import Timeouts
 
 __all__ = [
     "AT_LEAST",
     "LOOK",
-    "EndableTimeouts",
     "ReadGuard",
     "ReadsInTime",
     "StreamDeadline",
     "aclose_in_order",
     "asks_deadline",
+    "shut_down",
 ]
 
 _LINGER = 0.25  # seconds for the end of the body after the last event; servers send both together
@@ -168,39 +168,14 @@ class ReadsInTime:
         await not_cancelled(self._pieces.aclose())
 
 
-class EndableTimeouts(dict[str, "float | None"]):
-    """The timeouts of a sync request, as httpcore gets them; over HTTP/2, it looks them up before each read.
+def shut_down(connected: socket.socket) -> None:
+    """End what a thread reads or writes; it must read to the end, or httpcore would use the connection again.
 
-    Attributes:
-        connection: The connection of httpcore, over HTTP/2; None for HTTP/1.1, or if it is not known.
-        is_late: Whether the time is up and other calls use the connection, so that the next read raises.
+    Args:
+        connected: The socket, that of TLS too.
     """
-
-    connection: Any = None
-    is_late = False
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return a timeout in seconds, or raise if the time is up."""
-        if self.is_late:
-            raise httpx.ReadTimeout("")
-        return super().get(key, default)
-
-    def end(self, connected: socket.socket) -> bool:
-        """End what a call does on a connection, whose time is up.
-
-        Args:
-            connected: The socket of the connection.
-
-        Returns:
-            Whether the socket was shut down; False if other calls use it, so that this one ends with its next read.
-        """
-        # A socket that is shut down has to be read to its end, or httpcore would use it again.
-        self.is_late = len(getattr(self.connection, "_events", ())) > 1  # streams that httpcore reads
-        if self.is_late:
-            return False
-        with contextlib.suppress(OSError):  # it has been closed meanwhile
-            socket.socket.shutdown(connected, socket.SHUT_RDWR)
-        return True
+    with contextlib.suppress(OSError):  # it has been closed meanwhile
+        socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
 
 class ReadGuard:
@@ -209,16 +184,16 @@ class ReadGuard:
     Args:
         response: The open response.
         deadline: The time that is left.
+        sending: What the client does with the request; None if it is not known.
     """
 
-    __slots__ = ("_deadline", "_lock", "_released", "_socket", "_timeouts", "has_fired")
+    __slots__ = ("_deadline", "_lock", "_released", "_socket", "has_fired")
 
-    def __init__(self, response: httpx.Response, deadline: StreamDeadline) -> None:
+    def __init__(self, response: httpx.Response, deadline: StreamDeadline, sending: Sending | None = None) -> None:
         stream = response.extensions.get("network_stream")
-        timeouts = response.request.extensions.get("timeout")  # a hook may have set others
-        self._timeouts = timeouts if isinstance(timeouts, EndableTimeouts) else EndableTimeouts()
+        is_alone = response.http_version.startswith("HTTP/1") or (sending is not None and sending.is_alone)
         self._socket: socket.socket | None = None
-        if stream is not None and (response.http_version.startswith("HTTP/1") or self._timeouts.connection is not None):
+        if stream is not None and is_alone:
             self._socket = stream.get_extra_info("socket")
         self._deadline = deadline
         self._released = threading.Event()
@@ -244,8 +219,8 @@ class ReadGuard:
                 is_late = self._deadline.waiting and self._deadline.overdue() and not self._released.is_set()
                 if is_late and self._socket is not None:
                     self.has_fired = True
-                    if self._timeouts.end(self._socket):
-                        return
+                    shut_down(self._socket)
+                    return
 
 
 def asks_deadline(response: httpx.Response) -> bool:

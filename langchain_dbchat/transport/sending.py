@@ -11,11 +11,11 @@ Rule 2. An async client is cancelled when the time is up.
 Rule 3. A sync client may be in a read that each byte prolongs. A thread shuts down the socket when the time is up,
 while the step lasts, so never that of another call. httpcore tells which connection it uses only with the answer, so
 it is looked up in the frame that reports the step. If it is not found, httpx's own timeouts remain: a timeout may come
-late, but never early. They also bound connecting with its TLS. Over HTTP/2, other calls may use the connection too:
-then it stays, and the late call ends with its next read (see `EndableTimeouts`).
+late, but never early. They also bound connecting with its TLS.
 Rule 4. Headers that frame a request are checked when it is sent: a hook or an authentication may have set them.
 Rule 5. A call that fails leaves nothing behind in the client: connections that httpcore has lost are taken out of its
-pool (see `lost_connections`), and a socket on which TLS or a way through a proxy could not begin is closed.
+pool, one on which a stream is left gets no further calls (see `user_pools`), and a socket on which TLS or a way
+through a proxy could not begin is closed.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from langchain_dbchat.transport.cancelling import cancelled_once, not_cancelled
-from langchain_dbchat.transport.deadlines import AT_LEAST, LOOK, EndableTimeouts
+from langchain_dbchat.transport.deadlines import AT_LEAST, LOOK, shut_down
 from langchain_dbchat.transport.foreign_errors import httpx_errors_only
 from langchain_dbchat.transport.headers import refuse_framing_by_client
+from langchain_dbchat.transport.user_pools import leave
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.transport.deadlines import StreamDeadline
     from langchain_dbchat.transport.timeouts import Timeouts
+    from langchain_dbchat.transport.user_pools import UserPool
 
 __all__ = ["AsyncSending", "Sending", "ThreadSending"]
 
@@ -61,11 +63,9 @@ _FIRST_STEPS = frozenset(
 )  # a phase begins with one of these
 _RESTARTS = ("connect_tcp.started", "connect_unix_socket.started", "send_request_headers.started")
 _ON_CONNECTIONS = ("http11.", "http2.")
-_NOTHING_SENT = (
-    "http2.send_request_headers.started"  # another thread could get the same stream: do as little as possible
-)
+_LEFT = "http2.response_closed.started"  # the stream is read no more
 _CONNECTS = frozenset({"connect_tcp", "connect_unix_socket"})
-_DEPTH = 8  # frames between a connection and what it reports to, at most
+_DEPTH = 10  # frames between a connection and what it reports to, at most
 
 
 class Sending(ABC):
@@ -76,11 +76,12 @@ class Sending(ABC):
         clock: Seconds of a clock that never goes back.
         answer: The deadline of the answer; its time begins when the request has been sent.
         setting: The name of the setting that the client was given as.
-        lost: Takes the connections that are lost out of the client's pool (see `lost_connections`).
+        pool: The pool that the client uses.
         streaming: Whether an event stream is requested.
 
     Attributes:
         head_at: When the head of the answer had come; None if it is not known.
+        is_alone: Whether no other call uses the connection meanwhile, also over HTTP/2.
         sent: The names and values of all headers that were sent, also to a proxy; errors mask the secrets among them.
     """
 
@@ -90,7 +91,7 @@ class Sending(ABC):
         clock: Callable[[], float],
         answer: StreamDeadline,
         setting: str,
-        lost: Callable[[], Sequence[Any]],
+        pool: UserPool,
         *,
         streaming: bool,
     ) -> None:
@@ -102,7 +103,7 @@ class Sending(ABC):
         self._clock = clock
         self._answer = answer
         self._setting = setting
-        self._lost = lost
+        self._pool = pool
         self.sent: list[tuple[str, str]] = []
         self._phase: type[httpx.TimeoutException] = httpx.ReadTimeout
         self._until = math.inf
@@ -110,6 +111,7 @@ class Sending(ABC):
         self._is_stream = False  # a stream answers
         self.is_for_auth = False  # an authentication reads the answer, and not a hook, which has its own time
         self.head_at: float | None = None
+        self.is_alone = False
         self._opening: Any = None  # the stream on which TLS or a way begins; if that fails, httpcore leaves it open
         self._is_shared = False  # other calls may use the connection at the same time
         self._is_over = False  # the head has come, or nothing will; httpcore still reports how it reads the body
@@ -146,6 +148,8 @@ class Sending(ABC):
         Raises:
             ConfigurationError: The headers would change how the request is framed.
         """
+        if event == _LEFT:
+            leave(_connection_of_caller(), info["stream_id"])
         step, _, state = event.partition(".")[2].rpartition(".")
         if step not in _PHASES:
             return None
@@ -190,7 +194,7 @@ class Sending(ABC):
     def _left_behind(self) -> list[Any]:
         """Return what a call that has failed leaves open: the socket of a beginning, and connections that are lost."""
         opening, self._opening = self._opening, None
-        return [*([] if opening is None else [opening]), *self._lost()]
+        return [*([] if opening is None else [opening]), *self._pool.take_lost()]
 
     def _note_head(self, head: Any) -> None:
         """Note the head of an answer, in the form of HTTP/1.1 or HTTP/2."""
@@ -212,15 +216,11 @@ class Sending(ABC):
 
 
 class ThreadSending(Sending):
-    """The same for a sync client, which a thread watches.
-
-    Attributes:
-        endable: The timeouts of the request.
-    """
+    """The same for a sync client, which a thread watches."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.endable = EndableTimeouts()
+        self.is_alone = self._pool.is_found
         self._lock = threading.Lock()  # held while a step begins or ends, and while a socket is shut down
         self._left: threading.Event | None = None  # the client has left; None while nothing is watched
         self._socket: socket.socket | None = None  # of the step
@@ -234,12 +234,11 @@ class ThreadSending(Sending):
                 return
             self._socket = None
             if event.endswith(_RESTARTS):
-                self._late, self.endable.is_late = None, False
+                self._late = None
             if is_step:
-                if event.startswith(_ON_CONNECTIONS) and event != _NOTHING_SENT:
-                    connection = _connection_of_caller()
+                if event.startswith(_ON_CONNECTIONS):
+                    connection = None if self._is_shared and not self.is_alone else _connection_of_caller()
                     self._socket = None if connection is None else _socket_in(connection._network_stream)  # noqa: SLF001  # httpcore shows it nowhere else
-                    self.endable.connection = connection if self._is_shared else None
                 elif "stream" in info:  # that of a SOCKS proxy
                     self._socket = _socket_in(info["stream"])
         if self._socket is not None and self._left is None:
@@ -250,6 +249,7 @@ class ThreadSending(Sending):
 
     async def run(self, send: Callable[[], httpx.Response]) -> httpx.Response:
         """Send, until the time of a phase is up; it blocks."""
+        self._pool.serve_one_call_each()
         try:
             with self._translated():
                 response = send()
@@ -275,8 +275,8 @@ class ThreadSending(Sending):
             with self._lock:
                 if self._socket is not None and self._clock() > self._until:
                     self._late = self._phase
-                    if self.endable.end(self._socket):
-                        self._socket = None
+                    shut_down(self._socket)
+                    self._socket = None
 
 
 class AsyncSending(Sending):
@@ -326,7 +326,7 @@ async def _close_all(left: Sequence[Any]) -> None:
 
 def _connection_of_caller() -> Any:
     """Return the connection that reports a step: the owner of one of the frames above, or of its part."""
-    frame = sys._getframe(2)  # noqa: SLF001  # httpcore passes its connection to nobody
+    frame = sys._getframe(1)  # noqa: SLF001  # httpcore passes its connection to nobody
     for _ in range(_DEPTH):
         owner = frame.f_locals.get("self")
         for holder in (owner, getattr(owner, "_connection", None)):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.transport.deadlines import StreamDeadline
     from langchain_dbchat.transport.decompression import Decompressor
     from langchain_dbchat.transport.exchange import Purpose, Request
+    from langchain_dbchat.transport.sending import Sending
 
 __all__ = ["StreamReader", "too_large"]
 
@@ -66,6 +67,7 @@ class StreamReader:
         "_limit",
         "_request",
         "_room",
+        "_sending",
         "_unpacker",
         "_whole",
         "deadline",
@@ -86,8 +88,10 @@ class StreamReader:
         limit: float = math.inf,
         *,
         hide: Callable[[str], str] = str,
+        sending: Sending | None = None,
     ) -> None:
         self._request = request
+        self._sending = sending
         self.hide = hide
         self._auth = auth
         self._limit = self._room = limit
@@ -218,7 +222,7 @@ class StreamReader:
         pieces = cast("Iterable[bytes]", body)  # a sync client's response has a sync stream
         if not self._is_unwatched:
             return iter(pieces)
-        self._guard = ReadGuard(self.response, self.deadline)
+        self._guard = ReadGuard(self.response, self.deadline, self._sending)
         return self._guard.pieces(pieces)
 
     def release(self) -> None:

@@ -5,28 +5,23 @@ from __future__ import annotations
 import asyncio
 import queue
 import signal
-import socket
 import ssl
+import sys
 import threading
 import time
 from contextlib import aclosing
 from typing import Any
 
-import httpcore
 import httpx
 import pytest
 from httpcore._async.http2 import AsyncHTTP2Connection
-from httpcore._backends.sync import SyncStream
 
 from kit.http2 import EVENTS, JSON, Talk, http2_server
 from kit.tls import contexts
-from kit.ways import Way, four_ways
+from kit.ways import Way, ainvoke, astream, four_ways
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.errors import DatabricksConnectionError, DatabricksError, DatabricksTimeoutError
-from langchain_dbchat.transport.blocking import finish
 from langchain_dbchat.transport.channel import Timeouts
-from langchain_dbchat.transport.deadlines import StreamDeadline
-from langchain_dbchat.transport.sending import ThreadSending
 
 WHOLE = b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}]}'
 EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n'
@@ -34,6 +29,19 @@ LAST = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 pytestmark = pytest.mark.usefixtures("no_thread_stays")
 
 LONG = 15.0
+
+
+class Wrapping(httpx.BaseTransport):
+    """Passes requests on, as a transport that repeats or measures them does."""
+
+    def __init__(self, inner: httpx.BaseTransport) -> None:
+        self.inner = inner
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self.inner.handle_request(request)
+
+    def close(self) -> None:
+        self.inner.close()
 
 
 class Interrupt(BaseException):
@@ -48,8 +56,10 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.S
 class Answers:
     """Does what the last message of each request says, and pings in each pause."""
 
-    def __init__(self, *, greets: bool = True, at_once: int = 100) -> None:
+    def __init__(self, *, greets: bool = True, at_once: int = 100, pings: bool = True, dead: int = 0) -> None:
         self.greets = greets
+        self.pings = pings
+        self.dead = dead  # connections, the first ones, on which nothing comes but the settings
         self.at_once = at_once
         self.connections = 0
         self.taken: queue.SimpleQueue[int] = queue.SimpleQueue()  # streams
@@ -60,8 +70,11 @@ class Answers:
         if self.greets:
             talk.greet(self.at_once)
         for request in talk.turns():
+            if number <= self.dead:
+                continue
             if request is None:
-                talk.ping()
+                if self.pings:
+                    talk.ping()
                 flow_on(talk, flowing)
                 continue
             stream, words = request
@@ -136,9 +149,12 @@ def test_a_server_that_never_greets(call: Way, tls: tuple[ssl.SSLContext, ssl.SS
 
 
 @pytest.mark.parametrize("words", ["be silent", "a head", "half a body"])
-def test_a_call_that_ends_late_ends_no_other(words: str, tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
-    """Within a stream on the same connection. In one thread, because httpcore confuses the streams of several."""
-    answers = Answers()
+@pytest.mark.parametrize("pings", [False, True])
+def test_a_call_that_ends_late_ends_no_other(
+    words: str, pings: bool, tls: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    """Within a stream of the same thread."""
+    answers = Answers(pings=pings)
     with http2_server(tls[0], answers) as server, httpx.Client(verify=tls[1], http2=True) as client:
         llm = model(server.url, client, tls[1], timeout=LONG)
         stream = llm.stream("flow")
@@ -150,7 +166,83 @@ def test_a_call_that_ends_late_ends_no_other(words: str, tls: tuple[ssl.SSLConte
         texts += [chunk.text for chunk in stream]
         assert llm.invoke("answer").text == "a"
     assert "".join(texts) == "a" * 39
-    assert answers.connections == 1
+
+
+def test_a_call_does_not_wait_for_the_read_of_another(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    """Httpcore reads a connection in one thread at a time, and knows no timeout for the others."""
+    answers = Answers(pings=False)
+    with http2_server(tls[0], answers) as server, httpx.Client(verify=tls[1], http2=True) as client:
+        llm = model(server.url, client, tls[1], timeout=3)
+        assert llm.invoke("answer").text == "a"
+
+        def wait() -> None:
+            with pytest.raises(DatabricksTimeoutError):
+                llm.invoke("be silent")
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        answers.taken.get(timeout=LONG)
+        answers.taken.get(timeout=LONG)
+        for words in ("be silent", "half a body"):
+            began = time.monotonic()
+            with pytest.raises(DatabricksTimeoutError):
+                llm.model_copy(update={"timeout": 0.4}).invoke(words)
+            assert 0.35 < time.monotonic() - began < 1.5
+        assert waiting.is_alive()
+        waiting.join()
+
+
+@pytest.mark.parametrize("wraps", [False, True])
+def test_calls_of_several_threads_do_not_mix(wraps: bool, tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    """Httpcore gives two threads the same stream of a connection, if they ask for one at once."""
+    transport: httpx.BaseTransport = httpx.HTTPTransport(verify=tls[1], http2=True)
+    transport = Wrapping(transport) if wraps else transport
+    before = sys.getswitchinterval()
+    with http2_server(tls[0], Answers()) as server, httpx.Client(transport=transport) as client:
+        llm = model(server.url, client, tls[1], timeout=LONG)
+        try:
+            sys.setswitchinterval(1e-5)
+            answers = llm.batch(["answer"] * 200, {"max_concurrency": 8})
+        finally:
+            sys.setswitchinterval(before)
+    assert [answer.text for answer in answers] == ["a"] * 200
+
+
+def test_another_connection_serves_after_a_late_call(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    answers = Answers(dead=1)
+    with http2_server(tls[0], answers) as server, httpx.Client(verify=tls[1], http2=True) as client:
+        llm = model(server.url, client, tls[1], timeout=0.4)
+        with pytest.raises(DatabricksTimeoutError):
+            llm.invoke("answer")
+        assert llm.invoke("answer").text == "a"
+    assert answers.connections == 2
+
+
+@pytest.mark.parametrize("words", ["be silent", "a head", "half a body", "half an event", "one event"])
+async def test_it_does_in_an_event_loop_too(words: str, tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    """A stream that is open on the old one goes on, and then it is closed."""
+    answers = Answers(pings=False)
+    with http2_server(tls[0], answers) as server, httpx.Client() as unused:
+        async with httpx.AsyncClient(verify=tls[1], http2=True) as client:
+            llm = model(server.url, unused, tls[1], timeout=LONG, http_async_client=client)
+            late = llm.model_copy(update={"timeout": 0.3})
+            async with aclosing(llm.astream("flow")) as chunks:  # type: ignore[type-var]  # it is a generator
+                texts = [(await anext(chunks)).text]
+                with pytest.raises(DatabricksTimeoutError):
+                    await (late.ainvoke(words) if "event" not in words else read_all(late, words))
+                assert (await llm.ainvoke("answer")).text == "a"
+                texts += [chunk.text async for chunk in chunks]
+            assert "".join(texts) == "a" * 39
+            assert answers.connections == 2
+            for _ in range(2):
+                assert (await llm.ainvoke("answer")).text == "a"
+            assert answers.connections == 2
+            await asyncio.sleep(0.01)  # what was closed leaves the loop in its next turn
+
+
+async def read_all(llm: ChatDatabricksCompat, words: str) -> None:
+    async for _ in llm.astream(words):
+        pass
 
 
 async def test_the_same_in_an_event_loop(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
@@ -224,51 +316,39 @@ def test_nonsense_is_our_error(call: Way, words: str, tls: tuple[ssl.SSLContext,
             call(model(server.url, client, tls[1], timeout=LONG), words)
 
 
-def test_streams_that_were_left_early_are_not_the_requests_fault(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
-    """The server is not told of it by httpcore, and takes no more on this connection."""
-    with http2_server(tls[0], Answers(at_once=2)) as server, httpx.Client(verify=tls[1], http2=True) as client:
+@four_ways
+def test_streams_that_are_left_early_use_nothing_up(call: Way, tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    """The server is not told that they are by httpcore, so their connection is closed."""
+    answers = Answers(at_once=2)
+    with http2_server(tls[0], answers) as server, httpx.Client(verify=tls[1], http2=True) as client:
         llm = model(server.url, client, tls[1], timeout=LONG)
-        for _ in range(2):
-            next(llm.stream("one event"))
-        with pytest.raises(DatabricksConnectionError, match="too many open streams"):
-            llm.invoke("answer")
 
-
-async def test_nor_in_an_event_loop(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
-    with http2_server(tls[0], Answers(at_once=2)) as server, httpx.Client() as unused:
-        async with httpx.AsyncClient(verify=tls[1], http2=True) as client:
-            llm = model(server.url, unused, tls[1], timeout=LONG, http_async_client=client)
-            for _ in range(2):
+        async def leave() -> None:
+            for _ in range(3):
                 async with aclosing(llm.astream("one event")) as chunks:  # type: ignore[type-var]  # it is a generator
                     await anext(chunks)
-            with pytest.raises(DatabricksConnectionError, match="too many open streams"):
-                await llm.ainvoke("answer")
+            assert (await llm.ainvoke("answer")).text == "a"
+            await llm.http_async_client.aclose()
+
+        if call in {ainvoke, astream}:
+            asyncio.run(leave())
+        else:
+            for _ in range(3):
+                next(llm.stream("one event"))
+            assert call(llm, "answer").text == "a"
+    assert answers.connections == 4
 
 
-def test_no_thread_is_started_before_a_stream_has_its_number() -> None:
-    """Starting one lets other threads run, and httpcore would give them the same number."""
-    timeouts, ends = Timeouts(first_event=LONG), socket.socketpair()
-    answer = StreamDeadline(timeouts, time.monotonic)
-    sending = ThreadSending(timeouts, time.monotonic, answer, "http_client", list, streaming=False)
-    request = httpcore.Request("POST", "https://localhost/")
-
-    class Connection:
-        _network_stream = SyncStream(ends[0])
-
-        def report(self, step: str) -> None:
-            sending.trace(f"http2.{step}.started", {"request": request})
-
-    def watchers() -> int:
-        return sum(thread.name == "langchain-dbchat-sending" for thread in threading.enumerate())
-
-    connection = Connection()
-    connection.report("send_request_headers")
-    assert not watchers()
-    connection.report("receive_response_headers")
-    assert watchers() == 1
-    finish(sending.run(lambda: httpx.Response(200)))
-    for end in ends:
-        end.close()
+def test_streams_that_other_code_has_left_are_not_the_requests_fault(
+    tls: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    body = {"messages": [{"role": "user", "content": "a head"}]}
+    with http2_server(tls[0], Answers(at_once=2)) as server, httpx.Client(verify=tls[1], http2=True) as client:
+        for _ in range(2):
+            with client.stream("POST", server.url, json=body):
+                pass
+        with pytest.raises(DatabricksConnectionError, match="too many open streams"):
+            model(server.url, client, tls[1], timeout=LONG).invoke("answer")
 
 
 async def test_a_call_that_is_cancelled_ends_none_on_its_connection(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:

@@ -1,0 +1,127 @@
+"""What is put right in httpcore's pool of a user's client.
+
+Rule 1. httpcore loses a connection, and takes its place for used for ever, if a call is cancelled or interrupted while
+the pool gives it a new connection, at one of httpcore's locks or while SOCKS opens a way, and if TLS fails in a tunnel.
+In a pool, a connection that no request uses is idle or closed. Any other is lost, over HTTP/2 too: the call that opened
+it was cancelled meanwhile, and it would fail the next one.
+Rule 2. Over HTTP/2, httpcore gives the calls of several threads the same connection, but its locks leave gaps: two
+calls get one stream, or write one table of headers, and fail. And its locks have no timeout. So a connection of a sync
+client serves one call at a time, as over HTTP/1.1. In an event loop calls share it.
+Rule 3. httpcore does not tell an HTTP/2 server that a stream is left before its end: it counts as open, its rest is
+still sent, and a server that is gone is asked again. So such a connection gets no further calls; those that it has go
+on.
+Rule 4. The pool is read and changed as httpcore does it, in its lock; httpx shows it nowhere else. It is looked for in
+transports that wrap others. A client without such a pool is left alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["UserPool", "leave"]
+
+_TRANSPORTS = (httpx.BaseTransport, httpx.AsyncBaseTransport)
+_WRAPPERS = 8  # transports around another, at most
+
+
+class UserPool:
+    """The pool that a user's client uses for a URL.
+
+    Args:
+        client: The client of httpx.
+        url: The URL.
+
+    Attributes:
+        is_found: Whether the client has such a pool.
+    """
+
+    def __init__(self, client: Any, url: httpx.URL) -> None:
+        choose = getattr(client, "_transport_for_url", None)
+        self._pool: Any = None if choose is None else _pool_in(choose(url))
+        self.is_found = self._pool is not None
+
+    def take_lost(self) -> Sequence[Any]:
+        """Take the connections that are lost out of the pool; their places go to who waits.
+
+        Returns:
+            The connections, to be closed.
+        """
+        pool = self._pool
+        if pool is None:
+            return []
+        with pool._optional_thread_lock:  # noqa: SLF001  # see rule 4
+            lost = _lost(pool)
+            if not lost:
+                return []
+            for each in lost:
+                pool._connections.remove(each)  # noqa: SLF001  # the same
+            return [*lost, *pool._assign_requests_to_connections()]  # noqa: SLF001  # the same
+
+    def serve_one_call_each(self) -> None:
+        """Let each connection of a sync client serve one call at a time, those too that the pool will open."""
+        pool = self._pool
+        if pool is None or not getattr(pool, "_http2", False) or "create_connection" in vars(pool):
+            return
+        with pool._optional_thread_lock:  # noqa: SLF001  # see rule 4
+            if "create_connection" in vars(pool):  # another thread was faster
+                return
+            create = pool.create_connection
+
+            def created(origin: Any) -> Any:
+                return _for_one_call(create(origin), pool)
+
+            for each in pool._connections:  # noqa: SLF001  # the same
+                _for_one_call(each, pool)
+            pool.create_connection = created
+
+
+def leave(connection: Any, stream: int) -> None:
+    """Let a connection of HTTP/2 get no further calls, if a stream is left on it; it is closed when the last one ends.
+
+    Args:
+        connection: The connection of httpcore, or None.
+        stream: The number of a stream that its call reads no more.
+    """
+    left = None if connection is None else connection._h2_state.streams.get(stream)  # noqa: SLF001  # see rule 4
+    if left is not None and left.open:
+        connection._used_all_stream_ids = True  # noqa: SLF001  # the same
+
+
+def _pool_in(transport: Any) -> Any:
+    """Return the pool of httpcore in a transport, or in one that it wraps."""
+    for _ in range(_WRAPPERS):
+        pool = getattr(transport, "_pool", None)
+        if all(hasattr(pool, name) for name in ("_requests", "_connections", "_optional_thread_lock")):
+            return pool
+        inner = getattr(transport, "__dict__", {}).values()
+        transport = next(
+            (each for each in inner if isinstance(each, (httpx.BaseTransport, httpx.AsyncBaseTransport))), None
+        )
+    return None
+
+
+def _lost(pool: Any) -> list[Any]:
+    used = {id(request.connection) for request in pool._requests}  # noqa: SLF001  # see rule 4
+    return [
+        each
+        for each in pool._connections  # noqa: SLF001  # the same
+        if not (id(each) in used or each.is_idle() or each.is_closed() or each.has_expired())
+    ]
+
+
+def _for_one_call(connection: Any, pool: Any) -> Any:
+    """Let the pool give a connection no second call while it has one; it asks in its lock."""
+    is_available = connection.is_available
+
+    def is_free() -> bool:
+        if not (connection.is_idle() and is_available()):
+            return False
+        return all(request.connection is not connection for request in pool._requests)  # noqa: SLF001  # see rule 4
+
+    connection.is_available = is_free
+    return connection
