@@ -121,7 +121,7 @@ class Attempt:
             self._answers = AnswerBound(self._limit, self._too_large)
             if client.auth is not None:
                 auth = BoundedAuth(client.auth, self.sending, self._answers)
-            client = self._answers.before_hooks(client)
+            client = self._answers.sender(client)
         if self._request.purpose is not None:
             auth = None
         return client, {"stream": True, "auth": auth, "follow_redirects": False}

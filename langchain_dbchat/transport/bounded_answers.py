@@ -2,9 +2,9 @@
 
 Rule 1. Such an answer has the same bound as every other, counted after decompression, before httpx decompresses it.
 Rule 2. The answer that the call reads is not counted here, because it is counted there.
-Rule 3. A hook sees an answer before anything of ours does. So a client with such hooks is copied for each call, with
-one more hook before them. The client itself stays as it is, and the copy has the same connections, cookies and hooks.
-Only httpx's own classes are copied: a class of the user's may keep a state, or close its connections when it goes.
+Rule 3. A hook, and a method of a class of the user's, sees an answer before anything of ours does. So what sends is not
+the client but an object of a derived class, which has the client's own attributes: not a copy of them. It bounds each
+answer as soon as it comes. The client itself stays as it is.
 Rule 4. The body of an error ends for the user's code where it ends for the call: after a megabyte, or where it cannot
 be read on. So its status is what the call raises. What is wrong with the body of a success raises an error of httpx
 there, and the call raises the same, also if the user's code has caught it.
@@ -12,9 +12,11 @@ there, and the call raises the same, also if the user's code has caught it.
 
 from __future__ import annotations
 
+from abc import ABCMeta
 from contextlib import contextmanager
-from copy import copy
-from typing import TYPE_CHECKING, cast
+from functools import lru_cache
+from types import MemberDescriptorType
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
@@ -62,28 +64,28 @@ class AnswerBound:
         Args:
             response: The open response.
         """
-        if self._last is None or self._last.response is not response:  # a hook has not bounded it already
+        if self._last is None or self._last.response is not response:  # it is not bounded already
             response.stream = self._last = _Counted(response, self._limit, self._refuse)
 
-    async def abound(self, response: httpx.Response) -> None:
-        """Do the same as the hook of an async client."""
-        self.bound(response)
-
-    def before_hooks(self, client: AnyClient) -> AnyClient:
-        """Return what sends for a client, so that its hooks get answers that are bounded.
+    def sender(self, client: AnyClient) -> AnyClient:
+        """Return what sends for a client, so that its code gets answers that are bounded.
 
         Args:
             client: The user's client.
 
         Returns:
-            A copy; the client itself if no hook of it sees answers, or if it is not of httpx's own classes.
+            The client itself, if nothing of its own sees an answer, or if its class cannot be derived from.
         """
-        ours = {httpx.Client: self.bound, httpx.AsyncClient: self.abound}.get(type(client))
-        if ours is None or "send" in vars(client) or not client.event_hooks["response"]:
+        kind = cast("type[Any]", type(client))
+        if kind in _HTTPX and not client.event_hooks["response"]:
             return client
-        sender = copy(client)
-        sender.event_hooks = {**client.event_hooks, "response": [ours, *client.event_hooks["response"]]}
-        return sender
+        derived = _derived(kind)  # type: ignore[arg-type]  # classes have a hash
+        if derived is None:
+            return client
+        sender: Any = object.__new__(derived)
+        for name, value in {"__dict__": vars(client), "_client": client, "_answers": self}.items():
+            object.__setattr__(sender, name, value)  # a class of the user's may have a way of its own
+        return cast("AnyClient", sender)
 
     def lift(self, response: httpx.Response, setting: str) -> None:
         """Let the call read an answer itself, if the user's code has not.
@@ -105,6 +107,56 @@ class AnswerBound:
             words = f"A hook or the authentication of {setting} has taken or closed an answer without keeping it."
             advice = "Call response.read() there, or await response.aread() in an event loop: both keep it."
             raise UnreadableAnswer(ConfigurationError(f"{words} {advice}"))
+
+
+_HTTPX = (httpx.Client, httpx.AsyncClient)
+
+
+class _Sender:
+    """The same client, whose answers are bounded as soon as they come."""
+
+    __slots__ = ()
+    _answers: AnswerBound
+    _client: httpx.Client | httpx.AsyncClient
+
+    def __eq__(self, other: object) -> bool:
+        return self._client == other
+
+    def __hash__(self) -> int:
+        return hash(self._client)
+
+    def __del__(self) -> None:
+        """Leave everything open: it is the client's own."""
+
+
+class _ThreadSender(_Sender):
+    __slots__ = ()
+
+    def _send_single_request(self, request: httpx.Request) -> httpx.Response:
+        response: httpx.Response = super()._send_single_request(request)  # type: ignore[misc]  # the client's
+        self._answers.bound(response)
+        return response
+
+
+class _TaskSender(_Sender):
+    __slots__ = ()
+
+    async def _send_single_request(self, request: httpx.Request) -> httpx.Response:
+        response: httpx.Response = await super()._send_single_request(request)  # type: ignore[misc]  # the client's
+        self._answers.bound(response)
+        return response
+
+
+@lru_cache(maxsize=64)
+def _derived(kind: type) -> type | None:
+    """Derive a class from that of a client; None if that would run the user's code, or leave state behind."""
+    runs_code = type(kind) not in {type, ABCMeta} or hasattr(kind.__init_subclass__, "__func__")
+    has_slots = any(isinstance(each, MemberDescriptorType) for base in kind.__mro__ for each in vars(base).values())
+    if runs_code or has_slots or not hasattr(kind, "_send_single_request"):
+        return None
+    ours = _TaskSender if issubclass(kind, httpx.AsyncClient) else _ThreadSender
+    names = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
+    return type(kind)(kind.__name__, (ours, kind), {**names, "__slots__": ("_answers", "_client")})
 
 
 def _is_kept(response: httpx.Response) -> bool:
@@ -130,18 +182,26 @@ class _Counted(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._refuse = refuse
 
     def __iter__(self) -> Iterator[bytes]:
-        with self._ending():
-            count = self._counter()
-            for piece in cast("Iterable[bytes]", self.inner):
-                count(piece)
-                yield piece
+        try:
+            with self._ending():
+                count = self._counter()
+                for piece in cast("Iterable[bytes]", self.inner):
+                    count(piece)
+                    yield piece
+        except UnreadableAnswer:
+            self.close()  # what reads it may not do so
+            raise
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with self._ending():
-            count = self._counter()
-            async for piece in cast("AsyncIterable[bytes]", self.inner):
-                count(piece)
-                yield piece
+        try:
+            with self._ending():
+                count = self._counter()
+                async for piece in cast("AsyncIterable[bytes]", self.inner):
+                    count(piece)
+                    yield piece
+        except UnreadableAnswer:
+            await self.aclose()
+            raise
 
     @contextmanager
     def _ending(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ import gzip
 import socket
 import time
 import traceback
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
@@ -95,7 +96,39 @@ def compressed(head: bytes) -> Callable[[socket.socket, int], None]:
     return serve
 
 
-def clients(auth: httpx.Auth | None = None, *, hooks: bool = False, catches: bool = False) -> dict[str, Any]:
+class Derived(httpx.Client):
+    """A class of a user's."""
+
+
+class AsyncDerived(httpx.AsyncClient):
+    """The same for event loops."""
+
+
+class Logging(httpx.Client):
+    """Reads each answer to note it."""
+
+    def send(self, *args: Any, **options: Any) -> httpx.Response:
+        response = super().send(*args, **options)
+        response.read()
+        return response
+
+
+class AsyncLogging(httpx.AsyncClient):
+    """The same for event loops."""
+
+    async def send(self, *args: Any, **options: Any) -> httpx.Response:
+        response = await super().send(*args, **options)
+        await response.aread()
+        return response
+
+
+def clients(
+    auth: httpx.Auth | None = None,
+    *,
+    hooks: bool = False,
+    catches: bool = False,
+    kinds: tuple[type[httpx.Client], type[httpx.AsyncClient]] = (httpx.Client, httpx.AsyncClient),
+) -> dict[str, Any]:
     caught = contextlib.suppress(Exception) if catches else contextlib.nullcontext()
 
     def read(response: httpx.Response) -> None:
@@ -109,8 +142,8 @@ def clients(auth: httpx.Auth | None = None, *, hooks: bool = False, catches: boo
     ours: dict[str, Any] = {"response": [read]} if hooks else {}
     inside: dict[str, Any] = {"response": [aread]} if hooks else {}
     return {
-        "http_client": httpx.Client(auth=auth, event_hooks=ours),
-        "http_async_client": httpx.AsyncClient(auth=auth, event_hooks=inside, limits=NOT_KEPT),
+        "http_client": kinds[0](auth=auth, event_hooks=ours),
+        "http_async_client": kinds[1](auth=auth, event_hooks=inside, limits=NOT_KEPT),
     }
 
 
@@ -122,6 +155,8 @@ READERS: dict[str, Callable[[str], dict[str, Any]]] = {
     "a hook": lambda _: clients(hooks=True),
     "a hook, and an authentication": lambda _: clients(Reading(), hooks=True),
     "a hook that catches what it meets": lambda _: clients(hooks=True, catches=True),
+    "a hook of a class of the user's": lambda _: clients(hooks=True, kinds=(Derived, AsyncDerived)),
+    "a method of a class of the user's": lambda _: clients(kinds=(Logging, AsyncLogging)),
 }
 
 
@@ -177,29 +212,54 @@ def test_an_answer_of_a_usual_size_is_read_as_before(call: Way, reader: str) -> 
             assert call(model(server, theirs, max_response_bytes=LIMIT), "hi").text == "a"
 
 
+KNOWN: weakref.WeakKeyDictionary[httpx.Client, str] = weakref.WeakKeyDictionary()
+DERIVED: list[str] = []
+
+
 class Counting(httpx.Client):
-    """Keeps a state, and closes its connections when it goes, as clients of some libraries do."""
+    """Keeps a state, knows itself, and closes its connections when it goes, as clients of some libraries do."""
 
     calls = 0
 
     def send(self, *args: Any, **options: Any) -> httpx.Response:
         self.calls += 1
+        assert KNOWN[self] == "this"
         return super().send(*args, **options)
 
     def __del__(self) -> None:
         self.close()
 
 
-def test_a_client_of_a_class_of_the_users_sends_itself() -> None:
+class Slotted(Counting):
+    """Keeps its state elsewhere."""
+
+    __slots__ = ("calls",)
+
+    def __init__(self, **options: Any) -> None:
+        self.calls = 0
+        super().__init__(**options)
+
+
+class Registering(Counting):
+    """Notes each class that is derived from it."""
+
+    def __init_subclass__(cls) -> None:
+        DERIVED.append(cls.__name__)
+
+
+@pytest.mark.parametrize("kind", [Counting, Slotted, Registering])
+def test_a_client_of_a_class_of_the_users_keeps_its_state(kind: type[Counting]) -> None:
     seen: list[int] = []
     hooks: dict[str, list[Callable[..., Any]]] = {"response": [lambda response: seen.append(response.status_code)]}
     events = Scripted([b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n'] * 3 + [LAST], delay=0.05)
-    with ScriptedServer(lambda _: events) as server, Counting(event_hooks=hooks) as client:
+    with ScriptedServer(lambda _: events) as server, kind(event_hooks=hooks) as client:
+        KNOWN[client] = "this"
         llm = model(server, {"http_client": client})
         for _ in range(2):
             assert "".join(chunk.text for chunk in llm.stream("hi")) == "aaa"
         assert client.calls == 2
     assert seen == [200, 200]
+    assert not DERIVED
 
 
 def cut_off(words: bytes) -> Callable[[socket.socket, int], None]:
