@@ -41,6 +41,7 @@ BUFFER = 64 * 1024
 FLOOD = 256 * 1024
 """Bytes of a stream's read after one that was filled: more has arrived, and fewer reads are fewer chunks."""
 
+_SHORTER = 0.8  # of the time that a read has, so that the next ones may have a little less
 _HIGH_WATER = 256 * 1024  # bytes that may wait to be read before the transport is paused
 
 
@@ -54,6 +55,7 @@ class Socket:
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
         self._most = BUFFER
+        self._timeout = -1.0  # the socket's own, in seconds; below 0 if no read has set it
 
     def read(self, timeout: float | None = None, most: int = BUFFER) -> bytes:
         """Read what has arrived, up to 64 KiB, or more after a read that was filled.
@@ -70,14 +72,31 @@ class Socket:
             httpx.ReadError: The connection broke.
         """
         try:
-            self._socket.settimeout(timeout)
-            data = self._socket.recv(self._most)
+            if timeout is None or not timeout * _SHORTER * _SHORTER <= self._timeout <= timeout:
+                self._set_timeout(timeout)
+            try:
+                data = self._socket.recv(self._most)
+            except TimeoutError as error:
+                data = self._receive_later(timeout, error)
         except TimeoutError as error:
             raise httpx.ReadTimeout(str(error)) from error
         except OSError as error:
             raise httpx.ReadError(str(error)) from error
         self._most = most if len(data) >= BUFFER else BUFFER
         return data
+
+    def _set_timeout(self, timeout: float | None) -> None:
+        """Set the socket's own timeout a little shorter, so that it serves the next reads too: it is a system call."""
+        self._timeout = -1.0 if timeout is None else timeout * _SHORTER
+        self._socket.settimeout(None if timeout is None else self._timeout)
+
+    def _receive_later(self, timeout: float | None, early: TimeoutError) -> bytes:
+        """Wait for the rest of the time, if the socket's own timeout was shorter."""
+        if early.errno is not None or timeout is None or timeout <= self._timeout:
+            raise early
+        rest, self._timeout = timeout - self._timeout, -1.0
+        self._socket.settimeout(rest)
+        return self._socket.recv(self._most)
 
     def write(self, pieces: Iterable[bytes], timeout: float | None = None) -> None:
         """Write all bytes.
@@ -91,6 +110,7 @@ class Socket:
             httpx.WriteError: The connection broke.
         """
         until = None if timeout is None else time.monotonic() + timeout
+        self._timeout = -1.0
         try:
             for piece in pieces:
                 view = memoryview(piece)

@@ -122,6 +122,30 @@ def test_a_short_wait_behind_a_long_one_is_short(loop: str) -> None:
         run(use(server.url), loop)
 
 
+@pytest.mark.parametrize("timeouts", [[0.5, 0.5, 0.49, 0.45], [0.5, 5.0, 0.5], [0.5, 0.2, 0.5], [None, 0.5, 0.45]])
+@pytest.mark.parametrize("late", [False, True])
+def test_each_read_has_the_time_that_it_is_given(timeouts: list[float | None], late: bool) -> None:
+    """Its end too: the timeout of the socket is not set for each of them."""
+    ends = socket.socketpair()
+    made = sockets.Socket(ends[0])
+    for timeout in timeouts[:-1]:
+        ends[1].sendall(b"x")
+        assert made.read(timeout) == b"x"
+    seconds = timeouts[-1] or 0.0
+    sends = threading.Timer(seconds * 0.95, ends[1].sendall, [b"x"])
+    began = time.monotonic()
+    if late:
+        with pytest.raises(httpx.ReadTimeout):
+            made.read(seconds)
+        assert seconds - 0.01 < time.monotonic() - began < seconds + 2
+    else:
+        sends.start()
+        assert made.read(seconds) == b"x"
+        sends.join()
+    made.close()
+    ends[1].close()
+
+
 def test_a_connection_that_we_have_closed_is_stale() -> None:
     with RawServer(answer_always(OK)) as server:
         parts = httpx.URL(server.url)
