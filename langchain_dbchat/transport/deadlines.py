@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ __all__ = [
     "StreamDeadline",
     "aclose_in_order",
     "asks_deadline",
+    "close_in_order",
     "shut_down",
 ]
 
@@ -187,7 +189,7 @@ class ReadGuard:
         sending: What the client does with the request; None if it is not known.
     """
 
-    __slots__ = ("_deadline", "_lock", "_released", "_socket", "has_fired")
+    __slots__ = ("_deadline", "_lock", "_pid", "_released", "_socket", "has_fired")
 
     def __init__(self, response: httpx.Response, deadline: StreamDeadline, sending: Sending | None = None) -> None:
         stream = response.extensions.get("network_stream")
@@ -197,7 +199,8 @@ class ReadGuard:
             self._socket = stream.get_extra_info("socket")
         self._deadline = deadline
         self._released = threading.Event()
-        self._lock = threading.Lock()  # held while the socket is shut down
+        self._lock = threading.RLock()  # held while the socket is shut down; the collector may run there
+        self._pid = os.getpid()
         self.has_fired = False
         if self._socket is not None and not response.is_closed:
             threading.Thread(target=self._watch, name="langchain-dbchat-deadline", daemon=True).start()
@@ -209,9 +212,10 @@ class ReadGuard:
             yield from body
 
     def release(self) -> None:
-        """Stop watching, before the response is closed and its connection used again."""
-        with self._lock:
-            self._released.set()
+        """Stop watching, before the response is closed and its connection used again; a forked child has no watch."""
+        if self._pid == os.getpid():
+            with self._lock:
+                self._released.set()
 
     def _watch(self) -> None:
         while not self._released.wait(self._deadline.rest()):
@@ -226,6 +230,20 @@ class ReadGuard:
 def asks_deadline(response: httpx.Response) -> bool:
     """Decide whether the code that reads a response asks `StreamDeadline` before each read, as our own pool does."""
     return "deadline" in response.extensions
+
+
+def close_in_order(response: httpx.Response) -> None:
+    """Close a response; httpcore might wait for a lock for ever (see `open_answers`), and our own pool does not.
+
+    Args:
+        response: The open response of a sync client.
+    """
+    if asks_deadline(response):
+        response.close()
+        return
+    from langchain_dbchat.transport.open_answers import close_answer  # noqa: PLC0415  # our own clients do not need it
+
+    close_answer(response)
 
 
 async def aclose_in_order(response: httpx.Response) -> None:

@@ -268,6 +268,7 @@ class ThreadSending(Sending):
         if self._late is not None:  # the rest of the head had just arrived
             response.close()
             raise self._late("")
+        self._pool.keep(response)
         return response
 
     def _watch(self, left: threading.Event) -> None:

@@ -19,7 +19,7 @@ import httpx
 
 from langchain_dbchat.errors import MalformedResponseError
 from langchain_dbchat.transport.blocking import finish
-from langchain_dbchat.transport.deadlines import aclose_in_order
+from langchain_dbchat.transport.deadlines import aclose_in_order, close_in_order
 from langchain_dbchat.transport.turns import Gathering, loop_share
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class EventStream(_OpenStream):
         pass
 
     async def _close_response(self) -> None:
-        self._reader.response.close()
+        close_in_order(self._reader.response)
 
     def close(self) -> None:
         """Close the response; the connection too, unless the body was read to its end."""

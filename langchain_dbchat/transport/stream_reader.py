@@ -222,8 +222,12 @@ class StreamReader:
         pieces = cast("Iterable[bytes]", body)  # a sync client's response has a sync stream
         if not self._is_unwatched:
             return iter(pieces)
+        from langchain_dbchat.transport.open_answers import keep_reading  # noqa: PLC0415  # not for our own clients
+
         self._guard = ReadGuard(self.response, self.deadline, self._sending)
-        return self._guard.pieces(pieces)
+        reading = self._guard.pieces(pieces)
+        keep_reading(self.response, reading)
+        return reading
 
     def release(self) -> None:
         """Stop watching the response, before it is closed."""

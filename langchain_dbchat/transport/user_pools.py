@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from langchain_dbchat.transport.open_answers import keep_answer
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -61,6 +63,15 @@ class UserPool:
             for each in lost:
                 pool._connections.remove(each)  # noqa: SLF001  # the same
             return [*lost, *pool._assign_requests_to_connections()]  # noqa: SLF001  # the same
+
+    def keep(self, response: httpx.Response) -> None:
+        """Keep an open answer of a sync client until it is closed (see `open_answers`).
+
+        Args:
+            response: The answer.
+        """
+        if self._pool is not None:
+            keep_answer(response, self._pool._optional_thread_lock)  # noqa: SLF001  # see rule 4
 
     def serve_one_call_each(self) -> None:
         """Let each connection of a sync client serve one call at a time, those too that the pool will open."""

@@ -16,7 +16,7 @@ import httpx
 
 from langchain_dbchat.errors import ConfigurationError
 from langchain_dbchat.transport.clients import AnyClient, async_client, sync_client
-from langchain_dbchat.transport.deadlines import ReadGuard, aclose_in_order, asks_deadline
+from langchain_dbchat.transport.deadlines import ReadGuard, aclose_in_order, asks_deadline, close_in_order
 from langchain_dbchat.transport.turns import loop_share
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class ThreadWaits(Waits[httpx.Client]):
 
     async def close(self, response: httpx.Response) -> None:
         """Close an answer."""
-        response.close()
+        close_in_order(response)
 
 
 class TaskWaits(Waits[httpx.AsyncClient]):

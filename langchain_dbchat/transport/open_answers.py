@@ -1,0 +1,80 @@
+"""Close answers of a sync client of httpx wherever that happens: in a finalizer, in a signal handler, after a fork.
+
+httpcore's pool has a lock that a thread cannot take twice. The garbage collector may run a finalizer, and the system a
+signal handler, in a thread that holds it: closing an answer there would wait for itself.
+
+Rule 1. An answer, and the iterator over its body, are kept until it is closed. So the collector does not finalize what
+httpcore has of it, but what we have.
+Rule 2. If the lock of its pool cannot be taken soon, another thread closes it.
+Rule 3. A forked child closes its copy of the socket and keeps the rest, because a thread that holds the lock does not
+exist in the child, and the connection is the parent's.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["close_answer", "keep_answer", "keep_reading"]
+
+_READING = "langchain_dbchat.reading"  # the extension of an answer that has the iterator over its body
+_SOON = 0.05  # seconds; far longer than another thread holds the lock
+
+_CLOSING = object()  # instead of the lock: another thread closes it
+_open: dict[httpx.Response, tuple[int, Any]] = {}  # the process, and the lock of the pool
+
+
+def keep_answer(response: httpx.Response, lock: Any) -> None:
+    """Keep an open answer until `close_answer`.
+
+    Args:
+        response: The answer.
+        lock: The lock of the client's pool, as httpcore has it.
+    """
+    _open[response] = (os.getpid(), getattr(lock, "_lock", None))
+
+
+def keep_reading(response: httpx.Response, pieces: Any) -> None:
+    """Keep the iterator over the body of an answer as long as the answer.
+
+    Args:
+        response: The answer.
+        pieces: The iterator.
+    """
+    response.extensions[_READING] = pieces
+
+
+def close_answer(response: httpx.Response) -> None:
+    """Close an answer of a sync client.
+
+    Args:
+        response: The answer, kept or not.
+    """
+    pid, lock = _open.get(response, (os.getpid(), None))
+    if lock is _CLOSING:
+        return
+    if pid != os.getpid():
+        stream = response.extensions.get("network_stream")
+        connected = None if stream is None else stream.get_extra_info("socket")
+        if isinstance(connected, socket.socket):
+            connected.close()
+    elif lock is None or lock.acquire(timeout=_SOON):
+        if lock is not None:
+            lock.release()
+        _close(response)
+    else:
+        _open[response] = (pid, _CLOSING)
+        _thread.start_new_thread(_close, (response,))  # that of `threading` takes locks itself
+
+
+def _close(response: httpx.Response) -> None:
+    try:
+        response.close()
+    finally:
+        _open.pop(response, None)
+        response.extensions.pop(_READING, None)

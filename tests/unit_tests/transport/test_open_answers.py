@@ -1,0 +1,162 @@
+"""Answers of httpx's own clients that are closed by the collector, by a signal handler and in a forked child."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from kit.scripted import Scripted, ScriptedServer
+from kit.ways import Way, four_ways
+from langchain_dbchat import ChatDatabricksCompat
+from langchain_dbchat.errors import DatabricksError
+from langchain_dbchat.transport import open_answers
+from langchain_dbchat.transport.clients import sync_client
+
+TESTS = Path(__file__).parents[2]
+EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n'
+LAST = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+WHOLE = b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}]}'
+LIMITS = httpx.Limits(max_connections=1)
+
+
+def answers(request: Any) -> Scripted:
+    return Scripted([EVENT, LAST], delay=0.5) if request.json.get("stream") else Scripted(WHOLE)
+
+
+def model(url: str, whose: str) -> ChatDatabricksCompat:
+    if whose == "the user's":
+        settings: dict[str, Any] = {"base_url": url, "http_client": httpx.Client(limits=LIMITS)}
+    else:
+        settings = {"base_url": "http://models.example.com", "allow_http": True, "proxy": url}
+    return ChatDatabricksCompat(model="e", token="t", max_retries=0, **settings)  # no secret
+
+
+def lock_of(llm: ChatDatabricksCompat, url: str) -> Any:
+    client: Any = llm.http_client or sync_client(url)
+    return client._transport_for_url(httpx.URL(llm.base_url or ""))._pool._optional_thread_lock
+
+
+def half_read(llm: ChatDatabricksCompat) -> None:
+    """Begin to read a stream, and put it in a cycle that only the garbage collector can take apart."""
+    stream = llm.stream("hi")
+    next(stream)
+    cycle: list[Any] = [stream]
+    cycle.append(cycle)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("whose", ["the user's", "ours, behind a proxy"])
+def test_a_stream_that_is_collected_waits_for_no_lock(whose: str) -> None:
+    gc.disable()
+    try:
+        with ScriptedServer(answers) as server:
+            llm = model(server.url, whose)
+            half_read(llm)
+            done = threading.Event()
+
+            def collect() -> None:
+                with lock_of(llm, server.url):
+                    gc.collect()
+                done.set()
+
+            threading.Thread(target=collect, daemon=True).start()
+            assert done.wait(10)
+            assert server.wait_open(0) == 0  # its connection is closed at once
+            assert llm.invoke("hi").text == "a"
+            assert not open_answers._open
+            if llm.http_client is not None:
+                llm.http_client.close()
+    finally:
+        gc.enable()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no such signal")
+def test_a_stream_that_a_signal_handler_closes_waits_for_none() -> None:
+    with ScriptedServer(answers) as server, httpx.Client(limits=LIMITS) as client:
+        llm = ChatDatabricksCompat(model="e", base_url=server.url, token="t", http_client=client)  # no secret
+        stream: Any = llm.stream("hi")
+        next(stream)
+        before = signal.signal(signal.SIGALRM, lambda *_: stream.close())
+        try:
+            with lock_of(llm, server.url):
+                os.kill(os.getpid(), signal.SIGALRM)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        assert server.wait_open(0) == 0
+        assert llm.invoke("hi").text == "a"
+
+
+@four_ways
+@pytest.mark.parametrize("ends", ["answer", "error", "too late", "cut off"])
+def test_nothing_is_kept_of_a_call_that_has_ended(call: Way, ends: str) -> None:
+    scripted = {
+        "answer": answers,
+        "error": lambda _: Scripted(b"{}", status=400),
+        "too late": lambda _: Scripted([EVENT], stall=True),
+        "cut off": lambda _: Scripted([EVENT, LAST], drop_after=1),
+    }[ends]
+    with ScriptedServer(scripted) as server, httpx.Client() as client:
+        inside = httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=0))
+        theirs: dict[str, Any] = {"http_client": client, "http_async_client": inside}
+        timeout = 0.3 if ends == "too late" else 5
+        llm = ChatDatabricksCompat(
+            model="e", base_url=server.url, token="t", max_retries=0, timeout=timeout, **theirs
+        )  # no secret
+        if ends == "answer":
+            assert "a" in call(llm, "hi").text
+        else:
+            with pytest.raises(DatabricksError):
+                call(llm, "hi")
+        assert not open_answers._open
+
+
+FORK = """
+import gc, os, sys, threading
+sys.path.insert(0, {tests!r})
+import httpx
+from langchain_dbchat import ChatDatabricksCompat
+client = httpx.Client()
+llm = ChatDatabricksCompat(model="e", base_url={url!r}, token="t", http_client=client)
+stream = llm.stream("hi")
+assert next(stream).text == "a"
+with client._transport._pool._optional_thread_lock:  # a thread of the parent might hold it
+    child = os.fork()
+    if child == 0:
+        stream.close()
+        del stream
+        gc.collect()
+        os._exit(7)
+for _ in range(200):
+    pid, status = os.waitpid(child, os.WNOHANG)
+    if pid:
+        break
+    __import__("time").sleep(0.05)
+else:
+    os.kill(child, 9)
+    sys.exit("the child hung")
+assert os.waitstatus_to_exitcode(status) == 7
+assert "".join(chunk.text for chunk in stream) == ""
+assert llm.invoke("hi").text == "a"
+client.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_that_drops_a_stream_neither_hangs_nor_hurts_its_parent() -> None:
+    with ScriptedServer(answers) as server:
+        script = FORK.format(tests=str(TESTS), url=server.url)
+        warned = ["-W", "error", "-W", "ignore::DeprecationWarning"]
+        done = subprocess.run(
+            [sys.executable, *warned, "-c", script], capture_output=True, text=True, timeout=120, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, "")
