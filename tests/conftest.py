@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from kit.forgetting import forget_everything
+from kit.watchers import wait_for_watchers
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.local import LocalWorkspace
 
@@ -81,10 +81,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
 def no_thread_stays() -> Iterator[None]:
     """Check that each thread of the package ends soon after a test."""
     yield
-    for thread in threading.enumerate():
-        if thread.name.startswith("langchain-dbchat-"):
-            thread.join(_LONG)
-            assert not thread.is_alive()
+    wait_for_watchers(0, _LONG)
 
 
 @pytest.fixture(scope="session")

@@ -198,7 +198,7 @@ class Attempt:
             UserPool(client, url),
             streaming=self._request.streaming,
         )
-        return self.sending.trace
+        return self.sending.trace()
 
     def begin(self, response: httpx.Response) -> bool:
         """Begin to read an answer.

@@ -14,12 +14,14 @@ after each read. So a timeout may come late, but never early.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import math
 import os
 import socket
 import threading
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Protocol
 
 import httpx
 
@@ -44,6 +46,7 @@ __all__ = [
     "asks_deadline",
     "close_in_order",
     "shut_down",
+    "watch",
 ]
 
 _LINGER = 0.25  # seconds for the end of the body after the last event; servers send both together
@@ -170,6 +173,38 @@ class ReadsInTime:
         await not_cancelled(self._pieces.aclose())
 
 
+class _Watched(Protocol):
+    """What a thread looks at again and again."""
+
+    def look(self) -> float:
+        """Look, and return the seconds after which to look again."""
+
+
+def watch(thing: _Watched) -> threading.Lock:
+    """Let a thread look at a thing again and again, until a lock is released or the thing exists no more.
+
+    Args:
+        thing: The thing.
+
+    Returns:
+        The lock, which is held. No signal handler can run within its release, as it can within a `threading.Event`.
+    """
+    held = threading.Lock()
+    held.acquire()
+    _thread.start_new_thread(_look, (weakref.ref(thing), held))  # that of `threading` waits for an event
+    return held
+
+
+def _look(of: weakref.ref[_Watched], held: threading.Lock) -> None:
+    rest = AT_LEAST
+    while not held.acquire(timeout=rest):
+        thing = of()
+        if thing is None:
+            return
+        rest = thing.look()
+        del thing
+
+
 def shut_down(connected: socket.socket) -> None:
     """End what a thread reads or writes; it must read to the end, or httpcore would use the connection again.
 
@@ -189,7 +224,7 @@ class ReadGuard:
         sending: What the client does with the request; None if it is not known.
     """
 
-    __slots__ = ("_deadline", "_lock", "_pid", "_released", "_socket", "has_fired")
+    __slots__ = ("__weakref__", "_deadline", "_is_released", "_lock", "_pid", "_socket", "_watched", "has_fired")
 
     def __init__(self, response: httpx.Response, deadline: StreamDeadline, sending: Sending | None = None) -> None:
         stream = response.extensions.get("network_stream")
@@ -198,12 +233,13 @@ class ReadGuard:
         if stream is not None and is_alone:
             self._socket = stream.get_extra_info("socket")
         self._deadline = deadline
-        self._released = threading.Event()
+        self._watched: threading.Lock | None = None
+        self._is_released = False
         self._lock = threading.RLock()  # held while the socket is shut down; the collector may run there
         self._pid = os.getpid()
         self.has_fired = False
         if self._socket is not None and not response.is_closed:
-            threading.Thread(target=self._watch, name="langchain-dbchat-deadline", daemon=True).start()
+            self._watched = watch(self)
 
     @staticmethod
     def pieces(body: Iterable[bytes]) -> Iterator[bytes]:
@@ -215,16 +251,18 @@ class ReadGuard:
         """Stop watching, before the response is closed and its connection used again; a forked child has no watch."""
         if self._pid == os.getpid():
             with self._lock:
-                self._released.set()
+                self._is_released = True
+            if self._watched is not None and self._watched.locked():
+                self._watched.release()
 
-    def _watch(self) -> None:
-        while not self._released.wait(self._deadline.rest()):
-            with self._lock:
-                is_late = self._deadline.waiting and self._deadline.overdue() and not self._released.is_set()
-                if is_late and self._socket is not None:
-                    self.has_fired = True
-                    shut_down(self._socket)
-                    return
+    def look(self) -> float:
+        """Shut down the socket if the time is up; return the seconds after which to look again."""
+        with self._lock:
+            is_late = self._deadline.waiting and self._deadline.overdue() and not self._is_released
+            if is_late and self._socket is not None:
+                self.has_fired = self._is_released = True
+                shut_down(self._socket)
+        return self._deadline.rest()
 
 
 def asks_deadline(response: httpx.Response) -> bool:

@@ -15,15 +15,19 @@ from __future__ import annotations
 import _thread
 import os
 import socket
+import time
 from typing import TYPE_CHECKING, Any
+
+from langchain_dbchat.transport.call_traces import CallTrace
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["close_answer", "keep_answer", "keep_reading"]
+__all__ = ["close_answer", "forget_answers", "keep_answer", "keep_reading"]
 
 _READING = "langchain_dbchat.reading"  # the extension of an answer that has the iterator over its body
 _SOON = 0.05  # seconds; far longer than another thread holds the lock
+_TURN = 0.002  # seconds
 
 _CLOSING = object()  # instead of the lock: another thread closes it
 _open: dict[httpx.Response, tuple[int, Any]] = {}  # the process, and the lock of the pool
@@ -49,6 +53,14 @@ def keep_reading(response: httpx.Response, pieces: Any) -> None:
     response.extensions[_READING] = pieces
 
 
+def forget_answers() -> None:
+    """Forget the answers of calls that exist no more, because an exception of a signal handler has ended them."""
+    for response in [*_open]:
+        trace = response.request.extensions.get("trace")
+        if isinstance(trace, CallTrace) and trace.is_over:
+            _open.pop(response, None)
+
+
 def close_answer(response: httpx.Response) -> None:
     """Close an answer of a sync client.
 
@@ -63,13 +75,21 @@ def close_answer(response: httpx.Response) -> None:
         connected = None if stream is None else stream.get_extra_info("socket")
         if isinstance(connected, socket.socket):
             connected.close()
-    elif lock is None or lock.acquire(timeout=_SOON):
-        if lock is not None:
-            lock.release()
+    elif lock is None or _is_free_soon(lock):
         _close(response)
     else:
         _open[response] = (pid, _CLOSING)
         _thread.start_new_thread(_close, (response,))  # that of `threading` takes locks itself
+
+
+def _is_free_soon(lock: Any) -> bool:
+    """Return whether a lock is free, so that this thread does not hold it; it is not taken, to leave nothing behind."""
+    until = time.monotonic() + _SOON
+    while lock.locked():
+        if time.monotonic() > until:
+            return False
+        time.sleep(_TURN)
+    return True
 
 
 def _close(response: httpx.Response) -> None:

@@ -13,8 +13,8 @@ while the step lasts, so never that of another call. httpcore tells which connec
 it is looked up in the frame that reports the step. If it is not found, httpx's own timeouts remain: a timeout may come
 late, but never early. They also bound connecting with its TLS.
 Rule 4. Headers that frame a request are checked when it is sent: a hook or an authentication may have set them.
-Rule 5. A call that fails leaves nothing behind in the client: connections that httpcore has lost are taken out of its
-pool, one on which a stream is left gets no further calls (see `user_pools`), and a socket on which TLS or a way
+Rule 5. A call that fails leaves nothing behind in the client: what httpcore has lost is taken out of its pool, a
+connection on which a stream is left gets no further calls (see `user_pools`), and a socket on which TLS or a way
 through a proxy could not begin is closed.
 """
 
@@ -31,8 +31,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from langchain_dbchat.transport.call_traces import CallTrace, TaskCallTrace
 from langchain_dbchat.transport.cancelling import cancelled_once, not_cancelled
-from langchain_dbchat.transport.deadlines import AT_LEAST, LOOK, shut_down
+from langchain_dbchat.transport.deadlines import AT_LEAST, LOOK, shut_down, watch
 from langchain_dbchat.transport.foreign_errors import httpx_errors_only
 from langchain_dbchat.transport.headers import refuse_framing_by_client
 from langchain_dbchat.transport.user_pools import leave
@@ -65,7 +66,7 @@ _RESTARTS = ("connect_tcp.started", "connect_unix_socket.started", "send_request
 _ON_CONNECTIONS = ("http11.", "http2.")
 _LEFT = "http2.response_closed.started"  # the stream is read no more
 _CONNECTS = frozenset({"connect_tcp", "connect_unix_socket"})
-_DEPTH = 10  # frames between a connection and what it reports to, at most
+_DEPTH = 11  # frames between a connection and what it reports to, at most
 
 
 class Sending(ABC):
@@ -116,8 +117,21 @@ class Sending(ABC):
         self._is_shared = False  # other calls may use the connection at the same time
         self._is_over = False  # the head has come, or nothing will; httpcore still reports how it reads the body
 
-    trace: Callable[[str, Mapping[str, Any]], Any]
-    """What httpcore reports each step to."""
+    @abstractmethod
+    def trace(self) -> CallTrace:
+        """Return what httpcore reports each step to."""
+
+    @abstractmethod
+    def note(self, event: str, info: Mapping[str, Any]) -> None:
+        """Note a step that httpcore reports.
+
+        Args:
+            event: The part of httpcore, a dot, the step, and whether it has started, is complete or has failed.
+            info: What belongs to it.
+
+        Raises:
+            ConfigurationError: The headers would change how the request is framed.
+        """
 
     @abstractmethod
     async def run(self, send: Callable[[], Any]) -> httpx.Response:
@@ -135,18 +149,11 @@ class Sending(ABC):
         """
 
     def _note(self, event: str, info: Mapping[str, Any]) -> bool | None:
-        """Note a step that httpcore reports.
-
-        Args:
-            event: The part of httpcore, a dot, the step, and whether it has started, is complete or has failed.
-            info: What belongs to it.
+        """Note a step.
 
         Returns:
             Whether a step of a phase has started or not, so that it has ended; None for any other event: within a step,
             httpcore also reports the settings of an HTTP/2 server.
-
-        Raises:
-            ConfigurationError: The headers would change how the request is framed.
         """
         if event == _LEFT:
             leave(_connection_of_caller(), info["stream_id"])
@@ -222,11 +229,15 @@ class ThreadSending(Sending):
         super().__init__(*args, **options)
         self.is_alone = self._pool.is_found
         self._lock = threading.Lock()  # held while a step begins or ends, and while a socket is shut down
-        self._left: threading.Event | None = None  # the client has left; None while nothing is watched
+        self._watched: threading.Lock | None = None  # released when the client leaves; None while nothing is watched
         self._socket: socket.socket | None = None  # of the step
         self._late: type[httpx.TimeoutException] | None = None  # the phase whose time was up
 
-    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+    def trace(self) -> CallTrace:
+        """Return what httpcore reports each step to."""
+        return CallTrace(self)
+
+    def note(self, event: str, info: Mapping[str, Any]) -> None:
         """Note a step; the first one on a connection starts the thread."""
         with self._lock:
             is_step = self._note(event, info)
@@ -241,14 +252,13 @@ class ThreadSending(Sending):
                     self._socket = None if connection is None else _socket_in(connection._network_stream)  # noqa: SLF001  # httpcore shows it nowhere else
                 elif "stream" in info:  # that of a SOCKS proxy
                     self._socket = _socket_in(info["stream"])
-        if self._socket is not None and self._left is None:
-            self._left = threading.Event()
-            threading.Thread(
-                target=self._watch, args=(self._left,), name="langchain-dbchat-sending", daemon=True
-            ).start()
+        if self._socket is not None and self._watched is None:
+            self._watched = watch(self)
 
     async def run(self, send: Callable[[], httpx.Response]) -> httpx.Response:
         """Send, until the time of a phase is up; it blocks."""
+        for each in self._pool.recovered():
+            each.close()
         self._pool.serve_one_call_each()
         try:
             with self._translated():
@@ -263,21 +273,22 @@ class ThreadSending(Sending):
         finally:
             with self._lock:
                 self._socket, self._is_over = None, True
-            if self._left is not None:
-                self._left.set()
+            if self._watched is not None:
+                self._watched.release()
         if self._late is not None:  # the rest of the head had just arrived
             response.close()
             raise self._late("")
         self._pool.keep(response)
         return response
 
-    def _watch(self, left: threading.Event) -> None:
-        while not left.wait(min(max(AT_LEAST, self._until - self._clock() + AT_LEAST), LOOK)):
-            with self._lock:
-                if self._socket is not None and self._clock() > self._until:
-                    self._late = self._phase
-                    shut_down(self._socket)
-                    self._socket = None
+    def look(self) -> float:
+        """Shut down the socket if the time is up; return the seconds after which to look again."""
+        with self._lock:
+            if self._socket is not None and self._clock() > self._until:
+                self._late = self._phase
+                shut_down(self._socket)
+                self._socket = None
+        return min(max(AT_LEAST, self._until - self._clock() + AT_LEAST), LOOK)
 
 
 class AsyncSending(Sending):
@@ -285,7 +296,11 @@ class AsyncSending(Sending):
 
     _scope: CancelScope
 
-    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+    def trace(self) -> CallTrace:
+        """Return what httpcore reports each step to."""
+        return TaskCallTrace(self)
+
+    def note(self, event: str, info: Mapping[str, Any]) -> None:
         """Note a step."""
         is_step = self._note(event, info)
         if is_step is None:
@@ -294,6 +309,8 @@ class AsyncSending(Sending):
 
     async def run(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         """Send, until the time of a phase is up."""
+        if lost := self._pool.recovered():
+            await not_cancelled(_close_all(lost))
         try:
             return await cancelled_once(self._send(send), httpx.Response.aclose)
         except (Exception, asyncio.CancelledError):

@@ -3,7 +3,8 @@
 Rule 1. httpcore loses a connection, and takes its place for used for ever, if a call is cancelled or interrupted while
 the pool gives it a new connection, at one of httpcore's locks or while SOCKS opens a way, and if TLS fails in a tunnel.
 In a pool, a connection that no request uses is idle or closed. Any other is lost, over HTTP/2 too: the call that opened
-it was cancelled meanwhile, and it would fail the next one.
+it was cancelled meanwhile, and it would fail the next one. A signal handler may end a call between any two steps: then
+the request that is left is that of a call that exists no more, which the next call finds.
 Rule 2. Over HTTP/2, httpcore gives the calls of several threads the same connection, but its locks leave gaps: two
 calls get one stream, or write one table of headers, and fail. And its locks have no timeout. So a connection of a sync
 client serves one call at a time, as over HTTP/1.1. In an event loop calls share it.
@@ -16,11 +17,14 @@ transports that wrap others. A client without such a pool is left alone.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from httpcore._synchronization import ThreadLock
 
-from langchain_dbchat.transport.open_answers import keep_answer
+from langchain_dbchat.transport.call_traces import CallTrace
+from langchain_dbchat.transport.open_answers import forget_answers, keep_answer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,9 +50,11 @@ class UserPool:
         choose = getattr(client, "_transport_for_url", None)
         self._pool: Any = None if choose is None else _pool_in(choose(url))
         self.is_found = self._pool is not None
+        if self._pool is not None:
+            _hold_whole(self._pool._optional_thread_lock)  # noqa: SLF001  # see rule 4
 
     def take_lost(self) -> Sequence[Any]:
-        """Take the connections that are lost out of the pool; their places go to who waits.
+        """Take what is lost out of the pool; the places of the connections go to who waits.
 
         Returns:
             The connections, to be closed.
@@ -57,12 +63,25 @@ class UserPool:
         if pool is None:
             return []
         with pool._optional_thread_lock:  # noqa: SLF001  # see rule 4
+            for each in filter(_is_gone, [*pool._requests]):  # noqa: SLF001  # the same
+                pool._requests.remove(each)  # noqa: SLF001  # the same
             lost = _lost(pool)
             if not lost:
                 return []
             for each in lost:
                 pool._connections.remove(each)  # noqa: SLF001  # the same
             return [*lost, *pool._assign_requests_to_connections()]  # noqa: SLF001  # the same
+
+    def recovered(self) -> Sequence[Any]:
+        """Do the same if the pool has a request of a call that exists no more.
+
+        Returns:
+            The connections, to be closed.
+        """
+        forget_answers()
+        if self._pool is None or not any(map(_is_gone, [*self._pool._requests])):  # noqa: SLF001  # see rule 4
+            return []
+        return self.take_lost()
 
     def keep(self, response: httpx.Response) -> None:
         """Keep an open answer of a sync client until it is closed (see `open_answers`).
@@ -114,6 +133,24 @@ def _pool_in(transport: Any) -> Any:
             (each for each in inner if isinstance(each, (httpx.BaseTransport, httpx.AsyncBaseTransport))), None
         )
     return None
+
+
+class _WholeLock(ThreadLock):
+    """A lock of httpcore that is entered and left by Python's own lock, within which no signal handler can run."""
+
+    __enter__ = property(attrgetter("_lock.__enter__"))  # what `with` calls
+    __exit__ = property(attrgetter("_lock.__exit__"))  # the same
+
+
+def _hold_whole(lock: Any) -> None:
+    """Let no exception of a signal handler leave a lock held for ever; it stays the same lock."""
+    if type(lock) is ThreadLock:
+        lock.__class__ = _WholeLock
+
+
+def _is_gone(request: Any) -> bool:
+    trace = request.request.extensions.get("trace")
+    return isinstance(trace, CallTrace) and trace.is_over
 
 
 def _lost(pool: Any) -> list[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import time
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import pytest
 
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
+from kit.watchers import wait_for_watchers
 from langchain_dbchat.errors import (
     DatabricksInvalidRequestError,
     DatabricksTimeoutError,
@@ -350,11 +350,10 @@ async def test_transports_without_a_network_stream_work_too(way: str, idle: floa
     ids=["a socket", "no socket", "a body that was read"],
 )
 def test_a_thread_watches_a_users_client_only_where_it_can_end_a_read(options: Any, watchers: int) -> None:
-    before = set(threading.enumerate())  # perhaps that of another test, which is about to end
+    wait_for_watchers(0, 10)  # perhaps one of another test is about to end
     with ScriptedServer(Scripted(sse({}))) as server, httpx.Client(**options) as client:
         with Channel(Rotating(), http_client=client).stream(request_to(server, streaming=True)) as incoming:
-            names = [thread.name for thread in threading.enumerate() if thread not in before]
-            assert names.count("langchain-dbchat-deadline") == watchers
+            wait_for_watchers(watchers, 10)
             assert [event for events in incoming for event in events] == [b"{}", b"[DONE]"]
 
 

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
@@ -94,6 +96,61 @@ def test_a_stream_that_a_signal_handler_closes_waits_for_none() -> None:
             signal.signal(signal.SIGALRM, before)
         assert server.wait_open(0) == 0
         assert llm.invoke("hi").text == "a"
+
+
+class Interrupt(BaseException):
+    """What a signal handler raises."""
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers that interrupt")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # an interrupt within a finalizer
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")  # see `blocking`
+@pytest.mark.parametrize("streaming", [False, True])
+def test_interrupts_at_any_moment_lose_no_place(streaming: bool) -> None:
+    """The next call finds what httpcore has lost; without that, five interrupts use up the pool."""
+    dice, armed = Random(7), False  # noqa: S311  # no secret
+
+    def interrupt(*_: object) -> None:
+        if armed:
+            raise Interrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    events = {"content-type": "text/event-stream"}
+    with (
+        ScriptedServer(
+            lambda r: Scripted(EVENT + LAST, headers=events) if r.json.get("stream") else Scripted(WHOLE)
+        ) as server,
+        httpx.Client(limits=httpx.Limits(max_connections=5)) as client,
+    ):
+        llm = ChatDatabricksCompat(
+            model="e", base_url=server.url, token="t", max_retries=0, http_client=client
+        )  # no secret
+        pool: Any = client._transport._pool  # type: ignore[attr-defined]  # of httpcore
+        llm.invoke("hi")
+        began = time.perf_counter()
+        llm.invoke("hi")
+        usual = time.perf_counter() - began
+        interrupts = 0
+        try:
+            for _ in range(250):
+                signal.setitimer(signal.ITIMER_REAL, 1e-5 + usual * 1.2 * dice.random())
+                armed = True
+                try:
+                    _ = list(llm.stream("hi")) if streaming else llm.invoke("hi")
+                    armed = False
+                except Interrupt:
+                    interrupts += 1
+                finally:
+                    armed = False
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        assert interrupts > 5
+        gc.collect()  # an interrupt leaves cycles
+        assert llm.invoke("hi").text == "a"
+        assert not pool._requests
+        assert not open_answers._open
 
 
 @four_ways
