@@ -17,11 +17,11 @@ transports that wrap others. A client without such a pool is left alone.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from httpcore._synchronization import ThreadLock
 
 from langchain_dbchat.transport.call_traces import CallTrace
 from langchain_dbchat.transport.open_answers import forget_answers, keep_answer
@@ -135,17 +135,20 @@ def _pool_in(transport: Any) -> Any:
     return None
 
 
-class _WholeLock(ThreadLock):
-    """A lock of httpcore that is entered and left by Python's own lock, within which no signal handler can run."""
-
-    __enter__ = property(attrgetter("_lock.__enter__"))  # what `with` calls
-    __exit__ = property(attrgetter("_lock.__exit__"))  # the same
-
-
 def _hold_whole(lock: Any) -> None:
-    """Let no exception of a signal handler leave a lock held for ever; it stays the same lock."""
-    if type(lock) is ThreadLock:
-        lock.__class__ = _WholeLock
+    """Let no exception of a signal handler leave a lock held for ever; it stays the same lock.
+
+    `with` then enters and leaves the lock of Python in it, within which no handler can run.
+    """
+    kind = type(lock)
+    if hasattr(lock, "_lock") and not isinstance(vars(kind).get("__enter__"), property):
+        lock.__class__ = _whole(kind)
+
+
+@lru_cache(maxsize=8)
+def _whole(kind: type) -> type:
+    own = {name: property(attrgetter(f"_lock.{name}")) for name in ("__enter__", "__exit__")}
+    return type(kind.__name__, (kind,), own)
 
 
 def _is_gone(request: Any) -> bool:
