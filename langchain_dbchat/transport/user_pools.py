@@ -142,11 +142,11 @@ def _hold_whole(lock: Any) -> None:
     """
     kind = type(lock)
     if hasattr(lock, "_lock") and not isinstance(vars(kind).get("__enter__"), property):
-        lock.__class__ = _whole(kind)
+        lock.__class__ = _whole(kind)  # type: ignore[arg-type]  # classes have a hash
 
 
 @lru_cache(maxsize=8)
-def _whole(kind: type) -> type:
+def _whole(kind: type[Any]) -> type[Any]:
     own = {name: property(attrgetter(f"_lock.{name}")) for name in ("__enter__", "__exit__")}
     return type(kind.__name__, (kind,), own)
 
