@@ -226,7 +226,7 @@ class Attempt:
             self._room = ERROR_BODY_LIMIT
         self._is_unwatched = not asks_deadline(response)
         if self._is_unwatched and isinstance(self._client, httpx.Client):
-            self._guard = ReadGuard(response, self._deadline, self.sending)
+            self._guard = ReadGuard(response, self._deadline, is_alone=self._is_alone)
         return False
 
     def bounded(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None] | ReadsInTime:
@@ -290,6 +290,11 @@ class Attempt:
             hide=self.hide,
         )
 
+    @property
+    def _is_alone(self) -> bool:
+        """Return whether no other call uses the connection of a user's client meanwhile."""
+        return self.sending is not None and self.sending.is_alone
+
     def release(self) -> None:
         """Stop watching the response, before it is closed."""
         if self._guard is not None:
@@ -317,7 +322,7 @@ class Attempt:
                 self._deadline,
                 self._limit,
                 hide=self.hide,
-                sending=self.sending,
+                is_alone=self._is_alone,
             )
             return Reply(self._head.status_code, self._answer, None, reading, hide=self.hide)
         return Reply(

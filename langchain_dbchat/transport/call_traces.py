@@ -7,38 +7,43 @@ An exception of a signal handler may end a call between any two steps, and httpc
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_dbchat.transport.sending import Sending
-
 __all__ = ["CallTrace", "TaskCallTrace"]
+
+
+class Notes(Protocol):
+    """What notes the steps of a call."""
+
+    def note(self, event: str, info: Mapping[str, Any]) -> None:
+        """Note a step."""
 
 
 class CallTrace:
     """The trace of a call in a thread.
 
     Args:
-        sending: What notes the steps.
+        notes: What notes the steps.
     """
 
-    __slots__ = ("_sending",)
+    __slots__ = ("_notes",)
 
-    def __init__(self, sending: Sending) -> None:
-        self._sending = weakref.ref(sending)
+    def __init__(self, notes: Notes) -> None:
+        self._notes = weakref.ref(notes)
 
     @property
     def is_over(self) -> bool:
         """Return whether the call exists no more."""
-        return self._sending() is None
+        return self._notes() is None
 
     def __call__(self, event: str, info: Mapping[str, Any]) -> Any:
         """Note a step, as httpcore reports it."""
-        sending = self._sending()
-        if sending is not None:
-            sending.note(event, info)
+        notes = self._notes()
+        if notes is not None:
+            notes.note(event, info)
 
 
 class TaskCallTrace(CallTrace):

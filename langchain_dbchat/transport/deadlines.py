@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from langchain_dbchat.transport.sending import Sending
     from langchain_dbchat.transport.timeouts import Timeouts
 
 __all__ = [
@@ -221,16 +220,15 @@ class ReadGuard:
     Args:
         response: The open response.
         deadline: The time that is left.
-        sending: What the client does with the request; None if it is not known.
+        is_alone: Whether no other call uses the connection, also over HTTP/2.
     """
 
     __slots__ = ("__weakref__", "_deadline", "_is_released", "_lock", "_pid", "_socket", "_watched", "has_fired")
 
-    def __init__(self, response: httpx.Response, deadline: StreamDeadline, sending: Sending | None = None) -> None:
+    def __init__(self, response: httpx.Response, deadline: StreamDeadline, *, is_alone: bool) -> None:
         stream = response.extensions.get("network_stream")
-        is_alone = response.http_version.startswith("HTTP/1") or (sending is not None and sending.is_alone)
         self._socket: socket.socket | None = None
-        if stream is not None and is_alone:
+        if stream is not None and (is_alone or response.http_version.startswith("HTTP/1")):
             self._socket = stream.get_extra_info("socket")
         self._deadline = deadline
         self._watched: threading.Lock | None = None

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from langchain_dbchat.transport.deadlines import StreamDeadline
     from langchain_dbchat.transport.decompression import Decompressor
     from langchain_dbchat.transport.exchange import Purpose, Request
-    from langchain_dbchat.transport.sending import Sending
 
 __all__ = ["StreamReader", "too_large"]
 
@@ -56,18 +55,19 @@ class StreamReader:
         deadline: The time for the next event.
         limit: The maximum size of the answer in bytes, decompressed.
         hide: Masks the secrets that were sent, in a text of the server.
+        is_alone: Whether no other call uses the connection of a user's client meanwhile.
     """
 
     __slots__ = (
         "_auth",
         "_decoder",
         "_guard",
+        "_is_alone",
         "_is_last",
         "_is_unwatched",
         "_limit",
         "_request",
         "_room",
-        "_sending",
         "_unpacker",
         "_whole",
         "deadline",
@@ -88,10 +88,10 @@ class StreamReader:
         limit: float = math.inf,
         *,
         hide: Callable[[str], str] = str,
-        sending: Sending | None = None,
+        is_alone: bool = False,
     ) -> None:
         self._request = request
-        self._sending = sending
+        self._is_alone = is_alone
         self.hide = hide
         self._auth = auth
         self._limit = self._room = limit
@@ -224,7 +224,7 @@ class StreamReader:
             return iter(pieces)
         from langchain_dbchat.transport.open_answers import keep_reading  # noqa: PLC0415  # not for our own clients
 
-        self._guard = ReadGuard(self.response, self.deadline, self._sending)
+        self._guard = ReadGuard(self.response, self.deadline, is_alone=self._is_alone)
         reading = self._guard.pieces(pieces)
         keep_reading(self.response, reading)
         return reading

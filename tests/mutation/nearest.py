@@ -73,6 +73,7 @@ _NAMES = {
     "transport/http/transport.py": ("transport/test_transport.py", "transport/test_pool_safety.py"),
     "transport/limit.py": ("transport/test_limiter.py",),
     "transport/limiter.py": ("transport/test_limiter.py", "transport/test_pool_safety.py"),
+    "transport/call_traces.py": ("transport/test_open_answers.py", "transport/test_user_clients.py"),
     "transport/open_answers.py": ("transport/test_open_answers.py",),
     "transport/user_pools.py": ("transport/test_ways_through_proxies.py", "transport/test_user_clients.py"),
     "transport/proxies.py": ("test_proxies_named.py", "auth/test_this_machine_without_a_proxy.py"),
