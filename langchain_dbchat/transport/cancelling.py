@@ -20,6 +20,8 @@ _PATIENCE = 1.0  # seconds
 
 _T = TypeVar("_T")
 
+_undoing: set[asyncio.Future[Any]] = set()  # an event loop does not keep its tasks
+
 
 async def cancelled_once(work: Awaitable[_T], undo: Callable[[_T], Awaitable[Any]] | None = None) -> _T:
     """Wait for work; if the caller is cancelled, cancel it once, and wait for its end, a second at most.
@@ -34,13 +36,17 @@ async def cancelled_once(work: Awaitable[_T], undo: Callable[[_T], Awaitable[Any
     task = asyncio.ensure_future(work)
     try:
         return await _result_of(task, is_cancelled=True)
+    except GeneratorExit:  # this coroutine is being closed, and cannot wait
+        if undo is not None and not task.get_loop().is_closed():
+            task.add_done_callback(lambda done: _undo_later(done, undo))
+        raise
     except asyncio.CancelledError:
         if undo is not None and task.done() and not task.cancelled() and task.exception() is None:
             await not_cancelled(undo(task.result()))
         raise
     finally:
         if not task.done() and not task.get_loop().is_closed():
-            task.cancel()  # this coroutine is being closed
+            task.cancel()
 
 
 async def not_cancelled(work: Awaitable[_T]) -> _T:
@@ -53,6 +59,13 @@ async def not_cancelled(work: Awaitable[_T]) -> _T:
         Its result.
     """
     return await _result_of(asyncio.ensure_future(work), is_cancelled=False)
+
+
+def _undo_later(task: asyncio.Future[_T], undo: Callable[[_T], Awaitable[Any]]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        undoing = asyncio.ensure_future(undo(task.result()))
+        _undoing.add(undoing)
+        undoing.add_done_callback(_undoing.discard)
 
 
 async def _result_of(task: asyncio.Future[_T], *, is_cancelled: bool) -> _T:

@@ -309,14 +309,8 @@ class AsyncSending(Sending):
 
     async def run(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         """Send, until the time of a phase is up."""
-        if lost := self._pool.recovered():
-            await not_cancelled(_close_all(lost))
-        try:
-            return await cancelled_once(self._send(send), httpx.Response.aclose)
-        except (Exception, asyncio.CancelledError):
-            if left := self._left_behind():
-                await not_cancelled(_close_all(left))
-            raise
+        await _close_all(self._pool.recovered())
+        return await cancelled_once(self._send(send), httpx.Response.aclose)
 
     async def _send(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         from anyio import CancelScope  # noqa: PLC0415  # httpx's own, which few calls need
@@ -325,8 +319,12 @@ class AsyncSending(Sending):
         try:
             with CancelScope(deadline=self._deadline()) as self._scope, self._translated():
                 return await send()
+        except (Exception, asyncio.CancelledError):
+            await _close_all(self._left_behind())
+            raise
         finally:
             self._is_over = True
+        await _close_all(self._left_behind())
         raise self._phase("")
 
     def _deadline(self) -> float:
@@ -337,6 +335,12 @@ class AsyncSending(Sending):
 
 
 async def _close_all(left: Sequence[Any]) -> None:
+    """Close connections in order, also if the caller is cancelled meanwhile."""
+    if left:
+        await not_cancelled(_close_each(left))
+
+
+async def _close_each(left: Sequence[Any]) -> None:
     for each in left:
         with contextlib.suppress(Exception):  # the call's own exception says more
             await each.aclose()
