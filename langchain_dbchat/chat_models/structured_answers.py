@@ -22,7 +22,10 @@ from pydantic.v1 import ValidationError as ValidationErrorV1
 
 from langchain_dbchat.chat_models.partial_json import PartialJson
 from langchain_dbchat.chat_models.structured_shapes import NOTHING
+from langchain_dbchat.dialects.shared.blocks.block_fields import mapping_of
 from langchain_dbchat.dialects.shared.blocks.call_arguments import with_reason
+from langchain_dbchat.dialects.shared.blocks.message_keys import CALL_EXTRAS
+from langchain_dbchat.dialects.shared.blocks.storable import with_large_integers
 from langchain_dbchat.dialects.shared.schemas import drop_nulls
 from langchain_dbchat.errors.sound_text import sound_escapes
 
@@ -117,7 +120,8 @@ class AnswerReader:
             refuse_refusal(message)
         call = next((call for call in calls if call["name"] == self.tool_name), None)
         if call is not None:
-            return self.validated(call["args"], partial=partial)
+            extras = mapping_of(mapping_of(message.additional_kwargs, CALL_EXTRAS), call["id"] or "")
+            return self.validated(with_large_integers(call["args"], extras), partial=partial)
         if calls:
             return NOTHING
         if partial:

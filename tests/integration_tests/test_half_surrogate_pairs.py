@@ -14,7 +14,8 @@ from kit.calling import Api, calling
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.errors.sound_text import SoundFragments, read_json, sound_escapes
+from langchain_dbchat.dialects.shared.blocks.argument_fragments import ArgumentFragments
+from langchain_dbchat.errors.sound_text import read_json, sound_escapes
 
 HALF = "\ud83d"
 
@@ -197,7 +198,7 @@ def test_pairs_and_other_escapes_stay(written: str, read: str) -> None:
     assert read_json(written) == read_json(written.encode()) == read
     assert read_json(sound_escapes(written)) == read
     for length in (1, 2, 3, 7):
-        fragments = SoundFragments()
+        fragments = ArgumentFragments()
         pieces = [fragments.add(written[start : start + length]) for start in range(0, len(written), length)]
         assert from_json("".join(pieces)) == read
         assert not fragments.held

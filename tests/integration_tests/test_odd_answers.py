@@ -26,6 +26,7 @@ VALUES = {
     "a pair": '"\\ud83d\\ude00"',
     "NUL": '"\\u0000"',
     "nested": '{"a":' * 150 + "1" + "}" * 150,
+    "nested as deeply as a parser follows": '{"a":' * 195 + "[]" + "}" * 195,
     "nested too deeply": "[" * 5_000 + "]" * 5_000,
     "many digits": "9" * 5_000,
     "a key of nothing": '{"": {"\\udc00": 1}}',
@@ -60,7 +61,7 @@ def _stored(message: AIMessage) -> list[AIMessage]:
     serializer = JsonPlusSerializer()
     return [
         pickle.loads(pickle.dumps(message)),
-        load(json.loads(json.dumps(dumpd(message))), allowed_objects="all"),
+        load(json.loads(json.dumps(dumpd([[message]]))), allowed_objects="all")[0][0],
         messages_from_dict(json.loads(json.dumps(messages_to_dict([message]))))[0],
         serializer.loads_typed(serializer.dumps_typed({"messages": [message]}))["messages"][0],
     ]
@@ -102,9 +103,7 @@ def test_it_can_be_stored_and_sent_back_or_is_our_error(model: str, place: str, 
         assert len({_judge(call, llm) for call in (invoke, ainvoke, stream, astream)}) == 1
 
 
-@pytest.mark.parametrize(
-    "value", ["half of a pair", "nested too deeply", "infinite", "not a number", "a key of nothing"]
-)
+@pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize("model", ["my-own", "databricks-claude-sonnet-4-6"])
 def test_the_same_in_the_arguments_of_a_call(model: str, value: str) -> None:
     arguments = json.dumps(f'{{"a": {VALUES[value]}}}')
@@ -123,8 +122,7 @@ def test_the_same_in_the_arguments_of_a_call(model: str, value: str) -> None:
         assert (
             bool(whole.invalid_tool_calls) == bool(streamed.invalid_tool_calls) == ("a" not in repr(whole.tool_calls))
         )
-        sound = value != "nested too deeply"  # half of a pair is U+FFFD
-        assert bool(whole.tool_calls) is sound
+        assert bool(whole.tool_calls) is (not value.startswith("nested"))  # half of a pair is U+FFFD
 
 
 @pytest.mark.parametrize("way", [invoke, ainvoke, stream, astream])

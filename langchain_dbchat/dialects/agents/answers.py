@@ -19,10 +19,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from langchain_dbchat.dialects.shared.answer.beside import UnknownFields, arguments_in, text_in
-from langchain_dbchat.dialects.shared.answer.fields import says_something, storable
+from langchain_dbchat.dialects.shared.answer.fields import says_something
 from langchain_dbchat.dialects.shared.answer.parts import Part, Text
 from langchain_dbchat.dialects.shared.answer.steps import AgentSteps
 from langchain_dbchat.dialects.shared.blocks.call_arguments import UNNAMED
+from langchain_dbchat.dialects.shared.blocks.storable import storable
 from langchain_dbchat.errors import MalformedResponseError
 
 __all__ = ["AgentMessages"]

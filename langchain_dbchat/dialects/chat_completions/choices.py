@@ -20,10 +20,11 @@ from langchain_dbchat.dialects.shared.answer.beside import (
     text_in,
     thinking_blocks,
 )
-from langchain_dbchat.dialects.shared.answer.fields import says_something, storable
+from langchain_dbchat.dialects.shared.answer.fields import says_something
 from langchain_dbchat.dialects.shared.answer.parts import Part, Reasoning, Refusal, Text, ToolCallPart
 from langchain_dbchat.dialects.shared.blocks.block_fields import flat
 from langchain_dbchat.dialects.shared.blocks.message_keys import FUNCTION_EXTRAS
+from langchain_dbchat.dialects.shared.blocks.storable import storable
 from langchain_dbchat.errors import MalformedResponseError
 
 _CALLING = frozenset({"role", "content", "tool_calls"})

@@ -17,10 +17,10 @@ from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
 from langchain_dbchat.dialects.shared.answer.chunks import answer_message
 from langchain_dbchat.dialects.shared.answer.errors_within import may_be_blocked, raise_blocked, raise_error_within
 from langchain_dbchat.dialects.shared.answer.events import MESSAGE_KEYS, parse_event, text_of_event
-from langchain_dbchat.dialects.shared.answer.fields import storable
 from langchain_dbchat.dialects.shared.answer.parts import Text
 from langchain_dbchat.dialects.shared.answer.stream import AnswerStreamDecoder
 from langchain_dbchat.dialects.shared.answer.wires import in_other_format, instead_of, wire_of
+from langchain_dbchat.dialects.shared.blocks.storable import storable
 from langchain_dbchat.errors import MalformedResponseError, StreamInterruptedError
 
 if TYPE_CHECKING:

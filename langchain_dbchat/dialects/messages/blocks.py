@@ -15,9 +15,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.shared.answer.beside import Other, text_in
-from langchain_dbchat.dialects.shared.answer.fields import says_something, storable
+from langchain_dbchat.dialects.shared.answer.fields import says_something
 from langchain_dbchat.dialects.shared.answer.parts import Reasoning, Text, ToolCallPart
 from langchain_dbchat.dialects.shared.blocks.block_fields import flat
+from langchain_dbchat.dialects.shared.blocks.storable import storable
 from langchain_dbchat.errors import MalformedResponseError
 from langchain_dbchat.errors.sound_text import read_json
 

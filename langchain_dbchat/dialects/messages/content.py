@@ -30,6 +30,7 @@ from langchain_dbchat.dialects.shared.blocks.content_blocks import (
 )
 from langchain_dbchat.dialects.shared.blocks.json_text import write_json
 from langchain_dbchat.dialects.shared.blocks.server_tools import native_step
+from langchain_dbchat.dialects.shared.blocks.storable import is_nested_too_deeply
 from langchain_dbchat.errors import UnsupportedContentError
 
 if TYPE_CHECKING:
@@ -143,7 +144,8 @@ def write_tool_use(call: ToolUseBlock, name: str, where: str, *, replays: bool) 
     """
     given = call.arguments if isinstance(call.arguments, Mapping) else {"invalid_arguments": call.arguments}
     text = write_json(given, f"{where}: the arguments of the call {call.id!r} of {call.name!r}")
-    written: MessageBlock = {"type": "tool_use", "id": call.id or "", "name": name, "input": from_json(text)}
+    arguments = {"invalid_arguments": text} if is_nested_too_deeply(text) else from_json(text)
+    written: MessageBlock = {"type": "tool_use", "id": call.id or "", "name": name, "input": arguments}
     caller = call.extras.get("caller") if replays else None
     return {**written, "caller": caller} if caller else written
 

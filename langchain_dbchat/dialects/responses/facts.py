@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 
 from langchain_dbchat.dialects.shared.answer.facts import AnswerFacts
-from langchain_dbchat.dialects.shared.answer.fields import storable
 from langchain_dbchat.dialects.shared.answer.usage import add_usage, read_count
+from langchain_dbchat.dialects.shared.blocks.storable import storable
 
 if TYPE_CHECKING:
     from langchain_dbchat.dialects.dialect import Target

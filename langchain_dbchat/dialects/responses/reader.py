@@ -20,10 +20,11 @@ from typing import Any
 from langchain_dbchat.dialects.responses.items import CUSTOM_INPUT, FOLLOWS, ITEM_ID, ITEM_TYPE
 from langchain_dbchat.dialects.responses.places import ItemPlaces
 from langchain_dbchat.dialects.shared.answer.beside import Other, arguments_in, text_in
-from langchain_dbchat.dialects.shared.answer.fields import says_something, storable
+from langchain_dbchat.dialects.shared.answer.fields import says_something
 from langchain_dbchat.dialects.shared.answer.parts import Part, Reasoning, Refusal, Text, ToolCallPart, new_call_id
 from langchain_dbchat.dialects.shared.answer.steps import AgentSteps
 from langchain_dbchat.dialects.shared.blocks.call_arguments import UNNAMED
+from langchain_dbchat.dialects.shared.blocks.storable import storable
 from langchain_dbchat.errors import MalformedResponseError
 
 __all__ = ["ItemReader"]

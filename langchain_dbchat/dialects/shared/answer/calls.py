@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 
 from langchain_dbchat.dialects.shared.answer.parts import EMPTY, new_call_id
+from langchain_dbchat.dialects.shared.blocks.argument_fragments import ArgumentFragments
 from langchain_dbchat.dialects.shared.blocks.call_arguments import CUT_BEFORE, UNNAMED, invalid_end, parse_arguments
+from langchain_dbchat.dialects.shared.blocks.storable import LARGE_INTEGERS, storable
 from langchain_dbchat.dialects.shared.request.names import is_whole
-from langchain_dbchat.errors.sound_text import SoundFragments
 
 if TYPE_CHECKING:
     from langchain_core.messages import InvalidToolCall, ToolCall
@@ -55,10 +56,16 @@ class _CallState:
     streams: bool | None = None
     """Whether fragments are passed on immediately; None until the first one."""
     extras: dict[str, Any] = field(default_factory=dict)
-    sound: SoundFragments = field(default_factory=SoundFragments)
+    fragments: ArgumentFragments = field(default_factory=ArgumentFragments)
 
     def text(self) -> str:
-        return "".join(self.arguments) + self.sound.held or self.empty
+        return "".join(self.arguments) + self.fragments.held or self.empty
+
+    def late_extras(self) -> dict[str, Any]:
+        """Add to the extra fields what is known when the arguments have been read, and return it."""
+        late = {LARGE_INTEGERS: list(self.fragments.large_integers)} if self.fragments.large_integers else {}
+        self.extras.update(late)
+        return late
 
     def is_other_than(self, part: ToolCallPart) -> bool:
         """Return whether a fragment with a name begins another call, although it has the same index or none."""
@@ -162,7 +169,7 @@ class Calls:
             state.empty = text
             return ""
         state.empty = ""
-        text = state.sound.add(text)
+        text = state.fragments.add(text)
         state.arguments.append(text)
         if state.streams is None:
             start = text.lstrip(_JSON_SPACE)
@@ -190,9 +197,10 @@ class Calls:
             elif self._names:
                 name = self._whole_name(state, ended=True)
             rest = self._rest(state, cut=cut)
-            if rest or call_id or name:
-                extras = {call_id: state.extras} if call_id and state.extras else None
-                chunks.append((_chunk(state, name, rest, call_id), extras))
+            late = state.late_extras()
+            extras = state.extras if call_id else late
+            if rest or call_id or name or extras:
+                chunks.append((_chunk(state, name, rest, call_id), {state.id: extras} if extras else None))
         return chunks
 
     def whole(self, *, cut: bool) -> tuple[list[ToolCall], list[InvalidToolCall]]:
@@ -211,16 +219,19 @@ class Calls:
                 state.id = new_call_id()
             name = self._name_of(state)
             arguments, error = self._read(state, cut=cut)
+            state.late_extras()
             if error is None:
                 valid.append(tool_call(name=name, args=arguments, id=state.id))
             else:
-                text = "".join(state.arguments) + state.sound.held
+                text = "".join(state.arguments) + state.fragments.held
                 invalid.append(invalid_tool_call(name=name, args=text, id=state.id, error=error))
         return valid, invalid
 
     def _read(self, state: _CallState, *, cut: bool) -> tuple[dict[str, Any], str | None]:
         """Return a call's arguments, or an error; missing arguments are an error if a limit ended the answer."""
         arguments, error = parse_arguments(state.text())
+        if not state.streams:  # text within text, which `ArgumentFragments` does not look into
+            arguments = storable(arguments, state.fragments.large_integers)
         if error is None and not arguments and cut:
             error = CUT_BEFORE
         parameters = self._closed.get(self._name_of(state)) if self._closed and error is None else None
@@ -235,7 +246,7 @@ class Calls:
         text = state.text()
         arguments, error = self._read(state, cut=cut)
         if error is not None:
-            return (state.sound.held if state.streams else text) + invalid_end(text)
+            return (state.fragments.held if state.streams else text) + invalid_end(text)
         return "" if state.streams or not text.strip() else json.dumps(arguments, ensure_ascii=False)
 
     def extras(self) -> dict[str | None, dict[str, Any]]:

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.dialects.shared.answer.fields import Fields, storable
+from langchain_dbchat.dialects.shared.answer.fields import Fields
 from langchain_dbchat.dialects.shared.answer.usage import decode_usage
 from langchain_dbchat.dialects.shared.blocks.message_keys import PROVIDER
+from langchain_dbchat.dialects.shared.blocks.storable import storable
 from langchain_dbchat.dialects.shared.request.agent_inputs import TRACE_FIELDS, trace_id_in
 
 if TYPE_CHECKING:

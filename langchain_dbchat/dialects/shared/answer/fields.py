@@ -5,7 +5,7 @@ Rule 2. If a field has the same value in all events, it has that value: servers 
 Rule 3. Otherwise objects are merged key by key. A list that begins with the previous list replaces it; other lists are
     joined. Text of a delta is joined, because a delta is a fragment; text next to ``choices`` is replaced. Of numbers
     and booleans the last one is kept.
-Rule 4. An integer that MessagePack, and so a LangGraph checkpoint, cannot store becomes text.
+Rule 4. What no checkpoint stores becomes text (`storable`).
 Rule 5. A field is in one chunk only, at the end of the answer, because langchain-core concatenates equal texts of two
     chunks, adds up integers and raises ``TypeError`` for booleans and values of two types.
 """
@@ -15,13 +15,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.dialects.shared.blocks.storable import storable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
 
-__all__ = ["Fields", "says_something", "storable"]
-
-_SMALLEST, _LARGEST = -(2**63), 2**64 - 1  # the range of MessagePack, and so of a LangGraph checkpoint
+__all__ = ["Fields", "says_something"]
 
 
 def says_something(value: Any) -> bool:
@@ -114,28 +114,3 @@ class _Values:
         if fragments and all(isinstance(value, str) for value in values):
             return "".join(values)
         return values[-1]
-
-
-def storable(value: Any) -> Any:
-    """Return a value in which integers that a checkpoint cannot store are text.
-
-    Args:
-        value: Any JSON value.
-
-    Returns:
-        A copy, with text in place of numbers below -2**63 and above 2**64-1.
-    """
-    kind = type(value)
-    if kind is not dict and kind is not list:
-        return str(value) if kind is int and not _SMALLEST <= value <= _LARGEST else value
-    copy = value.copy()
-    todo = [copy]
-    for box in todo:  # a list and no recursion, because an agent's arguments may be nested deeply
-        for key, below in box.items() if type(box) is dict else enumerate(box):
-            kind = type(below)
-            if kind is dict or kind is list:
-                box[key] = copied = below.copy()
-                todo.append(copied)
-            elif kind is int and not _SMALLEST <= below <= _LARGEST:
-                box[key] = str(below)
-    return copy

@@ -18,12 +18,13 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from langchain_dbchat.dialects.shared.answer.beside import Other
-from langchain_dbchat.dialects.shared.answer.fields import says_something, storable
+from langchain_dbchat.dialects.shared.answer.fields import says_something
 from langchain_dbchat.dialects.shared.answer.parts import ToolCallPart
 from langchain_dbchat.dialects.shared.blocks.block_fields import flattened, remaining, unwrapped
 from langchain_dbchat.dialects.shared.blocks.call_arguments import parse_arguments
 from langchain_dbchat.dialects.shared.blocks.content_blocks import TextBlock, ToolResultBlock, ToolUseBlock
 from langchain_dbchat.dialects.shared.blocks.json_text import write_json
+from langchain_dbchat.dialects.shared.blocks.storable import LARGE_INTEGERS, storable, with_large_integers
 
 __all__ = ["AGENT_MESSAGE", "AgentSteps", "read_step", "without_handed_over"]
 
@@ -62,11 +63,15 @@ class AgentSteps:
         more = _kept(extras)
         self._unanswered.setdefault(call_id, []).append(ToolCallPart(None, call_id, name, arguments, more or None))
         args, fault = parse_arguments(arguments)
+        integers: dict[str, None] = {}
+        args = storable(args, integers)
+        if integers:
+            more[LARGE_INTEGERS] = list(integers)
         block: dict[str, Any] = {
             "type": _CALL,
             "id": call_id,
             "name": name,
-            "args": storable(args) if fault is None else {"invalid_arguments": arguments},
+            "args": args if fault is None else {"invalid_arguments": arguments},
         }
         return Other({**block, "extras": more} if more else block)
 
@@ -125,9 +130,9 @@ def read_step(block: Mapping[str, Any]) -> ToolUseBlock | ToolResultBlock | Text
     kind, fields = block.get("type"), flattened(block)
     if kind == _CALL:
         extras = remaining(fields, frozenset({"id", "name", "args"}))
-        return ToolUseBlock(
-            str(fields.get("id") or ""), str(fields.get("name") or ""), fields.get("args"), extras=extras
-        )
+        arguments = with_large_integers(fields.get("args"), extras)
+        extras = remaining(extras, frozenset({LARGE_INTEGERS}))
+        return ToolUseBlock(str(fields.get("id") or ""), str(fields.get("name") or ""), arguments, extras=extras)
     if kind == _RESULT:
         output = fields.get("output")
         text = output if isinstance(output, str) else write_json(output, "the output of a tool")

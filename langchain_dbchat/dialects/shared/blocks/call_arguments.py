@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.utils.json import parse_partial_json
 from pydantic_core import from_json
 
+from langchain_dbchat.dialects.shared.blocks.storable import DEEPEST, is_nested_too_deeply
 from langchain_dbchat.errors.sound_text import clean_text, sound_escapes
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _MARK = "\x18"
 _ENDS = ("]", "}", '"]', '"}')
 _NO_ARGUMENTS = frozenset({"", "null", "none", "undefined"})
 _FENCE = re.compile(r"```(?:json)?[ \t]*\r?\n?(\{.*\})\s*```", re.DOTALL | re.IGNORECASE)
+_TOO_DEEP = f"The arguments are nested more than {DEEPEST} levels deep."
 _LAYERS = 4  # two were seen: a server that encodes what the model has encoded already
 
 
@@ -36,7 +38,7 @@ def parse_arguments(text: str) -> tuple[dict[str, Any], str | None]:
     Markdown fence around one object is left out. Raw control characters inside strings, which models write, are
     accepted, as langchain-core accepts them. Half of a surrogate pair, which nothing could store, is U+FFFD, as
     elsewhere in an answer. Everything else is not a call, and the model gets an error that says so: a list, a number,
-    an object that more text follows, single quotes.
+    an object that more text follows, single quotes, an object that is nested too deeply (`DEEPEST`).
 
     Args:
         text: JSON text as the model wrote it.
@@ -55,7 +57,7 @@ def parse_arguments(text: str) -> tuple[dict[str, Any], str | None]:
         except (ValueError, RecursionError) as error:
             return {}, f"The arguments are not valid JSON: {error}"
         if isinstance(value, dict):
-            return value, None
+            return ({}, _TOO_DEEP) if is_nested_too_deeply(text) else (value, None)
         if not isinstance(value, str) or not _may_hold_arguments(value):
             break
     return {}, f"The arguments are a JSON {type(value).__name__}, not an object."

@@ -11,11 +11,12 @@ no standard form.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from langchain_dbchat.dialects.shared.blocks.block_fields import mapping_of
+from langchain_dbchat.dialects.shared.blocks.call_arguments import parse_arguments
+from langchain_dbchat.dialects.shared.blocks.storable import storable
 
 __all__ = ["native_item", "results_by_call", "standard_work"]
 
@@ -149,8 +150,5 @@ def _image(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parsed(arguments: Any) -> dict[str, Any]:
-    try:
-        parsed = json.loads(arguments) if isinstance(arguments, str) else arguments
-    except ValueError:
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
+    parsed = parse_arguments(arguments)[0] if isinstance(arguments, str) else arguments
+    return storable(parsed) if isinstance(parsed, dict) else {}

@@ -16,6 +16,7 @@ from langchain_dbchat.dialects.shared.blocks.block_fields import flattened, mapp
 from langchain_dbchat.dialects.shared.blocks.call_arguments import UNNAMED, as_written, parse_arguments
 from langchain_dbchat.dialects.shared.blocks.content_blocks import ToolUseBlock
 from langchain_dbchat.dialects.shared.blocks.message_keys import CALL_EXTRAS
+from langchain_dbchat.dialects.shared.blocks.storable import LARGE_INTEGERS, with_large_integers
 from langchain_dbchat.errors.sound_text import clean_text
 
 if TYPE_CHECKING:
@@ -92,4 +93,11 @@ def read_calls(message: AIMessage, in_content: Iterable[ToolUseBlock]) -> list[T
             calls.append(ToolUseBlock(use.id, use.name or UNNAMED, use.arguments, use.state))
     if not extras:
         return calls
-    return [ToolUseBlock(call.id, call.name, call.arguments, call.state, extras.get(call.id) or {}) for call in calls]
+    return [_with_extras(call, extras.get(call.id) or {}) for call in calls]
+
+
+def _with_extras(call: ToolUseBlock, extras: Any) -> ToolUseBlock:
+    if not isinstance(extras, Mapping) or LARGE_INTEGERS not in extras:
+        return ToolUseBlock(call.id, call.name, call.arguments, call.state, extras)
+    arguments = with_large_integers(call.arguments, extras)
+    return ToolUseBlock(call.id, call.name, arguments, call.state, remaining(extras, frozenset({LARGE_INTEGERS})))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from langchain_dbchat.errors import ConfigurationError
+
 
 def merge_deep(base: Mapping[str, Any], over: Mapping[str, Any], *, keep_none: bool = False) -> dict[str, Any]:
     """Merge one object over another: objects are merged recursively, lists and scalars are replaced, None deletes.
@@ -17,17 +19,27 @@ def merge_deep(base: Mapping[str, Any], over: Mapping[str, Any], *, keep_none: b
     Returns:
         A new object; neither argument is changed.
 
+    Raises:
+        ConfigurationError: If `over` is nested more deeply than Python follows.
+
     Example:
         >>> merge_deep({"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"c": None}, "d": [2]})
         {'a': {'b': 1}, 'd': [2]}
     """
+    try:
+        return _merged(base, over, keep_none=keep_none)
+    except RecursionError:
+        raise ConfigurationError("A field of the request, as in extra_body, is nested too deeply.") from None
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any], *, keep_none: bool) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         if value is None and not keep_none:
             merged.pop(key, None)
         elif isinstance(value, Mapping):
             below = merged.get(key)
-            merged[key] = merge_deep(below if isinstance(below, Mapping) else {}, value, keep_none=keep_none)
+            merged[key] = _merged(below if isinstance(below, Mapping) else {}, value, keep_none=keep_none)
         else:
             merged[key] = value
     return merged
