@@ -30,6 +30,7 @@ OUTCOME = "dbchat.outcome"
 GATEWAY_PATHS = ("/ai-gateway/", "/api/2.1/unity-catalog/model-services")
 """The paths that a workspace without the AI gateway does not have (docs/wire.md, 1.2)."""
 LONGEST_PAGE = 100
+LONGEST_NUMBER = 18
 TRACE_HEADER = "x-mlflow-return-trace-id"
 logger = logging.getLogger(__name__)
 
@@ -46,9 +47,23 @@ def create_app(services: Services, identity: Identity, surfaces: Sequence[Surfac
     if not services.registry.gateway:
         routes = [route for route in routes if not route.path.startswith(GATEWAY_PATHS)]
     return Starlette(
-        routes=routes,
-        exception_handlers={Refused: _refused, HTTPException: _no_such_api, Exception: _failed},
+        routes=[Route(one.path, _guarded(one.endpoint), methods=list(one.methods or ())) for one in routes],
+        exception_handlers={Refused: _refused, HTTPException: _no_such_api},
     )
+
+
+def _guarded(handler: Handler) -> Handler:
+    """Return a handler that answers if it fails; Starlette's own guard would raise again and close the connection."""
+
+    async def handle(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except (Refused, HTTPException):
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is the workspace's
+            return _failed(error)
+
+    return handle
 
 
 def _inference(services: Services, entry: EntryPoint, surfaces: Sequence[Surface]) -> Handler:
@@ -133,7 +148,7 @@ def _sign_in(identity: Identity) -> list[Route]:
 
 def _number(request: Request, key: str) -> int:
     given = request.query_params.get(key) or "0"
-    if not given.isdecimal():
+    if not given.isdecimal() or len(given) > LONGEST_NUMBER:
         raise plain(400, "INVALID_PARAMETER_VALUE", f"{key}={given!r} is not valid.")
     return int(given)
 
@@ -147,7 +162,7 @@ async def _refused(_request: Request, error: Exception) -> Response:
     return json_response(error.body, error.status, error.headers)
 
 
-async def _failed(_request: Request, error: Exception) -> Response:
+def _failed(error: Exception) -> Response:
     """Return the answer to an error in the workspace itself, which must not look like one of the caller's."""
     logger.error("The local workspace failed", exc_info=error)
     text = f"The local workspace failed: {type(error).__name__}: {error}"

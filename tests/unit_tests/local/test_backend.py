@@ -129,6 +129,21 @@ def test_its_failures_are_a_502(send: Any, streaming: bool) -> None:
     assert (response.status_code, response.json()["error_code"]) == (502, "INTERNAL_ERROR")
 
 
+def test_a_fault_of_the_workspace_keeps_the_connection(proxy: LocalWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that sends its next request on it would meet a reset."""
+    monkeypatch.setattr(Upstream, "deltas", ["not an object"])
+    body = {"messages": [{"role": "user", "content": "Hi"}]}
+    path = f"{proxy.host}/serving-endpoints/databricks-claude-sonnet-4-6/invocations"
+    connections = set()
+    with httpx.Client(headers={"authorization": f"Bearer {proxy.token}"}, trust_env=False) as client:
+        for _ in range(20):
+            response = client.post(path, json=body)
+            assert response.status_code == 500
+            assert "The local workspace failed: AttributeError" in response.text
+            connections.add(response.extensions["network_stream"].get_extra_info("client_addr"))
+    assert len(connections) == 1
+
+
 def test_nobody_there() -> None:
     with LocalWorkspace(backend="http://127.0.0.1:9/v1") as workspace:
         response = httpx.post(

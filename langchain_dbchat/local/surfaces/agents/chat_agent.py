@@ -47,7 +47,10 @@ def _check_message(where: str, message: dict[str, Any]) -> None:
         raise invalid(f"{where}: Either 'content' or 'tool_calls' must be provided.")
     if message["role"] == "tool" and not (message.get("name") and message.get("tool_call_id")):
         raise invalid(f"{where}: Both 'name' and 'tool_call_id' must be provided for tool messages.")
-    for place, call in enumerate(message.get("tool_calls") or []):
+    calls = message.get("tool_calls")
+    if calls is not None and not isinstance(calls, list):
+        raise invalid(f"{where}.tool_calls: Input should be a valid list")
+    for place, call in enumerate(calls or ()):
         _check_call(f"{where}.tool_calls.{place}", call)
     attached = message.get("attachments")
     if attached is not None and not isinstance(attached, dict):

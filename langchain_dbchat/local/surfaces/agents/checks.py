@@ -38,7 +38,8 @@ def read_request(body: dict[str, Any], form: Any) -> AgentRequest:
     """
     messages, approvals = form.check(_items(body, form.INPUT, form.KNOWN))
     inputs, context = body.get("custom_inputs"), body.get("context")
-    for name, value in (("custom_inputs", inputs), ("context", context)):
+    objects = (("custom_inputs", inputs), ("context", context), ("databricks_options", body.get("databricks_options")))
+    for name, value in objects:
         if value is not None and not isinstance(value, dict):
             raise invalid(f"{name}: Input should be a valid dictionary")
     for key, value in (context or {}).items():

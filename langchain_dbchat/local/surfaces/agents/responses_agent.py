@@ -62,7 +62,7 @@ def check(items: list[AgentItem]) -> Checked:
 
 
 def _check_item(where: str, item: AgentItem) -> None:
-    kind = item.get("type", "message")
+    kind = str(item.get("type", "message"))
     for key, value in item.items():
         if key == "status" or value is None:
             raise invalid(f"{where}.{key}: Unknown parameter, or null")
@@ -72,8 +72,8 @@ def _check_item(where: str, item: AgentItem) -> None:
         check_text(f"{where}.{key}", item.get(key))
     if kind == "message":
         _check_message(where, item)
-    elif kind == "function_call_output" and not isinstance(item.get("output"), str | list):
-        raise invalid(f"{where}.output: Input should be a valid string or list")
+    elif kind == "function_call_output":
+        _check_output(f"{where}.output", item.get("output"))
     elif kind == "reasoning" and not isinstance(item.get("summary"), list):
         raise invalid(f"{where}.summary: Input should be a valid list")
     elif kind == "mcp_approval_response" and not isinstance(item.get("approve"), bool):
@@ -82,9 +82,17 @@ def _check_item(where: str, item: AgentItem) -> None:
         raise invalid(f"{where}: Invalid type: {kind} for OutputItem")
 
 
+def _check_output(where: str, output: Any) -> None:
+    if not isinstance(output, str | list):
+        raise invalid(f"{where}: Input should be a valid string or list")
+    for place, part in enumerate(output if isinstance(output, list) else ()):
+        if not isinstance(part, dict):
+            raise invalid(f"{where}.{place}: Input should be a valid dictionary")
+
+
 def _check_message(where: str, item: AgentItem) -> None:
     role, content = item.get("role"), item.get("content")
-    if role not in ROLES:
+    if not isinstance(role, str) or role not in ROLES:
         raise invalid(f"{where}: Invalid role: {role}. Must be 'user', 'assistant', 'system', or 'developer'.")
     if isinstance(content, str):
         return
@@ -93,7 +101,7 @@ def _check_message(where: str, item: AgentItem) -> None:
     for place, part in enumerate(content):
         kind = part.get("type") if isinstance(part, dict) else None
         answered = role == "assistant" and isinstance(item.get("id"), str)
-        if kind not in (ANSWERED if answered else SAID):
+        if not isinstance(kind, str) or kind not in (ANSWERED if answered else SAID):
             raise invalid(f"{where}.content.{place}: Invalid type: {kind}.")
         if kind in {"input_text", "output_text"}:
             check_text(f"{where}.content.{place}.text", part.get("text"))

@@ -65,7 +65,7 @@ def _check_message(request: MessagesRequestBody, path: str, message: Any) -> Non
         if key not in {"role", "content"}:
             raise unknown_field(f"{path}.{key}")
     role, content = message.get("role"), message.get("content")
-    if role not in {"user", "assistant"}:
+    if not isinstance(role, str) or role not in {"user", "assistant"}:
         raise invalid(
             f"{path}.role: Unexpected role {role!r}. The Messages API accepts a top-level `system` parameter."
         )
@@ -120,9 +120,17 @@ def _check_values(request: MessagesRequestBody, path: str, kind: str, block: dic
         _check_document(f"{path}.document.source", block["source"])
     elif kind == "tool_use":
         _check_call(path, block)
-    elif kind == "tool_result" and isinstance(block.get("content"), list):
-        for number, inner in enumerate(block["content"]):
-            _check_block(request, f"{path}.tool_result.content.{number}", inner, RESULTS)
+    elif kind == "search_result":
+        _check_parts(f"{path}.search_result.content", block.get("content"))
+    elif kind == "tool_result":
+        _check_result(request, f"{path}.tool_result.content", block.get("content"))
+
+
+def _check_result(request: MessagesRequestBody, path: str, content: Any) -> None:
+    if content is not None and not isinstance(content, str | list):
+        raise invalid(f"{path}: Input should be a valid string or list")
+    for number, inner in enumerate(content if isinstance(content, list) else ()):
+        _check_block(request, f"{path}.{number}", inner, RESULTS)
 
 
 def _check_image(request: MessagesRequestBody, path: str, source: Any) -> None:
@@ -133,7 +141,8 @@ def _check_image(request: MessagesRequestBody, path: str, source: Any) -> None:
         raise invalid("Http data URLs are not supported by Claude")
     if kind != "base64" or not isinstance(source.get("data"), str):
         raise invalid(f"{path}: Input should be a base64 image")
-    if source.get("media_type") not in IMAGES:
+    media_type = source.get("media_type")
+    if not isinstance(media_type, str) or media_type not in IMAGES:
         raise invalid(f"{path}.base64.media_type: Input should be {', '.join(sorted(IMAGES))}")
 
 
@@ -141,13 +150,19 @@ def _check_document(path: str, source: Any) -> None:
     kind = source.get("type") if isinstance(source, dict) else None
     expected = {"base64": "application/pdf", "text": "text/plain"}
     if kind == "content":
+        _check_parts(f"{path}.content.content", source.get("content"))
         return
-    if kind not in expected:
+    if not isinstance(kind, str) or kind not in expected:
         raise invalid(
             f"{path}: Input tag '{kind}' does not match any of the expected tags: 'base64', 'content', 'text'"
         )
     if source.get("media_type") != expected[kind]:
         raise invalid(f"{path}.{kind}.media_type: Input should be '{expected[kind]}'")
+
+
+def _check_parts(path: str, parts: Any) -> None:
+    if isinstance(parts, list) and not all(isinstance(part, dict) for part in parts):
+        raise invalid(f"{path}: Input should be a valid list of content blocks")
 
 
 def _check_call(path: str, block: dict[str, Any]) -> None:

@@ -33,14 +33,24 @@ def check_fields(request: MessagesRequestBody) -> None:
     for key in SAMPLING:
         if body.get(key) is not None and not model.sampling:
             raise invalid(f"`{key}` is deprecated for this model.")
-    if not 0 <= (body.get("temperature") or 0) <= 1:
-        raise invalid("temperature: Input should be less than or equal to 1")
+        _check_number(key, body.get(key))
     _check_stop(body.get("stop_sequences"))
     metadata = body.get("metadata")
     for key in metadata if isinstance(metadata, dict) else ():
         if key != "user_id":
             raise unknown_field(f"metadata.{key}")
     _check_output_config(body.get("output_config"))
+
+
+def _check_number(key: str, value: Any) -> None:
+    if value is None:
+        return
+    if not isinstance(value, int if key == "top_k" else int | float) or isinstance(value, bool):
+        raise invalid(f"{key}: Input should be a valid {'integer' if key == 'top_k' else 'number'}")
+    if not value >= 0:
+        raise invalid(f"{key}: Input should be greater than or equal to 0")
+    if key != "top_k" and value > 1:
+        raise invalid(f"{key}: Input should be less than or equal to 1")
 
 
 def _check_limit(limit: Any, most: int | None, model: str) -> None:

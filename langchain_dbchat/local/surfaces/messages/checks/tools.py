@@ -76,7 +76,7 @@ def _check_choice(request: MessagesRequestBody, names: list[str]) -> None:
     if choice is None:
         return
     kind = choice.get("type") if isinstance(choice, dict) else None
-    if kind not in {"auto", "any", "tool", "none"}:
+    if not isinstance(kind, str) or kind not in {"auto", "any", "tool", "none"}:
         raise invalid("tool_choice: Input tag does not match any of the expected tags: 'auto', 'any', 'tool', 'none'")
     known = {"auto": set(), "any": set(), "tool": {"name"}, "none": set()}[kind] | {"type"}
     known |= {"disable_parallel_tool_use"} if kind != "none" else set()
