@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
 from langchain_dbchat.dialects.shared.answer.beside import Cited
 from langchain_dbchat.dialects.shared.answer.parts import ToolCallPart
+from langchain_dbchat.dialects.shared.blocks.argument_fragments import ArgumentFragments
 from langchain_dbchat.models.families import family_of
 
 TARGET = Target("my-own", family_of("my-own"))
@@ -111,3 +113,14 @@ def test_white_space_after_an_object_does_not_hide_its_end() -> None:
         answer.add(ToolCallPart(None, None, "f", piece))
     calls, _ = answer.calls()
     assert [call["args"] for call in calls] == [{"a": 1}, {"a": 2}]
+
+
+@pytest.mark.parametrize("piece", ["9", "1.", "-"])
+def test_a_number_that_arrives_in_small_pieces(piece: str) -> None:
+    """Copies of what is held are no operations of ours, so it is the clock that shows them: minutes, if each is one."""
+    fragments, began = ArgumentFragments(), time.thread_time()
+    fragments.add('{"a": ')
+    for _ in range(300_000):
+        fragments.add(piece)
+    assert fragments.held == piece * 300_000
+    assert time.thread_time() - began < 3
