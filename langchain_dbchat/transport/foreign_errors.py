@@ -24,6 +24,7 @@ _BELOW: Mapping[str, type[httpx.TransportError]] = {
     "socksio": httpx.ProxyError,
 }
 _RAISERS = {*_BELOW, "hpack", "httpcore", "hyperframe"}
+_SOCKETS = {"encodings", "socket"}
 _USED_UP = "TooManyStreamsError"  # of h2: httpcore does not tell a server that a stream was left early
 
 
@@ -43,15 +44,18 @@ def httpx_errors_only() -> Iterator[None]:
     except Exception as error:
         kind = _BELOW.get(type(error).__module__.partition(".")[0])
         if kind is None and _raiser(error) in _RAISERS:
-            kind = httpx.RemoteProtocolError
+            # Python's sockets raise a UnicodeError for a name that DNS cannot have.
+            kind = httpx.ConnectError if isinstance(error, UnicodeError) else httpx.RemoteProtocolError
         if kind is None:
             raise
         raise kind(str(error) or type(error).__name__) from error
 
 
 def _raiser(error: Exception) -> str:
-    """Return the library whose code raised an exception."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
+    """Return the library whose code raised an exception, or called Python's sockets, which did."""
+    raiser, trace = "", error.__traceback__
+    while trace is not None:
+        name = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        raiser = raiser if name in _SOCKETS else name
         trace = trace.tb_next
-    return "" if trace is None else str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+    return raiser

@@ -7,7 +7,8 @@ are none (`urllib.request.getproxies`).
 Rule 2. A proxy is shown as ``host:port`` with its variable. Its user name and password are never shown.
 
 Rule 3. A proxy that cannot be used (an address that cannot be read, SOCKS without its extra) is an error only for a
-host that would be called through it: NO_PROXY goes first.
+host that would be called through it: NO_PROXY goes first. If an entry of NO_PROXY cannot be read, it may mean any host,
+so no proxy is used until it is corrected.
 """
 
 from __future__ import annotations
@@ -22,7 +23,16 @@ from langchain_dbchat.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["GIVEN", "ProxySetting", "has_proxy", "proxy_error", "proxy_patterns", "show_address", "variable_of"]
+__all__ = [
+    "GIVEN",
+    "ProxySetting",
+    "exemption_error",
+    "has_proxy",
+    "proxy_error",
+    "proxy_patterns",
+    "show_address",
+    "variable_of",
+]
 
 _SCHEMES = ("http", "https", "all")
 _SYSTEM = "the proxy settings of this system"
@@ -102,6 +112,14 @@ def proxy_error(error: Exception, setting: ProxySetting) -> ConfigurationError:
     )
 
 
+def exemption_error() -> ConfigurationError:
+    """Make the error for an entry of NO_PROXY that cannot be read; it is not shown, because it may have a password."""
+    return ConfigurationError(
+        f"{_source('no')} has an entry that cannot be read as a host. Separate host names and addresses with commas, "
+        "like localhost,.example.com,10.0.0.1. Until then, no host can be called through a proxy."
+    )
+
+
 def show_address(address: str) -> str:
     """Write a proxy's address without its user name and password.
 
@@ -117,9 +135,12 @@ def show_address(address: str) -> str:
 
 
 def _setting(scheme: str, address: str) -> ProxySetting:
-    names = (f"{scheme}_proxy", f"{scheme}_proxy".upper())
-    source = next((name for name in names if os.environ.get(name)), _SYSTEM)
-    return ProxySetting(_with_scheme(address), source)
+    return ProxySetting(_with_scheme(address), _source(scheme))
+
+
+def _source(word: str) -> str:
+    names = (f"{word}_proxy", f"{word}_proxy".upper())
+    return next((name for name in names if os.environ.get(name)), _SYSTEM)
 
 
 def _with_scheme(address: str) -> str:

@@ -22,13 +22,21 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import httpx
 
 from langchain_dbchat._loopback import is_loopback
-from langchain_dbchat.transport.proxies import GIVEN, proxy_error, proxy_patterns, show_address, variable_of
+from langchain_dbchat.transport.proxies import (
+    GIVEN,
+    exemption_error,
+    proxy_error,
+    proxy_patterns,
+    show_address,
+    variable_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from http.cookiejar import CookieJar
 
     from langchain_dbchat.errors import ConfigurationError
+    from langchain_dbchat.transport.proxies import ProxySetting
 
 __all__ = ["AsyncProxiedClient", "ProxiedClient", "ProxyFailure", "proxy_failure", "proxy_of", "source_of"]
 
@@ -141,17 +149,43 @@ def _mounts(
     given: str | None, make: Callable[[str], httpx.BaseTransport | httpx.AsyncBaseTransport]
 ) -> dict[str, httpx.BaseTransport | httpx.AsyncBaseTransport | None]:
     mounts: dict[str, httpx.BaseTransport | httpx.AsyncBaseTransport | None] = {}
+    is_readable = True
     for pattern, setting in proxy_patterns(given):
-        if setting is None:
+        if setting is not None:
+            mounts[pattern] = _transport(setting, make)
+        elif _can_be_read(pattern):
             mounts[pattern] = None
-            continue
-        try:
-            if not httpx.URL(setting.address).host:
-                raise ValueError  # noqa: TRY301  # as httpx does for other addresses that it cannot read
-            mounts[pattern] = make(setting.address)
-        except (ImportError, ValueError, httpx.InvalidURL) as error:
-            mounts[pattern] = _Unusable(proxy_error(error, setting))
-    return mounts
+        else:
+            is_readable = False
+    if is_readable:
+        return mounts
+    unusable = _Unusable(exemption_error())
+    return {pattern: None if transport is None else unusable for pattern, transport in mounts.items()}
+
+
+def _can_be_read(pattern: str) -> bool:
+    try:
+        _ = httpx.URL(pattern).host
+    except (ValueError, httpx.InvalidURL):
+        return False
+    return True
+
+
+def _transport(
+    setting: ProxySetting, make: Callable[[str], httpx.BaseTransport | httpx.AsyncBaseTransport]
+) -> httpx.BaseTransport | httpx.AsyncBaseTransport:
+    try:
+        _check_host(httpx.URL(setting.address))
+        return make(setting.address)
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        return _Unusable(proxy_error(error, setting))
+
+
+def _check_host(url: httpx.URL) -> None:
+    """Raise a ValueError if the address has no host, or one that Python's sockets cannot look up."""
+    if not url.host:
+        raise ValueError
+    url.raw_host.decode("ascii").encode("idna")
 
 
 def proxy_of(client: httpx.Client | httpx.AsyncClient | None, url: str) -> str | None:

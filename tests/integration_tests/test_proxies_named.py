@@ -57,12 +57,33 @@ def test_socks_without_its_extra(call: Way, variable: str, scheme: str, monkeypa
 @four_ways
 @pytest.mark.parametrize(
     "address",
-    [f"ftp://me:{PASSWORD}@proxy:1", f"http://me:{PASSWORD}@proxy:port", "http://", f"http://me:{PASSWORD}@[::1"],
+    [
+        f"ftp://me:{PASSWORD}@proxy:1",
+        f"http://me:{PASSWORD}@proxy:port",
+        "http://",
+        f"http://me:{PASSWORD}@[::1",
+        f"http://me:{PASSWORD}@{'a' * 64}:1",
+        f"http://me:{PASSWORD}@a..b:1",
+        f"http://me:{PASSWORD}@xn--.b:1",
+    ],
 )
 def test_an_address_that_cannot_be_read(call: Way, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", address)
-    with pytest.raises(ConfigurationError, match="HTTPS_PROXY.*cannot be read") as caught:
-        call(_llm(), "Hello!")
+    with pytest.raises(ConfigurationError, match="proxy=.*cannot be read") as caught:
+        call(_llm(proxy=address), "Hello!")
+    _shown(caught.value)
+    for variable in VARIABLES:
+        monkeypatch.setenv(variable, address)
+        with pytest.raises(ConfigurationError, match=f"{variable}.*cannot be read") as caught:
+            call(_llm(), "Hello!")
+        _shown(caught.value)
+        monkeypatch.delenv(variable)
+
+
+@four_ways
+def test_nor_can_that_of_a_users_own_client(call: Way) -> None:
+    address = f"http://me:{PASSWORD}@a..b:1"
+    with pytest.raises(DatabricksConnectionError, match=r"The proxy a\.\.b:1 \(http_(async_)?client\)") as caught:
+        call(_llm(http_client=httpx.Client(proxy=address), http_async_client=httpx.AsyncClient(proxy=address)), "Hi!")
     _shown(caught.value)
 
 
@@ -76,6 +97,22 @@ def named_here(monkeypatch: pytest.MonkeyPatch) -> str:
 
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
     return name
+
+
+@four_ways
+@pytest.mark.parametrize("variable", ["NO_PROXY", "no_proxy"])
+@pytest.mark.parametrize("entry", [f"http://me:{PASSWORD}@[::1", "http://xn--.x", "\x7f", "http://\udcff", "[::1:"])
+def test_an_exemption_that_cannot_be_read(
+    call: Way, variable: str, entry: str, closed_port: int, named_here: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed_port}")
+    monkeypatch.setenv(variable, f"a.example,{entry},{named_here}")
+    with pytest.raises(ConfigurationError, match=f"{variable} has an entry that cannot be read") as caught:
+        call(_llm(), "Hello!")
+    _shown(caught.value)
+    for host in (named_here, "127.0.0.1"):  # they need no proxy
+        with pytest.raises(DatabricksConnectionError, match="cannot be reached"):
+            call(_llm(f"https://{host}:{closed_port}"), "Hello!")
 
 
 @four_ways
