@@ -10,6 +10,7 @@ Rule 3. A setting of the connection inside ``extra_body`` raises, because it wou
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Secret, SecretStr
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
-_WORDS: Mapping[type, str] = {str: "a string", int: "a whole number", dict: "a mapping", Mapping: "a mapping"}
+_WORDS: Mapping[type, str] = {
+    str: "a string",
+    int: "a whole number",
+    Real: "a number",
+    dict: "a mapping",
+    Mapping: "a mapping",
+}
 """What errors call the type of a setting."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from numbers import Real
 from operator import attrgetter
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, get_args, get_origin
@@ -100,7 +101,7 @@ class Marks(NamedTuple):
         fields: All fields.
         groups: The group of each field.
         kinds: The types of a value, for fields that are not a part of the request, and that have text, a mapping or a
-            whole number.
+            number.
     """
 
     aliases: Mapping[str, str]
@@ -178,10 +179,10 @@ def _kinds_of(annotation: Any, kind: SettingKind) -> tuple[type, ...]:
     parts = get_args(annotation) if isinstance(annotation, UnionType) or get_origin(annotation) is Union else ()
     if kind == "wire":
         return ()
-    checked = {str, Mapping, dict, type(None), *([int] if kind == "how" else [])}
+    checked = {str, Mapping, dict, type(None), *([int, Real] if kind == "how" else [])}
     kinds: list[type] = []
     for part in parts or (annotation,):
-        origin = get_origin(part) or part
+        origin = Real if part is float else get_origin(part) or part
         kinds.extend({type(value) for value in get_args(part)} if origin is Literal else [origin])
     return tuple(kinds) if checked.issuperset(kinds) else ()
 

@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from copy import copy
 from typing import TYPE_CHECKING
 
-from langchain_dbchat.errors import DatabricksError
+from langchain_dbchat.errors import ConfigurationError, DatabricksError
 from langchain_dbchat.transport.attempt import Attempt
 from langchain_dbchat.transport.blocking import finish
 from langchain_dbchat.transport.exchange import Failure, Pause, Reply, Request, RetryPolicy, Unsent, exchange
@@ -94,6 +94,9 @@ class Channel:
         dice: A random number from 0 up to 1.
         sleep: How sync calls pause.
         asleep: How async calls pause.
+
+    Raises:
+        ConfigurationError: `max_response_bytes` is not above 0.
     """
 
     def __init__(  # noqa: PLR0913  # what differs between users, and what tests replace
@@ -111,6 +114,8 @@ class Channel:
         sleep: Callable[[float], None] = time.sleep,
         asleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        if max_response_bytes is not None and max_response_bytes <= 0:
+            raise ConfigurationError("max_response_bytes has to be above 0 bytes, or None for no limit.")
         self._credentials = credentials
         self._timeouts = timeouts or Timeouts()
         self._policy = policy or RetryPolicy()

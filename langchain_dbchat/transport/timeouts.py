@@ -4,6 +4,8 @@ Rule 1. A reasoning model may think for minutes before its first event; but once
 mean that something has failed. So there are two read timeouts: `first_event` counts from the moment the request is sent
 to the first event (for an answer that is not streamed: to its end), and `idle` counts between events.
 Rule 2. Each is a deadline: comments that keep a connection alive are not events, and an incomplete event is not one.
+Rule 3. A timeout of more than 24 days is no limit: the milliseconds that a socket waits are counted in 32 bits. Python
+lets them overflow, and then the wait ends too early, or raises.
 """
 
 from __future__ import annotations
@@ -19,12 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["Timeouts"]
 
 _OPTIONAL = ((2, "write"), (3, "pool"))  # of httpx's tuple
+_LONGEST = (2**31 - 1) / 1000  # seconds
 _NAMES = ("connect", "write", "pool", "first_event", "idle")
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """The timeouts of one call; None means no limit.
+    """The timeouts of one call; None means no limit, and so does more than 24 days, which becomes None.
 
     Attributes:
         connect: Seconds for a connection with its TLS handshake, 10 by default.
@@ -42,7 +45,7 @@ class Timeouts:
     idle: float | None = 120.0
 
     def __post_init__(self) -> None:
-        """Refuse what is not a duration.
+        """Refuse what is not a duration, and replace what is longer than a socket can wait.
 
         Raises:
             ConfigurationError: A timeout is not a positive number.
@@ -53,6 +56,8 @@ class Timeouts:
                 raise ConfigurationError(
                     f"timeout: {name} is {value!r}; it must be a number of seconds above 0, or None."
                 )
+            if value is not None and value > _LONGEST:
+                object.__setattr__(self, name, None)
 
     @classmethod
     def of(cls, value: Any = None) -> Timeouts:

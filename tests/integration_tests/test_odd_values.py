@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
+from langchain_dbchat.errors import ConfigurationError
 
 CHOICE = {"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}
 STREAMED = {"choices": [{"index": 0, "delta": CHOICE["message"], "finish_reason": "stop"}]}
-WRONG = [True, 5, 1.5, "x", ["a"], {"a": 1}, (1,), b"x", object()]
+WRONG = [True, 5, 1.5, "x", ["a"], {"a": 1}, (1,), b"x", object(), Decimal("NaN")]
 TEXTS = ["model", "endpoint", "api", "family"]
 MAPPINGS = ["extra_body", "model_kwargs", "extra_headers", "default_headers", "request_tags"]
-NUMBERS = ["max_retries", "num_retries", "max_response_bytes"]
+WHOLE = ["max_retries", "num_retries", "max_response_bytes"]
+REAL = ["retry_deadline"]
 
 
 def _answer(request: Received) -> Scripted:
@@ -24,18 +29,32 @@ def _answer(request: Received) -> Scripted:
 
 
 def _wrong(name: str) -> list[Any]:
-    right = str if name in TEXTS else int if name in NUMBERS else dict
+    right = {**dict.fromkeys(TEXTS, str), **dict.fromkeys(WHOLE, int), **dict.fromkeys(REAL, Real)}.get(name, dict)
     return [value for value in WRONG if not isinstance(value, right) or isinstance(value, bool)]
 
 
 @four_ways
-@pytest.mark.parametrize("name", [*TEXTS, *MAPPINGS, *NUMBERS])
+@pytest.mark.parametrize("name", [*TEXTS, *MAPPINGS, *WHOLE, *REAL])
 def test_a_setting_of_a_wrong_type_names_itself(call: Way, name: str) -> None:
     with ScriptedServer(_answer) as server:
         llm = ChatDatabricksCompat(model="mine", host=server.url, token="t")
         for value in _wrong(name):
             with pytest.raises(TypeError, match=f"^{name} is a {type(value).__name__}, but it has to be a "):
                 call(llm.bind(**{name: value}), "Hi")
+        assert not server.requests
+
+
+@four_ways
+@pytest.mark.parametrize("name", ["max_retries", "max_response_bytes", "retry_deadline"])
+def test_a_number_without_a_meaning_is_refused(call: Way, name: str) -> None:
+    with ScriptedServer(_answer) as server:
+        llm = ChatDatabricksCompat(model="mine", host=server.url, token="t")
+        for value in (-1, -(10**400)):
+            wrong: dict[str, Any] = {name: value}
+            with pytest.raises(ValidationError, match=name):
+                ChatDatabricksCompat(model="mine", host=server.url, token="t", **wrong)
+            with pytest.raises(ConfigurationError, match=name.removeprefix("retry_")):
+                call(llm.bind(**wrong), "Hi")
         assert not server.requests
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from typing import Any
 
 import httpx
 import pytest
 
+from kit.scripted import Received, Scripted, ScriptedServer, sse
+from kit.ways import Way, four_ways
+from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksConnectionError,
@@ -20,6 +24,8 @@ from langchain_dbchat.transport.failures import failure_of
 from langchain_dbchat.transport.stream import NETWORK_ERRORS
 from langchain_dbchat.transport.timeouts import Timeouts
 
+WRAPPED = (2**32 + 200) / 1000
+"""Seconds that are 200 ms in 32 bits."""
 REQUEST = Request("https://h/x", {}, b"", "ep", "https://h")
 
 
@@ -38,10 +44,31 @@ REQUEST = Request("https://h/x", {}, b"", "ep", "https://h")
         ((3, None), Timeouts(3, 60, 60, None, None)),
         ((3, 70, 5), Timeouts(3, 5, 60, 70, 70)),
         ((3, 70, 5, None), Timeouts(3, 5, None, 70, 70)),
+        (2e6, Timeouts(10, 60, 60, 2e6, 2e6)),
+        (WRAPPED, Timeouts(10, 60, 60, None, None)),
+        (10**400, Timeouts(10, 60, 60, None, None)),
+        (float("inf"), Timeouts(10, 60, 60, None, None)),
+        ((1e10, 1e300, 2**63, 1e10), Timeouts(None, None, None, None, None)),
+        (httpx.Timeout(1e300), Timeouts(None, None, None, None, None)),
     ],
 )
 def test_timeouts_of(value: Any, timeouts: Timeouts) -> None:
     assert Timeouts.of(value) == timeouts
+
+
+@four_ways
+@pytest.mark.parametrize("per_call", [False, True])
+@pytest.mark.parametrize("value", [WRAPPED, 1e10, 1e300, 10**400, (1e10, 1e10), Timeouts(1e10, 1e10, 1e10, 1e10, 1e10)])
+def test_longer_than_a_socket_can_wait_is_no_limit(call: Way, value: Any, per_call: bool) -> None:
+    def late(request: Received) -> Scripted:
+        time.sleep(0.4)
+        choice = {"index": 0, "delta": {"content": "Hi."}, "message": {"content": "Hi."}, "finish_reason": "stop"}
+        return Scripted(sse({"choices": [choice]}) if request.json.get("stream") else {"choices": [choice]})
+
+    with ScriptedServer(late) as server:
+        settings: dict[str, Any] = {"model": "e", "host": server.url, "token": "t", "max_retries": 0}
+        llm = ChatDatabricksCompat(**settings, timeout=None if per_call else value)
+        assert call(llm.bind(timeout=value) if per_call else llm, "Hi").text == "Hi."
 
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), "10", True, object(), (1,), (1, 2, 3, 4, 5), (0, 2), ()])
