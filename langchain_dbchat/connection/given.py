@@ -18,6 +18,7 @@ from pydantic import Secret, SecretStr
 from langchain_dbchat.connection.marks import COMPLETION_LIMIT, QUERY, Marks, field_named, marks_of
 from langchain_dbchat.connection.misspelled import is_secret_name, refuse_misspelled, unknown_field
 from langchain_dbchat.connection.other_clients import REQUEST_FIELDS, foreign_names, translate
+from langchain_dbchat.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +34,9 @@ _WORDS: Mapping[type, str] = {
     Mapping: "a mapping",
 }
 """What errors call the type of a setting."""
+
+_DEEPEST = 250
+"""Levels of a mapping; pydantic writes no JSON of 255."""
 
 
 def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,7 +78,7 @@ def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, 
         after = _plain(value) if name in marks.secret else value
         if after is None and name in marks.no_none:
             continue
-        _check_kind(marks, key, name, after)
+        _check_value(marks, key, name, after)
         is_both = isinstance(before, Mapping) and isinstance(after, Mapping)
         settings[name] = {**before, **after} if is_both else after
     if fixed:
@@ -85,14 +89,44 @@ def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, 
     return _with_extra_settings(marks, settings) if isinstance(settings.get("extra_body"), Mapping) else settings
 
 
-def _check_kind(marks: Marks, key: str, name: str, value: Any) -> None:
-    """Raise if the value of a call's setting is of a wrong type, as the constructor does."""
+def _check_value(marks: Marks, key: str, name: str, value: Any) -> None:
+    """Raise if the value of a call's setting is of a wrong type or contains itself, as the constructor does."""
     kinds = marks.kinds.get(name)
     value = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if name == QUERY:
+        _mapping(key, value)
+    if name in marks.fields or name == QUERY:
+        _check_depth(key, value)
     if kinds is None or value is None or (isinstance(value, kinds) and type(value) is not bool):
         return
     wanted = " or ".join(_WORDS[kind] for kind in kinds if kind in _WORDS)
     raise TypeError(f"{key} is a {type(value).__name__}, but it has to be {wanted}.")
+
+
+def _mapping(key: str, value: Any) -> Mapping[str, Any]:
+    """Return a mapping that may be None; raise if it is something else, or if one of its names is no string."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{key} is a {type(value).__name__}, but it has to be a mapping.")
+    wrong = next((name for name in value if not isinstance(name, str)), "")
+    if not isinstance(wrong, str):
+        raise ConfigurationError(f"{key} has the name {wrong!r}, but names are strings.")
+    return value
+
+
+def _check_depth(key: str, value: Any) -> None:
+    """Raise if a mapping contains itself, or has more levels than JSON is written with."""
+    if isinstance(value, Mapping) and _is_deeper(value, _DEEPEST):
+        raise ConfigurationError(f"{key} contains itself, or has more than {_DEEPEST} levels.")
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    for item in inner:
+        if isinstance(item, (Mapping, list, tuple)) and (not levels or _is_deeper(item, levels - 1)):
+            return True
+    return False
 
 
 def _with_extra_settings(marks: Marks, settings: dict[str, Any]) -> dict[str, Any]:
@@ -119,17 +153,18 @@ def split_extra(marks: Marks, extra: Mapping[str, Any]) -> tuple[dict[str, Any],
 
     Raises:
         ValueError: If it contains a setting of the connection.
+        ConfigurationError: If it is no mapping, or has a name that is no string.
     """
     body: dict[str, Any] = {}
     found: dict[str, Any] = {}
-    for key, value in extra.items():
+    for key, value in _mapping("extra_body", extra).items():
         name = field_named(marks, key, value)
         if name == "extra_body":
-            inner, also = split_extra(marks, value or {})
+            inner, also = split_extra(marks, value)
             body.update(inner)
             found.update(also)
         elif name in ("default_headers", QUERY):
-            found[name] = {**found.get(name, {}), **(value or {})}
+            found[name] = {**found.get(name, {}), **_mapping(key, value)}
         elif name in marks.how:
             if value is not None:
                 found[name] = value
@@ -151,8 +186,9 @@ def check_params(marks: Marks, place: str, params: Mapping[str, Any]) -> None:
 
     Raises:
         ValueError: If they contain one.
+        ConfigurationError: If a name is no string.
     """
-    for key, value in params.items():
+    for key, value in _mapping(place, params).items():
         name = field_named(marks, key, value)
         if _is_of_connection(marks, name):
             raise _misplaced(marks, place, key, name)
@@ -220,6 +256,7 @@ def constructor_settings(cls: type[BaseModel], values: Mapping[str, Any]) -> dic
     if COMPLETION_LIMIT in values and "max_tokens_name" in marks.fields:
         named["max_tokens_name"] = values.get("max_tokens_name") or COMPLETION_LIMIT
     for key, value in values.items():
+        _check_depth(key, value)
         for name, meant in _meant(cls, marks, key, value):
             if name == "extra_body":
                 bodies.append((key, meant))

@@ -106,7 +106,7 @@ def address_request(  # noqa: PLR0913  # the parts of one request, the last thre
     if name is not None:
         body = {"model": name, **body}
     if settings.default_query or query:
-        url = f"{url}?{urlencode({**(settings.default_query or {}), **(query or {})})}"
+        url = f"{url}?{_query({**(settings.default_query or {}), **(query or {})})}"
     ours: dict[str, str] = {}
     if settings.user_agent:
         from langchain_dbchat.transport.headers import user_agent  # noqa: PLC0415  # loads with the transport
@@ -128,16 +128,38 @@ def address_request(  # noqa: PLR0913  # the parts of one request, the last thre
 
 def _written(body: dict[str, Any], settings: DatabricksConnection, session: Session, model: str) -> bytes:
     """Return a body as JSON; raise if that is not possible, or if it is larger than `max_request_bytes`."""
-    try:
-        written = to_json(body)
-    except PydanticSerializationError as error:
-        raise ConfigurationError(f"The request contains a value that cannot be written as JSON: {error}") from error
+    written = written_json(body)
     limit, size = settings.max_request_bytes, len(written)
     if limit is not None and size > limit and session.workspace.kind in _SIZE_LIMITED:
         from langchain_dbchat.transport.request_size import request_too_large  # noqa: PLC0415  # where something went wrong
 
         raise request_too_large(body, size, limit, endpoint=model, host=session.workspace.host)
     return written
+
+
+def _query(parameters: Mapping[str, str]) -> str:
+    try:
+        return urlencode(parameters)
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            f"{error.object!r} contains half of a surrogate pair, which no URL can contain. Look at default_query and "
+            "extra_query."
+        ) from error
+
+
+def written_json(body: Mapping[str, Any]) -> bytes:
+    """Return a body as JSON.
+
+    Args:
+        body: The body.
+
+    Raises:
+        ConfigurationError: If it contains a value that JSON cannot represent.
+    """
+    try:
+        return to_json(body)
+    except PydanticSerializationError as error:
+        raise ConfigurationError(f"The request contains a value that cannot be written as JSON: {error}") from error
 
 
 def next_route(  # noqa: PLR0913, PLR0917  # the parts of one request

@@ -93,7 +93,15 @@ def endpoint_name(name: str) -> str:
 
     Returns:
         The endpoint's own name.
+
+    Raises:
+        ConfigurationError: If the name is not Unicode, so that no request can contain it.
     """
+    if not name.isascii():
+        from langchain_dbchat.errors.sound_text import clean_text  # noqa: PLC0415  # few names are not ASCII
+
+        if clean_text(name) != name:
+            raise ConfigurationError(f"model={name!r} contains half of a surrogate pair, which no request can contain.")
     while name.startswith("databricks/"):
         name = name.removeprefix("databricks/")
     return name

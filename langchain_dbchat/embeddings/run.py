@@ -13,12 +13,10 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import to_json
-
 from langchain_dbchat._process_lock import ProcessLock
 from langchain_dbchat.connection.endpoints import endpoint_of
 from langchain_dbchat.connection.observing import observer
-from langchain_dbchat.connection.requests import address_request, next_route
+from langchain_dbchat.connection.requests import address_request, next_route, written_json
 from langchain_dbchat.dialects.shared.request.refusals import named_field
 from langchain_dbchat.embeddings.plan import Plan, Rules
 from langchain_dbchat.embeddings.settings import spec_of
@@ -312,7 +310,7 @@ class EmbeddingRun:
     def _rules(self, spec: EmbeddingSpec) -> Rules:
         settings, params = self._settings, self._params
         instruction = params.get("instruction")
-        frame = len(to_json({**params, "model": settings.model}, fallback=str)) + _FRAME
+        frame = len(written_json({**params, "model": settings.model})) + _FRAME
         return Rules(
             address=self._session.address,
             host=self._session.workspace.host,
