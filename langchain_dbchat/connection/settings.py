@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.auth.settings import AuthSettings
     from langchain_dbchat.routing.address import Workspace
+    from langchain_dbchat.transport.user_clients import UserClients
 
 DEFAULT_MODEL = "databricks-claude-sonnet-4-6"
 """The model if neither ``model=`` nor ``DATABRICKS_MODEL`` is set; it will change when models are retired."""
@@ -228,6 +229,8 @@ class DatabricksConnection(Copies, BaseModel):
             from langchain_dbchat.transport.timeouts import Timeouts  # noqa: PLC0415  # only if a timeout is given
 
             Timeouts.of(self.timeout)
+        if self.http_client is not None or self.http_async_client is not None:
+            self._clients()
         return self
 
     @property
@@ -350,10 +353,8 @@ class DatabricksConnection(Copies, BaseModel):
         from langchain_dbchat.auth.resolver import resolve  # noqa: PLC0415  # loads at the first call only
         from langchain_dbchat.transport.channel import Channel, Timeouts  # noqa: PLC0415  # loads httpx: at the first call only
         from langchain_dbchat.transport.exchange import RetryPolicy  # noqa: PLC0415  # the same
-        from langchain_dbchat.transport.user_clients import UserClients  # noqa: PLC0415  # the same
 
-        proxy = self.proxy.get_secret_value() if self.proxy is not None else None
-        clients = UserClients(self.http_client, self.http_async_client, proxy)
+        clients = self._clients()
         signed = resolve(replace(self._auth_settings(), clients=clients))
         channel = Channel(
             signed.credentials,
@@ -369,6 +370,12 @@ class DatabricksConnection(Copies, BaseModel):
             proxy=clients.proxy,
         )
         return Session(signed.workspace, channel, signed.credentials, signed.variables)
+
+    def _clients(self) -> UserClients:
+        from langchain_dbchat.transport.user_clients import UserClients  # noqa: PLC0415  # loads at the first call, or for clients
+
+        proxy = self.proxy.get_secret_value() if self.proxy is not None else None
+        return UserClients(self.http_client, self.http_async_client, proxy)
 
     def _parse(self, address: str) -> Workspace:
         from langchain_dbchat.routing.address import parse_workspace  # noqa: PLC0415  # loads when a model is made

@@ -149,6 +149,20 @@ def test_a_client_that_was_closed_is_named(call: Way) -> None:
         assert server.requests == []
 
 
+@pytest.mark.parametrize("name", ["http_client", "http_async_client"])
+def test_what_is_no_client_is_refused(name: str) -> None:
+    other = httpx.AsyncClient() if name == "http_client" else httpx.Client()
+    clients: list[Any] = [object(), True, "x", {}, httpx.Client, httpx.HTTPTransport(), other]
+    for client in clients:
+        wrong: dict[str, Any] = {name: client}
+        for model in (ChatDatabricksCompat, DatabricksEmbeddings):
+            with pytest.raises(ValueError, match=f"{name} is .* but it has to be an httpx"):
+                model(model="e", host="https://h.example", token="t", **wrong)
+        copy = _chat(host="https://h.example", token="t").model_copy(update=wrong)
+        with pytest.raises(ConfigurationError, match=f"{name} is .* but it has to be an httpx"):
+            copy.invoke("Hi")
+
+
 def test_embeddings_fail_alike(workspace: LocalWorkspace) -> None:
     embeddings = DatabricksEmbeddings(model="no-such-endpoint", host=workspace.host, token=workspace.token)
     with pytest.raises(DatabricksNotFoundError, match="no-such-endpoint"):
