@@ -10,10 +10,20 @@ from typing import Any
 import pytest
 
 from kit.sign_in import PAT, Mirror, chat, on_connect
-from kit.ways import Way, four_ways
+from kit.ways import Way, four_ways, invoke
 from langchain_dbchat import DatabricksEmbeddings
-from langchain_dbchat.errors import DatabricksConnectionError
+from langchain_dbchat.errors import ConfigurationError, DatabricksConnectionError
 
+ELSEWHERE_SERVED = {"127.0.0.2", "db.localhost", "localhost.", "[::ffff:127.0.0.1]", "::ffff:127.0.0.1"}
+"""Not served, or not known to every resolver: only the proxy would answer."""
+NAMES = [
+    *("127.0.0.1", "127.0.0.2", "localhost", "LOCALHOST", "db.localhost", "localhost.", "127.1"),
+    *("0.0.0.0", "0", "2130706433", "0x7f000001", "0X7F.1", "0177.1", "[::ffff:127.0.0.1]"),  # noqa: S104  # called, not bound
+]
+OTHERS = [
+    *("127.0.0.1.example.com", "localhost.example.com", "127.0.0.1.", "127.1.example", "0x7f000001.example"),
+    *("notlocalhost", "1.127.0.0", "128.1", "2147483649", "[::ffff:128.0.0.1]", "[::2]", "0.0.0.1", "127x"),
+]
 VARIABLES = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
 
 
@@ -31,11 +41,11 @@ def proxy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @four_ways
-@pytest.mark.parametrize("name", ["127.0.0.1", "127.0.0.2", "localhost", "LOCALHOST", "db.localhost"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_call_of_this_machine(
     call: Way, name: str, mirror: Mirror, proxy: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if name in {"127.0.0.2", "db.localhost"}:  # not served, or not known to every resolver: only the proxy would answer
+    if name in ELSEWHERE_SERVED:
         monkeypatch.setattr(socket, "getaddrinfo", _to_this_machine(socket.getaddrinfo))
     host = mirror.url.replace("127.0.0.1", name)
     for host_argument in ({"host": host}, {"base_url": f"{host}/v1"}):
@@ -49,9 +59,22 @@ def test_a_call_of_this_machine(
 def _to_this_machine(resolve: Any) -> Any:
     def resolved(host: Any, *args: Any, **kwargs: Any) -> Any:
         name = host.decode() if isinstance(host, bytes) else host
-        return resolve("127.0.0.1" if name in {"127.0.0.2", "db.localhost"} else host, *args, **kwargs)
+        return resolve("127.0.0.1" if name in ELSEWHERE_SERVED else host, *args, **kwargs)
 
     return resolved
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_only_looks_like_this_machine(name: str, proxy: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="would send the token unencrypted"):
+        invoke(chat(f"http://{name}", token="given"), "Who am I?")
+    assert invoke(chat(f"http://{name}", token="given", allow_http=True), "Who am I?").text == "given"
+    assert len(proxy.requests) == 1
+    monkeypatch.setenv("DATABRICKS_HOST", "https://home.example")
+    monkeypatch.setenv("DATABRICKS_TOKEN", PAT)
+    with pytest.raises(ConfigurationError, match="is not sent to"):
+        invoke(chat(f"http://{name}", allow_http=True), "Who am I?")
+    assert len(proxy.requests) == 1
 
 
 @four_ways
