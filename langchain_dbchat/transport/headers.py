@@ -3,7 +3,8 @@
 Rule 1. Headers are merged in this order, and later ones replace earlier ones: our own (the type of the body, what is
 accepted, the user agent), the user's, and the signature of this attempt. The signature is last, so that an old header
 does not replace a new token. Only an ``Authorization`` header that the user set replaces that of the credentials.
-Rule 2. The headers that frame a message are written by the transport alone.
+Rule 2. The headers that frame a message are written by the transport alone. Gateways read an underscore in a name as a
+hyphen (CGI, RFC 3875, 4.1.18), so neither spelling is sent.
 """
 
 from __future__ import annotations
@@ -103,8 +104,8 @@ def refuse_framing_by_client(headers: Iterable[tuple[str, str]], setting: str, l
         ConfigurationError: One of them does.
     """
     for name, value in headers:
-        plain = name.strip().lower()
-        is_length = plain == "content-length"
+        plain = _plain_name(name)
+        is_length = name.lower() == "content-length"
         lengths -= is_length
         if plain not in _FRAMING or (is_length and lengths >= 0):
             continue
@@ -112,8 +113,12 @@ def refuse_framing_by_client(headers: Iterable[tuple[str, str]], setting: str, l
             _refuse_framing(name, setting)
 
 
+def _plain_name(name: str) -> str:
+    return name.strip().lower().replace("_", "-")
+
+
 def _refuse_framing(name: str, setting: str = "default_headers and extra_headers") -> None:
-    if name.strip().lower() in _FRAMING:
+    if _plain_name(name) in _FRAMING:
         raise ConfigurationError(
             f"The header {name!r} is written by the client itself, because it says how the request is framed. Leave it "
             f"out of {setting}."

@@ -393,6 +393,11 @@ def test_a_line_in_single_bytes_takes_little_memory() -> None:
         "Expect",
         "Keep-Alive",
         "HTTP2-Settings",
+        "Transfer_Encoding",
+        "content_length",
+        "Proxy_Connection",
+        " Transfer-Encoding",
+        "tRANSFER-eNCODING ",
     ],
 )
 def test_headers_that_frame_a_request_are_refused(call: Way, name: str) -> None:

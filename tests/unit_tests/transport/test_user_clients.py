@@ -371,7 +371,7 @@ def test_a_transport_that_says_that_the_time_is_up_is_believed(call: Way) -> Non
 
 
 @four_ways
-@pytest.mark.parametrize("name", ["Content-Length", "Transfer-Encoding", "Expect", "Upgrade"])
+@pytest.mark.parametrize("name", ["Content-Length", "Transfer-Encoding", "Transfer_Encoding", "Expect", "Upgrade"])
 def test_a_client_whose_headers_frame_a_request_is_refused(call: Way, name: str) -> None:
     headers = {name: "5"}
     with ScriptedServer(lambda _: Scripted(WHOLE)) as server, httpx.Client(headers=headers) as client:
@@ -396,7 +396,9 @@ class _Setting(httpx.Auth):
     [
         ("Content-Length", "5"),
         ("Content-Length", "x"),
+        ("Content_Length", "5"),
         ("Transfer-Encoding", "chunked"),
+        ("Transfer_Encoding", "chunked"),
         ("Expect", "100-continue"),
         ("Connection", "close, Transfer-Encoding"),
     ],
