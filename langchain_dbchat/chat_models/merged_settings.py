@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.connection.given import call_settings
@@ -33,6 +33,7 @@ def merge_settings(model: ChatSettings, stop: list[str] | None, kwargs: Mapping[
 
     Raises:
         ValueError: If a setting can only be given to the constructor.
+        TypeError: If a setting is of a wrong type.
     """
     marks = marks_of(type(model))
     settings: dict[str, Any] = dict(zip(marks.wire, marks.wire_values(model), strict=True))
@@ -45,9 +46,17 @@ def merge_settings(model: ChatSettings, stop: list[str] | None, kwargs: Mapping[
         settings = {**parallel, **settings}
     if stop is not None:
         settings["stop"] = stop
-    if isinstance(settings["stop"], str):
-        settings["stop"] = [settings["stop"]]
+    if settings["stop"] is not None:
+        settings["stop"] = _texts(settings["stop"])
     return settings
+
+
+def _texts(stop: Any) -> list[str]:
+    if isinstance(stop, str):
+        return [stop]
+    if isinstance(stop, Collection) and not isinstance(stop, Mapping) and all(isinstance(text, str) for text in stop):
+        return list(stop)
+    raise TypeError(f"stop={stop!r:.100} is not valid. It has to be a list of strings, or one string.")
 
 
 def merge_extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from kit import ways
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
@@ -18,6 +19,7 @@ from langchain_dbchat.errors import ConfigurationError
 CHOICE = {"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}
 STREAMED = {"choices": [{"index": 0, "delta": CHOICE["message"], "finish_reason": "stop"}]}
 WRONG = [True, 5, 1.5, "x", ["a"], {"a": 1}, (1,), b"x", object(), Decimal("NaN")]
+WRONG_STOPS: list[Any] = [True, 5, 1.5, [1], [None], ["a", 5], {"a": 1}, b"x", object(), float("nan")]
 TEXTS = ["model", "endpoint", "api", "family"]
 MAPPINGS = ["extra_body", "model_kwargs", "extra_headers", "default_headers", "request_tags"]
 WHOLE = ["max_retries", "num_retries", "max_response_bytes"]
@@ -76,6 +78,34 @@ def test_a_field_of_a_wrong_type_names_itself(call: Way, given: dict[str, Any], 
         llm = ChatDatabricksCompat(model="databricks-gpt-5-2", host=server.url, token="t")
         with pytest.raises((TypeError, ValueError), match=words):
             call(llm.bind(**given), "Hi")
+        assert not server.requests
+
+
+@four_ways
+@pytest.mark.parametrize("api", ["chat", "messages"])
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        *[({name: value}, "stop=.* is not valid") for name in ("stop", "stop_sequences") for value in WRONG_STOPS],
+        ({"thinking": {"type": ["enabled"]}}, "thinking=.* is not valid"),
+        ({"thinking": {"type": {}}}, "thinking=.* is not valid"),
+    ],
+)
+def test_such_a_field_is_refused_on_each_wire(call: Way, api: str, given: dict[str, Any], words: str) -> None:
+    with ScriptedServer(_answer) as server:
+        llm = ChatDatabricksCompat(model="databricks-claude-sonnet-4-6", host=server.url, token="t").bind(api=api)
+        with pytest.raises((TypeError, ValueError), match=words):
+            call(llm.bind(**given), "Hi")
+        assert not server.requests
+
+
+@pytest.mark.parametrize("value", [" ", "2", ["a"], {"a": 1}, b"x", object(), float("nan"), 10**400, -1])
+def test_a_number_of_answers_that_cannot_be_streamed(value: Any) -> None:
+    with ScriptedServer(_answer) as server:
+        llm = ChatDatabricksCompat(model="mine", host=server.url, token="t").bind(n=value)
+        for way in (ways.stream, ways.astream):
+            with pytest.raises(ValueError, match="^n=.* answers cannot be streamed"):
+                way(llm, "Hi")
         assert not server.requests
 
 

@@ -108,12 +108,12 @@ def _kind_of(thinking: Any) -> str | None:
     if thinking is None:
         return None
     kind = thinking.get("type") if isinstance(thinking, Mapping) else None
-    if kind not in {"enabled", "adaptive", "disabled"}:
+    if not isinstance(kind, str) or kind not in {"enabled", "adaptive", "disabled"}:
         raise ValueError(
             f"thinking={thinking!r} is not valid. Use {{'type': 'enabled', 'budget_tokens': n}}, "
             "{'type': 'adaptive'} or {'type': 'disabled'}."
         )
-    return str(kind)
+    return kind
 
 
 def _switch_off(family: Family, who: str, *, tools: bool) -> tuple[dict[str, Any], list[str]]:
