@@ -69,8 +69,10 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
     name = endpoint_name(settings.pop("model", None) or model.model)
     endpoint = endpoint_of(session.address, name)
     extra = merge_extra_body(model, settings)
-    if stream and (settings.get("n") or 1) != 1:
-        raise ValueError(f"n={settings['n']!r} answers cannot be streamed. Call invoke, or leave n out.")
+    count = settings.get("n") or 1
+    if stream and count != 1:
+        shown = count if isinstance(count, int) else f"<{type(count).__name__}>"
+        raise ValueError(f"n={shown} answers cannot be streamed. Call invoke, or leave n out.")
     address = _address(model, session, settings)
     strict = settings.pop("strict_params", model.strict_params)
     structured: Structured | None = settings.pop("structured", None)

@@ -54,9 +54,11 @@ def merge_settings(model: ChatSettings, stop: list[str] | None, kwargs: Mapping[
 def _texts(stop: Any) -> list[str]:
     if isinstance(stop, str):
         return [stop]
-    if isinstance(stop, Collection) and not isinstance(stop, Mapping) and all(isinstance(text, str) for text in stop):
-        return list(stop)
-    raise TypeError(f"stop={stop!r:.100} is not valid. It has to be a list of strings, or one string.")
+    texts = stop if isinstance(stop, Collection) and not isinstance(stop, Mapping) else [stop]
+    wrong = [type(text).__name__ for text in texts if not isinstance(text, str)]
+    if wrong:
+        raise TypeError(f"stop is or contains a {wrong[0]}, but it has to be a string or a list of strings.")
+    return list(texts)
 
 
 def merge_extra_body(model: ChatSettings, settings: dict[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ _WORDS: Mapping[type, str] = {
 """What errors call the type of a setting."""
 
 _DEEPEST = 250
-"""Levels of a mapping; pydantic writes no JSON of 255."""
+"""Levels of a mapping or a list; pydantic writes no JSON of 255."""
 
 
 def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,8 +116,8 @@ def _mapping(key: str, value: Any) -> Mapping[str, Any]:
 
 
 def _check_depth(key: str, value: Any) -> None:
-    """Raise if a mapping contains itself, or has more levels than JSON is written with."""
-    if isinstance(value, Mapping) and _is_deeper(value, _DEEPEST):
+    """Raise if a mapping or a list contains itself, or has more levels than JSON is written with."""
+    if isinstance(value, (Mapping, list, tuple)) and _is_deeper(value, _DEEPEST):
         raise ConfigurationError(f"{key} contains itself, or has more than {_DEEPEST} levels.")
 
 

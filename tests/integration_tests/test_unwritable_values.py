@@ -112,6 +112,14 @@ def test_a_mapping_that_contains_itself(call: Way, name: str, value: dict[str, A
 
 
 @four_ways
+@pytest.mark.parametrize("name", ["n", "thinking", "reasoning_effort", "verbosity"])
+def test_nor_may_a_list(call: Way, name: str, server: ScriptedServer) -> None:
+    for value in ([_loop("a")], [[_nested(3001)]]):
+        with pytest.raises(ConfigurationError, match=f"{name} contains itself, or has more than 250 levels"):
+            call(ChatDatabricksCompat(**_given(server, {})).bind(**{name: value}), "Hi")
+
+
+@four_ways
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
