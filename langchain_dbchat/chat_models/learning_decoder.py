@@ -23,14 +23,18 @@ class LearningDecoder:
 
     Args:
         make: Makes a decoder of the current wire format.
-        learns: Changes the current wire format to that of the error; returns False if it must not change.
+        switches: Changes the current wire format to that of the error; returns False if it must not change.
+        confirm: Called when the whole stream was decoded.
     """
 
-    __slots__ = ("_decoder", "_earlier", "_learns", "_make")
+    __slots__ = ("_confirm", "_decoder", "_earlier", "_make", "_switches")
 
-    def __init__(self, make: Callable[[], StreamDecoder], learns: Callable[[OtherWireError], bool]) -> None:
+    def __init__(
+        self, make: Callable[[], StreamDecoder], switches: Callable[[OtherWireError], bool], confirm: Callable[[], None]
+    ) -> None:
         self._make = make
-        self._learns = learns
+        self._switches = switches
+        self._confirm = confirm
         self._decoder = make()
         self._earlier: list[bytes] | None = []  # all events so far; None as soon as the format is known
 
@@ -52,7 +56,7 @@ class LearningDecoder:
                 self._earlier = None
                 yield chunk
         except OtherWireError as error:
-            if self._earlier is None or not self._learns(error):
+            if self._earlier is None or not self._switches(error):
                 raise
             self._decoder, self._earlier = self._make(), None
             yield from self._decoder.feed(earlier)
@@ -63,7 +67,9 @@ class LearningDecoder:
         Returns:
             The remaining chunks.
         """
-        return self._decoder.close()
+        last = self._decoder.close()
+        self._confirm()
+        return last
 
     def keep_partial(self, error: DatabricksError, /) -> None:
         """Add the partial message to an error that ends the stream."""

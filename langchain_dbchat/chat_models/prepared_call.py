@@ -3,6 +3,8 @@
 Rule 1. If an endpoint refuses a field or a wire format, or a URL does not exist, the request is encoded again with this
 lesson; no encoded body is edited.
 Rule 2. The user is warned once of each lesson of an endpoint.
+Rule 3. Another wire format or URL is remembered when it has answered and not before, because a refusal may retell a
+prompt ("it asks how to use the Responses API").
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.chat_models.learning_decoder import LearningDecoder
 from langchain_dbchat.connection.observing import observer
-from langchain_dbchat.connection.requests import address_request, next_route
+from langchain_dbchat.connection.requests import NO_URL, address_request, next_route
 from langchain_dbchat.dialects import dialect_named
 from langchain_dbchat.dialects.dialect import PREFILL, ROLES, SIGNATURES
 from langchain_dbchat.dialects.shared.answer.wires import OtherWireError
@@ -142,6 +144,8 @@ class PreparedCall:
     shows_headers: bool
     _observation: ChatObservation | None = None
     _earlier: list[dict[str, Any]] = field(default_factory=list)
+    _asked_by: DatabricksError | None = None  # the refusal that asks for the wire format of `dialect`
+    _unconfirmed: list[Callable[[], None]] = field(default_factory=list)  # each stores what only an answer confirms
 
     def observed(self, run: BaseRunManager | None) -> AbstractContextManager[object]:
         """Return a context manager around the call, in which a tracing package observes it.
@@ -176,11 +180,12 @@ class PreparedCall:
             try:
                 return self.dialect.decode(body, self.chat_request.target, request_id, self.encoded.sent)
             except OtherWireError as error:
-                if not self._learns(error):
+                if not self._switches(error):
                     raise
             return self.dialect.decode(body, self.chat_request.target, request_id, self.encoded.sent)
 
         result = reply.understood(decode)
+        self._confirm()
         if self.shows_headers:
             from langchain_dbchat.chat_models.response_headers import add_headers, visible_headers  # noqa: PLC0415  # few calls ask for them
 
@@ -190,13 +195,21 @@ class PreparedCall:
                 self._observation.received(generation.message)
         return result
 
-    def _learns(self, error: OtherWireError) -> bool:
+    def _switches(self, error: OtherWireError) -> bool:
         """Use the wire format of an answer that came in another one, unless the user chose the wire format."""
         if self.may_switch:
-            self.dialect, self.may_switch = dialect_named(error.wire), False
-            self.endpoint.learn_wire(error.wire)
+            self._use_wire(error.wire)
             return True
         return False
+
+    def _use_wire(self, name: str) -> None:
+        self.dialect, self.may_switch = dialect_named(name), False
+        self._unconfirmed.append(lambda: self.endpoint.learn_wire(name))
+
+    def _confirm(self) -> None:
+        """Store what this call has found out, because it was answered."""
+        for store in self._unconfirmed:
+            store()
 
     def decoder(self, headers: Mapping[str, str], mask: Callable[[str], str]) -> StreamDecoder:
         """Make the decoder of the stream that answers this call.
@@ -220,7 +233,8 @@ class PreparedCall:
             )
 
         is_unknown = self.may_switch and self.chat_request.target.family.name in _UNKNOWN
-        decoder: StreamDecoder = LearningDecoder(make, self._learns) if is_unknown else make()
+        learns = is_unknown or self._unconfirmed
+        decoder: StreamDecoder = LearningDecoder(make, self._switches, self._confirm) if learns else make()
         if self.shows_headers:
             from langchain_dbchat.chat_models.response_headers import add_to_first, visible_headers  # noqa: PLC0415  # the same
             from langchain_dbchat.chat_models.tapped_decoder import TappedDecoder  # noqa: PLC0415  # the same
@@ -243,14 +257,19 @@ class PreparedCall:
         Returns:
             The request without the refused field, or with the other way to request the same; the same in the wire
             format that the endpoint asks for, or at its next URL. None if the refusal names nothing of that kind.
+
+        Raises:
+            DatabricksError: The earlier refusal that asked for another wire format, if there is no such wire format.
         """
         place = self.address.next_route(self.dialect, self.chat_request.target, error, self.route)
         if place is not None:
             self.route = place
-            self.endpoint.learn_route(place)
+            self._unconfirmed.append(lambda: self.endpoint.learn_route(place))
             if "/ai-gateway/" in self.request.url:
                 self._warn_of_route()
             return self._addressed()
+        if self._asked_by is not None and error.status_code in NO_URL:
+            raise self._asked_by from error
         return self._in_other_wire(error) or self._without_refused_field(error)
 
     def _addressed(self) -> Request:
@@ -264,17 +283,18 @@ class PreparedCall:
 
     def _in_other_wire(self, error: DatabricksError) -> Request | None:
         """Return the request in the wire format that a refusal asks for."""
-        if not self.may_switch:
+        if not self.may_switch and self._asked_by is None:
             return None
         from langchain_dbchat.dialects.shared.request.refusals import named_wire  # noqa: PLC0415  # where a refusal came
 
         name = named_wire(error.detail or error.message, self.encoded.body)
         if name is None or name == self.dialect.name:
             return None
-        dialect = dialect_named(name)
-        self.encoded = encode_call(dialect, self.chat_request, self.structured)
-        self.dialect, self.may_switch = dialect, False
-        self.endpoint.learn_wire(name)
+        if self._asked_by is not None:
+            raise self._asked_by from error
+        self.encoded = encode_call(dialect_named(name), self.chat_request, self.structured)
+        self._asked_by = error
+        self._use_wire(name)
         return self._addressed()
 
     def _without_refused_field(self, error: DatabricksError) -> Request | None:
@@ -310,7 +330,10 @@ class PreparedCall:
                 refused, "asked for in another way" if refused in fields.replaced.values() else "left out"
             )
             warn(f"{target.model!r} refused {refused!r}, so it is {change} from now on: {error.detail}")
-        self.endpoint.learn(fields.learned(lessons, refused))
+        if self._unconfirmed:  # perhaps another endpoint's words, at a URL or in a wire format that this one lacks
+            self._unconfirmed.append(lambda: self.endpoint.learn(fields.learned(self.endpoint.lessons(), refused)))
+        else:
+            self.endpoint.learn(fields.learned(lessons, refused))
 
 
 def encode_call(dialect: Dialect, chat_request: ChatRequest, structured: Structured | None) -> EncodedRequest:

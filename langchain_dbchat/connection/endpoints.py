@@ -5,8 +5,8 @@ models of the process share what was learned.
 
 Rule 1. The key of a record is the address with its path, the workspace and the endpoint, because one host may serve
 several workspaces.
-Rule 2. A lesson (a field that the endpoint has refused, the wire format that it asked for, the first of its URLs that
-exists) expires after `LIFETIME` seconds, because the model of an endpoint can be replaced.
+Rule 2. A lesson (a field that the endpoint has refused, the wire format that it asked for and answered in, the first of
+its URLs that exists) expires after `LIFETIME` seconds, because the model of an endpoint can be replaced.
 Rule 3. Records are changed by single assignments of new values. Concurrent threads may lose a lesson, which is then
 learned again, but never see an incomplete one.
 """

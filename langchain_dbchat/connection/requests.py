@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _SIZE_LIMITED = frozenset({"workspace", "gateway", "optimized"})
 """The kinds of addresses with a documented maximum size of a request."""
 
-_NO_URL = frozenset({404, 405, 501})
-"""What a workspace without an AI gateway answers (litellm #31213)."""
+NO_URL = frozenset({404, 405, 501})
+"""What a server answers at a URL that it does not have, as a workspace without an AI gateway does (litellm #31213)."""
 
 _TAGS = "Databricks-Ai-Gateway-Request-Tags"
 
@@ -178,7 +178,7 @@ def next_route(  # noqa: PLR0913, PLR0917  # the parts of one request
     Returns:
         The place of the next one; None if the error means something else, or if there is no other.
     """
-    if error.status_code not in _NO_URL:
+    if error.status_code not in NO_URL:
         return None
     found = _routes_of(settings, session, paths, model)
     return route + 1 if route + 1 < len(found) else None

@@ -105,11 +105,13 @@ class PreparedBatch:
         batch: The batch.
         request: Its request.
         revise: Writes what to send instead after a refusal; None if there is nothing.
+        confirm: Remembers the URL that has answered.
     """
 
     batch: Batch
     request: Request
     revise: Callable[[DatabricksError], Request | None]
+    confirm: Callable[[], None]
 
 
 def list_texts(texts: Iterable[str]) -> list[str]:
@@ -238,7 +240,7 @@ class EmbeddingRun:
         model = self._settings.model
         known = endpoint_of(self._session.address, model)
 
-        route = known.route()
+        first = route = known.route()
 
         def write() -> Request:
             refused = known.lessons() & self._optional
@@ -251,7 +253,6 @@ class EmbeddingRun:
             place = next_route(error, self._settings, self._session, PATHS, model, route)
             if place is not None:
                 route = place
-                known.learn_route(place)
                 return write()
             field = named_field(error.detail or error.message, {**self._params, "input": batch.texts})
             if field not in self._optional or field is None:
@@ -262,7 +263,11 @@ class EmbeddingRun:
                 warn(f"{model!r} refused {field!r}, so it is left out from now on: {error.detail}")
             return write()
 
-        return PreparedBatch(batch, write(), revise)
+        def confirm() -> None:
+            if route != first:
+                known.learn_route(route)
+
+        return PreparedBatch(batch, write(), revise, confirm)
 
     def read(self, prepared: PreparedBatch, reply: Reply) -> BatchResult:
         """Read an answer.
@@ -276,7 +281,9 @@ class EmbeddingRun:
         """
         packed = self._params.get("encoding_format") == "base64"
         count, endpoint = len(prepared.batch.items), self._settings.model
-        return reply.understood(lambda body: read_rows(body, count, endpoint, packed=packed))
+        result = reply.understood(lambda body: read_rows(body, count, endpoint, packed=packed))
+        prepared.confirm()
+        return result
 
     def take(self, batch: Batch, result: Callable[[], BatchResult]) -> None:
         """Take the outcome of a batch.
