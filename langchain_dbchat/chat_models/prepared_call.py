@@ -2,7 +2,8 @@
 
 Rule 1. If an endpoint refuses a field or a wire format, or a URL does not exist, the request is encoded again with this
 lesson; no encoded body is edited.
-Rule 2. The user is warned once of each lesson of an endpoint.
+Rule 2. The user is warned once of each lesson of an endpoint. A refusal that may hold for this call alone changes this
+call alone.
 Rule 3. Another wire format or URL is remembered when it has answered and not before, because a refusal may retell a
 prompt ("it asks how to use the Responses API").
 """
@@ -324,16 +325,23 @@ class PreparedCall:
             warn(f"{text}, so it was called without it. Some models want all messages before it unchanged.")
 
     def _learn_field(self, refused: str, error: DatabricksError) -> None:
-        fields, target, lessons = self.dialect.refusable, self.chat_request.target, self.endpoint.lessons()
-        if refused not in target.lessons and refused not in lessons and refused not in fields.renamed:
+        from langchain_dbchat.dialects.shared.request.lasting_refusals import holds_for_every_call  # noqa: PLC0415  # where a refusal came
+
+        fields, target, known = self.dialect.refusable, self.chat_request.target, self.endpoint.lessons()
+        lasts = holds_for_every_call(error.detail or error.message, target.model)
+        if refused not in target.lessons and refused not in known and refused not in fields.renamed:
             change = _CHANGES.get(
                 refused, "asked for in another way" if refused in fields.replaced.values() else "left out"
             )
-            warn(f"{target.model!r} refused {refused!r}, so it is {change} from now on: {error.detail}")
+            if lasts or self.endpoint.is_new_warning(f"{refused} in one call"):
+                span = "from now on" if lasts else "of this call" if change == "left out" else "in this call"
+                warn(f"{target.model!r} refused {refused!r}, so it is {change} {span}: {error.detail}")
+        if not lasts:
+            return
         if self._unconfirmed:  # perhaps another endpoint's words, at a URL or in a wire format that this one lacks
             self._unconfirmed.append(lambda: self.endpoint.learn(fields.learned(self.endpoint.lessons(), refused)))
         else:
-            self.endpoint.learn(fields.learned(lessons, refused))
+            self.endpoint.learn(fields.learned(known, refused))
 
 
 def encode_call(dialect: Dialect, chat_request: ChatRequest, structured: Structured | None) -> EncodedRequest:

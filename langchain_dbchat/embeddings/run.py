@@ -241,9 +241,10 @@ class EmbeddingRun:
         known = endpoint_of(self._session.address, model)
 
         first = route = known.route()
+        refused_here: set[str] = set()
 
         def write() -> Request:
-            refused = known.lessons() & self._optional
+            refused = (known.lessons() | refused_here) & self._optional
             params = {key: value for key, value in self._params.items() if key not in refused}
             body = encode_embedding_request(batch.texts, params)
             return address_request(self._settings, self._session, PATHS, model, body, route=route)
@@ -257,10 +258,8 @@ class EmbeddingRun:
             field = named_field(error.detail or error.message, {**self._params, "input": batch.texts})
             if field not in self._optional or field is None:
                 return None
-            lessons = known.lessons()
-            known.learn(lessons | {field})
-            if field not in lessons:
-                warn(f"{model!r} refused {field!r}, so it is left out from now on: {error.detail}")
+            refused_here.add(field)
+            self._learn_field(field, error)
             return write()
 
         def confirm() -> None:
@@ -268,6 +267,18 @@ class EmbeddingRun:
                 known.learn_route(route)
 
         return PreparedBatch(batch, write(), revise, confirm)
+
+    def _learn_field(self, field: str, error: DatabricksError) -> None:
+        from langchain_dbchat.dialects.shared.request.lasting_refusals import holds_for_every_call  # noqa: PLC0415  # where a refusal came
+
+        model = self._settings.model
+        known = endpoint_of(self._session.address, model)
+        lessons, lasts = known.lessons(), holds_for_every_call(error.detail or error.message, model)
+        if field not in lessons and (lasts or known.is_new_warning(f"{field} in one call")):
+            span = "from now on" if lasts else "of this request"
+            warn(f"{model!r} refused {field!r}, so it is left out {span}: {error.detail}")
+        if lasts:
+            known.learn(lessons | {field})
 
     def read(self, prepared: PreparedBatch, reply: Reply) -> BatchResult:
         """Read an answer.

@@ -200,7 +200,10 @@ def test_what_openai_never_takes_stays_out() -> None:
 
 @four_ways
 def test_a_400_teaches_that_sampling_is_refused_after_all(call: Way) -> None:
-    text = "Unsupported value: 'temperature' does not support 0.2 with this model."
+    text = (
+        "Unsupported value: 'temperature' does not support 0.2 with this model. "
+        "Only the default (1) value is supported."
+    )
     with ScriptedServer(_refusing("temperature", text, _bare)) as server:
         llm = _llm(server, family="gpt-5-2", temperature=0.2, reasoning_effort="none")
         with pytest.warns(UserWarning, match="refused 'temperature', so it is left out from now on"):

@@ -23,6 +23,18 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.dialect import PREFILL, ROLES, SIGNATURES
 from langchain_dbchat.dialects.shared.request.merging import without_nested
+from langchain_dbchat.dialects.shared.request.refusal_words import (
+    EXTRA,
+    GIVEN,
+    NAME,
+    NAMES,
+    NO,
+    NOT,
+    NOUN,
+    PLACE,
+    REFUSES,
+    UNKNOWN,
+)
 
 if TYPE_CHECKING:
     from langchain_dbchat.dialects.dialect import RefusableFields
@@ -77,50 +89,29 @@ _WIRES: tuple[tuple[WireName, re.Pattern[str]], ...] = (
 )
 """Texts that name the wire format to use, in OpenAI's, Anthropic's and Databricks' words."""
 
-_NAME = r"(?:\\?\"[^\"\s]+\"|'[^'\s]+'|`[^`\s]+`|[A-Za-z_][\w.\[\]-]*\w|[A-Za-z_])"
-_NAMES = rf"\[?(?P<names>{_NAME}(?:(?:,? and |,? or |, ){_NAME})*)\]?"
-_NOUN = (
-    r"(?:request )?(?:keyword )?"
-    r"(?:fields?|names?|param(?:eter)?(?:s|\(s\))?|arguments?|keys?|options?|settings?|propert(?:y|ies))"
-)
-_GIVEN = r"(?: supplied| provided| received| given| in request)?"
-_PLACE = rf"(?:^|[:;,.(\n]\s*|\b{_NOUN}:? |\bthe |\buse of |\busing )"
-_EXTRA = r"extra (?:inputs are|fields) not permitted"
-_NOT = r"not (?:supported|permitted|allowed)"
-_NO = (
-    r"(?:(?:is|are|was|were) (?:currently |only )?"
-    rf"(?:{_NOT}|not (?:available|accepted|recognized)|unsupported|unknown|unexpected|deprecated|no longer supported)"
-    rf"|is not an? (?:supported|valid|recognized|known|allowed) {_NOUN}"
-    r"|(?:does|do) not support"
-    r"|(?:cannot|can't|can not|may not|must not) (?:both |be both )?be (?:set|used|specified|combined|given)"
-    rf"|{_NOT})"
-)
-_UNKNOWN = r"(?:unknown|unrecognized|unexpected|unsupported(?: value)?|extra|invalid|extraneous)"
-_REFUSES = r"(?:does not|do not|doesn't|don't|cannot|not) (?:support(?:ed)?|accept|allow|take|recognize)"
-
 # Texts that name the refused fields after a noun or a colon.
 _LISTED = (
     # Unknown parameter: 'top_p' -- json: unknown field "stream_options" -- Unrecognized request argument supplied: n
-    rf"{_UNKNOWN} (?:\w+ )?{_NOUN}{_GIVEN}:? {_NAMES}",
+    rf"{UNKNOWN} (?:\w+ )?{NOUN}{GIVEN}:? {NAMES}",
     # databricks does not support parameters: ['seed'] -- does not support the parameter `seed`
-    rf"{_REFUSES}(?: the)?(?: following)? {_NOUN}:? {_NAMES}",
+    rf"{REFUSES}(?: the)?(?: following)? {NOUN}:? {NAMES}",
     # Argument not supported on this model: seed -- The following parameters are not supported: seed, top_k
-    rf"{_NOUN} (?:is |are )?{_NOT}[^:.\n]{{0,60}}: {_NAMES}",
+    rf"{NOUN} (?:is |are )?{NOT}[^:.\n]{{0,60}}: {NAMES}",
     # Extra inputs are not permitted: seed
-    rf"{_EXTRA}: {_NAMES}",
+    rf"{EXTRA}: {NAMES}",
     # Additional properties are not allowed ('seed' was unexpected)
-    rf"not allowed(?::| \() ?{_NAMES} (?:was|were) unexpected",
+    rf"not allowed(?::| \() ?{NAMES} (?:was|were) unexpected",
 )
 # Texts that name them within a sentence.
 _SENTENCES = (
     # tools.0.custom.strict: Extra inputs are not permitted
-    rf"{_PLACE}{_NAMES}(?::| -)?\s+(?:{_EXTRA}|{_NO}|{_UNKNOWN} {_NOUN})",
+    rf"{PLACE}{NAMES}(?::| -)?\s+(?:{EXTRA}|{NO}|{UNKNOWN} {NOUN})",
     # Parameter 'seed' is not supported with this model -- `temperature` is deprecated for this model
-    rf"{_PLACE}{_NAMES} (?:{_NOUN} )?{_NO}",
+    rf"{PLACE}{NAMES} (?:{NOUN} )?{NO}",
     # This model does not support the temperature parameter
-    rf"{_REFUSES}(?: the(?: use of)?)? {_NAMES} {_NOUN}\b",
+    rf"{REFUSES}(?: the(?: use of)?)? {NAMES} {NOUN}\b",
     # This model does not support `seed` -- Model x does not support top_k
-    rf"{_REFUSES} {_NAMES}(?=[.,;)\]]|$| (?:with|for|when|if|on|in|at|unless|as|while)\b)",
+    rf"{REFUSES} {NAMES}(?=[.,;)\]]|$| (?:with|for|when|if|on|in|at|unless|as|while)\b)",
 )
 _PATTERNS = tuple(
     (re.compile(pattern, re.IGNORECASE | re.MULTILINE), patterns is _SENTENCES)
@@ -134,7 +125,7 @@ _WRAPPERS = frozenset({"body", "request", "generation_config", "inference_config
 _BEFORE, _AFTER = 2, 3
 """The number of words before or after a name that must also be in the request, so that the name counts as quoted."""
 
-_AFTER_NOUN = re.compile(rf"\b{_NOUN}{_GIVEN}:? \[?$", re.IGNORECASE)
+_AFTER_NOUN = re.compile(rf"\b{NOUN}{GIVEN}:? \[?$", re.IGNORECASE)
 
 _LONGEST = 2_000  # the number of characters of a server's text that are searched
 _ENGLISH = frozenset({"user", "name", "metadata"})
@@ -279,7 +270,7 @@ def _named(
     """Yield the fields of a body that a text refuses, each with its position in the text."""
     for pattern, is_sentence in _PATTERNS:
         for match in pattern.finditer(text):
-            for name in re.finditer(_NAME, match["names"]):
+            for name in re.finditer(NAME, match["names"]):
                 start, end = (match.start("names") + place for place in name.span())
                 field = _field(_unquoted(name[0]), body, nested)
                 if field is None or quoted.is_quoted(start, end):

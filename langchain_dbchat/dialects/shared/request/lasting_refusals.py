@@ -1,0 +1,105 @@
+"""Tell a refusal that holds for every call of an endpoint from one that may hold for a single call.
+
+Rule 1. A refusal holds for every call if each of its sentences is one that servers are known to write (docs/wire.md),
+to its last word. Any other text may name a condition ("when stream is true", "above 0.2", "for user a"), or retell a
+prompt ("Off-topic: the user asks why temperature is not supported").
+Rule 2. "Invalid parameter: 'temperature'" may be about the value, so it does not hold for every call.
+"""
+
+from __future__ import annotations
+
+import re
+
+from langchain_dbchat.dialects.shared.request.refusal_words import EXTRA, GIVEN, NAMES, NOT, NOUN, REFUSES
+
+__all__ = ["holds_for_every_call"]
+
+_MODEL = r"(?:(?:this|the) (?:\w+ )?(?:model|endpoint|api|server|provider|deployment)|databricks)"
+_NAMED = r"(?:model|endpoint)(?: |: ?|=)['\"`]?[\w./:@-]+['\"`]?"
+_WHERE = rf"(?:,? (?:for|with|by|on|in|at) (?:{_MODEL}|(?:the )?{_NAMED}))?"
+_LEAD = (
+    r"(?:(?:bad request|(?:malformed |invalid )?(?:input )?request|invalid_argument|json|#"
+    r"|the model returned the following errors|(?:invalid|unsupported) (?:parameter|argument|value)"
+    r"|[\w.]{0,60}(?:error|exception)(?: code: \d+)?)(?::| -) ?){0,4}"
+)
+_UNKNOWN = r"(?:unknown|unrecognized|unexpected|unsupported|extra|extraneous)"
+_NO = (
+    r"(?:(?:is|are|was|were) (?:currently )?"
+    rf"(?:{NOT}|not (?:available|accepted|recognized)|unsupported|unknown|unexpected|deprecated|no longer supported)"
+    rf"|is not an? (?:supported|valid|recognized|known|allowed) {NOUN}"
+    r"|(?:cannot|can't|can not|may not|must not) be (?:set|used|specified|given)"
+    rf"|{NOT})"
+)
+_FOLLOWS = rf"(?: at ['\"][\w.\[\]]*['\"])?(?:: cannot find field| {_NO})?"
+_TYPE = (
+    r"['\"`]?(?:response_format|tool_choice|text|output_config)[\w.]*['\"`]?"
+    r"(?:: ['\"`][\w-]+['\"`]| of type ['\"`]?[\w-]+['\"`]?)"
+)
+_WHOSE = r"(?:(?:after the optional system message, )?conversation |chat message input )?"
+_GROQ = r"'messages\.\d+' ?: for 'role:\w+' the following must be satisfied"
+_REFUSALS = (
+    # tools.0.custom.strict: Extra inputs are not permitted -- and pydantic's [type=extra_forbidden, ...]
+    rf"{NAMES}(?::| -)? {EXTRA}(?: \[type=[^\]]*\])?",
+    rf"{EXTRA}: {NAMES}",
+    # Unknown parameter: 'x' -- json: unknown field "x" -- got an unexpected keyword argument 'x'
+    # Unknown name "x" at 'generation_config': Cannot find field -- extraneous key [x] is not permitted
+    rf"(?:(?:[\w.]+\(\) )?got an )?{_UNKNOWN} (?:\w+ )?{NOUN}{GIVEN}:? {NAMES}{_FOLLOWS}",
+    # Parameter 'x' is not supported with this model -- response_format.type: 'x' is not supported for this model
+    rf"(?:the )?(?:following )?(?:{NOUN}:? )?(?:{NAMES}|{_TYPE}) (?:{NOUN} )?{_NO}",
+    rf"{NAMES}: {_UNKNOWN} {NOUN}",
+    # The model does not support the parameter `x` -- databricks does not support parameters: ['x']
+    rf"(?:{_MODEL}|{_NAMED}|[\w.-]+) {REFUSES}(?: the)?(?: following)? {NOUN}:? {NAMES}",
+    rf"(?:{_MODEL}|{_NAMED}) {REFUSES}(?: the(?: use of)?)? {NAMES}(?: {NOUN})?",
+    # Argument not supported on this model: x -- The following parameters are not supported: x, y
+    rf"(?:the )?(?:following )?{NOUN} (?:is |are )?{NOT}{_WHERE}: {NAMES}",
+    rf"additional properties are not allowed \({NAMES} (?:was|were) unexpected\)",
+    # Groq's words for the key of a message
+    rf"{_GROQ}\[\('messages\.\d+' ?: property {NAMES} is unsupported(?:, did you mean '\w+'\?)?\)\]",
+    # The lessons ROLES and PREFILL: Llama's and Mixtral's, Anthropic's, and those of chat templates
+    rf"(?:messages: )?{_WHOSE}roles must alternate.*",
+    rf"{_MODEL} does not support assistant message prefill",
+    r"(?:the|this) conversation must end with a user message",
+)
+_ADDITIONS = (
+    r"\d+ validation errors? for [\w ]+",
+    r"invalid json payload received",
+    r"use ['\"`]?[\w.]+['\"`]? instead",
+    r"please (?:remove|omit|leave out) (?:it|them|this|['\"`]?[\w.]+['\"`]?)(?: and try again)?",
+    r"(?:please )?reformat your input and try again",
+    r"(?:for further information |please )?(?:visit|see) https?://\S+",
+    r"only the default \([^)]*\) value is supported",
+    r"to drop these, set [^.]*",
+)
+_REFUSAL = re.compile(
+    "|".join(
+        rf"(?:{_LEAD}{pattern.replace('(?P<names>', '(?:')}{_WHERE}(?:, please reformat your input and try again)?)"
+        for pattern in _REFUSALS
+    ),
+    re.IGNORECASE,
+)
+_ADDITION = re.compile("|".join(rf"(?:{_LEAD}{pattern})" for pattern in _ADDITIONS), re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<=[.!])\s+|[\n;]\s*")
+_PYDANTIC = re.compile(r"\n\s+(?=extra |field )", re.IGNORECASE)
+_ONLY_DEFAULT = re.compile(
+    r"does not support \S+(?= with this model\. Only the default \([^)]*\) value is supported)", re.IGNORECASE
+)
+_LONGEST = 2_000  # the number of characters of a server's text that are searched
+
+
+def holds_for_every_call(text: str, model: str) -> bool:
+    """Return whether a refusal of a field holds whatever else a call contains, and whoever makes it.
+
+    Args:
+        text: The server's text, in which `refusals.refused_field` has found the field.
+        model: The endpoint's name.
+
+    Returns:
+        True if every sentence of the text is known.
+    """
+    if len(text) > _LONGEST:
+        return False
+    text = re.sub(rf"(?<![\w.-]){re.escape(model)}(?![\w-])", "this model", text) if model else text
+    text = _ONLY_DEFAULT.sub("is not supported", _PYDANTIC.sub(": ", text))
+    sentences = [sentence.strip(" .!") for sentence in _SENTENCE_END.split(text)]
+    others = [sentence for sentence in sentences if not _REFUSAL.fullmatch(sentence)]
+    return len(others) < len(sentences) and all(not other or _ADDITION.fullmatch(other) for other in others)
