@@ -19,6 +19,7 @@ from langchain_dbchat.connection.requests import family_for
 from langchain_dbchat.connection.session import endpoint_name
 from langchain_dbchat.dialects import AUTO, choose_dialect
 from langchain_dbchat.dialects.dialect import ChatRequest, Target
+from langchain_dbchat.dialects.shared.request.plain_fields import DEFAULTS
 from langchain_dbchat.errors.user_warnings import warn
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.chat_models.structured import Structured
     from langchain_dbchat.connection.endpoints import Endpoint
     from langchain_dbchat.connection.session import Session
-    from langchain_dbchat.dialects.dialect import EncodedRequest, StructuredMethod
+    from langchain_dbchat.dialects.dialect import Dialect, EncodedRequest, StructuredMethod
     from langchain_dbchat.transport.limiter import EndpointLimiter
 
 __all__ = ["prepare_call", "structured_method"]
@@ -88,6 +89,8 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
     chat_request = _chat_request(model, messages, settings, target, extra, stream=stream, structured=structured)
     encoded = encode_call(dialect, chat_request, structured)
     _warn_once(encoded, name, endpoint, strict=strict)
+    if target.lessons:
+        _warn_of_lessons(chat_request, dialect, endpoint, session)
     route = endpoint.route()
     return PreparedCall(
         session.channel,
@@ -186,3 +189,19 @@ def _warn_once(encoded: EncodedRequest, model: str, endpoint: Endpoint, *, stric
     for key, text in notes.items():
         if endpoint.is_new_warning(key):
             warn(text)
+
+
+def _warn_of_lessons(request: ChatRequest, dialect: Dialect, endpoint: Endpoint, session: Session) -> None:
+    """Warn about fields that are left out because a call of somebody else was refused, once for each endpoint."""
+    for field in sorted(request.target.lessons & dialect.refusable.left_out):
+        value = request.extra.get(field, request.settings.get(field))
+        is_lost = value is not None and value != DEFAULTS.get(field)
+        if (
+            is_lost
+            and not endpoint.is_teacher(field, session.channel)
+            and endpoint.is_new_warning(f"{field} by another call")
+        ):
+            warn(
+                f"{field} was left out of the request to {request.target.model!r}: the endpoint refused it in another "
+                "call."
+            )

@@ -338,6 +338,7 @@ class PreparedCall:
                 warn(f"{target.model!r} refused {refused!r}, so it is {change} {span}: {error.detail}")
         if not lasts:
             return
+        self.endpoint.set_teacher(refused, self.address.session.channel)
         if self._unconfirmed:  # perhaps another endpoint's words, at a URL or in a wire format that this one lacks
             self._unconfirmed.append(lambda: self.endpoint.learn(fields.learned(self.endpoint.lessons(), refused)))
         else:

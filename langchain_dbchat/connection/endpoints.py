@@ -14,6 +14,7 @@ learned again, but never see an incomplete one.
 from __future__ import annotations
 
 import time
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -73,6 +74,7 @@ class Endpoint:
     warnings: set[str] = field(default_factory=set)
     clock: Callable[[], float] = time.monotonic
     _lessons: Mapping[str, float] = field(default_factory=dict)
+    _teachers: dict[str, weakref.ref[object]] = field(default_factory=dict)
     _wire: tuple[str, float] | None = None
     _route: tuple[int, float] | None = None
 
@@ -96,6 +98,25 @@ class Endpoint:
         now = self.clock()
         known = {name: end for name, end in self._lessons.items() if now < end}
         self._lessons = {name: known.get(name, now + LIFETIME) for name in lessons}
+
+    def set_teacher(self, lesson: str, channel: object) -> None:
+        """Store whose call has taught a lesson; that caller has been warned.
+
+        Args:
+            lesson: The refused field.
+            channel: The caller's channel; no reference to it is kept.
+        """
+        self._teachers[lesson] = weakref.ref(channel)
+
+    def is_teacher(self, lesson: str, channel: object) -> bool:
+        """Return whether a call through this channel has taught a lesson.
+
+        Args:
+            lesson: The refused field.
+            channel: The caller's channel.
+        """
+        teacher = self._teachers.get(lesson)
+        return teacher is not None and teacher() is channel
 
     def wire(self) -> str | None:
         """Return the wire format that the endpoint asked for in a refusal.

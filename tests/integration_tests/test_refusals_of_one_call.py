@@ -104,3 +104,27 @@ def test_a_refusal_with_a_condition_changes_one_request_for_embeddings() -> None
             model.embed_query("Hello!")
         model.embed_query("Hello!")
     assert ["dimensions" in request.json for request in server.requests] == [True, False, True]
+
+
+@four_ways
+@pytest.mark.parametrize("as_extra", [False, True])
+def test_who_loses_a_field_by_the_call_of_another_is_warned(call: Way, as_extra: bool) -> None:
+    def reply(received: Received) -> Scripted:
+        return Scripted({"message": "Unknown parameter: 'seed'"}, 400) if "seed" in received.json else Scripted(ANSWER)
+
+    settings: dict[str, Any] = {"extra_body": {"seed": 1}} if as_extra else {"seed": 1}
+    with ScriptedServer(reply) as server:
+        first = ChatDatabricksCompat(model="mine", host=server.url, token="user-a", **settings)
+        second = first.with_credentials(token="user-b")
+        third = ChatDatabricksCompat(model="mine", host=server.url, token="user-c")
+        with pytest.warns(UserWarning, match="refused 'seed', so it is left out from now on"):
+            call(first, "Hello!")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            call(first, "Hello!")
+            call(third, "Hello!")
+        with pytest.warns(UserWarning, match=r"seed was left out .* 'mine': the endpoint refused it in another call"):
+            call(second, "Hello!")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            call(second, "Hello!")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.dialects.dialect import Target
 
-__all__ = ["REFUSED", "plain_fields"]
+__all__ = ["DEFAULTS", "REFUSED", "plain_fields"]
 
 REFUSED = "the endpoint refuses it"
 """Why a field is left out."""
@@ -27,7 +27,7 @@ _SAMPLING = ("temperature", "top_p", "top_k")
 _SAMPLING_WITHOUT_REASONING = frozenset({"temperature", "top_p"})
 """Fields that some families accept only while they do not reason."""
 
-_DEFAULTS = {
+DEFAULTS = {
     "n": 1, "logprobs": False, "top_logprobs": 0, "frequency_penalty": 0, "presence_penalty": 0, "temperature": 1,
     "top_p": 1, "parallel_tool_calls": True, "store": False,
 }  # fmt: skip
@@ -81,6 +81,6 @@ def plain_fields(  # noqa: PLR0913, PLR0917  # the settings, the model, and the 
         else:
             sent[key] = value
             continue
-        if value != _DEFAULTS.get(key):
+        if value != DEFAULTS.get(key):
             dropped[key] = reason
     return sent, dropped
