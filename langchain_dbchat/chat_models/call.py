@@ -21,6 +21,7 @@ from langchain_dbchat.dialects import AUTO, choose_dialect
 from langchain_dbchat.dialects.dialect import ChatRequest, Target
 from langchain_dbchat.dialects.shared.request.plain_fields import DEFAULTS
 from langchain_dbchat.errors.user_warnings import warn
+from langchain_dbchat.models.families import GENERIC
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +82,7 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
     coalesce = settings.pop("coalesce", model.coalesce)
     shows_headers = bool(settings.pop("include_response_headers", model.include_response_headers))
     api = settings.pop("api", None) or model.api
-    target = _target(model, name, endpoint, settings)
+    target = _target(model, name, endpoint, settings, session)
     requested = endpoint.wire() or session.workspace.wire
     dialect = choose_dialect(api, target, settings, requested=requested, spoken=endpoint.wires)
     if strict:  # a renamed value is not left out, so strict_params permits it
@@ -144,11 +145,11 @@ def _chat_request(  # noqa: PLR0913  # the fields of the request
     )
 
 
-def _target(model: ChatSettings, name: str, endpoint: Endpoint, settings: dict[str, Any]) -> Target:
+def _target(model: ChatSettings, name: str, endpoint: Endpoint, settings: dict[str, Any], session: Session) -> Target:
     """Return the model that a call is for, with the lessons of its endpoint."""
     family = settings.pop("family", model.family)
     if family == DISCOVER:
-        family = endpoint.family
+        family = endpoint.family or (None if session.workspace.kind == "app" else GENERIC.name)
     return Target(name, family_for(model, name, family), endpoint.lessons())
 
 

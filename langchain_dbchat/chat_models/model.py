@@ -20,6 +20,7 @@ from langchain_dbchat.chat_models.call import prepare_call
 from langchain_dbchat.chat_models.settings import ChatSettings
 from langchain_dbchat.chat_models.tokens import EstimatesTokens
 from langchain_dbchat.chat_models.tracing import ShowsSettings
+from langchain_dbchat.connection.callers import caller_of
 from langchain_dbchat.connection.endpoints import APPS, DISCOVER, endpoint_of
 from langchain_dbchat.connection.given import call_settings
 from langchain_dbchat.connection.marks import marks_of
@@ -268,7 +269,7 @@ class ChatDatabricksCompat(
         elif self._must_discover(session, name, called):
             from langchain_dbchat.connection.discovery import discover  # noqa: PLC0415  # few models ask the workspace
 
-            plan = discover(session, name)
+            plan = discover(session, name, lambda: caller_of(self, session, call or {}))
         else:
             return None
         from langchain_dbchat.transport.effects import planned  # noqa: PLC0415  # few models ask the workspace

@@ -7,8 +7,9 @@ its result is cached for the process.
 Rule 1. Only one lookup per endpoint runs at a time. Other calls of that endpoint wait for its result; no call waits for
 the lookup of another endpoint or host.
 Rule 2. A call waits for another call's lookup no longer than its own timeout for the first event.
-Rule 3. A refusal (403, 404) is a final result, because a user may be allowed to query an endpoint but not to view it.
-The endpoint then gets the family of an unknown model, and the user is warned.
+Rule 3. A refusal (403, 404) counts for its caller alone, for an hour, because a user may be allowed to query an
+endpoint but not to view it. Their calls get the family of an unknown model, and the user is warned. If the caller is
+not known before signing, each call asks.
 Rule 4. After a transient failure the next call repeats the lookup; calls that waited for it do not.
 Rule 5. If the call that runs the lookup is cancelled or not authenticated (401), one of the waiting calls runs it.
 """
@@ -42,7 +43,7 @@ from langchain_dbchat.transport.effects import Effect, post
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from langchain_dbchat.connection.session import Session
     from langchain_dbchat.routing.address import Workspace
@@ -54,10 +55,11 @@ _EndpointKey = tuple[str, str]
 
 
 class _End(NamedTuple):
-    """How a lookup ended: successful, failed, or abandoned, so that another call runs it."""
+    """How a lookup ended: successful, failed, abandoned, so that another call runs it, or refused to its caller."""
 
     error: DatabricksError | None = None
     is_abandoned: bool = False
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,31 +77,36 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
     os.register_at_fork(after_in_child=_running.clear)  # the parent's lookups never end in the child
 
 
-def discover(session: Session, endpoint: str) -> Generator[Effect, Any, Session]:
+def discover(session: Session, endpoint: str, name_caller: Callable[[], str | None]) -> Generator[Effect, Any, Session]:
     """Plan the lookup of an endpoint's family: whether this call runs it or waits for another one, and for how long.
 
     Args:
         session: The connection.
         endpoint: The endpoint's name.
+        name_caller: Names the caller, as `callers.caller_of` does; may read a file.
 
     Returns:
         The plan; it returns the connection.
     """
     key, record = (session.address, endpoint), endpoint_of(session.address, endpoint)
     loop: AbstractEventLoop | None = yield Effect(lambda: None, _running_loop)
+    caller: str | None = yield Effect(name_caller, lambda: _in_thread(name_caller))
     own = _Lookup(threading.get_ident(), loop)
     own.ended.set_running_or_notify_cancel()  # so a cancelled task that waits for it cannot cancel it
     timeout = session.channel.timeouts.first_event
     deadline = None if timeout is None else time.monotonic() + timeout
-    while record.family is None:
+    while record.family is None and record.is_shown_to(caller):
         other = _join(key, own)
         if other is None:
-            yield from _look_up(session, endpoint, own)
+            yield from _look_up(session, endpoint, caller, own)
             break
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         end: _End | None = yield _end_of(other, left)
         if end is None:
             _warn(endpoint, f"Another call reads it, and had no answer within {timeout:g} s.")
+            break
+        if end.is_refused and record.is_shown_to(caller):  # not refused to this caller, who need not wait again
+            yield from _look_up(session, endpoint, caller, own)
             break
         if end.error is not None:
             _warn(endpoint, str(end.error))
@@ -121,7 +128,7 @@ def _join(key: _EndpointKey, own: _Lookup) -> _Lookup | None:
     return None if is_dead or blocks_itself else other
 
 
-def _look_up(session: Session, endpoint: str, own: _Lookup) -> Generator[Effect, Any, None]:
+def _look_up(session: Session, endpoint: str, caller: str | None, own: _Lookup) -> Generator[Effect, Any, None]:
     """Run the lookup, store its result, and wake the waiting calls."""
     key, end = (session.address, endpoint), _End(is_abandoned=True)
     record = endpoint_of(*key)
@@ -132,10 +139,11 @@ def _look_up(session: Session, endpoint: str, own: _Lookup) -> Generator[Effect,
             record.wires, record.family = found.wires, found.family
         end = _End()
     except DatabricksError as error:
-        if isinstance(error, (DatabricksPermissionDeniedError, DatabricksNotFoundError)):
-            record.family = GENERIC.name
+        is_refused = isinstance(error, (DatabricksPermissionDeniedError, DatabricksNotFoundError))
+        if is_refused:
+            record.hide_from(caller)
         if not isinstance(error, (DatabricksAuthenticationError, ConfigurationError)):
-            end = _End(error)
+            end = _End(error, is_refused=is_refused)
         _warn(endpoint, str(error))
     finally:
         if _running.get(key) is own:
@@ -147,6 +155,12 @@ async def _running_loop() -> AbstractEventLoop:
     import asyncio  # noqa: PLC0415  # the caller has loaded it
 
     return asyncio.get_running_loop()
+
+
+async def _in_thread(name_caller: Callable[[], str | None]) -> str | None:
+    import asyncio  # noqa: PLC0415  # the caller has loaded it
+
+    return await asyncio.to_thread(name_caller)
 
 
 def _end_of(lookup: _Lookup, seconds: float | None) -> Effect:

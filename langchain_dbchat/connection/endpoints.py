@@ -77,6 +77,26 @@ class Endpoint:
     _teachers: dict[str, weakref.ref[object]] = field(default_factory=dict)
     _wire: tuple[str, float] | None = None
     _route: tuple[int, float] | None = None
+    _not_shown_to: Mapping[str, float] = field(default_factory=dict)
+
+    def is_shown_to(self, caller: str | None) -> bool:
+        """Return whether the workspace may describe the endpoint to a caller: it has not refused that to them.
+
+        Args:
+            caller: The caller; None if it is not known who signs.
+        """
+        return caller is None or self.clock() >= self._not_shown_to.get(caller, 0.0)
+
+    def hide_from(self, caller: str | None) -> None:
+        """Store that the workspace has refused to describe the endpoint to a caller, for `LIFETIME` seconds.
+
+        Args:
+            caller: The caller; if it is None, nothing is stored.
+        """
+        if caller is not None:
+            now = self.clock()
+            kept = {other: end for other, end in self._not_shown_to.items() if now < end}
+            self._not_shown_to = {**kept, caller: now + LIFETIME}
 
     def lessons(self) -> frozenset[str]:
         """Return the lessons that have not expired.

@@ -22,6 +22,7 @@ from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.connection import discovery
+from langchain_dbchat.connection.endpoints import LIFETIME, endpoint_of
 from langchain_dbchat.transport import clients
 
 TESTS = Path(__file__).parents[1]
@@ -258,6 +259,58 @@ def test_a_caller_whom_nobody_knows_leaves_the_question_to_another(quick: Servin
         time.sleep(0.005)
     assert family(good.with_credentials(token="good")) == "claude"
     asker.join()
+
+
+def _hidden_from(server: Serving, user: str, status: int) -> None:
+    refusal = Scripted({"error_code": "PERMISSION_DENIED", "message": "no view"}, status, wait=0.2)
+    server._choose = lambda received: (
+        refusal
+        if received.method == "GET" and received.headers["authorization"].endswith(user)
+        else server._reply(received)
+    )
+
+
+@four_ways
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_refusal_counts_for_its_caller_alone(call: Way, status: int, quick: Serving) -> None:
+    _hidden_from(quick, "user-a", status)
+    first = model(quick).with_credentials(token="user-a")
+    second = first.with_credentials(token="user-b")
+    families = [call(llm, "Hello!").response_metadata["model_family"] for llm in (first, first, second)]
+    assert families == ["generic", "generic", "claude"]
+    assert len(quick.asked) == 2
+    assert call(first, "Hello!").response_metadata["model_family"] == "claude"  # what a success says counts for all
+    assert len(quick.asked) == 2
+
+
+@four_ways
+def test_where_the_caller_is_not_known_a_refusal_counts_for_its_call(call: Way, quick: Serving) -> None:
+    users = iter(["user-a", "user-a", "user-b", "user-b"])
+    _hidden_from(quick, "user-a", 403)
+    llm = model(quick).with_credentials(token=lambda: next(users))
+    families = [call(llm, "Hello!").response_metadata["model_family"] for _ in range(2)]
+    assert families == ["generic", "claude"]
+
+
+@pytest.mark.parametrize("waiter", ["task", "thread"])
+async def test_calls_that_waited_for_a_question_that_was_refused_to_another_ask(waiter: str, quick: Serving) -> None:
+    _hidden_from(quick, "user-a", 403)
+    first = model(quick).with_credentials(token="user-a")
+    second = first.with_credentials(token="user-b")
+    asker = asyncio.ensure_future(afamily(first))
+    await _until_asked(quick)
+    waiting = [afamily(second) if waiter == "task" else asyncio.to_thread(family, second) for _ in range(3)]
+    assert await asyncio.gather(asker, afamily(first), *waiting) == ["generic"] * 2 + ["claude"] * 3
+
+
+def test_a_refusal_ends_after_an_hour(quick: Serving) -> None:
+    _hidden_from(quick, "user-a", 403)
+    llm = model(quick).with_credentials(token="user-a")
+    assert [family(llm), family(llm)] == ["generic"] * 2
+    quick._choose = quick._reply
+    record = endpoint_of(llm._session().address, llm.model)
+    record.clock = lambda: time.monotonic() + LIFETIME
+    assert family(llm) == "claude"
 
 
 @pytest.mark.parametrize(
