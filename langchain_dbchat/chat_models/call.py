@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.chat_models.merged_settings import merge_extra_body, merge_settings
 from langchain_dbchat.chat_models.prepared_call import CallAddress, PreparedCall, encode_call
-from langchain_dbchat.connection.endpoints import DISCOVER, endpoint_of
+from langchain_dbchat.connection.endpoints import DISCOVER, endpoint_of, tenant_of
 from langchain_dbchat.connection.marks import QUERY, marks_of
 from langchain_dbchat.connection.requests import family_for
 from langchain_dbchat.connection.session import endpoint_name
@@ -76,14 +76,15 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
         shown = count if isinstance(count, int) else f"<{type(count).__name__}>"
         raise ValueError(f"n={shown} answers cannot be streamed. Call invoke, or leave n out.")
     address = _address(model, session, settings)
+    taught = _taught_endpoint(address, name, endpoint)
     strict = settings.pop("strict_params", model.strict_params)
     structured: Structured | None = settings.pop("structured", None)
     is_limited = settings.pop("adaptive_limit", model.adaptive_limit) == "always"
     coalesce = settings.pop("coalesce", model.coalesce)
     shows_headers = bool(settings.pop("include_response_headers", model.include_response_headers))
     api = settings.pop("api", None) or model.api
-    target = _target(model, name, endpoint, settings, session)
-    requested = endpoint.wire() or session.workspace.wire
+    target = _target(model, name, endpoint, settings, session)._replace(lessons=taught.lessons())
+    requested = taught.wire() or session.workspace.wire
     dialect = choose_dialect(api, target, settings, requested=requested, spoken=endpoint.wires)
     if strict:  # a renamed value is not left out, so strict_params permits it
         target = target._replace(lessons=target.lessons & dialect.refusable.renamed.keys())
@@ -91,8 +92,8 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
     encoded = encode_call(dialect, chat_request, structured)
     _warn_once(encoded, name, endpoint, strict=strict)
     if target.lessons:
-        _warn_of_lessons(chat_request, dialect, endpoint, session)
-    route = endpoint.route()
+        _warn_of_lessons(chat_request, dialect, taught, session)
+    route = taught.route()
     return PreparedCall(
         session.channel,
         _limiter(session, name) if is_limited else None,
@@ -101,7 +102,7 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
         encoded,
         address.request(dialect, chat_request, encoded, route),
         address,
-        endpoint,
+        taught,
         coalesce=coalesce,
         strict=strict,
         may_switch=api == AUTO,
@@ -120,6 +121,17 @@ def _address(model: ChatSettings, session: Session, settings: dict[str, Any]) ->
         settings.pop(QUERY, None),
         settings.pop("request_tags", None),
     )
+
+
+def _taught_endpoint(address: CallAddress, name: str, endpoint: Endpoint) -> Endpoint:
+    """Return the record of what refusals have taught: the endpoint's own, or that of one tenant."""
+    model = address.model
+    if not (model.default_headers or model.default_query or address.headers or address.query):
+        return endpoint
+    headers = {**(model.default_headers or {}), **address.headers}
+    query = {**(model.default_query or {}), **(address.query or {})}
+    tenant = tenant_of(headers, query)
+    return endpoint_of(address.session.address, name, tenant) if tenant else endpoint
 
 
 def _chat_request(  # noqa: PLR0913  # the fields of the request
@@ -146,11 +158,11 @@ def _chat_request(  # noqa: PLR0913  # the fields of the request
 
 
 def _target(model: ChatSettings, name: str, endpoint: Endpoint, settings: dict[str, Any], session: Session) -> Target:
-    """Return the model that a call is for, with the lessons of its endpoint."""
+    """Return the model that a call is for."""
     family = settings.pop("family", model.family)
     if family == DISCOVER:
         family = endpoint.family or (None if session.workspace.kind == "app" else GENERIC.name)
-    return Target(name, family_for(model, name, family), endpoint.lessons())
+    return Target(name, family_for(model, name, family))
 
 
 def structured_method(model: ChatSettings, kwargs: Mapping[str, Any], *, tools: bool) -> StructuredMethod:

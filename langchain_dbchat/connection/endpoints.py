@@ -4,7 +4,8 @@ An endpoint's name is free text, and its model can be replaced. So the client le
 models of the process share what was learned.
 
 Rule 1. The key of a record is the address with its path, the workspace and the endpoint, because one host may serve
-several workspaces.
+several workspaces. What refusals teach counts only for the same headers and query parameters, because a proxy may tell
+its tenants apart by them.
 Rule 2. A lesson (a field that the endpoint has refused, the wire format that it asked for and answered in, the first of
 its URLs that exists) expires after `LIFETIME` seconds, because the model of an endpoint can be replaced.
 Rule 3. Records are changed by single assignments of new values. Concurrent threads may lose a lesson, which is then
@@ -185,22 +186,52 @@ class Endpoint:
         return True
 
 
-_endpoints: dict[tuple[str, str], Endpoint] = {}
+_NOT_OF_A_TENANT = frozenset(
+    {
+        "authorization", "proxy-authorization", "cookie", "api-key", "x-api-key", "traceparent", "tracestate",
+        "baggage", "b3", "x-request-id", "x-correlation-id", "x-client-request-id", "idempotency-key",
+    }
+)  # fmt: skip
+"""Headers that differ from token to token, or from request to request."""
+
+_MOST = 10_000  # records; the oldest one is then deleted
+_endpoints: dict[tuple[str, str, int], Endpoint] = {}
 
 
-def endpoint_of(address: str, name: str) -> Endpoint:
+def tenant_of(headers: Mapping[str, str], query: Mapping[str, str]) -> int:
+    """Return a number for the headers and query parameters by which a proxy may tell its tenants apart.
+
+    Args:
+        headers: The user's headers.
+        query: The user's query parameters.
+
+    Returns:
+        A hash, from which no value can be read; 0 if there are none.
+    """
+    given = frozenset((str(key).lower(), str(value)) for key, value in headers.items())
+    told = frozenset(header for header in given if header[0] not in _NOT_OF_A_TENANT)
+    asked = frozenset((str(key), str(value)) for key, value in query.items())
+    return hash((told, asked)) if told or asked else 0
+
+
+def endpoint_of(address: str, name: str, tenant: int = 0) -> Endpoint:
     """Return the record of an endpoint.
 
     Args:
         address: Where it is, as `Session.address` writes it.
         name: The endpoint's name.
+        tenant: The tenant, as `tenant_of` numbers it.
 
     Returns:
         The record, which all callers share.
     """
-    key = (address, name)
+    key = (address, name, tenant)
     found = _endpoints.get(key)
-    return found if found is not None else _endpoints.setdefault(key, Endpoint())
+    if found is not None:
+        return found
+    if len(_endpoints) >= _MOST:
+        _endpoints.pop(list(_endpoints)[0], None)  # noqa: RUF015  # other threads may add records: a list is one step
+    return _endpoints.setdefault(key, Endpoint())
 
 
 def forget() -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat._process_lock import ProcessLock
-from langchain_dbchat.connection.endpoints import endpoint_of
+from langchain_dbchat.connection.endpoints import endpoint_of, tenant_of
 from langchain_dbchat.connection.observing import observer
 from langchain_dbchat.connection.requests import address_request, next_route, written_json
 from langchain_dbchat.dialects.shared.request.refusals import named_field
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from langchain_dbchat.connection.endpoints import Endpoint
     from langchain_dbchat.connection.observing import EmbeddingObservation
     from langchain_dbchat.connection.session import Session
     from langchain_dbchat.embeddings.plan import Batch
@@ -237,8 +238,7 @@ class EmbeddingRun:
         Returns:
             The request, and what to do if a field of it is refused.
         """
-        model = self._settings.model
-        known = endpoint_of(self._session.address, model)
+        model, known = self._settings.model, self._taught_endpoint()
 
         first = route = known.route()
         refused_here: set[str] = set()
@@ -268,11 +268,15 @@ class EmbeddingRun:
 
         return PreparedBatch(batch, write(), revise, confirm)
 
+    def _taught_endpoint(self) -> Endpoint:
+        settings = self._settings
+        tenant = tenant_of(settings.default_headers or {}, settings.default_query or {})
+        return endpoint_of(self._session.address, settings.model, tenant)
+
     def _learn_field(self, field: str, error: DatabricksError) -> None:
         from langchain_dbchat.dialects.shared.request.lasting_refusals import holds_for_every_call  # noqa: PLC0415  # where a refusal came
 
-        model = self._settings.model
-        known = endpoint_of(self._session.address, model)
+        model, known = self._settings.model, self._taught_endpoint()
         lessons, lasts = known.lessons(), holds_for_every_call(error.detail or error.message, model)
         if field not in lessons and (lasts or known.is_new_warning(f"{field} in one call")):
             span = "from now on" if lasts else "of this request"

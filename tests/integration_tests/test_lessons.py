@@ -197,6 +197,47 @@ def test_two_workspaces_of_one_host_share_no_lesson(call: Way) -> None:
     assert ["temperature" in request.json for request in server.requests] == [True, False, True]
 
 
+TENANTS = [{"default_query": {"tenant": "a"}}, {"default_headers": {"X-Tenant": "a"}}, {"default_query": {"t": "a"}}]
+
+
+@four_ways
+@pytest.mark.parametrize("per_call", [False, True])
+@pytest.mark.parametrize("setting", TENANTS, ids=str)
+def test_two_tenants_by_query_or_header_share_no_lesson(call: Way, setting: dict[str, Any], per_call: bool) -> None:
+    ((name, sent),) = setting.items()
+
+    def reply(request: Received) -> Scripted:
+        tenant = [*next(iter(request.query.values()), []), request.headers.get("x-tenant")][0]
+        refuses = tenant == "a" and "temperature" in request.json
+        return Scripted(_plain("Unknown parameter: 'temperature'"), 400) if refuses else Scripted(ANSWER)
+
+    with ScriptedServer(reply) as server:
+        one = ChatDatabricksCompat(model="mine", host=server.url, token="t", temperature=0.2)
+
+        def of(tenant: str) -> Any:
+            given = dict.fromkeys(sent, tenant)
+            if per_call:
+                return one.bind(**{"extra_query" if name == "default_query" else name: given})
+            return one.model_copy(update={name: given})
+
+        first, second = of("a"), of("b")
+        with pytest.warns(UserWarning, match="refused 'temperature'"):
+            call(first, "Hello!")
+        call(second, "Hello!")
+        call(first, "Hello!")
+    assert ["temperature" in request.json for request in server.requests] == [True, False, True, False]
+
+
+@four_ways
+def test_headers_that_differ_from_request_to_request_tell_no_tenants_apart(call: Way) -> None:
+    with ScriptedServer(_refusing({"temperature": "Unknown parameter: 'temperature'"})) as server:
+        llm = ChatDatabricksCompat(model="mine", host=server.url, token="t", temperature=0.2)
+        with pytest.warns(UserWarning, match="refused 'temperature'"):
+            call(llm.bind(extra_headers={"X-Request-Id": "1"}), "Hello!")
+        call(llm.bind(extra_headers={"x-request-id": "2"}), "Hello!")
+    assert len(server.requests) == 3
+
+
 @four_ways
 def test_a_lesson_ends_after_an_hour(call: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     words = {"temperature": "Unknown parameter: 'temperature'"}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from langchain_dbchat.connection.endpoints import LIFETIME, RequestLimit, endpoint_of, forget
+import pytest
+
+from langchain_dbchat.connection import endpoints
+from langchain_dbchat.connection.endpoints import LIFETIME, RequestLimit, endpoint_of, forget, tenant_of
 
 
 def test_a_lesson_ends() -> None:
@@ -69,3 +72,15 @@ def test_all_of_it_is_forgotten_at_once() -> None:
     forget()
     again = endpoint_of("https://h", "e")
     assert (again.lessons(), again.family, again.warnings) == (frozenset(), None, set())
+
+
+def test_the_number_of_records_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget()
+    monkeypatch.setattr(endpoints, "_MOST", 3)
+    first = endpoint_of("https://h", "e")
+    for number in range(2):
+        assert endpoint_of("https://h", "e", tenant_of({"x-tenant": str(number)}, {})) is not first
+    assert endpoint_of("https://h", "e") is first
+    endpoint_of("https://h", "e", tenant_of({}, {"tenant": "a"}))
+    assert len(endpoints._endpoints) == 3
+    assert endpoint_of("https://h", "e") is not first
