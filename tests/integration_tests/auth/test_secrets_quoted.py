@@ -95,6 +95,31 @@ def test_in_a_refusal_and_in_an_error_within_an_answer(call: Way, form: str, bef
         _ask(call, server)
 
 
+NESTED = {
+    "HTML in JSON of Go": TOKEN.replace("+", "\\u0026#43;").replace("=", "\\u0026#61;"),
+    "URL in JSON": quote(TOKEN, safe="").replace("%", "\\u0025"),
+    "JSON in a URL": quote(TOKEN.replace("/", "\\/").replace("+", "\\u002b"), safe=""),
+    "JSON in HTML": TOKEN.replace("/", "&#92;/"),
+    "octal in JSON": TOKEN.replace("+", "\\\\053"),
+    "Base64 in lines": base64.b64encode(TOKEN.encode()).decode()[:-3].replace("e", "e\\n"),
+    "a hexadecimal": TOKEN.encode().hex(),
+    "another case": TOKEN.lower(),
+    "its beginning": TOKEN[:20],
+}
+
+
+@four_ways
+@pytest.mark.parametrize("form", NESTED)
+def test_behind_escapes_of_several_kinds_and_in_other_codes(call: Way, form: str) -> None:
+    """Also where each step of the reading of an answer undoes one of them."""
+    said = f'{{"message": "You sent {NESTED[form]}.", "code": "{NESTED[form]}"}}'
+    with ScriptedServer(Scripted(said, 400)) as server, pytest.raises(DatabricksError) as caught:
+        _ask(call, server)
+    assert caught.value.message.startswith("HTTP 400: You sent ***.")
+    assert isinstance(caught.value.response, ErrorResponse)
+    assert caught.value.response.text == '{"message": "You sent ***.", "code": "***"}'
+
+
 _PLACES: dict[str, Reply] = {
     "a header": lambda form: Scripted({"message": "x"}, 400, {"x-echo": form, "www-authenticate": form}),
     "a login page": lambda form: Scripted(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import html
+import json
 import sys
-from urllib.parse import quote
+from collections.abc import Callable, Iterable
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -25,7 +28,29 @@ FORMS = {
     "HTML": "".join(f"&#{ord(letter)};" for letter in TOKEN),
     "HTML in HTML": "".join(f"&amp;#x{ord(letter):X};" for letter in TOKEN),
     "HTML by name": TOKEN.replace("/", "&sol;").replace("+", "&plus;").replace("=", "&equals;"),
+    "octal": "".join(f"\\{ord(letter):03o}" for letter in TOKEN),
+    "JavaScript": "".join(f"\\u{{{ord(letter):x}}}" for letter in TOKEN),
+    "Python, all of it": "".join(f"\\U{ord(letter):08x}" for letter in TOKEN),
+    "URL of old browsers": "".join(f"%u{ord(letter):04x}" for letter in TOKEN),
+    "HTML with zeros": "".join(f"&#{ord(letter):08d};" for letter in TOKEN),
+    "HTML with zeros, hexadecimal": "".join(f"&#x{ord(letter):08X};" for letter in TOKEN),
+    "HTML in JSON of Go": TOKEN.replace("+", "\\u0026#43;").replace("=", "\\u0026#61;"),
+    "URL in JSON": quote(TOKEN, safe="").replace("%", "\\u0025"),
+    "JSON in a URL": quote(TOKEN.replace("/", "\\/").replace("+", "\\u002b"), safe=""),
+    "JSON in HTML": TOKEN.replace("/", "&#92;/").replace("+", "&#92;u002b"),
+    "JSON in a URL in HTML": quote(TOKEN.replace("/", "\\/"), safe="").replace("%", "&#37;"),
+    "each other letter": "".join(f"\\u{ord(x):04x}" if at % 2 else f"%{ord(x):02x}" for at, x in enumerate(TOKEN)),
+    "quoted-printable": TOKEN.replace("=", "=3D").replace("secret", "sec=\r\nret"),
+    "in capitals": TOKEN.upper(),
+    "in lower case": TOKEN.lower(),
+    "hexadecimal": TOKEN.encode().hex(),
+    "hexadecimal, in capitals": TOKEN.encode().hex(" ").upper(),
+    "wrapped": TOKEN[:12] + "\n" + TOKEN[12:],
+    "wrapped in JSON": TOKEN[:12] + "\\r\\n" + TOKEN[12:],
+    "UTF-16": TOKEN.encode("utf-16-le").decode(),
     "Base64": base64.b64encode(TOKEN.encode()).decode(),
+    "Base64 in lines": base64.encodebytes(TOKEN.encode() * 3).decode(),
+    "Base64 in lines in JSON": base64.encodebytes(TOKEN.encode() * 3).decode().replace("\n", "\\n"),
     "Base64 after one": base64.b64encode(f"u{TOKEN}".encode()).decode(),
     "Base64 after two": base64.urlsafe_b64encode(f"u:{TOKEN}:more".encode()).decode(),
     "Base64 of a header": base64.b64encode(f"Bearer {TOKEN}".encode()).decode(),
@@ -47,10 +72,56 @@ def test_a_secret_is_masked_in_every_form(form: str, before: str) -> None:
     assert hide(masked) == masked
 
 
-@pytest.mark.parametrize("form", [form for form in FORMS if "Base64" not in form])
+@pytest.mark.parametrize("form", [form for form in FORMS if "Base64" not in form and "UTF-16" not in form])
 @pytest.mark.parametrize("after", ['\\"}', '\\\\\\"}', '"}', "\\n", "%20", "&quot;", "'", " ", ""])
 def test_nothing_but_the_secret_is_masked(form: str, after: str) -> None:
     assert hide(f'{{"a": "\\"{FORMS[form]}{after}') == f'{{"a": "\\"***{after}'
+
+
+@pytest.mark.parametrize("code", [", ".join, ",".join], ids=["with blanks", "without"])
+def test_a_list_of_its_bytes_or_letters_is_masked(code: Callable[[Iterable[str]], str]) -> None:
+    assert hide(f'{{"data": [{code(str(byte) for byte in TOKEN.encode())}]}}') == '{"data": [***]}'
+    assert hide(f"[{code(map(repr, TOKEN))}]") == "['***']"
+
+
+@pytest.mark.parametrize("cut", [TOKEN[:16], TOKEN[:24], TOKEN[:12], TOKEN[:-1], TOKEN[1:], TOKEN[4:-3]])
+@pytest.mark.parametrize("code", [str, lambda text: quote(text, safe=""), lambda text: text.encode().hex()])
+def test_a_long_piece_of_a_secret_is_masked(cut: str, code: Callable[[str], str]) -> None:
+    assert hide(f"Invalid token: {code(cut)}...") == "Invalid token: ***..."
+
+
+@pytest.mark.parametrize("text", ["zq7-PLAIN", "PLAIN-secret/with", "zq7-PLAIN+secret/with+odd=chars is wrong"])
+def test_a_short_piece_of_a_secret_is_told(text: str) -> None:
+    assert hide(text) == text
+
+
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [
+        ("password123", "The password is wrong."),
+        ("anonymous-user-1", "An anonymous-user cannot call it, anonymous-users neither."),
+        ("databricks2026x", "Databricks 2026 is the version."),
+        ("correct-horse-battery-7", "The correct-horse-battery is a password of a comic."),
+    ],
+)
+def test_a_piece_of_a_secret_that_is_a_word_is_told(token: str, words: str) -> None:
+    masked = hider({"authorization": f"Bearer {token}"}.items())
+    assert masked(words) == words
+    assert masked(f"got {token}, {token.upper()}") == "got ***, ***"
+
+
+@pytest.mark.parametrize("token", ["per%41cent/+12", "back\\slash\\u0041/12", "html&#65;and&amp;/12", 'quo"ted/12=='])
+@pytest.mark.parametrize("code", [str, lambda text: json.dumps(text)[1:-1], quote, html.escape, quote_plus])
+def test_a_secret_that_contains_an_escape_itself(token: str, code: Callable[[str], str]) -> None:
+    masked = hider({"authorization": f"Bearer {token}"}.items())
+    for quoted in (code(token), code(token).replace("/", "\\/"), json.dumps(code(token))[1:-1]):
+        assert masked(f"got {quoted}.") == "got ***."
+
+
+def test_a_masked_text_is_still_json() -> None:
+    hidden = hider({"authorization": 'Bearer /abc\\def/ghi"'}.items())
+    for text in (json.dumps('/abc\\def/ghi"').replace("/", "\\/"), json.dumps(json.dumps('/abc\\def/ghi"'))):
+        assert json.loads(hidden(text)).strip('"') == "***"
 
 
 def test_bytes_and_values_stay_what_they_are_without_a_secret() -> None:
@@ -58,6 +129,7 @@ def test_bytes_and_values_stay_what_they_are_without_a_secret() -> None:
     assert hide_in_bytes(hide, data) is data
     assert hide_in_bytes(hide, b"\xff " + TOKEN.encode()) == b"\xff ***"
     assert hide_in_values(hide, {"a": [TOKEN, 1, None, {"b": f"x {TOKEN}"}]}) == {"a": ["***", 1, None, {"b": "x ***"}]}
+    assert hide_in_values(hide, {TOKEN: {f"x {TOKEN}": 1}, 2: 3}) == {"***": {"x ***": 1}, 2: 3}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +194,10 @@ def test_a_token_of_a_known_issuer_is_masked_behind_an_escape(before: str, token
     assert scrub(f"got {before}{token} there") == f"got {before}*** there"
 
 
-@pytest.mark.parametrize("piece", ["a word ", "\\", "zq7-PLAIN-", "%2F", "%25", "\\u002f", "&amp;", "&", f"{TOKEN} "])
+LINEAR = ["a word ", "\\", "%2F", "%25", "\\u002f", "&amp;", "&", "%26amp%3B%5C/", "=3D"]
+
+
+@pytest.mark.parametrize("piece", [*LINEAR, "zq7-PLAIN-", TOKEN[:12], TOKEN[8:24], f"{TOKEN} "])
 def test_the_time_is_linear(piece: str) -> None:
     """Counted in calls of Python and C functions, not in seconds."""
 
