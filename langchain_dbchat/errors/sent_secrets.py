@@ -62,6 +62,7 @@ def hider(
     url: str = "",
     form: Mapping[str, str] | None = None,
     signature: Iterable[tuple[str, str]] = (),
+    known: Iterable[str] = (),
 ) -> Hide:
     """Make the function that masks the secrets of one call.
 
@@ -70,11 +71,13 @@ def hider(
         url: The URL that was called.
         form: The fields of a form that was sent.
         signature: The headers that the credentials gave. All of their values are secrets.
+        known: Other secrets, which need not be found.
 
     Returns:
         A function that takes a text and returns it with ``***`` where a secret stood.
     """
-    forms = [form for value in secret_values(headers, url, form, signature) for form in _forms(value)]
+    secrets = dict.fromkeys([*known, *secret_values(headers, url, form, signature)])
+    forms = [form for value in secrets for form in _forms(value)]
     needles = list(dict.fromkeys(needle for form in forms for needle in _needles(form)))
 
     def hide(text: str) -> str:

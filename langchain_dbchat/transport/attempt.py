@@ -14,10 +14,11 @@ from langchain_dbchat.transport.deadlines import ReadGuard, ReadsInTime, StreamD
 from langchain_dbchat.transport.decompression import decompressor_for
 from langchain_dbchat.transport.exchange import Failure, Reply
 from langchain_dbchat.transport.headers import merge_headers, plain_headers, refuse_framing_by_client
+from langchain_dbchat.transport.sent import may_quote, secrets_sent
 from langchain_dbchat.transport.stream_reader import StreamReader, too_large
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from langchain_dbchat.transport.bounded_answers import AnswerBound
     from langchain_dbchat.transport.clients import AnyClient
@@ -39,6 +40,7 @@ class Attempt:
         timeouts: The timeouts of the call.
         clock: Seconds of a clock that never goes back.
         limit: The maximum size of the answer in bytes, decompressed; None for no limit.
+        earlier: The secrets that the attempts before this one have sent; the server may quote those too.
     """
 
     __slots__ = (
@@ -50,6 +52,7 @@ class Attempt:
         "_clock",
         "_content",
         "_deadline",
+        "_earlier",
         "_error",
         "_guard",
         "_head",
@@ -76,8 +79,10 @@ class Attempt:
         timeouts: Timeouts,
         clock: Callable[[], float],
         limit: int | None = None,
+        earlier: Sequence[str] = (),
     ) -> None:
         self._clock = clock
+        self._earlier = earlier
         self._deadline = StreamDeadline(timeouts, clock)
         self._request = request
         self._headers = merge_headers(request, signature, auth)
@@ -210,6 +215,7 @@ class Attempt:
             Whether its body stays open, because it is the stream that was requested.
         """
         self._head, self._answer = response, plain_headers(response.headers)
+        self._mask_request_id()
         if self._answers is not None:
             self._answers.lift(response, _setting_of(self._client))
         if self.sending is not None and self.sending.head_at is not None:
@@ -228,6 +234,11 @@ class Attempt:
         if self._is_unwatched and isinstance(self._client, httpx.Client):
             self._guard = ReadGuard(response, self._deadline, is_alone=self._is_alone)
         return False
+
+    def _mask_request_id(self) -> None:
+        found, sent = self._answer.get("x-request-id"), (self._request, self._signature, self._built, self.sending)
+        if found is not None and (self._earlier or may_quote(found, *sent)):
+            self._answer["x-request-id"] = self.hide(found)
 
     def bounded(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None] | ReadsInTime:
         """Bound each read of a body, if the code that reads it does not ask the deadline.
@@ -348,13 +359,13 @@ class Attempt:
         from langchain_dbchat.errors.sent_secrets import hider  # noqa: PLC0415  # where something went wrong
 
         if self._hide is None:
-            built = self._built  # it also has the headers and the authentication of a user's client
-            url = self._request.url if built is None else str(built.url)
-            sent = [] if self.sending is None else self.sending.sent
-            headers = [*self._headers.items(), *([] if built is None else built.headers.multi_items()), *sent]
-            form = None if self._request.purpose is None else self._request.purpose.form
-            self._hide = hider(dict.fromkeys(headers), url, form)
+            self._hide = hider((), known=self.secrets())
         return self._hide(text)
+
+    def secrets(self) -> list[str]:
+        """Return the secrets that this attempt and those before it have sent."""
+        own = secrets_sent(self._request, self._signature, self._headers, self._built, self.sending)
+        return list(dict.fromkeys([*self._earlier, *own]))
 
     def failed(self, error: Exception) -> Reply | Failure:
         """Return the result of an attempt that an exception of httpx has ended.

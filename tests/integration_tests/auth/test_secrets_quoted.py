@@ -154,6 +154,140 @@ def test_wherever_it_stands(call: Way, form: str, place: str) -> None:
         _ask(call, server)
 
 
+CHUNK = sse({"choices": [{"index": 0, "delta": {"content": "x"}}]}, done=False)
+WITH_REQUEST_ID: dict[str, Callable[[dict[str, str]], Scripted]] = {
+    "a refusal": lambda headers: Scripted({"message": "no"}, 400, headers),
+    "a stream that is cut": lambda headers: Scripted(CHUNK, 200, headers),
+    "a connection that breaks": lambda headers: Scripted([CHUNK, CHUNK], 200, headers, drop_after=1),
+    "a stream that stops": lambda headers: Scripted([CHUNK], 200, headers, stall=True),
+    "a stream that does not begin": lambda headers: Scripted([": c\n\n"], 200, headers, stall=True),
+    "an error in a stream": lambda headers: Scripted(sse({"error": {"message": "no"}}), 200, headers),
+    "an error with status 200": lambda headers: Scripted({"error": {"message": "no"}}, 200, headers),
+    "an answer of no known shape": lambda headers: Scripted({"a": 1}, 200, headers),
+    "bad compression": lambda headers: Scripted(CHUNK, 200, {**headers, "content-encoding": "gzip"}),
+}
+
+
+@four_ways
+@pytest.mark.parametrize("form", ["as it is", "URL", "Base64"])
+@pytest.mark.parametrize("kind", WITH_REQUEST_ID)
+def test_as_the_id_of_a_request(call: Way, kind: str, form: str) -> None:
+    reply = WITH_REQUEST_ID[kind]({"x-request-id": FORMS[form]})
+    with ScriptedServer(reply) as server, _raises_without_the_token(FORMS[form]):
+        _ask(call, server, timeout=0.3)
+
+
+ANSWER = {"choices": [{"index": 0, "message": {"content": "Hi!"}, "finish_reason": "stop"}]}
+UUID = "2f1a6c1e-5d3b-4c11-9e0e-1f2a3b4c5d6e"
+
+
+def _whole_or_streamed(headers: dict[str, str]) -> Callable[[Received], Scripted]:
+    delta = {"choices": [{"index": 0, "delta": {"content": "Hi!"}, "finish_reason": "stop"}]}
+    return lambda got: Scripted(sse(delta) if got.json.get("stream") else ANSWER, 200, headers)
+
+
+SHORT = UUID.replace("-", "")[:9]
+BASIC_UUID = "Basic " + base64.b64encode(f"me:{UUID}".encode()).decode()
+SENT_SECRETS: list[tuple[str, dict[str, Any]]] = [
+    (TOKEN, {}),
+    (UUID, {}),
+    (SHORT, {}),
+    (TOKEN, {"default_headers": {"X-Api-Key": TOKEN}, "token": "t"}),
+    (TOKEN, {"default_headers": {"Cookie": f"a=1; sid={TOKEN}"}, "token": "t"}),
+    (UUID, {"default_headers": {"Authorization": BASIC_UUID}, "token": "t"}),
+    (UUID, {"default_query": {"code": UUID}, "token": "t"}),
+]
+
+
+@four_ways
+@pytest.mark.parametrize("own", [False, True], ids=["our client", "a client of the user's"])
+@pytest.mark.parametrize(("secret", "settings"), SENT_SECRETS, ids=str)
+def test_as_the_id_of_a_request_that_was_answered(call: Way, secret: str, settings: dict[str, Any], own: bool) -> None:
+    given: dict[str, Any] = {"token": secret, **settings}
+    if own:
+        theirs = httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=0))
+        given |= {"http_client": httpx.Client(), "http_async_client": theirs}
+    for request_id in (secret, f"req-{secret}", f"req-{secret.upper()}", f"%3D{quote(secret)}"):
+        with ScriptedServer(_whole_or_streamed({"x-request-id": request_id})) as server:
+            message = call(ChatDatabricksCompat(model="e", host=server.url, **given), "Hello!")
+        assert "***" in message.response_metadata["request_id"]
+    if own:
+        given["http_client"].close()
+
+
+@four_ways
+@pytest.mark.parametrize("request_id", ["r1", "bench", UUID, "req_011CSHoEeqs5C35K2UUqR7Fy", "a" * 60])
+def test_another_id_of_a_request_is_told(call: Way, request_id: str) -> None:
+    with ScriptedServer(_whole_or_streamed({"x-request-id": request_id})) as server:
+        message = call(ChatDatabricksCompat(model="e", host=server.url, token=TOKEN), "Hello!")
+    assert message.response_metadata["request_id"] == request_id
+
+
+SCHEMES = [
+    f"Api-Key {TOKEN}",
+    f"ApiKey-v1 {TOKEN}",
+    f"Bearer-Token {TOKEN}",
+    f"OAuth2 {TOKEN}",
+    f"bearer\t{TOKEN}",
+    f"Token token={TOKEN}",
+    f'Token token="v2:{TOKEN}", name="me"',
+    f"key={TOKEN}",
+    f"AWS4-HMAC-SHA256 {TOKEN}",
+    f"AWS4-HMAC-SHA256 Credential=AKID/20260101/x, SignedHeaders=host;x-date, Signature={TOKEN}",
+    f'Digest username="me", realm="r", uri="/v1/models", response="{TOKEN}"',
+]
+UNDER_NAMES: list[dict[str, str]] = [
+    *({"Authorization": value} for value in SCHEMES),
+    {"X-Api-Key": f"v2:{TOKEN}"},
+    {"X-Tokens": f"other-8 , {TOKEN}"},
+    {"Cookie": f"a=1; sid={quote(TOKEN, safe='')}"},
+    {"X-Hub-Signature-256": f"sha256={TOKEN}"},
+    {"X-Amz-Signature": TOKEN},
+    {"X-Hmac": TOKEN},
+    {"X-Passphrase": TOKEN},
+    {"X-Otp": TOKEN},
+]
+
+
+@four_ways
+@pytest.mark.parametrize("headers", UNDER_NAMES, ids=str)
+def test_under_other_schemes_and_names(call: Way, headers: dict[str, str]) -> None:
+    words = "AWS4-HMAC-SHA256, Bearer-Token or ApiKey-v1 of me for POST /v1/models with host;x-date"
+    with ScriptedServer(Scripted({"message": f"{words}: {TOKEN}."}, 400)) as server:
+        with pytest.raises(DatabricksError, match=words) as caught:
+            _ask(call, server, token="other", default_headers=headers)
+    assert TOKEN not in _shown(caught.value)
+
+
+class _Signed:
+    """Credentials with headers of their own names."""
+
+    name = "mine"
+
+    def headers(self, *, refresh: bool = False) -> dict[str, str]:
+        assert not refresh
+        return {"X-Corp-Ident": TOKEN, "X-Databricks-Workspace-Id": "1234567890123456"}
+
+    async def aheaders(self, *, refresh: bool = False) -> dict[str, str]:
+        return self.headers(refresh=refresh)
+
+
+@four_ways
+def test_each_header_of_credentials_is_a_secret(call: Way) -> None:
+    said = {"message": f"Not {TOKEN} in workspace 1234567890123456."}
+    with ScriptedServer(Scripted(said, 400)) as server, pytest.raises(DatabricksError) as caught:
+        _ask(call, server, token=None, credentials=_Signed())
+    assert "Not *** in workspace 1234567890123456." in caught.value.message
+    assert TOKEN not in _shown(caught.value)
+
+
+@four_ways
+def test_a_key_of_an_object(call: Way) -> None:
+    for reply in (Scripted({TOKEN: {"a": 1}, "message": "no"}, 400), Scripted(sse({TOKEN: {TOKEN: 1}}))):
+        with ScriptedServer(reply) as server, _raises_without_the_token():
+            _ask(call, server)
+
+
 _LARGE = "%2F" * 500_000  # more than is searched
 _LARGE_PLACES: dict[str, Callable[[str], Any]] = {
     "before the limit": lambda form: {"message": form, "strange": _LARGE},
