@@ -49,7 +49,7 @@ class _Call:
     batch has as much time for retries as the first call.
     """
 
-    __slots__ = ("_clock", "limiter", "outcome", "reply", "steps", "waited")
+    __slots__ = ("_clock", "attempt", "limiter", "outcome", "reply", "steps", "waited")
 
     steps: Steps
     reply: Reply
@@ -57,6 +57,7 @@ class _Call:
     def __init__(self, limiter: EndpointLimiter | None, clock: Callable[[], float]) -> None:
         self.limiter = limiter
         self.outcome: Reply | Failure | Unsent | None = None
+        self.attempt: Attempt | None = None  # the last one
         self._clock = clock
         self.waited = 0.0  # seconds in the queue of the limiter
 
@@ -218,7 +219,7 @@ class Channel:
                 else:
                     await waits.turn()
                     if call.limiter is None:
-                        call.outcome = await self._send(wanted, waits)
+                        call.outcome = await self._send(wanted, waits, call)
                     else:
                         await self._send_in_turn(wanted, waits, call, call.limiter)
         except BaseException:
@@ -234,14 +235,16 @@ class Channel:
         async with Slot(limiter, waits.event(), self._policy.deadline, self._clock) as slot:
             call.waited += slot.waited
             # Here, so that an interrupt while the slot is left does not lose an open stream.
-            call.outcome = slot.outcome = await self._send(send, waits)
+            call.outcome = slot.outcome = await self._send(send, waits, call)
 
-    async def _send(self, send: Send, waits: Waits[AnyClient]) -> Reply | Failure | Unsent:
+    async def _send(self, send: Send, waits: Waits[AnyClient], call: _Call) -> Reply | Failure | Unsent:
         signature = await waits.sign(self._credentials, refresh=send.refresh)
         if send.was_refused(signature):
             return Unsent()
         limit, auth = self._max_response_bytes, self._credentials.name
-        attempt = Attempt(send.request, signature, auth, self._timeouts, self._clock, limit)
+        earlier = () if call.attempt is None else call.attempt.secrets()
+        attempt = Attempt(send.request, signature, auth, self._timeouts, self._clock, limit, earlier)
+        call.attempt = attempt
         client = await waits.client()
         request = attempt.build(client, ours=client is not waits.http_client)
         try:

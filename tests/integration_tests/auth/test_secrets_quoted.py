@@ -282,6 +282,20 @@ def test_each_header_of_credentials_is_a_secret(call: Way) -> None:
 
 
 @four_ways
+@pytest.mark.parametrize("status", [401, 403])
+def test_the_token_of_an_earlier_attempt(call: Way, status: int) -> None:
+    tokens = iter([TOKEN, "second-token-9", "third-token-9"])
+
+    def reply(received: Received) -> Scripted:
+        first = received.headers["authorization"].endswith(TOKEN)
+        said = {"message": "Invalid Token" if first else f"You first sent {TOKEN}."}
+        return Scripted(said, status if first else 400, {"x-request-id": "r1" if first else TOKEN})
+
+    with ScriptedServer(reply) as server, _raises_without_the_token():
+        _ask(call, server, token=lambda: next(tokens))
+
+
+@four_ways
 def test_a_key_of_an_object(call: Way) -> None:
     for reply in (Scripted({TOKEN: {"a": 1}, "message": "no"}, 400), Scripted(sse({TOKEN: {TOKEN: 1}}))):
         with ScriptedServer(reply) as server, _raises_without_the_token():
