@@ -20,11 +20,11 @@ Rule 6. The time is linear in the length of the text.
 from __future__ import annotations
 
 import base64
-import html
 import re
 import sys
 from bisect import bisect_left, bisect_right
 from functools import cached_property
+from html.entities import html5
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -48,13 +48,13 @@ _ESCAPE = re.compile(
     rf"\\+(?:u{_HEX4}|x{_HEX2}|u\{{([0-9A-Fa-f]{{1,6}})\}}|U00([0-9A-Fa-f]{{6}})"  # JSON, Python, JavaScript
     r"|([0-7]{1,3})|([nrtbfva])|([^\\]?))"
     rf"|%(?:25)*(?:{_HEX2}|u{_HEX4})"  # a URL
-    r"|&(?:amp;)*(#0{0,32}[0-9]{1,7};?|#[xX]0{0,32}[0-9A-Fa-f]{1,6};?|[A-Za-z]{2,31};)"  # HTML
+    r"|&(?:amp;)*(?:#0{0,32}([0-9]{1,7});?|#[xX]0{0,32}([0-9A-Fa-f]{1,6});?|([A-Za-z]{2,31};))"  # HTML
 )
-_OCTAL, _CONTROL, _OTHER, _HTML = 5, 6, 7, 10  # groups of `_ESCAPE`; the others are hexadecimal
+_OCTAL, _CONTROL, _OTHER, _DECIMAL, _NAME = 5, 6, 7, 10, 12  # groups of `_ESCAPE`; the others are hexadecimal
+_NOT_HEXADECIMAL = frozenset({_OCTAL, _CONTROL, _OTHER, _DECIMAL, _NAME})
 _GAPS = re.compile(r"[\s,\"'\x00\xad\u200b-\u200d\u2060\ufeff]+")
 _QUOTED_PRINTABLE = re.compile(r"=(?:([0-9A-F]{2})|[ \t]{0,8}\r?\n)")
 _TOUCHING = re.compile(r"[\w-]")
-_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
 
 def hider(
@@ -83,8 +83,8 @@ def hider(
     def hide(text: str) -> str:
         spans: list[Span] = []
         for reading in _readings(text) if needles else ():
-            found = [span for needle in needles for span in needle.found(reading)]
-            spans += [reading.origin(span) for span in found]
+            found = {span for needle in needles for span in needle.found(reading)}
+            spans += map(reading.origin, found)
         return _masked(text, spans) if spans else text
 
     return hide
@@ -235,9 +235,8 @@ def _is_alone(text: str, start: int, end: int) -> bool:
 
 
 def _in_lower_case(text: str) -> str:
-    """Return a text of the same length with its capitals in lower case."""
-    lower = text.lower()
-    return lower if len(lower) == len(text) else text.translate(_LOWER)
+    """Return a text of the same length in lower case; only U+0130 has one of two characters."""
+    return text.replace("\u0130", "i").lower()
 
 
 class _Reading:
@@ -317,15 +316,16 @@ def _character(escape: re.Match[str]) -> str:
     group = escape.lastindex
     if group is None:
         return ""
-    code = escape[group]
-    if escape.re is _ESCAPE:
+    code, base = escape[group], 16
+    if escape.re is _ESCAPE and group in _NOT_HEXADECIMAL:
         if group == _CONTROL:
             return "\n"  # any control character: it is not part of a secret
         if group == _OTHER:
             return code
-        if group == _HTML:
-            return html.unescape(f"&{code}")
-    number = int(code, 8 if group == _OCTAL else 16)
+        if group == _NAME:
+            return html5.get(code, escape[0])
+        base = 10 if group == _DECIMAL else 8
+    number = int(code, base)
     return chr(number) if number <= sys.maxunicode else ""
 
 
