@@ -202,7 +202,7 @@ def _needles(value: str) -> Iterator[_Needle]:
     if word or len(value) < SHORTEST_PART:
         yield _Needle(value, alone=True)
         return
-    data = value.encode("utf-8", "surrogatepass")
+    data = value.encode("utf-8", "surrogateescape")
     yield from (_Needle(_in_lower_case(form), cut=True) for form in (value, data.hex(), *_in_base64(data)))
     yield _Needle("".join(map(str, data)))  # without the commas of a list, as those of `_GAPS`
 

@@ -81,6 +81,7 @@ def _values(name: str, value: str) -> Iterator[str]:
         yield from (decoded, decoded.partition(":")[2])
         return
     elif "authori" not in name:  # what looks like a scheme may be the first of several secrets
+        yield value
         rest = value
     for part in _BETWEEN.split(rest):
         yield from (piece for piece in _without_names(part) if len(piece) >= SHORTEST_PART and not is_word(piece))

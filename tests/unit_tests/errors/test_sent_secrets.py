@@ -143,6 +143,8 @@ def test_bytes_and_values_stay_what_they_are_without_a_secret() -> None:
         ({"X-Api-Key": "k-12"}, "", "k-12"),
         ({"x-forwarded-access-token": "correcthorse"}, "", "correcthorse"),
         ({"Cookie": "a=1; session=abc-123-xyz"}, "", "abc-123-xyz"),
+        ({"X-Passphrase": "correct horse battery 7"}, "", "correct horse battery 7"),
+        ({"X-Tokens": "first-token-7 second-token-8"}, "", "first-token-7"),
         ({"Ocp-Apim-Subscription-Key": "0123456789"}, "", "0123456789"),
         ({}, "https://h/x?o=123456789&sig=a%2Fb%3D12345", "a/b=12345"),
         ({}, "https://me:p4ss%2Fword@h/x", "p4ss/word"),
