@@ -176,7 +176,7 @@ class _Needle(NamedTuple):
                 yield first - start, first - start + len(value)
                 continue
             before = text[max(0, first - start) : first]
-            at = first - _shared(before[::-1], value[:start][::-1])
+            at = first - _shared(before[::-1], value[:start][::-1]) if start else first
             to = last + _shared(text[last : last + len(value) - end], value[end:])
             if to - at >= shortest and not is_word(reading.text[at:to].rstrip("-_/.,:;= ")):
                 yield at, to
@@ -226,8 +226,10 @@ def _places(text: str, value: str) -> Iterator[Span]:
 
 def _shared(text: str, other: str) -> int:
     """Return the number of characters with which both begin."""
-    pairs = enumerate(zip(text, other, strict=False))
-    return next((number for number, (left, right) in pairs if left != right), min(len(text), len(other)))
+    for number, (left, right) in enumerate(zip(text, other, strict=False)):
+        if left != right:
+            return number
+    return min(len(text), len(other))
 
 
 def _is_alone(text: str, start: int, end: int) -> bool:
