@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from kit.operations import is_linear
+from kit.operations import counted_loads, is_linear
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
 from langchain_dbchat.dialects.shared.answer.beside import Cited
 from langchain_dbchat.dialects.shared.answer.parts import ToolCallPart
 from langchain_dbchat.dialects.shared.blocks.argument_fragments import ArgumentFragments
+from langchain_dbchat.dialects.shared.blocks.call_arguments import as_written
 from langchain_dbchat.models.families import family_of
 
 TARGET = Target("my-own", family_of("my-own"))
@@ -63,6 +64,43 @@ def test_many_calls_of_a_stream(ids: str, index: bool) -> None:
         return read
 
     assert is_linear(work)
+
+
+UNFINISHED = [
+    '{"ids": [' + "1, " * 500,
+    '{"a": [1, {"b": "y' + " \\n" * 500,
+    '{"a": "x' + "\\" * 501,
+    '{"a": 1, "' + "k" * 1_500,
+    '{"a":' + " " * 1_500,
+    '{"a": 1} and' + " more" * 300,
+    '{"a": 1' + ", " * 700,
+    "[" + "1," * 700,
+    "'" + "{'a': " * 200,
+    "[{" * 600,
+    "]" * 1_500,
+]
+
+
+@pytest.mark.parametrize("pieces", [1, 100])
+@pytest.mark.parametrize("text", UNFINISHED)
+def test_arguments_that_are_not_whole_are_not_tried_again_and_again(text: str, pieces: int) -> None:
+    """langchain-core parses each beginning of a text that it could complete."""
+    size = -(-len(text) // pieces)
+    decoder = ChatStreamDecoder(TARGET)
+    with counted_loads() as loads:
+        chunks: list[Any] = []
+        for number, start in enumerate(range(0, len(text), size)):
+            call: dict[str, Any] = {"index": 0, "function": {"arguments": text[start : start + size]}}
+            if not number:
+                call |= {"id": "call_1", "function": {"name": "f", **call["function"]}}
+            chunks += decoder.feed([json.dumps({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}).encode()])
+        chunks += decoder.feed([b'{"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]}'])
+        messages = [chunk.message for chunk in [*chunks, *decoder.close()]]
+        whole = messages[0] + messages[1:]
+    assert not whole.tool_calls
+    (call,) = whole.invalid_tool_calls
+    assert as_written(call["args"]) == text
+    assert len(loads) <= 20
 
 
 class _Counted(dict[str, Any]):

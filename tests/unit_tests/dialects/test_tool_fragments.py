@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -48,3 +49,18 @@ def test_fragments_of_real_arguments() -> None:
 @pytest.mark.parametrize("args", ["", " ", "{", " {}", '{"a": 1}', "}", "[{", "null", "\ufeff{}", '"{', "\u00a0{}"])
 def test_corner_cases(args: str) -> None:
     assert_same(args)
+
+
+def test_a_long_object_that_is_whole() -> None:
+    assert_same(json.dumps({"list": list(range(1_000))}) + " ", "note", "call_1")
+
+
+def test_the_long_beginning_of_an_object_is_not_completed() -> None:
+    text = json.dumps({"list": list(range(1_000))})
+    call = {"type": "tool_call_chunk", "name": "note", "args": text[:-2], "id": "call_1", "index": 0}
+    chunk = call_chunk(call, FIELDS)
+    assert chunk.tool_call_chunks == [call]
+    assert not chunk.tool_calls
+    assert [invalid["args"] for invalid in chunk.invalid_tool_calls] == [text[:-2]]
+    rest = call_chunk({**call, "name": None, "id": None, "args": text[-2:]}, FIELDS)
+    assert [call["args"] for call in (chunk + rest).tool_calls] == [json.loads(text)]

@@ -5,6 +5,7 @@ Rule 1. Whole and streamed answers use the same `GrowingAnswer`, so their messag
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["answer_message", "call_chunk", "whole_result"]
 
 _JSON_SPACE = " \t\n\r"
+_LONGEST_TRIED = 1_000  # characters of a fragment that langchain-core may complete
 
 
 def answer_message(answer: GrowingAnswer, facts: AnswerFacts, *, cut: bool) -> AIMessage:
@@ -75,17 +77,18 @@ def call_chunk(call: Mapping[str, Any], fields: Mapping[str, Any]) -> AIMessageC
 
     The constructor parses each fragment as partial JSON and removes characters from its end until that works: 60 µs for
     a short fragment, and quadratic in its length. A fragment that does not begin with a brace always becomes an invalid
-    call, so this function makes the same invalid call without parsing.
+    call, so this function makes the same invalid call without parsing. So does it with a long fragment that is not a
+    whole object: only the first fragment of a call can begin with a brace, and nobody executes it alone.
 
     Args:
         call: The fragment.
         fields: The chunk's other fields.
 
     Returns:
-        The chunk, equal to the constructor's.
+        The chunk, equal to the constructor's except for that.
     """
     text: str = call["args"]
-    if not text or text.lstrip(_JSON_SPACE).startswith("{"):
+    if not text or (text.lstrip(_JSON_SPACE).startswith("{") and (len(text) <= _LONGEST_TRIED or _is_json(text))):
         return AIMessageChunk(tool_call_chunks=[call], **fields)
     name, call_id = call["name"], call["id"]
     message = AIMessageChunk(**fields)
@@ -93,3 +96,11 @@ def call_chunk(call: Mapping[str, Any], fields: Mapping[str, Any]) -> AIMessageC
     message.tool_calls = []
     message.invalid_tool_calls = [invalid_tool_call(name=name, args=text, id=call_id, error=None)]
     return message
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text, strict=False)  # as langchain-core does first
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -6,7 +6,6 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.utils.json import parse_partial_json
 from pydantic_core import from_json
 
 from langchain_dbchat.dialects.shared.blocks.storable import DEEPEST, is_nested_too_deeply
@@ -24,6 +23,7 @@ CUT_BEFORE = "The answer was cut off before the arguments."
 _MARK = "\x18"
 """What separates invalid arguments from their end: CANCEL, "the data before it is in error" (ECMA-48, 8.3.7)."""
 _ENDS = ("]", "}", '"]', '"}')
+_STRING_OR_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*("?)|[\[\]{}]', re.DOTALL)
 _NO_ARGUMENTS = frozenset({"", "null", "none", "undefined"})
 _FENCE = re.compile(r"```(?:json)?[ \t]*\r?\n?(\{.*\})\s*```", re.DOTALL | re.IGNORECASE)
 _TOO_DEEP = f"The arguments are nested more than {DEEPEST} levels deep."
@@ -79,10 +79,23 @@ def _may_hold_arguments(text: str) -> bool:
 def invalid_end(arguments: str) -> str:
     """Return the text that, if appended, makes langchain-core's parser refuse arguments instead of completing them.
 
+    It ends in a bracket that closes nothing that is open. The parser refuses such a text after reading it once; of any
+    other invalid text it parses each beginning, the longest first, in a time quadratic in the length.
+
     Args:
         arguments: Invalid arguments, as the model wrote them.
     """
-    return next(end for end in (f"{_MARK}{end}" for end in _ENDS) if not _completes(arguments + end))
+    opened: list[str] = []
+    quote = ""
+    for found in _STRING_OR_BRACKET.finditer(arguments):
+        mark = found[0]
+        if mark in "[{":
+            opened.append(mark)
+        elif mark in "]}":
+            del opened[-1:]
+        elif not found[1]:  # a string without its last quote
+            quote = '"'
+    return _MARK + quote + ("]" if opened and opened[-1] == "{" else "}")
 
 
 def as_written(arguments: str) -> str:
@@ -106,11 +119,3 @@ def with_reason(call: InvalidToolCall) -> InvalidToolCall:
     if text is given:
         return call
     return {**call, "args": text, "error": parse_arguments(text)[1] or CUT_BEFORE}
-
-
-def _completes(arguments: str) -> bool:
-    """Return whether langchain-core would make a valid call of these arguments."""
-    try:
-        return isinstance(parse_partial_json(arguments), dict)
-    except (ValueError, RecursionError):  # langchain-core treats such a call as invalid
-        return False
