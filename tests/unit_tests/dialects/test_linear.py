@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kit.operations import counted_loads, is_linear
+from kit.operations import counted_loads, is_linear, operations
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder, decode_answer
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
@@ -101,6 +101,26 @@ def test_arguments_that_are_not_whole_are_not_tried_again_and_again(text: str, p
     (call,) = whole.invalid_tool_calls
     assert as_written(call["args"]) == text
     assert len(loads) <= 20
+
+
+def test_what_is_kept_is_looked_through_once() -> None:
+    body = json.dumps({"choices": [{"message": {"content": "a"}}], "zz": [[]] * 10_000}).encode()
+
+    def work() -> None:
+        (answer,) = decode_answer(body, TARGET, None).generations
+        assert len(answer.message.response_metadata["zz"]) == 10_000
+
+    work()
+    assert operations(work) <= 25 * 10_000
+
+
+def test_what_several_choices_keep_is_looked_through_once() -> None:
+    def work(count: int) -> Callable[[], Any]:
+        choices = [{"message": {"content": "a"}, "finish_reason": "stop"}] * count
+        body = json.dumps({"choices": choices, "zz": [[]] * count}).encode()
+        return lambda: decode_answer(body, TARGET, None)
+
+    assert is_linear(work)
 
 
 class _Counted(dict[str, Any]):

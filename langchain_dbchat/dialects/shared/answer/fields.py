@@ -67,27 +67,32 @@ class Fields:
                 values.add(value)
 
     def copy(self) -> Fields:
-        """Return an independent copy."""
+        """Return a copy, to which other fields can be added."""
         other = Fields(fragments=self._fragments)
-        other.add(self.whole())
+        other._values = {key: _Values(value, is_kept=True) for key, value in self.whole().items()}
         return other
 
     def whole(self) -> dict[str, Any]:
-        """Return the merged fields, in the order of their arrival."""
+        """Return the merged fields, in the order of their arrival; nobody may change their values."""
         if not self._values:
             return {}
-        return {key: storable(values.whole(fragments=self._fragments)) for key, values in self._values.items()}
+        return {key: values.kept(fragments=self._fragments) for key, values in self._values.items()}
+
+    def merged(self) -> dict[str, Any]:
+        """Return the merged fields as they were sent."""
+        return {key: values.merged(fragments=self._fragments) for key, values in self._values.items()}
 
 
 class _Values:
     """The values of one field; equal values at its beginning are counted and not stored."""
 
-    __slots__ = ("_all", "_count", "_first", "last")
+    __slots__ = ("_all", "_count", "_first", "_kept", "last")
 
-    def __init__(self, first: Any) -> None:
+    def __init__(self, first: Any, *, is_kept: bool = False) -> None:
         self._first = self.last = first
         self._count = 1
         self._all: list[Any] | None = None
+        self._kept: Any = first if is_kept else None  # as a message has it; a value may be large, so it is made once
 
     def add(self, value: Any) -> None:
         self.last = value
@@ -95,11 +100,18 @@ class _Values:
             self._all.append(value)
         elif value == self._first and type(value) is type(self._first):
             self._count += 1
+            return
         else:
             self._all = [self._first] * self._count
             self._all.append(value)
+        self._kept = None
 
-    def whole(self, *, fragments: bool) -> Any:
+    def kept(self, *, fragments: bool) -> Any:
+        if self._kept is None:
+            self._kept = storable(self.merged(fragments=fragments))
+        return self._kept
+
+    def merged(self, *, fragments: bool) -> Any:
         values = self._all
         if values is None:
             return self._first
@@ -107,7 +119,7 @@ class _Values:
             merged = Fields(fragments=fragments)
             for value in values:
                 merged.add(value)
-            return merged.whole()
+            return merged.merged()
         if all(isinstance(value, list) for value in values):
             grows = all(after[: len(before)] == before for before, after in pairwise(values))
             return values[-1] if grows else [item for value in values for item in value]

@@ -42,12 +42,14 @@ def storable(value: Any, integers: dict[str, None] | None = None) -> Any:
         integers: Where to add the digits of the integers that became text; None if nobody asks.
 
     Returns:
-        A copy, with text in place of integers below -2**63 and above 2**64-1, and of what is nested more than `DEEPEST`
-        levels.
+        The same value if there is nothing to change, else a copy, with text in place of integers below -2**63 and above
+        2**64-1, and of what is nested more than `DEEPEST` levels.
     """
     kind = type(value)
     if kind is not dict and kind is not list:
         return str(value) if kind is int and not is_storable(value) else value
+    if _is_storable(value):
+        return value
     copy = value.copy()
     level, depth = [copy], 1
     while level:  # no recursion, because a value may be nested deeply
@@ -67,6 +69,25 @@ def storable(value: Any, integers: dict[str, None] | None = None) -> Any:
                         integers[digits] = None
         level, depth = below, depth + 1
     return copy
+
+
+def _is_storable(value: Any) -> bool:
+    """Return whether nothing of a list or an object has to change; this takes a quarter of the time of a copy."""
+    level, depth = [value], 1
+    while level:
+        boxes, level = level, []
+        for box in boxes:
+            for below in box.values() if type(box) is dict else box:
+                kind = type(below)
+                if kind is dict or kind is list:
+                    if depth == DEEPEST:
+                        return False
+                    if below:
+                        level.append(below)
+                elif kind is int and not is_storable(below):
+                    return False
+        depth += 1
+    return True
 
 
 def is_nested_too_deeply(text: str) -> bool:
