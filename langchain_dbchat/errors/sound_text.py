@@ -9,10 +9,12 @@ from pydantic_core import from_json
 
 __all__ = ["clean_text", "read_json", "sound_escapes"]
 
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+_HALF = re.compile(
+    rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2})"
 )
-"""An escape of JSON: a pair of surrogates, the half of one (which is the group), or any other."""
+"""The escape of a high surrogate that no low one follows, or of a low one that follows no high one."""
+_NOT_UTF8 = b"\xff"
 
 
 def clean_text(text: str) -> str:
@@ -67,4 +69,7 @@ def sound_escapes(text: str) -> str:
 
 
 def _with_whole_pairs(written: bytes) -> bytes:
-    return _ESCAPE.sub(lambda escape: rb"\ufffd" if escape[1] else escape[0], written)
+    if _NOT_UTF8 in written:
+        return written
+    unescaped = written.replace(rb"\\", _NOT_UTF8)  # so that each backslash begins an escape; a callback takes longer
+    return _HALF.sub(rb"\\ufffd", unescaped).replace(_NOT_UTF8, rb"\\")
