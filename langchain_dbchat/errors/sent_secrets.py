@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     Hide = Callable[[str], str]
     Span = tuple[int, int]
 
-__all__ = ["hide_causes", "hide_in_bytes", "hide_in_values", "hider"]
+__all__ = ["SEARCHED", "hide_causes", "hide_in_bytes", "hide_in_values", "hider"]
 
 _SHORTEST = 4  # characters
 _LONG_ENOUGH = 12  # characters of a beginning, of a secret of any length
-_SEARCHED = 1024 * 1024  # bytes of an answer, and letters in which escapes are undone: both take time and memory
+SEARCHED = 1024 * 1024  # bytes of an answer, and letters in which escapes are undone: both take time and memory
 _LAYERS = 8  # escapes of one kind within each other are one layer
 _HEX2, _HEX4 = "([0-9A-Fa-f]{2})", "([0-9A-Fa-f]{4})"
 _ESCAPE = re.compile(
@@ -100,7 +100,7 @@ def hide_in_bytes(hide: Hide, data: bytes) -> bytes:
     Returns:
         The same object if no secret is in it and nothing is left out.
     """
-    data = data[:_SEARCHED]
+    data = data[:SEARCHED]
     text = data.decode("utf-8", "surrogateescape")
     masked = hide(text)
     return data if masked == text else masked.encode("utf-8", "surrogateescape")
@@ -297,7 +297,7 @@ def _readings(text: str) -> Iterator[_Reading]:
             joined = pattern.sub(_character if pattern is _QUOTED_PRINTABLE else "", text)
             if joined != text:
                 yield _Reading(joined, (*steps, _Replacement(text, pattern)), is_joined=True)
-        text, step = _unescaped(text[:_SEARCHED])
+        text, step = _unescaped(text[:SEARCHED])
         if step is None:
             return
         steps = (*steps, step)

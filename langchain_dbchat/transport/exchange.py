@@ -148,18 +148,18 @@ class Reply:
         try:
             return read(body)
         except DatabricksError as error:
-            from langchain_dbchat.errors.sent_secrets import hide_in_bytes  # noqa: PLC0415  # where something went wrong
+            from langchain_dbchat.errors.sent_secrets import SEARCHED, hide_in_bytes  # noqa: PLC0415  # where something went wrong
 
             masked = body if self.hide is None else hide_in_bytes(self.hide, body)
             if self.hide is None or masked is body:
                 self._locate(error)
                 raise
-            kind, bare = type(error), self.hide(error.message)
+            kind, bare, is_cut = type(error), self.hide(error.message), len(body) > SEARCHED
         try:
             return read(masked)
         except DatabricksError as error:
             # A body that is too large to be searched is no longer what it was.
-            found = error if type(error) is kind else kind(bare)
+            found = kind(bare) if is_cut or type(error) is not kind else error
             self._locate(found)
             raise found from error.__cause__
 
