@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.agents.answers import AgentMessages
 from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
+from langchain_dbchat.dialects.shared.answer.bounds import bounded
 from langchain_dbchat.dialects.shared.answer.chunks import whole_result
 from langchain_dbchat.dialects.shared.answer.errors_within import may_be_blocked, raise_blocked, raise_error_within
 from langchain_dbchat.dialects.shared.answer.events import parse_event, text_of_event
@@ -78,7 +79,7 @@ def decode_answer(body: bytes, target: Target, request_id: str | None, sent: Sen
         MalformedResponseError: If the body is not a ChatAgent's answer.
     """
     del sent
-    payload = parse_event(body)
+    payload = parse_event(bounded(body))
     raise_error_within(payload, "messages", request_id=request_id)
     messages = payload.get("messages")
     if not isinstance(messages, list) or not messages:

@@ -14,6 +14,7 @@ from pydantic_core import to_json
 from langchain_dbchat.dialects.chat_completions.choices import read_content, read_parts
 from langchain_dbchat.dialects.chat_completions.facts import ANSWER_KEYS, CHOICE_KEYS, ChatFacts
 from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
+from langchain_dbchat.dialects.shared.answer.bounds import MOST_CHOICES, bounded, too_many
 from langchain_dbchat.dialects.shared.answer.chunks import answer_message
 from langchain_dbchat.dialects.shared.answer.errors_within import may_be_blocked, raise_blocked, raise_error_within
 from langchain_dbchat.dialects.shared.answer.events import MESSAGE_KEYS, parse_event, text_of_event
@@ -53,11 +54,13 @@ def decode_answer(body: bytes, target: Target, request_id: str | None, sent: Sen
         DatabricksError: If the body is an error in spite of its status.
         MalformedResponseError: If the body is not a chat completion.
     """
-    payload = parse_event(body)
+    payload = parse_event(bounded(body))
     raise_error_within(payload, "choices", request_id=request_id)
     choices = payload.get("choices")
     if not isinstance(choices, list) or not choices:
         raise _no_choices(payload, target, request_id)
+    if len(choices) > MOST_CHOICES:
+        raise too_many("choices", MOST_CHOICES)
     generations: list[ChatGeneration] = []
     shared = ChatFacts(target, request_id)
     shared.note(payload)

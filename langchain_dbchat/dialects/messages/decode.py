@@ -17,6 +17,7 @@ from langchain_dbchat.dialects.messages.blocks import REASONING_TYPES, OpenBlock
 from langchain_dbchat.dialects.messages.facts import MessagesFacts
 from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
 from langchain_dbchat.dialects.shared.answer.beside import text_in
+from langchain_dbchat.dialects.shared.answer.bounds import bounded
 from langchain_dbchat.dialects.shared.answer.chunks import whole_result
 from langchain_dbchat.dialects.shared.answer.errors_within import raise_error_within
 from langchain_dbchat.dialects.shared.answer.events import MESSAGE_KEYS, is_last, parse_event, text_of_event
@@ -73,7 +74,7 @@ def decode_message(body: bytes, target: Target, request_id: str | None, sent: Se
         DatabricksError: If the body is an error in spite of its status.
         MalformedResponseError: If the body is not a message.
     """
-    payload = _parse(body)
+    payload = _parse(bounded(body))
     raise_error_within(payload, "content", request_id=request_id)
     content = payload.get("content")
     if not isinstance(content, list):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_dbchat.dialects.responses.facts import ResponsesFacts
 from langchain_dbchat.dialects.responses.reader import ItemReader
 from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
+from langchain_dbchat.dialects.shared.answer.bounds import bounded
 from langchain_dbchat.dialects.shared.answer.chunks import whole_result
 from langchain_dbchat.dialects.shared.answer.errors_within import may_be_blocked, raise_blocked, raise_error_within
 from langchain_dbchat.dialects.shared.answer.events import parse_event, text_of_event
@@ -57,7 +58,7 @@ def decode_response(body: bytes, target: Target, request_id: str | None, sent: S
         DatabricksError: If the body is an error in spite of its status.
         MalformedResponseError: If the body is not a response, or one that has only begun.
     """
-    payload = parse_event(body)
+    payload = parse_event(bounded(body))
     _raise_failure(payload, request_id)
     items = payload.get("output")
     if not isinstance(items, list):

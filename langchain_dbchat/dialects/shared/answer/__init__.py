@@ -4,6 +4,7 @@ __all__ = [
     "answer",
     "answer_tools",
     "beside",
+    "bounds",
     "calls",
     "chunks",
     "errors_within",

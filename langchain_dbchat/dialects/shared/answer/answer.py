@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic_core import to_json
 
 from langchain_dbchat.dialects.shared.answer.beside import Audio, Cited, Other, UnknownFields
+from langchain_dbchat.dialects.shared.answer.bounds import MOST_BLOCKS, too_many
 from langchain_dbchat.dialects.shared.answer.fields import Fields
 from langchain_dbchat.dialects.shared.answer.parts import Part, Reasoning, Refusal, Text, ToolCallPart
 from langchain_dbchat.dialects.shared.blocks.message_keys import CALL_EXTRAS
@@ -102,6 +103,7 @@ class GrowingAnswer:
         "_calls",
         "_cited",
         "_concluded",
+        "_count",
         "_refusal",
         "_segments",
         "_sent",
@@ -118,6 +120,7 @@ class GrowingAnswer:
         self._whole = whole
         self._blocks = blocks
         self._concluded = False
+        self._count = 0  # of blocks and entries
         self._segments: list[_Segment] = []
         self._sent = sent
         self._calls: Calls | None = None
@@ -139,6 +142,9 @@ class GrowingAnswer:
 
         Returns:
             The change of the message, or None if there is none.
+
+        Raises:
+            MalformedResponseError: If the answer has too many calls, blocks or fields.
         """
         last = self._segments[-1] if self._segments else None
         delta = self._ADDERS[type(part)](self, part)
@@ -192,9 +198,15 @@ class GrowingAnswer:
         return [] if self._blocks else ""
 
     def _open(self, kind: str, prefix: str) -> _Segment:
+        self._count_block()
         segment = _Segment(kind, f"{prefix}{len(self._segments)}")
         self._segments.append(segment)
         return segment
+
+    def _count_block(self) -> None:
+        if self._count >= MOST_BLOCKS and not self._concluded:  # what concludes an answer may be one more
+            raise too_many("content blocks", MOST_BLOCKS)
+        self._count += 1
 
     def _add_text(self, part: Text) -> Delta | None:
         if part.extras:
@@ -209,7 +221,7 @@ class GrowingAnswer:
             last = self._open("text", "lc_txt_")
         last.texts.append(part.text)
         if part.extras:
-            last.extras.update(_merged(last.extras, part.extras))
+            _extend(last.extras, part.extras)
         if not self._blocks:
             return Delta(part.text)
         return Delta([{"type": "text", "text": part.text, "index": last.index}])
@@ -237,6 +249,7 @@ class GrowingAnswer:
             last = self._open("reasoning", "lc_rs_")
             entry = None
         if entry is None or not part.opens or closed:
+            self._count_block()
             entry = _ReasoningEntry(part.verbatim)
             last.entries.append(entry)
         added: dict[str, Any] = {"index": len(last.entries) - 1}
@@ -329,7 +342,7 @@ class GrowingAnswer:
         segment = next((segment for segment in reversed(self._segments) if segment.kind == "text"), None)
         if segment is None or segment.has_ended:
             segment = self._open("text", "lc_txt_")
-        segment.extras.update(_merged(segment.extras, cited))
+        _extend(segment.extras, cited)
         segment.has_ended = True
         return Delta([{"type": "text", "text": "", "index": segment.index, **segment.extras}])
 
@@ -407,9 +420,11 @@ class GrowingAnswer:
     """How each kind of part is added."""
 
 
-def _merged(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
-    """Merge extras of one text: lists (citations) are joined, other values are replaced."""
-    return {
-        key: [*left[key], *value] if isinstance(value, list) and isinstance(left.get(key), list) else value
-        for key, value in right.items()
-    }
+def _extend(extras: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Add extras of the same text: lists (citations) get longer, other values are replaced."""
+    for key, value in more.items():
+        known = extras.get(key)
+        if isinstance(value, list) and isinstance(known, list):
+            known.extend(value)
+        else:
+            extras[key] = value.copy() if isinstance(value, list) else value

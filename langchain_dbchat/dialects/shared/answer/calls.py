@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 
+from langchain_dbchat.dialects.shared.answer.bounds import MOST_CALLS, MOST_FIELDS, too_many
 from langchain_dbchat.dialects.shared.answer.parts import EMPTY, new_call_id
 from langchain_dbchat.dialects.shared.blocks.argument_fragments import ArgumentFragments
 from langchain_dbchat.dialects.shared.blocks.call_arguments import CUT_BEFORE, UNNAMED, invalid_end, parse_arguments
@@ -110,6 +111,9 @@ class Calls:
 
         Returns:
             The change as a ``tool_call_chunk``, which may be empty, and the call's extra fields by its id.
+
+        Raises:
+            MalformedResponseError: If the answer has too many calls, or the call too many extra fields.
         """
         state = self._state_of(part)
         call_id = name = None
@@ -127,6 +131,8 @@ class Calls:
             name = self._whole_name(state, ended=bool(part.arguments))
         new = {key: value for key, value in (part.extras or {}).items() if key not in state.extras}
         state.extras.update(new)
+        if new and len(state.extras) > MOST_FIELDS:
+            raise too_many("unknown fields in one tool call", MOST_FIELDS)
         unsent = state.extras if call_id else new
         extras = {state.id: dict(unsent)} if unsent and state.id is not None else None
         return _chunk(state, name, self._add_arguments(state, part.arguments), call_id), extras
@@ -155,6 +161,8 @@ class Calls:
         else:
             state = last
         if state is None or state.is_other_than(part):
+            if len(self._states) >= MOST_CALLS:
+                raise too_many("tool calls", MOST_CALLS)
             state = _CallState(len(self._states))
             self._states.append(state)
         if part.index is not None:

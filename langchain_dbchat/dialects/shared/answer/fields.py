@@ -15,6 +15,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.dialects.shared.answer.bounds import MOST_FIELDS, too_many
 from langchain_dbchat.dialects.shared.blocks.storable import storable
 
 if TYPE_CHECKING:
@@ -41,12 +42,14 @@ class Fields:
 
     Args:
         fragments: Whether a text continues the previous text of the same field.
+        most: How many names of fields there may be; None for any number.
     """
 
-    __slots__ = ("_fragments", "_values")
+    __slots__ = ("_fragments", "_most", "_values")
 
-    def __init__(self, *, fragments: bool) -> None:
+    def __init__(self, *, fragments: bool, most: int | None = MOST_FIELDS) -> None:
         self._fragments = fragments
+        self._most = most
         self._values: dict[str, _Values] = {}
 
     def add(self, fields: Mapping[str, Any], known: AbstractSet[str] = frozenset()) -> None:
@@ -55,6 +58,9 @@ class Fields:
         Args:
             fields: The object that the server sent.
             known: The names of fields that are read elsewhere.
+
+        Raises:
+            MalformedResponseError: If there are too many.
         """
         for key, value in fields.items():
             if key in known or value is None:  # most are known
@@ -62,6 +68,8 @@ class Fields:
             values = self._values.get(key)
             if values is None:
                 if says_something(value):
+                    if self._most is not None and len(self._values) >= self._most:
+                        raise too_many("unknown fields", self._most)
                     self._values[key] = _Values(value)
             elif (value is not values.last or self._fragments) and says_something(value):
                 values.add(value)
@@ -116,7 +124,7 @@ class _Values:
         if values is None:
             return self._first
         if all(isinstance(value, dict) for value in values):
-            merged = Fields(fragments=fragments)
+            merged = Fields(fragments=fragments, most=None)
             for value in values:
                 merged.add(value)
             return merged.merged()

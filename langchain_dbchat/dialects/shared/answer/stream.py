@@ -121,9 +121,10 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
                     self._read(parse_event(raw), chunks)
                 if not self._coalesce:
                     self._flush(chunks)
+            self._flush(chunks)
         except DatabricksError as error:
             broken = error
-        self._flush(chunks)
+            self._flush(chunks)
         yield from chunks
         if broken is not None:
             raise self._without_secrets(broken, raw)
@@ -163,7 +164,7 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
         """Return the error of the same event without secrets; the event is read again if it contains any."""
         if self._mask is None:
             return error
-        from langchain_dbchat.errors.sent_secrets import hide_in_bytes  # noqa: PLC0415  # where something went wrong
+        from langchain_dbchat.errors.sent_secrets import SEARCHED, hide_in_bytes  # noqa: PLC0415  # where something went wrong
 
         masked = hide_in_bytes(self._mask, raw)
         if masked is raw:
@@ -172,7 +173,7 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
         try:
             list(again.feed([masked]))
         except DatabricksError as other:
-            if type(other) is type(error):
+            if type(other) is type(error) and len(raw) <= SEARCHED:
                 return other
         return type(error)(self._mask(error.message))  # the event is too large to be read again
 
