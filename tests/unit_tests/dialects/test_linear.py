@@ -14,7 +14,7 @@ from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder,
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
 from langchain_dbchat.dialects.shared.answer.beside import Cited
-from langchain_dbchat.dialects.shared.answer.parts import ToolCallPart
+from langchain_dbchat.dialects.shared.answer.parts import Text, ToolCallPart
 from langchain_dbchat.dialects.shared.blocks.argument_fragments import ArgumentFragments
 from langchain_dbchat.dialects.shared.blocks.call_arguments import as_written
 from langchain_dbchat.models.families import family_of
@@ -163,6 +163,56 @@ def test_a_name_in_every_fragment() -> None:
         return read
 
     assert is_linear(work)
+
+
+@pytest.mark.parametrize(
+    ("first", "piece"),
+    [
+        ("[", "1,"),
+        ('{"a": [', "{}, {}"),
+        ('{"a": 1} {', "}"),
+        ('{"a": "', "}"),
+        ("```{", "```"),
+        ('"', '\\"'),
+        ("1", " "),
+    ],
+)
+def test_a_name_in_every_fragment_of_what_is_no_object(first: str, piece: str) -> None:
+    def work(count: int) -> Callable[[], Any]:
+        def read() -> None:
+            answer = GrowingAnswer()
+            for text in (first, *[piece] * count):
+                answer.add(ToolCallPart(None, None, "f", text))
+
+        return read
+
+    assert is_linear(work)
+    with counted_loads() as loads:
+        work(1_000)()
+    assert len(loads) <= 20
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize(
+    "arguments", ['{"a": "}\\"{", "b": [{}]}', '"{\\"a\\": 1}"', '```json\n{"a": {}}\n```', ' {"a": "\\\\"}', "null"]
+)
+def test_complete_arguments_end_a_call_however_they_are_cut(arguments: str, size: int) -> None:
+    answer = GrowingAnswer()
+    for _ in range(2):
+        for start in range(0, len(arguments), size):
+            answer.add(ToolCallPart(None, None, "f", arguments[start : start + size]))
+    calls, invalid = answer.calls()
+    assert len(calls) == 2
+    assert calls[0]["args"] == calls[1]["args"]
+    assert not invalid
+
+
+def test_citations_of_one_text_add_up_and_the_parts_stay_as_they_are() -> None:
+    answer, extras = GrowingAnswer(), {"citations": [1]}
+    for _ in range(3):
+        answer.add(Text("a", extras))
+    assert answer.content() == [{"type": "text", "text": "aaa", "citations": [1, 1, 1]}]
+    assert extras == {"citations": [1]}
 
 
 def test_white_space_after_an_object_does_not_hide_its_end() -> None:

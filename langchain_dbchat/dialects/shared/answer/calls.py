@@ -24,7 +24,13 @@ from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_dbchat.dialects.shared.answer.bounds import MOST_CALLS, MOST_FIELDS, too_many
 from langchain_dbchat.dialects.shared.answer.parts import EMPTY, new_call_id
 from langchain_dbchat.dialects.shared.blocks.argument_fragments import ArgumentFragments
-from langchain_dbchat.dialects.shared.blocks.call_arguments import CUT_BEFORE, UNNAMED, invalid_end, parse_arguments
+from langchain_dbchat.dialects.shared.blocks.call_arguments import (
+    CUT_BEFORE,
+    UNNAMED,
+    Brackets,
+    invalid_end,
+    parse_arguments,
+)
 from langchain_dbchat.dialects.shared.blocks.storable import LARGE_INTEGERS, storable
 from langchain_dbchat.dialects.shared.request.names import is_whole
 
@@ -39,6 +45,36 @@ __all__ = ["Calls"]
 Chunk = dict[str, Any]
 
 _JSON_SPACE = " \t\n\r"
+_ENDS = {"{": "}", '"': '"', "`": "```"}
+"""How arguments end, by their first character, if they are an object, one in a string, or one in a Markdown fence."""
+_TRIES = 16
+"""How often the arguments of one call are parsed to find out whether they are complete."""
+
+
+class _Ending:
+    """Where the arguments of a call may end; each fragment is read once, because some servers ask at each fragment."""
+
+    __slots__ = ("_brackets", "_first", "_last", "_read", "_tries")
+
+    def __init__(self) -> None:
+        self._brackets = Brackets()
+        self._first = self._last = ""  # the first character, and the last ones
+        self._read = 0  # fragments
+        self._tries = _TRIES
+
+    def may_be_here(self, fragments: list[str]) -> bool:
+        """Return whether the fragments so far may be a complete object; that is asked some times for a call only."""
+        text = "".join(fragments[self._read :])
+        self._read = len(fragments)
+        self._brackets.read(text)
+        self._first = self._first or text.lstrip()[:1]
+        self._last = (self._last + text).rstrip()[-3:]
+        if not self._first or not self._last.endswith(_ENDS.get(self._first, "")):
+            return False
+        if self._brackets.opened or self._brackets.in_string or not self._tries:
+            return False
+        self._tries -= 1
+        return True
 
 
 @dataclass(slots=True)
@@ -58,6 +94,9 @@ class _CallState:
     """Whether fragments are passed on immediately; None until the first one."""
     extras: dict[str, Any] = field(default_factory=dict)
     fragments: ArgumentFragments = field(default_factory=ArgumentFragments)
+
+    ending: _Ending | None = None
+    """Set if somebody has asked whether the arguments are complete."""
 
     def text(self) -> str:
         return "".join(self.arguments) + self.fragments.held or self.empty
@@ -79,9 +118,10 @@ class _CallState:
         return part.name != self.name or self.is_complete()
 
     def is_complete(self) -> bool:
-        """Return whether the arguments are a complete object; they are parsed only if they end with a brace."""
-        last = next((text for text in map(str.rstrip, reversed(self.arguments)) if text), "")
-        return bool(last) and (not self.streams or last.endswith("}")) and parse_arguments(self.text())[1] is None
+        """Return whether the arguments are a complete object; they are parsed only where one may end."""
+        if self.ending is None:
+            self.ending = _Ending()
+        return self.ending.may_be_here(self.arguments) and parse_arguments(self.text())[1] is None
 
 
 class Calls:

@@ -76,6 +76,39 @@ def _may_hold_arguments(text: str) -> bool:
     return text.startswith(("{", '"', "```")) or text.lower() in _NO_ARGUMENTS
 
 
+class Brackets:
+    """The brackets that are open where JSON text, cut anywhere, has been read.
+
+    Attributes:
+        opened: The brackets, the outermost first.
+        in_string: Whether a string is open.
+    """
+
+    __slots__ = ("_escape", "in_string", "opened")
+
+    def __init__(self) -> None:
+        self.opened: list[str] = []
+        self.in_string = False
+        self._escape = ""  # a backslash at the end of an open string
+
+    def read(self, text: str) -> None:
+        """Read more of the text.
+
+        Args:
+            text: What follows.
+        """
+        text = ('"' if self.in_string else "") + self._escape + text
+        self.in_string, self._escape = False, ""
+        for found in _STRING_OR_BRACKET.finditer(text):
+            mark = found[0]
+            if mark in "[{":
+                self.opened.append(mark)
+            elif mark in "]}":
+                del self.opened[-1:]
+            elif not found[1]:  # a string without its last quote
+                self.in_string, self._escape = True, text[found.end() :]
+
+
 def invalid_end(arguments: str) -> str:
     """Return the text that, if appended, makes langchain-core's parser refuse arguments instead of completing them.
 
@@ -85,17 +118,10 @@ def invalid_end(arguments: str) -> str:
     Args:
         arguments: Invalid arguments, as the model wrote them.
     """
-    opened: list[str] = []
-    quote = ""
-    for found in _STRING_OR_BRACKET.finditer(arguments):
-        mark = found[0]
-        if mark in "[{":
-            opened.append(mark)
-        elif mark in "]}":
-            del opened[-1:]
-        elif not found[1]:  # a string without its last quote
-            quote = '"'
-    return _MARK + quote + ("]" if opened and opened[-1] == "{" else "}")
+    brackets = Brackets()
+    brackets.read(arguments)
+    quote = '"' if brackets.in_string else ""
+    return _MARK + quote + ("]" if brackets.opened and brackets.opened[-1] == "{" else "}")
 
 
 def as_written(arguments: str) -> str:
