@@ -150,18 +150,19 @@ class Reply:
         except DatabricksError as error:
             from langchain_dbchat.errors.sent_secrets import SEARCHED, hide_in_bytes  # noqa: PLC0415  # where something went wrong
 
-            masked = body if self.hide is None else hide_in_bytes(self.hide, body)
-            if self.hide is None or masked is body:
+            is_cut = len(body) > SEARCHED  # what is searched of it is no longer what it was, so it is not read again
+            masked = body if self.hide is None or is_cut else hide_in_bytes(self.hide, body)
+            if self.hide is None or (masked is body and not is_cut):
                 self._locate(error)
                 raise
-            kind, bare, is_cut = type(error), self.hide(error.message), len(body) > SEARCHED
-        try:
-            return read(masked)
-        except DatabricksError as error:
-            # A body that is too large to be searched is no longer what it was.
-            found = kind(bare) if is_cut or type(error) is not kind else error
-            self._locate(found)
-            raise found from error.__cause__
+            found, cause = type(error)(self.hide(error.message)), None
+        if not is_cut:
+            try:
+                return read(masked)
+            except DatabricksError as error:
+                found, cause = error if type(error) is type(found) else found, error.__cause__
+        self._locate(found)
+        raise found from cause
 
     def _locate(self, error: DatabricksError) -> None:
         from langchain_dbchat.errors.composing import locate  # noqa: PLC0415  # where something went wrong

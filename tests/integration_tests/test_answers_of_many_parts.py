@@ -100,7 +100,7 @@ def test_too_many_lists(api: Any) -> None:
     body = b'{"zz":[' + b"[]," * bounds.MOST_CONTAINERS + b"1]}"
     with (
         ScriptedServer(Scripted(body)) as server,
-        pytest.raises(MalformedResponseError, match="more than 4,000,000 lists and objects, which"),
+        pytest.raises(MalformedResponseError, match="more than 2,000,000 lists and objects, which"),
     ):
         invoke(_model(server, api=api), "Hi")
 

@@ -25,7 +25,7 @@ MOST_CHOICES = 500
 MOST_FIELDS = 1_000
 """The number of names of unknown fields: those beside the answer, of its message, and of a call."""
 
-MOST_CONTAINERS = 4_000_000
+MOST_CONTAINERS = 2_000_000
 """The number of lists and objects in a whole answer; brackets in texts count, because nothing was parsed yet."""
 
 
