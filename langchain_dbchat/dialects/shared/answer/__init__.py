@@ -12,6 +12,7 @@ __all__ = [
     "facts",
     "fields",
     "parts",
+    "segments",
     "standard_blocks",
     "steps",
     "stream",

@@ -13,7 +13,7 @@ itself. It is in one chunk only, at the end of the stream.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic_core import to_json
@@ -22,6 +22,7 @@ from langchain_dbchat.dialects.shared.answer.beside import Audio, Cited, Other, 
 from langchain_dbchat.dialects.shared.answer.bounds import MOST_BLOCKS, too_many
 from langchain_dbchat.dialects.shared.answer.fields import Fields
 from langchain_dbchat.dialects.shared.answer.parts import Part, Reasoning, Refusal, Text, ToolCallPart
+from langchain_dbchat.dialects.shared.answer.segments import ReasoningEntry, Segment, extend
 from langchain_dbchat.dialects.shared.blocks.message_keys import CALL_EXTRAS
 from langchain_dbchat.dialects.shared.request.sent import SentTools
 
@@ -42,48 +43,6 @@ class Delta:
     content: str | list[dict[str, Any]] = ""
     call: dict[str, Any] | None = None
     additional: dict[str, Any] | None = None
-
-
-@dataclass(slots=True)
-class _Segment:
-    """A sequence of content of one kind."""
-
-    kind: str
-    index: str
-    texts: list[str] = field(default_factory=list)
-    extras: dict[str, Any] = field(default_factory=dict)
-    entries: list[_ReasoningEntry] = field(default_factory=list)
-    has_ended: bool = False
-
-    def end(self) -> list[dict[str, Any]]:
-        """Return the extras of a text as a block, once, when the text has ended.
-
-        langchain-core would concatenate two signatures, and its v3 events keep only the last citation.
-        """
-        if self.kind != "text" or self.has_ended or not self.extras:
-            return []
-        self.has_ended = True
-        return [{"type": "text", "text": "", "index": self.index, **self.extras}]
-
-
-@dataclass(slots=True)
-class _ReasoningEntry:
-    """One entry of a reasoning block."""
-
-    verbatim: bool = False
-    texts: list[str] = field(default_factory=list)
-    signature: str | None = None
-    data: str | None = None
-
-    @property
-    def kind(self) -> str:
-        return "reasoning_text" if self.verbatim else "summary_text"
-
-    def whole(self) -> dict[str, Any]:
-        if self.data is not None:
-            return {"type": "summary_encrypted_text", "data": self.data}
-        entry: dict[str, Any] = {"type": self.kind, "text": "".join(self.texts)}
-        return entry if self.signature is None else {**entry, "signature": self.signature}
 
 
 class GrowingAnswer:
@@ -121,7 +80,7 @@ class GrowingAnswer:
         self._blocks = blocks
         self._concluded = False
         self._count = 0  # of blocks and entries
-        self._segments: list[_Segment] = []
+        self._segments: list[Segment] = []
         self._sent = sent
         self._calls: Calls | None = None
         self._answer_calls: AnswerToolCalls | None = None
@@ -197,9 +156,9 @@ class GrowingAnswer:
         """Return empty content of this answer's type, because adding a string to a list adds a block."""
         return [] if self._blocks else ""
 
-    def _open(self, kind: str, prefix: str) -> _Segment:
+    def _open(self, kind: str, prefix: str) -> Segment:
         self._count_block()
-        segment = _Segment(kind, f"{prefix}{len(self._segments)}")
+        segment = Segment(kind, f"{prefix}{len(self._segments)}")
         self._segments.append(segment)
         return segment
 
@@ -221,12 +180,12 @@ class GrowingAnswer:
             last = self._open("text", "lc_txt_")
         last.texts.append(part.text)
         if part.extras:
-            _extend(last.extras, part.extras)
+            extend(last.extras, part.extras)
         if not self._blocks:
             return Delta(part.text)
         return Delta([{"type": "text", "text": part.text, "index": last.index}])
 
-    def _continues(self, last: _Segment, part: Text) -> bool:
+    def _continues(self, last: Segment, part: Text) -> bool:
         """Return whether a text belongs to the last block: if both have no extras, or, in deltas, equal ones."""
         if part.opens or self._whole:
             return not (part.opens or last.extras or part.extras)
@@ -250,7 +209,7 @@ class GrowingAnswer:
             entry = None
         if entry is None or not part.opens or closed:
             self._count_block()
-            entry = _ReasoningEntry(part.verbatim)
+            entry = ReasoningEntry(part.verbatim)
             last.entries.append(entry)
         added: dict[str, Any] = {"index": len(last.entries) - 1}
         if part.data is not None:
@@ -342,7 +301,7 @@ class GrowingAnswer:
         segment = next((segment for segment in reversed(self._segments) if segment.kind == "text"), None)
         if segment is None or segment.has_ended:
             segment = self._open("text", "lc_txt_")
-        _extend(segment.extras, cited)
+        extend(segment.extras, cited)
         segment.has_ended = True
         return Delta([{"type": "text", "text": "", "index": segment.index, **segment.extras}])
 
@@ -418,13 +377,3 @@ class GrowingAnswer:
         UnknownFields: _add_unknown_fields,
     }
     """How each kind of part is added."""
-
-
-def _extend(extras: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Add extras of the same text: lists (citations) get longer, other values are replaced."""
-    for key, value in more.items():
-        known = extras.get(key)
-        if isinstance(value, list) and isinstance(known, list):
-            known.extend(value)
-        else:
-            extras[key] = value.copy() if isinstance(value, list) else value
