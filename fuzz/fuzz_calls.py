@@ -28,8 +28,9 @@ from running import run
 from langchain_dbchat.errors import DatabricksError
 from langchain_dbchat.transport import channel as channel_module
 from langchain_dbchat.transport.channel import Channel, Timeouts
-from langchain_dbchat.transport.exchange import Request, RetryPolicy
+from langchain_dbchat.transport.exchange import RetryPolicy
 from langchain_dbchat.transport.http.transport import AsyncPooledTransport, PooledTransport
+from langchain_dbchat.transport.messages import Request
 
 if TYPE_CHECKING:
     import random

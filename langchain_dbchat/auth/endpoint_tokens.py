@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.auth.tokens import Grant
     from langchain_dbchat.routing.address import Workspace
-    from langchain_dbchat.transport.exchange import Reply, Request
+    from langchain_dbchat.transport.messages import Reply, Request
     from langchain_dbchat.transport.signing import Credentials
     from langchain_dbchat.transport.user_clients import UserClients
 
@@ -191,7 +191,7 @@ class EndpointCredentials(DerivedCredentials):
         return grant
 
     def _lookup(self, signed: Mapping[str, str]) -> Request:
-        from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
+        from langchain_dbchat.transport.messages import Request  # noqa: PLC0415  # loads with the transport
 
         name, (workspace, _) = self.endpoint.endpoint or "", self.home()
         url = f"{workspace.origin}/api/2.0/serving-endpoints/{quote(name, safe='')}"

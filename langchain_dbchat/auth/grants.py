@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from langchain_dbchat.transport.channel import Channel
-    from langchain_dbchat.transport.exchange import Reply, Request
+    from langchain_dbchat.transport.messages import Reply, Request
     from langchain_dbchat.transport.user_clients import UserClients
 
 # How long an answer may take, all of it, in seconds; and how long a connection.
@@ -185,7 +185,7 @@ def sign_in_channel(step: str, clients: UserClients | None) -> Channel:
 
 def _prepare(request: TokenRequest) -> tuple[Channel, Request]:
     """Write the request, and make the channel for it."""
-    from langchain_dbchat.transport.exchange import Purpose, Request  # noqa: PLC0415  # loads with the transport
+    from langchain_dbchat.transport.messages import Purpose, Request  # noqa: PLC0415  # loads with the transport
 
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept-Encoding": "identity"}
     if request.authorization is not None:

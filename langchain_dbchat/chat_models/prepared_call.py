@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from langchain_dbchat.dialects.dialect import ChatRequest, Dialect, EncodedRequest, StreamDecoder, Target
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.transport.channel import Channel
-    from langchain_dbchat.transport.exchange import Reply, Request
     from langchain_dbchat.transport.limiter import EndpointLimiter
+    from langchain_dbchat.transport.messages import Reply, Request
 
 __all__ = ["CallAddress", "PreparedCall", "encode_call"]
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.connection.session import Session
     from langchain_dbchat.routing.address import Workspace
     from langchain_dbchat.transport.effects import Effect
-    from langchain_dbchat.transport.exchange import Reply, Request
+    from langchain_dbchat.transport.messages import Reply, Request
 
 __all__ = ["find_app"]
 
@@ -68,7 +68,7 @@ def _with_oauth(session: Session, model: str) -> Session:
 
 
 def _lookup_request(workspace: Workspace, model: str) -> Request:
-    from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
+    from langchain_dbchat.transport.messages import Request  # noqa: PLC0415  # loads with the transport
 
     name = model.removeprefix(APPS)
     url = f"{workspace.origin}/api/2.0/apps/{quote(name, safe='')}"

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.connection.session import Session
     from langchain_dbchat.routing.address import Workspace
-    from langchain_dbchat.transport.exchange import Reply, Request
+    from langchain_dbchat.transport.messages import Reply, Request
 
 __all__ = ["discover"]
 
@@ -192,7 +192,7 @@ def _warn(endpoint: str, reason: str) -> None:
 
 
 def _lookup_request(workspace: Workspace, endpoint: str) -> Request:
-    from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
+    from langchain_dbchat.transport.messages import Request  # noqa: PLC0415  # loads with the transport
 
     url = f"{workspace.origin}/api/2.0/serving-endpoints/{quote(endpoint, safe='')}"
     return Request(url=url, headers={}, body=b"", endpoint=endpoint, host=workspace.host, method="GET")

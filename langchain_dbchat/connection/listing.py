@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.connection.settings import DatabricksConnection
     from langchain_dbchat.models.families import WireName
     from langchain_dbchat.transport.effects import Effect
-    from langchain_dbchat.transport.exchange import Reply, Request
+    from langchain_dbchat.transport.messages import Reply, Request
 
     Plan = Generator[Effect, Any, list["ListedEndpoint"]]
 
@@ -150,7 +150,7 @@ def _pages(settings: DatabricksConnection, session: Session, wanted: _List) -> P
 
 
 def _request(settings: DatabricksConnection, session: Session, url: str) -> Request:
-    from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
+    from langchain_dbchat.transport.messages import Request  # noqa: PLC0415  # loads with the transport
 
     headers = dict(settings.default_headers or {})
     return Request(url=url, headers=headers, body=b"", endpoint="", host=session.workspace.host, method="GET")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.connection.settings import DatabricksConnection
     from langchain_dbchat.errors import DatabricksError
     from langchain_dbchat.routing.routes import Gateway, Paths, Route
-    from langchain_dbchat.transport.exchange import Request
+    from langchain_dbchat.transport.messages import Request
 
 _SIZE_LIMITED = frozenset({"workspace", "gateway", "optimized"})
 """The kinds of addresses with a documented maximum size of a request."""
@@ -99,7 +99,7 @@ def address_request(  # noqa: PLR0913  # the parts of one request, the last thre
         ConfigurationError: If the body contains a value that JSON cannot represent.
         DatabricksInvalidRequestError: If the body is larger than `max_request_bytes`.
     """
-    from langchain_dbchat.transport.exchange import Request  # noqa: PLC0415  # loads with the transport
+    from langchain_dbchat.transport.messages import Request  # noqa: PLC0415  # loads with the transport
 
     found = _routes_of(settings, session, paths, model)
     url, name = found[min(route, len(found) - 1)]

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.embeddings.settings import EmbeddingSettings, EmbeddingSpec
     from langchain_dbchat.embeddings.wire import BatchResult
     from langchain_dbchat.errors import DatabricksError
-    from langchain_dbchat.transport.exchange import Reply, Request
+    from langchain_dbchat.transport.messages import Reply, Request
 
 __all__ = ["EmbeddingRun", "EmbeddingUsage", "Meter", "PreparedBatch", "list_texts"]
 

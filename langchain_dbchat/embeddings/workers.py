@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.embeddings.run import EmbeddingRun, PreparedBatch
     from langchain_dbchat.embeddings.settings import EmbeddingSettings
     from langchain_dbchat.embeddings.wire import BatchResult
-    from langchain_dbchat.transport.exchange import Reply
+    from langchain_dbchat.transport.messages import Reply
 
 __all__ = ["TaskWorkers", "ThreadWorkers", "Workers", "send_batches"]
 

@@ -12,8 +12,9 @@ from langchain_dbchat.errors import ConfigurationError, DatabricksError
 from langchain_dbchat.transport.content import ERROR_BODY_LIMIT, Content
 from langchain_dbchat.transport.deadlines import ReadGuard, ReadsInTime, StreamDeadline, asks_deadline
 from langchain_dbchat.transport.decompression import decompressor_for
-from langchain_dbchat.transport.exchange import Failure, Reply
+from langchain_dbchat.transport.exchange import Failure
 from langchain_dbchat.transport.headers import merge_headers, plain_headers, refuse_framing_by_client
+from langchain_dbchat.transport.messages import Reply
 from langchain_dbchat.transport.sent import may_quote, secrets_sent
 from langchain_dbchat.transport.stream_reader import StreamReader, too_large
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from langchain_dbchat.transport.bounded_answers import AnswerBound
     from langchain_dbchat.transport.clients import AnyClient
     from langchain_dbchat.transport.decompression import Decompressor
-    from langchain_dbchat.transport.exchange import Request
+    from langchain_dbchat.transport.messages import Request
     from langchain_dbchat.transport.sending import Sending
     from langchain_dbchat.transport.timeouts import Timeouts
 

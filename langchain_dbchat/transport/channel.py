@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from langchain_dbchat.errors import ConfigurationError, DatabricksError
 from langchain_dbchat.transport.attempt import Attempt
 from langchain_dbchat.transport.blocking import finish
-from langchain_dbchat.transport.exchange import Failure, Pause, Reply, Request, RetryPolicy, Unsent, exchange
+from langchain_dbchat.transport.exchange import Failure, Pause, RetryPolicy, Unsent, exchange
+from langchain_dbchat.transport.messages import Reply, Request
 from langchain_dbchat.transport.stream import NETWORK_ERRORS, AsyncEventStream, EventStream
 from langchain_dbchat.transport.timeouts import Timeouts
 from langchain_dbchat.transport.waits import TaskWaits, ThreadWaits

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
     from langchain_dbchat.transport.channel import Channel
-    from langchain_dbchat.transport.exchange import Request
+    from langchain_dbchat.transport.messages import Request
     from langchain_dbchat.transport.signing import Credentials
 
 __all__ = ["Effect", "aexecute", "execute", "planned", "post", "sign"]

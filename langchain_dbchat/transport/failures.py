@@ -24,12 +24,13 @@ from langchain_dbchat.errors.answers import malformed_response
 from langchain_dbchat.errors.apps import STOPPED_APP, is_app
 from langchain_dbchat.errors.composing import make_error
 from langchain_dbchat.errors.sent_secrets import hide_causes
-from langchain_dbchat.transport.exchange import Failure, Request
+from langchain_dbchat.transport.exchange import Failure
 from langchain_dbchat.transport.proxy_clients import proxy_failure, proxy_of, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from langchain_dbchat.transport.messages import Request
     from langchain_dbchat.transport.timeouts import Timeouts
 
 __all__ = ["failure_of", "interruption_of", "silence"]

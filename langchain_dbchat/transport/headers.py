@@ -21,7 +21,7 @@ from langchain_dbchat.transport.decompression import ACCEPTED
 if TYPE_CHECKING:
     import httpx
 
-    from langchain_dbchat.transport.exchange import Request
+    from langchain_dbchat.transport.messages import Request
 
 __all__ = ["merge_headers", "plain_headers", "refuse_framing_by_client", "user_agent"]
 

@@ -16,7 +16,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from langchain_dbchat.transport.exchange import Reply
+from langchain_dbchat.transport.messages import Reply
 
 if TYPE_CHECKING:
     from langchain_dbchat.transport.exchange import Failure, Unsent

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from langchain_dbchat.transport.exchange import Request
+    from langchain_dbchat.transport.messages import Request
     from langchain_dbchat.transport.sending import Sending
 
 __all__ = ["may_quote", "secrets_sent"]

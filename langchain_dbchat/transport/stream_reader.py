@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.transport.deadlines import StreamDeadline
     from langchain_dbchat.transport.decompression import Decompressor
-    from langchain_dbchat.transport.exchange import Purpose, Request
+    from langchain_dbchat.transport.messages import Purpose, Request
 
 __all__ = ["StreamReader", "too_large"]
 

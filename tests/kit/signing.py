@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import to_json
 
 from langchain_dbchat.dialects.shared.answer.events import is_last
-from langchain_dbchat.transport.exchange import Request
+from langchain_dbchat.transport.messages import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

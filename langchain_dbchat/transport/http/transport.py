@@ -29,10 +29,11 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import httpx
 
 from langchain_dbchat.transport.blocking import finish
+from langchain_dbchat.transport.http.async_sockets import AsyncSocket, aconnect
 from langchain_dbchat.transport.http.bodies import AsyncBody, SyncBody, deadline_of
 from langchain_dbchat.transport.http.http11 import Head, HeadReader, write_request
 from langchain_dbchat.transport.http.pool import ConnectionPool, PooledConnection, Waiter
-from langchain_dbchat.transport.http.sockets import AsyncSocket, Socket, aconnect, connect
+from langchain_dbchat.transport.http.sockets import Socket, connect
 
 if TYPE_CHECKING:
     import ssl

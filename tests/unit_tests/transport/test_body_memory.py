@@ -20,8 +20,8 @@ from langchain_dbchat.transport import content
 from langchain_dbchat.transport.attempt import Attempt
 from langchain_dbchat.transport.channel import Channel
 from langchain_dbchat.transport.content import Content
-from langchain_dbchat.transport.exchange import Reply
 from langchain_dbchat.transport.http.sockets import BUFFER, FLOOD, Socket
+from langchain_dbchat.transport.messages import Reply
 from langchain_dbchat.transport.timeouts import Timeouts
 
 PIECE = bytes(64 * 1024)

@@ -38,7 +38,7 @@ from langchain_dbchat.transport import channel, clients, content
 from langchain_dbchat.transport.channel import Channel, Timeouts
 from langchain_dbchat.transport.decompression import Decompressor, decompressor_for
 from langchain_dbchat.transport.exchange import RetryPolicy
-from langchain_dbchat.transport.http import http11, sockets
+from langchain_dbchat.transport.http import async_sockets, http11, sockets
 from langchain_dbchat.transport.sse import EventStreamDecoder
 
 PAGE = Path(__file__).parents[3] / "docs" / "http.md"
@@ -212,7 +212,7 @@ def test_the_page_names_the_bounds_that_the_code_has() -> None:
         "Connections of a process": f"{limits.max_connections}, of which {limits.max_keepalive_connections} may be",
         "The head of an answer": _size(http11._HEAD_LIMIT),
         "The first line of a chunk": f"{_size(http11._LINE_LIMIT)} each",
-        "Bytes that an event loop holds": f"{_size(sockets._HIGH_WATER)} and one read, then",
+        "Bytes that an event loop holds": f"{_size(async_sockets._HIGH_WATER)} and one read, then",
         "Bytes of one read": f"{_size(sockets.BUFFER)}; {_size(sockets.FLOOD)} after",
         "The body of an error": f"{_size(content.ERROR_BODY_LIMIT)} is read",
         "The largest answer": f"`max_response_bytes`, {_size(channel.MAX_RESPONSE_BYTES)} by default",

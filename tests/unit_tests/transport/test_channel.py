@@ -28,15 +28,16 @@ from langchain_dbchat.errors import (
 )
 from langchain_dbchat.transport.channel import Channel, Timeouts
 from langchain_dbchat.transport.clients import async_client, sync_client
-from langchain_dbchat.transport.exchange import Request, RetryPolicy
+from langchain_dbchat.transport.exchange import RetryPolicy
 from langchain_dbchat.transport.headers import plain_headers
 from langchain_dbchat.transport.limiter import EndpointLimiter
+from langchain_dbchat.transport.messages import Request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from langchain_dbchat.transport.exchange import Reply
     from langchain_dbchat.transport.limiter import Permit, WaitEvent
+    from langchain_dbchat.transport.messages import Reply
 
 
 class Sleepless:

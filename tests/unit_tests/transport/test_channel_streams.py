@@ -25,7 +25,7 @@ from langchain_dbchat.transport.channel import Channel, Timeouts
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Generator
 
-    from langchain_dbchat.transport.exchange import Request
+    from langchain_dbchat.transport.messages import Request
 
 EVENTS = {"content-type": "text/event-stream"}
 

@@ -23,7 +23,8 @@ from langchain_dbchat.errors import (
     MalformedResponseError,
 )
 from langchain_dbchat.transport.content import Content
-from langchain_dbchat.transport.exchange import LESSONS, Failure, Pause, Reply, Request, RetryPolicy, Send, exchange
+from langchain_dbchat.transport.exchange import LESSONS, Failure, Pause, RetryPolicy, Send, exchange
+from langchain_dbchat.transport.messages import Reply, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable

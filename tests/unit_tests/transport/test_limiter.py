@@ -22,7 +22,7 @@ from langchain_dbchat.errors import DatabricksConnectionError
 from langchain_dbchat.transport import limiter as limits
 from langchain_dbchat.transport.blocking import finish
 from langchain_dbchat.transport.content import Content
-from langchain_dbchat.transport.exchange import Failure, Reply
+from langchain_dbchat.transport.exchange import Failure
 from langchain_dbchat.transport.limit import Limit
 from langchain_dbchat.transport.limiter import (
     AsyncEvent,
@@ -33,6 +33,7 @@ from langchain_dbchat.transport.limiter import (
     ThreadEvent,
     limiter_for,
 )
+from langchain_dbchat.transport.messages import Reply
 
 OK = Reply(200, {}, Content(b"{}"))
 FULL = Reply(429, {}, Content())

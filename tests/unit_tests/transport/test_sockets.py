@@ -20,9 +20,10 @@ import pytest
 
 from kit.raw import LIMITS, OK, OURS, WAITS, Caller, RawServer, answer_always, take_request
 from kit.tls import contexts
-from langchain_dbchat.transport.http import sockets
+from langchain_dbchat.transport.http import async_sockets, sockets
+from langchain_dbchat.transport.http.async_sockets import AsyncSocket, aconnect
 from langchain_dbchat.transport.http.http11 import Chunked
-from langchain_dbchat.transport.http.sockets import FLOOD, AsyncSocket, aconnect, connect
+from langchain_dbchat.transport.http.sockets import FLOOD, connect
 from langchain_dbchat.transport.http.transport import AsyncPooledTransport
 
 
@@ -89,10 +90,10 @@ def test_a_connection_with_bytes_left_is_stale(loop: str, secure: bool, tmp_path
         number = made._transport.get_extra_info("socket").fileno()  # type: ignore[union-attr]  # it is open
         socket_itself: Any = _Numbered(number)
         for _ in range(3000):
-            if said.is_set() and made.is_stale() and not sockets._is_readable(socket_itself):
+            if said.is_set() and made.is_stale() and not sockets.is_readable(socket_itself):
                 break
             await asyncio.sleep(0.01)
-        assert not sockets._is_readable(socket_itself)
+        assert not sockets.is_readable(socket_itself)
         assert made.is_stale()
         made.close()
         await asyncio.sleep(0.05)
@@ -227,7 +228,7 @@ def test_the_same_in_an_event_loop() -> None:
             pytest.skip("uvloop does not use our buffer: it reads 250 kB at once by itself")
         parts = httpx.URL(url)
         made = await aconnect(parts.host, parts.port or 0, None, 2.0)
-        assert isinstance(made, sockets._PlainSocket)
+        assert isinstance(made, async_sockets._PlainSocket)
         try:
             await made.write([b"POST / HTTP/1.1\r\n\r\n"], 2.0)
             time.sleep(0.3)  # noqa: ASYNC251  # the loop is held, so that much has arrived when it reads
@@ -280,7 +281,7 @@ def test_who_has_gone_leaves_no_connection(loop: str) -> None:
         making = asyncio.ensure_future(make())
         while not made:  # noqa: ASYNC110  # the very moment counts
             await asyncio.sleep(0)
-        sockets._abandon(making)
+        async_sockets._abandon(making)
         await asyncio.wait({making})
         await asyncio.sleep(0.05)
         assert made[0]._transport is None

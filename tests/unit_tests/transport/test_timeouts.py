@@ -19,8 +19,8 @@ from langchain_dbchat.errors import (
     DatabricksError,
     DatabricksTimeoutError,
 )
-from langchain_dbchat.transport.exchange import Request
 from langchain_dbchat.transport.failures import failure_of
+from langchain_dbchat.transport.messages import Request
 from langchain_dbchat.transport.stream import NETWORK_ERRORS
 from langchain_dbchat.transport.timeouts import Timeouts
 
