@@ -254,11 +254,11 @@ class Attempt:
         head = self._head
         if head is None or head.is_closed or head.is_stream_consumed:
             return False
-        self._unpacker = decompressor_for(self._answer.get("content-encoding", ""))
+        self._unpacker = decompressor_for(self._answer.get("content-encoding", ""), self._room)
         return True
 
     def feed(self, piece: bytes) -> bool:
-        """Add a piece of the body.
+        """Add a piece of the body; of a compressed one, `unpack` adds what else is in it.
 
         Args:
             piece: The bytes, as they came.
@@ -272,13 +272,23 @@ class Attempt:
         """
         if self._is_unwatched and self._deadline.overdue():
             raise httpx.ReadTimeout("")
-        if self._unpacker is None:
-            return self._keeps(piece)
-        self._unpacker.push(piece)
-        while (unpacked := self._unpacker.pull()) is not None:
-            if not self._keeps(unpacked):
-                return False
-        return True
+        if self._unpacker is not None:
+            self._unpacker.push(piece)
+            piece = self._unpacker.pull() or b""
+        return self._keeps(piece)
+
+    def unpack(self) -> bool | None:
+        """Do one step of decompressing the last piece; it raises what `feed` does, and when the time is up.
+
+        Returns:
+            Whether more of the body is to be read; None if the next piece is needed for it.
+        """
+        unpacked = None if self._unpacker is None else self._unpacker.pull()
+        if unpacked is None:
+            return None
+        if self._deadline.overdue():
+            raise httpx.ReadTimeout("")
+        return self._keeps(unpacked)
 
     def _keeps(self, piece: bytes) -> bool:
         self._room -= len(piece)

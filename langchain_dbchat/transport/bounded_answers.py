@@ -23,6 +23,7 @@ import httpx
 from langchain_dbchat.errors import ConfigurationError, DatabricksError
 from langchain_dbchat.transport.content import ERROR_BODY_LIMIT
 from langchain_dbchat.transport.decompression import decompressor_for
+from langchain_dbchat.transport.turns import loop_share
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
@@ -186,7 +187,8 @@ class _Counted(httpx.SyncByteStream, httpx.AsyncByteStream):
             with self._ending():
                 count = self._counter()
                 for piece in cast("Iterable[bytes]", self.inner):
-                    count(piece)
+                    for _ in count(piece):
+                        pass
                     yield piece
         except UnreadableAnswer:
             self.close()  # what reads it may not do so
@@ -197,7 +199,9 @@ class _Counted(httpx.SyncByteStream, httpx.AsyncByteStream):
             with self._ending():
                 count = self._counter()
                 async for piece in cast("AsyncIterable[bytes]", self.inner):
-                    count(piece)
+                    for _ in count(piece):
+                        if loop_share.is_used():
+                            await loop_share.give_way()
                     yield piece
         except UnreadableAnswer:
             await self.aclose()
@@ -212,15 +216,17 @@ class _Counted(httpx.SyncByteStream, httpx.AsyncByteStream):
                 self.error = error
                 raise
 
-    def _counter(self) -> Callable[[bytes], None]:
+    def _counter(self) -> Callable[[bytes], Iterator[None]]:
+        """Return what counts a piece in steps, before it is passed on: httpx decompresses all of it at once."""
         coding = "" if self.is_lifted else self.response.headers.get("content-encoding", "")
-        unpacker = decompressor_for(coding)
+        unpacker = decompressor_for(coding, self._room)
 
-        def count(piece: bytes) -> None:
+        def count(piece: bytes) -> Iterator[None]:
             for size in () if self.is_lifted else _sizes(piece, unpacker):
                 self._room -= size
                 if self._room < 0:
                     raise UnreadableAnswer(self._refuse(self.response))
+                yield
 
         return count
 

@@ -2,7 +2,9 @@
 
 Rule 1. 64 kB of gzip can be 64 MB of text, and gzip within gzip a thousand times more. So nothing is decompressed as a
 whole: each piece is passed on, and the receiver counts the pieces and can stop.
-Rule 2. Only gzip and deflate are accepted, because Python's own library can decompress them and bound its output.
+Rule 2. Compressed bytes need not contain anything: the name of a file in a header of gzip may be endless. So what goes
+into each compression is bounded too, and a pull ends after a bounded amount of work, also if nothing came out.
+Rule 3. Only gzip and deflate are accepted, because Python's own library can decompress them and bound its output.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ACCEPTED", "Decompressor", "decompressor_for"]
+__all__ = ["ACCEPTED", "Decompressor", "TooLargeToDecompress", "decompressor_for"]
 
 ACCEPTED = "gzip, deflate"
 """The header ``Accept-Encoding`` that goes with it."""
@@ -25,19 +27,37 @@ _BITE = 4 * 1024  # bytes that go in at once: what is not taken is copied each t
 _HEADER = 2  # bytes
 _MEMBER = 0x1F  # the first byte of a member of gzip
 _LAYERS = 3  # an answer that is compressed more often wants to harm
+_GROWTH = 1024 * 1024  # bytes by which compression may make an answer larger, as it does with many small parts
+
+
+class TooLargeToDecompress(httpx.DecodingError):
+    """What goes into a compression is larger than an answer may be.
+
+    Args:
+        limit: The maximum size of the answer in bytes.
+    """
+
+    def __init__(self, limit: float) -> None:
+        super().__init__(f"more than {limit:.0f} bytes are compressed once more")
+        self.limit = limit
 
 
 class _Layer:
-    """One compression."""
+    """One compression; it yields an empty piece where what it has taken contains nothing."""
 
-    __slots__ = ("_begin", "_bits", "_zip")
+    __slots__ = ("_begin", "_bits", "_limit", "_taken", "_zip")
 
-    def __init__(self, encoding: str) -> None:
+    def __init__(self, encoding: str, limit: float) -> None:
+        self._limit = limit
+        self._taken = 0  # bytes
         self._bits = 16 + zlib.MAX_WBITS if encoding.endswith("gzip") else 0
         self._begin = b""  # the first bytes of a deflated body, which say whether it has a header
         self._zip = zlib.decompressobj(self._bits or zlib.MAX_WBITS)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        self._taken += len(data)
+        if self._taken > self._limit + _GROWTH:
+            raise TooLargeToDecompress(self._limit)
         if not self._bits:
             data = self._begin = self._begin + data
             if len(data) < _HEADER:
@@ -51,12 +71,13 @@ class _Layer:
             while bite:
                 if self._zip.eof:
                     if self._bits <= zlib.MAX_WBITS or bite[0] != _MEMBER:  # padding behind the end says nothing
+                        yield b""
                         return
                     self._zip = zlib.decompressobj(self._bits)  # gzip allows another member behind the first
                 piece = self._zip.decompress(bite, _PIECE)
-                if piece:
-                    yield piece
                 bite = self._zip.unused_data or self._zip.unconsumed_tail
+                if piece or not bite:
+                    yield piece
         while not self._zip.eof and (piece := self._zip.decompress(b"", _PIECE)):
             yield piece  # what it still contains, because a piece was full
 
@@ -66,12 +87,13 @@ class Decompressor:
 
     Args:
         encodings: Their names, in the order in which they were applied.
+        limit: The maximum size of the answer in bytes; each compression may have little more before it is undone.
     """
 
     __slots__ = ("_layers", "_pieces")
 
-    def __init__(self, encodings: list[str]) -> None:
-        self._layers = [_Layer(encoding) for encoding in reversed(encodings)]
+    def __init__(self, encodings: list[str], limit: float) -> None:
+        self._layers = [_Layer(encoding, limit) for encoding in reversed(encodings)]
         self._pieces: Iterator[bytes] = iter(())
 
     def push(self, data: bytes) -> None:
@@ -79,13 +101,13 @@ class Decompressor:
         self._pieces = self._through(0, data)
 
     def pull(self) -> bytes | None:
-        """Give the next piece of at most 64 KiB.
+        """Give the next piece of at most 64 KiB, in a time that is bounded.
 
         Returns:
-            The piece; None if there is none until more is pushed.
+            The piece, which may be empty; None if there is none until more is pushed.
 
         Raises:
-            httpx.DecodingError: The bytes are not compressed as was said.
+            httpx.DecodingError: The bytes are not compressed as was said, or there are too many of them.
         """
         try:
             return next(self._pieces, None)
@@ -97,14 +119,18 @@ class Decompressor:
             yield data
             return
         for piece in self._layers[layer].feed(data):
-            yield from self._through(layer + 1, piece)
+            if piece:
+                yield from self._through(layer + 1, piece)
+            else:
+                yield piece
 
 
-def decompressor_for(encoding: str) -> Decompressor | None:
+def decompressor_for(encoding: str, limit: float) -> Decompressor | None:
     """Make the unpacker for a header ``Content-Encoding``.
 
     Args:
         encoding: The header; empty if there is none.
+        limit: The maximum size of the answer in bytes; infinite for no limit.
 
     Returns:
         The unpacker; None if nothing is compressed.
@@ -118,4 +144,4 @@ def decompressor_for(encoding: str) -> Decompressor | None:
         return None
     if len(names) > _LAYERS or not {"gzip", "x-gzip", "deflate"}.issuperset(names):
         raise httpx.DecodingError(f"content-encoding is {encoding!r}, and {ACCEPTED!r} was asked for")
-    return Decompressor(names)
+    return Decompressor(names, limit)

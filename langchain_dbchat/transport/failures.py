@@ -24,8 +24,10 @@ from langchain_dbchat.errors.answers import malformed_response
 from langchain_dbchat.errors.apps import STOPPED_APP, is_app
 from langchain_dbchat.errors.composing import make_error
 from langchain_dbchat.errors.sent_secrets import hide_causes
+from langchain_dbchat.transport.decompression import TooLargeToDecompress
 from langchain_dbchat.transport.exchange import Failure
 from langchain_dbchat.transport.proxy_clients import proxy_failure, proxy_of, source_of
+from langchain_dbchat.transport.stream_reader import too_large
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -261,9 +263,10 @@ def _place(request: Request, auth: str, request_id: str | None = None) -> dict[s
 
 
 def _undecodable(error: Exception, request: Request, auth: str) -> DatabricksError:
-    made = malformed_response(
-        f"The answer cannot be decompressed: {error}", endpoint=request.endpoint, host=request.host, auth=auth
-    )
+    why = f"The answer cannot be decompressed: {error}"
+    if isinstance(error, TooLargeToDecompress):
+        why = too_large(error.limit, request.purpose)
+    made = malformed_response(why, endpoint=request.endpoint, host=request.host, auth=auth)
     made.__cause__ = error
     return made
 

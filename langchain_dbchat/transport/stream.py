@@ -11,7 +11,6 @@ connection can be used again; if the caller stops earlier, the connection is clo
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -125,9 +124,9 @@ class _OpenStream(ABC):
 
     async def _unpack(self) -> list[bytes]:
         while (payloads := self._reader.more()) is not None:
+            await self._give_way()  # a small read may contain a thousand times as much
             if payloads:
                 return payloads
-            await self._let_others_run()  # a small read may contain a thousand times as much
         return []
 
     @abstractmethod
@@ -135,8 +134,8 @@ class _OpenStream(ABC):
         """Return the next bytes of the body; None at its end."""
 
     @abstractmethod
-    async def _let_others_run(self) -> None:
-        """Let other tasks of the event loop run."""
+    async def _give_way(self) -> None:
+        """Let other tasks of the event loop run, if its calls have used their share of its time."""
 
     async def _end(self) -> None:
         """Close the response; the connection too, unless the body was read to its end."""
@@ -176,7 +175,7 @@ class EventStream(_OpenStream):
     async def _piece(self) -> bytes | None:
         return next(self._pieces, None)
 
-    async def _let_others_run(self) -> None:
+    async def _give_way(self) -> None:
         pass
 
     async def _close_response(self) -> None:
@@ -216,8 +215,9 @@ class AsyncEventStream(_OpenStream):
             await loop_share.give_way()
         return piece
 
-    async def _let_others_run(self) -> None:
-        await asyncio.sleep(0)
+    async def _give_way(self) -> None:
+        if loop_share.is_used():
+            await loop_share.give_way()
 
     async def _close_response(self) -> None:
         await aclose_in_order(self._reader.response)

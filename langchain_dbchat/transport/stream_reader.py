@@ -126,7 +126,7 @@ class StreamReader:
         """
         if self.is_packed:
             if self._unpacker is None:
-                self._unpacker = decompressor_for(self.headers["content-encoding"])
+                self._unpacker = decompressor_for(self.headers["content-encoding"], self._limit)
             if self._unpacker is None:
                 self.is_packed = False
             else:

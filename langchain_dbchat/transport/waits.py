@@ -108,7 +108,11 @@ class ThreadWaits(Waits[httpx.Client]):
         """Read the body of an answer, as far as the attempt wants it."""
         body = cast("Iterable[bytes]", response.stream if attempt.is_raw() else response.iter_bytes())
         pieces = body if asks_deadline(response) else ReadGuard.pieces(body)
-        all(map(attempt.feed, pieces))  # unlike a loop, it holds no piece while it waits for the next one
+
+        def feed(piece: bytes) -> bool:
+            return attempt.feed(piece) and all(iter(attempt.unpack, None))
+
+        all(map(feed, pieces))  # unlike a loop, it holds no piece while it waits for the next one
 
     async def close(self, response: httpx.Response) -> None:
         """Close an answer."""
@@ -155,7 +159,10 @@ class TaskWaits(Waits[httpx.AsyncClient]):
         body = aiter(source)  # type: ignore[arg-type]  # an async client's response has an async stream
         async with aclosing(attempt.bounded(cast("AsyncGenerator[bytes, None]", body))) as pieces:
             async for piece in pieces:
-                if not attempt.feed(piece):
+                more: bool | None = attempt.feed(piece)
+                while more and (more := attempt.unpack()):
+                    await self.turn()
+                if more is False:
                     break
 
     async def close(self, response: httpx.Response) -> None:

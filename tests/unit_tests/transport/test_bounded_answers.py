@@ -7,6 +7,7 @@ import gzip
 import socket
 import time
 import traceback
+import tracemalloc
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from kit.raw import RawServer, take_request
 from kit.scripted import Scripted, ScriptedServer
+from kit.silence import SILENCES, silent
 from kit.ways import Way, ainvoke, astream, four_ways
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.errors import (
@@ -86,12 +88,12 @@ def endless(head: bytes, sent: list[int]) -> Callable[[socket.socket, int], None
     return serve
 
 
-def compressed(head: bytes) -> Callable[[socket.socket, int], None]:
+def compressed(head: bytes, coding: bytes = b"gzip", body: bytes = BOMB) -> Callable[[socket.socket, int], None]:
     def serve(connection: socket.socket, _: int) -> None:
         while True:
             take_request(connection)
-            length = b"content-length: %d\r\ncontent-encoding: gzip\r\n\r\n" % len(BOMB)
-            connection.sendall(b"HTTP/1.1 " + head + length + BOMB)
+            framing = b"content-length: %d\r\ncontent-encoding: %b\r\n\r\n" % (len(body), coding)
+            connection.sendall(b"HTTP/1.1 " + head + framing + body)
 
     return serve
 
@@ -195,6 +197,24 @@ def test_a_body_that_is_small_until_it_is_decompressed(call: Way, reader: str) -
         kind = DatabricksAuthenticationError if is_challenged else MalformedResponseError
         with theirs["http_client"], pytest.raises(kind, match="401" if is_challenged else "larger than 200000 bytes"):
             call(model(server, theirs, max_response_bytes=LIMIT), "hi")
+
+
+@four_ways
+@pytest.mark.parametrize("reader", ["an authentication's last answer", "a hook"])
+@pytest.mark.parametrize("kind", SILENCES)
+def test_a_body_that_is_large_only_in_between(call: Way, reader: str, kind: str) -> None:
+    """It contains nothing, so it is httpx that would hold all of it."""
+    with RawServer(compressed(b"200 OK\r\n", b"gzip, gzip, gzip", silent(kind, 300))) as server:
+        theirs = READERS[reader](server.url)
+        call_it = model(server, theirs, max_response_bytes=LIMIT)
+        tracemalloc.start()
+        try:
+            with theirs["http_client"], pytest.raises(MalformedResponseError, match="larger than 200000 bytes"):
+                call(call_it, "hi")
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < 30_000_000
 
 
 @four_ways

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import gzip
 import json
+import math
 import re
 import resource
 import socket
@@ -24,6 +25,7 @@ from kit.drips import DRIPS, EVENTS, JSON, chunk, dripping, head
 from kit.raw import RawServer, take_request
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
+from kit.silence import SILENCES, silent
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.auth import grants
@@ -31,10 +33,11 @@ from langchain_dbchat.auth.grants import TokenRequest, fetch_grant
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksError,
+    DatabricksRateLimitError,
     DatabricksTimeoutError,
     MalformedResponseError,
 )
-from langchain_dbchat.transport import channel, clients, content
+from langchain_dbchat.transport import channel, clients, content, decompression
 from langchain_dbchat.transport.channel import Channel, Timeouts
 from langchain_dbchat.transport.decompression import Decompressor, decompressor_for
 from langchain_dbchat.transport.exchange import RetryPolicy
@@ -188,6 +191,63 @@ def test_a_compressed_answer_is_measured_decompressed(call: Way, layers: int) ->
             assert peak < 30_000_000
 
 
+def saying_nothing(body: bytes, status: bytes = b"200 OK") -> Callable[[socket.socket, int], None]:
+    """Answer with a body of three compressions, and keep the connection open."""
+
+    def serve(connection: socket.socket, _: int) -> None:
+        start = b"HTTP/1.1 %b\r\ncontent-encoding: gzip, gzip, gzip\r\ntransfer-encoding: chunked\r\n" % status
+        take_request(connection)
+        connection.sendall(start + b"content-type: text/event-stream\r\n\r\n" + chunk(body))
+        connection.recv(1)
+
+    return serve
+
+
+@four_ways
+@pytest.mark.parametrize("kind", SILENCES)
+def test_compressed_bytes_that_contain_nothing_are_counted(call: Way, kind: str) -> None:
+    with RawServer(saying_nothing(silent(kind, 300))) as server:
+        began = time.process_time()
+        with pytest.raises(MalformedResponseError, match="larger than 2000000 bytes.*max_response_bytes"):
+            call(model(server.url, max_response_bytes=2_000_000, timeout=20), "hi")
+        assert time.process_time() - began < 2
+
+
+@four_ways
+@pytest.mark.parametrize("kind", SILENCES)
+def test_the_time_ends_also_while_they_are_decompressed(call: Way, kind: str) -> None:
+    with RawServer(saying_nothing(silent(kind, 20_000))) as server:
+        began = time.monotonic()
+        with pytest.raises(DatabricksTimeoutError, match="first_event"):
+            call(model(server.url, max_response_bytes=None, timeout=0.5), "hi")
+        assert 0.45 < time.monotonic() - began < 5
+
+
+@four_ways
+def test_an_error_that_contains_nothing_is_that_error(call: Way) -> None:
+    for kind in SILENCES:
+        with RawServer(saying_nothing(silent(kind, 1_000), b"429 No")) as server:
+            began = time.process_time()
+            with pytest.raises(DatabricksRateLimitError):
+                call(model(server.url, timeout=20), "hi")
+            assert time.process_time() - began < 2
+
+
+@four_ways
+def test_a_small_answer_may_be_larger_when_it_is_compressed(call: Way) -> None:
+    def reply(received: Any) -> Scripted:
+        body = sse(CHUNK, LAST) if received.json.get("stream") else json.dumps(WHOLE).encode()
+        sizes.append(len(body))
+        packed = b"".join(gzip.compress(body[at : at + 1]) for at in range(len(body)))
+        kind = "text/event-stream" if received.json.get("stream") else "application/json"
+        return Scripted(packed, headers={"content-encoding": "gzip", "content-type": kind})
+
+    sizes: list[int] = []
+    with ScriptedServer(reply) as server:
+        call(model(server.url), "hi")
+        assert call(model(server.url, max_response_bytes=sizes[-1]), "hi").text == "a"
+
+
 @four_ways
 def test_an_answer_up_to_the_limit_is_read_and_none_means_any(call: Way) -> None:
     whole = json.dumps({**WHOLE, "padding": "x" * 300_000}).encode()
@@ -216,6 +276,7 @@ def test_the_page_names_the_bounds_that_the_code_has() -> None:
         "Bytes of one read": f"{_size(sockets.BUFFER)}; {_size(sockets.FLOOD)} after",
         "The body of an error": f"{_size(content.ERROR_BODY_LIMIT)} is read",
         "The largest answer": f"`max_response_bytes`, {_size(channel.MAX_RESPONSE_BYTES)} by default",
+        "What goes into each": f"{_size(decompression._GROWTH)} more than",
         "Connecting": f"`timeout.connect`, {waits.connect:.0f} s",
         "Sending a request": f"`timeout.write`, {waits.write:.0f} s",
         "Waiting for a connection": f"`timeout.pool`, {waits.pool:.0f} s",
@@ -265,7 +326,7 @@ def test_the_limit_counts_each_byte(call: Way) -> None:
 def test_compressed_bodies_cut_anywhere(encoding: str, pack: Callable[[bytes], bytes], size: int) -> None:
     data = bytes(range(256)) * 500 + b"x" * 200_000
     packed = pack(data)
-    unpacker = decompressor_for(encoding)
+    unpacker = decompressor_for(encoding, math.inf)
     if unpacker is None:
         assert packed == data
         return
@@ -279,7 +340,7 @@ def test_deflate_without_a_header_whose_first_bytes_could_be_one() -> None:
         packing = zlib.compressobj(wbits=-zlib.MAX_WBITS)
         packed = packing.compress(data) + packing.flush()
         found += packed[0] & 15 > zlib.DEFLATED and int.from_bytes(packed[:2], "big") % 31 == 0
-        unpacker = decompressor_for("deflate")
+        unpacker = decompressor_for("deflate", math.inf)
         assert unpacker is not None
         assert b"".join(_pieces(unpacker, packed, 4)) == data
     assert found  # by its check alone, such a body has a header
@@ -304,7 +365,7 @@ def test_encodings_that_nobody_asked_for(encoding: str) -> None:
 def test_many_members_of_gzip_take_no_time_that_grows_with_their_square() -> None:
     packed = gzip.compress(b"") * 50_000
     began = time.process_time()
-    unpacker = decompressor_for("gzip")
+    unpacker = decompressor_for("gzip", math.inf)
     assert unpacker is not None
     assert b"".join(_pieces(unpacker, packed, 65536)) == b""
     assert time.process_time() - began < 5
@@ -318,6 +379,13 @@ def test_a_token_answer_is_bounded(way: str, packing: str) -> None:
         request = _token_request(server.url)
         with pytest.raises(MalformedResponseError, match="larger than 1048576 bytes"):
             fetch_token(way, request)
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_a_token_answer_that_contains_nothing_is_bounded(way: str) -> None:
+    with RawServer(saying_nothing(silent("a name without an end", 300))) as server:
+        with pytest.raises(MalformedResponseError, match="larger than 1048576 bytes"):
+            fetch_token(way, _token_request(server.url))
 
 
 def fetch_token(way: str, request: TokenRequest) -> object:

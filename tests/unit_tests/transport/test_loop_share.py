@@ -15,6 +15,7 @@ import pytest
 
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
+from kit.silence import SILENCES, silent
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.transport import stream as streams
 from langchain_dbchat.transport import waits
@@ -97,16 +98,38 @@ async def test_calls_within_their_share_begin_together(use_clock: Callable[[Call
 async def test_a_small_read_that_contains_much_leaves_the_loop_to_other_tasks(
     use_clock: Callable[[Callable[[], float]], None],
 ) -> None:
-    """Each piece that is decompressed is a step of its own."""
-    use_clock(lambda: 0.0)
+    """Each piece that is decompressed is a step of its own, whether it contains events or nothing."""
+    use_clock(each_step_uses_the_share())
     pieces = 40
-    body = gzip.compress(b": nothing\n\n" * (pieces * 64 * 1024 // 11) + sse({"n": 1}))
+    for line in (b": nothing\n\n", b"data: 12\n\n"):
+        body = gzip.compress(line * (pieces * 64 * 1024 // len(line)) + sse({"n": 1}))
+        async with Passes().counting() as passes:
+            with ScriptedServer(lambda _, body=body: Scripted(body, headers=PACKED)) as server:
+                async with Channel(Rotating()).astream(request_to(server, streaming=True)) as incoming:
+                    before = passes.count
+                    async for payloads in incoming:
+                        if b'{"n":1}' in payloads:
+                            break
+                    assert passes.count - before >= pieces // 2
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("kind", SILENCES)
+async def test_so_does_one_that_contains_nothing(
+    use_clock: Callable[[Callable[[], float]], None], kind: str, *, streaming: bool
+) -> None:
+    use_clock(each_step_uses_the_share())
+    headers = {**PACKED, "content-encoding": "gzip, gzip"}
     async with Passes().counting() as passes:
-        with ScriptedServer(lambda _: Scripted(body, headers=PACKED)) as server:
-            async with Channel(Rotating()).astream(request_to(server, streaming=True)) as incoming:
-                before = passes.count
-                assert (await anext(incoming))[0] == b'{"n":1}'
-                assert passes.count - before >= pieces // 2
+        with ScriptedServer(lambda _: Scripted(silent(kind, 1, layers=2), headers=headers)) as server:
+            channel, request = Channel(Rotating()), request_to(server, streaming=streaming)
+            before = passes.count
+            if streaming:
+                async with channel.astream(request) as incoming:
+                    assert [payloads async for payloads in incoming] == []
+            else:
+                await channel.apost(request)
+            assert passes.count - before >= 1_000_000 // 4096
 
 
 async def test_streams_with_events_leave_the_loop_to_other_tasks(
