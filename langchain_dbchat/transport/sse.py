@@ -73,6 +73,7 @@ class EventStreamDecoder:
         "_data",
         "_fresh",
         "_held",
+        "_is_cut",
         "_is_last",
         "_limit",
         "_meaning",
@@ -90,6 +91,7 @@ class EventStreamDecoder:
         self._stray: list[bytes] | None = []  # lines that are not fields; None after the last event
         self._room = _STRAY_LIMIT  # how many more bytes of those lines are kept
         self._held = 0  # bytes in the data lines after the first one
+        self._is_cut = False  # an object was inserted into the event that has not ended yet
         self._after_return = False  # the last byte was a carriage return, so that a line feed now belongs to it
         self._fresh: bytes | None = b""  # the beginning of a byte order mark, perhaps; None once that is known
 
@@ -182,6 +184,7 @@ class EventStreamDecoder:
                     payload = b"\n".join(data)
                     self._held = 0
                 data.clear()
+                self._is_cut = False
                 if self._meaning or (payload and payload[0] != _BRACE):
                     payload = self._finished(payload)
                 if payload:
@@ -194,7 +197,7 @@ class EventStreamDecoder:
         if self._data or self._meaning:
             payload = b"\n".join(self._data)
             self._data.clear()
-            self._held = 0
+            self._held, self._is_cut = 0, False
             payload = self._finished(payload)
             payloads.extend([payload] if payload else [])
 
@@ -210,8 +213,10 @@ class EventStreamDecoder:
 
     def _read_stray(self, line: bytes, payloads: list[bytes]) -> None:
         if not self._stray and line.lstrip().startswith(b"{") and _is_object(line):
-            if self._data and self._is_whole(b"\n".join(self._data)):  # an empty line is missing
-                self._end_event(payloads)
+            if self._data and not self._is_cut:  # once for each event, because this reads all of it
+                self._is_cut = True
+                if self._is_whole(b"\n".join(self._data)):  # an empty line is missing
+                    self._end_event(payloads)
             payloads.append(line)
         elif self._stray is not None and (self._stray or _STRAY.match(line)):
             self._stray.extend([line[: self._room]] if self._room > 0 else [])

@@ -437,6 +437,33 @@ def test_small_reads_of_one_event_take_no_time_that_grows_with_their_square() ->
     assert seconds(200_000) < 40 * max(seconds(20_000), 0.01)
 
 
+@pytest.mark.parametrize(
+    "within",
+    [
+        b"{}\n",
+        b"data: 1,\n{}\n",
+        b"event: error\n{}\n",
+        b"{}\nevent: x\n",
+        b"event: ping\n",
+        b"id: x\n",
+        b": x\n",
+        b": x\r",
+        b"stray\n",
+    ],
+)
+def test_what_stands_within_a_large_event_takes_no_time_that_grows_with_its_size(within: bytes) -> None:
+    def seconds(size: int) -> float:
+        decoder = EventStreamDecoder()
+        began = time.process_time()
+        decoder.feed(b"data: [" + b"1," * size + b"\n")
+        for _ in range(size // 100):
+            decoder.feed(within)
+        return time.process_time() - began
+
+    seconds(1_000)
+    assert seconds(200_000) < 40 * max(seconds(20_000), 0.01)
+
+
 def test_a_line_in_single_bytes_takes_little_memory() -> None:
     decoder = EventStreamDecoder()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
