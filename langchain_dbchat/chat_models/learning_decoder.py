@@ -71,6 +71,10 @@ class LearningDecoder:
         self._confirm()
         return last
 
+    def is_complete(self) -> bool:
+        """Return whether nothing is missing if the stream breaks now."""
+        return self._decoder.is_complete()
+
     def keep_partial(self, error: DatabricksError, /) -> None:
         """Add the partial message to an error that ends the stream."""
         self._decoder.keep_partial(error)

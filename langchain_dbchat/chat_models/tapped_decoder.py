@@ -41,6 +41,10 @@ class TappedDecoder:
             self._tap(chunk)
         return last
 
+    def is_complete(self) -> bool:
+        """Return whether nothing is missing if the stream breaks now."""
+        return self._inner.is_complete()
+
     def keep_partial(self, error: DatabricksError, /) -> None:
         """Add the partial message to an error that ends the stream."""
         self._inner.keep_partial(error)

@@ -148,6 +148,10 @@ class StreamDecoder(Protocol):
         """End the stream; raise if the answer is incomplete."""
         ...
 
+    def is_complete(self) -> bool:
+        """Return whether nothing is missing if the stream breaks now, although `is_last` has accepted no event."""
+        ...
+
     def keep_partial(self, error: DatabricksError, /) -> None:
         """Add the partial message to an error that ends the stream."""
         ...

@@ -127,6 +127,10 @@ class EventStreamDecoder:
             self._check(len(tail))
         return payloads
 
+    def ignore_stray(self) -> None:
+        """Leave text that was inserted into the stream out, as after the last event."""
+        self._stray = None
+
     def close(self) -> list[bytes]:
         """Decode the end of the stream.
 

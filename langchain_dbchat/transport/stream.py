@@ -47,6 +47,9 @@ class EventDecoder(Protocol):
     def close(self) -> Iterable[Any]:
         """Read the end; raise if something is missing."""
 
+    def is_complete(self) -> bool:
+        """Return whether nothing is missing if the stream breaks now."""
+
     def keep_partial(self, error: DatabricksError, /) -> None:
         """Add to an error that ends the stream what was read before."""
 
@@ -108,12 +111,19 @@ class _OpenStream(ABC):
                         break
         except _BREAKS as error:
             await self._end()
+            self._settle()
             reader.check(error)
         if payloads:
             return self._feed(payloads)
         await self._end()
+        self._settle()
         payloads = reader.close()
         return self._feed(payloads) if payloads else self._last()
+
+    def _settle(self) -> None:
+        """Let the decoder say that the answer is complete, because on some wires no event is known to be the last."""
+        if self._decoder is not None and self._decoder.is_complete():
+            self._reader.complete()
 
     def _last(self) -> Any:
         """Return what the decoder has to add at the end, once."""

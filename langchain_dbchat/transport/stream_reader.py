@@ -2,7 +2,7 @@
 
 Rule 1. The event that `Request.is_last` accepts is passed on like any other event. After it, only the end of the body
 is expected, and for a short time only (see `StreamDeadline`). An error after the last event is ignored, because the
-answer is complete.
+answer is complete. So is the one that ends a stream whose decoder says that nothing is missing.
 Rule 2. The size of a stream is bounded, counted after decompression. A compressed stream is decompressed piece by
 piece.
 """
@@ -167,6 +167,11 @@ class StreamReader:
                 if is_last(payload):
                     return True
         return False
+
+    def complete(self) -> None:
+        """Note that the answer is complete, so that an error of the stream, and text behind the events, is ignored."""
+        self.deadline.done = True
+        self._decoder.ignore_stray()
 
     def close(self) -> list[bytes]:
         """Read the end of the body.

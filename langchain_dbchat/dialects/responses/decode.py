@@ -3,7 +3,10 @@
 Rule 1. A whole answer has ``output``, a list of items; a stream has events with a ``type``
 (platform.openai.com/docs/api-reference/responses-streaming). An agent's stream may have several responses, bare results
 of tools, and events without a type that name its trace.
-Rule 2. A stream is complete at ``response.completed`` or ``response.incomplete``, or at ``[DONE]`` after an item.
+Rule 2. A stream is complete at ``response.completed`` or ``response.incomplete``, or at ``[DONE]`` after an item. None
+but the last is known to be the end, because an agent may begin another response minutes later. So nobody stops to read
+there; but if the stream breaks, or nothing comes, it is an answer, unless the agent's tools or their results show that
+the agent was not finished.
 Rule 3. ``response.failed``, ``response.cancelled`` and ``error`` raise; the error has what had arrived.
 """
 
@@ -105,11 +108,12 @@ def _no_output(payload: Mapping[str, Any], target: Target, request_id: str | Non
 class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
     """Decoder of a stream of Responses."""
 
-    __slots__ = ("_complete", "_reader", "_unknown")
+    __slots__ = ("_complete", "_goes_on", "_reader", "_unknown")
 
     def _begin(self, target: Target, request_id: str | None) -> ResponsesFacts:
         self._reader = ItemReader(None if self._sent is None else self._sent.bound)
         self._complete = False  # the last response has ended
+        self._goes_on = False  # after it came a result, which an agent will read
         self._unknown: dict[str, Any] | None = None  # the last event that says nothing
         return ResponsesFacts(target, request_id)
 
@@ -122,6 +126,10 @@ class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
             self._add(part, chunks)
         self._flush(chunks)
         return [*chunks, *super().close()]
+
+    def is_complete(self) -> bool:
+        """Return whether nothing is missing if the stream breaks now."""
+        return self._complete and not (self._goes_on or self._reader.awaits_results)
 
     def _check_complete(self) -> None:
         facts, has_items = self._facts, self._reader.has_items
@@ -163,6 +171,7 @@ class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
             is_state = name in _BEGINS or name in _ENDS or name in _FAILED
             return self._response(name, payload) if is_state else self._item_parts(name, payload)
         if kind.endswith("_output") and "call_id" in payload:
+            self._goes_on = True
             return [self._reader.result(payload)]
         if kind not in KEEP_ALIVE:
             self._facts.kept.add({kind: {key: value for key, value in payload.items() if key != "type"}})
@@ -211,7 +220,7 @@ class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
         if isinstance(items, list) and not self._reader.has_items:  # no event described it before
             self._reader.expect(items)
             parts = [part for event in _ended(items) for part in self._reader.end_item(event)]
-        self._complete = True
+        self._complete, self._goes_on = True, False
         if may_be_blocked(response):
             raise_blocked(response, self.partial, request_id=self._facts.request_id)
         return parts

@@ -91,6 +91,11 @@ class ItemReader:
         """Return whether the caller has to execute calls; to be asked at the end of the answer."""
         return bool(self._calls or self._steps.unanswered())
 
+    @property
+    def awaits_results(self) -> bool:
+        """Return whether an agent has called a tool of its own whose result has not come."""
+        return bool(self._steps.unanswered())
+
     def expect(self, items: list[Any]) -> None:
         """Note which calls of a whole answer have a result.
 

@@ -152,6 +152,10 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
         chunks.append(ChatGenerationChunk(message=message, generation_info=info))
         return chunks
 
+    def is_complete(self) -> bool:
+        """Return whether nothing is missing if the stream breaks now: False if only the last event says so."""
+        return False
+
     def _partial_without_secrets(self) -> AIMessage:
         message = self.partial()
         if self._mask is None or self._mask(str(message)) == str(message):
