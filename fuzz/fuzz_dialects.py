@@ -121,7 +121,7 @@ def _streamed(dice: random.Random, dialect: Dialect, target: Target) -> AIMessag
     body = b"".join(b"data: " + _written(event) + b"\n\n" for event in events) + dice.choice((b"data: [DONE]\n\n", b""))
     if dice.random() < 0.2:
         body = body[: dice.randint(0, len(body))]
-    raw = EventStreamDecoder(is_last=dialect.is_last)
+    raw = EventStreamDecoder(is_last=dialect.is_last(target))
     reader = dialect.decoder(target, "req", coalesce=dice.random() < 0.5, usage=True, sent=_sent(dice), mask=None)
     chunks: list[ChatGenerationChunk] = []
     try:

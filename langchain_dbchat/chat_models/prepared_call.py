@@ -93,7 +93,7 @@ class CallAddress:
             query=self.query,
             tags=self.tags,
             streaming=chat_request.stream,
-            is_last=dialect.is_last,
+            is_last=dialect.is_last(target),
         )
 
     def next_route(self, dialect: Dialect, target: Target, error: DatabricksError, route: int) -> int | None:

@@ -200,7 +200,7 @@ class Dialect(NamedTuple):
         encode: Encodes a request.
         decode: Decodes a whole answer, from its body, the target, the response's ``x-request-id`` and the sent tools.
         decoder: Makes the decoder of a streamed answer.
-        is_last: Returns whether an event is the last one of a stream.
+        is_last: Returns, for a target, what decides whether an event is the last one of a stream.
         refusable: The fields that change after a 400 that names them.
         choose_method: Chooses how a structured answer is requested, from the settings of the call, the target, and
             whether further tools are bound.
@@ -212,7 +212,7 @@ class Dialect(NamedTuple):
     encode: Callable[[ChatRequest], EncodedRequest]
     decode: Callable[[bytes, Target, str | None, SentTools], ChatResult]
     decoder: MakeDecoder
-    is_last: Callable[[bytes], bool]
+    is_last: Callable[[Target], Callable[[bytes], bool]]
     refusable: RefusableFields
     choose_method: Callable[[Mapping[str, Any], Target, bool], StructuredMethod]
     suits: Callable[[Mapping[str, Any], Target], bool] = lambda _settings, _target: True

@@ -168,7 +168,7 @@ def read_groups(case: Case, groups: Iterable[Sequence[bytes]], *, coalesce: bool
 
 def groups_of(case: Case, pieces: Iterable[bytes]) -> list[list[bytes]]:
     """Cut pieces of a case's event stream into the events that arrive with each."""
-    decoder = EventStreamDecoder(is_last=case.dialect.is_last)
+    decoder = EventStreamDecoder(is_last=case.dialect.is_last(case.target))
     groups = [group for group in map(decoder.feed, pieces) if group]
     rest = decoder.close()
     return [*groups, rest] if rest else groups

@@ -35,7 +35,7 @@ DIALECT = Dialect(
     encode=encode_request,
     decode=decode_message,
     decoder=MessagesStreamDecoder,
-    is_last=ends_stream,
+    is_last=lambda _target: ends_stream,
     refusable=REFUSABLE,
     choose_method=choose_method,
 )

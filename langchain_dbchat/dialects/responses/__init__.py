@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_dbchat.dialects.dialect import Dialect
-from langchain_dbchat.dialects.responses.decode import ResponsesStreamDecoder, decode_response
+from langchain_dbchat.dialects.responses.decode import ResponsesStreamDecoder, decode_response, ends_response
 from langchain_dbchat.dialects.responses.encode import choose_method, encode_request
 from langchain_dbchat.dialects.responses.refusable import REFUSABLE
 from langchain_dbchat.dialects.shared.answer.events import is_last
+from langchain_dbchat.models.names import is_own_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from langchain_dbchat.dialects.dialect import Target, WirePaths
 
 __all__ = ["DIALECT"]
@@ -43,13 +46,17 @@ def _paths(target: Target) -> WirePaths:
     )
 
 
+def _ends(target: Target) -> Callable[[bytes], bool]:
+    return ends_response if is_own_name(target.model) else is_last
+
+
 DIALECT = Dialect(
     name="responses",
     paths=_paths,
     encode=encode_request,
     decode=decode_response,
     decoder=ResponsesStreamDecoder,
-    is_last=is_last,
+    is_last=_ends,
     refusable=REFUSABLE,
     choose_method=choose_method,
 )

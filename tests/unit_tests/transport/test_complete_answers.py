@@ -111,12 +111,14 @@ def ending(body: bytes, end: str) -> Callable[[socket.socket, int], None]:
     return serve
 
 
-def ask(call: Way, body: bytes, end: str, client: str = "ours", api: str = "responses") -> Any:
+def ask(
+    call: Way, body: bytes, end: str, client: str = "ours", api: str = "responses", name: str = "e", idle: float = 0.5
+) -> Any:
     with RawServer(ending(body, end)) as server:
         settings: dict[str, Any] = {"api": api, "max_retries": 0, "streaming": True, **OWN[client]()}
-        timeout = Timeouts(first_event=20, idle=0.5)
+        timeout = Timeouts(first_event=20, idle=idle)
         host = server.url.removesuffix("/x")
-        llm = ChatDatabricksCompat(model="e", base_url=host, token="t", timeout=timeout, **settings)  # no secret
+        llm = ChatDatabricksCompat(model=name, base_url=host, token="t", timeout=timeout, **settings)  # no secret
         return call(llm, "hi")
 
 
@@ -130,6 +132,20 @@ def test_what_follows_a_complete_answer_is_no_error(call: Way, client: str, end:
         ("messages", MESSAGE),
     ):
         assert ask(call, body, end, client, api).text == "a"
+
+
+@four_ways
+@pytest.mark.parametrize("client", OWN)
+@pytest.mark.parametrize("end", ["silence", "comments"])
+def test_nobody_waits_for_what_follows(call: Way, client: str, end: str) -> None:
+    for api, body, name in (
+        ("responses", response(text("a")), "databricks-gpt-5-2"),
+        ("responses", response(text("a"), end="incomplete"), "system.ai.gpt-5-2"),
+        ("messages", MESSAGE, "e"),
+    ):
+        began = time.monotonic()
+        assert ask(call, body, end, client, api, name, idle=30).text == "a"
+        assert time.monotonic() - began < 10
 
 
 @four_ways
