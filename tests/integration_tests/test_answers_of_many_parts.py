@@ -38,7 +38,7 @@ def _fields_of_a_call(count: int) -> dict[str, Any]:
 
 
 MANY = [
-    (_calls, bounds.MOST_CALLS, "1,000 tool calls"),
+    (_calls, bounds.MOST_CALLS, "25,000 tool calls"),
     (_blocks, bounds.MOST_BLOCKS, "2,000 content blocks"),
     (_reasoning, bounds.MOST_BLOCKS, "2,000 content blocks"),
     (_fields, bounds.MOST_FIELDS, "1,000 unknown fields"),
@@ -76,6 +76,24 @@ def test_as_many_as_the_bound_are_read(parts: Callable[[int], Any], most: int, w
     assert len(whole.tool_calls) == len(streamed.tool_calls)
     assert len(whole.content) == len(streamed.content)
     assert whole.additional_kwargs == streamed.additional_kwargs
+
+
+@four_ways
+@pytest.mark.parametrize("version", [None, "v1"])
+def test_calls_that_no_model_writes_at_once_come_together_at_the_end(version: Any, call: Way) -> None:
+    """langchain-core compares each fragment that has an index with all calls before it."""
+    function = {"name": "f", "arguments": '{"a": 18446744073709551616}'}
+    calls = [{"index": i, "id": f"c{i}", "type": "function", "function": function, "more": i} for i in range(1_000)]
+    with _server({"tool_calls": calls}) as server:
+        whole = invoke(_model(server, output_version=version), "Hi")
+        answer = call(_model(server, output_version=version), "Hi")
+        chunks = list(_model(server, output_version=version).stream("Hi"))
+    assert answer.tool_calls == whole.tool_calls
+    assert answer.additional_kwargs == whole.additional_kwargs
+    assert len(whole.tool_calls) == 1_000
+    together = max(chunks, key=lambda chunk: len(chunk.tool_call_chunks)).tool_call_chunks
+    assert len(together) == 1_000 - 128
+    assert {fragment["index"] for fragment in together} == {None}
 
 
 def test_what_came_before_is_in_the_error() -> None:

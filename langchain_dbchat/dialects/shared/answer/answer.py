@@ -38,10 +38,11 @@ _OWN_NAMES = frozenset({CALL_EXTRAS, "refusal", "tool_calls", "function_call", "
 
 @dataclass(slots=True)
 class Delta:
-    """The change of the message by one part, as the fields of an ``AIMessageChunk``."""
+    """The change of the message by one part, as the fields of an ``AIMessageChunk``; `calls` are whole."""
 
     content: str | list[dict[str, Any]] = ""
     call: dict[str, Any] | None = None
+    calls: list[dict[str, Any]] | None = None
     additional: dict[str, Any] | None = None
 
 
@@ -324,6 +325,10 @@ class GrowingAnswer:
             deltas.append(Delta(self.empty_content(), additional=additional))
         if self._calls is not None:
             deltas.extend(self._call_delta(*end) for end in self._calls.finish(cut=cut))
+            late, extras = self._calls.late(cut=cut)
+            if late:
+                beside = {CALL_EXTRAS: extras} if extras else None
+                deltas.append(Delta(self.empty_content(), calls=late, additional=beside))
         return deltas
 
     def _fields(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from langchain_dbchat.errors import MalformedResponseError
 
 __all__ = ["MOST_BLOCKS", "MOST_CALLS", "MOST_CHOICES", "MOST_CONTAINERS", "MOST_FIELDS", "bounded", "too_many"]
 
-MOST_CALLS = 1_000
+MOST_CALLS = 25_000
 """The number of tool calls."""
 
 MOST_BLOCKS = 2_000

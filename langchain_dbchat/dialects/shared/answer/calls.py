@@ -11,6 +11,8 @@ Rule 4. Each call has a unique id within the answer, and a name: the caller's na
     sent.
 Rule 5. A strict tool is sent with a closed schema, so a model may write nulls that the caller's schema does not allow.
     The arguments of such a call are buffered until the call is complete, and passed on without those nulls.
+Rule 6. langchain-core compares each fragment with all calls before it. So an answer's first calls come in fragments;
+    further ones, which no model writes at once, come together at its end, without an index: those it only appends.
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ Chunk = dict[str, Any]
 _JSON_SPACE = " \t\n\r"
 _ENDS = {"{": "}", '"': '"', "`": "```"}
 """How arguments end, by their first character, if they are an object, one in a string, or one in a Markdown fence."""
+_IN_FRAGMENTS = 128
+"""How many calls of an answer are passed on in fragments."""
 _TRIES = 16
 """How often the arguments of one call are parsed to find out whether they are complete."""
 
@@ -173,9 +177,16 @@ class Calls:
         state.extras.update(new)
         if new and len(state.extras) > MOST_FIELDS:
             raise too_many("unknown fields in one tool call", MOST_FIELDS)
+        text = self._add_arguments(state, part.arguments)
+        if self._is_late(state):
+            return _chunk(state, None, "", None), None
         unsent = state.extras if call_id else new
         extras = {state.id: dict(unsent)} if unsent and state.id is not None else None
-        return _chunk(state, name, self._add_arguments(state, part.arguments), call_id), extras
+        return _chunk(state, name, text, call_id), extras
+
+    def _is_late(self, state: _CallState) -> bool:
+        """Return whether a call is passed on as a whole, at the end of the stream."""
+        return state.index >= _IN_FRAGMENTS and not self._whole
 
     def _name_of(self, state: _CallState) -> str:
         """Return the caller's name of the called tool."""
@@ -204,6 +215,7 @@ class Calls:
             if len(self._states) >= MOST_CALLS:
                 raise too_many("tool calls", MOST_CALLS)
             state = _CallState(len(self._states))
+            state.streams = False if self._is_late(state) else None
             self._states.append(state)
         if part.index is not None:
             self._by_index[part.index] = state
@@ -233,10 +245,10 @@ class Calls:
             cut: Whether a limit ended the answer.
 
         Returns:
-            The last chunks, each with the call's extra fields by its id.
+            The last chunks of the calls that came in fragments, each with the call's extra fields by its id.
         """
         chunks: list[tuple[Chunk, dict[str, Any] | None]] = []
-        for state in self._states:
+        for state in self._states[:_IN_FRAGMENTS]:
             call_id = name = None
             if state.id is None:
                 state.id = call_id = new_call_id()
@@ -250,6 +262,26 @@ class Calls:
             if rest or call_id or name or extras:
                 chunks.append((_chunk(state, name, rest, call_id), {state.id: extras} if extras else None))
         return chunks
+
+    def late(self, *, cut: bool) -> tuple[list[Chunk], dict[str, Any]]:
+        """End a stream: return the calls that did not come in fragments.
+
+        Args:
+            cut: Whether a limit ended the answer.
+
+        Returns:
+            A chunk for each call, and the calls' extra fields by their ids.
+        """
+        chunks: list[Chunk] = []
+        extras: dict[str, Any] = {}
+        for state in self._states[_IN_FRAGMENTS:]:
+            state.id = state.id or new_call_id()
+            rest = self._rest(state, cut=cut)
+            chunks.append({**_chunk(state, self._name_of(state), rest, state.id), "index": None})
+            state.late_extras()
+            if state.extras:
+                extras[state.id] = state.extras
+        return chunks, extras
 
     def whole(self, *, cut: bool) -> tuple[list[ToolCall], list[InvalidToolCall]]:
         """Return the whole tool calls: the valid ones, whose arguments are an object, and the invalid ones.

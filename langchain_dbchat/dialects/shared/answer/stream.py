@@ -257,6 +257,8 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
         fields: dict[str, Any] = {"content": delta.content, "response_metadata": _TAG}
         if delta.additional is not None:
             fields["additional_kwargs"] = delta.additional
+        if delta.calls is not None:
+            fields["tool_call_chunks"] = delta.calls
         message = AIMessageChunk(**fields) if delta.call is None else call_chunk(delta.call, fields)
         if self._logprobs is None:
             return ChatGenerationChunk(message=message)
