@@ -188,7 +188,7 @@ def _forms(value: str) -> Iterator[str]:
     while (undone := _unescaped(forms[-1])[0]) != forms[-1] and len(forms) < _LAYERS:
         forms.append(undone)
     if not value.isascii():  # a URL escapes the bytes of UTF-8, and JSON the halves of pairs
-        forms.append(value.encode("utf-8", "surrogateescape").decode("latin-1"))
+        forms.append(_bytes_of(value).decode("latin-1"))
         halves = value.encode("utf-16-be", "surrogatepass")
         forms.append("".join(chr(int.from_bytes(halves[at : at + 2], "big")) for at in range(0, len(halves), 2)))
     yield from dict.fromkeys(form for one in forms for form in (one, one.replace(" ", "+")))
@@ -202,9 +202,17 @@ def _needles(value: str) -> Iterator[_Needle]:
     if word or len(value) < SHORTEST_PART:
         yield _Needle(value, alone=True)
         return
-    data = value.encode("utf-8", "surrogateescape")
+    data = _bytes_of(value)
     yield from (_Needle(_in_lower_case(form), cut=True) for form in (value, data.hex(), *_in_base64(data)))
     yield _Needle("".join(map(str, data)))  # without the commas of a list, as those of `_GAPS`
+
+
+def _bytes_of(value: str) -> bytes:
+    """Return the bytes of a secret, in which escapes of halves of pairs may have been undone."""
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogatepass")
 
 
 def _in_base64(data: bytes) -> Iterator[str]:

@@ -14,9 +14,9 @@ from langchain_dbchat.transport.deadlines import ReadGuard, ReadsInTime, StreamD
 from langchain_dbchat.transport.decompression import decompressor_for
 from langchain_dbchat.transport.exchange import Failure
 from langchain_dbchat.transport.headers import merge_headers, plain_headers, refuse_framing_by_client
-from langchain_dbchat.transport.messages import Reply
+from langchain_dbchat.transport.messages import Reply, too_large
 from langchain_dbchat.transport.sent import may_quote, secrets_sent
-from langchain_dbchat.transport.stream_reader import StreamReader, too_large
+from langchain_dbchat.transport.stream_reader import StreamReader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -45,6 +45,7 @@ class Attempt:
     """
 
     __slots__ = (
+        "__weakref__",
         "_answer",
         "_answers",
         "_auth",

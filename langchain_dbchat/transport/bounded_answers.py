@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakMethod
 
 import httpx
 
@@ -56,7 +57,7 @@ class AnswerBound:
 
     def __init__(self, limit: float, refuse: Callable[[httpx.Response], DatabricksError]) -> None:
         self._limit = limit
-        self._refuse = refuse
+        self._refuse_of = WeakMethod(refuse)  # of the attempt, which has this object
         self._last: _Counted | None = None
 
     def bound(self, response: httpx.Response) -> None:
@@ -67,6 +68,10 @@ class AnswerBound:
         """
         if self._last is None or self._last.response is not response:  # it is not bounded already
             response.stream = self._last = _Counted(response, self._limit, self._refuse)
+
+    def _refuse(self, response: httpx.Response) -> DatabricksError:
+        refuse = self._refuse_of()
+        return ConfigurationError("The call of this answer has ended.") if refuse is None else refuse(response)
 
     def sender(self, client: AnyClient) -> AnyClient:
         """Return what sends for a client, so that its code gets answers that are bounded.
@@ -84,7 +89,7 @@ class AnswerBound:
         if derived is None:
             return client
         sender: Any = object.__new__(derived)
-        for name, value in {"__dict__": vars(client), "_client": client, "_answers": self}.items():
+        for name, value in {"__dict__": vars(client), "_dbchat_client": client, "_dbchat_answers": self}.items():
             object.__setattr__(sender, name, value)  # a class of the user's may have a way of its own
         return cast("AnyClient", sender)
 
@@ -114,20 +119,28 @@ _HTTPX = (httpx.Client, httpx.AsyncClient)
 
 
 class _Sender:
-    """The same client, whose answers are bounded as soon as they come."""
+    """The same client, whose answers are bounded as soon as they come; its own code may make others of this class."""
 
     __slots__ = ()
-    _answers: AnswerBound
-    _client: httpx.Client | httpx.AsyncClient
+    _dbchat_answers: AnswerBound
+    _dbchat_client: httpx.Client | httpx.AsyncClient
 
     def __eq__(self, other: object) -> bool:
-        return self._client == other
+        client = getattr(self, "_dbchat_client", None)
+        return super().__eq__(other) if client is None else client == other
 
     def __hash__(self) -> int:
-        return hash(self._client)
+        client = getattr(self, "_dbchat_client", None)
+        return super().__hash__() if client is None else hash(client)
 
     def __del__(self) -> None:
         """Leave everything open: it is the client's own."""
+        if getattr(self, "_dbchat_client", None) is None:
+            getattr(super(), "__del__", _nothing)()
+
+
+def _nothing() -> None:
+    pass
 
 
 class _ThreadSender(_Sender):
@@ -135,7 +148,8 @@ class _ThreadSender(_Sender):
 
     def _send_single_request(self, request: httpx.Request) -> httpx.Response:
         response: httpx.Response = super()._send_single_request(request)  # type: ignore[misc]  # the client's
-        self._answers.bound(response)
+        if hasattr(self, "_dbchat_answers"):
+            self._dbchat_answers.bound(response)
         return response
 
 
@@ -144,7 +158,8 @@ class _TaskSender(_Sender):
 
     async def _send_single_request(self, request: httpx.Request) -> httpx.Response:
         response: httpx.Response = await super()._send_single_request(request)  # type: ignore[misc]  # the client's
-        self._answers.bound(response)
+        if hasattr(self, "_dbchat_answers"):
+            self._dbchat_answers.bound(response)
         return response
 
 
@@ -153,11 +168,12 @@ def _derived(kind: type) -> type | None:
     """Derive a class from that of a client; None if that would run the user's code, or leave state behind."""
     runs_code = type(kind) not in {type, ABCMeta} or hasattr(kind.__init_subclass__, "__func__")
     has_slots = any(isinstance(each, MemberDescriptorType) for base in kind.__mro__ for each in vars(base).values())
-    if runs_code or has_slots or not hasattr(kind, "_send_single_request"):
+    has_own_new = any("__new__" in vars(base) for base in kind.__mro__[:-1])
+    if runs_code or has_slots or has_own_new or not hasattr(kind, "_send_single_request"):
         return None
     ours = _TaskSender if issubclass(kind, httpx.AsyncClient) else _ThreadSender
     names = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
-    return type(kind)(kind.__name__, (ours, kind), {**names, "__slots__": ("_answers", "_client")})
+    return type(kind)(kind.__name__, (ours, kind), {**names, "__slots__": ("_dbchat_answers", "_dbchat_client")})
 
 
 def _is_kept(response: httpx.Response) -> bool:

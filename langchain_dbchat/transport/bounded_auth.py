@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.transport.call_traces import CallTrace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Iterator
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from langchain_dbchat.transport.sending import Sending
 
 __all__ = ["BoundedAuth"]
+
+
+_OF_CALL = ("timeout", "trace")
 
 
 class BoundedAuth(httpx.Auth):
@@ -72,9 +76,9 @@ class BoundedAuth(httpx.Auth):
             )
         self._sending.is_for_auth = False
         own = wanted.extensions
-        ours: dict[str, Any] = {
-            key: request.extensions[key] for key in ("timeout", "trace") if key in request.extensions
-        }
+        if wanted is not request and isinstance(own.get("trace"), CallTrace):  # another call is just sending it
+            own = {key: value for key, value in own.items() if key not in _OF_CALL}
+        ours: dict[str, Any] = {key: request.extensions[key] for key in _OF_CALL if key in request.extensions}
         wanted.extensions = {**ours, **own}
         try:
             yield wanted

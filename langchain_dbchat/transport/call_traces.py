@@ -29,28 +29,39 @@ class CallTrace:
         notes: What notes the steps.
     """
 
-    __slots__ = ("_notes",)
+    __slots__ = ("__weakref__", "_notes", "_sent")
 
     def __init__(self, notes: Notes) -> None:
         self._notes = weakref.ref(notes)
+        self._sent: weakref.WeakSet[Any] = weakref.WeakSet()
 
     @property
     def is_over(self) -> bool:
         """Return whether the call exists no more."""
         return self._notes() is None
 
+    def has_sent(self, request: Any) -> bool:
+        """Return whether a request of httpcore belongs to the call; a user may send one again that a hook has kept."""
+        return request in self._sent
+
     def __call__(self, event: str, info: Mapping[str, Any]) -> Any:
         """Note a step, as httpcore reports it."""
         notes = self._notes()
         if notes is not None:
+            if info.get("request") is not None:
+                self._sent.add(info["request"])
             notes.note(event, info)
 
 
 class TaskCallTrace(CallTrace):
-    """The trace of a call in a task; httpcore awaits it."""
+    """The trace of a call in a task; httpcore awaits it. It keeps the call: a task ends in order, if late."""
 
-    __slots__ = ()
+    __slots__ = ("_kept",)
+
+    def __init__(self, notes: Notes) -> None:
+        super().__init__(notes)
+        self._kept = notes
 
     async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
         """Note a step, as httpcore reports it."""
-        super().__call__(event, info)
+        self._kept.note(event, info)

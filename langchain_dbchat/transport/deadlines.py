@@ -190,7 +190,8 @@ def watch(thing: _Watched) -> threading.Lock:
     """
     held = threading.Lock()
     held.acquire()
-    _thread.start_new_thread(_look, (weakref.ref(thing), held))  # that of `threading` waits for an event
+    with contextlib.suppress(RuntimeError):  # the interpreter is about to end: httpx's own timeouts remain
+        _thread.start_new_thread(_look, (weakref.ref(thing), held))  # that of `threading` waits for an event
     return held
 
 

@@ -26,8 +26,8 @@ from langchain_dbchat.errors.composing import make_error
 from langchain_dbchat.errors.sent_secrets import hide_causes
 from langchain_dbchat.transport.decompression import TooLargeToDecompress
 from langchain_dbchat.transport.exchange import Failure
+from langchain_dbchat.transport.messages import too_large
 from langchain_dbchat.transport.proxy_clients import proxy_failure, proxy_of, source_of
-from langchain_dbchat.transport.stream_reader import too_large
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

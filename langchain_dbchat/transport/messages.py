@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.transport.content import Content
 
-__all__ = ["Purpose", "Reply", "Request"]
+__all__ = ["Purpose", "Reply", "Request", "too_large"]
 
 _Read = TypeVar("_Read")
 
@@ -130,3 +130,18 @@ class Reply:
 
         if self.request is not None:
             locate(error, endpoint=self.request.endpoint, host=self.request.host, auth=self.auth)
+
+
+def too_large(limit: float, purpose: Purpose | None = None) -> str:
+    """Describe an answer that is too large.
+
+    Args:
+        limit: The bound in bytes.
+        purpose: What the request was for; None for a call of an endpoint, whose bound the user can change.
+    """
+    if purpose is not None:
+        return f"{purpose.name}: the answer is larger than {limit:.0f} bytes, decompressed"
+    return (
+        f"The answer is larger than {limit:.0f} bytes, decompressed (max_response_bytes). If such an answer is right, "
+        "raise max_response_bytes"
+    )

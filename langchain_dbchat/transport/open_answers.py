@@ -56,7 +56,8 @@ def keep_reading(response: httpx.Response, pieces: Any) -> None:
 def forget_answers() -> None:
     """Forget the answers of calls that exist no more, because an exception of a signal handler has ended them."""
     for response in [*_open]:
-        trace = response.request.extensions.get("trace")
+        request = getattr(response, "_request", None)  # an answer of a user's own making may have none
+        trace = None if request is None else request.extensions.get("trace")
         if isinstance(trace, CallTrace) and trace.is_over:
             _open.pop(response, None)
 

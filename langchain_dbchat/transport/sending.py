@@ -115,6 +115,7 @@ class Sending(ABC):
         self.is_alone = False
         self._opening: Any = None  # the stream on which TLS or a way begins; if that fails, httpcore leaves it open
         self._is_shared = False  # other calls may use the connection at the same time
+        self._trace: CallTrace | None = None  # of a call in a thread, which ends where its client returns
         self._is_over = False  # the head has come, or nothing will; httpcore still reports how it reads the body
 
     @abstractmethod
@@ -201,7 +202,7 @@ class Sending(ABC):
     def _left_behind(self) -> list[Any]:
         """Return what a call that has failed leaves open: the socket of a beginning, and connections that are lost."""
         opening, self._opening = self._opening, None
-        return [*([] if opening is None else [opening]), *self._pool.take_lost()]
+        return [*([] if opening is None else [opening]), *self._pool.take_lost(self._trace)]
 
     def _note_head(self, head: Any) -> None:
         """Note the head of an answer, in the form of HTTP/1.1 or HTTP/2."""
@@ -235,7 +236,8 @@ class ThreadSending(Sending):
 
     def trace(self) -> CallTrace:
         """Return what httpcore reports each step to."""
-        return CallTrace(self)
+        self._trace = CallTrace(self)
+        return self._trace
 
     def note(self, event: str, info: Mapping[str, Any]) -> None:
         """Note a step; the first one on a connection starts the thread."""
@@ -309,7 +311,6 @@ class AsyncSending(Sending):
 
     async def run(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         """Send, until the time of a phase is up."""
-        await _close_all(self._pool.recovered())
         return await cancelled_once(self._send(send), httpx.Response.aclose)
 
     async def _send(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:

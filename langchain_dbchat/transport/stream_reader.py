@@ -17,6 +17,7 @@ import httpx
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError
 from langchain_dbchat.transport.deadlines import ReadGuard, ReadsInTime, asks_deadline
 from langchain_dbchat.transport.decompression import decompressor_for
+from langchain_dbchat.transport.messages import too_large
 from langchain_dbchat.transport.sse import EventStreamDecoder
 
 if TYPE_CHECKING:
@@ -24,24 +25,9 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.transport.deadlines import StreamDeadline
     from langchain_dbchat.transport.decompression import Decompressor
-    from langchain_dbchat.transport.messages import Purpose, Request
+    from langchain_dbchat.transport.messages import Request
 
-__all__ = ["StreamReader", "too_large"]
-
-
-def too_large(limit: float, purpose: Purpose | None = None) -> str:
-    """Describe an answer that is too large.
-
-    Args:
-        limit: The bound in bytes.
-        purpose: What the request was for; None for a call of an endpoint, whose bound the user can change.
-    """
-    if purpose is not None:
-        return f"{purpose.name}: the answer is larger than {limit:.0f} bytes, decompressed"
-    return (
-        f"The answer is larger than {limit:.0f} bytes, decompressed (max_response_bytes). If such an answer is right, "
-        "raise max_response_bytes"
-    )
+__all__ = ["StreamReader"]
 
 
 class StreamReader:

@@ -53,8 +53,11 @@ class UserPool:
         if self._pool is not None:
             _hold_whole(self._pool._optional_thread_lock)  # noqa: SLF001  # see rule 4
 
-    def take_lost(self) -> Sequence[Any]:
+    def take_lost(self, ended: CallTrace | None = None) -> Sequence[Any]:
         """Take what is lost out of the pool; the places of the connections go to who waits.
+
+        Args:
+            ended: The trace of a call of which no request goes on.
 
         Returns:
             The connections, to be closed.
@@ -63,8 +66,9 @@ class UserPool:
         if pool is None:
             return []
         with pool._optional_thread_lock:  # noqa: SLF001  # see rule 4
-            for each in filter(_is_gone, [*pool._requests]):  # noqa: SLF001  # the same
-                pool._requests.remove(each)  # noqa: SLF001  # the same
+            for each in [*pool._requests]:  # noqa: SLF001  # the same
+                if _is_gone(each) or (ended is not None and each.request.extensions.get("trace") is ended):
+                    pool._requests.remove(each)  # noqa: SLF001  # the same
             lost = _lost(pool)
             if not lost:
                 return []
@@ -126,12 +130,11 @@ def _pool_in(transport: Any) -> Any:
     """Return the pool of httpcore in a transport, or in one that it wraps."""
     for _ in range(_WRAPPERS):
         pool = getattr(transport, "_pool", None)
-        if all(hasattr(pool, name) for name in ("_requests", "_connections", "_optional_thread_lock")):
-            return pool
-        inner = getattr(transport, "__dict__", {}).values()
-        transport = next(
-            (each for each in inner if isinstance(each, (httpx.BaseTransport, httpx.AsyncBaseTransport))), None
-        )
+        if all(isinstance(getattr(pool, name, None), list) for name in ("_requests", "_connections")):
+            return pool if hasattr(pool, "_optional_thread_lock") else None
+        parts = getattr(transport, "__dict__", {}).values()
+        inner = [each for each in parts if isinstance(each, _TRANSPORTS)]
+        transport = inner[0] if len(inner) == 1 else None  # which of several sends is not known
     return None
 
 
@@ -153,7 +156,7 @@ def _whole(kind: type[Any]) -> type[Any]:
 
 def _is_gone(request: Any) -> bool:
     trace = request.request.extensions.get("trace")
-    return isinstance(trace, CallTrace) and trace.is_over
+    return isinstance(trace, CallTrace) and trace.is_over and trace.has_sent(request.request)
 
 
 def _lost(pool: Any) -> list[Any]:
@@ -167,12 +170,13 @@ def _lost(pool: Any) -> list[Any]:
 
 def _for_one_call(connection: Any, pool: Any) -> Any:
     """Let the pool give a connection no second call while it has one; it asks in its lock."""
-    is_available = connection.is_available
+    is_available, is_idle = connection.is_available, connection.is_idle
 
     def is_free() -> bool:
-        if not (connection.is_idle() and is_available()):
+        if not is_idle():
             return False
         return all(request.connection is not connection for request in pool._requests)  # noqa: SLF001  # see rule 4
 
-    connection.is_available = is_free
+    connection.is_idle = is_free  # what is idle may also be closed for another host
+    connection.is_available = lambda: is_free() and is_available()
     return connection

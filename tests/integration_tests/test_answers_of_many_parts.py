@@ -39,8 +39,8 @@ def _fields_of_a_call(count: int) -> dict[str, Any]:
 
 MANY = [
     (_calls, bounds.MOST_CALLS, "25,000 tool calls"),
-    (_blocks, bounds.MOST_BLOCKS, "2,000 content blocks"),
-    (_reasoning, bounds.MOST_BLOCKS, "2,000 content blocks"),
+    (_blocks, bounds.MOST_BLOCKS, "5,000 content blocks"),
+    (_reasoning, bounds.MOST_BLOCKS, "5,000 content blocks"),
     (_fields, bounds.MOST_FIELDS, "1,000 unknown fields"),
     (_fields_of_a_call, bounds.MOST_FIELDS, "1,000 unknown fields in one tool call"),
 ]

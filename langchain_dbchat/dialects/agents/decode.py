@@ -130,6 +130,8 @@ class AgentStreamDecoder(AnswerStreamDecoder[AgentFacts]):
 
     def _check_complete(self) -> None:
         facts, unknown = self._facts, self._unknown
+        if unknown is not None and (facts.finish_reason is None or not self._answered):
+            unknown = self._told(unknown)
         if not self._answered and unknown is not None:
             raise _no_messages(unknown, facts.target, facts.request_id)
         if facts.finish_reason is None and not (self._done and self._answered):

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from pydantic_core import to_json
 
 from langchain_dbchat.dialects.chat_completions.choices import read_content, read_parts
 from langchain_dbchat.dialects.chat_completions.facts import ANSWER_KEYS, CHOICE_KEYS, ChatFacts
@@ -120,10 +119,8 @@ class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
 
     def _check_complete(self) -> None:
         facts, unknown = self._facts, self._without_choices
-        if unknown is not None and self._mask is not None and (facts.finish_reason is None or not self._answered):
-            from langchain_dbchat.errors.sent_secrets import hide_in_bytes  # noqa: PLC0415  # where something went wrong
-
-            unknown = parse_event(hide_in_bytes(self._mask, to_json(unknown, serialize_unknown=True)))
+        if unknown is not None and (facts.finish_reason is None or not self._answered):
+            unknown = self._told(unknown)
         if not self._answered and unknown is not None:
             raise _no_choices(unknown, facts.target, facts.request_id)
         if facts.finish_reason is None and not (self._done and self._answered):

@@ -158,7 +158,7 @@ class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
         if self._complete or (self._done and has_items):
             return
         if not has_items and self._unknown is not None:
-            raise _no_output(self._unknown, facts.target, facts.request_id)
+            raise _no_output(self._told(self._unknown), facts.target, facts.request_id)
         raise StreamInterruptedError(
             "The stream ended before the answer did: there was no 'response.completed'. What had arrived is in the "
             "error's `partial`."

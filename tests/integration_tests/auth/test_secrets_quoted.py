@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import pickle
 import socket
 import traceback
@@ -21,7 +22,13 @@ from kit.raw import RawServer, take_request
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
-from langchain_dbchat.errors import DatabricksError, DatabricksRefusalError, ErrorResponse, sent_secrets
+from langchain_dbchat.errors import (
+    DatabricksError,
+    DatabricksInvalidRequestError,
+    DatabricksRefusalError,
+    ErrorResponse,
+    sent_secrets,
+)
 
 TOKEN = "zq7-PLAIN-secret/with+odd=chars"
 FORMS = {
@@ -152,6 +159,27 @@ _PLACES: dict[str, Reply] = {
 def test_wherever_it_stands(call: Way, form: str, place: str) -> None:
     with ScriptedServer(_PLACES[place](FORMS[form])) as server, _raises_without_the_token(FORMS[form]):
         _ask(call, server)
+
+
+@four_ways
+@pytest.mark.parametrize("api", ["chat", "responses", "messages", "agent"])
+@pytest.mark.parametrize("event", [{"a": "You sent {}."}, {"status": "{}"}, {"errors": ["{}"]}, {"output": "{}"}])
+def test_in_an_event_that_no_api_knows(call: Way, api: str, event: dict[str, Any]) -> None:
+    text = json.dumps(event).replace("{}", TOKEN)
+    with (
+        ScriptedServer(Scripted(f"data: {text}\n\n", headers={"content-type": "text/event-stream"})) as server,
+        _raises_without_the_token(),
+    ):
+        _ask(call, server, api=api)
+
+
+@four_ways
+@pytest.mark.parametrize("token", [r"pw-1234\ud800xyz", "a%ud83dbcdefgh1", "&#55357;abcdefgh1", r"\u{d800}abcdefgh1"])
+def test_a_token_with_the_escape_of_half_a_pair(call: Way, token: str) -> None:
+    with ScriptedServer(Scripted({"message": f"You sent {token}."}, 400)) as server:
+        with pytest.raises(DatabricksInvalidRequestError) as caught:
+            _ask(call, server, token=token)
+    assert token not in _shown(caught.value)
 
 
 CHUNK = sse({"choices": [{"index": 0, "delta": {"content": "x"}}]}, done=False)

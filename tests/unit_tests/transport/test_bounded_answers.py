@@ -240,13 +240,20 @@ class Counting(httpx.Client):
     """Keeps a state, knows itself, and closes its connections when it goes, as clients of some libraries do."""
 
     calls = 0
+    closed = 0
+    _client = "its own"
+    _answers = "its own"
 
     def send(self, *args: Any, **options: Any) -> httpx.Response:
         self.calls += 1
         assert KNOWN[self] == "this"
+        assert (self._client, self._answers) == ("its own", "its own")
+        with type(self)() as other:  # one more of its kind
+            other.build_request("GET", "http://localhost")
         return super().send(*args, **options)
 
     def __del__(self) -> None:
+        Counting.closed += 1
         self.close()
 
 

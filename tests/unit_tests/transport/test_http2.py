@@ -208,6 +208,22 @@ def test_calls_of_several_threads_do_not_mix(wraps: bool, tls: tuple[ssl.SSLCont
     assert [answer.text for answer in answers] == ["a"] * 200
 
 
+@pytest.mark.parametrize("interval", [0.005, 1e-5])
+def test_more_threads_than_connections_take_turns(interval: float, tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    """No connection is closed for a call that waits, and none waits for ever."""
+    answers, before = Answers(), sys.getswitchinterval()
+    limits = httpx.Limits(max_connections=2)
+    with http2_server(tls[0], answers) as server, httpx.Client(verify=tls[1], http2=True, limits=limits) as client:
+        llm = model(server.url, client, tls[1], timeout=LONG)
+        try:
+            sys.setswitchinterval(interval)
+            found = llm.batch(["answer"] * 150, {"max_concurrency": 10})
+        finally:
+            sys.setswitchinterval(before)
+    assert [answer.text for answer in found] == ["a"] * 150
+    assert answers.connections <= 4
+
+
 def test_another_connection_serves_after_a_late_call(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     answers = Answers(dead=1)
     with http2_server(tls[0], answers) as server, httpx.Client(verify=tls[1], http2=True) as client:

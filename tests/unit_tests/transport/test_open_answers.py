@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import signal
@@ -9,9 +10,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import MagicMock
 
 import httpx
 import pytest
@@ -22,6 +26,7 @@ from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.errors import DatabricksError
 from langchain_dbchat.transport import open_answers
 from langchain_dbchat.transport.clients import sync_client
+from langchain_dbchat.transport.user_pools import UserPool
 
 TESTS = Path(__file__).parents[2]
 EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n'
@@ -147,7 +152,6 @@ def test_interrupts_at_any_moment_lose_no_place(streaming: bool) -> None:
         finally:
             signal.signal(signal.SIGALRM, before)
         assert interrupts > 5
-        gc.collect()  # an interrupt leaves cycles
         assert llm.invoke("hi").text == "a"
         assert not pool._requests
         assert not open_answers._open
@@ -175,6 +179,72 @@ def test_nothing_is_kept_of_a_call_that_has_ended(call: Way, ends: str) -> None:
             with pytest.raises(DatabricksError):
                 call(llm, "hi")
         assert not open_answers._open
+
+
+class Asking(httpx.Auth):
+    """Gets a token first, with one request object for all calls."""
+
+    requires_response_body = True
+
+    def __init__(self, url: str) -> None:
+        self.wanted = httpx.Request("POST", url, json={})
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        yield self.wanted
+        yield request
+
+
+def test_a_request_that_outlives_its_call_is_nobodys_loss() -> None:
+    """It is sent again by an authentication and by what a hook has kept, while other calls look for lost ones."""
+    kept: list[httpx.Request] = []
+    with ScriptedServer(answers) as server:
+        hooks: dict[str, Any] = {"request": [kept.append]}
+        with httpx.Client(auth=Asking(server.url), event_hooks=hooks) as client:
+            llm = ChatDatabricksCompat(
+                model="e", base_url=server.url, token="t", max_retries=0, http_client=client
+            )  # no secret
+            for _ in range(3):
+                assert {answer.text for answer in llm.batch(["hi"] * 12, {"max_concurrency": 6})} == {"a"}
+                gc.collect()
+            again = kept[-1]
+            with ThreadPoolExecutor(4) as threads:
+                sent = [threads.submit(client.send, again, auth=None) for _ in range(8)]
+                assert {answer.text for answer in llm.batch(["hi"] * 12, {"max_concurrency": 4})} == {"a"}
+                assert {one.result().status_code for one in sent} == {200}
+
+
+def test_what_is_no_pool_is_left_alone() -> None:
+    class Two(httpx.BaseTransport):
+        def __init__(self) -> None:
+            self.first, self.second = httpx.HTTPTransport(), httpx.HTTPTransport()
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            return self.second.handle_request(request)
+
+        def close(self) -> None:
+            self.first.close()
+            self.second.close()
+
+    url = httpx.URL("http://localhost")
+    with httpx.Client(transport=Two()) as client:
+        assert not UserPool(client, url).is_found
+    assert not UserPool(MagicMock(spec=httpx.Client), url).is_found
+
+
+async def test_a_stream_that_a_loop_drops_is_closed_in_order(caplog: pytest.LogCaptureFixture) -> None:
+    async with httpx.AsyncClient(limits=LIMITS) as client:
+        with ScriptedServer(answers) as server:
+            llm = ChatDatabricksCompat(model="e", base_url=server.url, token="t", http_async_client=client)  # no secret
+            for _ in range(3):
+                stream = llm.astream("hi")
+                await anext(stream)
+                cycle: list[Any] = [stream]
+                cycle.append(cycle)
+                del stream, cycle
+                gc.collect()
+                assert (await llm.ainvoke("hi")).text == "a"
+            await asyncio.sleep(0.1)
+    assert not caplog.records
 
 
 FORK = """

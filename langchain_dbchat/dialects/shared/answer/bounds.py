@@ -16,7 +16,7 @@ __all__ = ["MOST_BLOCKS", "MOST_CALLS", "MOST_CHOICES", "MOST_CONTAINERS", "MOST
 MOST_CALLS = 25_000
 """The number of tool calls."""
 
-MOST_BLOCKS = 2_000
+MOST_BLOCKS = 5_000
 """The number of content blocks and parts of reasoning."""
 
 MOST_CHOICES = 500

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
+from pydantic_core import to_json
 
 from langchain_dbchat.dialects.shared.answer.answer import Delta, GrowingAnswer
 from langchain_dbchat.dialects.shared.answer.chunks import answer_message, call_chunk
@@ -180,6 +181,14 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
             if type(other) is type(error) and len(raw) <= SEARCHED:
                 return other
         return type(error)(self._mask(error.message))  # the event is too large to be read again
+
+    def _told(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Return an event of no known shape as an error may quote it, without the secrets of the request."""
+        if self._mask is None:
+            return event
+        from langchain_dbchat.errors.sent_secrets import hide_in_bytes  # noqa: PLC0415  # where something went wrong
+
+        return parse_event(hide_in_bytes(self._mask, to_json(event, serialize_unknown=True)))
 
     def keep_partial(self, error: DatabricksError) -> None:
         """Add the partial message to an error that ends the stream, wherever it was raised.
