@@ -58,6 +58,29 @@ LASTING = [
         "'messages.1' : for 'role:assistant' the following must be satisfied[('messages.1' : property "
         "'thinking_blocks' is unsupported)]"
     ),
+    "Endpoint 'e' does not support parameter 'seed'. See https://docs.databricks.com/x.html for more information.",
+    "Failed to deserialize the JSON body into the target type: unknown field `seed` at line 1 column 30",
+    (
+        "An error occurred (ValidationException) when calling the InvokeModel operation: Malformed input request: "
+        "extraneous key [seed] is not permitted, please reformat your input and try again."
+    ),
+    (
+        "Encountered an unexpected error while evaluating the model. "
+        "Error 'predict() got an unexpected keyword argument 'seed''"
+    ),
+    "Additional properties are not allowed ('seed' was unexpected) - 'messages'",
+    "seed is not supported by Databricks Foundation Model APIs",
+    "Error: seed is not supported for claude-opus-5",
+    "The model `gpt-5` does not support seed.",
+    "seed is not supported by the serving endpoint",
+    "This foundation model does not support the seed parameter",
+    "vertex_ai does not support parameters: ['seed'], for model=gemini-3-flash",
+    "Unsupported model parameter: 'seed'",
+    (
+        "litellm.UnsupportedParamsError: databricks does not support parameters: ['seed'], for model=claude-opus-5. To "
+        "drop these, set `litellm.drop_params=True` or for proxy:\n\n`litellm_settings:\n drop_params: true`\n. \n If "
+        "you want to use these params dynamically send allowed_openai_params=['seed'] in your request."
+    ),
 ]
 """What servers write when they do not know a field."""
 
@@ -96,8 +119,42 @@ SINGLE = [
     "user is not allowed to set seed: seed is not allowed",
     "Invalid parameter: 'temperature'",
     "response_format is not supported with tools",
+    "logprobs is not supported in the streaming API",
+    "logprobs is not supported by the batch API",
+    "logprobs is not supported with this thinking model",
+    "temperature is not supported for the reasoning model",
+    "service_tier is not supported for the guest deployment",
+    "temperature is not supported on the free server",
+    "The trial endpoint does not support the seed parameter",
+    "logprobs is not supported for model streaming",
+    "Streaming does not support parameter: logprobs",
+    "batch does not support parameters: ['logprobs']",
+    "Unsupported streaming parameter: logprobs",
+    "Error 'the user said: seed is not supported'",
 ]
 """Words that name a condition, or are about something else."""
+
+
+OF_SUPPORT_BOT = [
+    "Model support-bot does not support the `seed` parameter.",
+    "The model `support-bot` does not support seed.",
+    "This model (support-bot) does not support seed.",
+    "databricks does not support parameters: ['temperature'], for model=support-bot.",
+    "seed is not supported for endpoint 'support-bot'",
+    "The endpoint 'support-bot' does not support parameter: seed",
+    "The support-bot endpoint does not support parameter: seed",
+    "support-bot does not support the seed parameter",
+    "'support-bot' does not support the seed parameter",
+    "Unsupported parameter: 'seed' is not supported with support-bot.",
+]
+
+
+@pytest.mark.parametrize("name", ["support-bot", "Support bot (new)", "model", "x", "main.agents.bot"])
+@pytest.mark.parametrize("text", OF_SUPPORT_BOT)
+def test_words_that_name_the_endpoint_hold_for_every_call(text: str, name: str) -> None:
+    text = text.replace("support-bot", name)
+    assert holds_for_every_call(text, name)
+    assert not holds_for_every_call(f"{text.rstrip('.')} when stream is true", name)
 
 
 @pytest.mark.parametrize("text", LASTING)

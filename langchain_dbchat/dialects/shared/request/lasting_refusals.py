@@ -3,7 +3,9 @@
 Rule 1. A refusal holds for every call if each of its sentences is one that servers are known to write (docs/wire.md),
 to its last word. Any other text may name a condition ("when stream is true", "above 0.2", "for user a"), or retell a
 prompt ("Off-topic: the user asks why temperature is not supported").
-Rule 2. "Invalid parameter: 'temperature'" may be about the value, so it does not hold for every call.
+Rule 2. A word before "model" or "endpoint" must be one that every call of an endpoint shares: "the streaming API" and
+"this thinking model" tell calls apart.
+Rule 3. "Invalid parameter: 'temperature'" may be about the value, so it does not hold for every call.
 """
 
 from __future__ import annotations
@@ -14,15 +16,34 @@ from langchain_dbchat.dialects.shared.request.refusal_words import EXTRA, GIVEN,
 
 __all__ = ["holds_for_every_call"]
 
-_MODEL = r"(?:(?:this|the) (?:\w+ )?(?:model|endpoint|api|server|provider|deployment)|databricks)"
-_NAMED = r"(?:model|endpoint)(?: |: ?|=)['\"`]?[\w./:@-]+['\"`]?"
-_WHERE = rf"(?:,? (?:for|with|by|on|in|at) (?:{_MODEL}|(?:the )?{_NAMED}))?"
+_FAMILY = (
+    r"(?:databricks-|\w+[./]){0,5}(?:claude|gpt|gemini|gemma|llama|qwen|kimi|deepseek|glm|grok|mistral|mixtral)"
+    r"(?:[\w.:@-]*\d[\w.:@-]*)?"
+)
+_SHARED = (
+    r"(?:chat|chosen|current|deployed|embedding|external|foundation|given|(?:model )?serving|requested|selected|served"
+    rf"|specified|target|underlying|upstream|databricks|{_FAMILY})"
+)
+_MODEL = (
+    rf"(?:(?:this|the) (?:{_SHARED} )?(?:model|endpoint|api|server|provider|deployment)"
+    rf"|databricks(?: foundation model apis?| model serving)?|['\"`]?{_FAMILY}['\"`]?)"
+)
+# A name without quotes is told from a word ("model streaming") by its form: Llama, gpt-5, my_model
+_NAMED = (
+    r"(?:(?:this|the) )?(?:model|endpoint)(?:(?:: ?|=)['\"`]?[\w./:@-]+['\"`]?| ['\"`][\w./:@-]+['\"`]"
+    r"| (?:(?-i:[A-Z])|\w+[\d./:@_-])[\w./:@-]*)"
+)
+_WHERE = rf"(?:,? (?:for|with|by|on|in|at) (?:{_MODEL}|{_NAMED}))?"
 _LEAD = (
     r"(?:(?:bad request|(?:malformed |invalid )?(?:input )?request|invalid_argument|json|#"
-    r"|the model returned the following errors|(?:invalid|unsupported) (?:parameter|argument|value)"
+    r"|the model returned the following errors|failed to deserialize the json body into the target type"
+    r"|an error occurred \(\w+\) when calling the \w+ operation|(?:invalid|unsupported) (?:parameter|argument|value)"
     r"|[\w.]{0,60}(?:error|exception)(?: code: \d+)?)(?::| -) ?){0,4}"
 )
-_UNKNOWN = r"(?:unknown|unrecognized|unexpected|unsupported|extra|extraneous)"
+_UNKNOWN = (
+    r"(?:unknown|unrecognized|unexpected|unsupported|extra|extraneous)"
+    r"(?: (?:body|generation|inference|input|json|model|query|sampling))?"
+)
 _NO = (
     r"(?:(?:is|are|was|were) (?:currently )?"
     rf"(?:{NOT}|not (?:available|accepted|recognized)|unsupported|unknown|unexpected|deprecated|no longer supported)"
@@ -30,7 +51,7 @@ _NO = (
     r"|(?:cannot|can't|can not|may not|must not) be (?:set|used|specified|given)"
     rf"|{NOT})"
 )
-_FOLLOWS = rf"(?: at ['\"][\w.\[\]]*['\"])?(?:: cannot find field| {_NO})?"
+_FOLLOWS = rf"(?: at ['\"][\w.\[\]]*['\"]| at line \d+ column \d+)?(?:: cannot find field| {_NO})?"
 _TYPE = (
     r"['\"`]?(?:response_format|tool_choice|text|output_config)[\w.]*['\"`]?"
     r"(?:: ['\"`][\w-]+['\"`]| of type ['\"`]?[\w-]+['\"`]?)"
@@ -43,16 +64,20 @@ _REFUSALS = (
     rf"{EXTRA}: {NAMES}",
     # Unknown parameter: 'x' -- json: unknown field "x" -- got an unexpected keyword argument 'x'
     # Unknown name "x" at 'generation_config': Cannot find field -- extraneous key [x] is not permitted
-    rf"(?:(?:[\w.]+\(\) )?got an )?{_UNKNOWN} (?:\w+ )?{NOUN}{GIVEN}:? {NAMES}{_FOLLOWS}",
+    rf"(?:(?:[\w.]+\(\) )?got an )?{_UNKNOWN} {NOUN}{GIVEN}:? {NAMES}{_FOLLOWS}",
+    # MLflow: Error 'predict() got an unexpected keyword argument 'x''
+    rf"error '[\w.]+\(\) got an unexpected keyword argument {NAMES}'",
     # Parameter 'x' is not supported with this model -- response_format.type: 'x' is not supported for this model
     rf"(?:the )?(?:following )?(?:{NOUN}:? )?(?:{NAMES}|{_TYPE}) (?:{NOUN} )?{_NO}",
     rf"{NAMES}: {_UNKNOWN} {NOUN}",
-    # The model does not support the parameter `x` -- databricks does not support parameters: ['x']
-    rf"(?:{_MODEL}|{_NAMED}|[\w.-]+) {REFUSES}(?: the)?(?: following)? {NOUN}:? {NAMES}",
+    # The model does not support the parameter `x` -- Model gpt-5 does not support x
+    rf"(?:{_MODEL}|{_NAMED}) {REFUSES}(?: the)?(?: following)? {NOUN}:? {NAMES}",
     rf"(?:{_MODEL}|{_NAMED}) {REFUSES}(?: the(?: use of)?)? {NAMES}(?: {NOUN})?",
+    # LiteLLM, with the name of its provider: vertex_ai does not support parameters: ['x'], for model=gpt-5
+    rf"[\w.-]+ does not support parameters: {NAMES}, for (?:{_MODEL}|{_NAMED})",
     # Argument not supported on this model: x -- The following parameters are not supported: x, y
     rf"(?:the )?(?:following )?{NOUN} (?:is |are )?{NOT}{_WHERE}: {NAMES}",
-    rf"additional properties are not allowed \({NAMES} (?:was|were) unexpected\)",
+    rf"additional properties are not allowed \({NAMES} (?:was|were) unexpected\)(?: - ['\"][\w.\[\]]+['\"])?",
     # Groq's words for the key of a message
     rf"{_GROQ}\[\('messages\.\d+' ?: property {NAMES} is unsupported(?:, did you mean '\w+'\?)?\)\]",
     # The lessons ROLES and PREFILL: Llama's and Mixtral's, Anthropic's, and those of chat templates
@@ -61,14 +86,19 @@ _REFUSALS = (
     r"(?:the|this) conversation must end with a user message",
 )
 _ADDITIONS = (
+    r"encountered an unexpected error while evaluating the model",
     r"\d+ validation errors? for [\w ]+",
     r"invalid json payload received",
     r"use ['\"`]?[\w.]+['\"`]? instead",
     r"please (?:remove|omit|leave out) (?:it|them|this|['\"`]?[\w.]+['\"`]?)(?: and try again)?",
     r"(?:please )?reformat your input and try again",
-    r"(?:for further information |please )?(?:visit|see) https?://\S+",
+    r"(?:for further information |please )?(?:visit|see) https?://\S+(?: for more (?:information|details))?",
     r"only the default \([^)]*\) value is supported",
-    r"to drop these, set [^.]*",
+    # LiteLLM, on several lines
+    r"to drop these, set ['\"`]?(?:litellm\.)?drop_params(?:=true)?['\"`]?(?: or for proxy:)?",
+    r"['\"`]?litellm_settings:(?: drop_params: true['\"`]?)?",
+    r"drop_params: true['\"`]?",
+    r"if you want to use these params dynamically send allowed_openai_params=\[[^\]]*\] in your request",
 )
 _REFUSAL = re.compile(
     "|".join(
@@ -98,8 +128,15 @@ def holds_for_every_call(text: str, model: str) -> bool:
     """
     if len(text) > _LONGEST:
         return False
-    text = re.sub(rf"(?<![\w.-]){re.escape(model)}(?![\w-])", "this model", text) if model else text
+    text = _without_name(text, model) if model else text
     text = _ONLY_DEFAULT.sub("is not supported", _PYDANTIC.sub(": ", text))
     sentences = [sentence.strip(" .!") for sentence in _SENTENCE_END.split(text)]
     others = [sentence for sentence in sentences if not _REFUSAL.fullmatch(sentence)]
     return len(others) < len(sentences) and all(not other or _ADDITION.fullmatch(other) for other in others)
+
+
+def _without_name(text: str, model: str) -> str:
+    """Replace an endpoint's name by "this model", with its noun: "the model `x`", "endpoint 'x'", "model=x"."""
+    before = r"(?:(?:the|this) )?(?:(?:model|endpoint)(?: |: ?|=))?['\"`(]?"
+    after = r"['\"`)]?(?: (?:model|endpoint)\b)?"
+    return re.sub(rf"(?<![\w.-]){before}{re.escape(model)}(?![\w-]){after}", "this model", text, flags=re.IGNORECASE)
