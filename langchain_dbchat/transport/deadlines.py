@@ -27,6 +27,7 @@ import httpx
 
 from langchain_dbchat.transport.cancelling import cancelled_once, not_cancelled
 from langchain_dbchat.transport.foreign_errors import httpx_errors_only
+from langchain_dbchat.transport.open_answers import close_answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
@@ -277,10 +278,8 @@ def close_in_order(response: httpx.Response) -> None:
     """
     if asks_deadline(response):
         response.close()
-        return
-    from langchain_dbchat.transport.open_answers import close_answer  # noqa: PLC0415  # our own clients do not need it
-
-    close_answer(response)
+    else:
+        close_answer(response)
 
 
 async def aclose_in_order(response: httpx.Response) -> None:
