@@ -13,6 +13,7 @@ exist in the child, and the connection is the parent's.
 from __future__ import annotations
 
 import _thread
+import contextlib
 import os
 import socket
 import time
@@ -28,6 +29,7 @@ __all__ = ["close_answer", "forget_answers", "keep_answer", "keep_reading"]
 _READING = "langchain_dbchat.reading"  # the extension of an answer that has the iterator over its body
 _SOON = 0.05  # seconds; far longer than another thread holds the lock
 _TURN = 0.002  # seconds
+_SHORT_TURNS = 50
 
 _CLOSING = object()  # instead of the lock: another thread closes it
 _open: dict[httpx.Response, tuple[int, Any]] = {}  # the process, and the lock of the pool
@@ -86,16 +88,19 @@ def close_answer(response: httpx.Response) -> None:
 def _is_free_soon(lock: Any) -> bool:
     """Return whether a lock is free, so that this thread does not hold it; it is not taken, to leave nothing behind."""
     until = time.monotonic() + _SOON
+    turns = 0
     while lock.locked():
         if time.monotonic() > until:
             return False
-        time.sleep(_TURN)
+        time.sleep(_TURN if turns > _SHORT_TURNS else 0)  # most are held for microseconds
+        turns += 1
     return True
 
 
 def _close(response: httpx.Response) -> None:
     try:
-        response.close()
+        with contextlib.suppress(ValueError):  # another call has just taken it out of the pool (see `user_pools`)
+            response.close()
     finally:
         _open.pop(response, None)
         response.extensions.pop(_READING, None)
