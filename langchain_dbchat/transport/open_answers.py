@@ -74,15 +74,19 @@ def close_answer(response: httpx.Response) -> None:
     if lock is _CLOSING:
         return
     if pid != os.getpid():
-        stream = response.extensions.get("network_stream")
-        connected = None if stream is None else stream.get_extra_info("socket")
-        if isinstance(connected, socket.socket):
+        if (connected := _socket_of(response)) is not None:
             connected.close()
     elif lock is None or _is_free_soon(lock):
         _close(response)
     else:
         _open[response] = (pid, _CLOSING)
         _thread.start_new_thread(_close, (response,))  # that of `threading` takes locks itself
+
+
+def _socket_of(response: httpx.Response) -> socket.socket | None:
+    stream = response.extensions.get("network_stream")
+    found = None if stream is None or response.http_version.startswith("HTTP/2") else stream.get_extra_info("socket")
+    return found if isinstance(found, socket.socket) else None
 
 
 def _is_free_soon(lock: Any) -> bool:
@@ -101,6 +105,11 @@ def _close(response: httpx.Response) -> None:
     try:
         with contextlib.suppress(ValueError):  # another call has just taken it out of the pool (see `user_pools`)
             response.close()
+    except BaseException:
+        if (connected := _socket_of(response)) is not None:  # it may not be ready for another request
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(connected, socket.SHUT_RDWR)
+        raise
     finally:
         _open.pop(response, None)
         response.extensions.pop(_READING, None)

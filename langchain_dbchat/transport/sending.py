@@ -36,7 +36,7 @@ from langchain_dbchat.transport.cancelling import cancelled_once, not_cancelled
 from langchain_dbchat.transport.deadlines import AT_LEAST, LOOK, shut_down, watch
 from langchain_dbchat.transport.foreign_errors import httpx_errors_only
 from langchain_dbchat.transport.headers import refuse_framing_by_client
-from langchain_dbchat.transport.user_pools import leave
+from langchain_dbchat.transport.user_pools import hold_whole, leave
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -251,6 +251,7 @@ class ThreadSending(Sending):
             if is_step:
                 if event.startswith(_ON_CONNECTIONS):
                     connection = None if self._is_shared and not self.is_alone else _connection_of_caller()
+                    hold_whole(getattr(connection, "_state_lock", None))
                     self._socket = None if connection is None else _socket_in(connection._network_stream)  # noqa: SLF001  # httpcore shows it nowhere else
                 elif "stream" in info:  # that of a SOCKS proxy
                     self._socket = _socket_in(info["stream"])

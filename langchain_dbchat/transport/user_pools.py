@@ -29,7 +29,7 @@ from langchain_dbchat.transport.open_answers import forget_answers, keep_answer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["UserPool", "leave"]
+__all__ = ["UserPool", "hold_whole", "leave"]
 
 _TRANSPORTS = (httpx.BaseTransport, httpx.AsyncBaseTransport)
 _WRAPPERS = 8  # transports around another, at most
@@ -51,7 +51,7 @@ class UserPool:
         self._pool: Any = None if choose is None else _pool_in(choose(url))
         self.is_found = self._pool is not None
         if self._pool is not None:
-            _hold_whole(self._pool._optional_thread_lock)  # noqa: SLF001  # see rule 4
+            hold_whole(self._pool._optional_thread_lock)  # noqa: SLF001  # see rule 4
 
     def take_lost(self, ended: CallTrace | None = None) -> Sequence[Any]:
         """Take what is lost out of the pool; the places of the connections go to who waits.
@@ -138,10 +138,13 @@ def _pool_in(transport: Any) -> Any:
     return None
 
 
-def _hold_whole(lock: Any) -> None:
+def hold_whole(lock: Any) -> None:
     """Let no exception of a signal handler leave a lock held for ever; it stays the same lock.
 
     `with` then enters and leaves the lock of Python in it, within which no handler can run.
+
+    Args:
+        lock: A lock of httpcore; anything else is left alone.
     """
     kind = type(lock)
     if hasattr(lock, "_lock") and not isinstance(vars(kind).get("__enter__"), property):

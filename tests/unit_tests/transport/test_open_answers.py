@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from random import Random
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -21,10 +20,11 @@ import httpx
 import pytest
 
 from kit.scripted import Scripted, ScriptedServer
-from kit.ways import Way, four_ways
+from kit.ways import Way, four_ways, invoke, stream
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.errors import DatabricksError
 from langchain_dbchat.transport import open_answers
+from langchain_dbchat.transport.attempt import Attempt
 from langchain_dbchat.transport.clients import sync_client
 from langchain_dbchat.transport.user_pools import UserPool
 
@@ -107,54 +107,40 @@ class Interrupt(BaseException):
     """What a signal handler raises."""
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers that interrupt")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # an interrupt within a finalizer
-@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")  # see `blocking`
-@pytest.mark.parametrize("streaming", [False, True])
-def test_interrupts_at_any_moment_lose_no_place(streaming: bool) -> None:
-    """The next call finds what httpcore has lost; without that, five interrupts use up the pool."""
-    dice, armed = Random(7), False  # noqa: S311  # no secret
+POINTS: dict[str, tuple[Any, str]] = {
+    "before the answer has a request": (httpx.Cookies, "extract_cookies"),
+    "before its head is read": (Attempt, "begin"),
+    "before its body is read": (Attempt, "is_raw"),
+    "when it is read": (Attempt, "reply"),
+    "before it is closed": (Attempt, "release"),
+    "while it is closed": (httpx.Response, "close"),
+    "when it has a body": (httpx.SyncByteStream, "close"),
+}
 
-    def interrupt(*_: object) -> None:
-        if armed:
-            raise Interrupt
 
-    before = signal.signal(signal.SIGALRM, interrupt)
-    events = {"content-type": "text/event-stream"}
-    with (
-        ScriptedServer(
-            lambda r: Scripted(EVENT + LAST, headers=events) if r.json.get("stream") else Scripted(WHOLE)
-        ) as server,
-        httpx.Client(limits=httpx.Limits(max_connections=5)) as client,
-    ):
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("call", [invoke, stream])  # an event loop runs no handler between the steps of a task
+@pytest.mark.parametrize("point", POINTS)
+def test_an_interrupt_at_any_point_loses_no_place(call: Way, point: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next call finds what httpcore has lost; without that, two interrupts use up the pool."""
+    owner, name = POINTS[point]
+    with ScriptedServer(answers) as server, httpx.Client(limits=httpx.Limits(max_connections=2)) as client:
         llm = ChatDatabricksCompat(
             model="e", base_url=server.url, token="t", max_retries=0, http_client=client
         )  # no secret
         pool: Any = client._transport._pool  # type: ignore[attr-defined]  # of httpcore
-        llm.invoke("hi")
-        began = time.perf_counter()
-        llm.invoke("hi")
-        usual = time.perf_counter() - began
-        interrupts = 0
-        try:
-            for _ in range(250):
-                signal.setitimer(signal.ITIMER_REAL, 1e-5 + usual * 1.2 * dice.random())
-                armed = True
-                try:
-                    _ = list(llm.stream("hi")) if streaming else llm.invoke("hi")
-                    armed = False
-                except Interrupt:
-                    interrupts += 1
-                finally:
-                    armed = False
-                    signal.setitimer(signal.ITIMER_REAL, 0)
-        finally:
-            signal.signal(signal.SIGALRM, before)
-        assert interrupts > 5
-        assert llm.invoke("hi").text == "a"
+        for _ in range(6):
+            with monkeypatch.context() as patch:
+                patch.setattr(owner, name, raise_interrupt)
+                with contextlib.suppress(Interrupt):
+                    call(llm, "hi")
+            assert "a" in call(llm, "hi").text
         assert not pool._requests
         assert not open_answers._open
+
+
+def raise_interrupt(*_: Any, **__: Any) -> None:
+    raise Interrupt
 
 
 @four_ways
