@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from kit.junk import places, with_junk
 
+if TYPE_CHECKING:
     import httpx
 
 Body = dict[str, Any]
@@ -155,31 +154,14 @@ SURFACES: dict[str, tuple[str, Body]] = {
 }
 
 
-def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    if path:
-        yield path
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, part in items:
-        yield from _places(part, (*path, key))
-
-
-def _with(body: Body, path: tuple[Any, ...], junk: Any) -> Body:
-    body = copy.deepcopy(body)
-    node: Any = body
-    for key in path[:-1]:
-        node = node[key]
-    node[path[-1]] = junk
-    return body
-
-
 @pytest.mark.parametrize("surface", SURFACES)
 def test_junk_in_any_field_is_refused_in_words_or_answered(client: httpx.Client, surface: str) -> None:
     path, body = SURFACES[surface]
     assert client.post(path, json=body).status_code == 200
     dice = random.Random(surface)  # noqa: S311  # the same junk each time
-    for place in _places(body):
+    for place in places(body):
         for junk in [*ALWAYS, *dice.sample(SOMETIMES, 3)]:
-            response = client.post(path, json=_with(body, place, junk))
+            response = client.post(path, json=with_junk(body, place, junk))
             assert response.status_code in {200, 400, 404}, (place, junk, response.text)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kit.junk import places, with_junk
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import httpx
 
@@ -88,27 +89,11 @@ JUNK: list[Any] = [
 ]
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    yield path
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, part in items:
-        yield from places(part, (*path, key))
-
-
-def with_junk(body: Body, path: tuple[Any, ...], junk: Any) -> Body:
-    body = copy.deepcopy(body)
-    node: Any = body
-    for key in path[:-1]:
-        node = node[key]
-    node[path[-1]] = junk
-    return body
-
-
 @pytest.mark.parametrize("model", EXTRA)
 def test_junk_anywhere_is_refused_or_answered(client: httpx.Client, model: str) -> None:
     dice = random.Random(model)  # noqa: S311  # the same junk each time
     body = {**FULL, **EXTRA[model]}
-    for path in list(places(body))[1:]:
+    for path in places(body):
         for junk in dice.sample(JUNK, 4):
             sent = with_junk(body, path, junk)
             response = client.post(f"/serving-endpoints/databricks-{model}/invocations", json=sent)
