@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-__all__ = ["is_own_name", "row_name"]
+__all__ = ["FIRST_WORDS", "is_own_name", "row_name"]
 
 _BY_NAME: tuple[tuple[str, str], ...] = (
     (r"claude-(opus-5-5|fable-5-1)", "claude-opus-5-5"),
@@ -49,6 +49,9 @@ _BY_NAME: tuple[tuple[str, str], ...] = (
     (r"qwen|mi[sx]tral|dbrx|mpt", "open-weights-unproven"),
 )
 """Patterns of the names of Databricks' own endpoints and services, and their rows. The first match wins."""
+
+FIRST_WORDS = "|".join(dict.fromkeys(re.split(r"[\d-]", pattern)[0] for pattern, _ in _BY_NAME))
+"""A pattern of the words with which the names of models begin, such as "claude" and "gpt"."""
 
 _OWN_NAME = re.compile(r"^(?:databricks-|system\.ai\.)")
 

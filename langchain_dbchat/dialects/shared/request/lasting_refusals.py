@@ -13,11 +13,12 @@ from __future__ import annotations
 import re
 
 from langchain_dbchat.dialects.shared.request.refusal_words import EXTRA, GIVEN, NAMES, NOT, NOUN, REFUSES
+from langchain_dbchat.models.names import FIRST_WORDS
 
 __all__ = ["holds_for_every_call"]
 
 _FAMILY = (
-    r"(?:databricks-|\w+[./]){0,5}(?:claude|gpt|gemini|gemma|llama|qwen|kimi|deepseek|glm|grok|mistral|mixtral)"
+    rf"(?:databricks-|\w+[./]){{0,5}}(?:{FIRST_WORDS})"
     r"(?:[\w.:@-]*\d[\w.:@-]*)?"
 )
 _SHARED = (
@@ -28,7 +29,7 @@ _MODEL = (
     rf"(?:(?:this|the) (?:{_SHARED} )?(?:model|endpoint|api|server|provider|deployment)"
     rf"|databricks(?: foundation model apis?| model serving)?|['\"`]?{_FAMILY}['\"`]?)"
 )
-# A name without quotes is told from a word ("model streaming") by its form: Llama, gpt-5, my_model
+# A name without quotes has a capital letter, a digit or a mark (Llama, gpt-5, my_model); "streaming" is not a name.
 _NAMED = (
     r"(?:(?:this|the) )?(?:model|endpoint)(?:(?:: ?|=)['\"`]?[\w./:@-]+['\"`]?| ['\"`][\w./:@-]+['\"`]"
     r"| (?:(?-i:[A-Z])|\w+[\d./:@_-])[\w./:@-]*)"
@@ -117,7 +118,7 @@ _LONGEST = 2_000  # the number of characters of a server's text that are searche
 
 
 def holds_for_every_call(text: str, model: str) -> bool:
-    """Return whether a refusal of a field holds whatever else a call contains, and whoever makes it.
+    """Return whether a refusal of a field holds for every call of the endpoint, and not for one call or caller alone.
 
     Args:
         text: The server's text, in which `refusals.refused_field` has found the field.
