@@ -260,7 +260,7 @@ class PreparedCall:
             format that the endpoint asks for, or at its next URL. None if the refusal names nothing of that kind.
 
         Raises:
-            DatabricksError: The earlier refusal that asked for another wire format, if there is no such wire format.
+            DatabricksError: The refusal that asked for another wire format, if the endpoint does not have that format.
         """
         place = self.address.next_route(self.dialect, self.chat_request.target, error, self.route)
         if place is not None:

@@ -104,7 +104,7 @@ def _check_value(marks: Marks, key: str, name: str, value: Any) -> None:
 
 
 def _mapping(key: str, value: Any) -> Mapping[str, Any]:
-    """Return a mapping that may be None; raise if it is something else, or if one of its names is no string."""
+    """Return a mapping that may be None; raise if it is something else, or if one of its names is not a string."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -153,7 +153,7 @@ def split_extra(marks: Marks, extra: Mapping[str, Any]) -> tuple[dict[str, Any],
 
     Raises:
         ValueError: If it contains a setting of the connection.
-        ConfigurationError: If it is no mapping, or has a name that is no string.
+        ConfigurationError: If it is not a mapping, or has a name that is not a string.
     """
     body: dict[str, Any] = {}
     found: dict[str, Any] = {}
@@ -186,7 +186,7 @@ def check_params(marks: Marks, place: str, params: Mapping[str, Any]) -> None:
 
     Raises:
         ValueError: If they contain one.
-        ConfigurationError: If a name is no string.
+        ConfigurationError: If a name is not a string.
     """
     for key, value in _mapping(place, params).items():
         name = field_named(marks, key, value)

@@ -7,9 +7,9 @@ Rule 1. `StreamDeadline` returns the time for each read, and raises if the time 
 pool asks it before each read.
 Rule 2. A user's async client does not ask it, so each of its reads is cancelled when the time is up.
 Rule 3. A user's sync client does not ask it either. A thread watches the body, and shuts the socket down when the time
-is up (the socket is a public extension of httpcore, https://www.encode.io/httpcore/extensions/). If there is no socket
-of this call alone (another transport), httpx's read timeout is the larger one of the two, and the clock is checked
-after each read. So a timeout may come late, but never early.
+is up (the socket is a public extension of httpcore, https://www.encode.io/httpcore/extensions/). If the call has no
+socket of its own (another transport), httpx's read timeout is the larger one of the two, and the clock is checked after
+each read. So a timeout may come late, but never early.
 """
 
 from __future__ import annotations
