@@ -83,8 +83,8 @@ PART_LOWEST := tests tests/unit_tests/auth/test_sdk.py tests/integration_tests/a
   $(addprefix unit_tests/test_, architecture.py documents.py external_links.py forgetting.py fuzz_targets.py \
   links_of_the_site.py plot.py project_urls.py reliability_page.py troubleshooting_page.py wire_page.py))
 # On other Pythons: sockets, TLS, event loops (uvloop's where a test makes one), files, fuzzing, and one call of each kind.
-PART_PY := tests/wire tests/unit_tests/auth tests/unit_tests/transport tests/integration_tests/test_calls.py \
-  tests/unit_tests/test_fuzz_targets.py \
+PART_PY := tests/wire tests/unit_tests/auth tests/unit_tests/transport tests/unit_tests/test_fuzz_targets.py \
+  $(addprefix tests/integration_tests/test_, calls.py fault_proxy.py) \
   $(addprefix --ignore=tests/unit_tests/, transport/test_whole_path.py transport/test_http11.py auth/test_sdk.py)
 # With one chunk for each event: what adds up chunks.
 PART_UNMERGED := tests/wire \

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -315,6 +315,26 @@ async def test_an_async_client_that_leaves_ends_the_request(workspace: LocalWork
         while proxy.open_connections and time.monotonic() < end:  # noqa: ASYNC110  # it changes in another thread
             await asyncio.sleep(0.01)
         assert proxy.open_connections == 0
+
+
+@pytest.mark.timeout(30)
+def test_a_connection_that_ends_just_while_the_proxy_stops_keeps_it_from_nothing() -> None:
+    for turns in range(24):  # of the proxy's loop, until the connection ends
+        with FaultProxy("http://127.0.0.1:1") as proxy:
+            inside: Any = proxy
+            begin_to_stop, tasks = inside._stop.set, inside._tasks
+
+            async def end(turns: int = turns) -> None:
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+
+            def stop(begin: Callable[[], None] = begin_to_stop, tasks: set[asyncio.Task[None]] = tasks) -> None:
+                task = asyncio.create_task(end())
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+                begin()
+
+            inside._stop.set = stop  # it is called in the loop
 
 
 @pytest.mark.parametrize(
