@@ -1,7 +1,9 @@
 """What httpcore reports the steps of a request to, in the extension ``trace`` of the request.
 
-A trace does not keep its call. So a pool, which keeps requests, shows which of them belong to calls that exist no more.
-An exception of a signal handler may end a call between any two steps, and httpcore then keeps its request for ever.
+An exception of a signal handler may end a call between any two steps, and httpcore then keeps its request for ever. So
+a pool, which keeps requests, shows which of them belong to calls that are over: a call says so when an exception ends
+it, because it may exist long after (a notebook keeps the last exception, with all frames in its traceback). A trace
+does not keep its call, so that a call which could not say so shows by existing no more.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["CallTrace", "TaskCallTrace"]
 
@@ -32,13 +34,17 @@ class CallTrace:
     __slots__ = ("__weakref__", "_notes", "_sent")
 
     def __init__(self, notes: Notes) -> None:
-        self._notes = weakref.ref(notes)
+        self._notes: Callable[[], Notes | None] = weakref.ref(notes)
         self._sent: weakref.WeakSet[Any] = weakref.WeakSet()
 
     @property
     def is_over(self) -> bool:
-        """Return whether the call exists no more."""
+        """Return whether the call has ended, or exists no more."""
         return self._notes() is None
+
+    def end(self) -> None:
+        """Note that no request of the call goes on."""
+        self._notes = _nothing
 
     def has_sent(self, request: Any) -> bool:
         """Return whether a request of httpcore belongs to the call; a user may send one again that a hook has kept."""
@@ -51,6 +57,10 @@ class CallTrace:
             if info.get("request") is not None:
                 self._sent.add(info["request"])
             notes.note(event, info)
+
+
+def _nothing() -> None:
+    pass
 
 
 class TaskCallTrace(CallTrace):

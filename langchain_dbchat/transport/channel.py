@@ -77,8 +77,12 @@ class _Call:
     async def abandon(self, waits: Waits[AnyClient]) -> None:
         """Close the open answer that an exception has left behind, if there is one."""
         source = self.outcome.source if isinstance(self.outcome, Reply) else None
-        if source is not None:
-            await waits.close(source.response)
+        try:
+            if source is not None:
+                await waits.close(source.response)
+        finally:
+            if self.attempt is not None and self.attempt.sending is not None:
+                self.attempt.sending.end()  # if an interrupt came before the answer was closed, the next call does it
 
 
 class Channel:

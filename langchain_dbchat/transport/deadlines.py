@@ -225,13 +225,24 @@ class ReadGuard:
         is_alone: Whether no other call uses the connection, also over HTTP/2.
     """
 
-    __slots__ = ("__weakref__", "_deadline", "_is_released", "_lock", "_pid", "_socket", "_watched", "has_fired")
+    __slots__ = (
+        "__weakref__",
+        "_deadline",
+        "_is_released",
+        "_lock",
+        "_pid",
+        "_response",
+        "_socket",
+        "_watched",
+        "has_fired",
+    )
 
     def __init__(self, response: httpx.Response, deadline: StreamDeadline, *, is_alone: bool) -> None:
         stream = response.extensions.get("network_stream")
         self._socket: socket.socket | None = None
         if stream is not None and (is_alone or response.http_version.startswith("HTTP/1")):
             self._socket = stream.get_extra_info("socket")
+        self._response = response
         self._deadline = deadline
         self._watched: threading.Lock | None = None
         self._is_released = False
@@ -258,8 +269,9 @@ class ReadGuard:
     def look(self) -> float:
         """Shut down the socket if the time is up; return the seconds after which to look again."""
         with self._lock:
-            is_late = self._deadline.waiting and self._deadline.overdue() and not self._is_released
-            if is_late and self._socket is not None:
+            is_late = self._deadline.waiting and self._deadline.overdue()
+            is_read = not self._is_released and not self._response.is_closed  # an interrupt may have kept `release` off
+            if is_late and is_read and self._socket is not None:
                 self.has_fired = self._is_released = True
                 shut_down(self._socket)
         return self._deadline.rest()

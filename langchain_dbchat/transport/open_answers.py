@@ -56,8 +56,10 @@ def keep_reading(response: httpx.Response, pieces: Any) -> None:
 
 
 def forget_answers() -> None:
-    """Forget the answers of calls that exist no more, because an exception of a signal handler has ended them."""
-    for response in [*_open]:
+    """Forget the answers of calls that are over, because an exception of a signal handler has ended them."""
+    for response, (_, lock) in [*_open.items()]:
+        if lock is _CLOSING:
+            continue
         request = getattr(response, "_request", None)  # an answer of a user's own making may have none
         trace = None if request is None else request.extensions.get("trace")
         if isinstance(trace, CallTrace) and trace.is_over:

@@ -122,6 +122,11 @@ class Sending(ABC):
     def trace(self) -> CallTrace:
         """Return what httpcore reports each step to."""
 
+    def end(self) -> None:
+        """Note that an exception has ended the call: what it has left in the client is lost."""
+        if self._trace is not None:
+            self._trace.end()
+
     @abstractmethod
     def note(self, event: str, info: Mapping[str, Any]) -> None:
         """Note a step that httpcore reports.

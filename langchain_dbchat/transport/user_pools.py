@@ -4,7 +4,7 @@ Rule 1. httpcore loses a connection, and takes its place for used for ever, if a
 the pool gives it a new connection, at one of httpcore's locks or while SOCKS opens a way, and if TLS fails in a tunnel.
 In a pool, a connection that no request uses is idle or closed. Any other is lost, over HTTP/2 too: the call that opened
 it was cancelled meanwhile, and it would fail the next one. A signal handler may end a call between any two steps: then
-the request that is left is that of a call that exists no more, which the next call finds.
+the request that is left is that of a call that is over, which the next call finds.
 Rule 2. Over HTTP/2, httpcore gives the calls of several threads the same connection, but its locks leave gaps: two
 calls get one stream, or write one table of headers, and fail. And its locks have no timeout. So a connection of a sync
 client serves one call at a time, as over HTTP/1.1. In an event loop calls share it.
@@ -77,7 +77,7 @@ class UserPool:
             return [*lost, *pool._assign_requests_to_connections()]  # noqa: SLF001  # the same
 
     def recovered(self) -> Sequence[Any]:
-        """Do the same if the pool has a request of a call that exists no more.
+        """Do the same if the pool has a request of a call that is over.
 
         Returns:
             The connections, to be closed.
