@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from langchain_dbchat.errors import ConfigurationError, DatabricksError
+from langchain_dbchat.transport.client_request import parse_url, request_of_ours, request_of_user, setting_of
 from langchain_dbchat.transport.content import ERROR_BODY_LIMIT, Content
 from langchain_dbchat.transport.deadlines import ReadGuard, ReadsInTime, StreamDeadline, asks_deadline
 from langchain_dbchat.transport.decompression import decompressor_for
@@ -138,8 +138,7 @@ class Attempt:
 
         Args:
             client: The client that will send it.
-            ours: Whether it is one of our own. A user's client adds its own headers, cookies and parameters to a call,
-                and only its headers to a request with a purpose.
+            ours: Whether it is one of our own (see `client_request`).
 
         Returns:
             The request, to be sent with ``follow_redirects=False``.
@@ -148,34 +147,22 @@ class Attempt:
             ConfigurationError: A header or the URL cannot be sent.
         """
         self._client = client
-        url, headers, body = self._request.url, self._headers, self._request.body or None
-        method = self._request.method
         if not ours:
-            refuse_framing_by_client(client.headers.multi_items(), f"the headers of {_setting_of(client)}")
+            refuse_framing_by_client(client.headers.multi_items(), f"the headers of {setting_of(client)}")
         try:
-            parsed = _url(url)
-            trace = None if getattr(client, "asks_deadline", False) else self._watch_sending(client, parsed)
-            streaming = self._request.streaming
-            extensions: dict[str, Any] = {"timeout": self._waits, "deadline": self._deadline, "streaming": streaming}
+            url = parse_url(self._request.url)
+            trace = None if getattr(client, "asks_deadline", False) else self._watch_sending(client, url)
+            extensions: dict[str, Any] = {
+                "timeout": self._waits,
+                "deadline": self._deadline,
+                "streaming": self._request.streaming,
+            }
             if trace is not None:
                 extensions["trace"] = trace
             if ours:
-                # Without build_request, because it merges headers, cookies and parameters that our clients do not have,
-                # and httpx.Request copies all headers once more to add the two that frame a body.
-                headers = {"host": parsed.netloc.decode("ascii"), **headers}
-                if method != "GET":
-                    headers["content-length"] = str(len(self._request.body))
-                stream = httpx.ByteStream(self._request.body)
-                built = httpx.Request(method, parsed, headers=headers, stream=stream, extensions=extensions)
-                built.read()
-            elif self._request.purpose is not None:
-                # It signs in, so it takes no cookies and parameters: those may be of another caller of this client.
-                merged = client.headers.copy()
-                merged.pop("cookie", None)
-                merged.update(headers)
-                built = httpx.Request(method, parsed, headers=merged, content=body, extensions=extensions)
+                built = request_of_ours(self._request, url, self._headers, extensions)
             else:
-                built = client.build_request(method, url, headers=headers, content=body, extensions=extensions)
+                built = request_of_user(client, self._request, self._headers, extensions)
         except httpx.InvalidURL as error:
             from langchain_dbchat.transport.failures import failure_of  # noqa: PLC0415  # where something went wrong
 
@@ -201,7 +188,7 @@ class Attempt:
             self._timeouts,
             self._clock,
             self._deadline,
-            _setting_of(client),
+            setting_of(client),
             UserPool(client, url),
             streaming=self._request.streaming,
         )
@@ -219,7 +206,7 @@ class Attempt:
         self._head, self._answer = response, plain_headers(response.headers)
         self._mask_request_id()
         if self._answers is not None:
-            self._answers.lift(response, _setting_of(self._client))
+            self._answers.lift(response, setting_of(self._client))
         if self.sending is not None and self.sending.head_at is not None:
             self._deadline.put_off(self._clock() - self.sending.head_at)  # a hook took this time
         page = self._answer.get("content-type", "").lower().startswith("text/html")
@@ -399,18 +386,3 @@ class Attempt:
             error = httpx.ReadTimeout("")
 
         return failure_of(error, self._request, self._auth, self._timeouts, self._client, hide=self.hide)
-
-
-def _setting_of(client: httpx.Client | httpx.AsyncClient | None) -> str:
-    return "http_async_client" if isinstance(client, httpx.AsyncClient) else "http_client"
-
-
-@lru_cache(maxsize=128)
-def _url(text: str) -> httpx.URL:
-    """Return a parsed URL, from a cache, because parsing takes as long as writing the rest of a request."""
-    try:
-        url = httpx.URL(text)
-        _ = url.host  # raises for a name in another alphabet that is not valid
-    except UnicodeError as error:
-        raise httpx.InvalidURL(str(error)) from None
-    return url

@@ -55,6 +55,7 @@ _NAMES = {
     "transport/blocking.py": ("transport/test_blocking.py", "transport/test_channel.py"),
     "transport/cancelling.py": ("transport/test_user_clients.py",),
     "transport/channel.py": ("transport/test_channel.py", "transport/test_channel_streams.py"),
+    "transport/client_request.py": ("transport/test_channel.py", "transport/test_user_clients.py"),
     "transport/clients.py": ("transport/test_clients.py", "transport/test_pool_safety.py"),
     "transport/deadlines.py": ("transport/test_channel_streams.py", "transport/test_bounds.py"),
     "transport/content.py": ("transport/test_body_memory.py", "transport/test_channel.py"),
