@@ -78,7 +78,7 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
     address = _address(model, session, settings)
     taught = _taught_endpoint(address, name, endpoint)
     strict = settings.pop("strict_params", model.strict_params)
-    structured: Structured | None = settings.pop("structured", None)
+    structured = _structured(settings.pop("structured", None))
     is_limited = settings.pop("adaptive_limit", model.adaptive_limit) == "always"
     coalesce = settings.pop("coalesce", model.coalesce)
     shows_headers = bool(settings.pop("include_response_headers", model.include_response_headers))
@@ -163,6 +163,16 @@ def _target(model: ChatSettings, name: str, endpoint: Endpoint, settings: dict[s
     if family == DISCOVER:
         family = endpoint.family or (None if session.workspace.kind == "app" else GENERIC.name)
     return Target(name, family_for(model, name, family))
+
+
+def _structured(given: Any) -> Structured | None:
+    if given is None:
+        return None
+    from langchain_dbchat.chat_models.structured import Structured  # noqa: PLC0415  # loads parsers, which few programs need
+
+    if not isinstance(given, Structured):
+        raise TypeError("structured= is not for your use: call with_structured_output(schema), which sets it.")
+    return given
 
 
 def structured_method(model: ChatSettings, kwargs: Mapping[str, Any], *, tools: bool) -> StructuredMethod:

@@ -69,6 +69,8 @@ def test_a_number_without_a_meaning_is_refused(call: Way, name: str) -> None:
         ({"reasoning_effort": ["low"]}, "is not one of"),
         ({"tools": 5}, "tools is a int, but it has to be a list of tools"),
         ({"tools": True}, "tools is a bool, but it has to be a list of tools"),
+        ({"structured": " "}, "call with_structured_output"),
+        ({"structured": {"name": "x"}}, "call with_structured_output"),
         ({"context": "x", "api": "agent"}, "context is a str, but it has to be a mapping"),
         ({"context": ["x"], "api": "responses"}, "context is a list, but it has to be a mapping"),
     ],

@@ -239,12 +239,13 @@ def _read_reasoning(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_call(item: Mapping[str, Any]) -> ToolCall:
+    which = f"The arguments of the function call {item.get('call_id')!r}"
     try:
         args = json.loads(item.get("arguments") or "{}")
-    except ValueError as error:
-        raise UnsupportedContentError(
-            f"The arguments of the function call {item.get('call_id')!r} are not JSON: {error}."
-        ) from error
+    except (ValueError, RecursionError) as error:
+        raise UnsupportedContentError(f"{which} are not JSON that can be read: {error}.") from error
+    if not isinstance(args, dict):
+        raise UnsupportedContentError(f"{which} are no JSON object.")
     return {"type": "tool_call", "name": item["name"], "args": args, "id": item["call_id"]}
 
 
