@@ -52,11 +52,12 @@ class ShowsSettings(_Traced):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """Return the settings that shape an answer, for the cache's key and for traces, without secrets."""
-        params = {"model": self.model, "model_name": self.model}
-        for name in (*marks_of(type(self)).shaping, "output_version"):
-            value = getattr(self, name)
-            if value is not None:
-                params[name] = value
+        marks = marks_of(type(self))
+        values = zip(marks.shaping, marks.shaping_values(self), strict=True)
+        params: dict[str, Any] = {"model": self.model, "model_name": self.model}
+        params |= {name: value for name, value in values if value is not None}
+        if self.output_version is not None:
+            params["output_version"] = self.output_version
         return params
 
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:

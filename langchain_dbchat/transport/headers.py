@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat._version import __version__
@@ -80,8 +81,13 @@ def user_agent(partner: str | None = None) -> str:
         ConfigurationError: A prefix is not allowed in a header.
     """
     partner, source = (partner, "user_agent") if partner else (os.environ.get(_PARTNER), _PARTNER)
+    return _user_agent(partner, source, os.environ.get(_SPARK))
+
+
+@lru_cache(maxsize=16)
+def _user_agent(partner: str | None, source: str, spark: str | None) -> str:
     words = []
-    for word, name in ((partner, source), (os.environ.get(_SPARK), _SPARK)):
+    for word, name in ((partner, source), (spark, _SPARK)):
         text = (word or "").strip()
         if not (text.isascii() and text.isprintable()):
             raise ConfigurationError(

@@ -247,8 +247,8 @@ def _plain_request(request: httpx.Request) -> bytes | None:
     """Return a request's head as bytes; None if h11 has to check and write it."""
     headers = request.headers.raw
     words = [name.lower() for name, _ in headers]
-    framing = [pair for pair in zip(words, (value for _, value in headers), strict=True) if pair[0] in _FRAMING]
-    if len(set(words)) != len(words) or b"host" not in words or any(b":" in word for word in words):
+    framing = [(word, value) for word, (_, value) in zip(words, headers, strict=True) if word in _FRAMING]
+    if len(set(words)) != len(words) or b"host" not in words or b":" in b"".join(words):
         return None
     if framing != [(b"content-length", b"%d" % len(request.content))]:
         return None
@@ -348,7 +348,7 @@ def wants_close(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     Args:
         headers: The request's raw headers.
     """
-    return any(name.lower() == b"connection" and _says_close(value) for name, value in headers)
+    return any(_says_close(value) for name, value in headers if name.lower() == b"connection")
 
 
 def _says_close(value: bytes) -> bool:

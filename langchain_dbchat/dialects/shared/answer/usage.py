@@ -70,10 +70,10 @@ def add_usage(left: Mapping[str, Any] | None, right: Mapping[str, Any] | None) -
     total = dict(left or {})
     for key, value in (right or {}).items():
         known = total.get(key)
-        if isinstance(value, Mapping):
+        if isinstance(value, (int, float)):  # most are
+            total[key] = known + value if isinstance(known, (int, float)) else value
+        elif isinstance(value, Mapping):
             total[key] = add_usage(known if isinstance(known, Mapping) else None, value)
-        elif isinstance(value, (int, float)) and isinstance(known, (int, float)):
-            total[key] = known + value
         elif value is not None:
             total[key] = value
     return total
