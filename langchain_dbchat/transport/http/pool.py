@@ -25,6 +25,7 @@ from weakref import ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeGuard
 
     import httpx
 
@@ -75,11 +76,12 @@ class Waiter(Generic[_C]):
         call: Called with the slot that it gets, or with None, to call `settle` again.
     """
 
-    __slots__ = ("__weakref__", "call", "origin")
+    __slots__ = ("__weakref__", "call", "has_left", "origin")
 
     def __init__(self, origin: Origin, call: Callable[[PooledConnection[_C] | None], object]) -> None:
         self.origin = origin
         self.call = call
+        self.has_left = False  # the queue: it may still be in there
 
 
 class ConnectionPool(Generic[_C]):
@@ -100,6 +102,7 @@ class ConnectionPool(Generic[_C]):
         self._returned: deque[PooledConnection[_C]] = deque()
         self._idle: OrderedDict[Origin, deque[PooledConnection[_C]]] = OrderedDict()  # by last return
         self._line: deque[ref[Waiter[_C]]] = deque()
+        self._left = 0  # how many have left since the queue had none of those
         self._quiet: dict[Origin, int] = {}  # how many of its connections have stayed quiet
         self._shunned: dict[Origin, float] = {}  # servers that are not trusted, and until when
         self._idle_then = 0  # how many were idle when `settle` was done; `give` may not count while others move them
@@ -132,9 +135,11 @@ class ConnectionPool(Generic[_C]):
 
     def leave(self, waiter: Waiter[_C]) -> None:
         """Remove a waiter from the queue, with or without a slot."""
-        mine = ref(waiter)
-        if mine in self._line:
-            self._line.remove(mine)
+        waiter.has_left = True
+        self._left += 1
+        if self._left * 2 > len(self._line):  # to look for it each time would take long if thousands leave
+            self._line = deque(each for each in [*self._line] if _waits(each()))
+            self._left = 0
         self.settle()
 
     def give(self, slot: PooledConnection[_C]) -> None:
@@ -185,7 +190,7 @@ class ConnectionPool(Generic[_C]):
             self._retire(oldest.popleft())
         while self._line:
             waiter = self._line[0]()
-            if waiter is not None:
+            if _waits(waiter):
                 slot = self._find(waiter.origin)
                 if slot is None:
                     break
@@ -258,10 +263,14 @@ class ConnectionPool(Generic[_C]):
                 waiter = self._line[place]()
             except IndexError:
                 return None
-            if waiter is not None:
+            if _waits(waiter):
                 return waiter
             place += 1
         return None
+
+
+def _waits(waiter: Waiter[_C] | None) -> TypeGuard[Waiter[_C]]:
+    return waiter is not None and not waiter.has_left
 
 
 def _close(cell: list[_C]) -> None:

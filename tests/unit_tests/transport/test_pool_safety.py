@@ -412,6 +412,38 @@ def test_a_waiter_that_vanishes_does_not_hold_up_the_line() -> None:
     assert [offered for offered in given if offered is not None] != []
 
 
+class Compared(Waiter[Any]):
+    """A waiter that counts how often it is compared with another one."""
+
+    times = 0
+    __hash__ = Waiter.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Compared.times += 1
+        return self is other
+
+
+@pytest.mark.parametrize("order", ["in order", "last first", "in any order"])
+def test_a_thousand_that_leave_the_line_are_not_looked_for_one_by_one(order: str) -> None:
+    connections, _ = _plain_pool(1)
+    slot = connections.take(HERE)
+    assert slot is not None
+    given: list[Any] = []
+    waiters = [Compared(HERE, lambda _: None) for _ in range(1000)]
+    stays: Waiter[Any] = Waiter(HERE, given.append)
+    for waiter in [*waiters[:500], stays, *waiters[500:]]:
+        connections.line_up(waiter)
+    Compared.times = 0
+    leaving = {"in order": waiters, "last first": waiters[::-1], "in any order": waiters[::2] + waiters[1::2]}[order]
+    for waiter in leaving:
+        connections.leave(waiter)
+    assert Compared.times == 0
+    assert len(connections._line) <= 2
+    connections.give(slot)
+    connections.settle()
+    assert any(given)
+
+
 @pytest.mark.parametrize("way", OURS)
 def test_who_waits_in_line_finds_what_was_lost(way: str) -> None:
     limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
