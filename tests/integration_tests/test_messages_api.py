@@ -126,6 +126,39 @@ def test_a_stream_without_its_last_event_was_interrupted(call: Way, arrived: int
     assert caught.value.partial.text == ("Hello" if arrived > 2 else "")
 
 
+@pytest.mark.parametrize("call", [stream, astream])
+@pytest.mark.parametrize("as_event", [False, True])
+@pytest.mark.parametrize(
+    "content",
+    [
+        [{"type": "text", "text": "Hello"}],
+        [
+            {"type": "thinking", "thinking": "A greeting.", "signature": "c2ln"},
+            {"type": "text", "text": "Hello"},
+            {"type": "text", "text": "Oslo", "citations": [{"type": "char_location", "cited_text": "o"}]},
+            {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {"city": "Oslo", "days": [1, 2]}},
+            {"type": "tool_use", "id": "toolu_2", "name": "now", "input": {}},
+        ],
+        [],
+    ],
+    ids=["text", "all kinds", "nothing"],
+)
+def test_a_server_that_does_not_stream_answers_whole(call: Way, as_event: bool, content: list[Any]) -> None:
+    message = {**WHOLE, "content": content, "stop_reason": "tool_use" if len(content) > 1 else "end_turn"}
+
+    def reply(received: Received) -> Scripted:
+        return events(message) if as_event and received.json.get("stream") else Scripted(message)
+
+    with ScriptedServer(reply) as server:
+        model = llm(server)
+        streamed, told = call(model, "Hello!"), model.invoke("Hello!")
+    blocks = [{key: value for key, value in block.items() if key != "index"} for block in streamed.content_blocks]
+    assert blocks == told.content_blocks
+    assert streamed.tool_calls == told.tool_calls
+    assert streamed.usage_metadata == told.usage_metadata
+    assert streamed.response_metadata == told.response_metadata
+
+
 DISORDER: dict[str, list[dict[str, Any]]] = {
     "a block before the message": TEXT,
     "a delta of a block that is not open": [START, {**TEXT[1], "index": 4}],

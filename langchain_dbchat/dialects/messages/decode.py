@@ -4,7 +4,7 @@ Rule 1. A stream is ``message_start``, blocks of ``content_block_start``, ``cont
 ``content_block_stop`` with an index each, ``message_delta`` and ``message_stop``; ``ping`` and ``error`` come at any
 place (docs.claude.com/en/docs/build-with-claude/streaming). An event out of this order is an error, because the answer
 cannot be put together from it; an event of an unknown type, or without one, is kept in ``response_metadata``.
-Rule 2. A stream is complete if ``message_stop`` has arrived.
+Rule 2. A stream is complete if ``message_stop`` has arrived, or instead of all events a whole message.
 Rule 3. An answer that is a refusal, or that was cut off, has what had arrived; its tool calls are never executed.
 """
 
@@ -163,6 +163,8 @@ class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
             self._change_message(payload)
         elif kind == "message_stop":
             self._stop_message(payload)
+        elif kind == "message":
+            self._read_whole(payload, chunks)
         elif kind not in KEEP_ALIVE:
             self._keep_event(kind, payload)
 
@@ -187,6 +189,12 @@ class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
         for index, block in enumerate(content):
             self._start_block({"index": index, "content_block": block}, chunks)
             self._stop_block({"index": index}, chunks)
+
+    def _read_whole(self, message: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
+        """Read the answer of a server that does not stream."""
+        raise_error_within(message, "content", request_id=self._facts.request_id)
+        self._start_message({"message": message}, chunks)
+        self._ended = True
 
     def _start_block(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         index, block = payload.get("index"), payload.get("content_block")
