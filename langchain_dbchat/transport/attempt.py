@@ -70,6 +70,7 @@ class Attempt:
         "_unpacker",
         "_waits",
         "is_handed_on",
+        "is_over",
         "sending",
     )
 
@@ -105,6 +106,7 @@ class Attempt:
         self._answers: AnswerBound | None = None
         self._open = False
         self.is_handed_on = False  # the body is open, and the stream closes it
+        self.is_over = False  # it has left nothing open
         self._content = Content()
         self._limit = self._room = math.inf if limit is None else limit
         self._unpacker: Decompressor | None = None
@@ -309,6 +311,14 @@ class Attempt:
         """Stop watching the response, before it is closed."""
         if self._guard is not None:
             self._guard.release()
+
+    def end(self) -> None:
+        """Note that an exception has ended the call: what it has left in its client is lost; the next call finds it."""
+        if self.sending is not None:
+            self.sending.end()
+        end = getattr(self._client, "end", None)  # of ours for threads: no handler runs within a step of a task
+        if end is not None and self._built is not None and not self.is_over:
+            end(self._built)
 
     def reply(self) -> Reply | Failure:
         """Return the result of this attempt.

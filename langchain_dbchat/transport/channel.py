@@ -81,8 +81,9 @@ class _Call:
             if source is not None:
                 await waits.close(source.response)
         finally:
-            if self.attempt is not None and self.attempt.sending is not None:
-                self.attempt.sending.end()  # if an interrupt came before the answer was closed, the next call does it
+            if self.attempt is not None:
+                self.attempt.is_over = self.attempt.is_over or (source is not None and source.is_over)
+                self.attempt.end()
 
 
 class Channel:
@@ -262,7 +263,9 @@ class Channel:
                 if not attempt.is_handed_on:
                     attempt.release()
                     await waits.close(response)
+                    attempt.is_over = True
         except NETWORK_ERRORS as error:
+            attempt.is_over = True
             return attempt.failed(error)
 
 

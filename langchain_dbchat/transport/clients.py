@@ -78,6 +78,10 @@ class _Client(httpx.Client):
         """
         return self._pool.handle_request(request)
 
+    def end(self, request: httpx.Request) -> None:
+        """Note that an exception has ended the call of a request."""
+        self._pool.end(request)
+
 
 class _AsyncClient(httpx.AsyncClient):
     """The same for an event loop."""

@@ -122,6 +122,10 @@ class ProxiedClient(_ExceptLoopback[httpx.Client], httpx.Client):
         """Send a request through the proxy, or to this machine without it; options as in httpx."""
         return self._direct.send(request) if is_loopback(request.url.host) else super().send(request, **options)
 
+    def end(self, request: httpx.Request) -> None:
+        """Note that an exception has ended the call of a request."""
+        self._direct.end(request)  # type: ignore[attr-defined]  # a client of ours
+
     def close(self) -> None:
         """Close both ways."""
         self._direct.close()

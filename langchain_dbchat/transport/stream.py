@@ -151,7 +151,9 @@ class _OpenStream(ABC):
         """Close the response; the connection too, unless the body was read to its end."""
         if not self._is_over:
             self._reader.release()
+            was_closed = self._reader.response.is_closed  # an interrupt may have ended that before the body was closed
             await self._close_response()
+            self._reader.is_over = not was_closed
             self._is_over = True  # last: an interrupt before lets the next call close it
 
     @abstractmethod

@@ -60,6 +60,7 @@ class StreamReader:
         "direct",
         "headers",
         "hide",
+        "is_over",
         "is_packed",
         "response",
     )
@@ -82,6 +83,7 @@ class StreamReader:
         self._auth = auth
         self._limit = self._room = limit
         self.response = response
+        self.is_over = False  # the response is closed, and has left nothing open
         self.headers = headers
         self.deadline = deadline
         kind = headers.get("content-type", "").lower()

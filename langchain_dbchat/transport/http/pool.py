@@ -6,7 +6,8 @@ closed it yet; the one that expires first is at the bottom.
 Rule 1. A `PooledConnection` ("slot") is the right to one connection, with that connection once it is open. The number
 of slots is not counted up and down: it is the number of `PooledConnection` objects that the pool knows. An exception
 that a signal handler raises between any two steps can lose a slot, but then the object is collected, and the pool
-notices that.
+notices that. If somebody keeps the exception, and with it the frames that refer to the slot, the call says that it has
+ended (`end`): of the slots that are neither idle nor given back, those that no call uses are lost.
 Rule 2. A slot is given back with `give`, which appends to a queue and takes no lock, because a finalizer may run in a
 thread that holds the pool's lock. `settle` empties the queue; the next user of the pool and all waiters call it.
 Rule 3. A connection is checked whenever another caller gets it: the server may have closed it after its last answer, or
@@ -53,13 +54,17 @@ class PooledConnection(Generic[_C]):
 
     Args:
         origin: The server it is for.
+
+    Attributes:
+        request: The request that uses it; None if none does.
     """
 
-    __slots__ = ("__weakref__", "cell", "is_doubtful", "origin", "since")
+    __slots__ = ("__weakref__", "cell", "is_doubtful", "origin", "request", "since")
 
     def __init__(self, origin: Origin) -> None:
         self.is_doubtful = False  # the request that takes it has to check the connection again
         self.origin = origin
+        self.request: httpx.Request | None = None
         self.cell: list[_C] = []  # the connection, if it is open; the pool keeps this list, too
         self.since = 0.0  # when it was given back
 
@@ -73,13 +78,17 @@ class Waiter(Generic[_C]):
 
     Args:
         origin: The server it is for.
+        request: The request that needs a slot.
         call: Called with the slot that it gets, or with None, to call `settle` again.
     """
 
-    __slots__ = ("__weakref__", "call", "has_left", "origin")
+    __slots__ = ("__weakref__", "call", "has_left", "origin", "request")
 
-    def __init__(self, origin: Origin, call: Callable[[PooledConnection[_C] | None], object]) -> None:
+    def __init__(
+        self, origin: Origin, request: httpx.Request, call: Callable[[PooledConnection[_C] | None], object]
+    ) -> None:
         self.origin = origin
+        self.request = request
         self.call = call
         self.has_left = False  # the queue: it may still be in there
 
@@ -100,6 +109,7 @@ class ConnectionPool(Generic[_C]):
         self._known: dict[ref[PooledConnection[_C]], list[_C]] = {}  # every slot that exists, with its cell
         self._lost: deque[ref[PooledConnection[_C]]] = deque()  # collected without having been given back
         self._returned: deque[PooledConnection[_C]] = deque()
+        self._ended: deque[ref[httpx.Request]] = deque()  # an exception has ended their calls at some step
         self._idle: OrderedDict[Origin, deque[PooledConnection[_C]]] = OrderedDict()  # by last return
         self._line: deque[ref[Waiter[_C]]] = deque()
         self._left = 0  # how many have left since the queue had none of those
@@ -119,11 +129,12 @@ class ConnectionPool(Generic[_C]):
         self.settle()
         return len(self._known)
 
-    def take(self, origin: Origin) -> PooledConnection[_C] | None:
+    def take(self, origin: Origin, request: httpx.Request) -> PooledConnection[_C] | None:
         """Return a slot, with an idle connection or the right to open one; None if the caller has to wait."""
         self.settle()
         slot = self._find(origin)
         if slot is not None:
+            slot.request = request
             slot.is_doubtful = self.watch(slot) > 0
         self._count_idle()
         return slot
@@ -148,6 +159,7 @@ class ConnectionPool(Generic[_C]):
         Any thread may call it at any time, also a finalizer within `settle`: it takes no lock.
         """
         slot.since = now = self._clock()
+        slot.request = None
         if slot.cell:
             crowded = self._most_idle is not None and self._idle_then + len(self._returned) >= self._most_idle
             if (crowded and not self._line) or now < self._shunned.get(slot.origin, now):
@@ -156,6 +168,13 @@ class ConnectionPool(Generic[_C]):
         first = self._first_in_line()
         if first is not None:
             first.call(None)
+
+    def end(self, request: httpx.Request) -> None:
+        """Note that an exception has ended a call, so that the next `settle` takes back what it has lost.
+
+        Any thread may call it at any time, as `give`.
+        """
+        self._ended.append(ref(request))
 
     def watch(self, slot: PooledConnection[_C]) -> float:
         """Return for how many seconds a connection still has to be watched before it is used again."""
@@ -184,6 +203,9 @@ class ConnectionPool(Generic[_C]):
             _close(self._known.get(self._lost[0], []))
             self._known.pop(self._lost[0], None)
             self._lost.popleft()  # last: if an exception ends this after any step, all of them are done again
+        while self._ended:
+            self._take_back(self._ended[0]())
+            self._ended.popleft()
         while self._returned:
             self._place(self._returned.popleft())
         while (oldest := self._oldest()) and self._has_expired(oldest[0]):
@@ -194,7 +216,7 @@ class ConnectionPool(Generic[_C]):
                 slot = self._find(waiter.origin)
                 if slot is None:
                     break
-                slot.is_doubtful = True  # time will pass until the waiter takes it
+                slot.request, slot.is_doubtful = waiter.request, True  # time will pass until the waiter takes it
                 waiter.call(slot)
                 del slot
             self._line.popleft()
@@ -227,6 +249,16 @@ class ConnectionPool(Generic[_C]):
         slot = PooledConnection(origin)
         self._known[ref(slot, self._lost.append)] = slot.cell
         return slot
+
+    def _take_back(self, ended: httpx.Request | None) -> None:
+        """Close the slots that a request has lost, or a step that ended before a request got them."""
+        kept = {id(slot) for stack in [*self._idle.values(), self._returned] for slot in [*stack]}
+        for slot in [each() for each in [*self._known]]:
+            if slot is not None and id(slot) not in kept and slot.request in {None, ended}:
+                self._retire(slot)
+        for waiter in [each() for each in [*self._line]]:
+            if waiter is not None and waiter.request is ended:
+                waiter.has_left = True
 
     def _place(self, slot: PooledConnection[_C]) -> None:
         """Put a slot that was given back on its stack."""

@@ -64,7 +64,7 @@ class _Sends(ABC, Generic[_Connection]):
         origin, name, waits = _where(request)
         deadline = deadline_of(request)
         reader, pieces = write_request(request)
-        slot = self._take(origin) or await self._wait(origin, waits.get("pool"))
+        slot = self._take(origin, request) or await self._wait(origin, request, waits.get("pool"))
         try:
             if slot.is_doubtful:
                 await self._look(slot)
@@ -87,11 +87,13 @@ class _Sends(ABC, Generic[_Connection]):
             raise
 
     @abstractmethod
-    def _take(self, origin: Origin) -> PooledConnection[_Connection] | None:
+    def _take(self, origin: Origin, request: httpx.Request) -> PooledConnection[_Connection] | None:
         """Take a slot of the pool; None if it has none."""
 
     @abstractmethod
-    async def _wait(self, origin: Origin, timeout: float | None) -> PooledConnection[_Connection]:
+    async def _wait(
+        self, origin: Origin, request: httpx.Request, timeout: float | None
+    ) -> PooledConnection[_Connection]:
         """Wait for a slot of the pool."""
 
     @abstractmethod
@@ -136,11 +138,16 @@ class PooledTransport(_Sends[Socket], httpx.BaseTransport):
         """Send a request and read the head of its answer (the method that httpx calls)."""
         return finish(self._send(request))
 
-    def _take(self, origin: Origin) -> PooledConnection[Socket] | None:
+    def end(self, request: httpx.Request) -> None:
+        """Note that an exception has ended the call of a request: what it has left in the pool is lost."""
+        if self._pid == os.getpid():
+            self._pool.end(request)
+
+    def _take(self, origin: Origin, request: httpx.Request) -> PooledConnection[Socket] | None:
         if self._pid != os.getpid():
             self._begin()
         with self._lock:
-            slot = self._pool.take(origin)
+            slot = self._pool.take(origin, request)
         if self._is_closing:
             self.close()
         return slot
@@ -153,10 +160,10 @@ class PooledTransport(_Sends[Socket], httpx.BaseTransport):
         context = self._context() if origin[0] == "https" else None
         return connect(origin[1], origin[2], context, timeout, name)
 
-    async def _wait(self, origin: Origin, timeout: float | None) -> PooledConnection[Socket]:
+    async def _wait(self, origin: Origin, request: httpx.Request, timeout: float | None) -> PooledConnection[Socket]:
         # A finalizer may put into a SimpleQueue at any time and in any thread; an Event takes a lock.
         inbox: queue.SimpleQueue[PooledConnection[Socket] | None] = queue.SimpleQueue()
-        waiter: Waiter[Socket] = Waiter(origin, inbox.put)
+        waiter: Waiter[Socket] = Waiter(origin, request, inbox.put)
         until = math.inf if timeout is None else time.monotonic() + timeout
         try:
             with self._lock:
@@ -232,8 +239,8 @@ class AsyncPooledTransport(_Sends[AsyncSocket], httpx.AsyncBaseTransport):
         """Send a request and read the head of its answer (the method that httpx calls)."""
         return await self._send(request)
 
-    def _take(self, origin: Origin) -> PooledConnection[AsyncSocket] | None:
-        return self._pool.take(origin)
+    def _take(self, origin: Origin, request: httpx.Request) -> PooledConnection[AsyncSocket] | None:
+        return self._pool.take(origin, request)
 
     async def _look(self, slot: PooledConnection[AsyncSocket]) -> None:
         wait = self._pool.watch(slot)
@@ -247,7 +254,9 @@ class AsyncPooledTransport(_Sends[AsyncSocket], httpx.AsyncBaseTransport):
             self._made = await asyncio.to_thread(self._context)
         return await aconnect(origin[1], origin[2], self._made if origin[0] == "https" else None, timeout, name)
 
-    async def _wait(self, origin: Origin, timeout: float | None) -> PooledConnection[AsyncSocket]:
+    async def _wait(
+        self, origin: Origin, request: httpx.Request, timeout: float | None
+    ) -> PooledConnection[AsyncSocket]:
         given: asyncio.Future[PooledConnection[AsyncSocket]] = asyncio.get_running_loop().create_future()
         slot: PooledConnection[AsyncSocket] | None = None
 
@@ -257,7 +266,7 @@ class AsyncPooledTransport(_Sends[AsyncSocket], httpx.AsyncBaseTransport):
             elif not given.done():
                 given.set_result(offered)
 
-        waiter: Waiter[AsyncSocket] = Waiter(origin, call)
+        waiter: Waiter[AsyncSocket] = Waiter(origin, request, call)
         until = math.inf if timeout is None else time.monotonic() + timeout
         try:
             self._pool.line_up(waiter)

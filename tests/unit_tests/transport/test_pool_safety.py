@@ -36,6 +36,7 @@ Tls = tuple[ssl.SSLContext, ssl.SSLContext] | tuple[None, None]
 
 
 HERE, THERE = ("http", "here", 80), ("http", "there", 80)
+REQUEST = httpx.Request("POST", "http://here")
 
 
 class Thing:
@@ -196,26 +197,26 @@ def _plain_pool(most: int = 2) -> tuple[ConnectionPool[Any], list[float]]:
 
 def test_a_server_is_watched_until_it_is_proven_and_again_after_it_was_caught() -> None:
     connections, now = _plain_pool()
-    slot = connections.take(HERE)
+    slot = connections.take(HERE, REQUEST)
     assert slot is not None
     assert connections.watch(slot) == 0  # there is no connection yet
     for _ in range(3):
         slot.cell[:] = [Thing()]
         connections.give(slot)
         now[0] += 0.005
-        slot = connections.take(HERE)
+        slot = connections.take(HERE, REQUEST)
         assert slot is not None
         assert connections.watch(slot) == pytest.approx(0.015)
         now[0] += 0.02
         connections.judge(slot, stale=False)
     connections.give(slot)
-    slot = connections.take(HERE)
+    slot = connections.take(HERE, REQUEST)
     assert slot is not None
     assert connections.watch(slot) == 0
     thing = slot.cell[0]
     thing.stale = True
     connections.give(slot)
-    slot = connections.take(HERE)
+    slot = connections.take(HERE, REQUEST)
     assert slot is not None
     assert (thing.closed, slot.cell) == (True, [])
     for patience, kept in ((1.0, 0), (70.0, 1)):  # for a minute, nothing is kept
@@ -223,21 +224,21 @@ def test_a_server_is_watched_until_it_is_proven_and_again_after_it_was_caught() 
         slot.cell[:] = [Thing()]
         connections.give(slot)
         assert connections.idle == kept
-        slot = connections.take(HERE)
+        slot = connections.take(HERE, REQUEST)
         assert slot is not None
     assert connections.watch(slot) > 0
 
 
 def test_a_connection_that_was_closed_long_after_its_answer_says_nothing_about_its_server() -> None:
     connections, now = _plain_pool()
-    slot = connections.take(HERE)
+    slot = connections.take(HERE, REQUEST)
     assert slot is not None
     thing = Thing()
     slot.cell.append(thing)
     connections.give(slot)
     now[0] += 2.0
     thing.stale = True
-    slot = connections.take(HERE)
+    slot = connections.take(HERE, REQUEST)
     assert slot is not None
     assert (thing.closed, slot.cell) == (True, [])
     slot.cell.append(Thing())
@@ -361,7 +362,7 @@ def test_the_pool_recovers_from_an_exception_at_each_of_its_steps(where: str) ->
     for number in range(60):
         connections, _ = _plain_pool(3)
         things = [Thing() for _ in range(3)]
-        slots = [connections.take(HERE) for _ in things]
+        slots = [connections.take(HERE, REQUEST) for _ in things]
         for slot, thing in zip(slots, things, strict=True):
             assert slot is not None
             slot.cell.append(thing)
@@ -380,10 +381,10 @@ def test_the_pool_recovers_from_an_exception_at_each_of_its_steps(where: str) ->
         try:
             assert first is not None
             connections.give(first)
-            connections.take(THERE)
+            connections.take(THERE, REQUEST)
             assert second is not None
             connections.give(second)
-            connections.take(HERE)
+            connections.take(HERE, REQUEST)
         except Interrupt:
             pass
         finally:
@@ -392,23 +393,40 @@ def test_the_pool_recovers_from_an_exception_at_each_of_its_steps(where: str) ->
         assert connections.total == connections.idle
         open_ones = [thing for thing in things if not thing.closed]
         assert len(open_ones) == connections.idle
-        taken = [connections.take(HERE) for _ in range(3)]
+        taken = [connections.take(HERE, REQUEST) for _ in range(3)]
         assert all(slot is not None for slot in taken)
         assert len({id(slot) for slot in taken}) == 3
 
 
 def test_a_waiter_that_vanishes_does_not_hold_up_the_line() -> None:
     connections, _ = _plain_pool(1)
-    slot = connections.take(HERE)
+    slot = connections.take(HERE, REQUEST)
     assert slot is not None
     given: list[Any] = []
-    gone: Waiter[Any] = Waiter(HERE, given.append)
-    waiting: Waiter[Any] = Waiter(HERE, given.append)
+    gone: Waiter[Any] = Waiter(HERE, REQUEST, given.append)
+    waiting: Waiter[Any] = Waiter(HERE, REQUEST, given.append)
     connections.line_up(gone)
     connections.line_up(waiting)
     del gone  # no `leave`: an exception came in between
     connections.give(slot)
     connections.settle()
+    assert [offered for offered in given if offered is not None] != []
+
+
+def test_a_waiter_whose_call_has_ended_does_not_hold_up_the_line() -> None:
+    connections, _ = _plain_pool(1)
+    slot = connections.take(HERE, REQUEST)
+    assert slot is not None
+    given: list[Any] = []
+    ended = httpx.Request("POST", "http://here")
+    kept: Waiter[Any] = Waiter(HERE, ended, lambda _: None)
+    waiting: Waiter[Any] = Waiter(HERE, REQUEST, given.append)
+    connections.line_up(kept)
+    connections.line_up(waiting)
+    connections.end(ended)  # no `leave`, and the exception that came in between is kept
+    connections.give(slot)
+    connections.settle()
+    assert kept.has_left
     assert [offered for offered in given if offered is not None] != []
 
 
@@ -426,11 +444,11 @@ class Compared(Waiter[Any]):
 @pytest.mark.parametrize("order", ["in order", "last first", "in any order"])
 def test_a_thousand_that_leave_the_line_are_not_looked_for_one_by_one(order: str) -> None:
     connections, _ = _plain_pool(1)
-    slot = connections.take(HERE)
+    slot = connections.take(HERE, REQUEST)
     assert slot is not None
     given: list[Any] = []
-    waiters = [Compared(HERE, lambda _: None) for _ in range(1000)]
-    stays: Waiter[Any] = Waiter(HERE, given.append)
+    waiters = [Compared(HERE, REQUEST, lambda _: None) for _ in range(1000)]
+    stays: Waiter[Any] = Waiter(HERE, REQUEST, given.append)
     for waiter in [*waiters[:500], stays, *waiters[500:]]:
         connections.line_up(waiter)
     Compared.times = 0
@@ -450,7 +468,7 @@ def test_who_waits_in_line_finds_what_was_lost(way: str) -> None:
     with ScriptedServer(lambda _: Scripted({})) as server:
         if way == "sync":
             pool = PooledTransport(ssl.create_default_context, limits)
-            held = [pool._take(("http", "127.0.0.1", int(server.url.rpartition(":")[2])))]
+            held = [pool._take(("http", "127.0.0.1", int(server.url.rpartition(":")[2])), REQUEST)]
             threading.Timer(0.1, held.clear).start()
             assert _call(pool, server.url) == b"{}"
             pool.close()
@@ -458,7 +476,7 @@ def test_who_waits_in_line_finds_what_was_lost(way: str) -> None:
 
         async def use() -> None:
             pool = AsyncPooledTransport(ssl.create_default_context, limits)
-            held = [pool._take(("http", "127.0.0.1", int(server.url.rpartition(":")[2])))]
+            held = [pool._take(("http", "127.0.0.1", int(server.url.rpartition(":")[2])), REQUEST)]
             asyncio.get_running_loop().call_later(0.1, held.clear)
             assert await _acall(pool, server.url) == b"{}"
             await pool.aclose()
@@ -469,7 +487,7 @@ def test_who_waits_in_line_finds_what_was_lost(way: str) -> None:
 @pytest.mark.parametrize("kind", [PooledTransport, AsyncPooledTransport])
 def test_a_forked_child_closes_its_copy_of_a_connection_and_gives_nothing_back(kind: Any) -> None:
     pool, thing = kind(ssl.create_default_context, LIMITS), Thing()
-    slot = pool._take(HERE)
+    slot = pool._take(HERE, REQUEST)
     slot.cell.append(thing)
     pool._pid += 1  # so it is the pool of another process
     pool._give(slot)

@@ -138,9 +138,9 @@ async def test_tasks_wait_for_their_turn_and_the_line_has_an_end() -> None:
 async def test_a_right_that_is_given_back_goes_to_the_first_in_line_at_once() -> None:
     pool = AsyncPooledTransport(ssl.create_default_context, httpx.Limits(max_connections=1))
     origin = ("http", "127.0.0.1", 1)
-    taken = pool._take(origin)
+    taken = pool._take(origin, REQUEST)
     assert taken is not None
-    waiting = asyncio.create_task(pool._wait(origin, None))
+    waiting = asyncio.create_task(pool._wait(origin, REQUEST, None))
     for _ in range(3):  # turns of the loop; no time passes
         await asyncio.sleep(0)
     assert not waiting.done()
@@ -214,10 +214,11 @@ class Thing:
 
 
 A, B = ("http", "a", 80), ("http", "b", 80)
+REQUEST = httpx.Request("POST", "http://a")
 
 
 def take(connections: ConnectionPool[Thing], origin: tuple[str, str, int] = A) -> PooledConnection[Thing]:
-    slot = connections.take(origin)
+    slot = connections.take(origin, REQUEST)
     assert slot is not None
     return slot
 
@@ -233,9 +234,9 @@ def test_the_pool_gives_the_connection_used_last_and_drops_the_one_used_first() 
     connections: ConnectionPool[Thing] = ConnectionPool(LIMITS, lambda: now[0])
     things = [Thing() for _ in range(4)]
     slots = [take(connections) for _ in things]
-    assert connections.take(B) is None
+    assert connections.take(B, REQUEST) is None
     given: list[PooledConnection[Thing] | None] = []
-    waiting: Waiter[Thing] = Waiter(B, given.append)
+    waiting: Waiter[Thing] = Waiter(B, REQUEST, given.append)
     connections.line_up(waiting)
     assert given == []
     give(connections, slots[0], things[0])
@@ -289,7 +290,7 @@ def test_the_pool_takes_the_place_of_an_idle_connection_to_another_server() -> N
     give(connections, take(connections), thing)
     other = take(connections, B)
     assert thing.closed
-    late: Waiter[Thing] = Waiter(A, lambda _: None)
+    late: Waiter[Thing] = Waiter(A, REQUEST, lambda _: None)
     connections.line_up(late)
     connections.leave(late)
     give(connections, other, None)
