@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.transport.clients import AnyClient
     from langchain_dbchat.transport.exchange import Send
-    from langchain_dbchat.transport.limiter import EndpointLimiter
+    from langchain_dbchat.transport.limiter import EndpointLimiter, Slot
     from langchain_dbchat.transport.signing import Credentials
     from langchain_dbchat.transport.waits import Waits
 
@@ -50,7 +50,7 @@ class _Call:
     batch has as much time for retries as the first call.
     """
 
-    __slots__ = ("_clock", "attempt", "limiter", "outcome", "reply", "steps", "waited")
+    __slots__ = ("_clock", "attempt", "limiter", "outcome", "reply", "slot", "steps", "waited")
 
     steps: Steps
     reply: Reply
@@ -59,6 +59,7 @@ class _Call:
         self.limiter = limiter
         self.outcome: Reply | Failure | Unsent | None = None
         self.attempt: Attempt | None = None  # the last one
+        self.slot: Slot | None = None  # that of the limiter, until it has been left
         self._clock = clock
         self.waited = 0.0  # seconds in the queue of the limiter
 
@@ -75,7 +76,7 @@ class _Call:
             return None
 
     async def abandon(self, waits: Waits[AnyClient]) -> None:
-        """Close the open answer that an exception has left behind, if there is one."""
+        """Close what an exception has left behind, if there is something."""
         source = self.outcome.source if isinstance(self.outcome, Reply) else None
         try:
             if source is not None:
@@ -84,6 +85,8 @@ class _Call:
             if self.attempt is not None:
                 self.attempt.is_over = self.attempt.is_over or (source is not None and source.is_over)
                 self.attempt.end()
+            if self.slot is not None:
+                self.slot.end()
 
 
 class Channel:
@@ -238,10 +241,12 @@ class Channel:
     async def _send_in_turn(self, send: Send, waits: Waits[AnyClient], call: _Call, limiter: EndpointLimiter) -> None:
         from langchain_dbchat.transport.limiter import Slot  # noqa: PLC0415  # few calls are limited
 
-        async with Slot(limiter, waits.event(), self._policy.deadline, self._clock) as slot:
+        slot = call.slot = Slot(limiter, waits.event(), self._policy.deadline, self._clock)
+        async with slot:
             call.waited += slot.waited
             # Here, so that an interrupt while the slot is left does not lose an open stream.
             call.outcome = slot.outcome = await self._send(send, waits, call)
+        call.slot = None
 
     async def _send(self, send: Send, waits: Waits[AnyClient], call: _Call) -> Reply | Failure | Unsent:
         signature = await waits.sign(self._credentials, refresh=send.refresh)

@@ -7,7 +7,8 @@ process share what they learn, per host and endpoint. `Limit` decides how many r
 Rule 1. Waiting is first come, first served, and uses no connection.
 Rule 2. How many requests are in flight is not counted up and down. It is the number of `Permit` objects that exist and
 were admitted. An exception that a signal handler raises between any two steps can lose a permit, but then the object is
-collected, and the limiter no longer counts it. Those who wait look for that once a second.
+collected, and the limiter no longer counts it. Those who wait look for that once a second. Somebody may keep the
+exception, and with it the frames that refer to the permit: so a call that an exception ends gives it back again.
 Rule 3. A child after a fork begins anew, because a lock may be held by a thread that does not exist there. A waiter
 whose event loop is closed is passed over.
 """
@@ -152,27 +153,22 @@ class EndpointLimiter:
             self._count()
             return self.limit.in_flight
 
-    async def acquire(self, woken: WaitEvent, patience: float = math.inf) -> Permit:
+    async def acquire(self, permit: Permit, woken: WaitEvent) -> None:
         """Wait until a request may be sent.
 
         Args:
-            woken: What to wait with, in this thread or in this task.
-            patience: Seconds that it waits at most for a pause that a server asked for.
-
-        Returns:
-            The permit, for `release`.
+            permit: The permit, for `release`.
+            woken: What to wait with, in this thread or in this task; the permit sets it.
         """
-        permit = Permit(woken.set, patience)
         with closing(self.admission(permit)) as waits:
             for seconds in waits:
                 await woken.wait(seconds)
-        return permit
 
     def release(self, permit: Permit, outcome: Outcome) -> None:
         """Give a permit back.
 
         Args:
-            permit: What `acquire` gave.
+            permit: What was given to `acquire`.
             outcome: The result of the request.
         """
         try:
@@ -181,7 +177,7 @@ class EndpointLimiter:
                 started = self._admitted.pop(ref(permit), None)
                 change = None if started is None else self.limit.end(started, outcome, self._clock())
         except BaseException:
-            self._withdraw(permit)
+            self.withdraw(permit)
             raise
         if change is not None:
             logger.info("%s: %s", self._name, change)
@@ -202,8 +198,18 @@ class EndpointLimiter:
                 yield seconds
                 seconds = self._admit(permit)
         except BaseException:  # the waiting caller was interrupted or cancelled, and must not keep the permit
-            self._withdraw(permit)
+            self.withdraw(permit)
             raise
+
+    def withdraw(self, permit: Permit) -> None:
+        """Take back a permit, whether it waits, is in use, or was given back.
+
+        Args:
+            permit: The permit.
+        """
+        with self._lock:
+            self._forget(permit)
+        self._admit()
 
     def _is_admitted(self, permit: Permit) -> bool:
         return ref(permit) in self._admitted
@@ -256,11 +262,6 @@ class EndpointLimiter:
             self._queue.remove(permit)
         self._count()
 
-    def _withdraw(self, permit: Permit) -> None:
-        with self._lock:
-            self._forget(permit)
-        self._admit()
-
 
 class LocalLimiter(EndpointLimiter):
     """A limiter of one caller's own before the shared one: so many of its requests at once, pauses not counted.
@@ -284,19 +285,24 @@ class LocalLimiter(EndpointLimiter):
         yield from super().admission(permit)
         if self._outer is None:
             return
-        outer = Permit(permit.wake, permit.patience)
+        outer = permit.outer = Permit(permit.wake, permit.patience)
         try:
             yield from self._outer.admission(outer)
         except BaseException:
             super().release(permit, None)
             raise
-        permit.outer = outer
 
     def release(self, permit: Permit, outcome: Outcome) -> None:
         """Give both permits back; this limiter learns nothing from the outcome."""
         if self._outer is not None and permit.outer is not None:
             self._outer.release(permit.outer, outcome)
         super().release(permit, None)
+
+    def withdraw(self, permit: Permit) -> None:
+        """Take back both permits."""
+        if self._outer is not None and permit.outer is not None:
+            self._outer.withdraw(permit.outer)
+        super().withdraw(permit)
 
 
 class Slot:
@@ -313,7 +319,7 @@ class Slot:
         waited: Seconds that it has waited.
     """
 
-    __slots__ = ("_clock", "_event", "_limiter", "_patience", "_permit", "outcome", "waited")
+    __slots__ = ("_clock", "_event", "_limiter", "_permit", "outcome", "waited")
 
     def __init__(
         self,
@@ -324,24 +330,25 @@ class Slot:
     ) -> None:
         self._limiter = limiter
         self._event = event
-        self._patience = patience
         self._clock = clock
         self.waited = 0.0
-        self._permit: Permit | None = None
+        self._permit = Permit(event.set, patience)
         self.outcome: Outcome = None
 
     async def __aenter__(self) -> Self:
         began = self._clock()
-        self._permit = await self._limiter.acquire(self._event, self._patience)
+        await self._limiter.acquire(self._permit, self._event)
         self.waited = self._clock() - began
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        permit, self._permit = self._permit, None
-        if permit is not None:
-            self._limiter.release(permit, self.outcome)
+        self._limiter.release(self._permit, self.outcome)
+
+    def end(self) -> None:
+        """Leave it if an exception has ended the call at any step."""
+        self._limiter.withdraw(self._permit)
 
 
 _limiters: dict[tuple[str, str], EndpointLimiter] = {}

@@ -207,7 +207,9 @@ def test_instances_share_what_is_known_of_an_endpoint() -> None:
         one, other = over(server), over(server)
         gate = limits.limiter_for(server.url.removeprefix("http://"), "my-endpoint")
         gate.limit.bound = 1
-        entered = finish(gate.acquire(limits.ThreadEvent()))
+        event = limits.ThreadEvent()
+        entered = limits.Permit(event.set)
+        finish(gate.acquire(entered, event))
         done = list[int]()
         threads = [threading.Thread(target=lambda e=e: done.append(len(e.embed_query("x")))) for e in (one, other)]
         for thread in threads:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import math
 import sys
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -415,10 +414,10 @@ async def test_a_wait_for_the_limiter_is_not_counted_in_the_deadline_of_the_retr
     now = 0.0
 
     class Slow(EndpointLimiter):
-        async def acquire(self, woken: WaitEvent, patience: float = math.inf) -> Permit:
+        async def acquire(self, permit: Permit, woken: WaitEvent) -> None:
             nonlocal now
             now += 100
-            return await super().acquire(woken, patience)
+            await super().acquire(permit, woken)
 
         def release(self, permit: Permit, outcome: Any) -> None:
             del outcome

@@ -217,11 +217,17 @@ def visit(gate: EndpointLimiter, crowd: Crowd, outcome: Reply | None = None) -> 
 
 
 def acquire(gate: EndpointLimiter) -> Permit:
-    return finish(gate.acquire(ThreadEvent()))
+    event = ThreadEvent()
+    permit = Permit(event.set)
+    finish(gate.acquire(permit, event))
+    return permit
 
 
 async def aacquire(gate: EndpointLimiter) -> Permit:
-    return await gate.acquire(AsyncEvent())
+    event = AsyncEvent()
+    permit = Permit(event.set)
+    await gate.acquire(permit, event)
+    return permit
 
 
 def test_threads_take_turns() -> None:
@@ -493,10 +499,12 @@ FORK = """
 import os, sys, threading, warnings
 warnings.simplefilter("ignore")  # Python warns of forks with threads, which is what this is about
 from langchain_dbchat.transport.blocking import finish
-from langchain_dbchat.transport.limiter import Slot, ThreadEvent, limiter_for
+from langchain_dbchat.transport.limiter import Permit, Slot, ThreadEvent, limiter_for
 gate = limiter_for("h", "e")
 gate.limit.bound = 1
-finish(gate.acquire(ThreadEvent()))
+event = ThreadEvent()
+used = Permit(event.set)
+finish(gate.acquire(used, event))
 gate._lock.acquire()
 child = os.fork()
 if child == 0:
