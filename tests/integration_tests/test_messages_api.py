@@ -159,6 +159,41 @@ def test_a_server_that_does_not_stream_answers_whole(call: Way, as_event: bool, 
     assert streamed.response_metadata == told.response_metadata
 
 
+DEEP = '{"a":' * 300 + "1" + "}" * 300
+
+
+def _whole(content: Any, **more: Any) -> str:
+    return json.dumps({**WHOLE, "content": content, **more}).replace('"DEEP"', DEEP)
+
+
+@four_ways
+@pytest.mark.parametrize("as_event", [False, True])
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (_whole([{"type": "text", "text": "Hello"}]).replace('"type": "message", ', ""), "Hello"),
+        (_whole([{"type": "text", "text": "Hello"}], type="completion"), "Hello"),
+        (_whole([{"type": "tool_use", "id": "t", "name": "f", "input": "DEEP"}]), "nested more than 150 levels deep"),
+        (_whole([{"type": "tool_use", "id": "t", "name": "f", "input": '{"a": 1}'}]), "{'a': 1}"),
+        (_whole(None), "answered with 'content' that is null"),
+        (_whole("Hello"), "answered with 'content' that is str"),
+        (_whole(["Hello"]), "A block of the answer is a str"),
+    ],
+    ids=["no type", "another type", "a deep input", "an input as text", "null", "text", "a block that is text"],
+)
+def test_an_odd_whole_answer_is_read_alike_in_each_way(call: Way, as_event: bool, body: str, says: str) -> None:
+    def reply(received: Received) -> Scripted:
+        return Scripted(f"data: {body}\n\n") if as_event and received.json.get("stream") else Scripted(body)
+
+    with ScriptedServer(reply) as server:
+        try:
+            answer = call(llm(server), "Hello!")
+            told = answer.text or str([*answer.tool_calls, *answer.content_blocks])
+        except MalformedResponseError as error:
+            told = str(error)
+    assert says in told
+
+
 DISORDER: dict[str, list[dict[str, Any]]] = {
     "a block before the message": TEXT,
     "a delta of a block that is not open": [START, {**TEXT[1], "index": 4}],

@@ -112,7 +112,7 @@ class OpenBlock:
             yield from self._reasoning(block)
         elif self.kind == "tool_use":
             given = block.get("input")
-            arguments = json.dumps(given, ensure_ascii=False) if given else ""
+            arguments = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False) if given else ""
             yield _call(block, self._index, arguments, self._thoughts)
 
     def add(self, delta: Mapping[str, Any]) -> Iterator[Part]:

@@ -74,7 +74,7 @@ def decode_message(body: bytes, target: Target, request_id: str | None, sent: Se
         DatabricksError: If the body is an error in spite of its status.
         MalformedResponseError: If the body is not a message.
     """
-    payload = _parse(bounded(body))
+    payload = _parsed(bounded(body))
     raise_error_within(payload, "content", request_id=request_id)
     content = payload.get("content")
     if not isinstance(content, list):
@@ -91,10 +91,10 @@ def decode_message(body: bytes, target: Target, request_id: str | None, sent: Se
     return whole_result(payload, answer, facts)
 
 
-def _parse(body: bytes) -> dict[str, Any]:
-    """Parse an answer, in which the input of a call may be nested more deeply than the parser follows.
+def _parsed(body: bytes) -> dict[str, Any]:
+    """Parse an answer or an event, in which the input of a call may be nested more deeply than the parser follows.
 
-    A stream has each input as text. So it is text here, too, if the answer cannot be parsed as it is.
+    A delta has a piece of an input as text. So it is text here, too, if the rest cannot be parsed as it is.
     """
     try:
         return parse_event(body)
@@ -108,7 +108,8 @@ def _parse(body: bytes) -> dict[str, Any]:
 def _with_inputs_as_text(body: bytes) -> str | None:
     try:
         payload = json.loads(body)
-        uses = [block for block in payload["content"] if block["type"] == "tool_use"]
+        blocks = [payload["content_block"]] if "content_block" in payload else payload["content"]
+        uses = [block for block in blocks if block["type"] == "tool_use"]
         for use in uses:
             use["input"] = json.dumps(use["input"])
         return json.dumps(payload) if uses else None
@@ -129,6 +130,7 @@ class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
     """Decoder of a streamed message."""
 
     __slots__ = ("_begun", "_ended", "_has_text", "_next", "_open", "_thoughts")
+    _parse = staticmethod(_parsed)
 
     def _begin(self, target: Target, request_id: str | None) -> MessagesFacts:
         self._begun = False  # message_start has arrived
@@ -163,7 +165,7 @@ class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
             self._change_message(payload)
         elif kind == "message_stop":
             self._stop_message(payload)
-        elif kind == "message":
+        elif kind == "message" or (not self._begun and isinstance(payload.get("content"), list)):
             self._read_whole(payload, chunks)
         elif kind not in KEEP_ALIVE:
             self._keep_event(kind, payload)
@@ -193,6 +195,8 @@ class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
     def _read_whole(self, message: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         """Read the answer of a server that does not stream."""
         raise_error_within(message, "content", request_id=self._facts.request_id)
+        if not isinstance(message.get("content"), list):
+            raise _not_a_message(message, self._facts.target, self._facts.request_id)
         self._start_message({"message": message}, chunks)
         self._ended = True
 
@@ -200,7 +204,9 @@ class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
         index, block = payload.get("index"), payload.get("content_block")
         if not self._begun or self._ended:
             raise MalformedResponseError("The stream contains a block outside of 'message_start' and 'message_stop'.")
-        if not isinstance(index, int) or index < self._next or not isinstance(block, dict):
+        if not isinstance(block, dict):
+            raise MalformedResponseError(f"A block of the answer is a {type(block).__name__}, not an object.")
+        if not isinstance(index, int) or index < self._next:
             raise MalformedResponseError(f"The stream contains a block with the index {index!r}, which is not new.")
         self._next = index + 1
         opened = self._open[index] = OpenBlock(block, index, follows_text=self._has_text, thoughts=self._thoughts)

@@ -86,6 +86,8 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
         self._logprobs: dict[str, Any] | None = None  # for the next chunk
         self._facts: FactsT = self._begin(target, request_id)
 
+    _parse: Callable[[bytes], dict[str, Any]] = staticmethod(parse_event)
+
     @abstractmethod
     def _begin(self, target: Target, request_id: str | None) -> FactsT:
         """Set the state that only this wire format has, and return the answer's metadata before any event."""
@@ -119,7 +121,7 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
                 if (not raw or raw[0] != BRACE) and is_last(raw):  # `is_last` asks this too; here it saves a call
                     self._done = True
                 else:
-                    self._read(parse_event(raw), chunks)
+                    self._read(self._parse(raw), chunks)
                 if not self._coalesce:
                     self._flush(chunks)
             self._flush(chunks)
