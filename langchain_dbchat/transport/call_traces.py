@@ -8,6 +8,7 @@ does not keep its call, so that a call which could not say so shows by existing 
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,15 +28,21 @@ class Notes(Protocol):
 class CallTrace:
     """The trace of a call in a thread.
 
+    A hook may let another thread send the same request too, which may go on longer than the call. But if its own thread
+    sends nothing, the transport sends in another one.
+
     Args:
         notes: What notes the steps.
     """
 
-    __slots__ = ("__weakref__", "_notes", "_sent")
+    __slots__ = ("__weakref__", "_elsewhere", "_notes", "_sends", "_sent", "_thread")
 
     def __init__(self, notes: Notes) -> None:
         self._notes: Callable[[], Notes | None] = weakref.ref(notes)
         self._sent: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._elsewhere: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._thread = threading.get_ident()
+        self._sends = False  # in its own thread
 
     @property
     def is_over(self) -> bool:
@@ -48,14 +55,23 @@ class CallTrace:
 
     def has_sent(self, request: Any) -> bool:
         """Return whether a request of httpcore belongs to the call; a user may send one again that a hook has kept."""
-        return request in self._sent
+        return request in self._sent and not self.is_elsewhere(request)
+
+    def is_elsewhere(self, request: Any) -> bool:
+        """Return whether a request of httpcore is not the call's, but one that another thread has sent."""
+        return self._sends and request in self._elsewhere
 
     def __call__(self, event: str, info: Mapping[str, Any]) -> Any:
         """Note a step, as httpcore reports it."""
         notes = self._notes()
         if notes is not None:
-            if info.get("request") is not None:
-                self._sent.add(info["request"])
+            request = info.get("request")
+            if request is not None and request not in self._sent:
+                self._sent.add(request)
+                if threading.get_ident() == self._thread:
+                    self._sends = True
+                else:
+                    self._elsewhere.add(request)
             notes.note(event, info)
 
 

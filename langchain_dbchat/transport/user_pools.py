@@ -67,7 +67,7 @@ class UserPool:
             return []
         with pool._optional_thread_lock:  # noqa: SLF001  # see rule 4
             for each in [*pool._requests]:  # noqa: SLF001  # the same
-                if _is_gone(each) or (ended is not None and each.request.extensions.get("trace") is ended):
+                if _is_gone(each) or _is_of(ended, each):
                     pool._requests.remove(each)  # noqa: SLF001  # the same
             lost = _lost(pool)
             if not lost:
@@ -160,6 +160,11 @@ def _whole(kind: type[Any]) -> type[Any]:
 def _is_gone(request: Any) -> bool:
     trace = request.request.extensions.get("trace")
     return isinstance(trace, CallTrace) and trace.is_over and trace.has_sent(request.request)
+
+
+def _is_of(ended: CallTrace | None, request: Any) -> bool:
+    trace = request.request.extensions.get("trace")
+    return ended is not None and trace is ended and not ended.is_elsewhere(request.request)
 
 
 def _lost(pool: Any) -> list[Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +22,7 @@ import httpx
 import pytest
 from httpx._transports.default import ResponseStream
 
-from kit.scripted import Scripted, ScriptedServer
+from kit.scripted import Received, Scripted, ScriptedServer
 from kit.ways import Way, four_ways, invoke, stream
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.errors import DatabricksError
@@ -214,6 +216,43 @@ def test_a_request_that_outlives_its_call_is_nobodys_loss() -> None:
                 sent = [threads.submit(client.send, again, auth=None) for _ in range(8)]
                 assert {answer.text for answer in llm.batch(["hi"] * 12, {"max_concurrency": 4})} == {"a"}
                 assert {one.result().status_code for one in sent} == {200}
+
+
+@pytest.mark.parametrize("call", [invoke, stream])
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_request_that_a_hook_sends_in_another_thread_goes_on_when_its_call_has_ended(call: Way, status: int) -> None:
+    """Its answer is not yet read when the call ends, and other calls look for lost requests."""
+    ended, mirrored = threading.Event(), list[bytes]()
+
+    def answer(received: Received) -> Scripted:
+        if len(server.requests) == 2:
+            return Scripted([b"a", b"b"], delay=lambda _: ended.is_set())
+        return Scripted(b"{}", status=400) if status != 200 and len(server.requests) == 1 else answers(received)
+
+    def mirror(response: httpx.Response) -> None:
+        if not senders:
+            senders.append(threading.Thread(target=send_again, args=[response.request]))
+            senders[0].start()
+            while len(server.requests) < 2:
+                time.sleep(0.01)
+
+    def send_again(request: httpx.Request) -> None:
+        with contextlib.closing(client.send(request, stream=True)) as response:
+            mirrored.append(response.read())
+
+    senders = list[threading.Thread]()
+    with ScriptedServer(answer) as server, httpx.Client(event_hooks={"response": [mirror]}) as client:
+        llm = ChatDatabricksCompat(
+            model="e", base_url=server.url, token="t", max_retries=0, http_client=client
+        )  # no secret
+        with contextlib.nullcontext() if status == 200 else pytest.raises(DatabricksError):
+            call(llm, "hi")
+        gc.collect()
+        for _ in range(3):
+            assert "a" in call(llm, "hi").text
+        ended.set()
+        senders[0].join()
+    assert mirrored == [b"ab"]
 
 
 def test_what_is_no_pool_is_left_alone() -> None:
