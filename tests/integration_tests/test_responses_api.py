@@ -210,6 +210,31 @@ def test_an_answer_that_has_only_begun_is_not_an_empty_one(status: str) -> None:
         llm(server, api="responses").invoke("Hi")
 
 
+@four_ways
+@pytest.mark.parametrize("as_event", [False, True])
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"status": "cancelled"}, "server_error: the response ended without an answer"),
+        ({"status": "failed", "error": {"code": "server_error", "message": "boo"}}, "server_error: boo"),
+        ({"status": "queued", "output": []}, "has only begun to answer"),
+    ],
+    ids=["cancelled", "failed", "begun"],
+)
+def test_a_whole_response_that_is_no_answer_raises_alike(
+    call: Way, as_event: bool, more: dict[str, Any], says: str
+) -> None:
+    """Also where a stream was requested."""
+    item = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "half"}]}
+    body = {"object": "response", "output": [item], **more}
+
+    def reply(received: Received) -> Scripted:
+        return Scripted(sse(body)) if as_event and received.json.get("stream") else Scripted(body)
+
+    with ScriptedServer(reply) as server, pytest.raises(DatabricksError, match=says):
+        call(llm(server, api="responses"), "Hi")
+
+
 def test_a_stream_without_an_end_raises() -> None:
     delta = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "Half"}
     with ScriptedServer(lambda _: Scripted(sse(delta, done=False))) as server:

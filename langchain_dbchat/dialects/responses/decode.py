@@ -88,12 +88,7 @@ def decode_response(body: bytes, target: Target, request_id: str | None, sent: S
     items = payload.get("output")
     if not isinstance(items, list):
         raise _no_output(payload, target, request_id)
-    if not items and payload.get("status") in _BEGINS:
-        raise MalformedResponseError(
-            f"{target.model!r} has only begun to answer (status {payload['status']!r}), as it does in the background. "
-            "Answers are not fetched later: leave 'background' out.",
-            request_id=request_id,
-        )
+    _raise_begun(payload, target, request_id)
     facts, reader = ResponsesFacts(target, request_id), ItemReader(None if sent is None else sent.bound)
     answer = GrowingAnswer(sent=sent)  # as a stream of one event, so that both give the same message
     facts.note(payload)
@@ -117,6 +112,16 @@ def _raise_failure(response: Mapping[str, Any], request_id: str | None) -> None:
         raise_error_within({"error": error or _unexplained(response)}, "output", request_id=request_id)
     if error or "error_code" in response or response.get("output") is None:
         raise_error_within({**response, "error": error} if error else response, "output", request_id=request_id)
+
+
+def _raise_begun(response: Mapping[str, Any], target: Target, request_id: str | None) -> None:
+    """Raise if a whole response has only begun."""
+    if not response.get("output") and response.get("status") in _BEGINS:
+        raise MalformedResponseError(
+            f"{target.model!r} has only begun to answer (status {response['status']!r}), as it does in the background. "
+            "Answers are not fetched later: leave 'background' out.",
+            request_id=request_id,
+        )
 
 
 def _no_output(payload: Mapping[str, Any], target: Target, request_id: str | None) -> MalformedResponseError:
@@ -174,7 +179,10 @@ class ResponsesStreamDecoder(AnswerStreamDecoder[ResponsesFacts]):
             if "custom_outputs" in payload:
                 self._note_report(payload)
             return
-        if kind == "error" or payload.get("error") or "error_code" in payload:
+        if kind is None and isinstance(payload.get("output"), list):
+            _raise_failure(payload, self._facts.request_id)
+            _raise_begun(payload, self._facts.target, self._facts.request_id)
+        elif kind == "error" or payload.get("error") or "error_code" in payload:
             failure = payload if payload.get("error") else {"error": _error_of(payload)}
             raise_error_within(failure, "output", request_id=self._facts.request_id)
         if kind is not None and not _BESIDE.isdisjoint(payload):
