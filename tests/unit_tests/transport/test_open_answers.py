@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -39,8 +40,8 @@ WHOLE = b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": 
 LIMITS = httpx.Limits(max_connections=1)
 
 
-def answers(request: Any) -> Scripted:
-    return Scripted([EVENT, LAST], delay=0.5) if request.json.get("stream") else Scripted(WHOLE)
+def answers(request: Any, delay: float = 0.5) -> Scripted:
+    return Scripted([EVENT, LAST], delay=delay) if request.json.get("stream") else Scripted(WHOLE)
 
 
 def model(url: str, whose: str) -> ChatDatabricksCompat:
@@ -140,7 +141,10 @@ def test_an_interrupt_at_any_point_loses_no_place(point: str, monkeypatch: pytes
     """
     kept: list[Interrupt] = []
     call, owner, name = POINTS[point]
-    with ScriptedServer(answers) as server, httpx.Client(limits=httpx.Limits(max_connections=2)) as client:
+    with (
+        ScriptedServer(partial(answers, delay=0.02)) as server,
+        httpx.Client(limits=httpx.Limits(max_connections=2)) as client,
+    ):
         llm = ChatDatabricksCompat(
             model="e", base_url=server.url, token="t", max_retries=0, http_client=client
         )  # no secret
