@@ -99,7 +99,7 @@ def test_what_is_written_arrives_as_it_is_answered(server: ScriptedServer) -> No
             assert os.read(process.stdout.fileno(), 100) == b"first"
             process.stdout.close()  # the reader has seen enough
             assert process.stderr.read() == b""
-            assert process.wait(30) == 141
+            assert process.wait(90) == 141
 
 
 def test_the_system_message_the_api_and_the_limit_are_sent(script: Script, server: ScriptedServer) -> None:

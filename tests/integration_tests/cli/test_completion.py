@@ -54,7 +54,7 @@ def test_bash_completes(
     for name in ("picture.png", "table.parquet"):
         (tmp_path / name).touch()
     run = ["bash", "--norc", "-c", COMPLETE, "bash", str(script), "dbchat", *words]
-    done = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path, check=True, timeout=60)
+    done = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path, check=True, timeout=120)
     assert {word for word in done.stdout.split() if not words[-1] or word.startswith(words[-1])} >= completed
     if words[-1]:
         assert set(done.stdout.split()) == completed

@@ -402,7 +402,7 @@ if os.name == "posix":
     assert resolve(AuthSettings(host=host)).credentials.headers() == {{"Authorization": "Bearer t"}}
 print([name for name in sys.modules if name.startswith("databricks.sdk")])
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
     assert done.stdout.strip() == "[]", done.stderr
 
 

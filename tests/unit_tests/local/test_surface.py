@@ -267,7 +267,7 @@ def test_the_command_serves() -> None:
             assert httpx.post(host + CHAT, json=HI, headers=headers).status_code == 200
         finally:
             process.terminate()
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == 0
     assert errors == ""
     assert re.match(r"A local workspace with \d+ endpoints", said[0])

@@ -62,7 +62,7 @@ class Window:
     def interrupt(self) -> int:
         """Send Ctrl+C to the program and return its exit code."""
         os.kill(self.process.pid, 2)
-        return self.process.wait(20)
+        return self.process.wait(90)
 
     def rest(self) -> str:
         """Return what the program has written and nobody has read."""
@@ -76,7 +76,7 @@ class Window:
         """End the program if it runs."""
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait(20)
+            self.process.wait(90)
         os.close(self._file)
 
 
@@ -129,13 +129,13 @@ def test_a_small_model_that_is_not_installed_is_an_error_that_names_it(
         shown.wait_for("the package 'dasllama'. Install it with")
         assert shown.rows[0] == STARTS_SMALL_MODEL.strip()
         assert not any("Traceback" in row for row in shown.rows)
-        assert shown.process.wait(20) == 1
+        assert shown.process.wait(90) == 1
 
 
 def test_a_backend_that_is_nothing_is_an_error() -> None:
     with window("--backend", "smollm") as shown:
         assert "'smollm2', and not 'smollm'" in shown.wait_for("backend is the base URL")
-        assert shown.process.wait(20) == 1
+        assert shown.process.wait(90) == 1
 
 
 def test_quiet_prints_no_line_for_a_request() -> None:

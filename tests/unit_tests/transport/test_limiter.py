@@ -518,4 +518,4 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no forks")
 def test_a_child_begins_anew() -> None:
-    assert subprocess.run([sys.executable, "-c", FORK], timeout=20, check=False).returncode == 42
+    assert subprocess.run([sys.executable, "-c", FORK], timeout=120, check=False).returncode == 42
