@@ -15,7 +15,7 @@ import pytest
 from langchain_core.messages import AIMessage
 
 from kit.ways import Way, ainvoke, astream, four_ways, invoke, stream
-from langchain_dbchat import ChatDatabricksCompat
+from langchain_dbchat import ChatDatabricksCompat, Timeouts
 from langchain_dbchat.errors import (
     DatabricksAuthenticationError,
     DatabricksConnectionError,
@@ -269,7 +269,8 @@ def test_comments_for_ever_do_not_hide_that_nothing_comes(
     call: Way, after: int, workspace: LocalWorkspace, told: str
 ) -> None:
     began = time.monotonic()
-    error, requests = _fails(call, workspace, DatabricksTimeoutError, Fault(comments_after=after), timeout=1)
+    timeout = Timeouts(first_event=60 if after else 1, idle=1)
+    error, requests = _fails(call, workspace, DatabricksTimeoutError, Fault(comments_after=after), timeout=timeout)
     assert requests == 1
     assert time.monotonic() - began < 15
     assert ("idle" if after else "first_event") in str(error)
@@ -317,7 +318,7 @@ async def test_an_async_client_that_leaves_ends_the_request(workspace: LocalWork
         assert proxy.open_connections == 0
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 def test_a_connection_that_ends_just_while_the_proxy_stops_keeps_it_from_nothing() -> None:
     for turns in range(24):  # of the proxy's loop, until the connection ends
         with FaultProxy("http://127.0.0.1:1") as proxy:

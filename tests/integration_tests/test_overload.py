@@ -154,19 +154,19 @@ def test_the_limit_is_one_for_all_models_of_an_endpoint() -> None:
 
 
 def test_waiting_for_a_turn_does_not_use_up_the_deadline_of_the_retries() -> None:
-    # One at a time, 0.1 s each: the last waits for 0.5 s, longer than its deadline, and meets a refusal then.
+    # One at a time, 0.5 s each: the last waits for 2.5 s, longer than its deadline, and meets a refusal then.
     told: list[Received] = []
 
     def answer(received: Received) -> Scripted:
         if received.json["messages"][0]["content"] == "last" and not told:
             told.append(received)
             return Scripted("busy", status=503, headers={"retry-after": "0.1"})
-        return Scripted(ANSWER, wait=0.1)
+        return Scripted(ANSWER, wait=0.5)
 
     with ScriptedServer(answer) as server:
         limits.limiter_for(_host(server), "narrow").limit.bound = 1
         questions: list[Any] = ["a"] * 5 + ["last"]
-        answers = asyncio.run(_llm(server, retry_deadline=0.4).abatch(questions))
+        answers = asyncio.run(_llm(server, retry_deadline=2).abatch(questions))
     assert [answer.text for answer in answers] == ["Hi."] * 6
     assert told
 

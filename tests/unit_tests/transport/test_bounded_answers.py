@@ -493,18 +493,18 @@ def test_its_requests_have_deadlines(call: Way, make: Callable[[str], httpx.Auth
         began = time.monotonic()
         with theirs["http_client"], pytest.raises(DatabricksTimeoutError, match="first_event"):
             call(model(server, theirs, timeout=0.4), "hi")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
 
 
-@pytest.mark.parametrize("seconds", [(0.3, 9.0), (9.0, 0.3)])
+@pytest.mark.parametrize("seconds", [(0.3, 15.0), (15.0, 0.3)])
 def test_a_request_that_is_sent_again_has_the_deadline_of_each_call(seconds: tuple[float, float]) -> None:
-    """The first answer comes after 0.6 s, the others at once; of two calls, the patient one succeeds."""
+    """The first answer comes after 2 s, the others at once; of two calls, the patient one succeeds."""
 
     def serve(connection: socket.socket, number: int) -> None:
         while True:
             take_request(connection)
             if number <= 2:
-                time.sleep(0.6)
+                time.sleep(2)
             connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(WHOLE), WHOLE))
 
     with RawServer(serve) as server:
@@ -534,7 +534,7 @@ def test_a_stream_that_it_reads_has_a_deadline(call: Way) -> None:
         began = time.monotonic()
         with theirs["http_client"], pytest.raises(DatabricksTimeoutError, match="first_event"):
             call(model(server, theirs, timeout=0.4), "hi")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
 
 
 @four_ways

@@ -62,6 +62,9 @@ class Answers:
         self.dead = dead  # connections, the first ones, on which nothing comes but the settings
         self.at_once = at_once
         self.connections = 0
+        self.flowed = 0  # events of all streams
+        self.may_end = threading.Event()  # a stream flows until then
+        self.may_end.set()
         self.taken: queue.SimpleQueue[int] = queue.SimpleQueue()  # streams
 
     def __call__(self, talk: Talk, number: int) -> None:
@@ -75,7 +78,7 @@ class Answers:
             if request is None:
                 if self.pings:
                     talk.ping()
-                flow_on(talk, flowing)
+                self.flow_on(talk, flowing)
                 continue
             stream, words = request
             self.taken.put(stream)
@@ -89,13 +92,13 @@ class Answers:
                 body = {"a head": b"", "half a body": WHOLE[:20], "half an event": EVENT[:20], "one event": EVENT}
                 talk.h2.send_data(stream, body.get(words, WHOLE), end_stream=words == "answer")
 
-
-def flow_on(talk: Talk, flowing: dict[int, int]) -> None:
-    for stream in [*flowing]:
-        flowing[stream] -= 1
-        talk.h2.send_data(stream, EVENT if flowing[stream] else LAST, end_stream=not flowing[stream])
-        if not flowing[stream]:
-            del flowing[stream]
+    def flow_on(self, talk: Talk, flowing: dict[int, int]) -> None:
+        for stream in [*flowing]:
+            flowing[stream] = max(flowing[stream] - 1, 0 if self.may_end.is_set() else 1)
+            talk.h2.send_data(stream, EVENT if flowing[stream] else LAST, end_stream=not flowing[stream])
+            self.flowed += flowing[stream] > 0
+            if not flowing[stream]:
+                del flowing[stream]
 
 
 def answer_wrongly(talk: Talk, stream: int, words: str) -> None:
@@ -134,8 +137,8 @@ def test_a_server_that_only_keeps_the_connection_alive(
         began = time.monotonic()
         with pytest.raises(DatabricksTimeoutError, match="first_event|idle"):
             call(llm, words)
-        assert 0.45 < time.monotonic() - began < 5
-        assert llm.invoke("answer").text == "a"
+        assert 0.45 < time.monotonic() - began < LONG
+        assert llm.model_copy(update={"timeout": LONG}).invoke("answer").text == "a"
 
 
 @four_ways
@@ -145,7 +148,7 @@ def test_a_server_that_never_greets(call: Way, tls: tuple[ssl.SSLContext, ssl.SS
         began = time.monotonic()
         with pytest.raises(DatabricksTimeoutError):
             call(llm, "be silent")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < LONG
 
 
 @pytest.mark.parametrize("words", ["be silent", "a head", "half a body"])
@@ -155,6 +158,7 @@ def test_a_call_that_ends_late_ends_no_other(
 ) -> None:
     """Within a stream of the same thread."""
     answers = Answers(pings=pings)
+    answers.may_end.clear()
     with http2_server(tls[0], answers) as server, httpx.Client(verify=tls[1], http2=True) as client:
         llm = model(server.url, client, tls[1], timeout=LONG)
         stream = llm.stream("flow")
@@ -162,17 +166,18 @@ def test_a_call_that_ends_late_ends_no_other(
         began = time.monotonic()
         with pytest.raises(DatabricksTimeoutError):
             llm.model_copy(update={"timeout": 0.4}).invoke(words)
-        assert 0.35 < time.monotonic() - began < 1.5  # the stream takes 2 s
+        assert 0.35 < time.monotonic() - began < LONG / 2  # while the stream flows
+        answers.may_end.set()
         texts += [chunk.text for chunk in stream]
         assert llm.invoke("answer").text == "a"
-    assert "".join(texts) == "a" * 39
+    assert "".join(texts) == "a" * answers.flowed
 
 
 def test_a_call_does_not_wait_for_the_read_of_another(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     """Httpcore reads a connection in one thread at a time, and knows no timeout for the others."""
     answers = Answers(pings=False)
     with http2_server(tls[0], answers) as server, httpx.Client(verify=tls[1], http2=True) as client:
-        llm = model(server.url, client, tls[1], timeout=3)
+        llm = model(server.url, client, tls[1], timeout=8)
         assert llm.invoke("answer").text == "a"
 
         def wait() -> None:
@@ -187,7 +192,7 @@ def test_a_call_does_not_wait_for_the_read_of_another(tls: tuple[ssl.SSLContext,
             began = time.monotonic()
             with pytest.raises(DatabricksTimeoutError):
                 llm.model_copy(update={"timeout": 0.4}).invoke(words)
-            assert 0.35 < time.monotonic() - began < 1.5
+            assert 0.35 < time.monotonic() - began < 4
         assert waiting.is_alive()
         waiting.join()
 
@@ -230,7 +235,7 @@ def test_another_connection_serves_after_a_late_call(tls: tuple[ssl.SSLContext, 
         llm = model(server.url, client, tls[1], timeout=0.4)
         with pytest.raises(DatabricksTimeoutError):
             llm.invoke("answer")
-        assert llm.invoke("answer").text == "a"
+        assert llm.model_copy(update={"timeout": LONG}).invoke("answer").text == "a"
     assert answers.connections == 2
 
 
@@ -263,6 +268,7 @@ async def read_all(llm: ChatDatabricksCompat, words: str) -> None:
 
 async def test_the_same_in_an_event_loop(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     answers = Answers()
+    answers.may_end.clear()
     with http2_server(tls[0], answers) as server, httpx.Client() as unused:
         client = httpx.AsyncClient(verify=tls[1], http2=True)
         llm = model(server.url, unused, tls[1], timeout=LONG, http_async_client=client)
@@ -275,9 +281,11 @@ async def test_the_same_in_an_event_loop(tls: tuple[ssl.SSLContext, ssl.SSLConte
         streams = [asyncio.create_task(flow()) for _ in range(2)]
         began = time.monotonic()
         failed = await asyncio.gather(*[late.ainvoke("be silent") for _ in range(4)], return_exceptions=True)
-        assert time.monotonic() - began < 1.2
+        assert time.monotonic() - began < LONG / 2
         assert {type(error) for error in failed} == {DatabricksTimeoutError}
-        assert await asyncio.gather(*streams) == ["a" * 39] * 2
+        assert not any(stream.done() for stream in streams)
+        answers.may_end.set()
+        assert "".join(await asyncio.gather(*streams)) == "a" * answers.flowed
         assert answers.connections == 1
         await client.aclose()
 
@@ -292,10 +300,10 @@ def test_an_interrupt_ends_a_call(tls: tuple[ssl.SSLContext, ssl.SSLContext]) ->
             llm = model(server.url, client, tls[1], timeout=LONG)
             for words in ("be silent", "a head"):
                 began = time.monotonic()
-                signal.setitimer(signal.ITIMER_REAL, 0.3)
-                with pytest.raises(Interrupt):
+                with pytest.raises(Interrupt):  # noqa: PT012  # the signal may come before the call
+                    signal.setitimer(signal.ITIMER_REAL, 0.3)
                     llm.invoke(words)
-                assert time.monotonic() - began < 5
+                assert time.monotonic() - began < LONG / 2
                 assert llm.invoke("answer").text == "a"
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -307,18 +315,18 @@ def test_hooks_have_their_own_time(call: Way, tls: tuple[ssl.SSLContext, ssl.SSL
     seen: list[str] = []
 
     def look(response: httpx.Response) -> None:
-        time.sleep(0.6)
+        time.sleep(2.2)
         seen.append(response.http_version)
 
     async def alook(response: httpx.Response) -> None:
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(2.2)
         seen.append(response.http_version)
 
     with (
         http2_server(tls[0], Answers()) as server,
         httpx.Client(verify=tls[1], http2=True, event_hooks={"response": [look]}) as client,
     ):
-        llm = model(server.url, client, tls[1], timeout=0.4)
+        llm = model(server.url, client, tls[1], timeout=2)
         llm.http_async_client.event_hooks["response"].append(alook)
         assert call(llm, "answer").text == "a"
     assert seen == ["HTTP/2"]

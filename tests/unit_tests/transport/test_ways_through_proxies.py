@@ -73,7 +73,8 @@ def test_a_proxy_that_answers_drop_by_drop(
     monkeypatch.setenv("SSL_CERT_FILE", str(folder / "both.pem"))
     with RawServer(serve) as server:
         monkeypatch.setenv("HTTPS_PROXY", server.url.removesuffix("/x"))
-        llm = model(PROXIED, timeout=Timeouts(connect=0.4, write=9, pool=9, first_event=0.5))
+        connect = 0.4 if stage == "the tunnel" else LONG
+        llm = model(PROXIED, timeout=Timeouts(connect=connect, write=9, pool=9, first_event=0.5))
         ends_in_time(call, llm, text="connect" if stage == "the tunnel" else "first_event")
 
 
@@ -105,11 +106,12 @@ class Socks:
         self.silent: queue.Queue[int] = queue.Queue()
 
     def __call__(self, connection: socket.socket, number: int) -> None:
-        connection.recv(100)
-        for answer in STEPS[: number - 1]:
-            connection.sendall(answer)
-            if answer is STEPS[0]:
-                connection.recv(100)
+        with suppress(OSError):  # a client whose time was up sooner
+            connection.recv(100)
+            for answer in STEPS[: number - 1]:
+                connection.sendall(answer)
+                if answer is STEPS[0]:
+                    connection.recv(100)
         if number <= len(STEPS) + 1:
             self.silent.put(number)
             while connection.recv(5000):
@@ -175,7 +177,7 @@ async def test_a_silent_socks_proxy_costs_no_place(
             call = asyncio.create_task(llm.ainvoke("hi"))
             await asyncio.to_thread(socks.silent.get, timeout=LONG)
             await end(call, ends)
-        assert (await llm.ainvoke("hi")).text == "a"
+        assert (await llm.model_copy(update={"timeout": LONG}).ainvoke("hi")).text == "a"
 
 
 @pytest.mark.parametrize("ends", ["in time", "cancelled", "cancelled again and again"])
@@ -189,7 +191,7 @@ async def test_nor_does_one_that_takes_no_connection(
         await asyncio.sleep(0.2)
         began = time.monotonic()
         await end(call, ends)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 7  # it may connect for 9 s
         may_take.set()
         assert (await llm.model_copy(update={"timeout": LONG}).ainvoke("hi")).text == "a"
 
@@ -284,8 +286,8 @@ def test_an_interrupt_costs_no_place(
         with RawServer(Socks(secured[0])) as server:
             llm = through(server.url.removesuffix("/x").replace("http", "socks5"), 9)
             for _ in range(3):
-                signal.setitimer(signal.ITIMER_REAL, 0.3)
-                with pytest.raises(Interrupt):
+                with pytest.raises(Interrupt):  # noqa: PT012  # the signal may come before the call
+                    signal.setitimer(signal.ITIMER_REAL, 0.3)
                     llm.invoke("hi")
             assert llm.invoke("hi").text == "a"
     finally:
@@ -322,7 +324,7 @@ def test_a_slow_handshake_in_a_tunnel_has_the_time_to_connect(
     def serve(connection: socket.socket, _: int) -> None:
         take_request(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        time.sleep(0.8)  # longer than the answer may take
+        time.sleep(2.2)  # longer than the answer may take
         with secured[0].wrap_socket(connection, server_side=True) as inner:
             take_request(inner)
             inner.sendall(ANSWER)
@@ -330,7 +332,7 @@ def test_a_slow_handshake_in_a_tunnel_has_the_time_to_connect(
     monkeypatch.setenv("SSL_CERT_FILE", str(folder / "both.pem"))
     with RawServer(serve) as server:
         monkeypatch.setenv("HTTPS_PROXY", server.url.removesuffix("/x"))
-        assert call(model(PROXIED, timeout=Timeouts(connect=9, first_event=0.4)), "hi").text == "a"
+        assert call(model(PROXIED, timeout=Timeouts(connect=LONG, first_event=2)), "hi").text == "a"
 
 
 @four_ways
@@ -375,15 +377,15 @@ def test_a_tunnel_whose_tls_fails_gives_its_place_back(  # fixtures
             for _ in range(3):
                 with pytest.raises(DatabricksError):
                     call(llm, text)
-            return call(llm, text)
+            return call(llm.model_copy(update={"timeout": LONG}), text)
 
         async def failing_in_one_loop(llm: ChatDatabricksCompat) -> AIMessage:
             for _ in range(3):
                 with pytest.raises(DatabricksError):
                     await llm.ainvoke("hi")
-            return await llm.ainvoke("hi")
+            return await llm.model_copy(update={"timeout": LONG}).ainvoke("hi")
 
-        llm = model(PROXIED, timeout=Timeouts(connect=0.3, pool=3), **theirs if whose == "the user's" else {})
+        llm = model(PROXIED, timeout=Timeouts(connect=0.3), **theirs if whose == "the user's" else {})
         is_async = call in (ainvoke, astream)
         answer = asyncio.run(failing_in_one_loop(llm)) if is_async else failing(llm, "hi")
         assert answer.text == "a"
