@@ -135,7 +135,8 @@ def _reads(timeouts: list[float]) -> tuple[sockets.Socket, socket.socket]:
 
 # The timeout of the socket is not set for each read.
 EARLIER = pytest.mark.parametrize(
-    ("earlier", "seconds"), [([0.5, 0.5, 0.49], 0.45), ([0.5, 30.0], 0.5), ([0.5, 0.2], 0.5), ([0.0, 0.5], 0.45)]
+    ("earlier", "seconds"),
+    [([0.5, 0.5, 0.49], 0.45), ([30.0], 0.5), ([0.5, 30.0], 0.5), ([0.5, 0.2], 0.5), ([0.0, 0.5], 0.45)],
 )
 
 
