@@ -224,17 +224,16 @@ async def test_the_time_of_the_head_counts_towards_the_first_event(way: str) -> 
 
 
 async def test_the_time_the_caller_takes_does_not_count() -> None:
-    with ScriptedServer(lambda _: Scripted([b"data: 1\n\n", b"data: 2\n\n"], delay=0.02)) as server:
+    with ScriptedServer(lambda _: Scripted([b"data: 1\n\n", b"data: 2\n\n"], delay=2.2)) as server:
         request = request_to(server, streaming=True)
-        got: list[bytes] = []
         with channel(idle=1.5).stream(request) as incoming:
-            for payloads in incoming:
-                got += payloads
-                time.sleep(1.7)  # noqa: ASYNC251  # a slow consumer of a sync stream
+            got = next(incoming)
+            time.sleep(1.7)  # noqa: ASYNC251  # a slow consumer of a sync stream
+            got += [event for payloads in incoming for event in payloads]
         async with channel(idle=1.5).astream(request) as aincoming:
-            async for payloads in aincoming:
-                got += payloads
-                await asyncio.sleep(1.7)
+            got += await anext(aincoming)
+            await asyncio.sleep(1.7)
+            got += [event async for payloads in aincoming for event in payloads]
     assert got == [b"1", b"2"] * 2
 
 
