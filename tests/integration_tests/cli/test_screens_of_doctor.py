@@ -94,7 +94,7 @@ def test_ctrl_c_ends_it_cleanly() -> None:
     with ScriptedServer(Scripted(b"{}", wait=30)) as silent:
         with Terminal("doctor", "--host", silent.url, variables={"DATABRICKS_TOKEN": PAT}) as screen:
             screen.wait_for("... listing")
-            for _ in range(200):  # an interrupt while pydantic builds a class is one of pydantic's own errors
+            for _ in range(900):  # an interrupt while pydantic builds a class is one of pydantic's own errors
                 if silent.requests:
                     break
                 time.sleep(0.1)

@@ -309,7 +309,7 @@ with client._transport._pool._optional_thread_lock:  # a thread of the parent mi
         del stream
         gc.collect()
         os._exit(7)
-for _ in range(200):
+for _ in range(1200):
     pid, status = os.waitpid(child, os.WNOHANG)
     if pid:
         break

@@ -568,7 +568,7 @@ async def astreams():
         async for payloads in incoming:
             yield payloads
 def last(child):
-    for _ in range(200):
+    for _ in range(1200):
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
             return os.waitstatus_to_exitcode(status)
