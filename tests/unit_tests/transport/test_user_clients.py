@@ -147,12 +147,12 @@ def test_a_request_that_is_taken_slowly(call: Way) -> None:
 @four_ways
 def test_the_time_of_a_hook_before_sending_does_not_count(call: Way) -> None:
     def wait(_: Any) -> None:
-        time.sleep(1.5)
+        time.sleep(2.3)
 
     async def await_(_: Any) -> None:
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(2.3)
 
-    timeouts = Timeouts(first_event=1, connect=1, write=1, pool=1)
+    timeouts = Timeouts(first_event=2, connect=2, write=2, pool=2)
     with ScriptedServer(lambda _: Scripted(WHOLE)) as server:
         with httpx.Client(event_hooks={"request": [wait]}) as client:
             theirs = httpx.AsyncClient(event_hooks={"request": [await_]}, limits=NOT_KEPT)
@@ -168,16 +168,16 @@ def test_the_time_of_a_hook_for_answers_does_not_count(call: Way, streams: bool)
     def look(response: httpx.Response) -> None:
         if streams:
             response.read()
-        time.sleep(1.5)
+        time.sleep(2.3)
 
     async def alook(response: httpx.Response) -> None:
         if streams:
             await response.aread()
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(2.3)
 
     pieces = [b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n', *[b": ping\n\n"] * 6, LAST]
-    reply = Scripted(pieces, delay=0.25, headers={"content-type": "text/event-stream"}) if streams else Scripted(WHOLE)
-    timeouts = Timeouts(first_event=1, idle=1)
+    reply = Scripted(pieces, delay=0.35, headers={"content-type": "text/event-stream"}) if streams else Scripted(WHOLE)
+    timeouts = Timeouts(first_event=2, idle=2)
     with ScriptedServer(lambda _: reply) as server, httpx.Client(event_hooks={"response": [look]}) as client:
         theirs = httpx.AsyncClient(event_hooks={"response": [alook]}, limits=NOT_KEPT)
         llm = model(server.url, timeout=timeouts, http_client=client, http_async_client=theirs, streaming=streams)

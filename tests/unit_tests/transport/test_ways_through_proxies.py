@@ -73,9 +73,9 @@ def test_a_proxy_that_answers_drop_by_drop(
     monkeypatch.setenv("SSL_CERT_FILE", str(folder / "both.pem"))
     with RawServer(serve) as server:
         monkeypatch.setenv("HTTPS_PROXY", server.url.removesuffix("/x"))
-        connect = 0.4 if stage == "the tunnel" else LONG
-        llm = model(PROXIED, timeout=Timeouts(connect=connect, write=9, pool=9, first_event=0.5))
-        ends_in_time(call, llm, text="connect" if stage == "the tunnel" else "first_event")
+        late = "connect" if stage == "the tunnel" else "first_event"
+        patient = dict.fromkeys(("connect", "write", "pool", "first_event"), LONG)
+        ends_in_time(call, model(PROXIED, timeout=Timeouts(**patient | {late: 0.4})), text=late)
 
 
 @WHOSE
