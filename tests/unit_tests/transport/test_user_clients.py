@@ -26,6 +26,7 @@ from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.errors import (
     ConfigurationError,
     DatabricksConnectionError,
+    DatabricksError,
     DatabricksTimeoutError,
 )
 from langchain_dbchat.transport.channel import Timeouts
@@ -328,11 +329,20 @@ class _TwoRequests(httpx.Auth):
 
 
 @four_ways
-def test_an_answer_that_an_authentication_reads_has_a_deadline_too(call: Way) -> None:
-    drips = dripping(lambda _: b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 100000\r\n\r\n", b"x")
+@pytest.mark.parametrize("status", [200, 401])
+def test_an_answer_that_an_authentication_reads_has_a_deadline_too(call: Way, status: int) -> None:
+    """An error that is cut off is that error, or a timeout: the deadline and httpx's own timeout may end together."""
+    drips = dripping(lambda _: b"HTTP/1.1 %d X\r\ncontent-length: 100000\r\n\r\n" % status, b"x")
     with RawServer(drips) as server, httpx.Client(auth=_TwoRequests()) as client:
         theirs = httpx.AsyncClient(auth=_TwoRequests())
-        ends_in_time(call, model(server.url, timeout=0.4, http_client=client, http_async_client=theirs))
+        llm = model(server.url, timeout=0.4, http_client=client, http_async_client=theirs)
+        if status == 200:
+            ends_in_time(call, llm)
+        else:
+            began = time.monotonic()
+            with pytest.raises(DatabricksError, match="first_event|HTTP 401"):
+                call(llm, "hi")
+            assert 0.35 < time.monotonic() - began < LONG
 
 
 class _TriesAgain(httpx.BaseTransport):
