@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from kit.contexts import keep_contexts_apart
 from kit.forgetting import forget_everything
 from kit.watchers import wait_for_watchers
 from langchain_dbchat import ChatDatabricksCompat
@@ -38,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     which Python 3.11 can get wrong: "AST constructor recursion depth mismatch"
     (https://github.com/python/cpython/issues/106905).
     """
+    keep_contexts_apart()
     vars(config.pluginmanager.rewrite_hook).get("_must_rewrite", set()).discard("langchain_dbchat")
     if not config.getoption("--hypothesis-profile", None):
         slow = [HealthCheck.too_slow]
