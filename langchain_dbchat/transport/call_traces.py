@@ -28,8 +28,8 @@ class Notes(Protocol):
 class CallTrace:
     """The trace of a call in a thread.
 
-    A hook may let another thread send the same request too, which may go on longer than the call. But if its own thread
-    sends nothing, the transport sends in another one.
+    A hook may let another thread send the same request again, and that may go on after the call has ended. So what
+    another thread sends is not the call's; unless the call's thread sends nothing, because its transport uses another.
 
     Args:
         notes: What notes the steps.

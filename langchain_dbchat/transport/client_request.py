@@ -38,7 +38,7 @@ def parse_url(text: str) -> httpx.URL:
         text: The URL.
 
     Raises:
-        httpx.InvalidURL: It is none.
+        httpx.InvalidURL: The text is not a URL.
     """
     try:
         url = httpx.URL(text)

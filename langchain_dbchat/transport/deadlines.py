@@ -270,7 +270,7 @@ class ReadGuard:
         """Shut down the socket if the time is up; return the seconds after which to look again."""
         with self._lock:
             is_late = self._deadline.waiting and self._deadline.overdue()
-            is_read = not self._is_released and not self._response.is_closed  # an interrupt may have kept `release` off
+            is_read = not self._is_released and not self._response.is_closed  # an interrupt may come before that
             if is_late and is_read and self._socket is not None:
                 self.has_fired = self._is_released = True
                 shut_down(self._socket)

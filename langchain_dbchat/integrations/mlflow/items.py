@@ -245,7 +245,7 @@ def _read_call(item: Mapping[str, Any]) -> ToolCall:
     except (ValueError, RecursionError) as error:
         raise UnsupportedContentError(f"{which} are not JSON that can be read: {error}.") from error
     if not isinstance(args, dict):
-        raise UnsupportedContentError(f"{which} are no JSON object.")
+        raise UnsupportedContentError(f"{which} are not a JSON object.")
     return {"type": "tool_call", "name": item["name"], "args": args, "id": item["call_id"]}
 
 

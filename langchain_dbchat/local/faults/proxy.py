@@ -156,7 +156,8 @@ class FaultProxy:
         for _ in range(10):  # what has connected gets as far as its task: asyncio takes some turns for that
             await asyncio.sleep(0)
         server.close()
-        # Not those that are done, which are taken out a turn later: since Python 3.12, waiting for them gives no turn.
+        # Only those that still run. The others leave the set one turn of the loop later, and since Python 3.12 a wait
+        # for tasks that are all done takes no turn: the loop would never end.
         while running := [task for task in self._tasks if not task.done()]:
             for task in running:
                 task.cancel()

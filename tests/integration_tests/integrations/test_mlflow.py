@@ -242,7 +242,12 @@ def test_input_of_every_kind() -> None:
     assert [message.content for message in (one, two)] == ["1", "2"]
     with pytest.raises(UnsupportedContentError, match="computer_call"):
         from_response_items([{"type": "computer_call"}])
-    for arguments, why in [("{", "not JSON"), ("[" * 100_000, "not JSON"), ("[1]", "no JSON object"), ("7", "no JSON")]:
+    for arguments, why in [
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[1]", "not a JSON object"),
+        ("7", "not a"),
+    ]:
         with pytest.raises(UnsupportedContentError, match=f"'c3' are {why}"):
             from_response_items([{"type": "function_call", "call_id": "c3", "name": "f", "arguments": arguments}])
 

@@ -17,6 +17,7 @@ import pytest
 from httpcore._async.http2 import AsyncHTTP2Connection
 
 from kit.http2 import EVENTS, JSON, Talk, http2_server
+from kit.interrupts import Interrupt
 from kit.tls import contexts
 from kit.ways import Way, ainvoke, astream, four_ways
 from langchain_dbchat import ChatDatabricksCompat
@@ -42,10 +43,6 @@ class Wrapping(httpx.BaseTransport):
 
     def close(self) -> None:
         self.inner.close()
-
-
-class Interrupt(BaseException):
-    """What a signal handler raises."""
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
+from kit.interrupts import Interrupt, Interruption
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
 from langchain_dbchat.transport import clients as pools
@@ -32,36 +32,6 @@ from langchain_dbchat.transport.timeouts import Timeouts
 HTTP = str(Path(places.__file__).parent)
 LIMITER = limits.__file__
 LIMITS = httpx.Limits(max_connections=1, max_keepalive_connections=1)
-
-
-class Interrupt(BaseException):
-    """What a signal handler raises."""
-
-
-class Interruption:
-    """Raises at the n-th moment in some files at which CPython may run a signal handler.
-
-    It does so when a function begins and behind a call; not between a block of `with` and the call that ends it.
-    """
-
-    def __init__(self, at: int, files: str) -> None:
-        self.left = at
-        self.files = files
-
-    def __call__(self, frame: Any, event: str, _: object) -> None:
-        if frame.f_code.co_filename.startswith(self.files) and event != "c_call":
-            self.left -= 1
-            if self.left == 0:
-                sys.setprofile(None)
-                raise Interrupt
-
-    @contextlib.contextmanager
-    def under_way(self) -> Iterator[None]:
-        sys.setprofile(self)
-        try:
-            yield
-        finally:
-            sys.setprofile(None)
 
 
 class Client(pools._Client):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import math
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.interrupts import Interrupt, Interruption
 from langchain_dbchat.errors import DatabricksConnectionError
 from langchain_dbchat.transport import limiter as limits
 from langchain_dbchat.transport.blocking import finish
@@ -252,35 +251,6 @@ def test_threads_and_the_tasks_of_several_loops_share_the_turns() -> None:
     assert (crowd.turns, crowd.most, gate.limit.in_flight) == (120, 2, 0)
 
 
-class Interrupt(BaseException):
-    """What a signal handler raises."""
-
-
-class Interruption:
-    """Raises at the n-th moment in the limiter at which CPython may run a signal handler.
-
-    It does so when a function begins and behind a call; not between a block of `with` and the call that ends it.
-    """
-
-    def __init__(self, at: int) -> None:
-        self.left = at
-
-    def __call__(self, frame: Any, event: str, _: object) -> None:
-        if frame.f_code.co_filename == limits.__file__ and event != "c_call":
-            self.left -= 1
-            if self.left == 0:
-                sys.setprofile(None)
-                raise Interrupt
-
-    @contextlib.contextmanager
-    def under_way(self) -> Iterator[None]:
-        sys.setprofile(self)
-        try:
-            yield
-        finally:
-            sys.setprofile(None)
-
-
 def pass_through(gate: EndpointLimiter, outcome: Reply | None) -> None:
     async def pass_by() -> None:
         async with Slot(gate, ThreadEvent()) as slot:
@@ -305,7 +275,7 @@ def test_an_interrupt_at_any_moment_loses_no_slot(most: int, outcome: Reply | No
     for at in itertools.count(1):
         shared = limited(most)
         gate = LocalLimiter(most, shared) if is_local else shared
-        interruption = Interruption(at)
+        interruption = Interruption(at, limits.__file__)
         try:
             with interruption.under_way():
                 pass_through(gate, outcome)
@@ -330,7 +300,7 @@ async def test_an_interrupt_of_one_task_loses_no_slot_of_another(monkeypatch: py
         waiting = asyncio.create_task(aacquire(gate))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        interruption = Interruption(at)
+        interruption = Interruption(at, limits.__file__)
         try:
             with interruption.under_way():
                 assert entered is not None

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
+from kit.interrupts import Interrupt
 from kit.raw import OK, OURS, Caller, RawServer, answer_always
 from kit.scripted import Scripted, ScriptedServer, sse
 from kit.signing import Rotating, request_to
@@ -247,10 +248,6 @@ def test_a_connection_that_was_closed_long_after_its_answer_says_nothing_about_i
 
 
 # Interrupts
-
-
-class Interrupt(BaseException):
-    """What a signal handler raises."""
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
+from kit.interrupts import Interrupt
 from kit.raw import LIMITS, OK, OURS, WAITS, Caller, RawServer, answer_always, take_request
 from kit.tls import contexts
 from langchain_dbchat.transport.http import async_sockets, sockets
@@ -407,10 +408,6 @@ def test_a_host_with_an_address_that_leads_nowhere_is_reached_in_time(monkeypatc
         assert time.monotonic() - began < 15  # a second for all addresses together
     for open_one in (nowhere, *fillers):
         open_one.close()
-
-
-class Interrupt(BaseException):
-    """What a signal handler raises."""
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")

@@ -22,6 +22,7 @@ from langchain_core.messages import AIMessage
 
 from kit.drips import DRIPS, EVENTS, chunk, dripping, head
 from kit.in_time import LONG, ends_in_time
+from kit.interrupts import Interrupt
 from kit.raw import RawServer, take_request
 from kit.tls import certificate, contexts
 from kit.ways import Way, ainvoke, astream, four_ways
@@ -41,10 +42,6 @@ pytestmark = [
     pytest.mark.usefixtures("no_thread_stays"),
     pytest.mark.filterwarnings("ignore:unclosed <ssl:ResourceWarning"),
 ]
-
-
-class Interrupt(BaseException):
-    """What a signal handler raises."""
 
 
 def model(url: str, **more: Any) -> ChatDatabricksCompat:

@@ -84,7 +84,7 @@ def _is_storable(value: Any) -> bool:
                         return False
                     if below:
                         level.append(below)
-                elif kind is int and not _SMALLEST <= below <= _LARGEST:  # a call takes as long as the rest
+                elif kind is int and not _SMALLEST <= below <= _LARGEST:  # as `is_storable`, without a call
                     return False
         depth += 1
     return True
