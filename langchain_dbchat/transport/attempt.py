@@ -60,6 +60,7 @@ class Attempt:
         "_head",
         "_headers",
         "_hide",
+        "_is_ours",
         "_is_unwatched",
         "_limit",
         "_open",
@@ -92,6 +93,7 @@ class Attempt:
         self._auth = auth
         self._signature = signature
         self._client: httpx.Client | httpx.AsyncClient | None = None
+        self._is_ours = False  # the client
         self._built: httpx.Request | None = None
         self._timeouts = timeouts
         self._waits = {
@@ -148,7 +150,7 @@ class Attempt:
         Raises:
             ConfigurationError: A header or the URL cannot be sent.
         """
-        self._client = client
+        self._client, self._is_ours = client, ours
         if not ours:
             refuse_framing_by_client(client.headers.multi_items(), f"the headers of {setting_of(client)}")
         try:
@@ -316,7 +318,7 @@ class Attempt:
         """Note that an exception has ended the call: what it has left in its client is lost; the next call finds it."""
         if self.sending is not None:
             self.sending.end()
-        end = getattr(self._client, "end", None)  # of ours for threads: no handler runs within a step of a task
+        end = getattr(self._client, "end", None) if self._is_ours else None  # no handler runs within a step of a task
         if end is not None and self._built is not None and not self.is_over:
             end(self._built)
 

@@ -23,6 +23,7 @@ import httpx
 import pytest
 from httpx._transports.default import ResponseStream
 
+from kit.interrupts import Interrupt
 from kit.scripted import Received, Scripted, ScriptedServer
 from kit.ways import Way, four_ways, invoke, stream
 from langchain_dbchat import ChatDatabricksCompat
@@ -106,10 +107,6 @@ def test_a_stream_that_a_signal_handler_closes_waits_for_none() -> None:
             signal.signal(signal.SIGALRM, before)
         assert server.wait_open(0) == 0
         assert llm.invoke("hi").text == "a"
-
-
-class Interrupt(BaseException):
-    """What a signal handler raises."""
 
 
 POINTS: dict[str, tuple[Way, Any, str]] = {  # an event loop runs no handler between the steps of a task
@@ -333,3 +330,18 @@ def test_a_forked_child_that_drops_a_stream_neither_hangs_nor_hurts_its_parent()
             [sys.executable, *warned, "-c", script], capture_output=True, text=True, timeout=120, check=False
         )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("call", [invoke, stream])
+def test_a_method_of_your_client_that_is_called_end_is_yours(call: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Theirs(httpx.Client):
+        def end(self, *_: Any) -> None:
+            ended.append(self)
+
+    ended: list[Theirs] = []
+    monkeypatch.setattr(httpx.Cookies, "extract_cookies", raise_interrupt)  # before the answer is ours
+    with ScriptedServer(answers) as server, Theirs() as client:
+        llm = ChatDatabricksCompat(model="e", base_url=server.url, token="t", http_client=client)  # no secret
+        with pytest.raises(Interrupt):
+            call(llm, "hi")
+    assert not ended
