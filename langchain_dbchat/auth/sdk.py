@@ -251,5 +251,5 @@ def _successor(config: Any) -> Any:
 
 def _fingerprint() -> str:
     """Return a key that identifies this environment, without its secrets in clear."""
-    relevant = sorted(item for item in os.environ.items() if item[0].startswith(_PREFIXES))
+    relevant = {name: os.environ.get(name) for name in sorted(os.environ) if name.startswith(_PREFIXES)}
     return hashlib.sha256(repr(relevant).encode()).hexdigest()

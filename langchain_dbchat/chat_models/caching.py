@@ -19,6 +19,7 @@ from langchain_core.utils.utils import ensure_id
 
 from langchain_dbchat.chat_models.tracing import shown_settings
 from langchain_dbchat.connection.callers import caller_of
+from langchain_dbchat.connection.session import FieldCache
 from langchain_dbchat.connection.settings import DatabricksConnection
 from langchain_dbchat.errors import ConfigurationError
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     class _Model(ChatSettings, BaseChatModel):
         _caller: str | None
         """The caller of the one call that this copy of a model was made for, as in the cache's key."""
+        _dumped: FieldCache[dict[str, Any]]
 else:
     _Model = object  # a mixin is not a model, so pydantic builds no schema for it
 
@@ -47,7 +49,9 @@ class CachesForCaller(_Model):
     """Mixin that separates the cached answers of different callers; a base class before `BaseChatModel`."""
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        # The key contains a digest of the caller and the workspace (rules 1 and 2).
+        # The key contains a digest of the caller and the workspace (rules 1 and 2), and the fields as they are now: a
+        # value such as `extra_body` may have been changed in place.
+        self._dumped = FieldCache()
         caller = self._caller or self._caller_now(kwargs) or f"unknown {uuid.uuid4()}"
         return f"{super()._get_llm_string(stop=stop, **shown_settings(self, kwargs))}---{caller}"
 

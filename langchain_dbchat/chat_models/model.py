@@ -25,7 +25,7 @@ from langchain_dbchat.connection.endpoints import APPS, DISCOVER, endpoint_of
 from langchain_dbchat.connection.given import call_settings
 from langchain_dbchat.connection.marks import marks_of
 from langchain_dbchat.connection.requests import family_for
-from langchain_dbchat.connection.session import SessionCache, endpoint_name
+from langchain_dbchat.connection.session import FieldCache, Session, endpoint_name
 from langchain_dbchat.dialects import choose_dialect
 from langchain_dbchat.dialects.dialect import Target
 from langchain_dbchat.dialects.shared.answer import translators
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from langchain_dbchat.chat_models.arguments import ChatArguments
-    from langchain_dbchat.connection.session import Session
     from langchain_dbchat.transport.effects import Effect
 
 translators.register()
@@ -203,7 +202,9 @@ class ChatDatabricksCompat(
 
         def __init__(self, **settings: Unpack[ChatArguments]) -> None: ...
 
-    _session_cache: SessionCache = PrivateAttr(default_factory=SessionCache)
+    _session_cache: FieldCache[Session] = PrivateAttr(default_factory=FieldCache)
+
+    _dumped: FieldCache[dict[str, Any]] = PrivateAttr(default_factory=FieldCache)  # see `tracing`
 
     _caller: str | None = PrivateAttr(default=None)  # see `caching`
 

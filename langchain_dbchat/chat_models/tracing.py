@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import LangSmithParams
+from langchain_core.load import dumpd
 
 from langchain_dbchat.connection.given import call_settings
 from langchain_dbchat.connection.marks import QUERY, marks_of
+from langchain_dbchat.connection.session import FieldCache, field_cache
 from langchain_dbchat.dialects.shared.answer.usage import add_usage
 from langchain_dbchat.dialects.shared.blocks.message_keys import PROVIDER
 
@@ -48,6 +50,17 @@ class ShowsSettings(_Traced):
     def _llm_type(self) -> str:
         """Return the name of this kind of model in traces."""
         return "databricks-chat"
+
+    @property
+    def _serialized(self) -> dict[str, Any]:
+        """Return the model as callbacks get it.
+
+        langchain-core keeps it in `__dict__`, for ever. There it changes the size of what another thread's first call
+        may be reading, and is copied to models with other settings.
+        """
+        values = tuple(self.__dict__.values())
+        cache: FieldCache[dict[str, Any]] = field_cache(self, "_dumped")
+        return cache.get(values) or cache.put(values, dumpd(self))
 
     @property
     def _identifying_params(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Copy and pickle a model: for threads, for other processes (Spark, Ray, multiprocessing), for checkpoints.
 
-Rule 1. A shallow copy has no session, because it may get other credentials.
+Rule 1. A shallow copy has no session and nothing else that was made from the fields, because it may get other values.
 Rule 2. A deep copy shares what cannot be copied, such as an HTTP client or a rate limiter, with the model.
 Rule 3. A pickle with a value that stays in its process raises, and the error names the setting. cloudpickle pickles
 functions by value, so a function without a place in a module is an error of plain pickle alone.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.connection.session import SessionCache
+from langchain_dbchat.connection.session import FieldCache, Session
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     class _CopiedModel(BaseModel):
         """The class that the mixin is mixed into."""
 
-        _session_cache: SessionCache
+        _session_cache: FieldCache[Session]
 else:
     _CopiedModel = object  # a mixin is not a model, so pydantic builds no schema for it
 
@@ -33,9 +33,10 @@ class Copies(_CopiedModel):
     """Mixin of models that are copied and pickled as plain data."""
 
     def __copy__(self) -> Self:
-        """Copy the model without its session."""
+        """Copy the model without what was made from its fields."""
         copied = super().__copy__()
-        copied._session_cache = SessionCache()  # noqa: SLF001  # a copy of this class
+        private: dict[str, Any] = copied.__pydantic_private__ or {}
+        private.update({name: FieldCache() for name, value in private.items() if isinstance(value, FieldCache)})
         return copied
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:

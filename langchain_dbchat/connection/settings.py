@@ -18,7 +18,7 @@ from typing_extensions import Self  # noqa: TC002  # LangChain resolves annotati
 from langchain_dbchat.connection.copies import Copies
 from langchain_dbchat.connection.given import call_settings, constructor_settings
 from langchain_dbchat.connection.marks import Mark, field_named, marks_of
-from langchain_dbchat.connection.session import Session, SessionCache, call_overrides, endpoint_name
+from langchain_dbchat.connection.session import FieldCache, Session, call_overrides, endpoint_name, field_cache
 from langchain_dbchat.errors.user_warnings import warn
 
 if TYPE_CHECKING:
@@ -186,10 +186,8 @@ class DatabricksConnection(Copies, BaseModel):
     _repeatable: ClassVar[bool] = False
     """Whether a request may safely be executed twice."""
 
-    if TYPE_CHECKING:
-        # The subclasses declare it. With a private attribute here, pydantic would generate a `model_post_init` for this
-        # class, and langchain-core's, which records versions, would not be called.
-        _session_cache: SessionCache
+    # The subclasses declare `_session_cache`. For a private attribute here, pydantic would make a `model_post_init` and
+    # langchain-core's, which records versions, would not be called.
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -336,11 +334,13 @@ class DatabricksConnection(Copies, BaseModel):
     def _cached_session(self) -> Session:
         """Return the session for the current fields, from the cache if they have not changed."""
         key = self._key()
-        return self._session_cache.get(key) or self._session_cache.put(key, self._connect())
+        cache: FieldCache[Session] = field_cache(self, "_session_cache")
+        return cache.get(key) or cache.put(key, self._connect())
 
     async def _asession(self, call: Mapping[str, Any] | None = None) -> Session:
         """Do the same as `_session` without blocking the event loop."""
-        session = self._session_cache.get(self._key())
+        cache: FieldCache[Session] = field_cache(self, "_session_cache")
+        session = cache.get(self._key())
         if session is not None and not (
             call and any(call_overrides(marks_of(type(self)), call_settings(type(self), call)))
         ):

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import PrivateAttr
 
-from langchain_dbchat.connection.session import SessionCache
+from langchain_dbchat.connection.session import FieldCache, Session
 from langchain_dbchat.connection.settings import DatabricksConnection
-
-if TYPE_CHECKING:
-    from langchain_dbchat.connection.session import Session
 
 __all__ = ["WorkspaceConnection"]
 
@@ -18,7 +13,7 @@ __all__ = ["WorkspaceConnection"]
 class WorkspaceConnection(DatabricksConnection):
     """Where and who, under the names that the models have."""
 
-    _session_cache: SessionCache = PrivateAttr(default_factory=SessionCache)
+    _session_cache: FieldCache[Session] = PrivateAttr(default_factory=FieldCache)
 
     def _default_model(self) -> str:
         return ""

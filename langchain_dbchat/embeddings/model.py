@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from langchain_core.embeddings import Embeddings
 from pydantic import ConfigDict, PrivateAttr
 
-from langchain_dbchat.connection.session import SessionCache
+from langchain_dbchat.connection.session import FieldCache, Session
 from langchain_dbchat.embeddings.rows import RowArray, RowList
 from langchain_dbchat.embeddings.run import EmbeddingRun, EmbeddingUsage, Meter, list_texts
 from langchain_dbchat.embeddings.settings import EmbeddingSettings, spec_of
@@ -129,7 +129,7 @@ class DatabricksEmbeddings(EmbeddingSettings, Embeddings):
         def __init__(self, **settings: Unpack[EmbeddingArguments]) -> None: ...
 
     _repeatable: ClassVar[bool] = True
-    _session_cache: SessionCache = PrivateAttr(default_factory=SessionCache)
+    _session_cache: FieldCache[Session] = PrivateAttr(default_factory=FieldCache)
     _meter: Meter = PrivateAttr(default_factory=Meter)
 
     @classmethod
