@@ -12,13 +12,13 @@ from langchain_core.messages import AIMessageChunk
 
 from langchain_dbchat.dialects.shared.answer.chunks import call_chunk
 
-FIELDS = {"content": "", "id": "msg_1", "response_metadata": {"model_provider": "databricks"}}
+FIELDS = {"content": "", "response_metadata": {"model_provider": "databricks"}}
 LETTERS = ' \t\n\r{}[]":,\\ab0-1.eEtrufalsn\u2028é'
 
 
 def assert_same(args: str, name: str | None = None, call_id: str | None = None, index: int = 0) -> None:
     call = {"type": "tool_call_chunk", "name": name, "args": args, "id": call_id, "index": index}
-    ours = call_chunk(call, FIELDS)
+    ours = call_chunk(call)
     theirs = AIMessageChunk(tool_call_chunks=[call], **FIELDS)
     assert ours == theirs
     assert ours.model_dump() == theirs.model_dump()
@@ -58,9 +58,9 @@ def test_a_long_object_that_is_whole() -> None:
 def test_the_long_beginning_of_an_object_is_not_completed() -> None:
     text = json.dumps({"list": list(range(1_000))})
     call = {"type": "tool_call_chunk", "name": "note", "args": text[:-2], "id": "call_1", "index": 0}
-    chunk = call_chunk(call, FIELDS)
+    chunk = call_chunk(call)
     assert chunk.tool_call_chunks == [call]
     assert not chunk.tool_calls
     assert [invalid["args"] for invalid in chunk.invalid_tool_calls] == [text[:-2]]
-    rest = call_chunk({**call, "name": None, "id": None, "args": text[-2:]}, FIELDS)
+    rest = call_chunk({**call, "name": None, "id": None, "args": text[-2:]})
     assert [call["args"] for call in (chunk + rest).tool_calls] == [json.loads(text)]

@@ -9,18 +9,18 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.messages.tool import invalid_tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatResult
 
+from langchain_dbchat.dialects.shared.answer.copied_chunks import TAG, content_chunk, fragment_chunk
 from langchain_dbchat.dialects.shared.answer.errors_within import may_be_blocked, raise_blocked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
+    from langchain_dbchat.dialects.shared.answer.answer import Delta, GrowingAnswer
     from langchain_dbchat.dialects.shared.answer.facts import AnswerFacts
 
-__all__ = ["answer_message", "call_chunk", "whole_result"]
+__all__ = ["answer_message", "call_chunk", "delta_chunk", "whole_result"]
 
 _JSON_SPACE = " \t\n\r"
 _LONGEST_TRIED = 1_000  # characters of a fragment that langchain-core may complete
@@ -72,7 +72,27 @@ def whole_result(payload: Mapping[str, Any], answer: GrowingAnswer, facts: Answe
     return ChatResult(generations=generations, llm_output=facts.llm_output())
 
 
-def call_chunk(call: Mapping[str, Any], fields: Mapping[str, Any]) -> AIMessageChunk:
+def delta_chunk(delta: Delta) -> AIMessageChunk:
+    """Return the chunk of a change of the message.
+
+    Args:
+        delta: The change.
+
+    Returns:
+        The chunk.
+    """
+    if delta.calls is not None:
+        chunk = AIMessageChunk(content=delta.content, response_metadata=TAG, tool_call_chunks=delta.calls)
+    elif delta.call is not None:
+        chunk = call_chunk(delta.call, delta.content)
+    else:
+        chunk = content_chunk(delta.content)
+    if delta.additional is not None:
+        chunk.additional_kwargs = delta.additional
+    return chunk
+
+
+def call_chunk(call: Mapping[str, Any], content: str | list[dict[str, Any]] = "") -> AIMessageChunk:
     """Return the chunk of a fragment of a tool call.
 
     The constructor parses each fragment as partial JSON and removes characters from its end until that works: 60 µs for
@@ -82,20 +102,15 @@ def call_chunk(call: Mapping[str, Any], fields: Mapping[str, Any]) -> AIMessageC
 
     Args:
         call: The fragment.
-        fields: The chunk's other fields.
+        content: The chunk's content, which is empty.
 
     Returns:
         The chunk, equal to the constructor's except for that.
     """
     text: str = call["args"]
     if not text or (text.lstrip(_JSON_SPACE).startswith("{") and (len(text) <= _LONGEST_TRIED or _is_json(text))):
-        return AIMessageChunk(tool_call_chunks=[call], **fields)
-    name, call_id = call["name"], call["id"]
-    message = AIMessageChunk(**fields)
-    message.tool_call_chunks = [tool_call_chunk(name=name, args=text, id=call_id, index=call["index"])]
-    message.tool_calls = []
-    message.invalid_tool_calls = [invalid_tool_call(name=name, args=text, id=call_id, error=None)]
-    return message
+        return AIMessageChunk(content=content, response_metadata=TAG, tool_call_chunks=[call])
+    return fragment_chunk(call, content)
 
 
 def _is_json(text: str) -> bool:

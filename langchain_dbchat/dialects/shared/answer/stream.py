@@ -18,10 +18,10 @@ from langchain_core.outputs import ChatGenerationChunk
 from pydantic_core import to_json
 
 from langchain_dbchat.dialects.shared.answer.answer import Delta, GrowingAnswer
-from langchain_dbchat.dialects.shared.answer.chunks import answer_message, call_chunk
+from langchain_dbchat.dialects.shared.answer.chunks import answer_message, delta_chunk
+from langchain_dbchat.dialects.shared.answer.copied_chunks import content_chunk, generation_chunk
 from langchain_dbchat.dialects.shared.answer.events import BRACE, is_last, parse_event
 from langchain_dbchat.dialects.shared.answer.parts import EMPTY, SILENT, Part, Text, ToolCallPart, join_parts
-from langchain_dbchat.dialects.shared.blocks.message_keys import PROVIDER
 from langchain_dbchat.errors import DatabricksError
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from langchain_dbchat.dialects.shared.request.sent import SentTools
 
 __all__ = ["AnswerStreamDecoder"]
-
-_TAG = {"model_provider": PROVIDER}
-
 
 FactsT = TypeVar("FactsT", bound="AnswerFacts")
 
@@ -251,7 +248,7 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
             text = self._texts[0]
             if self._answer.extend_text(text):  # nearly all events of an answer, so this way is the shortest
                 self._texts.clear()
-                chunks.append(ChatGenerationChunk(message=AIMessageChunk(content=text, response_metadata=_TAG)))
+                chunks.append(generation_chunk(content_chunk(text)))
                 return
         part = self._take()
         if part is not None:
@@ -265,14 +262,9 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
             chunks.append(self._chunk(delta))
 
     def _chunk(self, delta: Delta) -> ChatGenerationChunk:
-        fields: dict[str, Any] = {"content": delta.content, "response_metadata": _TAG}
-        if delta.additional is not None:
-            fields["additional_kwargs"] = delta.additional
-        if delta.calls is not None:
-            fields["tool_call_chunks"] = delta.calls
-        message = AIMessageChunk(**fields) if delta.call is None else call_chunk(delta.call, fields)
+        message = delta_chunk(delta)
         if self._logprobs is None:
-            return ChatGenerationChunk(message=message)
+            return generation_chunk(message)
         info = {"logprobs": self._logprobs}
         self._logprobs = None
         return ChatGenerationChunk(message=message, generation_info=info)

@@ -1,0 +1,39 @@
+"""The chunks of each recorded stream are those that langchain-core's constructors make."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
+from typing import Any
+
+import pytest
+from golden import groups_of, load, names
+
+from langchain_dbchat.dialects.shared.answer import copied_chunks
+from langchain_dbchat.errors import DatabricksError
+
+
+@pytest.mark.parametrize("coalesce", [True, False])
+@pytest.mark.parametrize("name", names())
+def test_each_stream_has_the_chunks_that_the_constructors_make(
+    name: str, coalesce: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = load(name)
+
+    def chunks() -> Iterator[Any]:
+        numbers = count(1)
+        monkeypatch.setattr("uuid.uuid4", lambda: uuid.UUID(int=next(numbers)))  # ids of calls that come without one
+        decoder = case.decoder(coalesce=coalesce)
+        with suppress(DatabricksError):
+            for group in groups_of(case, [case.stream or b""]):
+                yield from decoder.feed(group)
+            yield from decoder.close()
+
+    copied = [*chunks()]
+    monkeypatch.setattr(copied_chunks, "_can_copy", False)
+    for ours, theirs in zip(copied, chunks(), strict=True):
+        assert ours.__getstate__() == theirs.__getstate__()
+        assert ours.message.__getstate__() == theirs.message.__getstate__()
+        assert repr(ours) == repr(theirs)
