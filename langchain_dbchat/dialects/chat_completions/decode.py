@@ -1,6 +1,7 @@
 """Decode a chat-completions answer, streamed or whole; `shared.stream` has the rules that all wire formats share.
 
 Rule 1. A stream is complete if it has a finish reason, or ``[DONE]`` after an answer (Inkling sends no finish reason).
+Rule 2. A server that does not stream sends a whole answer, whatever was asked; that is complete without a reason, too.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def decode_answer(body: bytes, target: Target, request_id: str | None, sent: Sen
         if sent_message is None and is_blocked:
             sent_message = {}
         if not isinstance(sent_message, Mapping):
-            raise MalformedResponseError("A choice of the answer has no message.", request_id=request_id)
+            raise _no_message(request_id)
         answer = GrowingAnswer(whole=True, blocks=target.family.signed_text, sent=sent)
         for part in read_parts(sent_message):
             answer.add(part)
@@ -106,14 +107,19 @@ def _no_choices(payload: Mapping[str, Any], target: Target, request_id: str | No
     )
 
 
+def _no_message(request_id: str | None) -> MalformedResponseError:
+    return MalformedResponseError("A choice of the answer has no message.", request_id=request_id)
+
+
 class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
     """Decoder of a streamed chat completion."""
 
-    __slots__ = ("_answered", "_others", "_without_choices")
+    __slots__ = ("_answered", "_messages", "_others", "_without_choices")
 
     def _begin(self, target: Target, request_id: str | None) -> ChatFacts:
         self._others: dict[str, Any] = {}  # the unknown fields of the last event that had some
         self._answered = False  # a choice was seen
+        self._messages: list[Any] = []  # what stood in the place of deltas
         self._without_choices: dict[str, Any] | None = None  # the last event without choices
         return ChatFacts(target, request_id)
 
@@ -123,7 +129,10 @@ class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
             unknown = self._told(unknown)
         if not self._answered and unknown is not None:
             raise _no_choices(unknown, facts.target, facts.request_id)
-        if facts.finish_reason is None and not (self._done and self._answered):
+        is_whole = len(self._messages) == 1
+        if self._messages == [None] and not (self.partial().content or self.partial().tool_calls):
+            raise _no_message(facts.request_id)
+        if facts.finish_reason is None and not (self._answered and (self._done or is_whole)):
             text = "" if unknown is None else f" Before that, the server sent: {text_of_event(unknown)}"
             raise StreamInterruptedError(
                 "The stream ended before the answer did: there was no finish reason, and no answer before [DONE]. What "
@@ -171,7 +180,7 @@ class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
     def _read_choice(self, choice: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         if choice.get("finish_reason") or not _PLAIN_CHOICE.issuperset(choice):
             self._note_choice(choice)
-        delta = choice.get("delta") or choice.get("message")
+        delta = choice.get("delta") or self._message_of(choice)
         if not delta:
             return
         if not isinstance(delta, dict):
@@ -191,6 +200,13 @@ class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
             return
         for part in parts:
             self._add(part, chunks)
+
+    def _message_of(self, choice: dict[str, Any]) -> Any:
+        """Return the message of a choice without a delta (rule 2)."""
+        message = choice.get("message")
+        if "message" in choice and "delta" not in choice:
+            self._messages.append(message)
+        return message
 
     def _note_choice(self, choice: dict[str, Any]) -> None:
         self._facts.finish_reason = _reason_of(choice) or self._facts.finish_reason
