@@ -385,6 +385,15 @@ def test_an_error_in_the_stream_keeps_what_had_arrived(event: dict[str, Any]) ->
     assert caught.value.partial.tool_calls == []
 
 
+def test_an_error_in_the_stream_is_not_hidden_by_a_piece_that_cannot_be_read_either() -> None:
+    kept = {"delta": {"role": "assistant", "id": "m", "content": ["a", {"type": "unknown"}]}}
+    with ScriptedServer(Scripted(sse(kept, done=False) + b"data: [1]\n\n")) as server:
+        with pytest.raises(DatabricksError, match="a JSON list instead of an object") as caught:
+            stream(model(server), "Hello!")
+    assert "Where:" in str(caught.value)
+    assert caught.value.partial is not None
+
+
 @pytest.mark.parametrize("events", [[ASKS], [ASKS, RESULT], [ASKS, RESULT, {**SAYS, "content": "It is"}]])
 def test_a_stream_that_ends_before_the_answer_is_interrupted(events: list[dict[str, Any]]) -> None:
     body = sse(*({"delta": event} for event in events), done=False)

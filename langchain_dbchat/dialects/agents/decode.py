@@ -8,6 +8,7 @@ Rule 3. A server that does not stream (MLflow's scoring server) sends a whole an
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from langchain_dbchat.dialects.agents.answers import AgentMessages
@@ -20,7 +21,7 @@ from langchain_dbchat.dialects.shared.answer.facts import KEEP_ALIVE, AnswerFact
 from langchain_dbchat.dialects.shared.answer.parts import Text
 from langchain_dbchat.dialects.shared.answer.stream import AnswerStreamDecoder
 from langchain_dbchat.dialects.shared.answer.wires import in_other_format, instead_of
-from langchain_dbchat.errors import StreamInterruptedError
+from langchain_dbchat.errors import DatabricksError, StreamInterruptedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -124,8 +125,9 @@ class AgentStreamDecoder(AnswerStreamDecoder[AgentFacts]):
 
     def partial(self) -> AIMessage:
         """Return the partial message, with the piece that the reader kept."""
-        for part in self._reader.held():
-            self._answer.add(part)
+        with suppress(DatabricksError):  # the stream has failed already
+            for part in self._reader.held():
+                self._answer.add(part)
         return super().partial()
 
     def _check_complete(self) -> None:
