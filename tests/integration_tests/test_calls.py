@@ -12,16 +12,10 @@ from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from pydantic import BaseModel
 
-from kit.scripted import Received, Scripted, ScriptedServer, sse
+from kit.scripted import Scripted, ScriptedServer, sse
 from kit.ways import Way, astream, four_ways, stream
 from langchain_dbchat import ChatDatabricksCompat
-from langchain_dbchat.errors import (
-    ConfigurationError,
-    DatabricksError,
-    DatabricksTimeoutError,
-    MalformedResponseError,
-    StreamInterruptedError,
-)
+from langchain_dbchat.errors import ConfigurationError, DatabricksError, DatabricksTimeoutError, StreamInterruptedError
 from langchain_dbchat.local import LocalWorkspace
 
 
@@ -288,49 +282,3 @@ def test_misuse_is_explained(settings: dict[str, Any], says: str) -> None:
         with pytest.raises((TypeError, ValueError, DatabricksError), match=says):
             _llm(server).invoke("Hello!", **settings)
     assert not server.requests
-
-
-MESSAGE = {"role": "assistant", "content": "Hello"}
-CALLS = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}]
-
-
-@four_ways
-@pytest.mark.parametrize("as_event", [False, True])
-@pytest.mark.parametrize(
-    ("choice", "says"),
-    [
-        ({"message": MESSAGE, "finish_reason": "stop"}, "Hello"),
-        ({"message": MESSAGE}, "Hello"),
-        ({"message": MESSAGE, "finish_reason": None}, "Hello"),
-        ({"message": {"content": None, "tool_calls": CALLS}}, "{'a': 1}"),
-        ({"message": {}}, "[]"),
-        ({"message": None}, "A choice of the answer has no message"),
-        ({"message": None, "finish_reason": "stop"}, "A choice of the answer has no message"),
-    ],
-    ids=["with a reason", "no reason", "null as reason", "a call", "nothing", "null", "null with a reason"],
-)
-def test_a_server_that_does_not_stream_answers_whole(call: Way, as_event: bool, choice: Any, says: str) -> None:
-    def reply(received: Received) -> Scripted:
-        body: dict[str, Any] = {"model": "m", "choices": [{"index": 0, **choice}]}
-        return Scripted(sse(body, done=False)) if as_event and received.json.get("stream") else Scripted(body)
-
-    with ScriptedServer(reply) as server:
-        try:
-            answer = call(_llm(server, api="chat"), "Hello!")
-            told = answer.text or str(answer.tool_calls)
-        except MalformedResponseError as error:
-            told = str(error)
-    assert says in told
-
-
-@pytest.mark.parametrize("call", [stream, astream])
-@pytest.mark.parametrize("more", [[], [{"message": None, "finish_reason": "stop"}]], ids=["cut", "ended"])
-def test_messages_in_the_place_of_deltas_are_no_whole_answer(call: Way, more: list[Any]) -> None:
-    choices = [{"message": {"content": "Hel"}}, {"message": {"content": "lo"}}, *more]
-    events = [{"choices": [{"index": 0, **choice}]} for choice in choices]
-    with ScriptedServer(Scripted(sse(*events, done=False))) as server:
-        if more:
-            assert call(_llm(server), "Hello!").text == "Hello"
-        else:
-            with pytest.raises(StreamInterruptedError, match="no finish reason"):
-                call(_llm(server), "Hello!")

@@ -1,12 +1,14 @@
 """Decode a chat-completions answer, streamed or whole; `shared.stream` has the rules that all wire formats share.
 
 Rule 1. A stream is complete if it has a finish reason, or ``[DONE]`` after an answer (Inkling sends no finish reason).
-Rule 2. A server that does not stream sends a whole answer, whatever was asked; that is complete without a reason, too.
+Rule 2. A server that does not stream sends a whole answer, whatever was asked. It is read as `invoke` reads it, so a
+first event without a delta is kept until another choice shows that it was a part of a stream.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -22,7 +24,7 @@ from langchain_dbchat.dialects.shared.answer.parts import Text
 from langchain_dbchat.dialects.shared.answer.stream import AnswerStreamDecoder
 from langchain_dbchat.dialects.shared.answer.wires import in_other_format, instead_of, wire_of
 from langchain_dbchat.dialects.shared.blocks.storable import storable
-from langchain_dbchat.errors import MalformedResponseError, StreamInterruptedError
+from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterruptedError
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
@@ -54,7 +56,10 @@ def decode_answer(body: bytes, target: Target, request_id: str | None, sent: Sen
         DatabricksError: If the body is an error in spite of its status.
         MalformedResponseError: If the body is not a chat completion.
     """
-    payload = parse_event(bounded(body))
+    return _decode(parse_event(bounded(body)), target, request_id, sent)
+
+
+def _decode(payload: Mapping[str, Any], target: Target, request_id: str | None, sent: SentTools | None) -> ChatResult:
     raise_error_within(payload, "choices", request_id=request_id)
     choices = payload.get("choices")
     if not isinstance(choices, list) or not choices:
@@ -72,7 +77,7 @@ def decode_answer(body: bytes, target: Target, request_id: str | None, sent: Sen
         if sent_message is None and is_blocked:
             sent_message = {}
         if not isinstance(sent_message, Mapping):
-            raise _no_message(request_id)
+            raise MalformedResponseError("A choice of the answer has no message.", request_id=request_id)
         answer = GrowingAnswer(whole=True, blocks=target.family.signed_text, sent=sent)
         for part in read_parts(sent_message):
             answer.add(part)
@@ -107,21 +112,57 @@ def _no_choices(payload: Mapping[str, Any], target: Target, request_id: str | No
     )
 
 
-def _no_message(request_id: str | None) -> MalformedResponseError:
-    return MalformedResponseError("A choice of the answer has no message.", request_id=request_id)
+def _may_be_whole(choices: list[Any]) -> bool:
+    """Return whether an event may be a whole answer: no choice has a delta, unless it is empty beside a message."""
+    return not any(
+        choice.get("delta") or ("delta" in choice and "message" not in choice)
+        for choice in choices
+        if isinstance(choice, Mapping)
+    )
 
 
 class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
     """Decoder of a streamed chat completion."""
 
-    __slots__ = ("_answered", "_messages", "_others", "_without_choices")
+    __slots__ = ("_answered", "_held", "_others", "_without_choices")
 
     def _begin(self, target: Target, request_id: str | None) -> ChatFacts:
         self._others: dict[str, Any] = {}  # the unknown fields of the last event that had some
         self._answered = False  # a choice was seen
-        self._messages: list[Any] = []  # what stood in the place of deltas
+        self._held: dict[str, Any] | None = None  # the first event, if it may be a whole answer (rule 2)
         self._without_choices: dict[str, Any] | None = None  # the last event without choices
         return ChatFacts(target, request_id)
+
+    def close(self) -> list[ChatGenerationChunk]:
+        """End the stream; an event that stands alone was a whole answer (rule 2)."""
+        chunks: list[ChatGenerationChunk] = []
+        if self._held is not None:
+            self._read_whole(self._held, chunks)
+        return [*chunks, *super().close()]
+
+    def partial(self) -> AIMessage:
+        """Return the partial message, with the event that was kept."""
+        if self._held is not None:
+            chunks: list[ChatGenerationChunk] = []
+            with suppress(DatabricksError):  # the stream has failed already
+                self._release(chunks)
+            self._flush(chunks)
+        return super().partial()
+
+    def _read_whole(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
+        target, request_id = self._facts.target, self._facts.request_id
+        try:
+            whole = _decode(payload, target, request_id, self._sent).generations[0].message
+        except MalformedResponseError:
+            _decode(self._told(payload), target, request_id, self._sent)  # raises it without secrets
+            raise
+        self._held, self._answered, self._done = None, True, True
+        self._answer = GrowingAnswer(whole=True, blocks=isinstance(whole.content, list), sent=self._sent)
+        choice = payload["choices"][0]
+        self._note_choice(choice)
+        for part in read_parts(choice["message"]):
+            self._emit(part, chunks)
+        self._flush(chunks)
 
     def _check_complete(self) -> None:
         facts, unknown = self._facts, self._without_choices
@@ -129,10 +170,7 @@ class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
             unknown = self._told(unknown)
         if not self._answered and unknown is not None:
             raise _no_choices(unknown, facts.target, facts.request_id)
-        is_whole = len(self._messages) == 1
-        if self._messages == [None] and not (self.partial().content or self.partial().tool_calls):
-            raise _no_message(facts.request_id)
-        if facts.finish_reason is None and not (self._answered and (self._done or is_whole)):
+        if facts.finish_reason is None and not (self._done and self._answered):
             text = "" if unknown is None else f" Before that, the server sent: {text_of_event(unknown)}"
             raise StreamInterruptedError(
                 "The stream ended before the answer did: there was no finish reason, and no answer before [DONE]. What "
@@ -141,7 +179,7 @@ class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
 
     def _note_unknown(self, payload: dict[str, Any]) -> None:
         """Note an event without choices; raise if the stream is in another wire format."""
-        if not self._answered and wire_of(payload) is not None:
+        if not self._answered and self._held is None and wire_of(payload) is not None:
             raise _no_choices(payload, self._facts.target, self._facts.request_id)
         self._without_choices = payload
 
@@ -157,14 +195,39 @@ class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
                 return
         if not isinstance(choices, list):
             raise MalformedResponseError(f"The 'choices' of an event are a {type(choices).__name__}, not a list.")
+        if not self._answered and len(choices) > 0:
+            if not blocked and self._keep_first(payload, chunks):
+                return
+            self._answered = True
         for choice in choices:
             if not isinstance(choice, dict) or choice.get("index") not in (0, None):
                 raise MalformedResponseError(f"The stream contains a choice that was not requested: {choice!r:.200}")
-            self._answered = True
             self._read_choice(choice, chunks)
         if blocked or (facts.finish_reason is not None and may_be_blocked(payload)):
             self._flush(chunks)
             raise_blocked({**facts.kept.whole(), **payload}, self.partial, request_id=facts.request_id)
+
+    def _keep_first(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> bool:
+        """Keep the first event if it may be a whole answer, and return whether it is kept (rule 2)."""
+        if self._release(chunks) or not _may_be_whole(payload["choices"]) or may_be_blocked(payload):
+            return False
+        self._held = payload
+        return True
+
+    def _release(self, chunks: list[ChatGenerationChunk]) -> bool:
+        """Read the event that was kept as a part of a stream (rule 2); return whether there is one."""
+        held, self._held = self._held, None
+        if held is None:
+            return False
+        self._answered = True
+        try:
+            self._read({"choices": held["choices"]}, chunks)
+        except DatabricksError:
+            again = ChatStreamDecoder(self._facts.target, self._facts.request_id)
+            again._answered = True
+            again._read({"choices": self._told(held)["choices"]}, [])  # raises it without secrets
+            raise
+        return True
 
     def _read_others(self, payload: dict[str, Any]) -> bool:
         """Read the unknown fields of an event; return whether a guardrail may have ended the answer."""
@@ -180,7 +243,7 @@ class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
     def _read_choice(self, choice: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:
         if choice.get("finish_reason") or not _PLAIN_CHOICE.issuperset(choice):
             self._note_choice(choice)
-        delta = choice.get("delta") or self._message_of(choice)
+        delta = choice.get("delta") or choice.get("message")
         if not delta:
             return
         if not isinstance(delta, dict):
@@ -200,13 +263,6 @@ class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
             return
         for part in parts:
             self._add(part, chunks)
-
-    def _message_of(self, choice: dict[str, Any]) -> Any:
-        """Return the message of a choice without a delta (rule 2)."""
-        message = choice.get("message")
-        if "message" in choice and "delta" not in choice:
-            self._messages.append(message)
-        return message
 
     def _note_choice(self, choice: dict[str, Any]) -> None:
         self._facts.finish_reason = _reason_of(choice) or self._facts.finish_reason

@@ -186,7 +186,7 @@ class Calls:
 
     def _is_late(self, state: _CallState) -> bool:
         """Return whether a call is passed on as a whole, at the end of the stream."""
-        return state.index >= _IN_FRAGMENTS and not self._whole
+        return state.index >= _IN_FRAGMENTS
 
     def _name_of(self, state: _CallState) -> str:
         """Return the caller's name of the called tool."""
