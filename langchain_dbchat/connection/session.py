@@ -69,7 +69,10 @@ class FieldCache(Generic[_T]):
     def get(self, key: object) -> _T | None:
         """Return the cached value if it was made from these fields."""
         kept = self._kept
-        return kept[1] if kept is not None and kept[0] == key else None
+        try:
+            return kept[1] if kept is not None and kept[0] == key else None
+        except Exception:  # noqa: BLE001  # a field was set anew, and its values, such as arrays, cannot be compared
+            return None
 
     def put(self, key: object, value: _T) -> _T:
         """Cache a value together with the fields that it was made from."""

@@ -94,6 +94,23 @@ async def test_a_cached_answer_to_the_old_value_is_not_given(
     assert len(server.requests) == 2
 
 
+class _Array:
+    """A value that cannot be compared, as arrays of NumPy."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]  # as arrays
+
+
+@four_ways
+def test_a_field_whose_values_cannot_be_compared(call: Way, server: ScriptedServer) -> None:
+    llm = _llm(server)
+    for _ in range(3):
+        llm.metadata = {"row": _Array()}
+        assert call(llm, "Hi").text == "[0.5, 'a']"
+
+
 @four_ways
 def test_no_call_adds_to_what_another_thread_may_be_reading(call: Way, server: ScriptedServer) -> None:
     llm = _llm(server, cache=InMemoryCache())
