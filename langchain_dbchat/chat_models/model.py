@@ -232,6 +232,21 @@ class ChatDatabricksCompat(
         """Return the model's profile for agents and middleware; ``profile=`` overrides it."""
         return profile_of(self.model)
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy of this model, with the profile of its own endpoint.
+
+        Args:
+            update: Values of fields, which are not validated. If they name another ``model``, the copy gets the profile
+                of that model; a ``profile`` that you gave is kept.
+            deep: Whether to copy the values of the fields, too.
+
+        Returns:
+            The copy.
+        """
+        if update and "model" in update and "profile" not in update and self.profile == profile_of(self.model):
+            update = {**update, "profile": profile_of(endpoint_name(str(update["model"])))}
+        return super().model_copy(update=update, deep=deep)
+
     @classmethod
     def is_lc_serializable(cls) -> bool:
         """Return True: the model can be dumped without its secrets, and loaded."""

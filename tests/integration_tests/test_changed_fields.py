@@ -111,6 +111,25 @@ def test_a_field_whose_values_cannot_be_compared(call: Way, server: ScriptedServ
         assert call(llm, "Hi").text == "[0.5, 'a']"
 
 
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_copy_has_the_profile_of_its_own_model(deep: bool) -> None:
+    llm = ChatDatabricksCompat(model="databricks-gpt-5", host="https://workspace.example", token="t")
+    other = ChatDatabricksCompat(model="databricks-claude-sonnet-4-6", host="https://workspace.example", token="t")
+    assert llm.profile
+    assert llm.profile != other.profile
+    assert llm.model_copy(update={"model": other.model}, deep=deep).profile == other.profile
+    assert llm.model_copy(update={"model": f"databricks/{other.model}"}, deep=deep).profile == other.profile
+    assert llm.model_copy(update={"model": "my-endpoint"}, deep=deep).profile is None
+    assert (
+        llm.model_copy(update={"model": "my-endpoint"}).model_copy(update={"model": llm.model}).profile == llm.profile
+    )
+    assert llm.model_copy(update={"temperature": 1.0}, deep=deep).profile == llm.profile
+    given: Any = {"max_input_tokens": 7}
+    assert llm.model_copy(update={"model": other.model, "profile": given}).profile == given
+    own = ChatDatabricksCompat(model="databricks-gpt-5", host="https://workspace.example", token="t", profile=given)
+    assert own.model_copy(update={"model": other.model}, deep=deep).profile == given
+
+
 @four_ways
 def test_no_call_adds_to_what_another_thread_may_be_reading(call: Way, server: ScriptedServer) -> None:
     llm = _llm(server, cache=InMemoryCache())
