@@ -8,6 +8,7 @@ Rule 3. A cached answer is a new message each time it is returned.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from langchain_core.utils.utils import ensure_id
 
 from langchain_dbchat.chat_models.tracing import shown_settings
 from langchain_dbchat.connection.callers import caller_of
+from langchain_dbchat.connection.marks import marks_of
+from langchain_dbchat.connection.requests import written_json
 from langchain_dbchat.connection.session import FieldCache
 from langchain_dbchat.connection.settings import DatabricksConnection
 from langchain_dbchat.errors import ConfigurationError
@@ -45,6 +48,16 @@ __all__ = ["CachesForCaller"]
 _log = logging.getLogger(__name__)
 
 
+def _written(model: ChatSettings, settings: Mapping[str, Any]) -> str:
+    """Return a digest of what is sent; langchain-core knows an object by its `repr`, which need not show its fields."""
+    values = marks_of(type(model)).shaping_values(model)
+    try:
+        written = written_json({"values": values, "settings": settings})
+    except ConfigurationError:
+        return ""  # something of it is not sent as it is
+    return hashlib.sha256(written).hexdigest()
+
+
 class CachesForCaller(_Model):
     """Mixin that separates the cached answers of different callers; a base class before `BaseChatModel`."""
 
@@ -53,7 +66,8 @@ class CachesForCaller(_Model):
         # value such as `extra_body` may have been changed in place.
         self._dumped = FieldCache()
         caller = self._caller or self._caller_now(kwargs) or f"unknown {uuid.uuid4()}"
-        return f"{super()._get_llm_string(stop=stop, **shown_settings(self, kwargs))}---{caller}"
+        settings = shown_settings(self, kwargs)
+        return f"{super()._get_llm_string(stop=stop, **settings)}---{_written(self, settings)}---{caller}"
 
     def _caller_now(self, kwargs: Mapping[str, Any]) -> str | None:
         try:

@@ -8,6 +8,7 @@ import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
+from pydantic import BaseModel, Field
 
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways
@@ -91,6 +92,26 @@ async def test_a_cached_answer_to_the_old_value_is_not_given(
     changed = change(llm)
     expected = "[0.5, 'b']" if change is _set_in_place else "[1.0, 'a']"
     assert await ask(changed) == await ask(changed) == expected
+    assert len(server.requests) == 2
+
+
+class _Silent(BaseModel):
+    """A value whose `repr` does not show its fields."""
+
+    name: str = Field(repr=False)
+
+
+@pytest.mark.parametrize("way", ["copy", "bind"])
+def test_a_cached_answer_to_another_object_is_not_given(way: str, server: ScriptedServer) -> None:
+    llm = _llm(server, cache=InMemoryCache())
+
+    def ask(name: str) -> str:
+        body = {"user": _Silent(name=name)}
+        model = llm.bind(extra_body=body) if way == "bind" else llm.model_copy(update={"extra_body": body})
+        return str(model.invoke("Hi").text)
+
+    for _ in range(2):
+        assert [ask("a"), ask("b")] == ["[0.5, {'name': 'a'}]", "[0.5, {'name': 'b'}]"]
     assert len(server.requests) == 2
 
 
