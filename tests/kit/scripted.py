@@ -258,28 +258,27 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, re
     if reply.drop_after == -1:
         raise ConnectionAbortedError
     writer.write(reply.head())
-    for number, piece in enumerate(reply.pieces):
+    pieces = [_framed(piece, chunked=reply.is_chunked) for piece in reply.pieces]
+    if reply.is_chunked and reply.drop_after is None and not reply.stall:
+        pieces[-1] += b"0\r\n\r\n"  # with the last piece, as servers send it: a client waits for it a moment only
+    for number, piece in enumerate(pieces):
         if number == reply.drop_after:
             await writer.drain()
             raise ConnectionAbortedError
         if number:
             await _wait(reader, partial(reply.delay, number) if callable(reply.delay) else reply.delay)
-        _write(writer, piece, chunked=reply.is_chunked)
+        writer.write(piece)
         await writer.drain()
     if reply.drop_after is not None:
         raise ConnectionAbortedError
     while reply.stall:
         await _wait(reader, 0.02)
-        _write(writer, reply.stall_piece, chunked=reply.is_chunked)
+        writer.write(_framed(reply.stall_piece, chunked=reply.is_chunked))
         await writer.drain()
-    if reply.is_chunked:
-        writer.write(b"0\r\n\r\n")
-    await writer.drain()
 
 
-def _write(writer: asyncio.StreamWriter, piece: bytes, *, chunked: bool) -> None:
-    if piece:
-        writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+def _framed(piece: bytes, *, chunked: bool) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(piece), piece) if piece and chunked else piece
 
 
 async def _wait(reader: asyncio.StreamReader, until: float | Callable[[], bool]) -> None:
