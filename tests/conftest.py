@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from kit.contexts import keep_contexts_apart
 from kit.forgetting import forget_everything
-from kit.watchers import wait_for_watchers
+from kit.watchers import wait_for_watchers, watchers
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.local import LocalWorkspace
 
@@ -81,7 +81,10 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
 
 @pytest.fixture
 def no_thread_stays() -> Iterator[None]:
-    """Check that each thread of the package ends soon after a test."""
+    """Check that each thread of the package ends soon after a test, and let those of earlier tests end before it."""
+    if watchers():
+        gc.collect()
+        wait_for_watchers(0, _LONG)
     yield
     wait_for_watchers(0, _LONG)
 

@@ -348,8 +348,8 @@ async def test_transports_without_a_network_stream_work_too(way: str, idle: floa
     ],
     ids=["a socket", "no socket", "a body that was read"],
 )
+@pytest.mark.usefixtures("no_thread_stays")
 def test_a_thread_watches_a_users_client_only_where_it_can_end_a_read(options: Any, watchers: int) -> None:
-    wait_for_watchers(0, 10)  # perhaps one of another test is about to end
     with ScriptedServer(Scripted(sse({}))) as server, httpx.Client(**options) as client:
         with Channel(Rotating(), http_client=client).stream(request_to(server, streaming=True)) as incoming:
             wait_for_watchers(watchers, 10)

@@ -39,6 +39,7 @@ EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n'
 LAST = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
 WHOLE = b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}]}'
 LIMITS = httpx.Limits(max_connections=1)
+pytestmark = pytest.mark.usefixtures("no_thread_stays")
 
 
 def answers(request: Any, delay: float = 0.5) -> Scripted:
@@ -157,6 +158,8 @@ def test_an_interrupt_at_any_point_loses_no_place(point: str, monkeypatch: pytes
         assert kept
         assert not pool._requests
         assert not open_answers._open
+    kept.clear()
+    gc.collect()  # a thread watches each call whose end was interrupted, until the call's frames are gone
 
 
 def raise_interrupt(*_: Any, **__: Any) -> None:
