@@ -46,6 +46,9 @@ def test_an_interrupted_run_does_not_wait_for_the_requests_of_its_threads() -> N
             embeddings.embed_documents(["one", "two"])
         waited_for = list(limiter.gone)
         limiter.may_go.set()
+        for thread in threading.enumerate():  # else it would leave its connection to the next test
+            if thread.name.startswith("dbchat-embed"):
+                thread.join(30)
     assert not waited_for
 
 
