@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -159,13 +160,14 @@ def test_what_the_sdk_signs_with_is_in_no_repr_and_no_pickle(basic: TokenServer)
 def test_a_refused_token_of_the_sdk_is_signed_in_for_again(
     server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(sdk, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setenv("DATABRICKS_OIDC_TOKEN", "federated")
     signer = resolve(AuthSettings(host=server.origin, auth_type="env-oidc")).credentials
     assert signer.headers() == {"Authorization": "Bearer federated-1"}
+    now[0] += sdk.REPEAT_AFTER - 0.5
     assert signer.headers(refresh=True) == {"Authorization": "Bearer federated-1"}, "twice within five seconds"
-    monkeypatch.setattr(sdk, "REPEAT_AFTER", 0.9)
-    assert signer.headers(refresh=True) == {"Authorization": "Bearer federated-1"}, "twice within a second"
-    monkeypatch.setattr(sdk, "REPEAT_AFTER", 0)
+    now[0] += 0.5
     assert signer.headers(refresh=True) == {"Authorization": "Bearer federated-2"}
 
 

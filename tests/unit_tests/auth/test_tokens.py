@@ -59,6 +59,12 @@ def in_threads(fetch: Callable[[], Grant]) -> Effect:
     return Effect(fetch, lambda: asyncio.to_thread(fetch))
 
 
+def waiting(cell: TokenCell) -> int:
+    """Count the threads that wait for a fetch which is under way."""
+    assert cell._in_flight is not None
+    return len(cell._in_flight.future._waiters)  # of the standard library
+
+
 def show(token: SecretStr) -> str:
     return token.get_secret_value()
 
@@ -219,14 +225,17 @@ def test_while_one_renews_the_others_go_on_with_the_old_token(clock: FakeClock) 
 
 
 def test_all_who_wait_get_the_error_and_the_next_caller_tries_again(clock: FakeClock) -> None:
-    cell, mint = TokenCell(clock), Mint(delay=1)
+    cell, mint = TokenCell(clock), Mint()
     mint.error = ValueError("refused")
-    barrier = threading.Barrier(10)
+
+    def fetch() -> Grant:
+        while waiting(cell) < 9:
+            time.sleep(0.005)
+        return mint()
 
     def ask(_: int) -> BaseException | None:
-        barrier.wait()
         try:
-            cell.get(mint.effect)
+            cell.get(in_threads(fetch))
         except ValueError as error:
             return error
         return None
@@ -241,11 +250,11 @@ def test_all_who_wait_get_the_error_and_the_next_caller_tries_again(clock: FakeC
 
 
 async def test_a_cancelled_fetch_leaves_its_place_to_those_who_wait(clock: FakeClock) -> None:
-    cell, mint = TokenCell(clock), Mint(delay=1)
+    cell, mint = TokenCell(clock), Mint(delay=60)
     first = asyncio.create_task(cell.aget(mint.effect))
-    await asyncio.sleep(0.05)
     others = [asyncio.create_task(cell.aget(mint.effect)) for _ in range(5)]
     await asyncio.sleep(0.05)
+    mint.delay = 0
     first.cancel()
     found = {show(token) for token in await asyncio.gather(*others)}
     assert found == {"t2"}
@@ -253,14 +262,19 @@ async def test_a_cancelled_fetch_leaves_its_place_to_those_who_wait(clock: FakeC
 
 
 async def test_a_cancelled_waiter_takes_nobody_with_it(clock: FakeClock) -> None:
-    cell, mint = TokenCell(clock), Mint(delay=1)
-    first = asyncio.create_task(cell.aget(mint.effect))
-    await asyncio.sleep(0.05)
-    second, third = (asyncio.create_task(cell.aget(mint.effect)) for _ in range(2))
+    cell, mint, may_answer = TokenCell(clock), Mint(), asyncio.Event()
+
+    async def fetch() -> Grant:
+        await may_answer.wait()
+        return await mint.later()
+
+    first, second, third = (asyncio.create_task(cell.aget(Effect(mint, fetch))) for _ in range(3))
     await asyncio.sleep(0.05)
     second.cancel()
+    may_answer.set()
     assert {show(await first), show(await third)} == {"t1"}
     assert second.cancelled()
+    assert mint.count == 1
 
 
 async def test_sync_code_on_the_thread_of_the_fetching_loop_does_not_wait_for_itself(clock: FakeClock) -> None:
@@ -274,15 +288,16 @@ async def test_sync_code_on_the_thread_of_the_fetching_loop_does_not_wait_for_it
 def test_patience_ends(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "PATIENCE", 0.05)
     cell, mint = TokenCell(clock), Mint()
-    leave = threading.Event()
+    entered, leave = threading.Event(), threading.Event()
 
     def stuck() -> Grant:
+        entered.set()
         leave.wait(30)
         return Grant(SecretStr("late"), 3600)
 
     with ThreadPoolExecutor(1) as pool:
         pool.submit(cell.get, in_threads(stuck))
-        time.sleep(0.05)
+        assert entered.wait(30)
         assert elsewhere(cell, mint) == "t1"
         assert show(asyncio.run(cell.aget(mint.effect))) == "t1"
         leave.set()

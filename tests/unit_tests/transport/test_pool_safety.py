@@ -32,7 +32,7 @@ from langchain_dbchat.transport.limiter import EndpointLimiter, Permit
 
 TESTS = Path(__file__).parents[2]
 LIMITS = httpx.Limits(max_connections=5, max_keepalive_connections=5, keepalive_expiry=5.0)
-WAITS = {"connect": 20.0, "read": 20.0, "write": 20.0, "pool": 20.0}
+WAITS = {"connect": 20.0, "read": 20.0, "write": 20.0, "pool": 100.0}  # who comes last waits for all others
 Tls = tuple[ssl.SSLContext, ssl.SSLContext] | tuple[None, None]
 
 
