@@ -8,6 +8,7 @@ import gc
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -53,10 +54,11 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def refusing() -> int:
-    with listener() as gone:
-        port: int = gone.getsockname()[1]
-    return port
+def refusing() -> Iterator[int]:
+    """A port on which nobody listens, and nobody will while the test runs."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
 
 
 async def test_an_address_that_refuses_costs_no_time(
@@ -142,7 +144,7 @@ async def test_a_literal_address_waits_for_no_thread(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="event loops have no eager tasks before")
-def test_tasks_that_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tasks_that_start_at_once(refusing: int, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run(*ports: int) -> int:
         loop = asyncio.get_running_loop()
         loop.set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009  # types are those of 3.10
@@ -159,8 +161,6 @@ def test_tasks_that_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         with await first_to_answer("host", 443) as connected:
             return int(connected.getpeername()[1])
 
-    with listener() as gone:
-        refusing = gone.getsockname()[1]
     with listener() as server:
         assert asyncio.run(run(refusing, server.getsockname()[1])) == server.getsockname()[1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import subprocess
 import sys
 import threading
@@ -48,11 +49,12 @@ def test_one_client_and_one_tls_context_for_all_threads(monkeypatch: pytest.Monk
         sync_client = process_clients.sync_client()
         sync_client.send(sync_client.build_request("GET", server.url)).close()
         assert not process_clients._states[0].contexts  # nobody needed it yet, and it takes 25 ms
-    url = server.url.replace("http://", "https://")  # where nobody listens any more
-    with ThreadPoolExecutor(8) as threads:
+    with socket.socket() as bound, ThreadPoolExecutor(8) as threads:
+        bound.bind(("127.0.0.1", 0))  # where nobody listens
+        url = f"https://127.0.0.1:{bound.getsockname()[1]}"
         clients = set(threads.map(get, range(8)))
-    assert clients == {sync_client}
-    asyncio.run(aget())
+        assert clients == {sync_client}
+        asyncio.run(aget())
     assert len(process_clients._states[0].contexts) == 1
     clients.pop().close()
 
