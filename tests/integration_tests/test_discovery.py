@@ -153,7 +153,7 @@ def test_one_question_is_under_way_for_all_threads_and_loops(slow: Serving) -> N
 @pytest.mark.parametrize("kind", ["threads", "tasks", "tasks for a thread", "threads for a task"])
 def test_the_timeout_holds_for_those_that_wait_too(kind: str, slow: Serving) -> None:
     patient = model(slow, timeout=60)
-    hasty = patient.model_copy(update={"timeout": 1})
+    hasty = patient.model_copy(update={"timeout": 2})
     first: Callable[[], Any] = lambda: asyncio.run(afamily(patient))  # noqa: E731  # one of two, by name
     if kind in {"threads", "tasks for a thread"}:
         first = lambda: family(patient)  # noqa: E731  # the same
@@ -173,11 +173,11 @@ def test_the_timeout_holds_for_those_that_wait_too(kind: str, slow: Serving) -> 
     slow.slow = False
     asker.join()
     assert len(slow.asked) == 1
-    assert family(hasty) == "claude"
+    assert family(patient) == "claude"
 
 
 def test_calls_that_waited_for_a_question_that_failed_do_not_ask_one_after_the_other(slow: Serving) -> None:
-    hasty = model(slow, timeout=1)
+    hasty = model(slow, timeout=2)
     assert _in_threads([lambda: family(hasty)] * 6) == ["generic"] * 6
     assert len(slow.asked) <= 3  # two, or three where a thread comes late
 

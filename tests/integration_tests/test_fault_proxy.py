@@ -95,7 +95,9 @@ def test_slowness_changes_nothing(call: Way, mishap: Fault | None, workspace: Lo
 
 @four_ways
 def test_latency_beyond_the_timeout_is_a_timeout(call: Way, workspace: LocalWorkspace) -> None:
-    error, requests = _fails(call, workspace, DatabricksTimeoutError, Fault(latency=5), timeout=0.3)
+    error, requests = _fails(
+        call, workspace, DatabricksTimeoutError, Fault(latency=5), timeout=Timeouts(first_event=0.3)
+    )
     assert requests == 1
     assert "first_event" in str(error)
 

@@ -243,7 +243,7 @@ def test_a_client_that_leaves_a_stream_does_not_end_its_recording(path: Path, re
     with recorder(path, real) as recording:
         for _ in chat(recording).stream("Count."):
             break
-        for _ in range(100):
+        for _ in range(600):
             if len(path.read_text("utf-8").splitlines()) == 2:
                 written.set()
                 break

@@ -29,6 +29,7 @@ from langchain_dbchat.errors import (
     DatabricksTimeoutError,
     MalformedResponseError,
 )
+from langchain_dbchat.transport.timeouts import Timeouts
 
 LIMIT = 200_000
 LAST = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
@@ -443,7 +444,7 @@ def test_a_request_of_an_authentication_has_the_timeouts_of_the_call(call: Way) 
     with RawServer(silent) as server:
         theirs = clients(Asking(server.url))
         with theirs["http_client"], pytest.raises(DatabricksTimeoutError, match="first_event"):
-            call(model(server, theirs, timeout=0.3), "hi")
+            call(model(server, theirs, timeout=Timeouts(first_event=0.3)), "hi")
 
 
 class Keeping(httpx.Auth):
@@ -492,7 +493,7 @@ def test_its_requests_have_deadlines(call: Way, make: Callable[[str], httpx.Auth
         theirs = clients(make(server.url))
         began = time.monotonic()
         with theirs["http_client"], pytest.raises(DatabricksTimeoutError, match="first_event"):
-            call(model(server, theirs, timeout=0.4), "hi")
+            call(model(server, theirs, timeout=Timeouts(first_event=0.4)), "hi")
         assert time.monotonic() - began < 15
 
 
@@ -533,7 +534,7 @@ def test_a_stream_that_it_reads_has_a_deadline(call: Way) -> None:
         theirs = clients(Reading())
         began = time.monotonic()
         with theirs["http_client"], pytest.raises(DatabricksTimeoutError, match="first_event"):
-            call(model(server, theirs, timeout=0.4), "hi")
+            call(model(server, theirs, timeout=Timeouts(first_event=0.4)), "hi")
         assert time.monotonic() - began < 15
 
 

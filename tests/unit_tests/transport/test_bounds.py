@@ -72,7 +72,7 @@ def test_a_timeout_ends_an_answer_that_comes_drop_by_drop(call: Way, drip: str) 
     with RawServer(dripping(start, drop)) as server:
         began = time.monotonic()
         with pytest.raises(DatabricksTimeoutError, match="first_event"):
-            call(model(server.url, timeout=0.4), "hi")
+            call(model(server.url, timeout=Timeouts(first_event=0.4)), "hi")
         assert 0.35 < time.monotonic() - began < 15
 
 
@@ -219,7 +219,7 @@ def test_the_time_ends_also_while_they_are_decompressed(call: Way, kind: str) ->
     with RawServer(saying_nothing(silent(kind, 20_000))) as server:
         began = time.monotonic()
         with pytest.raises(DatabricksTimeoutError, match="first_event"):
-            call(model(server.url, max_response_bytes=None, timeout=0.5), "hi")
+            call(model(server.url, max_response_bytes=None, timeout=Timeouts(first_event=0.5)), "hi")
         assert 0.45 < time.monotonic() - began < 5
 
 

@@ -75,7 +75,7 @@ def test_a_connection_with_bytes_left_is_stale(loop: str, secure: bool, tmp_path
     def serve(connection: Any, _: int) -> None:
         take_request(connection)
         connection.sendall(OK)
-        was_read.wait(5.0)
+        was_read.wait(20.0)
         connection.sendall(OK)
         said.set()
         connection.recv(1)
@@ -83,9 +83,9 @@ def test_a_connection_with_bytes_left_is_stale(loop: str, secure: bool, tmp_path
     async def use(url: str) -> None:
         parts = httpx.URL(url)
         context = trusting if secure else None
-        made = await aconnect(parts.host, parts.port or 0, context, 2.0)
-        await made.write([b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n"], 2.0)
-        assert await made.read(2.0) == OK
+        made = await aconnect(parts.host, parts.port or 0, context, 20.0)
+        await made.write([b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n"], 20.0)
+        assert await made.read(20.0) == OK
         assert not made.is_stale()
         was_read.set()
         number = made._transport.get_extra_info("socket").fileno()  # type: ignore[union-attr]  # it is open
@@ -112,7 +112,7 @@ def test_a_short_wait_behind_a_long_one_is_short(loop: str) -> None:
 
     async def use(url: str) -> None:
         parts = httpx.URL(url)
-        made = await aconnect(parts.host, parts.port or 0, None, 2.0)
+        made = await aconnect(parts.host, parts.port or 0, None, 20.0)
         assert await made.read(20.0) == b"x"
         began = time.monotonic()
         with pytest.raises(httpx.ReadTimeout):
@@ -178,7 +178,7 @@ def test_a_read_takes_what_comes_at_the_end_of_its_time(earlier: list[float], se
 def test_a_connection_that_we_have_closed_is_stale() -> None:
     with RawServer(answer_always(OK)) as server:
         parts = httpx.URL(server.url)
-        made = connect(parts.host, parts.port or 0, None, 2.0)
+        made = connect(parts.host, parts.port or 0, None, 20.0)
         assert not made.is_stale()
         made.close()
         assert made.is_stale()
@@ -208,15 +208,15 @@ def test_nobody_reads_so_the_server_is_slowed_down(secure: bool, tmp_path: Path)
         if not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
             pytest.skip("uvloop drops what it holds of a paused TLS connection, so nothing is paused there")
         parts = httpx.URL(url)
-        made = await aconnect(parts.host, parts.port or 0, trusting if secure else None, 2.0)
-        await made.write([b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n"], 2.0)
+        made = await aconnect(parts.host, parts.port or 0, trusting if secure else None, 20.0)
+        await made.write([b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n"], 20.0)
         await asyncio.sleep(0.5)
         assert made._size < 1_000_000
         before = sent
         assert before < 50_000_000
         got = 0
         while got < 60_000_000:
-            got += len(await made.read(5.0))
+            got += len(await made.read(20.0))
         assert sent > before  # it goes on as soon as somebody reads
         made.close()
         await asyncio.sleep(0.05)
@@ -237,15 +237,15 @@ def test_a_read_that_was_filled_is_followed_by_a_larger_one() -> None:
     """So that a flood of events becomes few chunks, and a slow stream pays nothing."""
     with RawServer(_flood_then_a_word) as server:
         parts = httpx.URL(server.url)
-        made = connect(parts.host, parts.port or 0, None, 2.0)
-        made.write([b"POST / HTTP/1.1\r\n\r\n"], 2.0)
+        made = connect(parts.host, parts.port or 0, None, 20.0)
+        made.write([b"POST / HTTP/1.1\r\n\r\n"], 20.0)
         time.sleep(0.3)  # so that much has arrived
         sizes: list[int] = []
         while sum(sizes) < 2_000_000:
-            sizes.append(len(made.read(5.0, FLOOD)))
+            sizes.append(len(made.read(20.0, FLOOD)))
         assert sizes[0] <= 65536 < max(sizes) <= 262144
-        made.write([b"POST / HTTP/1.1\r\n\r\n"], 2.0)
-        assert made.read(5.0) == b"word"
+        made.write([b"POST / HTTP/1.1\r\n\r\n"], 20.0)
+        assert made.read(20.0) == b"word"
         assert made._most == 65536
         made.close()
 
@@ -255,18 +255,18 @@ def test_the_same_in_an_event_loop() -> None:
         if not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
             pytest.skip("uvloop does not use our buffer: it reads 250 kB at once by itself")
         parts = httpx.URL(url)
-        made = await aconnect(parts.host, parts.port or 0, None, 2.0)
+        made = await aconnect(parts.host, parts.port or 0, None, 20.0)
         assert isinstance(made, async_sockets._PlainSocket)
         try:
-            await made.write([b"POST / HTTP/1.1\r\n\r\n"], 2.0)
+            await made.write([b"POST / HTTP/1.1\r\n\r\n"], 20.0)
             time.sleep(0.3)  # noqa: ASYNC251  # the loop is held, so that much has arrived when it reads
             got, buffers = 0, set()
             while got < 2_000_000:
-                got += len(await made.read(5.0))
+                got += len(await made.read(20.0))
                 buffers.add(len(made._buffer))
             assert 262144 in buffers
-            await made.write([b"POST / HTTP/1.1\r\n\r\n"], 2.0)
-            assert await made.read(5.0) == b"word"
+            await made.write([b"POST / HTTP/1.1\r\n\r\n"], 20.0)
+            assert await made.read(20.0) == b"word"
             assert len(made._buffer) == 65536
         finally:
             made.close()
@@ -325,7 +325,7 @@ def test_a_closing_connection_takes_no_request(loop: str, secure: bool, tmp_path
 
     async def use(url: str) -> None:
         parts = httpx.URL(url)
-        made = await aconnect(parts.host, parts.port or 0, trusting if secure else None, 2.0)
+        made = await aconnect(parts.host, parts.port or 0, trusting if secure else None, 20.0)
         made.close()  # closed by the loop's next turn, not yet
         with pytest.raises(httpx.WriteError):
             await made.write([b"x"], 1.0)

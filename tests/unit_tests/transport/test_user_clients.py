@@ -39,6 +39,7 @@ PROXIED = "https://models.example.com"  # the test's certificate has this name
 pytestmark = pytest.mark.usefixtures("no_thread_stays")
 
 NOT_KEPT = httpx.Limits(max_keepalive_connections=0)  # for clients that nobody closes in their event loop
+HASTY = Timeouts(first_event=0.4)  # a busy machine may take longer to connect
 
 
 def model(url: str, **more: Any) -> ChatDatabricksCompat:
@@ -51,7 +52,7 @@ def model(url: str, **more: Any) -> ChatDatabricksCompat:
 def test_an_answer_that_comes_drop_by_drop(call: Way, drip: str) -> None:
     with RawServer(dripping(*DRIPS[drip])) as server, httpx.Client() as client:
         # Each event loop of its own has its own client, which goes with the loop.
-        llm = model(server.url, timeout=0.4, http_client=client, http_async_client=httpx.AsyncClient())
+        llm = model(server.url, timeout=HASTY, http_client=client, http_async_client=httpx.AsyncClient())
         ends_in_time(call, llm)
 
 
@@ -70,7 +71,7 @@ def test_the_same_over_tls(
     monkeypatch.setenv("SSL_CERT_FILE", str(folder / "both.pem"))
     with RawServer(dripping(*DRIPS[drip]), of_server) as server, httpx.Client(verify=of_client) as client:
         theirs = {"http_client": client, "http_async_client": httpx.AsyncClient(verify=of_client)}
-        ends_in_time(call, model(server.url, timeout=0.4, **(theirs if whose == "the user's" else {})))
+        ends_in_time(call, model(server.url, timeout=HASTY, **(theirs if whose == "the user's" else {})))
 
 
 def _answers_then_drips(drip: str) -> Callable[[socket.socket, int], None]:
@@ -93,7 +94,7 @@ def test_a_connection_that_is_used_again_is_given_back_when_the_time_is_up(drip:
     limits = httpx.Limits(max_connections=1)
     with RawServer(_answers_then_drips(drip)) as server, httpx.Client(limits=limits) as client:
         llm = model(server.url, timeout=LONG, http_client=client)
-        hasty = llm.model_copy(update={"timeout": Timeouts(first_event=0.4)})
+        hasty = llm.model_copy(update={"timeout": HASTY})
         for _ in range(4):
             assert llm.invoke("hi").text == "a"
             ends_in_time(lambda llm, text: llm.invoke(text), hasty)
@@ -105,7 +106,7 @@ def test_the_same_in_an_event_loop(drip: str) -> None:
     async def calls(url: str) -> None:
         async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1)) as client:
             llm = model(url, timeout=LONG, http_async_client=client)
-            hasty = llm.model_copy(update={"timeout": Timeouts(first_event=0.4)})
+            hasty = llm.model_copy(update={"timeout": HASTY})
             for _ in range(4):
                 assert (await llm.ainvoke("hi")).text == "a"
                 with pytest.raises(DatabricksTimeoutError, match="first_event"):
@@ -248,12 +249,15 @@ async def _by_anyio(task: asyncio.Task[Any]) -> None:
 def test_a_connection_is_given_back_however_often_its_call_is_cancelled(
     cancel: Callable[[Any], Any], streams: bool
 ) -> None:
+    taken = threading.Event()
+
     def serve(connection: socket.socket, _: int) -> None:
         take_request(connection)
         connection.sendall(ANSWER)
         take_request(connection)
         if streams:
             connection.sendall(head(EVENTS) + chunk(b"data: "))
+        taken.set()
         connection.recv(1)
 
     async def cancelled(url: str) -> None:
@@ -262,7 +266,9 @@ def test_a_connection_is_given_back_however_often_its_call_is_cancelled(
             for _ in range(3):
                 assert (await llm.ainvoke("hi")).text == "a"
                 task = asyncio.create_task(_all_of(llm.astream("hi")) if streams else llm.ainvoke("hi"))
-                await asyncio.sleep(0.1)
+                assert await asyncio.to_thread(taken.wait, LONG)
+                taken.clear()
+                await asyncio.sleep(0.05)
                 await cancel(task)
                 with pytest.raises(asyncio.CancelledError):
                     await task
@@ -335,7 +341,7 @@ def test_an_answer_that_an_authentication_reads_has_a_deadline_too(call: Way, st
     drips = dripping(lambda _: b"HTTP/1.1 %d X\r\ncontent-length: 100000\r\n\r\n" % status, b"x")
     with RawServer(drips) as server, httpx.Client(auth=_TwoRequests()) as client:
         theirs = httpx.AsyncClient(auth=_TwoRequests())
-        llm = model(server.url, timeout=0.4, http_client=client, http_async_client=theirs)
+        llm = model(server.url, timeout=HASTY, http_client=client, http_async_client=theirs)
         if status == 200:
             ends_in_time(call, llm)
         else:
@@ -364,7 +370,7 @@ class _TriesAgain(httpx.BaseTransport):
 def test_each_try_of_a_transport_has_its_deadline() -> None:
     transport = _TriesAgain()
     with RawServer(dripping(*DRIPS["a head"])) as server, httpx.Client(transport=transport) as client:
-        ends_in_time(lambda llm, text: llm.invoke(text), model(server.url, timeout=0.4, http_client=client))
+        ends_in_time(lambda llm, text: llm.invoke(text), model(server.url, timeout=HASTY, http_client=client))
         assert transport.tries == 2
 
 
