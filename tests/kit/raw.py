@@ -90,7 +90,7 @@ class RawServer:
         self.stop_accepting()
         for connection in self._open:
             with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)  # below TLS
         for thread in self._threads:
             thread.join(20)
 
@@ -111,6 +111,7 @@ class RawServer:
                 self._serve(connection, number)
                 return
             with self._context.wrap_socket(connection, server_side=True) as secured:
+                self._open.append(secured)
                 self._serve(secured, number)
 
 
