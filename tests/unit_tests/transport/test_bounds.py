@@ -220,7 +220,7 @@ def test_the_time_ends_also_while_they_are_decompressed(call: Way, kind: str) ->
         began = time.monotonic()
         with pytest.raises(DatabricksTimeoutError, match="first_event"):
             call(model(server.url, max_response_bytes=None, timeout=Timeouts(first_event=0.5)), "hi")
-        assert 0.45 < time.monotonic() - began < 5
+        assert 0.45 < time.monotonic() - began < 15
 
 
 @four_ways

@@ -145,7 +145,7 @@ def test_nobody_waits_for_what_follows(call: Way, client: str, end: str) -> None
     ):
         began = time.monotonic()
         assert ask(call, body, end, client, api, name, idle=30).text == "a"
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 20
 
 
 @four_ways

@@ -163,7 +163,7 @@ def test_a_call_that_ends_late_ends_no_other(
         began = time.monotonic()
         with pytest.raises(DatabricksTimeoutError):
             llm.model_copy(update={"timeout": 0.4}).invoke(words)
-        assert 0.35 < time.monotonic() - began < LONG / 2  # while the stream flows
+        assert 0.35 < time.monotonic() - began < LONG  # while the stream flows
         answers.may_end.set()
         texts += [chunk.text for chunk in stream]
         assert llm.invoke("answer").text == "a"

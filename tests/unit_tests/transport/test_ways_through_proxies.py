@@ -183,12 +183,12 @@ async def test_nor_does_one_that_takes_no_connection(
     ends: str, through: Callable[..., ChatDatabricksCompat], secured: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
     with with_a_full_queue(Socks(secured[0])) as (address, may_take):
-        llm = through(address, 0.3 if ends == "in time" else 9)
+        llm = through(address, 0.3 if ends == "in time" else 60)
         call = asyncio.create_task(llm.ainvoke("hi"))
         await asyncio.sleep(0.2)
         began = time.monotonic()
         await end(call, ends)
-        assert time.monotonic() - began < 7  # it may connect for 9 s
+        assert time.monotonic() - began < LONG  # it may connect for a minute
         may_take.set()
         assert (await llm.model_copy(update={"timeout": LONG}).ainvoke("hi")).text == "a"
 
