@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from langchain_dbchat.local import LocalWorkspace
+from langchain_dbchat.local.server import identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +23,8 @@ FORM = {"grant_type": "client_credentials", "scope": "all-apis"}
 
 @pytest.fixture(scope="module")
 def brief() -> Iterator[LocalWorkspace]:
-    """A workspace whose OAuth tokens live for a third of a second."""
-    with LocalWorkspace(token_lifetime=2.0, token="dapi-mine") as workspace:
+    """A workspace whose OAuth tokens live for a minute."""
+    with LocalWorkspace(token_lifetime=60.0, token="dapi-mine") as workspace:
         yield workspace
 
 
@@ -62,14 +64,15 @@ def test_tokens_are_drawn_anew(brief: LocalWorkspace) -> None:
         assert other.client_secret != brief.client_secret
 
 
-def test_client_credentials(brief: LocalWorkspace) -> None:
+def test_client_credentials(brief: LocalWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
     auth = (brief.client_id, brief.client_secret)
     granted = httpx.post(f"{brief.host}/oidc/v1/token", data=FORM, auth=auth).json()
     assert granted["token_type"] == "Bearer"
-    assert granted["expires_in"] == 2
+    assert granted["expires_in"] == 60
     assert granted["access_token"].count(".") == 2
     assert post(brief, f"Bearer {granted['access_token']}").status_code == 200
-    time.sleep(2.1)
+    in_a_minute = SimpleNamespace(time=time.time, monotonic=lambda: time.monotonic() + 60)
+    monkeypatch.setattr(identity, "time", in_a_minute)
     expired = post(brief, f"Bearer {granted['access_token']}")
     assert (expired.status_code, expired.text) == (403, "Invalid Token")
     again = httpx.post(f"{brief.host}/oidc/v1/token", data=FORM, auth=auth).json()
