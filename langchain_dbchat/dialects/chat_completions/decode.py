@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-
 from langchain_dbchat.dialects.chat_completions.choices import read_content, read_parts
 from langchain_dbchat.dialects.chat_completions.facts import ANSWER_KEYS, CHOICE_KEYS, ChatFacts
 from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
 from langchain_dbchat.dialects.shared.answer.bounds import MOST_CHOICES, bounded, too_many
 from langchain_dbchat.dialects.shared.answer.chunks import answer_message
+from langchain_dbchat.dialects.shared.answer.copied_messages import generation, result
 from langchain_dbchat.dialects.shared.answer.errors_within import may_be_blocked, raise_blocked, raise_error_within
 from langchain_dbchat.dialects.shared.answer.events import MESSAGE_KEYS, parse_event, text_of_event
 from langchain_dbchat.dialects.shared.answer.parts import Text
@@ -28,6 +27,7 @@ from langchain_dbchat.errors import DatabricksError, MalformedResponseError, Str
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
+    from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
     from langchain_dbchat.dialects.dialect import Target
     from langchain_dbchat.dialects.shared.request.sent import SentTools
@@ -90,11 +90,11 @@ def _decode(payload: Mapping[str, Any], target: Target, request_id: str | None, 
         message = answer_message(answer, facts, cut=facts.cut)
         if is_blocked and (blocked is None or may_be_blocked(choice)):
             blocked = message
-        generations.append(ChatGeneration(message=message, generation_info=info or None))
+        generations.append(generation(message, info or None))
     if blocked is not None:
         refused = blocked
         raise_blocked(payload, lambda: refused, request_id=request_id)
-    return ChatResult(generations=generations, llm_output=shared.llm_output())
+    return result(generations, shared.llm_output())
 
 
 def _reason_of(choice: Mapping[str, Any]) -> str | None:

@@ -80,8 +80,6 @@ def _input_details(usage: Mapping[str, Any]) -> tuple[InputTokenDetails, int]:
     details: dict[str, int] = {}
     read = read_count(usage.get("cache_read_input_tokens"))
     created = read_count(usage.get("cache_creation_input_tokens"))
-    if read is not None:
-        details["cache_read"] = read
     by_lifetime = usage.get("cache_creation")
     counts = {
         name: count
@@ -91,6 +89,8 @@ def _input_details(usage: Mapping[str, Any]) -> tuple[InputTokenDetails, int]:
     with_lifetime = sum(counts.values())
     if created is not None or counts:
         details["cache_creation"] = max((created or 0) - with_lifetime, 0)
+    if read is not None:
+        details["cache_read"] = read
     if with_lifetime:
         details.update(counts)
     cached = (read or 0) + max(created or 0, with_lifetime)

@@ -8,14 +8,23 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.messages import AIMessageChunk
 
-from langchain_dbchat.dialects.shared.answer.copied_chunks import TAG, content_chunk, fragment_chunk
+from langchain_dbchat.dialects.shared.answer.copied_messages import (
+    TAG,
+    content_chunk,
+    fragment_chunk,
+    generation,
+    result,
+    whole_message,
+)
 from langchain_dbchat.dialects.shared.answer.errors_within import may_be_blocked, raise_blocked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from langchain_core.messages import AIMessage
+    from langchain_core.outputs import ChatResult
 
     from langchain_dbchat.dialects.shared.answer.answer import Delta, GrowingAnswer
     from langchain_dbchat.dialects.shared.answer.facts import AnswerFacts
@@ -40,7 +49,7 @@ def answer_message(answer: GrowingAnswer, facts: AnswerFacts, *, cut: bool) -> A
     answer.conclude(facts.kept.whole(), cut=cut)
     content: Any = answer.content()
     calls, invalid = answer.calls(cut=cut)
-    return AIMessage(
+    return whole_message(
         content=content,
         tool_calls=calls,
         invalid_tool_calls=invalid,
@@ -68,8 +77,7 @@ def whole_result(payload: Mapping[str, Any], answer: GrowingAnswer, facts: Answe
     if may_be_blocked(payload):
         raise_blocked(payload, lambda: message, request_id=facts.request_id)
     info = {"finish_reason": facts.finish_reason} if facts.finish_reason else None
-    generations = [ChatGeneration(message=message, generation_info=info)]
-    return ChatResult(generations=generations, llm_output=facts.llm_output())
+    return result([generation(message, info)], facts.llm_output())
 
 
 def delta_chunk(delta: Delta) -> AIMessageChunk:

@@ -19,7 +19,7 @@ from pydantic_core import to_json
 
 from langchain_dbchat.dialects.shared.answer.answer import Delta, GrowingAnswer
 from langchain_dbchat.dialects.shared.answer.chunks import answer_message, delta_chunk
-from langchain_dbchat.dialects.shared.answer.copied_chunks import content_chunk, generation_chunk
+from langchain_dbchat.dialects.shared.answer.copied_messages import content_chunk, generation_chunk
 from langchain_dbchat.dialects.shared.answer.events import BRACE, is_last, parse_event
 from langchain_dbchat.dialects.shared.answer.parts import EMPTY, SILENT, Part, Text, ToolCallPart, join_parts
 from langchain_dbchat.errors import DatabricksError

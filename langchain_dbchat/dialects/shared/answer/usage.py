@@ -31,16 +31,16 @@ def decode_usage(usage: Mapping[str, Any]) -> UsageMetadata | None:
     output_details = OutputTokenDetails()
     read = _larger(usage.get("cache_read_input_tokens"), prompt_details.get("cached_tokens"))
     created = _larger(usage.get("cache_creation_input_tokens"), prompt_details.get("cache_write_tokens"))
-    if read is not None:
-        input_details["cache_read"] = read
-    if created is not None:
-        input_details["cache_creation"] = created
     if prompt_details and (audio := read_count(prompt_details.get("audio_tokens"))) is not None:
         input_details["audio"] = audio
-    if (reasoning := _larger(completion_details.get("reasoning_tokens"), usage.get("reasoning_tokens"))) is not None:
-        output_details["reasoning"] = reasoning
+    if created is not None:
+        input_details["cache_creation"] = created
+    if read is not None:
+        input_details["cache_read"] = read
     if completion_details and (audio := read_count(completion_details.get("audio_tokens"))) is not None:
         output_details["audio"] = audio
+    if (reasoning := _larger(completion_details.get("reasoning_tokens"), usage.get("reasoning_tokens"))) is not None:
+        output_details["reasoning"] = reasoning
     input_tokens = prompt or 0
     cached = (read or 0) + (created or 0)
     if cached > input_tokens:

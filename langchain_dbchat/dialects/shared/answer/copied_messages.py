@@ -1,19 +1,19 @@
-"""Make the chunks of a stream as copies of chunks that langchain-core's constructors have made.
+"""Make messages, chunks and results as copies of those that langchain-core's constructors have made.
 
 The constructors validate each value, although all values have the right type: two thirds of the time of a chunk.
 
-Rule 1. A chunk has the state that the constructor would give it, and shares nothing that can be changed with another.
+Rule 1. A copy has the state that the constructor would give it, and shares nothing that can be changed with another.
 Rule 2. The state is read and set as pickle does it. At import, one copy of each kind is compared with what the
-constructor makes; if they differ, because other versions are installed, the constructors make all chunks.
+constructor makes; if they differ, because other versions are installed, the constructors make all of them.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.tool import invalid_tool_call, tool_call_chunk
-from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from langchain_dbchat.dialects.shared.blocks.message_keys import PROVIDER
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-__all__ = ["TAG", "content_chunk", "fragment_chunk", "generation_chunk"]
+__all__ = ["TAG", "content_chunk", "fragment_chunk", "generation", "generation_chunk", "result", "whole_message"]
 
 TAG = {"model_provider": PROVIDER}
 """The ``response_metadata`` of each chunk but the last."""
@@ -31,17 +31,17 @@ _ModelT = TypeVar("_ModelT", bound="BaseModel")
 
 
 class _Template(Generic[_ModelT]):
-    """A chunk that is copied.
+    """What is copied.
 
     Args:
-        chunk: What the constructor made.
+        made: What the constructor made.
     """
 
     __slots__ = ("_assigned", "_changeable", "_extra", "_fields", "_kind")
 
-    def __init__(self, chunk: _ModelT) -> None:
-        state = chunk.__getstate__()
-        self._kind = type(chunk)
+    def __init__(self, made: _ModelT) -> None:
+        state = made.__getstate__()
+        self._kind = type(made)
         self._fields: dict[str, Any] = state["__dict__"]
         self._changeable = [(name, value) for name, value in self._fields.items() if type(value) in {dict, list}]
         self._assigned: set[str] = state["__pydantic_fields_set__"]
@@ -53,8 +53,8 @@ class _Template(Generic[_ModelT]):
         for name, value in self._changeable:
             fields[name] = value.copy()
         fields.update(changes)
-        chunk = self._kind.__new__(self._kind)
-        chunk.__setstate__(
+        copied = self._kind.__new__(self._kind)
+        copied.__setstate__(
             {
                 "__dict__": fields,
                 "__pydantic_fields_set__": self._assigned.copy(),
@@ -62,7 +62,7 @@ class _Template(Generic[_ModelT]):
                 "__pydantic_private__": None,
             }
         )
-        return chunk
+        return copied
 
 
 def _constructed(content: Any, **fields: Any) -> AIMessageChunk:
@@ -72,7 +72,18 @@ def _constructed(content: Any, **fields: Any) -> AIMessageChunk:
 _FRAGMENT = tool_call_chunk(name="a", args="1", id="b", index=0)
 _content: _Template[AIMessageChunk] = _Template(_constructed(""))
 _fragment: _Template[AIMessageChunk] = _Template(_constructed("", tool_call_chunks=[_FRAGMENT]))
-_generation: _Template[ChatGenerationChunk] = _Template(ChatGenerationChunk(message=_constructed("")))
+_generation_chunk: _Template[ChatGenerationChunk] = _Template(ChatGenerationChunk(message=_constructed("")))
+_WHOLE: dict[str, Any] = {
+    "content": "",
+    "tool_calls": [],
+    "invalid_tool_calls": [],
+    "additional_kwargs": {},
+    "response_metadata": {},
+    "usage_metadata": None,
+}
+_whole: _Template[AIMessage] = _Template(AIMessage(**_WHOLE))
+_generation: _Template[ChatGeneration] = _Template(ChatGeneration(message=AIMessage(**_WHOLE), generation_info=None))
+_result: _Template[ChatResult] = _Template(ChatResult(generations=[], llm_output={}))
 
 
 def content_chunk(content: str | list[dict[str, Any]]) -> AIMessageChunk:
@@ -121,8 +132,51 @@ def generation_chunk(message: AIMessageChunk) -> ChatGenerationChunk:
         The generation, without further information.
     """
     if _can_copy:
-        return _generation.copy({"text": message.text, "message": message})
+        return _generation_chunk.copy({"text": message.text, "message": message})
     return ChatGenerationChunk(message=message)
+
+
+def whole_message(**fields: Any) -> AIMessage:
+    """Return a whole message.
+
+    Args:
+        **fields: Its content, tool calls, invalid tool calls, additional fields, metadata and usage, which are not
+            copied.
+
+    Returns:
+        The message.
+    """
+    return _whole.copy(fields) if _can_copy else AIMessage(**fields)
+
+
+def generation(message: AIMessage, info: dict[str, Any] | None) -> ChatGeneration:
+    """Return the generation that contains a message.
+
+    Args:
+        message: The message.
+        info: The ``generation_info``, which is not copied.
+
+    Returns:
+        The generation.
+    """
+    if _can_copy:
+        return _generation.copy({"text": message.text, "message": message, "generation_info": info})
+    return ChatGeneration(message=message, generation_info=info)
+
+
+def result(generations: list[ChatGeneration], llm_output: dict[str, Any]) -> ChatResult:
+    """Return the result of a call.
+
+    Args:
+        generations: The generations; the list is not copied.
+        llm_output: Facts about the call, which are not copied.
+
+    Returns:
+        The result.
+    """
+    if _can_copy:
+        return _result.copy({"generations": generations, "llm_output": llm_output})
+    return ChatResult(generations=generations, llm_output=llm_output)
 
 
 def _copies_are_equal() -> bool:
@@ -131,6 +185,9 @@ def _copies_are_equal() -> bool:
             (_content.copy({"content": "a"}), _constructed("a")),
             (fragment_chunk(_FRAGMENT, ""), _constructed("", tool_call_chunks=[_FRAGMENT])),
             (generation_chunk(_constructed("a")), ChatGenerationChunk(message=_constructed("a"))),
+            (whole_message(**_WHOLE), AIMessage(**_WHOLE)),
+            (generation(AIMessage("a"), {"b": 1}), ChatGeneration(message=AIMessage("a"), generation_info={"b": 1})),
+            (result([], {"a": 1}), ChatResult(generations=[], llm_output={"a": 1})),
         ]
         return all(ours.__getstate__() == theirs.__getstate__() for ours, theirs in pairs)
     except Exception:  # noqa: BLE001  # whatever another version of pydantic does

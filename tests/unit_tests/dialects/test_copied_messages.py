@@ -1,4 +1,4 @@
-"""A chunk that is a copy is what langchain-core's constructors make, and shares nothing with another."""
+"""A message or a chunk that is a copy is what langchain-core's constructors make, and shares nothing with another."""
 
 from __future__ import annotations
 
@@ -9,14 +9,32 @@ from typing import Any
 
 import pytest
 from langchain_core.load import dumps
-from langchain_core.messages import AIMessageChunk
-from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.tool import invalid_tool_call, tool_call
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from langchain_dbchat.dialects.shared.answer import copied_chunks
-from langchain_dbchat.dialects.shared.answer.copied_chunks import TAG, content_chunk, fragment_chunk, generation_chunk
+from langchain_dbchat.dialects.shared.answer import copied_messages
+from langchain_dbchat.dialects.shared.answer.copied_messages import (
+    TAG,
+    content_chunk,
+    fragment_chunk,
+    generation,
+    generation_chunk,
+    result,
+    whole_message,
+)
 
 LETTERS = "ab {}[]\"'\\\n\t\u2028é\U0001f600"
 DICE = random.Random(7)  # noqa: S311  # reproducible, not secret
+
+
+USAGE: dict[str, Any] = {
+    "input_tokens": 1,
+    "output_tokens": 2,
+    "total_tokens": 3,
+    "input_token_details": {"cache_read": 1},
+    "output_token_details": {"reasoning": 1},
+}
 
 
 def _text() -> str:
@@ -68,6 +86,30 @@ def test_any_fragment() -> None:
         assert_same(generation_chunk(ours), ChatGenerationChunk(message=theirs))
 
 
+def test_any_whole_message() -> None:
+    for _ in range(500):
+        calls = [tool_call(name=_text(), args={_text(): 1}, id=_text()) for _ in range(DICE.randrange(3))]
+        fields: dict[str, Any] = {
+            "content": _content(),
+            "tool_calls": calls,
+            "invalid_tool_calls": [invalid_tool_call(name="f", args=_text(), id=None, error=_text())]
+            * DICE.randrange(2),
+            "additional_kwargs": {_text(): {"a": 1}},
+            "response_metadata": {"model_provider": _text(), "token_usage": {"a": 1}},
+            "usage_metadata": DICE.choice([None, USAGE]),
+        }
+        theirs = AIMessage(**fields)
+        ours = whole_message(**fields)
+        assert_same(ours, theirs)
+        info = DICE.choice([None, {"finish_reason": _text()}])
+        assert_same(generation(ours, info), ChatGeneration(message=theirs, generation_info=info))
+        assert_same(result([generation(ours, info)], {"a": 1}), _constructed_result(theirs, info))
+
+
+def _constructed_result(message: AIMessage, info: dict[str, Any] | None) -> ChatResult:
+    return ChatResult(generations=[ChatGeneration(message=message, generation_info=info)], llm_output={"a": 1})
+
+
 @pytest.mark.parametrize("content", ["", "a", [], [{"type": "text", "text": "a"}], [{"type": "reasoning"}]])
 def test_what_is_done_with_chunks(content: Any) -> None:
     ours, theirs = content_chunk(content), AIMessageChunk(content=content, response_metadata=TAG)
@@ -116,13 +158,13 @@ def test_two_chunks_share_nothing_that_can_be_changed(content: Any) -> None:
 
 
 def test_other_versions_use_the_constructors(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert copied_chunks._can_copy
-    assert copied_chunks._copies_are_equal()
+    assert copied_messages._can_copy
+    assert copied_messages._copies_are_equal()
     for kind, change in ((AIMessageChunk, {"name": "other"}), (ChatGenerationChunk, {"generation_info": {"a": 1}})):
         with monkeypatch.context() as patch:
             original = kind.__init__
             patch.setattr(kind, "__init__", lambda self, *a, o=original, c=change, **k: o(self, *a, **{**k, **c}))
-            assert not copied_chunks._copies_are_equal()
+            assert not copied_messages._copies_are_equal()
     with monkeypatch.context() as patch:
-        patch.delattr(copied_chunks._Template, "copy")
-        assert not copied_chunks._copies_are_equal()
+        patch.delattr(copied_messages._Template, "copy")
+        assert not copied_messages._copies_are_equal()
