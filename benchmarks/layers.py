@@ -14,13 +14,12 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import httpx
 import server
-from langchain_core.messages import AIMessageChunk
-from langchain_core.outputs import ChatGenerationChunk
 from pydantic_core import from_json
 
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.dialects.chat_completions.decode import ChatStreamDecoder
 from langchain_dbchat.dialects.dialect import Target
+from langchain_dbchat.dialects.shared.answer.copied_messages import content_chunk, generation_chunk
 from langchain_dbchat.dialects.shared.answer.events import DONE, is_last
 from langchain_dbchat.models.families import family_of
 from langchain_dbchat.transport.clients import sync_client
@@ -28,6 +27,8 @@ from langchain_dbchat.transport.sse import EventStreamDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from langchain_core.outputs import ChatGenerationChunk
 
 _ROUNDS = 7
 
@@ -62,9 +63,9 @@ def _decode(events: list[list[bytes]], target: Target, *, merge: bool) -> list[C
     return [*(chunk for together in events for chunk in decoder.feed(together)), *decoder.close()]
 
 
-def _rebuild(fields: list[dict[str, Any]]) -> None:
-    for one in fields:
-        ChatGenerationChunk(message=AIMessageChunk(**one))
+def _rebuild(contents: list[Any]) -> None:
+    for content in contents:
+        generation_chunk(content_chunk(content))
 
 
 def layers(base: str, kind: str, *, merge: bool) -> list[tuple[str, float]]:
@@ -82,14 +83,12 @@ def layers(base: str, kind: str, *, merge: bool) -> list[tuple[str, float]]:
     pieces = _pieces(base, kind)
     events = _events(pieces)
     payloads = [raw for together in events for raw in together if raw != DONE]
-    names = ("content", "id", "response_metadata")
-    chunks = _decode(events, target, merge=merge)
-    fields = [{name: getattr(chunk.message, name) for name in names} for chunk in chunks]
+    contents = [chunk.message.content for chunk in _decode(events, target, merge=merge)]
     model = ChatDatabricksCompat(model=f"bench-{kind}", family="claude", host=base, token="t", coalesce=merge)  # noqa: S106  # invented
     http = _best(lambda: _pieces(base, kind))
     sse = _best(lambda: _events(pieces))
     json = _best(lambda: [from_json(raw) for raw in payloads])
-    objects = _best(lambda: _rebuild(fields))
+    objects = _best(lambda: _rebuild(contents))
     dialect = _best(lambda: _decode(events, target, merge=merge))
     whole = _best(lambda: list(model.stream("Hi")))
     return [
@@ -97,7 +96,7 @@ def layers(base: str, kind: str, *, merge: bool) -> list[tuple[str, float]]:
         ("SSE", sse),
         ("JSON (pydantic_core)", json),
         ("dialect: reading, joining", dialect - json - objects),
-        ("langchain-core: message and generation chunks", objects),
+        ("message and generation chunks", objects),
         ("langchain-core: loop, callbacks; our stream loop", whole - http - sse - dialect),
         ("all", whole),
     ]
