@@ -7,10 +7,12 @@ Rule 2. The four ways of calling differ only in sync and async, whole and stream
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping  # noqa: TC003  # LangChain resolves the annotations (`binding`, rule 1)
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
 from pydantic import ConfigDict, PrivateAttr, model_validator
+from typing_extensions import Self  # noqa: TC002  # the same
 
 from langchain_dbchat._version import __version__
 from langchain_dbchat.chat_models.batching import LimitedBatches
@@ -33,14 +35,14 @@ from langchain_dbchat.errors.user_warnings import pointing_here
 from langchain_dbchat.models.profiles import profile_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.language_models import LanguageModelInput, ModelProfile
     from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
     from langchain_core.runnables import RunnableConfig
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
     from langchain_dbchat.chat_models.arguments import ChatArguments
     from langchain_dbchat.transport.effects import Effect

@@ -53,7 +53,7 @@ def test_each_answer_has_the_result_that_the_constructors_make(name: str, monkey
                 given += [
                     each.__getstate__(),
                     each.message.__getstate__(),
-                    repr(vars(each.message)["usage_metadata"]),
+                    repr(each),
                     type(each.text),
                 ]
             return given

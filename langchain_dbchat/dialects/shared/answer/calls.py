@@ -21,7 +21,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages.tool import invalid_tool_call, tool_call
+from langchain_core.messages.tool import tool_call
 
 from langchain_dbchat.dialects.shared.answer.bounds import MOST_CALLS, MOST_FIELDS, too_many
 from langchain_dbchat.dialects.shared.answer.parts import EMPTY, new_call_id
@@ -304,7 +304,10 @@ class Calls:
                 valid.append(tool_call(name=name, args=arguments, id=state.id))
             else:
                 text = "".join(state.arguments) + state.fragments.held
-                invalid.append(invalid_tool_call(name=name, args=text, id=state.id, error=error))
+                # In the order in which LangChain's constructors write it.
+                invalid.append(
+                    {"type": "invalid_tool_call", "id": state.id, "name": name, "args": text, "error": error}
+                )
         return valid, invalid
 
     def _read(self, state: _CallState, *, cut: bool) -> tuple[dict[str, Any], str | None]:
