@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 120.0
 STOP_SECONDS = 5.0
+_PORTS = 5  # how many are tried
 SHOWN_BYTES = 1_000
 """How much of its output an error shows."""
 
@@ -46,23 +47,35 @@ class ModelProcess:
             RuntimeError: It ended, or did not answer in time; the text has the end of its output.
             OSError: It cannot be started.
         """
-        port = _free_port()
-        output = self._folder / "output.txt"
+        deadline = time.monotonic() + START_SECONDS
+        for _ in range(_PORTS):
+            port = _free_port()
+            self._begin(port)
+            while self._runs() and time.monotonic() < deadline:
+                if _answers(port) and self._runs():  # else it was another server that answered there
+                    return f"http://127.0.0.1:{port}/v1"
+                time.sleep(0.05)
+            self.stop()
+            if not _is_taken(port):
+                break
+        said = self._output.read_bytes()[-SHOWN_BYTES:].decode("utf-8", "replace").strip()
+        raise RuntimeError(f"The small model did not start. Its output in {self._output} ends with:\n{said}")
+
+    @property
+    def _output(self) -> Path:
+        return self._folder / "output.txt"
+
+    def _begin(self, port: int) -> None:
         home = {"HOME": str(self._folder), "USERPROFILE": str(self._folder)}
-        with output.open("wb") as file:
+        with self._output.open("wb") as file:
             self._process = subprocess.Popen(  # noqa: S603  # the program of an installed package
                 [*self._command, "--port", f"{port}"], stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
                 cwd=self._folder, env={**os.environ, **home},
             )  # fmt: skip
         atexit.register(self.stop)
-        deadline = time.monotonic() + START_SECONDS
-        while not _answers(port):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                said = output.read_bytes()[-SHOWN_BYTES:].decode("utf-8", "replace").strip()
-                raise RuntimeError(f"The small model did not start. Its output in {output} ends with:\n{said}")
-            time.sleep(0.05)
-        return f"http://127.0.0.1:{port}/v1"
+
+    def _runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
         """End it."""
@@ -81,6 +94,16 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _is_taken(port: int) -> bool:
+    """Return whether another program uses a port, as it may since `_free_port` found it free."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
 
 
 def _answers(port: int) -> bool:

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,7 @@ from kit.ways import Way, ainvoke, astream, four_ways, invoke, stream
 from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
 from langchain_dbchat.local import LocalWorkspace
 from langchain_dbchat.local.rule_model.conversation import NOTICE
+from langchain_dbchat.local.small_model import process
 from langchain_dbchat.local.small_model.model import ELLIPSIS, MOST_TOKENS, SENT_BYTES, SMALL_NOTICE, sent_messages
 from langchain_dbchat.local.small_model.weights import WRITTEN
 
@@ -111,6 +113,17 @@ def test_it_writes_what_no_rule_answers(cache: Path, call: Way, model: str) -> N
     assert answer.usage_metadata is not None
     assert answer.usage_metadata["output_tokens"] > 2
     assert [one["messages"] for one in seen(cache)] == [[{"role": "user", "content": "What is Zubrowka made of?"}]]
+
+
+@needs_unix
+def test_another_program_may_take_its_port(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        found, free_port = iter([taken.getsockname()[1]]), process._free_port
+        monkeypatch.setattr(process, "_free_port", lambda: next(found, None) or free_port())
+        with LocalWorkspace(backend="smollm2") as workspace:
+            assert chat(workspace).invoke("What is Zubrowka made of?").text == f"Leaves and water {SMALL_NOTICE}"
+    assert len(seen(cache)) == 1
 
 
 @needs_unix
