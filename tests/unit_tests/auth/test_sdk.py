@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import UserDict
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -24,6 +25,7 @@ from langchain_dbchat.auth.settings import AuthSettings
 from langchain_dbchat.errors import ConfigurationError, DatabricksAuthenticationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from kit.token_server import TokenServer
@@ -302,3 +304,14 @@ for attempt in (
     else:
         raise AssertionError
 """)
+
+
+def test_another_thread_may_delete_a_variable_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Deleting(UserDict[str, str]):
+        def __iter__(self) -> Iterator[str]:
+            return iter(["DATABRICKS_GONE", *self.data])
+
+    monkeypatch.setattr("os.environ", Deleting(DATABRICKS_HOST="one"))
+    first = sdk._fingerprint()
+    monkeypatch.setattr("os.environ", Deleting(DATABRICKS_HOST="two"))
+    assert sdk._fingerprint() != first
