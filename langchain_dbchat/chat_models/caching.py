@@ -35,10 +35,12 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from langchain_dbchat.chat_models.settings import ChatSettings
+    from langchain_dbchat.connection.session import Session
 
     class _Model(ChatSettings, BaseChatModel):
         _caller: str | None
         """The caller of the one call that this copy of a model was made for, as in the cache's key."""
+        _session_cache: FieldCache[Session]
         _dumped: FieldCache[dict[str, Any]]
 else:
     _Model = object  # a mixin is not a model, so pydantic builds no schema for it

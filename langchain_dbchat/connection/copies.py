@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from langchain_dbchat.connection.session import FieldCache, Session
+from langchain_dbchat.connection.session import FieldCache
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     class _CopiedModel(BaseModel):
         """The class that the mixin is mixed into."""
-
-        _session_cache: FieldCache[Session]
 else:
     _CopiedModel = object  # a mixin is not a model, so pydantic builds no schema for it
 

@@ -71,7 +71,7 @@ class FieldCache(Generic[_T]):
         kept = self._kept
         try:
             return kept[1] if kept is not None and kept[0] == key else None
-        except Exception:  # noqa: BLE001  # a field was set anew, and its values, such as arrays, cannot be compared
+        except Exception:  # noqa: BLE001  # == may raise: a field may contain arrays
             return None
 
     def put(self, key: object, value: _T) -> _T:

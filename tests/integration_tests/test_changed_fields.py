@@ -1,4 +1,4 @@
-"""A field that is set anew, or in a copy, counts from the next call, in caches and in traces, too."""
+"""After a field has changed, or in a copy with another value, caches and traces use the new value."""
 
 from __future__ import annotations
 

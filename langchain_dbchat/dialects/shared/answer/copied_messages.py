@@ -99,7 +99,7 @@ def content_chunk(content: str | list[dict[str, Any]]) -> AIMessageChunk:
 
 
 def fragment_chunk(call: Mapping[str, Any], content: str | list[dict[str, Any]]) -> AIMessageChunk:
-    """Return a chunk with a fragment of a tool call that is no object itself, so that the call is invalid by itself.
+    """Return a chunk with a fragment of a tool call; alone it is not a JSON object, so the chunk's call is invalid.
 
     Args:
         call: The fragment.
@@ -194,5 +194,5 @@ def _copies_are_equal() -> bool:
         return False
 
 
-_can_copy = True
+_can_copy = True  # while copies are compared
 _can_copy = _copies_are_equal()
