@@ -14,7 +14,6 @@ each read. So a timeout may come late, but never early.
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import math
 import os
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import httpx
 
+from langchain_dbchat.transport.bare_threads import start_thread
 from langchain_dbchat.transport.cancelling import cancelled_once, not_cancelled
 from langchain_dbchat.transport.foreign_errors import httpx_errors_only
 from langchain_dbchat.transport.open_answers import close_answer
@@ -192,7 +192,7 @@ def watch(thing: _Watched) -> threading.Lock:
     held = threading.Lock()
     held.acquire()
     with contextlib.suppress(RuntimeError):  # the interpreter is about to end: httpx's own timeouts remain
-        _thread.start_new_thread(_look, (weakref.ref(thing), held))  # that of `threading` waits for an event
+        start_thread(_look, weakref.ref(thing), held)
     return held
 
 

@@ -12,13 +12,13 @@ exist in the child, and the connection is the parent's.
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import os
 import socket
 import time
 from typing import TYPE_CHECKING, Any
 
+from langchain_dbchat.transport.bare_threads import start_thread
 from langchain_dbchat.transport.call_traces import CallTrace
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def close_answer(response: httpx.Response) -> None:
         _close(response)
     else:
         _open[response] = (pid, _CLOSING)
-        _thread.start_new_thread(_close, (response,))  # that of `threading` takes locks itself
+        start_thread(_close, response)
 
 
 def _socket_of(response: httpx.Response) -> socket.socket | None:

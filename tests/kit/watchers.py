@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from langchain_dbchat.transport import deadlines
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 def watchers() -> int:
     """Count them; they are not threads of `threading`, so it does not list them."""
     count = 0
     for top in sys._current_frames().values():
-        frame = top
-        while frame.f_back is not None:
+        frame: FrameType | None = top
+        while frame is not None:
+            count += frame.f_code is deadlines._look.__code__
             frame = frame.f_back
-        count += frame.f_code is deadlines._look.__code__
     return count
 
 
