@@ -24,6 +24,7 @@ Rule 5. A number may be anything that JSON or a header can contain: of thousands
 from __future__ import annotations
 
 import ast
+import json
 import math
 import re
 import time
@@ -100,7 +101,8 @@ class ErrorBody:
         return replace(self, codes=codes, code=telling or (codes[0] if codes else None))
 
 
-_DEPTH = 6  # JSON text within JSON text: three layers were seen (workspace, gateway, provider)
+_DEPTH = 200  # lists and objects within each other; JSON text within JSON text counts as several of them
+_LAYER = 33  # so that six layers of text are opened; three were seen (workspace, gateway, provider)
 _CODED_TEXT = re.compile(r"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+):\s*(?=\S)")
 _PAGE_START = re.compile(r"\s*<(?:!doctype\s+html|html|head|body|title)\b", re.IGNORECASE)
 _PAGE_WITHIN = re.compile(r"<(?:!doctype\s+html|html)\b", re.IGNORECASE)
@@ -150,17 +152,19 @@ def read_error_value(value: Any, depth: int = 0) -> ErrorBody:
 
     Args:
         value: A dict, list, string or other JSON value.
-        depth: How many layers of JSON text have been opened already.
+        depth: How many lists and objects, and layers of JSON text, it is in.
 
     Returns:
         What it says.
     """
     if isinstance(value, str):
         return _read_text(value, depth)
+    if isinstance(value, (dict, list)) and depth >= _DEPTH:
+        return ErrorBody(message=to_json(value, inf_nan_mode="constants").decode())
     if isinstance(value, dict):
         return _read_object(value, depth)
     if isinstance(value, list):
-        items = [_read_item(item, depth) for item in value]
+        items = [_read_item(item, depth + 1) for item in value]
         first = next((item for item in items if item.message), ErrorBody())
         return replace(first, message="; ".join(filter(None, (item.message for item in items))))
     return ErrorBody(message="" if value is None else str(value))
@@ -174,10 +178,10 @@ def _read_text(text: str, depth: int) -> ErrorBody:
         return ErrorBody(message=text)
     if text.startswith(("{", "[")):
         inner = _parsed(text)
-        return ErrorBody(message=text) if inner is None else read_error_value(inner, depth + 1)
+        return ErrorBody(message=text) if inner is None else read_error_value(inner, depth + _LAYER)
     coded = _CODED_TEXT.match(text)
     if coded:
-        said = _read_text(text[coded.end() :], depth + 1)
+        said = _read_text(text[coded.end() :], depth + _LAYER)
         return said.with_codes((*said.codes, coded[1]) if said.provider else (coded[1], *said.codes))
     return _read_quoting(text, depth) or ErrorBody(message=text, guardrail=guardrail_in_words(text[:_WORDS_LIMIT]))
 
@@ -187,7 +191,7 @@ def _read_quoting(text: str, depth: int) -> ErrorBody | None:
     start = text.find("{")
     quoted = _parsed(text[start:].rstrip(" .\n")) if start > 0 else None
     if isinstance(quoted, dict) and not _ERROR_KEYS.isdisjoint(quoted):
-        said = _read_object(quoted, depth + 1)
+        said = _read_object(quoted, depth + _LAYER)
     else:
         page = _PAGE_WITHIN.search(text)
         if page is None:
@@ -206,11 +210,11 @@ def _parsed(text: str) -> Any:
 
 
 def _literal(text: str) -> Any:
-    """Read a dict as Python writes it, which is how agents quote an answer that they got; None if it is not one."""
+    """Read a dict of JSON values as Python writes it, as agents quote an answer that they got; None for other text."""
     if len(text) > _LITERAL_LIMIT or not text.startswith(("{'", "[{'", '{"')):
         return None
     try:
-        value = ast.literal_eval(text)
+        value = read_json(json.dumps(ast.literal_eval(text)))
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         return None
     return value if isinstance(value, (dict, list)) else None
@@ -220,7 +224,7 @@ def _read_object(value: Mapping[str, Any], depth: int) -> ErrorBody:
     own = tuple(_codes(value))
     said = ErrorBody()
     for words in _candidates(value):
-        said = read_error_value(words, depth)
+        said = read_error_value(words, depth + 1)
         if said.message or said.provider or said.guardrail:
             break
     behind = any(value.get(key) for key in _PROVIDER_KEYS)

@@ -39,6 +39,7 @@ FILTER_CODES = frozenset(
 
 _REASON = re.compile(r"(?i)(?:(input|output)_?)?guardrail_?(?:triggered|intervened|blocked|violat\w*)")
 _SIDES = ("input", "output")
+_OF_INPUT = ("prompt", "messages", "input")  # no set: what a server sends may not be hashable
 _WORDS = re.compile(
     r"(?i)\b(?:(?:blocked|rejected|denied|refused|flagged|stopped)\s+by\s+(?:an?\s+|the\s+)?(?:(input|output)\s+)?"
     r"guard-?rails?|(?:(input|output)\s+)?guard-?rails?\b[^.\n]{0,80}?\b(?:failed\s+to\s+evaluate|triggered|blocked|"
@@ -151,7 +152,7 @@ def _read_filter(value: Mapping[str, Any]) -> Guardrail | None:
     if not isinstance(results, dict):
         return None
     side = value.get("param")
-    return Guardrail("input" if side in {"prompt", "messages", "input"} else None, None, _findings(results))
+    return Guardrail("input" if side in _OF_INPUT else None, None, _findings(results))
 
 
 def _findings(entries: Any) -> tuple[str, ...]:
@@ -169,7 +170,7 @@ def _found(value: Any) -> Iterator[str]:
                 continue
             if key in {"pii_detection", "pii"} and inner:
                 yield from ("pii", *_entities(inner))
-            elif inner is True or (isinstance(inner, dict) and True in {inner.get("filtered"), inner.get("detected")}):
+            elif inner is True or (isinstance(inner, dict) and True in (inner.get("filtered"), inner.get("detected"))):
                 yield key
             elif key != "category_scores" and isinstance(inner, (dict, list)):
                 yield from _found(inner)

@@ -240,6 +240,43 @@ def test_json_within_json_ends_somewhere() -> None:
     assert refusal(400, nested).detail == "innermost"
 
 
+@pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"error":', "}"), ('{"message":[', "]}")])
+def test_deep_json_within_deep_json_ends_somewhere(begin: str, end: str) -> None:
+    count = 180 if len(end) == 1 else 90
+    text = '"innermost"'
+    for _ in range(3):
+        text = begin * count + to_json(text).decode() + end * count
+    error = error_from_event(from_json(text))
+    for found in (refusal(400, text.encode()), error):
+        assert found is not None
+        assert found.detail
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{'x': ...}", "{'x': {1j, b''}}", "{'error': [0x" + "f" * 5_000 + "]}", "{'message': '\\ud800'}"],
+    ids=["dots", "a set", "hexadecimal", "half of a pair"],
+)
+def test_a_python_dict_of_anything_is_words(text: str) -> None:
+    assert refusal(400, text.encode()).detail
+
+
+@pytest.mark.parametrize("value", [[], {}, [1], {"a": 1}], ids=str)
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"innererror": {"content_filter_result": {"hate": {"filtered": True}}}, "param": "%s"},
+        {"content_filter_result": {"hate": {"filtered": "%s", "detected": "%s"}}},
+        {"input_guardrail": [{"hate": {"filtered": "%s"}}], "finishReason": "input_guardrail_triggered"},
+        {"output_guardrail": "%s", "finishReason": "%s", "name": "%s", "reject_message": "%s"},
+    ],
+)
+def test_a_filters_verdict_with_a_list_or_an_object_in_any_field(body: Any, value: Any) -> None:
+    text = to_json({"error": body}).decode().replace('"%s"', to_json(value).decode())
+    assert refusal(400, text.encode()).status_code == 400
+    assert error_from_event(from_json(text)) is not None
+
+
 @pytest.mark.parametrize(
     ("status", "code", "name"),
     [
