@@ -253,6 +253,7 @@ UNSENDABLE: list[tuple[list[Any], str]] = [
     ([{"type": "image", "file_id": "file-1"}], "stores no files"),
     ([{"type": "file", "base64": "UEs=", "mime_type": "application/zip"}], "takes PDF and text documents"),
     ([{"type": "file", "base64": "/w==", "mime_type": "text/plain"}], "not Base64 of UTF-8 text"),
+    ([{"type": "file", "base64": "\u00e9", "mime_type": "text/plain"}], "not Base64 of UTF-8 text"),
     ([{"type": "audio", "base64": "UEs=", "mime_type": "audio/wav"}], "takes no audio content"),
     ([{"type": "unheard_of", "x": 1}], "a content block of type 'unheard_of' cannot be sent"),
     ([{"type": "document", "source": {"type": "text"}}], "needs its 'text'"),

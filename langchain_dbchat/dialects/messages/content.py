@@ -11,7 +11,6 @@ Rule 3. A citation goes back in the form of Anthropic's API, also if LangChain's
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -258,5 +257,5 @@ def _file_source(block: MediaBlock, quirks: MessagesQuirks, where: str) -> dict[
 def _text_of(data: str, where: str) -> str:
     try:
         return base64.b64decode(data, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not Base64, not even ASCII, or not UTF-8
         raise UnsupportedContentError(f"{where}: the file is not Base64 of UTF-8 text.") from None

@@ -156,6 +156,15 @@ def test_audio_without_sound_is_kept_as_it_is() -> None:
         assert message.additional_kwargs == {"audio": {"transcript": "a", "id": "audio_1"}}
 
 
+@pytest.mark.parametrize("pieces", [["\u00e9\u00e9\u00e9"], ["AAAA", "\u00e9"], ["A", "?"], ["\U0001f3b5"]])
+def test_sound_that_is_not_base64_is_kept_as_it_is(pieces: list[str]) -> None:
+    sound: Any = {"content": "a", "audio": {"data": "".join(pieces)}}
+    deltas: list[dict[str, Any]] = [{"content": "a"}, *({"audio": {"data": piece}} for piece in pieces)]
+    for message in both(sound, *deltas):
+        (audio,) = (block for block in message.content if isinstance(block, dict) and block["type"] == "audio")
+        assert (audio["base64"], audio["mime_type"]) == ("".join(pieces), "audio/pcm")
+
+
 def test_an_unknown_field_may_come_late_repeat_and_change() -> None:
     fields: list[dict[str, Any]] = [{}, {"x": [1]}, {"x": [1]}, {}, {"x": [1], "y": "a"}, {"x": [2]}, {}]
     message = summed(*(event({"content": "a"}, **more) for more in fields), event({}, "stop"))

@@ -7,7 +7,6 @@ samples (``pcm16``, which a stream sends) have no signature. Source: platform.op
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -59,13 +58,13 @@ def _joined(sounds: list[str]) -> str:
         return sounds[0]
     try:
         return base64.b64encode(b"".join(base64.b64decode(sound, validate=True) for sound in sounds)).decode()
-    except binascii.Error:
+    except ValueError:  # it is not Base64, or not even ASCII
         return "".join(sounds)
 
 
 def _mime_type(data: str) -> str:
     try:
         start = base64.b64decode(data[:8])
-    except binascii.Error:
+    except ValueError:  # the same
         start = b""
     return next((kind for mark, kind in _MARKS.items() if start.startswith(mark)), "audio/pcm")
