@@ -138,7 +138,8 @@ class _Thread:
             return self._text(turn, "")
         content = without_handed_over(content, {call["id"] for call in getattr(turn.message, "tool_calls", [])})
         texts: list[str] = []
-        answered = {block.get("tool_call_id") for block in content if isinstance(block, Mapping)}
+        ids = (block.get("tool_call_id") for block in content if isinstance(block, Mapping))
+        answered = {call_id for call_id in ids if isinstance(call_id, str)}
         for number, block in enumerate(content):
             step = read_step(block) if isinstance(block, Mapping) else None
             if step is None:

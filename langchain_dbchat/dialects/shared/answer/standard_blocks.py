@@ -87,7 +87,7 @@ def _translate(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield _reasoning(entry, block, number)
     elif kind == "image_url":
         yield {**_image(block), **index}
-    elif isinstance(kind, str) and kind in types.KNOWN_BLOCK_TYPES:
+    elif isinstance(kind, str) and kind in types.KNOWN_BLOCK_TYPES and not _is_parsed(kind, block):
         yield dict(block)
     elif (step := standard_step(block)) is not None:
         yield {**step, **index}
@@ -97,6 +97,11 @@ def _translate(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield {**result, **({"index": f"{block['index']}_result"} if index else {})}
     else:
         yield {"type": "non_standard", "value": {key: value for key, value in block.items() if key != "index"}, **index}
+
+
+def _is_parsed(kind: str, block: Mapping[str, Any]) -> bool:
+    """Return whether langchain-core would parse what a server sent as a fragment of a call, which may raise."""
+    return kind.endswith("_chunk") or (kind == "server_tool_call" and not isinstance(block.get("args"), Mapping))
 
 
 def _text(block: dict[str, Any]) -> dict[str, Any]:

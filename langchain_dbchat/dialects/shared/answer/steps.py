@@ -165,7 +165,8 @@ def without_handed_over(content: Sequence[Any], handed_over: AbstractSet[Any]) -
 
 
 def _is_handed_over(block: Any, ids: AbstractSet[Any]) -> bool:
-    return _kind(block) == _CALL and unwrapped(block).get("id") in ids
+    call_id = unwrapped(block).get("id") if _kind(block) == _CALL else None
+    return isinstance(call_id, str) and call_id in ids
 
 
 def _kind(block: Any) -> Any:

@@ -121,12 +121,13 @@ def native_item(block: Mapping[str, Any], results: Mapping[Any, Mapping[str, Any
     if "tool_name" in rest:
         rest["name"] = rest.pop("tool_name")
     args = mapping_of(block, "args")
-    result = results.get(block.get("id"), {})
+    call_id = block.get("id")
+    result = results.get(call_id, {}) if isinstance(call_id, str) else {}
     output = result.get("output")
     if kind == "web_search_call":
         action = {**args, **mapping_of(result, "output")}
         args, output = {"action": action} if action else {}, None
-    item = {"type": kind, "id": block.get("id"), **rest, **({} if kind == "mcp_call" else args)}
+    item = {"type": kind, "id": call_id, **rest, **({} if kind == "mcp_call" else args)}
     if output is not None:
         item[form.output] = output
     error = mapping_of(result, "extras").get("error")

@@ -31,7 +31,7 @@ def standard_step(block: Mapping[str, Any]) -> dict[str, Any] | None:
     """
     kind = block.get("type")
     rest = {key: value for key, value in block.items() if key not in {"type", "index"}}
-    if kind in _CALLS and isinstance(rest.get("id"), str):
+    if kind in _CALLS and isinstance(rest.get("id"), str) and isinstance(rest.get("input", {}), Mapping):
         call = {"type": _CALL, "id": rest.pop("id"), "name": rest.pop("name", ""), "args": rest.pop("input", {})}
         return {**call, "extras": {_TYPE: kind, **rest}}
     if isinstance(kind, str) and kind.endswith("_tool_result") and isinstance(rest.get("tool_use_id"), str):
@@ -57,10 +57,15 @@ def native_step(block: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     fields = {key: value for key, value in flattened(block).items() if key not in {"type", "extras", "index"}}
     if kind == _CALL:
-        own = fields.pop(_TYPE, None) or "server_tool_use"
+        own = _own_type(fields, "server_tool_use")
         call = {"type": own, "id": fields.pop("id", None), "name": fields.pop("name", None)}
         return {**call, "input": fields.pop("args", None) or {}, **fields}
-    own = fields.pop(_TYPE, None) or "web_search_tool_result"
+    own = _own_type(fields, "web_search_tool_result")
     fields.pop("status", None)
     result = {"type": own, "tool_use_id": fields.pop("tool_call_id", None), "content": fields.pop("output", None)}
     return {**result, **fields}
+
+
+def _own_type(fields: dict[str, Any], default: str) -> str:
+    own = fields.pop(_TYPE, None)
+    return own if isinstance(own, str) and own else default
