@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from langchain_dbchat.dialects.dialect import Target
+from langchain_dbchat.dialects.messages.facts import MessagesFacts
 from langchain_dbchat.dialects.shared.answer.usage import add_usage, decode_usage
+from langchain_dbchat.models.families import FAMILIES
 
 
 def counts(prompt: Any, completion: Any, total: Any = None, **more: Any) -> dict[str, Any]:
@@ -74,3 +79,27 @@ def test_usage_adds_up_level_by_level() -> None:
     assert left["prompt_tokens_details"] == {"cached_tokens": 2}
     assert add_usage(None, None) == {}
     assert add_usage(None, right)["prompt_tokens"] == 10
+
+
+def repr_of(value: Any) -> str:
+    return str(value)[:20]
+
+
+@pytest.mark.parametrize(
+    "large", [2**60, 2**63 - 1, -(2**62), 10**400, int("9" * 4_300), 1e300, float("inf")], ids=repr_of
+)
+def test_what_is_too_large_for_a_count_is_not_added_up(large: Any) -> None:
+    for one, other in itertools.product((large, 1, 1.5), repeat=2):
+        total = add_usage({"x": one, "y": {"z": one}}, {"x": other, "y": {"z": other}})
+        assert total["x"] == total["y"]["z"] == (other if large in {one, other} else one + other)
+
+
+def test_a_sum_of_the_largest_counts_can_be_stored() -> None:
+    serializer = JsonPlusSerializer()
+    for most in (2**60 - 1, -(2**60) + 1, 2**63 - 1):
+        cached = {"cache_read_input_tokens": most, "cache_creation_input_tokens": most}
+        lifetimes = {"ephemeral_5m_input_tokens": most, "ephemeral_1h_input_tokens": most}
+        messages = MessagesFacts(Target("m", FAMILIES["claude"]), None)
+        messages.note({"usage": {"input_tokens": most, "output_tokens": most, **cached, "cache_creation": lifetimes}})
+        for decoded in (decode_usage(counts(most - 1, most, **cached)), messages.usage_metadata()):
+            assert serializer.loads_typed(serializer.dumps_typed(decoded)) == decoded

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 
@@ -65,13 +65,13 @@ def add_usage(left: Mapping[str, Any] | None, right: Mapping[str, Any] | None) -
         right: Counts, or None.
 
     Returns:
-        A new object with the sums; values that are not numbers are taken from the right.
+        A new object with the sums; values that are not counts are taken from the right.
     """
     total = dict(left or {})
     for key, value in (right or {}).items():
         known = total.get(key)
         if isinstance(value, (int, float)):  # most are
-            total[key] = known + value if isinstance(known, (int, float)) else value
+            total[key] = known + value if _is_count(known) and _is_count(value) else value
         elif isinstance(value, Mapping):
             total[key] = add_usage(known if isinstance(known, Mapping) else None, value)
         elif value is not None:
@@ -79,7 +79,7 @@ def add_usage(left: Mapping[str, Any] | None, right: Mapping[str, Any] | None) -
     return total
 
 
-_LARGEST = 2**63  # the limit of MessagePack and databases
+_LARGEST = 2**60  # so that the sum of several is below 2**63, the limit of MessagePack and databases
 
 
 def read_count(value: Any) -> int | None:
@@ -89,12 +89,16 @@ def read_count(value: Any) -> int | None:
         value: The value that the server sent.
 
     Returns:
-        The count; None if it is not a number, or if a checkpoint cannot store it.
+        The count; None if it is not a number, or if a checkpoint cannot store a sum of such numbers.
     """
     if type(value) is not int and type(value) is not float:  # most are None
         return None
+    return int(value) if _is_count(value) else None
+
+
+def _is_count(value: Any) -> TypeGuard[float]:
     # Not isfinite, because an integer may be too large for a float.
-    return int(value) if abs(value) < _LARGEST else None
+    return isinstance(value, (int, float)) and abs(value) < _LARGEST
 
 
 def _larger(value: Any, other: Any) -> int | None:
