@@ -219,6 +219,29 @@ def test_events_out_of_order_are_malformed(call: Way, name: str) -> None:
 
 
 @four_ways
+@pytest.mark.parametrize("index", [5, "lc_txt_0", [1]])
+def test_an_index_of_the_servers_own_does_not_join_two_texts(call: Way, index: Any) -> None:
+    texts: list[dict[str, Any]] = [
+        {"type": "text", "text": text, "index": index, "id": [1], "more": more}
+        for text, more in (("A", 1), ("B", "b"), ("C", 2.5))
+    ]
+
+    def reply(received: Received) -> Scripted:
+        blocks = [
+            {"type": f"content_block_{step}", "index": place, **({"content_block": text} if step == "start" else {})}
+            for place, text in enumerate(texts)
+            for step in ("start", "stop")
+        ]
+        return (
+            events(START, *blocks, *END[1:]) if received.json.get("stream") else Scripted({**WHOLE, "content": texts})
+        )
+
+    with ScriptedServer(reply) as server:
+        found: list[Any] = call(llm(server), "Hi").content_blocks
+    assert [(block["text"], block["extras"]["more"]) for block in found] == [("A", 1), ("B", "b"), ("C", 2.5)]
+
+
+@four_ways
 def test_an_answer_of_another_wire_is_named(call: Way) -> None:
     body = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}]}
     listed = events({"choices": [{"index": 0, "delta": {"content": "x"}}]})

@@ -34,7 +34,7 @@ AFTER_REASONING = "after_reasoning"
 
 REASONING_TYPES = frozenset({"thinking", "redacted_thinking"})
 
-_TEXT_KEYS = frozenset({"type", "text"})
+_TEXT_KEYS = frozenset({"type", "text", "index"})  # blocks have an index of ours while they stream
 _CALL_KEYS = frozenset({"type", "id", "name", "input"})
 
 
