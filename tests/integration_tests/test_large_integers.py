@@ -17,7 +17,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from kit.calling import Api, calling
-from kit.scripted import Received, Scripted, ScriptedServer
+from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, ainvoke, astream, invoke, six_ways, stream
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.dialects.shared.blocks.argument_fragments import ArgumentFragments
@@ -107,6 +107,25 @@ def test_within_text_too(wrap: Any, call: Way) -> None:
         assert message.tool_calls[0]["args"] == {"n": [str(TEXT[0])]}
         call(llm, [HumanMessage("Hi"), message, ToolMessage("done", tool_call_id="c1")])
         assert _sent_back(server, "chat") == {"n": [TEXT[0]]}
+
+
+@six_ways
+@pytest.mark.parametrize("given", [{"a": 1}, ["5"], "5"], ids=str)
+def test_a_servers_field_of_the_same_name_is_another_one(given: Any, call: Way) -> None:
+    def reply(got: Received) -> Scripted:
+        function = {"name": "find", "arguments": f'{{"n": {TEXT[0]}, "m": "5"}}'}
+        made = {"index": 0, "id": "c1", "large_integers": given, "function": function}
+        said = "delta" if got.json.get("stream") else "message"
+        body = {"choices": [{"index": 0, said: {"tool_calls": [made]}, "finish_reason": "tool_calls"}]}
+        return Scripted(sse(body) if got.json.get("stream") else body)
+
+    with ScriptedServer(reply) as server:
+        llm = model(server, "chat")
+        message = call(llm, "Hi")
+        extras = message.additional_kwargs["databricks_tool_call_extras"]["c1"]
+        assert extras == {"server_large_integers": given, "large_integers": [str(TEXT[0])]}
+        invoke(llm, [HumanMessage("Hi"), message, ToolMessage("done", tool_call_id="c1")])
+        assert _sent_back(server, "chat") == {"n": TEXT[0], "m": "5"}
 
 
 @six_ways

@@ -33,7 +33,7 @@ from langchain_dbchat.dialects.shared.blocks.call_arguments import (
     invalid_end,
     parse_arguments,
 )
-from langchain_dbchat.dialects.shared.blocks.storable import LARGE_INTEGERS, storable
+from langchain_dbchat.dialects.shared.blocks.storable import LARGE_INTEGERS, extras_of_server, storable
 from langchain_dbchat.dialects.shared.request.names import is_whole
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class Calls:
             name = part.name
         if self._names:
             name = self._whole_name(state, ended=bool(part.arguments))
-        new = {key: value for key, value in (part.extras or {}).items() if key not in state.extras}
+        new = {key: value for key, value in extras_of_server(part.extras).items() if key not in state.extras}
         state.extras.update(new)
         if new and len(state.extras) > MOST_FIELDS:
             raise too_many("unknown fields in one tool call", MOST_FIELDS)

@@ -24,7 +24,12 @@ from langchain_dbchat.dialects.shared.blocks.block_fields import flattened, rema
 from langchain_dbchat.dialects.shared.blocks.call_arguments import parse_arguments
 from langchain_dbchat.dialects.shared.blocks.content_blocks import TextBlock, ToolResultBlock, ToolUseBlock
 from langchain_dbchat.dialects.shared.blocks.json_text import write_json
-from langchain_dbchat.dialects.shared.blocks.storable import LARGE_INTEGERS, storable, with_large_integers
+from langchain_dbchat.dialects.shared.blocks.storable import (
+    LARGE_INTEGERS,
+    extras_of_server,
+    storable,
+    with_large_integers,
+)
 
 __all__ = ["AGENT_MESSAGE", "AgentSteps", "read_step", "without_handed_over"]
 
@@ -61,7 +66,8 @@ class AgentSteps:
             return None
         self._known[key] = len(self._known)
         more = _kept(extras)
-        self._unanswered.setdefault(call_id, []).append(ToolCallPart(None, call_id, name, arguments, more or None))
+        call = ToolCallPart(None, call_id, name, arguments, dict(more) or None)
+        self._unanswered.setdefault(call_id, []).append(call)
         args, fault = parse_arguments(arguments)
         integers: dict[str, None] = {}
         args = storable(args, integers)
@@ -174,4 +180,4 @@ def _kind(block: Any) -> Any:
 
 
 def _kept(extras: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {key: storable(value) for key, value in (extras or {}).items() if says_something(value)}
+    return {key: storable(value) for key, value in extras_of_server(extras).items() if says_something(value)}

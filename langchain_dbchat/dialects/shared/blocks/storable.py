@@ -15,7 +15,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["DEEPEST", "LARGE_INTEGERS", "is_nested_too_deeply", "is_storable", "storable", "with_large_integers"]
+__all__ = [
+    "DEEPEST",
+    "LARGE_INTEGERS",
+    "extras_of_server",
+    "is_nested_too_deeply",
+    "is_storable",
+    "storable",
+    "with_large_integers",
+]
 
 DEEPEST = 150
 """How many lists and objects may be within each other."""
@@ -104,6 +112,13 @@ def is_nested_too_deeply(text: str) -> bool:
         if depth > DEEPEST:
             return True
     return False
+
+
+def extras_of_server(extras: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return the extra fields of a call under names that this package does not use itself."""
+    if not extras or LARGE_INTEGERS not in extras:
+        return extras or {}
+    return {f"server_{key}" if key == LARGE_INTEGERS else key: value for key, value in extras.items()}
 
 
 def with_large_integers(value: Any, extras: Mapping[str, Any]) -> Any:
