@@ -160,3 +160,34 @@ def test_reasoning_in_another_format_than_text_is_kept(given: Any, call: Way) ->
         message = call(ChatDatabricksCompat(model="databricks-kimi-k3", host=server.url, token="dapi0"), "Hi")
     assert message.text == "Hi"
     assert message.additional_kwargs["reasoning_content"] == given
+
+
+@four_ways
+@pytest.mark.parametrize("coalesce", [False, True])
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ([{"content": [{"token": "a"}], "mean": -0.5}, {"content": [{"token": "b"}], "mean": -0.7}],
+         {"content": [{"token": "a"}, {"token": "b"}], "mean": -0.7}),
+        ([{"content": [{"logprob": -0.5, "index": 0}]}, {"content": [{"logprob": 1, "index": 0}]}],
+         {"content": [{"logprob": -0.5, "server_index": 0}, {"logprob": 1, "server_index": 0}]}),
+        ([{"content": [1], "x": {"a": 1}, "y": True}, {"content": {"a": 1}, "x": 2.5, "y": False}],
+         {"content": [1], "x": 2.5, "y": False}),
+        ([{"content": None, "tokens": ["a"]}, {"content": [2], "tokens": None}, {"content": "z"}],
+         {"content": [2], "tokens": ["a"]}),
+        ([{"x": "a"}, {"x": "a"}], {"x": "a"}),
+        ([{"x": 1}, {"x": [1]}, {"x": [2]}], {"x": [1, 2]}),
+    ],
+)  # fmt: skip
+def test_log_probabilities_of_any_kind_can_be_added_up(call: Way, coalesce: bool, given: Any, found: Any) -> None:
+    def answer(request: Received) -> Scripted:
+        if request.json.get("stream"):
+            deltas = [{"index": 0, "delta": {"content": "a"}, "logprobs": each} for each in given]
+            return Scripted(sse(*({"choices": [each]} for each in [*deltas, {"delta": {}, "finish_reason": "stop"}])))
+        choice = {"message": {"content": "a" * len(given)}, "logprobs": found}
+        return Scripted({"choices": [{**choice, "finish_reason": "stop"}]})
+
+    with ScriptedServer(answer) as server:
+        message = call(ChatDatabricksCompat(model="m", host=server.url, token="t", coalesce=coalesce), "Hi")
+    assert message.text == "a" * len(given)
+    assert message.response_metadata["logprobs"] == found

@@ -22,7 +22,6 @@ from langchain_dbchat.dialects.shared.answer.events import MESSAGE_KEYS, parse_e
 from langchain_dbchat.dialects.shared.answer.parts import Text
 from langchain_dbchat.dialects.shared.answer.stream import AnswerStreamDecoder
 from langchain_dbchat.dialects.shared.answer.wires import in_other_format, instead_of, wire_of
-from langchain_dbchat.dialects.shared.blocks.storable import storable
 from langchain_dbchat.errors import DatabricksError, MalformedResponseError, StreamInterruptedError
 
 if TYPE_CHECKING:
@@ -86,7 +85,9 @@ def _decode(payload: Mapping[str, Any], target: Target, request_id: str | None, 
         facts.finish_reason = _reason_of(choice)
         info: dict[str, Any] = {"finish_reason": facts.finish_reason} if facts.finish_reason else {}
         if choice.get("logprobs") is not None:
-            info["logprobs"] = storable(choice["logprobs"])
+            from langchain_dbchat.dialects.shared.answer.logprobs import read_logprobs  # noqa: PLC0415  # few answers have them
+
+            info["logprobs"] = read_logprobs(choice["logprobs"])
         message = answer_message(answer, facts, cut=facts.cut)
         if is_blocked and (blocked is None or may_be_blocked(choice)):
             blocked = message
@@ -269,4 +270,4 @@ class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
         if not CHOICE_KEYS.issuperset(choice):
             self._facts.keep_choice(choice)
         if isinstance(choice.get("logprobs"), dict):
-            self._note_logprobs(storable(choice["logprobs"]))
+            self._note_logprobs(choice["logprobs"])

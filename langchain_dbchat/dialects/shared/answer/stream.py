@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from langchain_dbchat.dialects.dialect import Target
     from langchain_dbchat.dialects.shared.answer.facts import AnswerFacts
+    from langchain_dbchat.dialects.shared.answer.logprobs import StreamedLogprobs
     from langchain_dbchat.dialects.shared.request.sent import SentTools
 
 __all__ = ["AnswerStreamDecoder"]
@@ -50,6 +51,7 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
     """
 
     __slots__ = (
+        "_all_logprobs",
         "_answer",
         "_coalesce",
         "_done",
@@ -81,6 +83,7 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
         self._pending: Part | None = None  # the last part, which a part that arrived together with it may extend
         self._texts: list[str] = []  # its further arguments, if it is a call; plain text, if there is none
         self._logprobs: dict[str, Any] | None = None  # for the next chunk
+        self._all_logprobs: StreamedLogprobs | None = None
         self._facts: FactsT = self._begin(target, request_id)
 
     _parse: Callable[[bytes], dict[str, Any]] = staticmethod(parse_event)
@@ -148,8 +151,10 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
             usage_metadata=facts.usage_metadata() if self._usage else None,
             chunk_position="last",
         )
-        info = {"finish_reason": facts.finish_reason} if facts.finish_reason else None
-        chunks.append(ChatGenerationChunk(message=message, generation_info=info))
+        info: dict[str, Any] = {"finish_reason": facts.finish_reason} if facts.finish_reason else {}
+        if self._all_logprobs is not None and (rest := self._all_logprobs.rest()):
+            info["logprobs"] = rest
+        chunks.append(ChatGenerationChunk(message=message, generation_info=info or None))
         return chunks
 
     def is_complete(self) -> bool:
@@ -204,13 +209,11 @@ class AnswerStreamDecoder(ABC, Generic[FactsT]):
         return answer_message(self._answer, self._facts, cut=True)
 
     def _note_logprobs(self, logprobs: Mapping[str, Any]) -> None:
-        known = self._logprobs
-        if known is None:
-            self._logprobs = dict(logprobs)
-            return
-        for key, value in logprobs.items():
-            before = known.get(key)
-            known[key] = [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
+        if self._all_logprobs is None:
+            from langchain_dbchat.dialects.shared.answer.logprobs import StreamedLogprobs  # noqa: PLC0415  # few answers have them
+
+            self._all_logprobs = StreamedLogprobs()
+        self._logprobs = self._all_logprobs.add(self._logprobs, logprobs)
 
     def _add(self, part: Part, chunks: list[ChatGenerationChunk]) -> None:
         pending = self._pending
