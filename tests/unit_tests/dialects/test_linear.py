@@ -16,7 +16,9 @@ from langchain_dbchat.dialects.shared.answer.answer import GrowingAnswer
 from langchain_dbchat.dialects.shared.answer.beside import Cited
 from langchain_dbchat.dialects.shared.answer.parts import Text, ToolCallPart
 from langchain_dbchat.dialects.shared.blocks.argument_fragments import ArgumentFragments
+from langchain_dbchat.dialects.shared.blocks.block_fields import flat
 from langchain_dbchat.dialects.shared.blocks.call_arguments import as_written
+from langchain_dbchat.errors import MalformedResponseError
 from langchain_dbchat.models.families import family_of
 
 TARGET = Target("my-own", family_of("my-own"))
@@ -144,6 +146,42 @@ def test_many_citations() -> None:
     (block,) = [block for block in answer.content() if isinstance(block, dict)]
     assert len(block["annotations"]) == 300
     assert _Counted.compared <= 1_000
+
+
+def _grounded(text: str, sources: list[Any], supports: list[Any]) -> bytes:
+    found = {"groundingChunks": [{"web": source} for source in sources], "groundingSupports": supports}
+    message = {"content": text, "groundingMetadata": found}
+    return json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode()
+
+
+def test_many_segments_of_a_long_text_are_cited() -> None:
+    """Encoding the text is no operation of ours, so the clock shows it: half a minute, if each segment does it."""
+    text, ends = "\u00e9a" * 1_000_000, range(0, 3_000_000, 600)
+    supports = [{"segment": {"endIndex": end}, "groundingChunkIndices": [0]} for end in ends]
+    began = time.thread_time()
+    (answer,) = decode_answer(_grounded(text, [{"uri": "https://x"}], supports), TARGET, None).generations
+    assert time.thread_time() - began < 5
+    content: Any = answer.message.content
+    assert [cited["end_index"] for cited in content[0]["citations"]] == [end * 2 // 3 for end in ends]
+
+
+def test_segments_that_cite_large_sources_again_and_again_are_refused() -> None:
+    source, support = {"title": "x" * 100_000}, {"segment": {"endIndex": 1}, "groundingChunkIndices": [0] * 200}
+    with pytest.raises(MalformedResponseError, match="more than 16,777,216 bytes, which"):
+        decode_answer(_grounded("a", [source], [support]), TARGET, None)
+
+
+def test_citations_within_many_lists() -> None:
+    def work(depth: int) -> Callable[[], Any]:
+        cited: Any = list(range(1_000))
+        for _ in range(depth):
+            cited = [cited]
+        return lambda: [*flat(cited)]
+
+    work(1)()
+    assert operations(work(140)) <= 2 * operations(work(1))
+    assert work(140)() == list(range(1_000))
+    assert [*flat([1, [2, [], [None, 3]], 4])] == [1, 2, 3, 4]
 
 
 def test_a_name_in_every_fragment() -> None:

@@ -132,8 +132,17 @@ def flat(citations: Any) -> Iterator[Any]:
     Yields:
         Each citation.
     """
-    if isinstance(citations, list):
-        for citation in citations:
-            yield from flat(citation)
-    elif citations is not None:
-        yield citations
+    if not isinstance(citations, list):
+        if citations is not None:
+            yield citations
+        return
+    open_lists = [iter(citations)]  # no recursion, which passes each citation on once for each list that it is in
+    while open_lists:
+        for citation in open_lists[-1]:
+            if isinstance(citation, list):
+                open_lists.append(iter(citation))
+                break
+            if citation is not None:
+                yield citation
+        else:
+            open_lists.pop()

@@ -14,10 +14,15 @@ Rule 4. Gemini's positions count bytes of UTF-8, LangChain's count characters.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import to_json
+
 from langchain_dbchat.dialects.shared.blocks.block_fields import flat
+from langchain_dbchat.errors import MalformedResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +38,8 @@ _NAMES = {
 
 _GROUNDING = ("groundingMetadata", "grounding_metadata", "vertex_ai_grounding_metadata")
 _STANDARD = frozenset({"citation", "non_standard_annotation"})
+_PIECE = 1_000  # characters
+_MOST_CITED = 16 * 1024 * 1024  # bytes; a source is repeated for each segment that cites it
 
 
 def read_citation(citation: Any) -> dict[str, Any]:
@@ -112,13 +119,39 @@ def _listed_sources(fields: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _grounding_sources(fields: Mapping[str, Any], text: str) -> Iterator[dict[str, Any]]:
+    places, left = _BytePlaces(text), _MOST_CITED
     for key in _GROUNDING:
         for metadata in flat(fields.get(key)):
-            if isinstance(metadata, Mapping):
-                yield from _segments(metadata, text)
+            for source in _segments(metadata, places) if isinstance(metadata, Mapping) else ():
+                left -= len(to_json(source, inf_nan_mode="constants"))
+                if left < 0:
+                    raise MalformedResponseError(
+                        f"The citations of the answer's segments are more than {_MOST_CITED:,} bytes, which no model "
+                        "writes, so it was not read on. Look at what the endpoint sends."
+                    )
+                yield source
 
 
-def _segments(metadata: Mapping[str, Any], text: str) -> Iterator[dict[str, Any]]:
+class _BytePlaces:
+    """The places of a text's bytes in UTF-8, each found without encoding all of the text again."""
+
+    def __init__(self, text: str) -> None:
+        self._length = len(text)
+        self._pieces = [text[start : start + _PIECE].encode() for start in range(0, len(text), _PIECE)]
+        self._starts = list(accumulate(map(len, self._pieces), initial=0))
+
+    def characters(self, count: Any) -> int | None:
+        """Return how many characters the first bytes are."""
+        if not isinstance(count, int) or count < 0:
+            return None
+        number = bisect_right(self._starts, count) - 1
+        if number >= len(self._pieces):
+            return self._length
+        piece = self._pieces[number][: count - self._starts[number]]
+        return number * _PIECE + len(piece.decode(errors="ignore"))
+
+
+def _segments(metadata: Mapping[str, Any], places: _BytePlaces) -> Iterator[dict[str, Any]]:
     """Read one object of Gemini's metadata: the sources of its segments, else all its sources."""
     sources = [_source(chunk) for chunk in flat(_either(metadata, "groundingChunks", "grounding_chunks"))]
     supported = False
@@ -126,8 +159,8 @@ def _segments(metadata: Mapping[str, Any], text: str) -> Iterator[dict[str, Any]
         segment = support.get("segment") if isinstance(support, Mapping) else None
         if not isinstance(segment, Mapping):
             continue
-        where: dict[str, Any] = {"end_index": _characters(text, _either(segment, "endIndex", "end_index"))}
-        where["start_index"] = _characters(text, _either(segment, "startIndex", "start_index") or 0)
+        where: dict[str, Any] = {"end_index": places.characters(_either(segment, "endIndex", "end_index"))}
+        where["start_index"] = places.characters(_either(segment, "startIndex", "start_index") or 0)
         where["cited_text"] = segment.get("text")
         for number in flat(_either(support, "groundingChunkIndices", "grounding_chunk_indices")):
             if isinstance(number, int) and 0 <= number < len(sources):
@@ -142,10 +175,6 @@ def _source(chunk: Any) -> dict[str, Any]:
     values = chunk.values() if isinstance(chunk, Mapping) else ()
     inner = next((value for value in values if isinstance(value, Mapping)), {})
     return {key: value for key, value in inner.items() if value is not None}
-
-
-def _characters(text: str, count: Any) -> int | None:
-    return len(text.encode()[:count].decode(errors="ignore")) if isinstance(count, int) and count >= 0 else None
 
 
 def _either(fields: Mapping[str, Any], *names: str) -> Any:
