@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from kit.operations import is_linear
 from langchain_dbchat.dialects import dialect_named
 from langchain_dbchat.dialects.dialect import ChatRequest, Target
+from langchain_dbchat.dialects.shared.request.names import fit_past_names
 from langchain_dbchat.models.families import family_of
 
 MODELS = {
@@ -47,6 +49,12 @@ def _calling_at_once(count: int) -> list[BaseMessage]:
     return [HumanMessage("Go"), calls, *(ToolMessage("1", tool_call_id=f"call_{number}") for number in range(count))]
 
 
+def _calling_other_tools(count: int) -> list[BaseMessage]:
+    """No tool is bound any more, and the names do not fit."""
+    calls = AIMessage("", tool_calls=[{**_call(number), "name": f"tool.{number}"} for number in range(count)])
+    return [HumanMessage("Go"), calls, *(ToolMessage("1", tool_call_id=f"call_{number}") for number in range(count))]
+
+
 def _parts(count: int) -> list[BaseMessage]:
     return [HumanMessage([{"type": "text", "text": f"part {number}"} for number in range(count)])]
 
@@ -67,6 +75,7 @@ CONVERSATIONS: dict[str, Conversation] = {
     "plain": _plain,
     "tool calls": _calling,
     "tool calls in one message": _calling_at_once,
+    "calls of other tools in one message": _calling_other_tools,
     "parts of one message": _parts,
     "reasoning": _reasoned,
 }
@@ -85,3 +94,11 @@ def test_a_conversation_is_encoded_in_one_pass(wire: Any, conversation: str) -> 
     sent = body.get("messages") or body["input"]
     assert len(sent) > 20 or "one message" in conversation
     assert is_linear(work)
+
+
+def test_the_names_of_many_past_calls() -> None:
+    """A set of all names is no operation of ours, so the clock shows it: many seconds, if each name makes one."""
+    names, began = [f"tool.{number}" for number in range(25_000)], time.thread_time()
+    sent = fit_past_names(names, {"tool_1": "tool_1"}, family_of("my-own"))
+    assert time.thread_time() - began < 3
+    assert len(set(sent.values())) == len(names)

@@ -95,11 +95,12 @@ def fit_past_names(names: Iterable[str], bound: Mapping[str, str], family: Famil
         The sent name of each name that changes.
     """
     sent = dict(bound)
+    taken = set(sent.values())
     for name in names:
         if name not in sent:
             fitted = fit_name(name, family)
-            taken = set(sent.values())
             sent[name] = _hashed(name, fitted, taken) if fitted != name and fitted in taken else fitted
+            taken.add(sent[name])
     return {name: fitted for name, fitted in sent.items() if name != fitted}
 
 
