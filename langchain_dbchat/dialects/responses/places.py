@@ -16,6 +16,7 @@ from typing import Any
 __all__ = ["ItemPlaces"]
 
 _NOT_COMPARED = frozenset({"id", "status"})
+_MOST_OPEN = 100  # items without an index that have not ended; an item that ends is one of the last that began
 
 
 class ItemPlaces:
@@ -71,6 +72,8 @@ class ItemPlaces:
             self._indexed.add(place)
         elif place not in self._ended:
             self._said.setdefault(place, []).append(text)
+            if len(self._said) > _MOST_OPEN:
+                del self._said[next(iter(self._said))]
 
     def end(self, event: Mapping[str, Any], item: Mapping[str, Any]) -> tuple[bool, Any]:
         """Return the place of an item that has ended.
@@ -107,7 +110,8 @@ class ItemPlaces:
             return self._begun.get(str(call_id), place)
         text = _text_of(item)
         for other, pieces in self._said.items():
-            if text.startswith("".join(pieces)):
+            pieces[:] = ["".join(pieces)]  # joined once, because many items may end while a long text is open
+            if text.startswith(pieces[0]):
                 return other
         return place
 

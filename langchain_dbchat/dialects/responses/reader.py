@@ -286,7 +286,8 @@ class ItemReader:
             return
         known = self._arguments.setdefault(place, [])
         if whole and known:
-            before = "".join(known)  # what repeats it may be written in another way, and is then not the rest of it
+            known[:] = ["".join(known)]  # once, because a server may repeat them many times
+            before = known[0]  # what repeats it may be written in another way, and is then not the rest of it
             text = text[len(before) :] if text.startswith(before) else ""
         if text:
             known.append(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -120,6 +121,44 @@ def test_many_parts_of_a_stream(name: str) -> None:
         return read
 
     assert is_linear(work)
+
+
+def _seconds(events: list[Event]) -> float:
+    target = Target("my-agent", family_of("my-agent"))
+    decoder = dialect_named("responses").decoder(target, None, coalesce=True, usage=True, sent=None, mask=None)
+    began = time.thread_time()
+    for event in [*events, {"type": "response.completed", "response": {"output": []}}]:
+        list(decoder.feed([json.dumps(event).encode()]))
+    decoder.close()
+    return time.thread_time() - began
+
+
+def _ended(count: int) -> list[Event]:
+    items = ({"type": "message", "id": f"m{number}", "content": []} for number in range(count))
+    return [{"type": "response.output_item.done", "item": item} for item in items]
+
+
+def test_items_that_end_while_others_are_open() -> None:
+    def work(count: int) -> Callable[[], Any]:
+        opened = [{"type": "response.refusal.delta", "item_id": f"r{number}", "delta": "x"} for number in range(count)]
+        return lambda: _seconds([*opened, *_ended(count)])
+
+    assert is_linear(work)
+
+
+def test_items_that_end_while_a_long_one_is_open() -> None:
+    """Joining texts is no operation of ours, so the clock shows it: many seconds, if it is joined each time."""
+    said: Event = {"type": "response.refusal.delta", "item_id": "r", "delta": "word "}
+    assert _seconds([*[said] * 60_000, *_ended(15_000)]) < 3
+
+
+def test_arguments_that_are_repeated_again_and_again() -> None:
+    """The same."""
+    item = {"type": "function_call", "name": "f", "call_id": "c"}
+    begun: Event = {"type": "response.output_item.added", "output_index": 0, "item": item}
+    delta: Event = {"type": "response.function_call_arguments.delta", "output_index": 0, "delta": "0" * 100}
+    done: Event = {"type": "response.function_call_arguments.done", "output_index": 0, "arguments": ""}
+    assert _seconds([begun, *[delta] * 20_000, *[done] * 20_000]) < 3
 
 
 @pytest.mark.parametrize("kind", ["call", "text", "reasoning"])
