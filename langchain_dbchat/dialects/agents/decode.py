@@ -167,4 +167,4 @@ class AgentStreamDecoder(AnswerStreamDecoder[AgentFacts]):
             self._add(part, chunks)
         if may_be_blocked(payload):
             self._flush(chunks)
-            raise_blocked({**facts.kept.whole(), **payload}, self.partial, request_id=facts.request_id)
+            raise_blocked(payload, self.partial, beside=facts.kept.whole, request_id=facts.request_id)

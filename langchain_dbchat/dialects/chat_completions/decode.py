@@ -206,7 +206,7 @@ class ChatStreamDecoder(AnswerStreamDecoder[ChatFacts]):
             self._read_choice(choice, chunks)
         if blocked or (facts.finish_reason is not None and may_be_blocked(payload)):
             self._flush(chunks)
-            raise_blocked({**facts.kept.whole(), **payload}, self.partial, request_id=facts.request_id)
+            raise_blocked(payload, self.partial, beside=facts.kept.whole, request_id=facts.request_id)
 
     def _keep_first(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> bool:
         """Keep the first event if it may be a whole answer, and return whether it is kept (rule 2)."""

@@ -18,6 +18,7 @@ from langchain_dbchat.dialects.shared.answer.parts import Text, ToolCallPart
 from langchain_dbchat.dialects.shared.blocks.argument_fragments import ArgumentFragments
 from langchain_dbchat.dialects.shared.blocks.block_fields import flat
 from langchain_dbchat.dialects.shared.blocks.call_arguments import as_written
+from langchain_dbchat.dialects.shared.blocks.storable import with_large_integers
 from langchain_dbchat.errors import MalformedResponseError
 from langchain_dbchat.models.families import family_of
 
@@ -123,6 +124,40 @@ def test_what_several_choices_keep_is_looked_through_once() -> None:
         return lambda: decode_answer(body, TARGET, None)
 
     assert is_linear(work)
+
+
+def test_the_usage_of_several_choices_is_looked_through_once() -> None:
+    def work(count: int) -> Callable[[], Any]:
+        choices = [{"message": {"content": "a"}, "finish_reason": "stop"}] * count
+        body = json.dumps({"choices": choices, "usage": {"prompt_tokens": 1, "zz": [[1]] * count}}).encode()
+        return lambda: decode_answer(body, TARGET, None)
+
+    assert is_linear(work)
+
+
+def test_a_finish_reason_that_may_be_a_guardrails_in_each_event() -> None:
+    def work(count: int) -> Callable[[], Any]:
+        choice = {"index": 0, "delta": {"content": "a"}, "finish_reason": "guardrail_passed"}
+        events = [json.dumps({"choices": [choice], "x": {f"k{number}": 1}}).encode() for number in range(count)]
+
+        def read() -> None:
+            decoder = ChatStreamDecoder(TARGET)
+            for event in events:
+                list(decoder.feed([event]))
+            decoder.close()
+
+        return read
+
+    assert is_linear(work)
+
+
+def test_many_large_integers_of_an_invalid_call() -> None:
+    """Replacing them one by one is no operation of ours that grows, so it is the clock that shows it: half a minute."""
+    digits = [str(2**64 + number) for number in range(50_000)]
+    text, began = "[" + ",".join(f'"{number}"' for number in digits) + ',"5"', time.thread_time()
+    found = with_large_integers({"invalid_arguments": text}, {"large_integers": digits})
+    assert time.thread_time() - began < 3
+    assert found == {"invalid_arguments": "[" + ",".join(digits) + ',"5"'}
 
 
 class _Counted(dict[str, Any]):

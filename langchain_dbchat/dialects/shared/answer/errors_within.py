@@ -43,13 +43,18 @@ def raise_error_within(
 
 
 def raise_blocked(
-    payload: Mapping[str, Any], answer: Callable[[], AIMessage], *, request_id: str | None = None
+    payload: Mapping[str, Any],
+    answer: Callable[[], AIMessage],
+    *,
+    beside: Callable[[], Mapping[str, Any]] = dict,
+    request_id: str | None = None,
 ) -> None:
     """Raise a refusal if a guardrail ended an answer.
 
     Args:
         payload: The decoded answer or event.
         answer: Returns the message that was read so far; the error contains its text, and the message as `partial`.
+        beside: Returns the unknown fields of the events so far, which may contain the guardrail's findings.
         request_id: The request id from the response's headers.
 
     Raises:
@@ -59,7 +64,7 @@ def raise_blocked(
 
     if error_from_event(payload) is None:
         return
-    error = error_from_event(payload, request_id=request_id, answer=answer())
+    error = error_from_event({**beside(), **payload}, request_id=request_id, answer=answer())
     if error is not None:
         raise error
 

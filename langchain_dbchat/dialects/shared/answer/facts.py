@@ -62,7 +62,7 @@ class AnswerFacts:
         request_id: The response's ``x-request-id``.
     """
 
-    __slots__ = ("finish_reason", "id", "kept", "request_id", "served_model", "target", "usage")
+    __slots__ = ("_usage", "finish_reason", "id", "kept", "request_id", "served_model", "target", "usage")
 
     def __init__(self, target: Target, request_id: str | None) -> None:
         self.target = target
@@ -71,11 +71,14 @@ class AnswerFacts:
         self.served_model: str | None = None
         self.finish_reason: str | None = None
         self.usage: Mapping[str, Any] | None = None
+        self._usage: tuple[Mapping[str, Any], dict[str, Any]] | None = None  # the usage, and what a message has of it
         self.kept = Fields(fragments=False)
 
     def copy(self) -> Self:
         """Return a copy, to which a choice of the same answer adds its own metadata."""
+        self._token_usage()
         other = type(self)(self.target, self.request_id)
+        other._usage = self._usage  # noqa: SLF001  # an instance of this class
         other.id, other.served_model, other.usage = self.id, self.served_model, self.usage
         other.kept = self.kept.copy()
         return other
@@ -94,7 +97,11 @@ class AnswerFacts:
         return {"model_name": self.target.model, **self._token_usage()}
 
     def _token_usage(self) -> dict[str, Any]:
-        return {"token_usage": storable(dict(self.usage))} if self.usage else {}
+        if not self.usage:
+            return {}
+        if self._usage is None or self._usage[0] is not self.usage:  # once for all choices of an answer
+            self._usage = (self.usage, storable(dict(self.usage)))
+        return {"token_usage": dict(self._usage[1])}
 
     def metadata(self) -> dict[str, Any]:
         """Return the ``response_metadata`` of the message."""

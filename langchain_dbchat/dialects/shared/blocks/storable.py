@@ -33,6 +33,7 @@ LARGE_INTEGERS = "large_integers"
 
 _BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]', re.DOTALL)
 """A string, or else a bracket."""
+_IN_QUOTES = re.compile(r'"(-?[0-9]+)"')
 _DEEPER = {"[": 1, "{": 1, "]": -1, "}": -1}
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1  # the range of MessagePack
 
@@ -133,8 +134,7 @@ def with_large_integers(value: Any, extras: Mapping[str, Any]) -> Any:
         return value
     digits = frozenset(map(str, given))
     if isinstance(value, Mapping) and isinstance(text := value.get("invalid_arguments"), str):
-        for number in digits:
-            text = text.replace(f'"{number}"', number)
+        text = _IN_QUOTES.sub(lambda found: found[1] if found[1] in digits else found[0], text)
         return {**value, "invalid_arguments": text}
     return _with_integers(value, digits)
 
