@@ -21,7 +21,9 @@ from typing import Any, TypeAlias
 
 from pydantic_core import from_json
 
+from langchain_dbchat.dialects.shared.answer.bounds import bounded
 from langchain_dbchat.dialects.shared.answer.errors_within import raise_error_within
+from langchain_dbchat.dialects.shared.answer.wires import names_in
 from langchain_dbchat.errors import MalformedResponseError
 
 __all__ = [
@@ -101,7 +103,7 @@ def read_rows(body: bytes, count: int, endpoint: str, *, packed: bool = True) ->
             an object.
     """
     try:
-        payload = from_json(body)
+        payload = from_json(bounded(body))
     except ValueError as error:
         raise MalformedResponseError(
             f"The endpoint {endpoint!r} answered with something that is not JSON: {error}"
@@ -112,7 +114,8 @@ def read_rows(body: bytes, count: int, endpoint: str, *, packed: bool = True) ->
     raise_error_within(payload, "data", endpoint=endpoint)
     if not isinstance(data, list):
         raise MalformedResponseError(
-            f"The endpoint {endpoint!r} answered with {sorted(payload)} instead of 'data': is it an embedding endpoint?"
+            f"The endpoint {endpoint!r} answered with {names_in(payload)} instead of 'data': is it an embedding "
+            "endpoint?"
         )
     if len(data) != count:
         raise MalformedResponseError(f"The endpoint {endpoint!r} answered {len(data)} rows for {count} texts.")

@@ -9,7 +9,7 @@ import pytest
 
 from kit.scripted import Received, Scripted, ScriptedServer, sse
 from kit.ways import Way, four_ways, invoke
-from langchain_dbchat import ChatDatabricksCompat
+from langchain_dbchat import ChatDatabricksCompat, DatabricksEmbeddings
 from langchain_dbchat.dialects.shared.answer import bounds
 from langchain_dbchat.errors import MalformedResponseError
 
@@ -121,6 +121,37 @@ def test_too_many_lists(api: Any) -> None:
         pytest.raises(MalformedResponseError, match="more than 2,000,000 lists and objects, which"),
     ):
         invoke(_model(server, api=api), "Hi")
+
+
+def test_too_many_lists_of_an_embedding_endpoint() -> None:
+    body = b'{"data":[' + b"[]," * bounds.MOST_CONTAINERS + b"1]}"
+    with (
+        ScriptedServer(Scripted(body)) as server,
+        pytest.raises(MalformedResponseError, match="more than 2,000,000 lists and objects, which"),
+    ):
+        DatabricksEmbeddings(model="m", base_url=server.url, token="t", max_retries=0).embed_query("Hi")
+
+
+@four_ways
+@pytest.mark.parametrize("api", ["chat", "responses", "messages", "agent"])
+def test_an_error_about_a_large_answer_is_short(api: Any, call: Way) -> None:
+    large = {"name " * 10_000: 1, **{f"key {number}": 1 for number in range(100_000)}}
+    index = {"type": "content_block_stop", "index": "x" * 500_000}
+
+    def answer(got: Received) -> Scripted:
+        return Scripted(sse(index if api == "messages" else large) if got.json.get("stream") else large)
+
+    with ScriptedServer(answer) as server, pytest.raises(MalformedResponseError) as caught:
+        call(_model(server, api=api), "Hi")
+    assert len(str(caught.value)) < 10_000
+
+
+def test_an_error_about_a_large_answer_of_an_embedding_endpoint_is_short() -> None:
+    with ScriptedServer(Scripted({f"key {number}": 1 for number in range(100_000)})) as server:
+        model = DatabricksEmbeddings(model="m", base_url=server.url, token="t", max_retries=0)
+        with pytest.raises(MalformedResponseError, match="instead of 'data'") as caught:
+            model.embed_query("Hi")
+    assert len(str(caught.value)) < 10_000
 
 
 @four_ways

@@ -184,7 +184,7 @@ class OpenBlock:
         try:
             return read_json("".join(self._json))
         except ValueError as error:
-            raise MalformedResponseError(f"The input of a {self.kind!r} block is not JSON: {error}") from error
+            raise MalformedResponseError(f"The input of a {self.kind!r:.80} block is not JSON: {error}") from error
 
 
 _OWNERS: dict[str | None, frozenset[str]] = {

@@ -207,7 +207,7 @@ class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
         if not isinstance(block, dict):
             raise MalformedResponseError(f"A block of the answer is a {type(block).__name__}, not an object.")
         if not isinstance(index, int) or index < self._next:
-            raise MalformedResponseError(f"The stream contains a block with the index {index!r}, which is not new.")
+            raise MalformedResponseError(f"The stream contains a block with the index {index!r:.80}, which is not new.")
         self._next = index + 1
         opened = self._open[index] = OpenBlock(block, index, follows_text=self._has_text, thoughts=self._thoughts)
         self._thoughts += opened.kind in REASONING_TYPES
@@ -219,7 +219,7 @@ class MessagesStreamDecoder(AnswerStreamDecoder[MessagesFacts]):
         index = payload.get("index")
         opened = self._open.get(index) if isinstance(index, int) else None
         if opened is None:
-            raise MalformedResponseError(f"The stream contains an event of the block {index!r}, which is not open.")
+            raise MalformedResponseError(f"The stream contains an event of the block {index!r:.80}, which is not open.")
         return opened
 
     def _read_delta(self, payload: dict[str, Any], chunks: list[ChatGenerationChunk]) -> None:

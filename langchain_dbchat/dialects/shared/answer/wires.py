@@ -15,7 +15,10 @@ from langchain_dbchat.errors import MalformedResponseError
 if TYPE_CHECKING:
     from langchain_dbchat.models.families import WireName
 
-__all__ = ["OtherWireError", "in_other_format", "instead_of", "wire_of"]
+__all__ = ["OtherWireError", "in_other_format", "instead_of", "names_in", "wire_of"]
+
+_MOST_NAMES = 50
+_QUOTED = 1_000  # characters
 
 
 class OtherWireError(MalformedResponseError):
@@ -78,7 +81,17 @@ def instead_of(payload: Mapping[str, Any], field: str) -> str:
         The end of a sentence that begins with "answered with".
     """
     if field not in payload:
-        return f"{sorted(payload)} instead of {field!r}"
+        return f"{names_in(payload)} instead of {field!r}"
     value = payload[field]
     kind = "null" if value is None else type(value).__name__ if value else "empty"
     return f"{field!r} that is {kind}"
+
+
+def names_in(payload: Mapping[str, Any]) -> str:
+    """Return the names of an object's fields, as far as an error quotes them.
+
+    Args:
+        payload: The object.
+    """
+    names = str(sorted(payload)[:_MOST_NAMES])
+    return names if len(names) <= _QUOTED and len(payload) <= _MOST_NAMES else f"{names[:_QUOTED]}..."
