@@ -110,6 +110,7 @@ def error_from_event(
     said = read_event(payload)
     if said is None:
         return None
+    said = replace(said, message=said.message[:_TEXT_LIMIT])  # an answer may be far larger than the body of an error
     request_id = request_id or said.request_id
     meaning = find_meaning(said.status, said, "")  # before the model's words are added, which are not about the error
     if answer is not None:

@@ -30,6 +30,7 @@ import re
 import time
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
@@ -106,6 +107,7 @@ _LAYER = 33  # so that six layers of text are opened; three were seen (workspace
 _CODED_TEXT = re.compile(r"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+):\s*(?=\S)")
 _PAGE_START = re.compile(r"\s*<(?:!doctype\s+html|html|head|body|title)\b", re.IGNORECASE)
 _PAGE_WITHIN = re.compile(r"<(?:!doctype\s+html|html)\b", re.IGNORECASE)
+_MOST = 100  # entries of a list or an object in which words are looked for; an error quotes fewer
 _WORDS_LIMIT = 8_000  # characters in which a guardrail's words are looked for
 _LITERAL_LIMIT = 20_000  # characters of a Python dict that is read
 _STATUSES = range(400, 600)
@@ -164,7 +166,7 @@ def read_error_value(value: Any, depth: int = 0) -> ErrorBody:
     if isinstance(value, dict):
         return _read_object(value, depth)
     if isinstance(value, list):
-        items = [_read_item(item, depth + 1) for item in value]
+        items = [_read_item(item, depth + 1) for item in value[:_MOST]]
         first = next((item for item in items if item.message), ErrorBody())
         return replace(first, message="; ".join(filter(None, (item.message for item in items))))
     return ErrorBody(message="" if value is None else str(value))
@@ -223,7 +225,7 @@ def _literal(text: str) -> Any:
 def _read_object(value: Mapping[str, Any], depth: int) -> ErrorBody:
     own = tuple(_codes(value))
     said = ErrorBody()
-    for words in _candidates(value):
+    for words in islice(_candidates(value), _MOST):
         said = read_error_value(words, depth + 1)
         if said.message or said.provider or said.guardrail:
             break
@@ -307,7 +309,7 @@ def _read_item(item: Any, depth: int) -> ErrorBody:
     """Read one entry of a list of errors; FastAPI sends ``{"loc": ["body", "n"], "msg": "..."}``, vLLM its repr."""
     said = read_error_value(item, depth)
     if isinstance(item, dict) and isinstance(item.get("loc"), (list, tuple)):
-        return ErrorBody(message=f"{'.'.join(map(str, item['loc']))}: {said.message}")
+        return ErrorBody(message=f"{'.'.join(map(str, item['loc'][:_MOST]))}: {said.message}")
     return said
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ _NO_FINDING = frozenset(
     {"flagged", "filtered", "detected", "anonymized_input", "anonymized_output", "include_in_response"}
 )
 _LONGEST = 10_000  # characters of an error's words that are searched
+_MOST = 100  # findings
+_LONGEST_NAME = 200  # characters of a finding
 _NAMES = ("name", "guardrail_name", "guardrail", "label", "type")
 
 
@@ -156,8 +159,8 @@ def _read_filter(value: Mapping[str, Any]) -> Guardrail | None:
 
 
 def _findings(entries: Any) -> tuple[str, ...]:
-    """List what was found, each once."""
-    return tuple(dict.fromkeys(_found(entries)))
+    """List what was found, each once, and no more than an error can say."""
+    return tuple(dict.fromkeys(finding[:_LONGEST_NAME] for finding in islice(_found(entries), _MOST)))
 
 
 def _found(value: Any) -> Iterator[str]:

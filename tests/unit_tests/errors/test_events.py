@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -72,3 +73,27 @@ def test_words_without_a_known_key_are_an_error_too(payload: Any, words: str) ->
     error = error_from_event(payload)
     assert error is not None
     assert error.detail == words
+
+
+LARGE: dict[str, Any] = {
+    "words": {"error": {"message": "token=" * 1_000_000}},
+    "a list": {"error": [{"message": "m"}] * 200_000},
+    "objects": {"error": {"a": {f"k{number}": {"id": {"b": number}} for number in range(100_000)}}},
+    "FastAPI's": {"detail": [{"loc": ["a"] * 100, "msg": ""}] * 5_000},
+    "findings": {
+        "input_guardrail": [{f"c{number}": True for number in range(300_000)}],
+        "finishReason": "input_guardrail_triggered",
+    },
+    "one finding": {"input_guardrail": [{"c" * 5_000_000: True}], "finishReason": "input_guardrail_triggered"},
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_of_a_large_answer_that_is_an_error_the_beginning_is_read(name: str) -> None:
+    """An answer with status 200 may have 128 MiB. The clock shows it: seconds, if all of it is read."""
+    began = time.thread_time()
+    error = error_from_event(LARGE[name])
+    assert time.thread_time() - began < 1
+    assert error is not None
+    assert len(str(error)) < 25_000
+    assert len(error.detail or "") <= 65_536
