@@ -134,18 +134,18 @@ def _lists(settings: DatabricksConnection, session: Session, *, model_services: 
 def _pages(settings: DatabricksConnection, session: Session, wanted: _List) -> Plan:
     """Request each page of a list, and return its entries."""
     found: list[ListedEndpoint] = []
-    token: object = ""
-    seen: set[object] = set()
+    token = ""
+    seen: set[str] = set()
     while token not in seen:
         seen.add(token)
-        page = f"{'&' if '?' in wanted.url else '?'}page_token={quote(str(token), safe='')}" if token else ""
+        page = f"{'&' if '?' in wanted.url else '?'}page_token={quote(token, safe='')}" if token else ""
         reply: Reply = yield post(session.channel, _request(settings, session, f"{wanted.url}{page}"))
         answer = reply.understood(lambda body: _read(body, session))
         entries = answer.get(wanted.key) or []
         if not isinstance(entries, list):
             raise MalformedResponseError("The list of endpoints is not a list.", host=session.workspace.host)
         found += [wanted.read(entry) for entry in entries if isinstance(entry, Mapping)]
-        token = answer.get("next_page_token") or ""
+        token = str(answer.get("next_page_token") or "")
     return found
 
 

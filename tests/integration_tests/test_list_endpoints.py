@@ -90,6 +90,14 @@ def test_one_request_where_one_is_enough_and_a_page_that_repeats_ends(is_async: 
 
 
 @both_ways
+@pytest.mark.parametrize("token", [["a"], {"a": 1}, 7, True, 1.5])
+def test_a_page_token_that_is_not_text(token: Any, is_async: bool) -> None:
+    with ScriptedServer(lambda _: Scripted({"endpoints": [], "next_page_token": token})) as server:
+        assert _list(is_async, host=server.url, token="t") == []
+        assert [request.query.get("page_token") for request in server.requests] == [None, [str(token)]]
+
+
+@both_ways
 def test_a_service_principal_signs_in(is_async: bool) -> None:
     def answer(request: Received) -> Scripted:
         if request.path == "/oidc/v1/token":
