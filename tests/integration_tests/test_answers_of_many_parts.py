@@ -37,7 +37,17 @@ def _fields_of_a_call(count: int) -> dict[str, Any]:
     return {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}, **extras}]}
 
 
+def _name(count: int) -> dict[str, Any]:
+    return {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "n" * count, "arguments": "{}"}}]}
+
+
+def _sources(count: int) -> dict[str, Any]:
+    sources = [f"https://example.com/{number}" for number in range(count)]
+    return {"content": "a", "provider_specific_fields": {"search_results": [{"url": url} for url in sources]}}
+
+
 MANY = [
+    (_name, bounds.LONGEST_NAME, "10,000 characters in the name of a called tool"),
     (_calls, bounds.MOST_CALLS, "25,000 tool calls"),
     (_blocks, bounds.MOST_BLOCKS, "5,000 content blocks"),
     (_reasoning, bounds.MOST_BLOCKS, "5,000 content blocks"),
@@ -94,6 +104,15 @@ def test_calls_that_no_model_writes_at_once_come_together_at_the_end(version: An
     together = max(chunks, key=lambda chunk: len(chunk.tool_call_chunks)).tool_call_chunks
     assert len(together) == 1_000 - 128
     assert {fragment["index"] for fragment in together} == {None}
+
+
+@four_ways
+def test_sources_beside_an_answer(call: Way) -> None:
+    with _server(_sources(5_000)) as server:
+        (block,) = call(_model(server), "Hi").content_blocks
+        assert len(block["annotations"]) == 5_000  # type: ignore[typeddict-item]  # it is text
+    with _server(_sources(5_001)) as server, pytest.raises(MalformedResponseError, match="5,000 sources beside it"):
+        call(_model(server), "Hi")
 
 
 def test_what_came_before_is_in_the_error() -> None:

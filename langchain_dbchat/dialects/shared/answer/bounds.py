@@ -11,7 +11,16 @@ from __future__ import annotations
 
 from langchain_dbchat.errors import MalformedResponseError
 
-__all__ = ["MOST_BLOCKS", "MOST_CALLS", "MOST_CHOICES", "MOST_CONTAINERS", "MOST_FIELDS", "bounded", "too_many"]
+__all__ = [
+    "LONGEST_NAME",
+    "MOST_BLOCKS",
+    "MOST_CALLS",
+    "MOST_CHOICES",
+    "MOST_CONTAINERS",
+    "MOST_FIELDS",
+    "bounded",
+    "too_many",
+]
 
 MOST_CALLS = 25_000
 """The number of tool calls."""
@@ -24,6 +33,9 @@ MOST_CHOICES = 500
 
 MOST_FIELDS = 1_000
 """The number of names of unknown fields: those beside the answer, of its message, and of a call."""
+
+LONGEST_NAME = 10_000
+"""The number of characters in the name of a called tool; its pieces are joined one by one."""
 
 MOST_CONTAINERS = 2_000_000
 """The number of lists and objects in a whole answer; brackets in texts count, because nothing was parsed yet."""

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages.tool import tool_call
 
-from langchain_dbchat.dialects.shared.answer.bounds import MOST_CALLS, MOST_FIELDS, too_many
+from langchain_dbchat.dialects.shared.answer.bounds import LONGEST_NAME, MOST_CALLS, MOST_FIELDS, too_many
 from langchain_dbchat.dialects.shared.answer.parts import EMPTY, new_call_id
 from langchain_dbchat.dialects.shared.blocks.argument_fragments import ArgumentFragments
 from langchain_dbchat.dialects.shared.blocks.call_arguments import (
@@ -170,6 +170,8 @@ class Calls:
             self._ids.add(call_id)
         if part.name and part.name != state.name:
             state.name += part.name
+            if len(state.name) > LONGEST_NAME:
+                raise too_many("characters in the name of a called tool", LONGEST_NAME)
             name = part.name
         if self._names:
             name = self._whole_name(state, ended=bool(part.arguments))

@@ -39,6 +39,7 @@ _NAMES = {
 _GROUNDING = ("groundingMetadata", "grounding_metadata", "vertex_ai_grounding_metadata")
 _STANDARD = frozenset({"citation", "non_standard_annotation"})
 _PIECE = 1_000  # characters
+_MOST_SOURCES = 5_000  # they are read for each choice of an answer
 _MOST_CITED = 16 * 1024 * 1024  # bytes; a source is repeated for each segment that cites it
 
 
@@ -99,7 +100,13 @@ def sources_of(fields: Mapping[str, Any], text: str, cited: Iterable[Any]) -> li
         The new citations.
     """
     urls = {url for citation in cited if (url := _url_of(citation)) is not None}
-    found = [*_listed_sources(fields), *_grounding_sources(fields, text)]
+    found = [*_listed_sources(fields)]
+    if len(found) > _MOST_SOURCES:
+        raise MalformedResponseError(
+            f"The answer has more than {_MOST_SOURCES:,} sources beside it, which no model gives, so it was not read "
+            "on. Look at what the endpoint sends."
+        )
+    found += _grounding_sources(fields, text)
     return [source for source in found if _url_of(source) not in urls]
 
 
