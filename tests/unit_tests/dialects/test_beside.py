@@ -171,6 +171,23 @@ def test_an_unknown_field_may_come_late_repeat_and_change() -> None:
     assert (message.response_metadata["x"], message.response_metadata["y"]) == ([1, 1, 2], "a")
 
 
+def test_deep_objects_of_several_events_are_merged_in_a_deep_stack() -> None:
+    """Python allows 1,000 calls within each other, and a program may have used hundreds when it calls a model."""
+
+    def nested(leaf: int) -> Any:
+        value: Any = {f"leaf {leaf}": leaf}
+        for _ in range(180):
+            value = {"a": value}
+        return value
+
+    def read(deeper: int) -> Any:
+        if deeper:
+            return read(deeper - 1)
+        return summed(event({"content": "a"}, x=nested(1)), event({}, "stop", x=nested(2)))
+
+    assert "a" in read(450).response_metadata["x"]["a"]
+
+
 def test_each_of_several_answers_keeps_its_own() -> None:
     choices: list[dict[str, Any]] = [
         {"index": n, "message": {"content": "a", "note": n + 1}, "finish_reason": "stop", "matched_stop": str(n)}

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Fields", "says_something"]
 
+_LEVELS = 20  # of objects that are merged key by key; below them the last object is kept
+
 
 def says_something(value: Any) -> bool:
     """Return whether the value of a field is not empty.
@@ -86,9 +88,9 @@ class Fields:
             return {}
         return {key: values.kept(fragments=self._fragments) for key, values in self._values.items()}
 
-    def merged(self) -> dict[str, Any]:
-        """Return the merged fields as they were sent."""
-        return {key: values.merged(fragments=self._fragments) for key, values in self._values.items()}
+    def merged(self, levels: int = _LEVELS) -> dict[str, Any]:
+        """Return the merged fields as they were sent; objects are merged on so many levels."""
+        return {key: values.merged(fragments=self._fragments, levels=levels) for key, values in self._values.items()}
 
 
 class _Values:
@@ -119,15 +121,15 @@ class _Values:
             self._kept = storable(self.merged(fragments=fragments))
         return self._kept
 
-    def merged(self, *, fragments: bool) -> Any:
+    def merged(self, *, fragments: bool, levels: int = _LEVELS) -> Any:
         values = self._all
         if values is None:
             return self._first
-        if all(isinstance(value, dict) for value in values):
+        if levels and all(isinstance(value, dict) for value in values):
             merged = Fields(fragments=fragments, most=None)
             for value in values:
                 merged.add(value)
-            return merged.merged()
+            return merged.merged(levels - 1)
         if all(isinstance(value, list) for value in values):
             grows = all(after[: len(before)] == before for before, after in pairwise(values))
             return values[-1] if grows else [item for value in values for item in value]
