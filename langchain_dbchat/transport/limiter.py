@@ -9,7 +9,9 @@ Rule 2. How many requests are in flight is not counted up and down. It is the nu
 were admitted. An exception that a signal handler raises between any two steps can lose a permit, but then the object is
 collected, and the limiter no longer counts it. Those who wait look for that once a second. Somebody may keep the
 exception, and with it the frames that refer to the permit: so a call that an exception ends gives it back again.
-Rule 3. A child after a fork begins anew, because a lock may be held by a thread that does not exist there. A waiter
+Rule 3. Python's garbage collector closes a coroutine whose event loop has ended without it, perhaps in a thread that
+has the lock. So what gives a permit back does not wait for the lock: whoever has it does the rest afterwards.
+Rule 4. A child after a fork begins anew, because a lock may be held by a thread that does not exist there. A waiter
 whose event loop is closed is passed over.
 """
 
@@ -19,10 +21,11 @@ import asyncio
 import logging
 import math
 import os
+import queue
 import threading
 import time
 from collections import deque
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Protocol
 from weakref import ref
 
@@ -71,18 +74,23 @@ class WaitEvent(Protocol):
 
 
 class ThreadEvent:
-    """An event that a thread waits for (see `blocking`) and any thread sets."""
+    """An event that a thread waits for (see `blocking`) and any thread sets, also in a finalizer: it takes no lock."""
 
-    __slots__ = ("_event", "set")
+    __slots__ = ("_inbox",)
 
     def __init__(self) -> None:
-        self._event = threading.Event()
-        self.set = self._event.set
+        self._inbox: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def set(self) -> None:
+        """Wake the thread."""
+        self._inbox.put(None)
 
     async def wait(self, seconds: float) -> None:
         """Wait until the event is set, or for so many seconds; then clear it."""
-        self._event.wait(seconds)
-        self._event.clear()
+        with suppress(queue.Empty):
+            self._inbox.get(timeout=seconds)
+            while True:
+                self._inbox.get_nowait()
 
 
 class AsyncEvent:
@@ -144,6 +152,7 @@ class EndpointLimiter:
         self._queue: deque[Permit] = deque()
         self._admitted: dict[ref[Permit], int] = {}  # the permits in use, and the round in which each was admitted
         self._lost: deque[ref[Permit]] = deque()  # permits that were collected while they were in use
+        self._given_up: deque[Permit] = deque()  # whoever has the lock takes them back
         self.limit = Limit()
 
     @property
@@ -171,13 +180,16 @@ class EndpointLimiter:
             permit: What was given to `acquire`.
             outcome: The result of the request.
         """
+        if outcome is None:  # there is nothing to learn; perhaps this is a finalizer
+            self._give_up(permit)
+            return
         try:
             with self._lock:
                 self._count()
                 started = self._admitted.pop(ref(permit), None)
                 change = None if started is None else self.limit.end(started, outcome, self._clock())
         except BaseException:
-            self.withdraw(permit)
+            self._give_up(permit)
             raise
         if change is not None:
             logger.info("%s: %s", self._name, change)
@@ -207,9 +219,17 @@ class EndpointLimiter:
         Args:
             permit: The permit.
         """
-        with self._lock:
-            self._forget(permit)
-        self._admit()
+        self._give_up(permit)
+
+    def _give_up(self, permit: Permit) -> None:
+        self._given_up.append(permit)
+        self._take_back()
+
+    def _take_back(self) -> None:
+        """Take back what was given up. If the lock is taken, who has it does the same when it has been released."""
+        while self._given_up and not self._lock.locked():  # so this thread does not have it
+            with self._lock:
+                self._admit_first(None)
 
     def _is_admitted(self, permit: Permit) -> bool:
         return ref(permit) in self._admitted
@@ -224,32 +244,42 @@ class EndpointLimiter:
             Seconds after which the caller has to ask again, if it is not woken before.
         """
         with self._lock:
-            while self._queue:
-                self._count()
-                permit = self._queue[0]
-                if self._is_admitted(permit):  # the thread that admitted it was interrupted
-                    wait = 0.0
-                else:
-                    now = self._clock()
-                    wait = self.limit.wait(now)
-                    wait = wait if wait == math.inf else min(wait, max(0.0, permit.until - now))
-                    if wait == math.inf or (wait > 0 and permit is caller):
-                        return min(wait, _RECHECK)
-                if wait == 0:
-                    # One step admits it: it is counted from then on, and the waiting caller sees it.
-                    self._admitted[ref(permit, self._lost.append)] = self.limit.start()
-                    self._queue.popleft()
-                try:
-                    permit.wake()
-                except RuntimeError:  # its event loop is closed: nobody waits there any more
-                    self._forget(permit)
-                    continue
-                if wait > 0:
+            seconds = self._admit_first(caller)
+        self._take_back()
+        return seconds
+
+    def _admit_first(self, caller: Permit | None) -> float:
+        """Do that; the caller holds the lock."""
+        while True:
+            self._count()
+            if not self._queue:
+                return _RECHECK
+            permit = self._queue[0]
+            if self._is_admitted(permit):  # the thread that admitted it was interrupted
+                wait = 0.0
+            else:
+                now = self._clock()
+                wait = self.limit.wait(now)
+                wait = wait if wait == math.inf else min(wait, max(0.0, permit.until - now))
+                if wait == math.inf or (wait > 0 and permit is caller):
                     return min(wait, _RECHECK)
-        return _RECHECK
+            if wait == 0:
+                # One step admits it: it is counted from then on, and the waiting caller sees it.
+                self._admitted[ref(permit, self._lost.append)] = self.limit.start()
+                self._queue.popleft()
+            try:
+                permit.wake()
+            except RuntimeError:  # its event loop is closed: nobody waits there any more
+                self._forget(permit)
+                continue
+            if wait > 0:
+                return min(wait, _RECHECK)
 
     def _count(self) -> None:
-        """Count the permits in use; the caller holds the lock."""
+        """Count the permits in use, without those that were given up or lost; the caller holds the lock."""
+        while self._given_up:
+            self._forget(self._given_up[0])
+            self._given_up.popleft()
         while self._lost:
             self._admitted.pop(self._lost[0], None)
             self._lost.popleft()
@@ -260,7 +290,6 @@ class EndpointLimiter:
         self._admitted.pop(ref(permit), None)
         if permit in self._queue:
             self._queue.remove(permit)
-        self._count()
 
 
 class LocalLimiter(EndpointLimiter):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import itertools
 import math
 import subprocess
@@ -390,6 +392,55 @@ def test_a_waiter_of_a_dead_loop_is_passed_over() -> None:
     assert gate.limit.in_flight == 0
     acquire(gate)
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio would complain, rightly, of this test
+
+
+@pytest.mark.parametrize("is_local", [False, True])
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_task_that_is_collected_waits_for_no_lock(waits: bool, is_local: bool) -> None:
+    """Its event loop has ended without it, while it waited or was inside; the collector runs where the lock is held."""
+    shared = limited(1)
+    gate = LocalLimiter(1, shared) if is_local else shared
+    entered = acquire(gate) if waits else None
+    loop = asyncio.new_event_loop()
+    left = [loop.create_task(_stay(gate))]
+    loop.run_until_complete(asyncio.sleep(0.01))
+    left[0]._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio would complain, rightly, of this test
+    loop.close()
+    if entered is not None:
+        gate.release(entered, None)
+    assert (gate.in_flight, shared.in_flight) == ((0, 0) if waits else (1, 1))
+
+    def collect() -> None:
+        with gate._lock, contextlib.nullcontext() if gate is shared else shared._lock:
+            left.clear()
+            gc.collect()
+
+    collecting = threading.Thread(target=collect, daemon=True)
+    collecting.start()
+    collecting.join(30)
+    assert not collecting.is_alive()
+    _lends_all(gate, 1)
+    _lends_all(shared, 1)
+
+
+def test_what_is_given_up_while_the_lock_is_held_goes_to_who_waits_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_RECHECK", 60.0)
+    gate, crowd = limited(1), Crowd()
+    entered = acquire(gate)
+    waiting = threading.Thread(target=visit, args=(gate, crowd))
+    waiting.start()
+    while not gate._queue:
+        time.sleep(0.001)
+
+    def clock() -> float:
+        gate._clock = time.monotonic
+        gate.release(entered, None)  # as a finalizer does, within the step of somebody who has the lock
+        return time.monotonic()
+
+    gate._clock = clock
+    gate._admit()
+    waiting.join(15)
+    assert crowd.turns == 1
 
 
 def test_who_waits_is_woken_when_the_hold_ends_though_nobody_leaves() -> None:
