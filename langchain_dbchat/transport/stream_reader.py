@@ -135,13 +135,14 @@ class StreamReader:
         self._room -= len(piece)
         if self._room < 0:
             raise self._malformed(too_large(self._limit))
+        payloads: list[bytes] = []
         if self._whole is not None:
             self._whole += piece
-            return []
-        try:
-            payloads = self._decoder.feed(piece)
-        except MalformedResponseError as error:
-            raise self._malformed(str(error)) from None
+        else:
+            try:
+                payloads = self._decoder.feed(piece)
+            except MalformedResponseError as error:
+                raise self._malformed(str(error)) from None
         if payloads:
             self.deadline.arrived(done=self._has_last(payloads))
         elif (self.is_packed or self._is_unwatched) and self.deadline.overdue():

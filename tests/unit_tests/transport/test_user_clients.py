@@ -17,11 +17,11 @@ import httpx
 import pytest
 from langchain_core.messages import AIMessage
 
-from kit.drips import DRIPS, EVENTS, chunk, dripping, head
+from kit.drips import DRIPS, EVENTS, JSON, chunk, dripping, head
 from kit.in_time import LONG, ends_in_time
 from kit.raw import RawServer, answer_always, take_request
 from kit.scripted import Scripted, ScriptedServer
-from kit.ways import Way, four_ways
+from kit.ways import Way, four_ways, invoke, stream
 from langchain_dbchat import ChatDatabricksCompat
 from langchain_dbchat.errors import (
     ConfigurationError,
@@ -372,6 +372,29 @@ def test_each_try_of_a_transport_has_its_deadline() -> None:
     with RawServer(dripping(*DRIPS["a head"])) as server, httpx.Client(transport=transport) as client:
         ends_in_time(lambda llm, text: llm.invoke(text), model(server.url, timeout=HASTY, http_client=client))
         assert transport.tries == 2
+
+
+class _WithoutSocket(httpx.BaseTransport):
+    """Makes each answer anew, so that nobody sees its connection."""
+
+    def __init__(self) -> None:
+        self.inner = httpx.HTTPTransport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = self.inner.handle_request(request)
+        return httpx.Response(answer.status_code, headers=answer.headers, stream=answer.stream)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+@pytest.mark.parametrize("kind", [JSON, EVENTS])
+@pytest.mark.parametrize("call", [invoke, stream])
+def test_the_clock_is_looked_at_after_each_read_where_no_socket_is_known(call: Way, kind: bytes) -> None:
+    """Also in the whole answer of a server that ignores the wish to stream."""
+    drips = dripping(lambda _: head(kind), chunk(b": \n" if kind == EVENTS else b" "))
+    with RawServer(drips) as server, httpx.Client(transport=_WithoutSocket()) as client:
+        ends_in_time(call, model(server.url, timeout=HASTY, http_client=client))
 
 
 @four_ways
