@@ -172,8 +172,9 @@ class AsyncSocket(asyncio.Protocol):
         transport = self._transport
         if transport is None or self._over or self._pieces or transport.is_closing():
             return True
+        connected = transport.get_extra_info("socket")  # none where Python 3.10 has lost it and not yet told
         # The loop may not have polled since, for example after code that blocked it.
-        return is_readable(transport.get_extra_info("socket"))
+        return connected is None or is_readable(connected)
 
 
 class _PlainSocket(AsyncSocket, asyncio.BufferedProtocol):

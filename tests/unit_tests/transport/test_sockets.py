@@ -175,6 +175,33 @@ def test_a_read_takes_what_comes_at_the_end_of_its_time(earlier: list[float], se
     assert got == b"x"
 
 
+@LOOPS
+@SECURE
+def test_a_connection_that_is_reset_can_be_looked_at_in_each_turn_of_the_loop(
+    loop: str, secure: bool, tmp_path: Path
+) -> None:
+    of_server, trusting = contexts(tmp_path)
+
+    def serve(connection: Any, _: int) -> None:
+        connection.recv(1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+    async def use(url: str) -> None:
+        parts = httpx.URL(url)
+        made = await aconnect(parts.host, parts.port or 0, trusting if secure else None, 20.0)
+        await made.write([b"x"], 20.0)
+        until = time.monotonic() + 20
+        while made._transport is not None and time.monotonic() < until:
+            made.is_stale()  # the connection may have been lost, and we not been told
+            await asyncio.sleep(0)
+        assert made._transport is None
+        assert made.is_stale()
+
+    with serving(serve, of_server if secure else None) as server:
+        run(use(server.url), loop)
+
+
 def test_a_connection_that_we_have_closed_is_stale() -> None:
     with RawServer(answer_always(OK)) as server:
         parts = httpx.URL(server.url)
