@@ -1,17 +1,22 @@
-"""Connect to the first of a host's addresses that answers (RFC 8305, "Happy Eyeballs"), for event loops.
+"""Connect to the first of a host's addresses that answers (RFC 8305, "Happy Eyeballs" in event loops).
 
 Rule 1. asyncio can do this itself, but does not close a socket if it is cancelled at the moment in which the socket has
 connected. Here every socket is closed by the task that opened it or by the caller that it was given to.
-Rule 2. Threads do not need this module: they try one address after the other.
+Rule 2. Threads try one address after the other.
+Rule 3. The system looks a name up for as long as it likes, often for half a minute, and cannot be stopped. So a call in
+a thread lets another thread do that, and leaves it when the time is up.
 """
 
 from __future__ import annotations
 
 import asyncio
+import queue
 import socket
 import time
 from collections import Counter
 from typing import Any
+
+from langchain_dbchat.transport.bare_threads import start_thread
 
 __all__ = ["first_in_turn", "first_to_answer", "time_left"]
 
@@ -57,22 +62,53 @@ def first_in_turn(host: str, port: int, until: float | None) -> socket.socket:
     Each address has its share of the time that is left, so that one that leads nowhere does not use it up.
     """
     failed: OSError | None = None
-    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    for number, (family, kind, protocol, _, address) in enumerate(infos):
-        made = socket.socket(family, kind, protocol)
+    infos = _look_up(host, port, until)
+    for number, info in enumerate(infos):
         try:
             left = time_left(until)
-            made.settimeout(None if left is None else left / (len(infos) - number))
-            made.connect(address)
-        except OSError as error:
-            made.close()
+            return _connect_in_time(info, None if left is None else left / (len(infos) - number))
+        except OSError as error:  # noqa: PERF203  # few hosts have several addresses
             failed = failed or error
-        except BaseException:
-            made.close()
-            raise
-        else:
-            return made
     raise failed or OSError(f"{host} has no address")
+
+
+def _connect_in_time(info: Info, seconds: float | None) -> socket.socket:
+    family, kind, protocol, _, address = info
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.settimeout(seconds)
+        made.connect(address)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _look_up(host: str, port: int, until: float | None) -> list[Info]:
+    """Return the addresses of a host; raise TimeoutError if the system does not find them in time."""
+    try:
+        return _numeric(host, port)
+    except socket.gaierror:
+        left = time_left(until)
+    found: queue.SimpleQueue[list[Info] | BaseException] = queue.SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            found.put(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+        except BaseException as error:  # noqa: BLE001  # raised in the thread that waits
+            found.put(error)
+
+    try:
+        start_thread(look_up)
+    except RuntimeError:  # there can be no more threads
+        look_up()
+    try:
+        answer = found.get(timeout=left)
+    except queue.Empty:
+        raise TimeoutError("timed out") from None
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
 
 
 def time_left(until: float | None) -> float | None:
@@ -86,12 +122,17 @@ def time_left(until: float | None) -> float | None:
 
 
 async def _resolve(host: str, port: int) -> list[Info]:
-    try:  # an address needs no name server, and does not wait for a free thread
-        flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
-        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags))
+    try:
+        return _numeric(host, port)
     except socket.gaierror:
         loop = asyncio.get_running_loop()
         return list(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+
+
+def _numeric(host: str, port: int) -> list[Info]:
+    """Read an address, which needs no name server, and no thread to wait for it."""
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags))
 
 
 async def _first_of(attempts: list[asyncio.Task[socket.socket]], patience: float | None) -> socket.socket | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import math
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -211,6 +213,48 @@ def test_in_turn_each_address_has_its_share_of_the_time(monkeypatch: pytest.Monk
             assert connected.getpeername() == server.getsockname()
         share = 3 / (silent + 1)
         assert silent * share - 0.1 < time.monotonic() - began
+
+
+def test_in_turn_a_name_that_nobody_looks_up_in_time_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up, system = threading.Event(), socket.getaddrinfo
+
+    def slow(host: str, port: int, **given: Any) -> Any:
+        if given.get("flags", 0) & socket.AI_NUMERICHOST:
+            return system(host, port, **given)
+        looked_up.wait(30)
+        return system("127.0.0.1", port, **given)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with listener() as server:
+        port = server.getsockname()[1]
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            first_in_turn("host", port, began + 0.3)
+        assert 0.25 < time.monotonic() - began < 15
+        looked_up.set()
+        for until in (None, time.monotonic() + 30):
+            with first_in_turn("host", port, until) as connected:
+                assert connected.getpeername() == server.getsockname()
+
+
+@pytest.mark.parametrize("until", [None, math.inf])
+def test_in_turn_a_name_without_an_address_says_so(until: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(*_: Any, **__: Any) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nowhere)
+    with pytest.raises(socket.gaierror, match="not known"):
+        first_in_turn("host", 443, until and time.monotonic() + 30)
+
+
+def test_in_turn_an_address_of_a_kind_that_the_system_does_not_have_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with listener() as server:
+        infos = [(1000, socket.SOCK_STREAM, 0, "", ()), info(server.getsockname()[1])]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: infos)
+        with first_in_turn("host", 443, None) as connected:
+            assert connected.getpeername() == server.getsockname()
 
 
 def test_in_turn_without_a_deadline_the_first_that_refuses_says_why(
