@@ -10,8 +10,9 @@ parent.
 from __future__ import annotations
 
 import asyncio
-import math
 import os
+from bisect import bisect_right
+from itertools import accumulate
 from typing import TYPE_CHECKING, cast
 
 import httpx
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["AsyncSocket", "aconnect"]
 
 _HIGH_WATER = 256 * 1024  # bytes that may wait to be read before the transport is paused
+# uvloop drops what a paused TLS connection holds when the server closes it, so few are ever paused there.
+_HIGH_WATER_OF_UVLOOP_TLS = 16 * 1024 * 1024
 
 
 class AsyncSocket(asyncio.Protocol):
@@ -37,8 +40,7 @@ class AsyncSocket(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._pieces: list[bytes] = []
         self._size = 0
-        # uvloop drops the bytes of a paused TLS connection when the server closes it, so there it is never paused.
-        self._most = _HIGH_WATER if isinstance(self._loop, asyncio.BaseEventLoop) else math.inf
+        self._most = _HIGH_WATER
         self._reading_paused = False
         self._over = False  # no more bytes will come
         self._broken: Exception | None = None
@@ -51,6 +53,8 @@ class AsyncSocket(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Store the transport."""
         self._transport = cast("asyncio.Transport", transport)
+        if not isinstance(self._loop, asyncio.BaseEventLoop) and transport.get_extra_info("ssl_object") is not None:
+            self._most = _HIGH_WATER_OF_UVLOOP_TLS
 
     def data_received(self, data: bytes) -> None:
         """Store bytes, and wake the reader."""
@@ -58,7 +62,7 @@ class AsyncSocket(asyncio.Protocol):
         self._size += len(data)
         if self._reader is not None:
             _wake(self._reader)
-        elif self._size > self._most and not self._reading_paused and self._transport is not None:
+        if self._size > self._most and not self._reading_paused and self._transport is not None:
             self._reading_paused = True
             self._transport.pause_reading()
 
@@ -111,12 +115,21 @@ class AsyncSocket(asyncio.Protocol):
             if self._broken is not None:
                 raise httpx.ReadError(str(self._broken)) from self._broken
             return b""
-        data = b"".join(self._pieces)  # of one piece, this is that piece and no copy
-        self._pieces.clear()
-        self._size = 0
-        if self._reading_paused and self._transport is not None:
+        data = self._take()
+        if self._reading_paused and self._size <= self._most and self._transport is not None:
             self._reading_paused = False
             self._transport.resume_reading()
+        return data
+
+    def _take(self) -> bytes:
+        """Take what has come, but no more than a large read: the caller works through it before the loop goes on."""
+        count = len(self._pieces)
+        if self._size > FLOOD:
+            sizes = list(accumulate(map(len, self._pieces)))
+            count = max(1, bisect_right(sizes, FLOOD))
+        data = b"".join(self._pieces[:count])  # of one piece, this is that piece and no copy
+        del self._pieces[:count]
+        self._size -= len(data)
         return data
 
     async def write(self, pieces: Iterable[bytes], timeout: float | None = None) -> None:
