@@ -27,7 +27,8 @@ __all__ = ["Chunked", "Head", "HeadReader", "Plain", "write_request"]
 
 Pairs = Sequence[tuple[bytes, bytes]]
 
-_HEAD_LIMIT = 100 * 1024  # bytes of a head, as in httpx
+_HEAD_LIMIT = 100 * 1024  # bytes of a head, as in httpx; also of all informational answers (1xx) before it
+_BITE = 16 * 1024  # bytes that h11 gets at once, because it takes its time for each informational answer
 _COPIED = 64 * 1024  # bytes of a body that is copied behind its head, because a second write takes longer
 _LINE_LIMIT = 16 * 1024  # bytes of a chunk's first line, or of the trailers
 _BODILESS = frozenset({204, 304})
@@ -266,10 +267,11 @@ class HeadReader:
         request: The request.
     """
 
-    __slots__ = ("_connection", "_request")
+    __slots__ = ("_connection", "_request", "_room")
 
     def __init__(self, request: httpx.Request) -> None:
         self._request = request
+        self._room = _HEAD_LIMIT
         self._connection: h11.Connection | None = None
 
     def written(self) -> bytes:
@@ -311,16 +313,28 @@ class HeadReader:
                 return head
             self.written()
             connection = cast("h11.Connection", self._connection)
-        try:
-            connection.receive_data(data)
-            while isinstance(event := connection.next_event(), h11.InformationalResponse):
-                pass
-        except (h11.RemoteProtocolError, ValueError) as error:  # ValueError: a length of thousands of digits
-            raise httpx.RemoteProtocolError(str(error)) from error
-        if not isinstance(event, h11.Response):
-            return None
-        headers, rest = event.headers.raw_items(), connection.trailing_data[0]
-        return Head(event.http_version, event.status_code, event.reason, headers, rest, self._request.method)
+        for start in range(0, len(data), _BITE):
+            if self._room < 0:
+                raise httpx.RemoteProtocolError("the head of the answer, with all that came before it, is too long")
+            bite = data[start : start + _BITE]
+            event, rest = _next_head(connection, bite)
+            if event is not None:
+                rest += data[start + _BITE :]
+                headers = event.headers.raw_items()
+                return Head(event.http_version, event.status_code, event.reason, headers, rest, self._request.method)
+            self._room -= len(bite)
+        return None
+
+
+def _next_head(connection: h11.Connection, data: bytes) -> tuple[h11.Response | None, bytes]:
+    """Let h11 read bytes; return the head if it is complete now, and the bytes behind it."""
+    try:
+        connection.receive_data(data)
+        while isinstance(event := connection.next_event(), h11.InformationalResponse):
+            pass
+    except (h11.RemoteProtocolError, ValueError) as error:  # ValueError: a length of thousands of digits
+        raise httpx.RemoteProtocolError(str(error)) from error
+    return (event, connection.trailing_data[0]) if isinstance(event, h11.Response) else (None, b"")
 
 
 def _plain_head(data: bytes, method: str) -> Head | None:

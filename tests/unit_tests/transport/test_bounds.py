@@ -32,6 +32,7 @@ from langchain_dbchat.auth import grants
 from langchain_dbchat.auth.grants import TokenRequest, fetch_grant
 from langchain_dbchat.errors import (
     ConfigurationError,
+    DatabricksConnectionError,
     DatabricksError,
     DatabricksRateLimitError,
     DatabricksTimeoutError,
@@ -74,6 +75,38 @@ def test_a_timeout_ends_an_answer_that_comes_drop_by_drop(call: Way, drip: str) 
         with pytest.raises(DatabricksTimeoutError, match="first_event"):
             call(model(server.url, timeout=Timeouts(first_event=0.4)), "hi")
         assert 0.35 < time.monotonic() - began < 15
+
+
+@four_ways
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_informational_answers_without_an_end_are_refused(
+    call: Way, loop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As fast as they come: to read one takes longer than to send it."""
+    if loop == "uvloop":
+        uvloop = pytest.importorskip("uvloop")
+        monkeypatch.setattr(asyncio, "run", uvloop.run)
+
+    def serve(connection: socket.socket, _: int) -> None:
+        take_request(connection)
+        while True:
+            connection.sendall(b"HTTP/1.1 102 Processing\r\n\r\n" * 20_000)
+
+    with RawServer(serve) as server:
+        used = time.thread_time()
+        with pytest.raises(DatabricksConnectionError, match="the head of the answer"):
+            call(model(server.url, timeout=20), "hi")
+        assert time.thread_time() - used < 1.0
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_informational_answers_may_be_many(way: str) -> None:
+    def serve(connection: socket.socket, _: int) -> None:
+        take_request(connection)
+        connection.sendall(b"HTTP/1.1 102 Processing\r\n\r\n" * 3000 + head(JSON, b"content-length: 2") + b"{}")
+
+    with RawServer(serve) as server:
+        assert _post(way, Channel(Rotating()), request_to(server.url)).body == b"{}"
 
 
 @four_ways
