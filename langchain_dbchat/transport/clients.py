@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
+from langchain_dbchat.transport.bare_threads import in_thread
 from langchain_dbchat.transport.http import AsyncPooledTransport, PooledTransport
 from langchain_dbchat.transport.proxies import has_proxy
 from langchain_dbchat.transport.tls import tls_context
@@ -147,7 +148,7 @@ async def async_client(proxy: str | None = None) -> httpx.AsyncClient:
         return kept.client
     context = _tls(state, key)
     if proxy or has_proxy():
-        await asyncio.to_thread(context)
+        await in_thread(context)
     with state.lock:
         for other in [other for other in state.async_clients if other.is_closed()]:
             del state.async_clients[other]

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import httpx
 
+from langchain_dbchat.transport.bare_threads import in_thread
 from langchain_dbchat.transport.blocking import finish
 from langchain_dbchat.transport.http.async_sockets import AsyncSocket, aconnect
 from langchain_dbchat.transport.http.bodies import AsyncBody, SyncBody, deadline_of
@@ -251,7 +252,7 @@ class AsyncPooledTransport(_Sends[AsyncSocket], httpx.AsyncBaseTransport):
 
     async def _connect(self, origin: Origin, timeout: float | None, name: str | None) -> AsyncSocket:
         if origin[0] == "https" and self._made is None:
-            self._made = await asyncio.to_thread(self._context)
+            self._made = await in_thread(self._context)
         return await aconnect(origin[1], origin[2], self._made if origin[0] == "https" else None, timeout, name)
 
     async def _wait(

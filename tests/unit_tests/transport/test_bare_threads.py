@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from unittest.mock import Mock
 
 import pytest
@@ -52,6 +54,33 @@ def test_a_child_does_not_wait_for_the_threads_of_its_parent() -> None:
             bare_threads.time.sleep = lambda _: os.write(1, b"waited ")
     """
     assert _printed(program).split() == ["0", "1"]
+
+
+async def test_work_in_a_thread_gives_its_result_or_its_exception() -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("of the work")
+
+    assert await bare_threads.in_thread(threading.get_ident) != threading.get_ident()
+    with pytest.raises(ZeroDivisionError, match="of the work"):
+        await bare_threads.in_thread(fail)
+
+
+def test_work_whose_loop_has_ended_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    ended, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        ended.wait(30)
+        done.set()
+
+    async def leave() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(bare_threads.in_thread(work), 0.05)
+
+    asyncio.run(leave())
+    ended.set()
+    assert done.wait(30)
+    time.sleep(0.05)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_thread_gets_what_it_is_given() -> None:

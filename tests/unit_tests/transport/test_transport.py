@@ -18,7 +18,7 @@ import pytest
 
 from kit.raw import LIMITS, OK, WAITS, WAYS, Caller, RawServer, answer_always, take_request
 from kit.scripted import Scripted, ScriptedServer
-from kit.tls import certificate
+from kit.tls import certificate, contexts
 from langchain_dbchat.transport.http.pool import ConnectionPool, PooledConnection, Waiter
 from langchain_dbchat.transport.http.transport import AsyncPooledTransport, PooledTransport
 
@@ -337,6 +337,26 @@ def test_tls(way: str, tmp_path: Path) -> None:
             causes.append(causes[-1].__cause__ or causes[-1].__context__)
         assert any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes)
         stranger.close()
+
+
+async def test_tls_begins_also_while_all_threads_of_the_loop_are_busy(tmp_path: Path) -> None:
+    of_server, trusting = contexts(tmp_path)
+    free = threading.Event()
+    busy = [asyncio.ensure_future(asyncio.to_thread(free.wait, 60)) for _ in range(100)]
+    pool = AsyncPooledTransport(lambda: trusting, LIMITS)
+    try:
+        with RawServer(answer_always(OK), of_server) as server:
+            url = server.url.replace("localhost", "127.0.0.1")
+            extensions = {"timeout": WAITS, "sni_hostname": "localhost"}
+            sent = httpx.Request("POST", url, content=b"{}", extensions=extensions)
+            async with contextlib.aclosing(await asyncio.wait_for(pool.handle_async_request(sent), 15)) as response:
+                assert response.status_code == 200
+                async for _ in response.stream:  # type: ignore[union-attr]  # an async stream
+                    pass
+            await pool.aclose()
+    finally:
+        free.set()
+        await asyncio.gather(*busy)
 
 
 @pytest.mark.parametrize("secure", [True, False])
