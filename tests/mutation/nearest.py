@@ -52,6 +52,7 @@ _NAMES = {
     ),
     "transport/bounded_answers.py": ("transport/test_bounded_answers.py",),
     "transport/bounded_auth.py": ("transport/test_bounded_answers.py",),
+    "transport/bare_threads.py": ("transport/test_bare_threads.py",),
     "transport/blocking.py": ("transport/test_blocking.py", "transport/test_channel.py"),
     "transport/cancelling.py": ("transport/test_user_clients.py",),
     "transport/channel.py": ("transport/test_channel.py", "transport/test_channel_streams.py"),

@@ -18,6 +18,7 @@ GOES_BY_ITSELF = {
     "auth.tokens._locked",
     "connection.discovery._running",
     "dialects.shared.request.converted_tools._known",
+    "transport.bare_threads._beginning",
     "transport.cancelling._undoing",
     "transport.open_answers._open",
 }
