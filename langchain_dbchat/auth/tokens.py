@@ -140,7 +140,7 @@ class TokenCell:
         self._cached: _CachedToken | None = None
         self._rest_until = 0.0
         self._in_flight: _InFlight | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the garbage collector may end a fetch in a thread that has it
         _locked.add(self)
 
     @property
@@ -150,7 +150,7 @@ class TokenCell:
 
     def after_fork(self) -> None:
         """Drop what only the parent process can finish; keep the token."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._in_flight = None
 
     def get(self, fetch: Effect, *, refresh: bool = False) -> SecretStr:

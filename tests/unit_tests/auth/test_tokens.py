@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import os
 import sys
 import threading
@@ -259,6 +260,29 @@ async def test_a_cancelled_fetch_leaves_its_place_to_those_who_wait(clock: FakeC
     found = {show(token) for token in await asyncio.gather(*others)}
     assert found == {"t2"}
     assert mint.count == 2
+
+
+def test_a_fetch_that_is_collected_waits_for_no_lock(clock: FakeClock) -> None:
+    """Its event loop has ended without it; the collector runs where the lock is held."""
+    cell, mint = TokenCell(clock), Mint(delay=60)
+    loop = asyncio.new_event_loop()
+    left = [loop.create_task(cell.aget(mint.effect))]
+    loop.run_until_complete(asyncio.sleep(0.01))
+    left[0]._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio would complain, rightly, of this test
+    loop.close()
+    assert mint.count == 1
+
+    def collect() -> None:
+        with cell._lock:
+            left.clear()
+            gc.collect()
+
+    collecting = threading.Thread(target=collect, daemon=True)
+    collecting.start()
+    collecting.join(30)
+    assert not collecting.is_alive()
+    mint.delay = 0
+    assert cell.get(mint.effect).get_secret_value() == "t2"
 
 
 async def test_a_cancelled_waiter_takes_nobody_with_it(clock: FakeClock) -> None:
