@@ -76,7 +76,10 @@ async def in_thread(work: Callable[[], _T]) -> _T:
         with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
             loop.call_soon_threadsafe(end, value, failed)
 
-    start_thread(run)
+    try:
+        start_thread(run)
+    except RuntimeError:  # there can be no more threads
+        return await asyncio.to_thread(work)
     return await result
 
 

@@ -3,8 +3,9 @@
 Rule 1. asyncio can do this itself, but does not close a socket if it is cancelled at the moment in which the socket has
 connected. Here every socket is closed by the task that opened it or by the caller that it was given to.
 Rule 2. Threads try one address after the other.
-Rule 3. The system looks a name up for as long as it likes, often for half a minute, and cannot be stopped. So a call in
-a thread lets another thread do that, and leaves it when the time is up.
+Rule 3. The system looks a name up for as long as it likes, often for half a minute, and cannot be stopped. So a thread
+of its own does that, which a call leaves when the time is up: those of an event loop's executor are few, so that other
+calls would wait, and the loop's end waits for them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from langchain_dbchat.transport.bare_threads import start_thread
+from langchain_dbchat.transport.bare_threads import in_thread, start_thread
 
 __all__ = ["first_in_turn", "first_to_answer", "time_left"]
 
@@ -125,8 +126,7 @@ async def _resolve(host: str, port: int) -> list[Info]:
     try:
         return _numeric(host, port)
     except socket.gaierror:
-        loop = asyncio.get_running_loop()
-        return list(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        return await in_thread(lambda: list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
 
 
 def _numeric(host: str, port: int) -> list[Info]:

@@ -33,6 +33,16 @@ def info(port: int) -> Info:
     return (V4, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))
 
 
+def _names(infos: list[Info]) -> Any:
+    """Stand for the system, to which each name has these addresses."""
+    system = socket.getaddrinfo
+
+    def getaddrinfo(host: str, port: int, **given: Any) -> Any:
+        return system(host, port, **given) if given.get("flags", 0) & socket.AI_NUMERICHOST else infos
+
+    return getaddrinfo
+
+
 @pytest.fixture
 def resolve(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Let the next name stand for these ports, of which those below 10 never answer."""
@@ -43,13 +53,10 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Any:
             pytest.skip("uvloop's loops cannot be patched")
         connect = loop.sock_connect
 
-        async def getaddrinfo(*_: Any, **__: Any) -> list[Info]:
-            return [info(port) for port in ports]
-
         async def sock_connect(made: socket.socket, address: tuple[str, int]) -> None:
             await (asyncio.sleep(60) if address[1] < 10 else connect(made, address))
 
-        monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+        monkeypatch.setattr(socket, "getaddrinfo", _names([info(port) for port in ports]))
         monkeypatch.setattr(loop, "sock_connect", sock_connect)
 
     return to
@@ -136,12 +143,8 @@ async def test_no_address_at_all_is_an_error_of_the_network(resolve: Any) -> Non
 
 
 async def test_a_literal_address_waits_for_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def nobody(*_: Any, **__: Any) -> None:
-        await asyncio.sleep(60)
-
+    monkeypatch.setattr(addresses, "in_thread", None)
     with listener() as server:
-        if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
-            monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", nobody)
         (await asyncio.wait_for(first_to_answer("127.0.0.1", server.getsockname()[1]), 30)).close()
 
 
@@ -151,14 +154,11 @@ def test_tasks_that_start_at_once(refusing: int, monkeypatch: pytest.MonkeyPatch
         loop = asyncio.get_running_loop()
         loop.set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009  # types are those of 3.10
 
-        async def getaddrinfo(*_: Any, **__: Any) -> list[Info]:
-            return [info(port) for port in ports]
-
         async def sock_connect(made: socket.socket, address: tuple[str, int]) -> None:
             made.setblocking(True)
             made.connect(address)  # at once, as to a socket of this machine
 
-        monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+        monkeypatch.setattr(socket, "getaddrinfo", _names([info(port) for port in ports]))
         monkeypatch.setattr(loop, "sock_connect", sock_connect)
         with await first_to_answer("host", 443) as connected:
             return int(connected.getpeername()[1])
@@ -213,6 +213,36 @@ def test_in_turn_each_address_has_its_share_of_the_time(monkeypatch: pytest.Monk
             assert connected.getpeername() == server.getsockname()
         share = 3 / (silent + 1)
         assert silent * share - 0.1 < time.monotonic() - began
+
+
+def test_a_name_that_nobody_looks_up_holds_up_no_other_and_not_the_end_of_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    never, system = threading.Event(), socket.getaddrinfo
+
+    def getaddrinfo(host: str, port: int, *_: Any, **given: Any) -> Any:
+        if "flags" in given:
+            return system(host, port, **given)
+        if host == "lost":
+            never.wait(60)
+        return [info(port)]
+
+    async def use(port: int) -> None:
+        lost = [asyncio.ensure_future(first_to_answer("lost", 443)) for _ in range(50)]
+        await asyncio.sleep(0.05)
+        (await asyncio.wait_for(first_to_answer("found", port), 15)).close()
+        for each in lost:
+            each.cancel()
+        await asyncio.wait(lost)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    began = time.monotonic()
+    try:
+        with listener() as server:
+            asyncio.run(use(server.getsockname()[1]))
+        assert time.monotonic() - began < 15
+    finally:
+        never.set()
 
 
 def test_in_turn_a_name_that_nobody_looks_up_in_time_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
