@@ -66,7 +66,10 @@ def prepare_call(  # noqa: PLR0913  # the parts of a call, as LangChain's hooks 
     """
     settings = merge_settings(model, stop, kwargs)
     if kwargs:
-        for key in ("stream", *marks_of(type(model)).per_call_connection):
+        marks = marks_of(type(model))
+        if any(settings.get(key) is not None for key in marks.who):
+            model = model._unsigned()  # noqa: SLF001  # the call has credentials of its own
+        for key in ("stream", *marks.per_call_connection):
             settings.pop(key, None)
     name = endpoint_name(settings.pop("model", None) or model.model)
     endpoint = endpoint_of(session.address, name)

@@ -287,7 +287,13 @@ class DatabricksConnection(Copies, BaseModel):
         )
         fields = {name: getattr(settings, _SIGN_IN.get(name, name)) for name in marks.who}
         fields["workspace_client"] = settings.workspace_client or settings.config
-        return self.model_copy(update=fields)
+        return self._unsigned().model_copy(update=fields)
+
+    def _unsigned(self) -> Self:
+        """Return this model, or a copy of it without an ``Authorization`` among its headers, which signs requests."""
+        headers = self.default_headers or {}
+        others = {name: value for name, value in headers.items() if str(name).lower() != "authorization"}
+        return self if len(others) == len(headers) else self.model_copy(update={"default_headers": others})
 
     def resources(self, *, on_behalf_of_user: bool | None = None) -> list[Any]:
         """Return the resource that an agent needs to call this model, for MLflow's `log_model`.

@@ -2,7 +2,8 @@
 
 Rule 1. Headers are merged in this order, and later ones replace earlier ones: our own (the type of the body, what is
 accepted, the user agent), the user's, and the signature of this attempt. The signature is last, so that an old header
-does not replace a new token. Only an ``Authorization`` header that the user set replaces that of the credentials.
+does not replace a new token. Only an ``Authorization`` header that the user set replaces that of the credentials; one
+of the model's is left out of a call, or of a copy of the model, that has other credentials.
 Rule 2. The headers that frame a message are written by the transport alone. Gateways read an underscore in a name as a
 hyphen (CGI, RFC 3875, 4.1.18), so neither spelling is sent.
 """

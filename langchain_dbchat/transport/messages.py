@@ -61,8 +61,9 @@ class Request(NamedTuple):
 
     @property
     def authorization(self) -> str | None:
-        """Return the ``Authorization`` in the user's own headers, if there is one."""
-        return next((value for name, value in self.headers.items() if str(name).lower() == "authorization"), None)
+        """Return the ``Authorization`` in the user's own headers, if there is one; a call's come after the model's."""
+        found = [value for name, value in self.headers.items() if str(name).lower() == "authorization"]
+        return found[-1] if found else None
 
 
 @dataclass(slots=True)

@@ -167,6 +167,29 @@ def test_embeddings_call_for_somebody_else(mirror: Mirror) -> None:
 
 
 @four_ways
+@pytest.mark.parametrize("name", ["Authorization", "authorization"])
+def test_a_header_that_signs_for_the_app_does_not_sign_for_a_user(call: Way, name: str, mirror: Mirror) -> None:
+    llm = chat(mirror.url, token="t", default_headers={name: "Bearer of-the-app", "X-Team": "a"})
+    assert call(llm, "Who am I?").text == "of-the-app"
+    assert call(llm.with_credentials(token="ada"), "Who am I?").text == "ada"
+    assert call(llm.bind(token="bob"), "Who am I?").text == "bob"
+    for spelled in ("Authorization", "authorization"):
+        assert call(llm.bind(extra_headers={spelled: "Bearer eve"}), "Who am I?").text == "eve"
+    assert call(llm, "Who am I?").text == "of-the-app"
+    assert {request.headers["x-team"] for request in mirror.questions} == {"a"}
+
+
+def test_a_header_that_signs_for_the_app_does_not_sign_for_a_users_embeddings(mirror: Mirror) -> None:
+    headers = {"Authorization": "Bearer of-the-app"}
+    embeddings = DatabricksEmbeddings(model="e", host=mirror.url, token="t", default_headers=headers)
+    embeddings.embed_query("x")
+    embeddings.with_credentials(token="ada").embed_query("x")
+    embeddings.embed_query("x", token="bob")
+    embeddings.embed_query("x", extra_headers={"authorization": "Bearer eve"})
+    assert mirror.signers == ["of-the-app", "ada", "bob", "eve"]
+
+
+@four_ways
 @pytest.mark.parametrize("setting", ["token", "user_session_token"])
 @pytest.mark.parametrize("nobody", [None, "", "  "])
 def test_a_user_who_is_missing_is_not_replaced_by_the_app(
