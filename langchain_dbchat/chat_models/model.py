@@ -24,7 +24,7 @@ from langchain_dbchat.chat_models.tokens import EstimatesTokens
 from langchain_dbchat.chat_models.tracing import ShowsSettings
 from langchain_dbchat.connection.callers import caller_of
 from langchain_dbchat.connection.endpoints import APPS, DISCOVER, endpoint_of
-from langchain_dbchat.connection.given import call_settings
+from langchain_dbchat.connection.given import call_settings, copied_settings
 from langchain_dbchat.connection.marks import marks_of
 from langchain_dbchat.connection.requests import family_for
 from langchain_dbchat.connection.session import FieldCache, Session, endpoint_name
@@ -238,13 +238,17 @@ class ChatDatabricksCompat(
         """Return a copy of this model, with the profile of its own endpoint.
 
         Args:
-            update: Values of fields, which are not validated. If they name another ``model``, the copy gets the profile
-                of that model; a ``profile`` that you gave is kept.
+            update: Values of fields, under any of their names, which are not validated. If they name another ``model``,
+                the copy gets the profile of that model; a ``profile`` that you gave is kept.
             deep: Whether to copy the values of the fields, too.
 
         Returns:
             The copy.
+
+        Raises:
+            ValueError: If a name is not that of a field.
         """
+        update = copied_settings(type(self), update) if update else update
         if update and "model" in update and "profile" not in update and self.profile == profile_of(self.model):
             update = {**update, "profile": profile_of(endpoint_name(str(update["model"])))}
         return super().model_copy(update=update, deep=deep)

@@ -226,6 +226,45 @@ def hidden(value: Any) -> Any:
     return Secret(dict(value)) if isinstance(value, Mapping) else value
 
 
+def copied_settings(cls: type[BaseModel], update: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that a copy of a model gets, by the names of their fields.
+
+    Args:
+        cls: The class of the model.
+        update: The values under any of the fields' names.
+
+    Returns:
+        A new dict; strings that are secrets are wrapped.
+
+    Raises:
+        ValueError: If a field is given twice, or does not exist: pydantic would ignore it, and the copy would, for
+            example, call as the same user.
+    """
+    marks = marks_of(cls)
+    named: dict[str, Any] = {}
+    for key, value in update.items():
+        name = field_named(marks, key, value)
+        if name not in marks.fields:
+            raise unknown_field(cls, key)
+        if name in named:
+            raise ValueError(f"{name!r} is given twice: as {key!r} and under another name.")
+        named[name] = kept_secret(marks, name, value)
+    if COMPLETION_LIMIT in update and "max_tokens_name" in marks.fields:
+        named.setdefault("max_tokens_name", COMPLETION_LIMIT)
+    return named
+
+
+def kept_secret(marks: Marks, name: str, value: Any) -> Any:
+    """Return the value of a field as a model contains it: a string that is a secret is wrapped.
+
+    Args:
+        marks: The marks of the class.
+        name: The name of the field.
+        value: Its value.
+    """
+    return SecretStr(value) if isinstance(value, str) and name in marks.secret else value
+
+
 def is_setting(cls: type[BaseModel], name: str) -> bool:
     """Return whether a constructor accepts a name, or says what to do instead of it.
 

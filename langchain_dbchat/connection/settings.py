@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from typing_extensions import Self  # noqa: TC002  # LangChain resolves annotations (`chat_models.binding`, rule 1)
 
 from langchain_dbchat.connection.copies import Copies
-from langchain_dbchat.connection.given import call_settings, constructor_settings
+from langchain_dbchat.connection.given import call_settings, constructor_settings, copied_settings, kept_secret
 from langchain_dbchat.connection.marks import Mark, field_named, marks_of
 from langchain_dbchat.connection.session import FieldCache, Session, call_overrides, endpoint_name, field_cache
 from langchain_dbchat.errors.user_warnings import warn
@@ -259,6 +259,25 @@ class DatabricksConnection(Copies, BaseModel):
         if client is not None and not hasattr(client, "config"):  # a databricks.sdk.core.Config
             given |= {"workspace_client": None, "config": client}
         return AuthSettings(**given)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy of this model.
+
+        Args:
+            update: Values of fields, under any of their names, which are not validated.
+            deep: Whether to copy the values of the fields, too.
+
+        Returns:
+            The copy.
+
+        Raises:
+            ValueError: If a name is not that of a field.
+        """
+        return super().model_copy(update=copied_settings(type(self), update) if update else update, deep=deep)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a field; a string that is a secret is wrapped, so that nothing shows it."""
+        super().__setattr__(name, kept_secret(marks_of(type(self)), name, value) if isinstance(value, str) else value)
 
     def with_credentials(self, **identity: Any) -> Self:
         """Return a copy with other credentials. The copy shares sockets with this model, but no credentials.

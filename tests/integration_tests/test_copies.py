@@ -46,6 +46,7 @@ def _source() -> str:
     return "t"
 
 
+SECRET = "tok-of-the-user-2f7d"
 KINDS = [ChatDatabricksCompat, DatabricksEmbeddings]
 kinds = pytest.mark.parametrize("kind", KINDS, ids=["chat", "embeddings"])
 STAYING = {
@@ -130,3 +131,44 @@ def test_a_deep_copy_shares_the_client(call: Way) -> None:
             assert copied.metadata is not llm.metadata
     assert len(sent) == (3 if call.__name__ in ("invoke", "stream") else 0)
     assert len(server.requests) == 3
+
+
+NAMES = {"token": "token", "api_key": "token", "openai_api_key": "token", "client_secret": "client_secret"}
+
+
+@kinds
+@pytest.mark.parametrize("name", [*NAMES, "user_session_token", "proxy", "openai_proxy"])
+def test_a_secret_of_a_copy_is_under_each_of_its_names_and_shown_nowhere(kind: Any, name: str) -> None:
+    model = _model(kind, "max_retries", 0)
+    copied = model.model_copy(update={name: SECRET}, deep=True)
+    field = {**NAMES, "openai_proxy": "proxy"}.get(name, name)
+    assert getattr(copied, field).get_secret_value() == SECRET
+    changed = model.model_copy()
+    setattr(changed, field, SECRET)
+    for each in (copied, changed):
+        shown = repr(each) + str(each) + repr(each.model_dump()) + each.model_dump_json()
+        assert SECRET not in shown
+
+
+@four_ways
+def test_a_copy_signs_and_calls_as_the_other_names_of_the_fields_say(call: Way) -> None:
+    with ScriptedServer(_answer) as server:
+        llm = ChatDatabricksCompat(model="m", host="http://127.0.0.1:9", token="of-the-app")
+        other = llm.model_copy(update={"api_key": "of-ada", "workspace": server.url, "endpoint": "databricks-gpt-5"})
+        assert call(other, "Hello").text == "Hi."
+        assert (other.model, other.max_retries) == ("databricks-gpt-5", llm.max_retries)
+        assert other.profile == ChatDatabricksCompat(model="databricks-gpt-5", host="http://127.0.0.1:9").profile
+    assert server.requests[0].headers["authorization"] == "Bearer of-ada"
+
+
+def test_the_limit_of_a_copy_is_sent_under_its_own_name() -> None:
+    llm = _model(ChatDatabricksCompat, "max_tokens", 5).model_copy(update={"max_completion_tokens": 7})
+    assert (llm.max_tokens, llm.max_tokens_name) == (7, "max_completion_tokens")
+
+
+@kinds
+@pytest.mark.parametrize("wrong", [{"tokn": SECRET}, {"token": SECRET, "api_key": SECRET}, {"temprature": 1}])
+def test_a_copy_refuses_what_it_would_ignore(kind: Any, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"has no field|is given twice") as caught:
+        _model(kind, "max_retries", 0).model_copy(update=wrong)
+    assert SECRET not in str(caught.value)
