@@ -123,11 +123,13 @@ class AuthSettings:
             **identity: The arguments that say who calls now, such as `token=...`.
 
         Raises:
-            ConfigurationError: An argument does not say who calls, or none was given.
+            ConfigurationError: An argument does not say who calls, or none was given. If all arguments that identify
+                somebody are None, the others do not replace them, because the environment would then say who calls.
         """
         allowed = {*IDENTITY, "auth_type", "audience"}
         unknown = sorted(set(identity) - allowed)
-        if unknown or all(value is None for value in identity.values()):
+        given = {name: value for name, value in identity.items() if name in IDENTITY}
+        if unknown or all(value is None for value in (given.values() or [identity.get("auth_type")])):
             raise ConfigurationError(
                 f"with_credentials takes {', '.join(sorted(allowed))}"
                 + (f", not {', '.join(unknown)}." if unknown else ".")

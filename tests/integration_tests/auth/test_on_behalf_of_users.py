@@ -204,6 +204,18 @@ def test_a_user_who_is_missing_is_not_replaced_by_the_app(
     assert mirror.signers == ["of-the-app"]
 
 
+@pytest.mark.parametrize(
+    "nobody", [{"user_session_token": None, "audience": "guid"}, {"token": None, "auth_type": "pat"}]
+)
+def test_what_is_given_beside_a_user_who_is_missing_does_not_let_the_environment_sign(
+    nobody: dict[str, Any], mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABRICKS_TOKEN", "of-the-environment")
+    with pytest.raises(ConfigurationError, match="with_credentials takes"):
+        chat(mirror.url, token="of-the-app").with_credentials(**nobody).invoke("Who am I?")
+    assert mirror.signers == []
+
+
 @four_ways
 def test_a_callable_without_a_user_is_an_error(call: Way, mirror: Mirror) -> None:
     with pytest.raises(ConfigurationError, match="returned NoneType"):

@@ -317,7 +317,17 @@ def test_with_identity_changes_who_calls_and_nothing_else() -> None:
     assert (replaced.credentials, replaced.client_id) == (None, "i")
 
 
-@pytest.mark.parametrize("wrong", [{}, {"token": None}, {"host": "https://x"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"token": None},
+        {"host": "https://x"},
+        {"user_session_token": None, "audience": "guid"},
+        {"token": None, "auth_type": "pat"},
+        {"audience": "guid"},
+    ],
+)
 def test_with_identity_takes_identities_only(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="takes audience, auth_type, "):
         AuthSettings(host=HOST).with_identity(**wrong)
