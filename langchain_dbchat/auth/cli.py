@@ -37,6 +37,8 @@ CELLS = TokenCells(limit=64)
 # How long the CLI may take, in seconds; it may ask the workspace for a new token.
 TIMEOUT = 30.0
 _LONGEST_TEXT = 500
+# What says to the CLI who has signed in, besides its arguments: its files, and a profile in them.
+_VARIABLES = ("DATABRICKS_CONFIG_FILE", "DATABRICKS_CONFIG_PROFILE", "DATABRICKS_ACCOUNT_ID", "HOME", "USERPROFILE")
 _EXPIRY = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)?\s*(Z|[+-]\d\d:?\d\d)?", re.IGNORECASE)
 
 
@@ -72,7 +74,8 @@ class CommandLine(ExpiringToken):
         return ["--profile", self.profile] if self.profile else ["--host", self.host or ""]
 
     def _cell(self) -> TokenCell:
-        return CELLS.cell((self.executable, self.profile, self.host, self.config_file))
+        environ = tuple(map(os.environ.get, _VARIABLES))
+        return CELLS.cell((self.executable, self.profile, self.host, self.config_file, environ))
 
     def _fetch(self, *, refresh: bool) -> Effect:
         return Effect(lambda: self._ask(refresh=refresh), lambda: asyncio.to_thread(self._ask, refresh=refresh))

@@ -69,6 +69,16 @@ def test_whoever_is_signed_in_is_asked_for_once(databricks: Cli) -> None:
     assert databricks.calls == [f"auth token --host {HOST} -"]
 
 
+@pytest.mark.parametrize("name", ["DATABRICKS_CONFIG_FILE", "DATABRICKS_CONFIG_PROFILE", "HOME"])
+def test_another_environment_is_another_user(databricks: Cli, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+    for value in ("ada", "bob", "ada"):
+        monkeypatch.setenv(name, value)
+        said.append(resolve(AuthSettings(host=HOST)).credentials.headers()["Authorization"])
+    assert said == ["Bearer cli-1", "Bearer cli-2", "Bearer cli-1"]
+    assert len(databricks.calls) == 2
+
+
 async def test_nothing_blocks_the_event_loop_and_fifty_tasks_start_one_process(databricks: Cli) -> None:
     signer = resolve(AuthSettings(host=HOST)).credentials
     with blockbuster_ctx():
