@@ -200,7 +200,7 @@ def structured_method(model: ChatSettings, kwargs: Mapping[str, Any], *, tools: 
 def _limiter(session: Session, model: str) -> EndpointLimiter:
     from langchain_dbchat.transport.limiter import limiter_for  # noqa: PLC0415  # loads asyncio: not with the package
 
-    return limiter_for(session.workspace.host, model)
+    return limiter_for(session.address, model)
 
 
 def _warn_once(encoded: EncodedRequest, model: str, endpoint: Endpoint, *, strict: bool) -> None:

@@ -192,7 +192,7 @@ class EmbeddingRun:
         self.width = min(settings.max_concurrency, len(texts))
         # A request that pauses before it is sent again lets one of the spare requests go first.
         self.ahead = self.width + _SPARE if self.width > 1 else 1
-        shared = limiter_for(session.workspace.host, settings.model) if settings.adaptive_limit else None
+        shared = limiter_for(session.address, settings.model) if settings.adaptive_limit else None
         self.limiter = LocalLimiter(max(1, self.width), shared)
         self._observation: EmbeddingObservation | None = None
         self._bar = _progress_bar(len(texts)) if settings.show_progress and len(texts) > 1 else None

@@ -1,7 +1,7 @@
 """Wait until one endpoint may be asked: threads and tasks, all callers of the process together.
 
 If an endpoint is overloaded and each caller backs off for itself, all of them come back together. So the callers of one
-process share what they learn, per host and endpoint. `Limit` decides how many requests may be in flight.
+process share what they learn, per address and endpoint. `Limit` decides how many requests may be in flight.
 `EndpointLimiter` lets threads and tasks wait. `Slot` is the part of a call during which its request is in flight.
 
 Rule 1. Waiting is first come, first served, and uses no connection.
@@ -383,20 +383,20 @@ class Slot:
 _limiters: dict[tuple[str, str], EndpointLimiter] = {}
 
 
-def limiter_for(host: str, endpoint: str) -> EndpointLimiter:
+def limiter_for(address: str, endpoint: str) -> EndpointLimiter:
     """Get the process's limiter for an endpoint.
 
     Args:
-        host: The host.
+        address: Where it is, with the path and the workspace's id: one host may serve several workspaces.
         endpoint: The endpoint's name.
 
     Returns:
         The limiter.
     """
-    key = (host, endpoint)
+    key = (address, endpoint)
     limiter = _limiters.get(key)
     # setdefault is atomic: of two threads that come first, both get the same limiter.
-    return limiter if limiter is not None else _limiters.setdefault(key, EndpointLimiter(f"{host} {endpoint}"))
+    return limiter if limiter is not None else _limiters.setdefault(key, EndpointLimiter(f"{address} {endpoint}"))
 
 
 if hasattr(os, "register_at_fork"):  # there are no forks on Windows

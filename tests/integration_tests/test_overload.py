@@ -65,8 +65,8 @@ def _llm(server: ScriptedServer, **settings: Any) -> ChatDatabricksCompat:
     return ChatDatabricksCompat(**given)
 
 
-def _host(server: ScriptedServer) -> str:
-    return server.url.removeprefix("http://")
+def _address(server: ScriptedServer) -> str:
+    return f"{server.url}/serving-endpoints"
 
 
 def _batch(llm: ChatDatabricksCompat, **settings: Any) -> list[Any]:
@@ -100,7 +100,7 @@ def test_a_batch_adapts_to_what_the_endpoint_takes(run: Any, streams: bool, capl
         answers = run(_llm(server, streaming=streams))
     assert [answer.text for answer in answers] == ["Hi."] * MANY
     assert any("narrow" in line and "at most" in line for line in caplog.messages)
-    gate = limits._limiters[_host(server), "narrow"]
+    gate = limits._limiters[_address(server), "narrow"]
     assert gate.limit.in_flight == 0
     assert gate.limit.bound < MANY
 
@@ -133,16 +133,16 @@ def test_single_calls_do_not_wait_unless_that_is_wanted() -> None:
         assert not limits._limiters
         llm = _llm(server, adaptive_limit="always")
         llm.invoke("Hello!")
-        assert list(limits._limiters) == [(_host(server), "narrow")]
+        assert list(limits._limiters) == [(_address(server), "narrow")]
         limits._limiters.clear()
         asyncio.run(llm.ainvoke("Hello!"))
-        assert list(limits._limiters) == [(_host(server), "narrow")]
+        assert list(limits._limiters) == [(_address(server), "narrow")]
 
 
 def test_a_bound_model_and_a_chain_take_turns_too() -> None:
     with ScriptedServer(lambda _: Scripted(ANSWER)) as server:
         (_llm(server).bind(stop=["x"]) | AIMessage.model_validate).batch(["a", "b"])
-        assert list(limits._limiters) == [(_host(server), "narrow")]
+        assert list(limits._limiters) == [(_address(server), "narrow")]
         assert all("adaptive_limit" not in request.json for request in server.requests)
 
 
@@ -151,6 +151,23 @@ def test_the_limit_is_one_for_all_models_of_an_endpoint() -> None:
         for model in ("narrow", "narrow", "wide"):
             _llm(server, model=model).batch(["a", "b"])
         assert sorted(model for _, model in limits._limiters) == ["narrow", "wide"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("/tenant-a/serving-endpoints", "/tenant-b/serving-endpoints"), ("?o=1", "?o=2")]
+)
+@pytest.mark.parametrize("run", [_batch, _abatch])
+def test_two_workspaces_of_one_host_share_no_limit(run: Any, one: str, other: str) -> None:
+    def answer(received: Received) -> Scripted:
+        is_first = "/tenant-a/" in received.path or received.headers.get("x-databricks-workspace-id") == "1"
+        return Scripted("no", 429, {"retry-after": "30"}) if is_first else Scripted(ANSWER)
+
+    with ScriptedServer(answer) as server:
+        with pytest.raises(DatabricksRateLimitError):
+            _llm(server, host=f"{server.url}{one}", max_retries=0).batch(["Hello!"])
+        began = time.monotonic()
+        assert [answer.text for answer in run(_llm(server, host=f"{server.url}{other}"))] == ["Hi."] * MANY
+    assert time.monotonic() - began < 20
 
 
 def test_waiting_for_a_turn_does_not_use_up_the_deadline_of_the_retries() -> None:
@@ -164,7 +181,7 @@ def test_waiting_for_a_turn_does_not_use_up_the_deadline_of_the_retries() -> Non
         return Scripted(ANSWER, wait=0.5)
 
     with ScriptedServer(answer) as server:
-        limits.limiter_for(_host(server), "narrow").limit.bound = 1
+        limits.limiter_for(_address(server), "narrow").limit.bound = 1
         questions: list[Any] = ["a"] * 5 + ["last"]
         answers = asyncio.run(_llm(server, retry_deadline=2).abatch(questions))
     assert [answer.text for answer in answers] == ["Hi."] * 6
@@ -176,7 +193,7 @@ def test_a_batch_that_fails_gives_its_turns_back() -> None:
         llm = _llm(server, max_retries=1)
         failed: list[Any] = llm.batch(["a"] * 6, return_exceptions=True)
     assert {type(error) for error in failed} == {DatabricksRateLimitError}
-    assert limits.limiter_for(_host(server), "narrow").limit.in_flight == 0
+    assert limits.limiter_for(_address(server), "narrow").limit.in_flight == 0
 
 
 async def test_a_batch_that_is_cancelled_gives_its_turns_back() -> None:
@@ -187,7 +204,7 @@ async def test_a_batch_that_is_cancelled_gives_its_turns_back() -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await asyncio.sleep(0.05)
-    assert limits.limiter_for(_host(server), "narrow").limit.in_flight == 0
+    assert limits.limiter_for(_address(server), "narrow").limit.in_flight == 0
 
 
 def test_a_callback_may_call_the_same_endpoint_while_a_streamed_batch_runs() -> None:
@@ -198,7 +215,7 @@ def test_a_callback_may_call_the_same_endpoint_while_a_streamed_batch_runs() -> 
 
     answers: list[str] = []
     with ScriptedServer(Counter(10, seconds=0.001)) as server:
-        limits.limiter_for(_host(server), "narrow").limit.bound = 1
+        limits.limiter_for(_address(server), "narrow").limit.bound = 1
         other = _llm(server)
         _llm(server, streaming=True).batch(["outer"] * 3, {"callbacks": [Nested()]})
     assert answers == ["Hi."] * 3

@@ -65,7 +65,7 @@ def test_twenty_thousand_texts_come_back_complete_and_in_order(embed: Callable[.
         ) as caught:
             embed(embeddings, texts)
         assert not workspace._faults.waiting
-        host = workspace.host.removeprefix("http://")
+        address = f"{workspace.host}/serving-endpoints"
     assert list(caught.value.failures) == [POISONED]
     assert isinstance(caught.value.failures[POISONED], DatabricksContextOverflowError)
     assert caught.value.rows[POISONED] is None
@@ -73,7 +73,7 @@ def test_twenty_thousand_texts_come_back_complete_and_in_order(embed: Callable[.
         assert caught.value.rows[index] == vectors.embed(texts[index], dimensions=DIMENSIONS), index
     assert all(row is not None and len(row) == DIMENSIONS for row in caught.value.rows[POISONED + 1 :])
     assert embeddings.usage.texts == COUNT - 1
-    gate = limits.limiter_for(host, QWEN)
+    gate = limits.limiter_for(address, QWEN)
     assert gate.limit.round > 0  # it was limited,
     assert gate.limit.in_flight == 0  # and everybody has left
     assert faults == 17

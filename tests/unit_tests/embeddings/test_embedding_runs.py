@@ -205,7 +205,7 @@ def test_an_overloaded_endpoint_is_found_out_together(embed: Embed) -> None:
 def test_instances_share_what_is_known_of_an_endpoint() -> None:
     with ScriptedServer(Endpoint(refuse=lambda _: None)) as server:
         one, other = over(server), over(server)
-        gate = limits.limiter_for(server.url.removeprefix("http://"), "my-endpoint")
+        gate = limits.limiter_for(f"{server.url}/serving-endpoints", "my-endpoint")
         gate.limit.bound = 1
         event = limits.ThreadEvent()
         entered = limits.Permit(event.set)
@@ -489,7 +489,7 @@ async def test_a_cancelled_run_closes_its_connections() -> None:
         with pytest.raises(asyncio.CancelledError):
             await run
         assert await server.await_open(0) == 0
-        assert limits.limiter_for(server.url.removeprefix("http://"), "my-endpoint").limit.in_flight == 0
+        assert limits.limiter_for(f"{server.url}/serving-endpoints", "my-endpoint").limit.in_flight == 0
 
 
 @two_ways
