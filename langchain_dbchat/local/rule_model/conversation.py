@@ -21,7 +21,7 @@ REPEAT = re.compile(
     r"(?: (?:only|exactly|just|the words?|this|after me|back))*\s*:?\s+(.+?)\s*$",
     re.IGNORECASE | re.DOTALL,
 )
-SUMMARY = re.compile(r"\b(?:summari[sz]e|summary|tl;dr)\b[^\n:]*[:\n]\s*(.{80,})", re.IGNORECASE | re.DOTALL)
+SUMMARY = re.compile(r"\b(?:summari[sz]e|summary|tl;dr)\b[^\n:]{0,500}[:\n]\s*(.{80,})", re.IGNORECASE | re.DOTALL)
 BARE = re.compile(
     r"\b(?:only|just)\s+(?:return|output|reply|respond|answer|write|give|say|the|with|one|a)\b|\bnothing else\b"
     r"|\bone word\b|\bsingle word\b|\bcomma[- ]separated\b|\bno (?:explanation|preamble|other text)\b",

@@ -11,7 +11,9 @@ from langchain_dbchat.local.rule_model.knowledge import COUNTS
 from langchain_dbchat.local.rule_model.tokens import STOPWORDS, content_words
 
 NUMBER = re.compile(r"(?<![\w.\-])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?!\w)")
-QUOTED = re.compile(r"\"([^\"\n]+)\"|“([^”\n]+)”|«([^»\n]+)»|「([^」\n]+)」|`([^`\n]+)`|(?<!\w)'([^'\n]+)'(?!\w)")
+QUOTED = re.compile(
+    r"\"([^\"\n]+)\"|“([^”\n]{1,500})”|«([^»\n]{1,500})»|「([^」\n]{1,500})」|`([^`\n]+)`|(?<!\w)'([^'\n]+)'(?!\w)"
+)
 NAME = r"[^\W\d_a-zß-öø-ÿ][\w'\u2019.\-]*(?<![.,'])"
 NAMES = re.compile(rf"{NAME}(?:\s+(?:{NAME}|de|la|van|von|der|del|of the)(?=\s+{NAME}|\b))*(?:,\s[A-Z]{{2,3}}\b)?")
 BEFORE = re.compile(r"\b(in|for|at|near|of|from|to|about|around|between|nach|à|en)\s*$", re.IGNORECASE)
@@ -22,7 +24,7 @@ CODE = re.compile(r"\b(?:AUD|BRL|CAD|CHF|CNY|DKK|EUR|GBP|INR|JPY|KRW|MXN|NOK|NZD
 SUBJECT = re.compile(r"\s*(?:'s|is|was|has|had|and|or|lives|works|likes|wants|needs|said|went|will|would)\b|\s*[,:(]")
 COUNTED = re.compile(rf"{NUMBER.pattern}|\b(?:{'|'.join(word for word, count in COUNTS.items() if count > 1)})\b(?!-)")
 """A number, also as a word: ``two``."""
-SUM = re.compile(r"[\d(][\d\s+*/().^%-]*[+*/^%-][\d\s+*/().^%-]*[\d)]")
+SUM = re.compile(r"[\d(][\d\s+*/().^%-]{0,60}[+*/^%-][\d\s+*/().^%-]{0,60}[\d)]")
 LONGEST_BEFORE = 24  # characters before a name that show what it is
 LONGEST_HEAD = 20_000  # characters
 CALENDAR = DAYS | frozenset(MONTHS)

@@ -37,8 +37,10 @@ class CurrentTurn:
         # Some clients say "(continue)" for the user, where a conversation ends with an answer.
         users = [place for place in spoken if not CONTINUE.fullmatch(text_of(messages[place]))] or spoken
         first = last = users[-1] if users else -1
-        while first - 1 in users:
-            first -= 1
+        for place in reversed(users[:-1]):
+            if place != first - 1:
+                break
+            first = place
         self.prompt = "\n".join(text_of(message) for message in messages[max(first, 0) : last + 1])
         self.earlier = tuple(text_of(messages[place]) for place in users if place < first)
         self.system = "\n".join(text_of(message) for message in messages if message.get("role") == "system")

@@ -11,6 +11,7 @@ Rule 4. Values are taken from what is left of the prompt without the instruction
 from __future__ import annotations
 
 import re
+from json import JSONDecoder
 from typing import Any
 
 from pydantic_core import from_json
@@ -53,6 +54,11 @@ TYPE_WORDS = {
 FLAG = re.compile(r"(?:is|has|can|should|was|are|needs)_\w|(?:is|has)[A-Z]")
 INTEGERS = AGES | YEARS | frozenset(content_words("count quantity population inhabitants minutes seconds hours"))
 NUMBERS = PRICES | frozenset(content_words("score rating confidence percentage probability"))
+SCHEMA = re.compile(r"\{\s*\"(?:\$defs|properties|type|title|description)\"")
+"""The beginning of a JSON schema."""
+REST = re.compile(r"\s*(?:(?<=\n)```|\Z)")
+"""What may be behind a JSON schema: the end of the text, or of a block of code."""
+DECODER = JSONDecoder()
 SENTENCE = re.compile(r"(?<=[.!?:])\s+|\n+")
 
 
@@ -128,14 +134,15 @@ def _like(value: Any) -> dict[str, Any]:
 
 def _schema_in(text: str) -> dict[str, Any] | None:
     """Return the last JSON schema within a text."""
-    for match in reversed(list(re.finditer(r"\{", text))):
-        if not re.match(r"\{\s*\"(?:\$defs|properties|type|title|description)\"", text[match.start() :]):
-            continue
+    for match in reversed(list(SCHEMA.finditer(text))):
         try:
-            value = from_json(text[match.start() :].partition("\n```")[0].strip())
+            value: dict[str, Any]
+            value, end = DECODER.raw_decode(text, match.start())
         except ValueError:
             continue
-        if not isinstance(value, dict) or not isinstance(value.get("properties"), dict):
+        except RecursionError:  # so has each that begins before it
+            return None
+        if REST.match(text, end) is None or not isinstance(value.get("properties"), dict):
             continue
         if error_in(value) is None and excess_in(value) is None:
             return value

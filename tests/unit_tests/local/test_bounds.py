@@ -176,3 +176,32 @@ def test_a_filler_that_nothing_was_checked_for_is_bounded() -> None:
 def test_patterns_that_are_quick_are_searched_for(pattern: str, text: str, found: str | None) -> None:
     match = search(pattern, text)
     assert (match and match.group()) == found or found is None
+
+
+EXPRESSION = {"type": "object", "properties": {"expression": {"type": "string"}}, "required": ["expression"]}
+PROMPTS: dict[str, str] = {
+    "many schemas": "An API:\n" + ", ".join(f'{{"type": "object", "name": "a{n}"}}' for n in range(12_000)),
+    "schemas within each other": '{"type": ' * 20_000,
+    "a sum without an end": "calc " + "(+" * 8_000,
+    "quotes that do not end": "\u00ab" * 60_000,
+    "a word of requests for summaries": "summary " * 30_000,
+}
+
+
+@pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS)
+def test_a_prompt_costs_a_moment(client: httpx.Client, prompt: str) -> None:
+    tool = {"type": "function", "function": {"name": "calc", "description": "Calculate.", "parameters": EXPRESSION}}
+    body: dict[str, Any] = {"messages": [{"role": "user", "content": prompt}], "max_tokens": 50}
+    began = time.process_time()
+    for more in ({}, {"tools": [tool], "tool_choice": "required"}):
+        answer = client.post("/serving-endpoints/databricks-gemini-3-flash/invocations", json={**body, **more})
+        assert answer.status_code == 200, answer.text[:300]
+    assert time.process_time() - began < 5
+
+
+def test_many_messages_of_a_user_cost_a_moment(client: httpx.Client) -> None:
+    body = {"messages": [{"role": "user", "content": "a"}] * 80_000}
+    began = time.process_time()
+    answer = client.post("/serving-endpoints/databricks-claude-sonnet-4-6/invocations", json=body)
+    assert answer.status_code in {200, 400}, answer.text[:300]
+    assert time.process_time() - began < 5
