@@ -30,6 +30,28 @@ def count_tokens(text: str) -> int:
     return len(TOKEN.findall(text))
 
 
+class RunningCount:
+    """The number of tokens of a text that grows; only its last token may change."""
+
+    def __init__(self) -> None:
+        self._whole = 0
+        self._last = ""
+
+    def add(self, text: str) -> int:
+        """Add a piece of the text, and return by how many tokens it has grown."""
+        before = self.total
+        found = TOKEN.findall(self._last + text)
+        if found:
+            self._whole += len(found) - 1
+            self._last = found[-1]
+        return self.total - before
+
+    @property
+    def total(self) -> int:
+        """Return the number of tokens so far."""
+        return self._whole + bool(self._last)
+
+
 def stem(word: str) -> str:
     """Return the word without the commonest English endings."""
     word = word.lower()

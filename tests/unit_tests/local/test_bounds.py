@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import tracemalloc
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from langchain_dbchat.local.rule_model.schema_filler import SchemaFiller, Schema
 
 if TYPE_CHECKING:
     import httpx
+
+    from langchain_dbchat.local import LocalWorkspace
 
 Schema = dict[str, Any]
 HUGE = 10**9
@@ -205,3 +208,17 @@ def test_many_messages_of_a_user_cost_a_moment(client: httpx.Client) -> None:
     answer = client.post("/serving-endpoints/databricks-claude-sonnet-4-6/invocations", json=body)
     assert answer.status_code in {200, 400}, answer.text[:300]
     assert time.process_time() - began < 5
+
+
+def test_a_long_call_is_streamed_in_a_moment(workspace: LocalWorkspace, client: httpx.Client) -> None:
+    parameters = {"type": "object", "properties": {"content": {"type": "string"}}}
+    tool = {"type": "function", "function": {"name": "write_file", "parameters": parameters}}
+    counts = []
+    for streams in (True, False):
+        workspace.script("databricks-gpt-5-2").call("write_file", content="a word and  a line\n" * 3_000)
+        body = {"messages": [{"role": "user", "content": "Write it."}], "tools": [tool], "stream": streams}
+        began = time.process_time()
+        answer = client.post("/serving-endpoints/databricks-gpt-5-2/invocations", json=body)
+        assert time.process_time() - began < 5
+        counts.append(re.findall(r'"completion_tokens":(\d+)', answer.text)[-1])
+    assert counts[0] == counts[1]

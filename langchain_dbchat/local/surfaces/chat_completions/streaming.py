@@ -14,7 +14,7 @@ from langchain_dbchat.local.rule_model.answer import (
     ToolCallPiece,
     call_tokens,
 )
-from langchain_dbchat.local.rule_model.tokens import count_tokens
+from langchain_dbchat.local.rule_model.tokens import RunningCount, count_tokens
 from langchain_dbchat.local.surfaces.chat_completions.answers import (
     GENERATED_IMAGE,
     finish_reason,
@@ -51,6 +51,8 @@ class Stream:
         self.text_tokens = 0
         self.reasoning = 0
         self.calls: list[ToolCall] = []
+        self.call_tokens = 0
+        self._arguments: dict[int, RunningCount] = {}  # by the identity of the call
 
     def _event(
         self, delta: dict[str, Any], choice: int, finish: str | None = None, *, last: bool = False
@@ -67,14 +69,19 @@ class Stream:
         """Take a piece into its answer, and its tokens into the usage."""
         before = len(answer.calls)
         answer.add(piece)
-        self.calls += answer.calls[before:]
-        if isinstance(piece, ReasoningPiece):
+        for call in answer.calls[before:]:
+            self.calls.append(call)
+            self.call_tokens += call_tokens(ToolCall(call.id, call.name, ""))
+        if isinstance(piece, ToolCallPiece):
+            counted = self._arguments.setdefault(id(answer.calls[piece.index]), RunningCount())
+            self.call_tokens += counted.add(piece.arguments)
+        elif isinstance(piece, ReasoningPiece):
             self.reasoning += count_tokens(piece.text)
         elif isinstance(piece, TextPiece):
             self.text_tokens += count_tokens(piece.text)
 
     def _usage(self) -> dict[str, Any]:
-        tokens = self.reasoning + self.text_tokens + sum(call_tokens(call) for call in self.calls)
+        tokens = self.reasoning + self.text_tokens + self.call_tokens
         return report(self.request, self.prompt, tokens, self.reasoning)
 
     async def events(self, choices: list[AsyncIterator[Piece]]) -> AsyncIterator[dict[str, Any]]:
