@@ -15,8 +15,8 @@ from langchain_core.runnables import Runnable  # noqa: TC002  # rule 1
 from pydantic import BaseModel
 
 from langchain_dbchat.chat_models.call import structured_method
-from langchain_dbchat.connection.given import hidden
-from langchain_dbchat.connection.marks import field_named, marks_of
+from langchain_dbchat.connection.given import hidden_setting
+from langchain_dbchat.connection.marks import marks_of
 from langchain_dbchat.connection.settings import DatabricksConnection
 from langchain_dbchat.dialects.dialect import StructuredMethod  # noqa: TC001  # rule 1
 from langchain_dbchat.dialects.shared.request.converted_tools import convert_once
@@ -54,12 +54,7 @@ class BindsSettings(_Bindable):
             The model with the settings bound.
         """
         marks = marks_of(type(self))
-        return super().bind(
-            **{
-                key: hidden(value) if field_named(marks, key, value) in marks.secret else value
-                for key, value in kwargs.items()
-            }
-        )
+        return super().bind(**{key: hidden_setting(marks, key, value) for key, value in kwargs.items()})
 
     def bind_tools(
         self,

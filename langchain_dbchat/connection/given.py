@@ -75,7 +75,7 @@ def call_settings(cls: type[BaseModel], called: Mapping[str, Any]) -> dict[str, 
             if key == COMPLETION_LIMIT:
                 settings["max_tokens_name"] = key
         before = settings.pop(name, None)  # so the later of two names also takes the later position
-        after = _plain(value) if name in marks.secret else value
+        after = _plain(value) if name in marks.secret or name == QUERY else value
         if after is None and name in marks.no_none:
             continue
         _check_value(marks, key, name, after)
@@ -164,7 +164,7 @@ def split_extra(marks: Marks, extra: Mapping[str, Any]) -> tuple[dict[str, Any],
             body.update(inner)
             found.update(also)
         elif name in ("default_headers", QUERY):
-            found[name] = {**found.get(name, {}), **_mapping(key, value)}
+            found[name] = {**found.get(name, {}), **_mapping(key, _plain(value))}
         elif name in marks.how:
             if value is not None:
                 found[name] = value
@@ -224,6 +224,25 @@ def hidden(value: Any) -> Any:
     if isinstance(value, str):
         return SecretStr(value)
     return Secret(dict(value)) if isinstance(value, Mapping) else value
+
+
+def hidden_setting(marks: Marks, key: str, value: Any) -> Any:
+    """Return the value of a setting of a call that is bound; what may be a secret in it is wrapped.
+
+    Args:
+        marks: The marks of the class.
+        key: The setting, under any of its names.
+        value: Its value.
+    """
+    name = field_named(marks, key, value)
+    if name in ("default_headers", QUERY):
+        return hidden(value) if isinstance(value, Mapping) else value
+    if name in marks.secret:
+        return hidden(value)
+    # It may contain headers (rule 2). One that contains itself raises in the call.
+    if name == "extra_body" and isinstance(value, Mapping) and not _is_deeper(value, _DEEPEST):
+        return {inner: hidden_setting(marks, inner, below) for inner, below in value.items()}
+    return value
 
 
 def copied_settings(cls: type[BaseModel], update: Mapping[str, Any]) -> dict[str, Any]:

@@ -154,6 +154,28 @@ def test_nothing_of_the_connection_reaches_a_body_or_a_trace(way: Any, setting: 
 
 
 @four_ways
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"extra_query": {"key": SECRET}},
+        {"extra_body": {"extra_query": {"key": SECRET}, "user": "u"}},
+        {"extra_params": {"extra_headers": {"x-user": SECRET}}},
+        {"api_args": {"extra_body": {"default_headers": {"x-user": SECRET}}}},
+    ],
+    ids=str,
+)
+def test_what_is_bound_of_the_connection_is_shown_nowhere(call: Way, setting: dict[str, Any]) -> None:
+    with ScriptedServer(_answer) as server:
+        bound = _llm(server).bind(**setting)
+        shown = repr(bound) + dumps(bound)
+        assert call(bound, "hi").text == "ok"
+    assert SECRET not in shown
+    (request,) = server.requests
+    assert SECRET in repr(dict(request.headers)) + repr(dict(request.query))
+    assert SECRET not in request.body.decode()
+
+
+@four_ways
 @pytest.mark.parametrize("name", CONNECTION)
 def test_a_setting_of_the_connection_is_refused_in_a_call_under_each_name(call: Way, name: str) -> None:
     tracer = Everything()
