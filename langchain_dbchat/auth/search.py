@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 WORKBENCH_MARK = "posit-workbench"
 WORKBENCH_SECTION = "workbench"
 _SDK_CONFIG = "the Databricks SDK's Config"
+HOST_VARIABLES = ("DATABRICKS_API_BASE", "DATABRICKS_HOST")
+"""The variables that name the hosts to which the secrets of the environment belong."""
 
 
 class HostFound(NamedTuple):
@@ -160,8 +162,7 @@ class Search:
     @cached_property
     def environment_origins(self) -> list[str]:
         """Return the hosts that the environment names; see rule 1 of `destinations`."""
-        variables = ("DATABRICKS_API_BASE", "DATABRICKS_HOST")
-        named = [text for name in variables if (text := self.env(name))]
+        named = [text for name in HOST_VARIABLES if (text := self.env(name))]
         if not named:
             found = (text for _, text, from_environment in self._host_texts() if from_environment and text)
             named = [text for text in (next(found, None),) if text]

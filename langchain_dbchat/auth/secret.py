@@ -29,11 +29,14 @@ class Secret:
         value: The secret, or None after a pickle that left it behind.
         variable: The environment variable it came from, or None.
         file: Path, section and option of the configuration file it came from, or None.
+        beside: Variables that say where it may be sent, with their values; if they have changed, a new value of
+            `variable` belongs to another host.
     """
 
     value: SecretStr | None = field(default=None, repr=False)
     variable: str | None = None
     file: tuple[Path, str, str] | None = None
+    beside: tuple[tuple[str, str | None], ...] = field(default=(), repr=False)
 
     def reveal(self, *, again: bool = False) -> str:
         """Return the secret itself, looked up again if a pickle left it behind.
@@ -44,7 +47,8 @@ class Secret:
         Raises:
             ConfigurationError: The place it came from does not contain it in this process.
         """
-        replaced = again and self.variable is not None and os.environ.get(self.variable, "").strip()
+        is_at_home = all(os.environ.get(name) == value for name, value in self.beside) if again else False
+        replaced = is_at_home and self.variable is not None and os.environ.get(self.variable, "").strip()
         if self.value is not None and not replaced:
             return self.value.get_secret_value()
         if self.variable is not None:
@@ -86,7 +90,8 @@ class Secret:
 
     def __getstate__(self) -> dict[str, object]:
         found = self.variable is not None or self.file is not None
-        return {"value": None if found else self.value, "variable": self.variable, "file": self.file}
+        value = None if found else self.value
+        return {"value": value, "variable": self.variable, "file": self.file, "beside": self.beside}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         for name, value in state.items():

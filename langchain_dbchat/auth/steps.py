@@ -13,6 +13,7 @@ Rule 5. The module of a way is imported when its row applies, so a cold start wi
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,7 +23,7 @@ from pydantic import SecretStr
 
 from langchain_dbchat._loopback import is_loopback
 from langchain_dbchat.auth.credentials import CallableToken, StaticToken
-from langchain_dbchat.auth.search import WORKBENCH_SECTION, Search
+from langchain_dbchat.auth.search import HOST_VARIABLES, WORKBENCH_SECTION, Search
 from langchain_dbchat.auth.secret import Secret
 from langchain_dbchat.auth.settings import ON_BEHALF, as_secret
 from langchain_dbchat.errors import ConfigurationError
@@ -192,7 +193,9 @@ def _env_token(search: Search) -> CredentialsOrReason:
     if len(names) > 1 and search.env(names[0]) != search.env(names[1]) and not _reported:
         _reported.add(names[0])
         logger.warning("DATABRICKS_TOKEN and DATABRICKS_API_KEY differ; DATABRICKS_TOKEN is used.")
-    return StaticToken(Secret(SecretStr(search.environ[names[0]].strip()), variable=names[0]), names[0])
+    hosts = tuple((name, os.environ.get(name)) for name in HOST_VARIABLES)
+    found = Secret(SecretStr(search.environ[names[0]].strip()), variable=names[0], beside=hosts)
+    return StaticToken(found, names[0])
 
 
 def _env_client(search: Search) -> CredentialsOrReason:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from kit.sign_in import PAT, Mirror, chat, on_connect, write_cli, write_workbench
+from kit.sign_in import PAT, UNKNOWN, Mirror, chat, on_connect, write_cli, write_workbench
 from kit.ways import Way, four_ways
 from langchain_dbchat import DatabricksEmbeddings
 from langchain_dbchat.auth import cli, m2m, posit
-from langchain_dbchat.errors import ConfigurationError
+from langchain_dbchat.errors import ConfigurationError, DatabricksAuthenticationError
 
 ELSEWHERE = "http://elsewhere.example"
 SOURCES = ["token", "key", "client", "connect", "profile", "workbench", "cli"]
@@ -106,3 +106,22 @@ def test_a_profile_that_is_named_for_a_copy_of_the_model_stays_at_home(call: Way
     with pytest.raises(ConfigurationError, match=r"belongs to models\.corp\.example"):
         call(llm, "Who am I?")
     assert elsewhere.requests == []
+
+
+@four_ways
+@pytest.mark.parametrize("name", ["DATABRICKS_TOKEN", "DATABRICKS_API_KEY"])
+def test_a_refused_token_is_not_replaced_by_that_of_another_host(
+    call: Way, name: str, elsewhere: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABRICKS_HOST", ELSEWHERE)
+    monkeypatch.setenv(name, "of-elsewhere")
+    llm = chat(allow_http=True)
+    assert call(llm, "Who am I?").text == "of-elsewhere"
+    elsewhere.refused["of-elsewhere"] = UNKNOWN
+    monkeypatch.setenv("DATABRICKS_HOST", "https://models.corp.example")
+    monkeypatch.setenv(name, PAT)
+    with pytest.raises(DatabricksAuthenticationError):
+        call(llm, "Who am I?")
+    assert PAT not in elsewhere.signers
+    monkeypatch.setenv("DATABRICKS_HOST", ELSEWHERE)
+    assert call(llm, "Who am I?").text == PAT
