@@ -118,7 +118,9 @@ def _load(config: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
         content = yaml.safe_load(Path(config).expanduser().read_text("utf-8"))
     except OSError as error:
         raise ConfigurationError(f"The LiteLLM configuration cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{config} is not UTF-8. Save it as UTF-8 (PowerShell: -Encoding utf8).") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date or a number that is none
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark is not None else ""
         raise ConfigurationError(f"{config}{where} is not YAML.") from None  # the error may quote a secret
@@ -218,9 +220,11 @@ def _make(content: Mapping[str, Any], entry: Mapping[str, Any], defaults: Mappin
     given = entry.get("litellm_params")
     if not isinstance(given, Mapping) or not isinstance(given.get("model"), str):
         raise ConfigurationError(f"The deployment {entry.get('model_name')!r} has no litellm_params with a model.")
-    params = _resolved(
-        {**defaults, **_credentials(content, given), **given}, _section(content, "environment_variables")
-    )
+    found = {**defaults, **_credentials(content, given), **given}
+    wrong = [name for name in found if not isinstance(name, str)]
+    if wrong:
+        raise ConfigurationError(f"litellm_params of {entry.get('model_name')!r}: the name {wrong[0]!r} is not a text.")
+    params = _resolved(found, _section(content, "environment_variables"))
     model, address = _split(params["model"], params.get("custom_llm_provider"))
     mode = _section(entry, "model_info").get("mode")
     is_embedding = mode == "embedding" or (mode is None and embedding_model_of(model).pattern is not None)

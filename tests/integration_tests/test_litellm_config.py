@@ -171,6 +171,25 @@ def test_a_file_that_is_no_configuration(text: str, tmp_path: Path) -> None:
         from_litellm_config(tmp_path / "none.yaml")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        FILE.encode("utf-16"),
+        FILE.encode() + b"# \xe9\n",
+        b"model_list: 2024-13-45\n",
+        b"a: " + b"[" * 3_000,
+        f"model_list: [{{model_name: a, litellm_params: {{model: databricks/m, api_key: {SECRET}, 1: 2}}}}]".encode(),
+    ],
+    ids=["UTF-16", "Latin-1", "a date that is none", "deep", "a name that is a number"],
+)
+def test_a_file_with_what_no_configuration_has(text: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_bytes(text)
+    with pytest.raises(ConfigurationError) as caught:
+        from_litellm_config(path, "a")
+    assert SECRET not in f"{caught.value!r}{caught.value.__cause__!r}"
+
+
 def _entry(name: str, model: str, **params: Any) -> dict[str, Any]:
     return {"model_name": name, "litellm_params": {"model": model, "api_key": "k", **params}}
 
