@@ -110,12 +110,13 @@ def _asked_profile(search: Search) -> str | None:
 
 
 def _credentials_argument(search: Search) -> CredentialsOrReason:
-    credentials = search.settings.credentials
+    credentials: object = search.settings.credentials
     if credentials is None:
         return "not given"
-    if not isinstance(credentials, Credentials):
+    if isinstance(credentials, type) or not isinstance(credentials, Credentials):
+        given = f"the class {credentials.__name__}" if isinstance(credentials, type) else type(credentials).__name__
         raise ConfigurationError(
-            f"credentials is {type(credentials).__name__}; it needs a name and the methods headers(*, refresh=False) "
+            f"credentials is {given}; it needs a name and the methods headers(*, refresh=False) "
             "and aheaders(*, refresh=False)."
         )
     return credentials

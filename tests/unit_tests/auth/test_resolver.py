@@ -257,6 +257,8 @@ def test_a_token_of_another_type_is_refused(wrong: object) -> None:
 def test_credentials_that_fulfil_nothing_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="aheaders"):
         sign_in({}, credentials=object())
+    with pytest.raises(ConfigurationError, match="credentials is the class Own;"):
+        sign_in({"DATABRICKS_HOST": HOST}, credentials=Own)
 
 
 async def test_the_async_twin_finds_the_same() -> None:
