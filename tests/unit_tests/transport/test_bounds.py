@@ -78,14 +78,8 @@ def test_a_timeout_ends_an_answer_that_comes_drop_by_drop(call: Way, drip: str) 
 
 
 @four_ways
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_informational_answers_without_an_end_are_refused(
-    call: Way, loop: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_informational_answers_without_an_end_are_refused(call: Way) -> None:
     """As fast as they come: to read one takes longer than to send it."""
-    if loop == "uvloop":
-        uvloop = pytest.importorskip("uvloop")
-        monkeypatch.setattr(asyncio, "run", uvloop.run)
 
     def serve(connection: socket.socket, _: int) -> None:
         take_request(connection)
