@@ -47,7 +47,7 @@ class Secret:
         Raises:
             ConfigurationError: The place it came from does not contain it in this process.
         """
-        is_at_home = all(os.environ.get(name) == value for name, value in self.beside) if again else False
+        is_at_home = again and all(os.environ.get(name) == value for name, value in self.beside)
         replaced = is_at_home and self.variable is not None and os.environ.get(self.variable, "").strip()
         if self.value is not None and not replaced:
             return self.value.get_secret_value()

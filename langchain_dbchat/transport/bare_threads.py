@@ -95,5 +95,5 @@ def _wait_until_begun() -> None:
         time.sleep(_TURN)
 
 
-if hasattr(os, "register_at_fork"):  # there are no forks on Windows
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
     os.register_at_fork(after_in_child=_beginning.clear)  # the parent's threads never begin in the child

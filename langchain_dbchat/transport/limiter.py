@@ -10,7 +10,8 @@ were admitted. An exception that a signal handler raises between any two steps c
 collected, and the limiter no longer counts it. Those who wait look for that once a second. Somebody may keep the
 exception, and with it the frames that refer to the permit: so a call that an exception ends gives it back again.
 Rule 3. Python's garbage collector closes a coroutine whose event loop has ended without it, perhaps in a thread that
-has the lock. So what gives a permit back does not wait for the lock: whoever has it does the rest afterwards.
+has the lock. So giving a permit back never waits for the lock: it puts the permit into a queue, which the thread that
+has the lock empties when it releases it.
 Rule 4. A child after a fork begins anew, because a lock may be held by a thread that does not exist there. A waiter
 whose event loop is closed is passed over.
 """
@@ -152,7 +153,7 @@ class EndpointLimiter:
         self._queue: deque[Permit] = deque()
         self._admitted: dict[ref[Permit], int] = {}  # the permits in use, and the round in which each was admitted
         self._lost: deque[ref[Permit]] = deque()  # permits that were collected while they were in use
-        self._given_up: deque[Permit] = deque()  # whoever has the lock takes them back
+        self._given_up: deque[Permit] = deque()  # given back, but still counted: the next holder of the lock takes them
         self.limit = Limit()
 
     @property

@@ -147,7 +147,7 @@ def test_items_that_end_while_others_are_open() -> None:
 
 
 def test_items_that_end_while_a_long_one_is_open() -> None:
-    """Joining texts is no operation of ours, so the clock shows it: many seconds, if it is joined each time."""
+    """Joining the text each time takes many seconds. CPU time is measured, because C code does the work."""
     said: Event = {"type": "response.refusal.delta", "item_id": "r", "delta": "word "}
     assert _seconds([*[said] * 60_000, *_ended(15_000)]) < 3
 

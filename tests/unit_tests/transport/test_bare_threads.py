@@ -42,7 +42,7 @@ def test_the_interpreter_does_not_end_before_its_threads_have_begun(options: tup
     assert _printed("for _ in range(8): start_thread(never.acquire)", *options) == "8\n"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
 def test_a_child_does_not_wait_for_the_threads_of_its_parent() -> None:
     program = """
         import time

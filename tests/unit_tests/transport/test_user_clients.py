@@ -375,7 +375,7 @@ def test_each_try_of_a_transport_has_its_deadline() -> None:
 
 
 class _WithoutSocket(httpx.BaseTransport):
-    """Makes each answer anew, so that nobody sees its connection."""
+    """Returns a new response without the extensions of the old one, so that its socket is not known."""
 
     def __init__(self) -> None:
         self.inner = httpx.HTTPTransport()
