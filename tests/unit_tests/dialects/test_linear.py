@@ -47,6 +47,13 @@ def test_many_calls_of_a_whole_answer(ids: str) -> None:
     assert is_linear(work)
 
 
+def _read(events: list[bytes]) -> None:
+    decoder = ChatStreamDecoder(TARGET)
+    for event in events:
+        list(decoder.feed([event]))
+    decoder.close()
+
+
 @pytest.mark.parametrize("index", [True, False])
 @pytest.mark.parametrize("ids", ["distinct", "the same", "none"])
 def test_many_calls_of_a_stream(ids: str, index: bool) -> None:
@@ -58,13 +65,7 @@ def test_many_calls_of_a_stream(ids: str, index: bool) -> None:
             events.append(json.dumps({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}).encode())
         events.append(b'{"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}')
 
-        def read() -> None:
-            decoder = ChatStreamDecoder(TARGET)
-            for event in events:
-                list(decoder.feed([event]))
-            decoder.close()
-
-        return read
+        return lambda: _read(events)
 
     assert is_linear(work)
 
@@ -140,13 +141,7 @@ def test_a_finish_reason_that_may_be_a_guardrails_in_each_event() -> None:
         choice = {"index": 0, "delta": {"content": "a"}, "finish_reason": "guardrail_passed"}
         events = [json.dumps({"choices": [choice], "x": {f"k{number}": 1}}).encode() for number in range(count)]
 
-        def read() -> None:
-            decoder = ChatStreamDecoder(TARGET)
-            for event in events:
-                list(decoder.feed([event]))
-            decoder.close()
-
-        return read
+        return lambda: _read(events)
 
     assert is_linear(work)
 
